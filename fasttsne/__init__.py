@@ -1,0 +1,31 @@
+"""fasttsne: fast, reproducible t-SNE.
+
+>>> from fasttsne import TSNE
+>>> embedding = TSNE(random_state=0).fit(X)  # doctest: +SKIP
+
+Data flows one way: rows -> :mod:`nearest_neighbors` -> :mod:`affinity` ->
+(:mod:`initialization`) -> :mod:`tsne` -> an embedding, whose ``optimize`` runs
+the optimizer on the objective: attractive and repulsive forces, computed by
+compiled kernels.
+"""
+
+from fasttsne import affinity, callbacks, initialization, nearest_neighbors, tsne, utils
+from fasttsne._build import show_config
+from fasttsne._version import __version__
+from fasttsne.embedding import TSNEEmbedding
+from fasttsne.optimizer import OptimizationInterrupt
+from fasttsne.tsne import TSNE
+
+__all__ = [
+    "OptimizationInterrupt",
+    "TSNE",
+    "TSNEEmbedding",
+    "__version__",
+    "affinity",
+    "callbacks",
+    "initialization",
+    "nearest_neighbors",
+    "show_config",
+    "tsne",
+    "utils",
+]

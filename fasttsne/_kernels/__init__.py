@@ -1,0 +1,56 @@
+"""Compiled kernels, one concept a module, and the choice between their two builds.
+
+The hot kernels exist as portable code and as AVX2 code.  The best that the
+processor runs is chosen when this package is imported;
+``FASTTSNE_SIMD=portable`` or ``FASTTSNE_SIMD=avx2`` forces one.  All modules
+are used through this package: ``from fasttsne import _kernels`` and then
+``_kernels.attraction.attraction(...)``.
+"""
+
+import os
+from importlib import import_module
+from importlib.util import find_spec
+
+from . import cpu, curve, graph, points
+
+SIMD_LEVELS = ("portable", "avx2")
+
+
+def _available_levels() -> tuple[str, ...]:
+    """The levels that were built and that this processor runs, slowest first."""
+    if cpu.has_avx2() and find_spec(f"{__name__}.avx2.attraction") is not None:
+        return SIMD_LEVELS
+    return SIMD_LEVELS[:1]
+
+
+def _choose_level() -> str:
+    wanted = os.environ.get("FASTTSNE_SIMD", "").strip().lower()
+    available = _available_levels()
+    if not wanted:
+        return available[-1]
+    if wanted not in SIMD_LEVELS:
+        raise ImportError(f"FASTTSNE_SIMD={wanted!r}: expected one of {', '.join(SIMD_LEVELS)}")
+    if wanted not in available:
+        raise ImportError(f"FASTTSNE_SIMD={wanted}: not built, or not supported by this processor")
+    return wanted
+
+
+def load_level(level: str, name: str):
+    """A hot kernel module as built for ``level``; the tests compare the levels with it."""
+    return import_module(f"{__name__}.{'' if level == 'portable' else level + '.'}{name}")
+
+
+simd = _choose_level()
+
+attraction = load_level(simd, "attraction")
+exact = load_level(simd, "exact")
+grid = load_level(simd, "grid")
+perplexity = load_level(simd, "perplexity")
+step = load_level(simd, "step")
+topk = load_level(simd, "topk")
+tree = load_level(simd, "tree")
+
+__all__ = [
+    "SIMD_LEVELS", "attraction", "cpu", "curve", "exact", "graph", "grid", "load_level",
+    "perplexity", "points", "simd", "step", "topk", "tree",
+]  # fmt: skip

@@ -1,0 +1,196 @@
+/* Eight float32 lanes: the one vector type that the kernels are written in.
+ *
+ * Compiled with AVX2 and FMA an `f8` is one register; otherwise it is eight
+ * floats in loops short enough for any compiler to vectorise.  Both spell the
+ * same algorithms; results differ only in the rounding of fused operations.
+ */
+#ifndef FASTTSNE_LANES_H
+#define FASTTSNE_LANES_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(_MSC_VER)
+#define F8_INLINE static __forceinline
+#else
+#define F8_INLINE static inline __attribute__((always_inline))
+#endif
+
+/* log(2) in two parts: the first has trailing zeros, so that n * LN2_HIGH is exact. */
+#define F8_LN2_HIGH 0.693359375f
+#define F8_LN2_LOW (-2.12194440e-4f)
+/* Adding 1.5 * 2^23 rounds a float of modest size to the nearest integer,
+ * which then stands in the low bits of the mantissa. */
+#define F8_ROUND 12582912.0f
+#define F8_ROUND_BITS 0x4B400000
+
+#if defined(__AVX2__) && (defined(__FMA__) || defined(_MSC_VER))
+#include <immintrin.h>
+
+typedef __m256 f8;
+
+F8_INLINE f8 f8_set1(float a) { return _mm256_set1_ps(a); }
+F8_INLINE f8 f8_load(const float *p) { return _mm256_loadu_ps(p); }
+F8_INLINE void f8_store(float *p, f8 a) { _mm256_storeu_ps(p, a); }
+F8_INLINE f8 f8_add(f8 a, f8 b) { return _mm256_add_ps(a, b); }
+F8_INLINE f8 f8_sub(f8 a, f8 b) { return _mm256_sub_ps(a, b); }
+F8_INLINE f8 f8_mul(f8 a, f8 b) { return _mm256_mul_ps(a, b); }
+F8_INLINE f8 f8_div(f8 a, f8 b) { return _mm256_div_ps(a, b); }
+F8_INLINE f8 f8_max(f8 a, f8 b) { return _mm256_max_ps(a, b); }
+/* a * b + c */
+F8_INLINE f8 f8_fma(f8 a, f8 b, f8 c) { return _mm256_fmadd_ps(a, b, c); }
+
+/* Lane l becomes the sum of lanes l, l + 4, then pairs of pairs: a fixed order. */
+F8_INLINE float f8_sum(f8 a) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+
+/* Bit l is set where a[l] < b[l]. */
+F8_INLINE int f8_less(f8 a, f8 b) {
+    return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+
+/* Eight points of two coordinates, 8 bytes at a time: four times fewer loads
+ * than two hardware gathers, and faster on every processor measured. */
+F8_INLINE void f8_gather2(const float *y, const int32_t *j, f8 *out) {
+#define F8_PAIR(a, b) \
+    _mm_loadh_pi(_mm_castpd_ps(_mm_load_sd((const double *)(y + 2 * (intptr_t)j[a]))), \
+                 (const __m64 *)(y + 2 * (intptr_t)j[b]))
+    __m256 low = _mm256_insertf128_ps(_mm256_castps128_ps256(F8_PAIR(0, 1)), F8_PAIR(4, 5), 1);
+    __m256 high = _mm256_insertf128_ps(_mm256_castps128_ps256(F8_PAIR(2, 3)), F8_PAIR(6, 7), 1);
+#undef F8_PAIR
+    out[0] = _mm256_shuffle_ps(low, high, _MM_SHUFFLE(2, 0, 2, 0));
+    out[1] = _mm256_shuffle_ps(low, high, _MM_SHUFFLE(3, 1, 3, 1));
+}
+
+/* 2^n for the n that F8_ROUND left in the mantissa of `shifted`. */
+F8_INLINE f8 f8_exp2_of_rounded(f8 shifted) {
+    __m256i n = _mm256_sub_epi32(_mm256_castps_si256(shifted),
+                                 _mm256_set1_epi32(F8_ROUND_BITS - 127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(n, 23));
+}
+
+/* x = mantissa * 2^exponent with the mantissa in [sqrt(1/2), sqrt(2)). */
+F8_INLINE f8 f8_split(f8 x, f8 *exponent) {
+    __m256i bits = _mm256_sub_epi32(_mm256_castps_si256(x), _mm256_set1_epi32(0x3F3504F3));
+    __m256i e = _mm256_srai_epi32(bits, 23);
+    *exponent = _mm256_cvtepi32_ps(e);
+    return _mm256_castsi256_ps(
+        _mm256_sub_epi32(_mm256_castps_si256(x), _mm256_slli_epi32(e, 23)));
+}
+
+#else /* portable */
+
+typedef struct { float v[8]; } f8;
+
+#define F8_EACH(expression) \
+    f8 r; \
+    for (int l = 0; l < 8; l++) r.v[l] = (expression); \
+    return r
+
+F8_INLINE f8 f8_set1(float a) { F8_EACH(a); }
+F8_INLINE f8 f8_load(const float *p) { F8_EACH(p[l]); }
+F8_INLINE void f8_store(float *p, f8 a) { memcpy(p, a.v, sizeof a.v); }
+F8_INLINE f8 f8_add(f8 a, f8 b) { F8_EACH(a.v[l] + b.v[l]); }
+F8_INLINE f8 f8_sub(f8 a, f8 b) { F8_EACH(a.v[l] - b.v[l]); }
+F8_INLINE f8 f8_mul(f8 a, f8 b) { F8_EACH(a.v[l] * b.v[l]); }
+F8_INLINE f8 f8_div(f8 a, f8 b) { F8_EACH(a.v[l] / b.v[l]); }
+F8_INLINE f8 f8_max(f8 a, f8 b) { F8_EACH(a.v[l] > b.v[l] ? a.v[l] : b.v[l]); }
+F8_INLINE f8 f8_fma(f8 a, f8 b, f8 c) { F8_EACH(a.v[l] * b.v[l] + c.v[l]); }
+
+F8_INLINE float f8_sum(f8 a) {
+    float s0 = a.v[0] + a.v[4], s1 = a.v[1] + a.v[5];
+    float s2 = a.v[2] + a.v[6], s3 = a.v[3] + a.v[7];
+    return (s0 + s2) + (s1 + s3);
+}
+
+F8_INLINE int f8_less(f8 a, f8 b) {
+    int mask = 0;
+    for (int l = 0; l < 8; l++) mask |= (a.v[l] < b.v[l]) << l;
+    return mask;
+}
+
+F8_INLINE void f8_gather2(const float *y, const int32_t *j, f8 *out) {
+    for (int l = 0; l < 8; l++) {
+        out[0].v[l] = y[2 * (intptr_t)j[l]];
+        out[1].v[l] = y[2 * (intptr_t)j[l] + 1];
+    }
+}
+
+F8_INLINE f8 f8_exp2_of_rounded(f8 shifted) {
+    f8 r;
+    for (int l = 0; l < 8; l++) {
+        int32_t n;
+        memcpy(&n, &shifted.v[l], 4);
+        n = (int32_t)((uint32_t)(n - (F8_ROUND_BITS - 127)) << 23);
+        memcpy(&r.v[l], &n, 4);
+    }
+    return r;
+}
+
+F8_INLINE f8 f8_split(f8 x, f8 *exponent) {
+    f8 r;
+    for (int l = 0; l < 8; l++) {
+        int32_t bits, e;
+        memcpy(&bits, &x.v[l], 4);
+        e = (bits - 0x3F3504F3) >> 23;
+        bits -= (int32_t)((uint32_t)e << 23);
+        exponent->v[l] = (float)e;
+        memcpy(&r.v[l], &bits, 4);
+    }
+    return r;
+}
+
+#undef F8_EACH
+#endif
+
+/* Eight points of `d` coordinates from rows `stride` floats apart. */
+F8_INLINE void f8_gather(const float *y, const int32_t *j, int d, f8 *out) {
+    if (d == 2) {
+        f8_gather2(y, j, out);
+    } else {
+        float lanes[8];
+        for (int c = 0; c < d; c++) {
+            for (int l = 0; l < 8; l++) lanes[l] = y[d * (intptr_t)j[l] + c];
+            out[c] = f8_load(lanes);
+        }
+    }
+}
+
+/* exp(x) for x <= 0, relative error below 2e-7; arguments under -87 give the
+ * smallest normal number, not a denormal one. x = n ln 2 + r, Taylor in r. */
+F8_INLINE f8 f8_exp(f8 x) {
+    x = f8_max(x, f8_set1(-87.0f));
+    f8 shifted = f8_fma(x, f8_set1(1.44269504f), f8_set1(F8_ROUND));
+    f8 n = f8_sub(shifted, f8_set1(F8_ROUND));
+    f8 r = f8_fma(n, f8_set1(-F8_LN2_LOW), f8_fma(n, f8_set1(-F8_LN2_HIGH), x));
+    f8 s = f8_set1(1.0f / 5040);
+    s = f8_fma(s, r, f8_set1(1.0f / 720));
+    s = f8_fma(s, r, f8_set1(1.0f / 120));
+    s = f8_fma(s, r, f8_set1(1.0f / 24));
+    s = f8_fma(s, r, f8_set1(1.0f / 6));
+    s = f8_fma(s, r, f8_set1(0.5f));
+    s = f8_fma(s, r, f8_set1(1.0f));
+    s = f8_fma(s, r, f8_set1(1.0f));
+    return f8_mul(s, f8_exp2_of_rounded(shifted));
+}
+
+/* log(x) for normal x > 0, absolute error below 1e-7 * max(1, |log x|).
+ * log m = 2 artanh((m - 1) / (m + 1)), a series in s <= 0.172. */
+F8_INLINE f8 f8_log(f8 x) {
+    f8 e, m = f8_split(x, &e);
+    f8 one = f8_set1(1.0f);
+    f8 s = f8_div(f8_sub(m, one), f8_add(m, one));
+    f8 s2 = f8_mul(s, s);
+    f8 t = f8_set1(2.0f / 9);
+    t = f8_fma(t, s2, f8_set1(2.0f / 7));
+    t = f8_fma(t, s2, f8_set1(2.0f / 5));
+    t = f8_fma(t, s2, f8_set1(2.0f / 3));
+    t = f8_fma(t, s2, f8_set1(2.0f));
+    t = f8_fma(t, s, f8_mul(e, f8_set1(F8_LN2_LOW)));
+    return f8_fma(e, f8_set1(F8_LN2_HIGH), t);
+}
+
+#endif

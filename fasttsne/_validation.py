@@ -1,0 +1,122 @@
+"""Checks of what users pass in, with messages that name the parameter, the value and what is accepted."""
+
+import numbers
+import os
+
+import numpy as np
+import scipy.sparse
+
+
+def check_data(X, name: str = "X", least_rows: int = 2) -> np.ndarray:
+    """Return X as a two-dimensional array of finite float32 or float64 numbers.
+
+    float32 and float64 arrays are returned as they are, never copied; other
+    real numbers become float32 if that is exact for their type, else float64.
+    """
+    if scipy.sparse.issparse(X):
+        raise TypeError(f"{name} is a sparse matrix; pass a dense array (for example X.toarray())")
+    array = np.asarray(X)
+    if array.dtype.kind not in "fiub":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError):
+            raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}") from None
+    if array.dtype not in (np.float32, np.float64):
+        small = array.dtype == np.float16 or array.dtype.itemsize <= 2
+        array = array.astype(np.float32 if small else np.float64)
+    if array.ndim != 2:
+        raise ValueError(
+            f"{name} must be two-dimensional, (rows, columns); got shape {array.shape}"
+        )
+    if array.shape[0] < least_rows:
+        raise ValueError(f"{name} needs at least {least_rows} rows; got {array.shape[0]}")
+    if array.shape[1] < 1:
+        raise ValueError(f"{name} needs at least one column; got shape {array.shape}")
+    check_finite(array, name)
+    return array
+
+
+def check_finite(array: np.ndarray, name: str) -> None:
+    """Raise ValueError where an array holds NaN or infinity."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(array.sum(dtype=np.float64)):
+            return
+    bad = ~np.isfinite(array)
+    if bad.any():
+        place = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"{name} must be finite; {name}[{', '.join(map(str, place))}] is {array[place]}"
+        )
+
+
+def check_number(value, name, *, low=None, high=None, above=None, integer=False):
+    """Return a number, an int if ``integer``, within [low, high] or above a bound."""
+    kind = numbers.Integral if integer else numbers.Real
+    if isinstance(value, bool) or not isinstance(value, kind):
+        if not (isinstance(value, np.ndarray) and value.ndim == 0):
+            word = "an integer" if integer else "a number"
+            raise TypeError(f"{name} must be {word}; got {value!r}")
+    value = int(value) if integer else float(value)
+    if value != value:
+        raise ValueError(f"{name} must be a number; got {value}")
+    if low is not None and value < low:
+        raise ValueError(f"{name} must be at least {low}; got {value}")
+    if above is not None and value <= above:
+        raise ValueError(f"{name} must be greater than {above}; got {value}")
+    if high is not None and value > high:
+        raise ValueError(f"{name} must be at most {high}; got {value}")
+    return value
+
+
+def check_choice(value, name: str, choices) -> str:
+    """Return a name if it is one of the choices."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be one of {_quoted(choices)}; got {value!r}")
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {_quoted(choices)}; got {value!r}")
+    return value
+
+
+def _quoted(choices):
+    return ", ".join(repr(choice) for choice in choices)
+
+
+def available_cores() -> int:
+    """How many processors this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
+
+
+def resolve_n_jobs(n_jobs) -> int:
+    """Turn ``n_jobs`` into a number of threads: -1 all cores, -2 all but one, and so on.
+
+    More threads than cores are allowed; a negative value asks for one at least.
+    """
+    if n_jobs is None:
+        return 1
+    n_jobs = check_number(n_jobs, "n_jobs", integer=True)
+    if n_jobs == 0:
+        raise ValueError("n_jobs must not be 0; give a number of threads, or -1 for all cores")
+    if n_jobs < 0:
+        return max(available_cores() + 1 + n_jobs, 1)
+    return n_jobs
+
+
+def check_random_state(random_state):
+    """Return a NumPy random generator: None is NumPy's global one, an int seeds a new one."""
+    if random_state is None:
+        return np.random.mtrand._rand
+    if isinstance(random_state, (np.random.RandomState, np.random.Generator)):
+        return random_state
+    if isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool):
+        if not 0 <= random_state < 2**32:
+            raise ValueError(f"random_state must be in [0, 2**32 - 1]; got {random_state}")
+        return np.random.RandomState(int(random_state))
+    raise TypeError(
+        "random_state must be None, an integer, or a NumPy RandomState or Generator; "
+        f"got {random_state!r}"
+    )
+
+

@@ -1,0 +1,37 @@
+"""Affinities that somebody else computed."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from fasttsne._validation import check_finite
+from fasttsne.affinity.base import Affinities
+
+
+class PrecomputedAffinities(Affinities):
+    """Use a given matrix of affinities.
+
+    Parameters
+    ----------
+    affinities : (n, n) array or SciPy sparse matrix, no entry negative; it is copied.
+    normalize : divide by the sum, so that the affinities sum to one.
+    """
+
+    def __init__(self, affinities, normalize: bool = True):
+        super().__init__()
+        if not sp.issparse(affinities):
+            affinities = np.asarray(affinities)
+            if affinities.dtype.kind not in "fiub":
+                raise TypeError(f"affinities must hold real numbers; got {affinities.dtype}")
+        if affinities.ndim != 2 or affinities.shape[0] != affinities.shape[1]:
+            raise ValueError(f"affinities must be a square matrix; got shape {affinities.shape}")
+        P = sp.csr_matrix(affinities, dtype=np.float64, copy=True)
+        P.sum_duplicates()
+        check_finite(P.data, "affinities")
+        if P.nnz and P.data.min() < 0:
+            raise ValueError(f"affinities must not be negative; the least is {P.data.min()}")
+        total = P.data.sum()
+        if total <= 0:
+            raise ValueError("affinities must not all be zero")
+        if normalize:
+            P.data /= total
+        self.P = P.astype(np.float32)

@@ -1,0 +1,79 @@
+"""The protocol that every neighbour search follows."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from fasttsne._validation import check_choice, check_data, check_number, resolve_n_jobs
+from fasttsne.utils import Timer
+
+
+class KNNIndex(ABC):
+    """The k nearest neighbours of all rows of a data set, and of new rows.
+
+    Parameters
+    ----------
+    data : (n, columns) array; it is not copied where that can be helped, and never changed.
+    k : neighbours of each row, less than n; the row itself is not one of them.
+    metric : a name among the backend's ``VALID_METRICS``.
+    metric_params : further arguments of the metric.
+    n_jobs : threads; -1 is all cores.
+    random_state : seeds a search that is random.
+    knn_kwargs : settings of the backend.
+    """
+
+    VALID_METRICS: tuple[str, ...] = ()
+
+    def __init__(
+        self, data, k, metric="euclidean", metric_params=None, n_jobs=1, random_state=None,
+        verbose=False, knn_kwargs=None,
+    ):  # fmt: skip
+        self.data = check_data(data, "data")
+        self.n_samples = len(self.data)
+        self.k = check_number(k, "k", low=1, integer=True)
+        if self.k >= self.n_samples:
+            raise ValueError(
+                f"k must be less than the number of rows, {self.n_samples}; got {self.k}"
+            )
+        self.metric = self.check_metric(metric)
+        self.metric_params = metric_params
+        self.n_jobs = n_jobs
+        self.n_threads = resolve_n_jobs(n_jobs)
+        self.random_state = random_state
+        self.verbose = verbose
+        self.knn_kwargs = dict(knn_kwargs or {})
+
+    def check_metric(self, metric: str) -> str:
+        """Return the metric if this backend has it."""
+        return check_choice(metric, "metric", self.VALID_METRICS)
+
+    def build(self) -> tuple[np.ndarray, np.ndarray]:
+        """Find the neighbours of every row.
+
+        Returns
+        -------
+        indices : (n, k) int32 array, nearest first.
+        distances : (n, k) array of floats.
+        """
+        with Timer(self._message(f"{self.k} nearest neighbours of each row"), self.verbose):
+            return self._build()
+
+    def query(self, X, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Find the k rows of the data nearest to each row of X, as ``build`` does."""
+        X = check_data(X, least_rows=1)
+        if X.shape[1] != self.data.shape[1]:
+            raise ValueError(
+                f"X must have {self.data.shape[1]} columns, as the data has; got {X.shape[1]}"
+            )
+        k = check_number(k, "k", low=1, high=self.n_samples, integer=True)
+        with Timer(self._message(f"{k} nearest neighbours of {len(X)} new rows"), self.verbose):
+            return self._query(X, k)
+
+    def _message(self, what):
+        return f"finding the {what} ({type(self).__name__}, {self.metric})"
+
+    @abstractmethod
+    def _build(self): ...
+
+    @abstractmethod
+    def _query(self, X, k): ...

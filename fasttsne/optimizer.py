@@ -1,0 +1,164 @@
+"""Gradient descent with momentum and gains: settings, state, and the loop."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fasttsne import _kernels
+from fasttsne._curve import curve_order
+
+# Iterations, counted over all calls, at which points are renumbered along the
+# space-filling curve of the map: often while the map is made, seldom later.
+RENUMBER_AT = (20, 100, 300)
+RENUMBER_EVERY = 1000
+
+
+class OptimizationInterrupt(InterruptedError):
+    """A callback stopped the optimization.
+
+    Attributes
+    ----------
+    error : the KL divergence when it stopped.
+    final_embedding : the embedding so far.
+    """
+
+    def __init__(self, error: float, final_embedding):
+        super().__init__(f"a callback stopped the optimization at KL divergence {error:.4f}")
+        self.error = error
+        self.final_embedding = final_embedding
+
+
+@dataclass(frozen=True)
+class DescentSettings:
+    """What one call of the optimizer is to do.
+
+    Attributes
+    ----------
+    n_iter : how many iterations.
+    learning_rate, momentum : of each step.
+    exaggeration : factor on the attractive forces.
+    max_grad_norm, max_step_norm : bounds on a point's gradient and step, or None.
+    callbacks : called at every ``callbacks_every_iters``-th iteration.
+    """
+
+    n_iter: int
+    learning_rate: float
+    momentum: float = 0.8
+    exaggeration: float = 1.0
+    max_grad_norm: float | None = None
+    max_step_norm: float | None = 5.0
+    callbacks: tuple = ()
+    callbacks_every_iters: int = 50
+
+
+@dataclass
+class DescentState:
+    """What the next call continues with; arrays are in the caller's order of rows.
+
+    Attributes
+    ----------
+    update, gains : (n, d) float32, the last step and the gain of each coordinate.
+    order : (n,) int32, the point at each place of the optimizer's own order.
+    iteration : how many iterations there have been in all calls.
+    """
+
+    update: np.ndarray
+    gains: np.ndarray
+    order: np.ndarray
+    iteration: int = 0
+
+
+class GradientDescent:
+    """The optimizer of an embedding: keeps momentum, gains and order from call to call.
+
+    Source: van der Maaten & Hinton 2008 (the schedule's form), Jacobs 1988 (gains).
+    """
+
+    def __init__(self):
+        self.state: DescentState | None = None
+
+    def run(self, embedding: np.ndarray, objective, settings: DescentSettings) -> float:
+        """Optimize ``embedding``, (n, d) float64, in place; return its KL divergence.
+
+        Raises
+        ------
+        OptimizationInterrupt
+            Where a callback's answer is true.
+        """
+        for callback in settings.callbacks:
+            if hasattr(callback, "optimization_about_to_start"):
+                callback.optimization_about_to_start()
+        if self.state is None or self.state.update.shape != embedding.shape:
+            self.state = DescentState(
+                update=np.zeros(embedding.shape, np.float32),
+                gains=np.ones(embedding.shape, np.float32),
+                order=curve_order(embedding),
+            )
+        points = _Points.of(embedding, self.state)
+        objective.renumber(points.order)
+        iteration = self.state.iteration
+        try:
+            for step in range(1, settings.n_iter + 1):
+                if renumber_is_due(iteration):
+                    points = points.renumbered()
+                    objective.renumber(points.order)
+                report = settings.callbacks and step % settings.callbacks_every_iters == 0
+                error = objective.evaluate(points.y, with_error=report)
+                if report:
+                    points.show_in(embedding)
+                    if any([bool(c(step, error, embedding)) for c in settings.callbacks]):
+                        raise OptimizationInterrupt(error, embedding)
+                    points.take_from(embedding)
+                _kernels.step.gradient_step(
+                    points.y, points.update, points.gains, objective.attractive,
+                    objective.repulsive, objective.z, settings.exaggeration,
+                    settings.learning_rate, settings.momentum, settings.max_grad_norm,
+                    settings.max_step_norm, objective.n_threads,
+                )  # fmt: skip
+                iteration += 1
+        finally:
+            # Whatever ended the loop, the caller finds the map and the state as of the last step.
+            points.show_in(embedding)
+            self.state = points.as_state(iteration)
+        return objective.evaluate(points.y, with_error=True)
+
+
+def renumber_is_due(iteration: int) -> bool:
+    """Whether points are renumbered before the iteration of this number, counted from 0."""
+    return iteration in RENUMBER_AT or (iteration > 0 and iteration % RENUMBER_EVERY == 0)
+
+
+@dataclass(frozen=True)
+class _Points:
+    """The optimizer's working arrays, all in its own order of points.
+
+    An order and its arrays are one object, replaced as a whole: an interrupt
+    between two of its lines cannot leave them at odds.
+    """
+
+    order: np.ndarray
+    y: np.ndarray
+    update: np.ndarray
+    gains: np.ndarray
+
+    @classmethod
+    def of(cls, embedding, state):
+        order = state.order
+        y = np.ascontiguousarray(np.asarray(embedding)[order], dtype=np.float64)
+        return cls(order, y, state.update[order], state.gains[order])
+
+    def renumbered(self):
+        change = curve_order(self.y)
+        return _Points(self.order[change], self.y[change], self.update[change], self.gains[change])
+
+    def show_in(self, embedding):
+        np.asarray(embedding)[self.order] = self.y
+
+    def take_from(self, embedding):
+        """A callback may have moved points of the live embedding."""
+        self.y[...] = np.asarray(embedding)[self.order]
+
+    def as_state(self, iteration):
+        update, gains = np.empty_like(self.update), np.empty_like(self.gains)
+        update[self.order], gains[self.order] = self.update, self.gains
+        return DescentState(update, gains, self.order, iteration)

@@ -1,0 +1,185 @@
+"""Repulsion by a particle mesh: O(n) for the points, O(M log M) for the M grid cells."""
+
+import logging
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from fasttsne import _kernels
+from fasttsne._curve import bounding_box
+from fasttsne.repulsion import fft
+from fasttsne.repulsion.influence import student_influence
+from fasttsne.repulsion.splines import polynomials
+from fasttsne.repulsion.tree import TreeRepulsion
+
+log = logging.getLogger(__name__)
+
+# Grid points for each unit of the map, where the kernel has its width: see
+# docs/performance.rst for the table of spacing, spline order and error.
+SPACING = 0.4
+COLUMNS = _kernels.grid.COLUMN_WIDTH
+# Rows of the grid are transformed in this many pieces, whatever the threads.
+ROW_PIECES = 16
+# Above this many cells to a point, plus a constant, the tree is faster and smaller.
+CELLS_PER_POINT = 8
+CELLS_AT_LEAST = 1024**2
+# theta at which the tree is as accurate as the mesh that it stands in for.
+FALLBACK_THETA = 0.3
+
+
+class MeshRepulsion:
+    """Repulsive forces of Student's kernel by spline interpolation on a grid, in 1-D and 2-D.
+
+    Parameters
+    ----------
+    dof : degrees of freedom of the kernel.
+    n_interpolation_points : degree of the splines, 2 to 7; order p is one more.
+    min_num_intervals : the least number of grid cells across the map, whatever its span.
+    ints_in_interval : scales the grid spacing, which is 0.4 for 1.
+    n_threads : how many threads share the work.  The result does not depend on it.
+    """
+
+    def __init__(
+        self, dof=1.0, n_interpolation_points=3, min_num_intervals=50, ints_in_interval=1,
+        n_threads=1,
+    ):  # fmt: skip
+        self.dof = dof
+        self.order = n_interpolation_points + 1
+        self._polynomials = polynomials(self.order)
+        self.min_num_intervals = min_num_intervals
+        self.spacing = SPACING * ints_in_interval
+        self.n_threads = n_threads
+        self._grid = lru_cache(maxsize=2)(self._make_grid)
+        self._influence = lru_cache(maxsize=2)(self._make_influence)
+        self._tree = None
+        self._scratch = np.empty((3, 0), np.int32)
+
+    def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
+        """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
+        n, dimensions = y.shape
+        low, high = bounding_box(y)
+        extent = (high - low).astype(float)
+        spacing = self._spacing_for(extent.max())
+        cells = [int(e / spacing) + 1 for e in extent]
+        if math.prod(cells) > CELLS_PER_POINT * n + CELLS_AT_LEAST:
+            return self._fall_back(y, out, cells)
+        self._tree = None
+        columns = padded_size(2 * (cells[0] + self.order))
+        rows = padded_size(2 * (cells[1] + self.order)) if dimensions == 2 else 1
+        grid = self._grid((rows, columns))
+        influence = self._influence((rows, columns), spacing)
+        grid.set_influence(influence)
+        scratch = self._scratch_for(n, rows)
+        _kernels.grid.spread(
+            y, grid.cells, low, spacing, self._polynomials, scratch, self.n_threads
+        )
+        energy = grid.convolve(self.n_threads)
+        _kernels.grid.gather(
+            y, grid.cells, low, spacing, self._polynomials, out, self.n_threads
+        )
+        return energy + n * n * influence.constant - n * influence.self_term
+
+    def _spacing_for(self, span):
+        """The grid spacing: a function of the span alone, and in steps, so that grids recur."""
+        if span <= 0:
+            return self.spacing
+        octaves = math.log2(self.spacing * self.min_num_intervals / span)
+        return self.spacing * 2 ** (-math.ceil(4 * octaves) / 4) if octaves > 0 else self.spacing
+
+    def _make_grid(self, shape):
+        return Grid(shape, self.n_threads)
+
+    def _make_influence(self, shape, spacing):
+        return student_influence(shape, spacing, self.order, self.dof)
+
+    def _scratch_for(self, n, rows):
+        size = max(n, rows) + 2
+        if self._scratch.shape[1] < size:
+            self._scratch = np.empty((3, size), np.int32)
+        return self._scratch
+
+    def _fall_back(self, y, out, cells):
+        if self._tree is None:
+            log.warning(
+                "the map spans %s grid cells for %d points: some lie very far out; "
+                "using the Barnes-Hut tree until they come back",
+                " x ".join(map(str, cells)), len(y),
+            )  # fmt: skip
+            self._tree = TreeRepulsion(self.dof, FALLBACK_THETA, self.n_threads)
+        return self._tree(y, out)
+
+
+class Grid:
+    """The arrays and transform plans of one padded size (rows, columns).
+
+    Points live in a corner of half the rows and half the columns; the other
+    half is there so that the convolution does not wrap round.  Of that half,
+    rows are never stored: ``convolve_columns`` has them only in its buffers.
+    """
+
+    def __init__(self, shape: tuple[int, int], n_threads: int):
+        rows, columns = shape
+        used = max(rows // 2, 1)
+        modes = columns // 2 + 1
+        blocks = -(-modes // COLUMNS)
+        storage = fft.empty((used, _padded_stride(columns)))
+        self.cells = storage
+        self.spectrum = fft.empty((used, 2 * COLUMNS * blocks))
+        self.influence = np.zeros((rows // 2 + 1, COLUMNS * blocks), np.float32)
+        self.counted = np.zeros(COLUMNS * blocks, np.float32)
+        self.counted[:modes] = 2
+        self.counted[[0, modes - 1]] = 1
+        self.buffers = fft.empty((n_threads, rows, 2 * COLUMNS))
+        columns_plans = [fft.complex_columns(b.view(np.complex64)) for b in self.buffers]
+        self.column_forward, self.column_backward = map(list, zip(*columns_plans, strict=True))
+        spectrum = self.spectrum.view(np.complex64)[:, :modes]
+        edges = np.unique(np.linspace(0, used, ROW_PIECES + 1).astype(int))
+        row_plans = [
+            fft.real_rows(storage[a:b, :columns], spectrum[a:b])
+            for a, b in zip(edges[:-1], edges[1:], strict=True)
+        ]
+        self.row_forward, self.row_backward = map(list, zip(*row_plans, strict=True))
+        self._current = None
+
+    def set_influence(self, influence) -> None:
+        """Take over the modes of an influence function, unless they are there already."""
+        if self._current is not influence:
+            self.influence[:, : influence.modes.shape[1]] = influence.modes
+            self._current = influence
+
+    def convolve(self, n_threads: int) -> float:
+        """Turn the spread points in ``cells`` into the potential; return sum |rho_k|^2 G_k."""
+        _kernels.grid.execute_all(self.row_forward, n_threads)
+        energy = _kernels.grid.convolve_columns(
+            self.spectrum, self.influence, self.counted, self.buffers,
+            self.column_forward, self.column_backward, n_threads,
+        )  # fmt: skip
+        _kernels.grid.execute_all(self.row_backward, n_threads)
+        return energy
+
+
+def _padded_stride(columns):
+    """Floats from row to row: whole cache lines, and not a power of two of them."""
+    stride = -(-columns // 16) * 16
+    return stride + 16 if stride % 512 == 0 else stride
+
+
+@lru_cache(maxsize=1)
+def _sizes() -> list[int]:
+    """Even lengths with the factors 2, 3, 5 that FFTs like, each at least 4 % above the last."""
+    smooth = sorted(
+        2**a * 3**b * 5**c
+        for a in range(2, 24) for b in range(4) for c in range(3)
+        if 2**a * 3**b * 5**c < 2**24
+    )  # fmt: skip
+    sizes = [16]
+    for size in smooth:
+        if size >= 1.04 * sizes[-1]:
+            sizes.append(size)
+    return sizes
+
+
+def padded_size(least: int) -> int:
+    """The smallest of the good transform lengths that is not below ``least``."""
+    return next(size for size in _sizes() if size >= least)

@@ -1,0 +1,48 @@
+"""Repulsion by a Barnes-Hut tree: O(n log n), whatever the span of the map."""
+
+import numpy as np
+
+from fasttsne import _kernels
+from fasttsne._curve import sort_along_curve
+
+
+class TreeRepulsion:
+    """Repulsive forces of Student's kernel by a Barnes-Hut tree.
+
+    Parameters
+    ----------
+    dof : degrees of freedom of the kernel.
+    theta : a cell counts as one point where its width is below theta times its distance.
+    n_threads : how many threads share the work.  The result does not depend on it.
+    """
+
+    def __init__(self, dof=1.0, theta=0.5, n_threads=1):
+        self.dof = dof
+        self.theta = theta
+        self.n_threads = n_threads
+        self._shape = None
+
+    def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
+        """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
+        if self._shape != y.shape:
+            self._allocate(*y.shape)
+        extent = sort_along_curve(y, self._codes, self._order)
+        np.take(y, self._order[0], axis=0, out=self._sorted)
+        n_nodes = _kernels.tree.build_tree(
+            self._sorted, self._codes, extent, self._prefix, self._ranges, self._centre,
+            self._width,
+        )  # fmt: skip
+        return _kernels.tree.tree_repulsion(
+            self._sorted, self._order, self._ranges, self._centre, self._width, n_nodes, out,
+            self.dof, self.theta, self.n_threads,
+        )  # fmt: skip
+
+    def _allocate(self, n, d):
+        self._shape = n, d
+        self._codes = np.empty((2, n), np.uint64)
+        self._order = np.empty((2, n), np.int32)
+        self._sorted = np.empty((n, d), np.float32)
+        self._prefix = np.empty((n + 1, d))
+        self._ranges = np.empty((3, 2 * n), np.int32)
+        self._centre = np.empty((2 * n, d), np.float32)
+        self._width = np.empty(2 * n, np.float32)

@@ -1,0 +1,284 @@
+"""t-SNE: neighbours, affinities, a start, early exaggeration, and the main phase."""
+
+import logging
+
+import numpy as np
+
+from fasttsne import initialization as init
+from fasttsne._validation import (
+    check_choice,
+    check_data,
+    check_finite,
+    check_number,
+    check_random_state,
+    resolve_n_jobs,
+)
+from fasttsne.affinity import Affinities, PerplexityBasedNN, PrecomputedAffinities
+from fasttsne.embedding import TSNEEmbedding, check_params
+from fasttsne.optimizer import OptimizationInterrupt
+from fasttsne.repulsion import METHODS, choose_method
+from fasttsne.utils import Timer, show_messages
+
+log = logging.getLogger("fasttsne.tsne")
+
+INITIALIZATIONS = ("pca", "random")
+
+# What "auto" stands for, until a schedule that stops by itself takes its place.
+CLASSICAL = {
+    "early_exaggeration": 12,
+    "early_exaggeration_iter": 250,
+    "n_iter": 500,
+    "initial_momentum": 0.8,
+    "final_momentum": 0.8,
+}
+
+
+class TSNE:
+    """t-distributed stochastic neighbour embedding.
+
+    Parameters
+    ----------
+    n_components : dimensions of the map: 2, 1, or 3.
+    perplexity : effective number of neighbours of each row.
+    learning_rate : "auto" is n_samples / exaggeration in each phase (Belkina et al. 2019).
+    early_exaggeration_iter, n_iter : iterations of the two phases.
+    early_exaggeration, exaggeration : factors on the attractive forces in the two
+        phases; "auto" is 12, None is 1.
+    dof : degrees of freedom of the kernel (1 + r^2 / dof)^-dof; below 1 the tails are
+        heavier and clusters split up (Kobak et al. 2020).
+    theta : accuracy of the Barnes-Hut tree, smaller is finer.
+    n_interpolation_points, min_num_intervals, ints_in_interval : accuracy of the grid:
+        degree of its splines, least number of cells across the map, and a factor of
+        the spacing (0.4 units of the map for 1).
+    initialization : "pca", "random", or an (n_samples, n_components) array.
+    metric, metric_params : distance between rows.
+    initial_momentum, final_momentum : in the two phases.
+    max_grad_norm, max_step_norm : bounds on a point's gradient and on its step; None
+        is no bound.
+    n_jobs : threads; -1 all cores, -2 all but one.  The map does not depend on it.
+    neighbors : "auto", "exact", "approx", "annoy", or an index object.
+    knn_kwargs : settings of the neighbour search.
+    negative_gradient_method : "fft" ("interpolation"), "bh" ("barnes-hut"), "exact", or
+        "auto": the one measured to be fastest for so many rows.
+    callbacks, callbacks_every_iters : see :mod:`fasttsne.callbacks`.
+    random_state : None, an integer, or a NumPy generator.  The same integer and the
+        same data give the same map, bit for bit.
+    verbose : print what happens, and the KL divergence, to standard error.
+
+    Attributes
+    ----------
+    embedding_ : the embedding of the last ``fit``, from the moment it starts to move:
+        after Ctrl-C it is the map so far.
+
+    Examples
+    --------
+    >>> from fasttsne import TSNE
+    >>> from fasttsne.datasets import load_digits
+    >>> X, y = load_digits()
+    >>> embedding = TSNE(random_state=0).fit(X[:300])
+    >>> embedding.shape
+    (300, 2)
+    """
+
+    def __init__(
+        self, n_components=2, perplexity=30, learning_rate="auto", early_exaggeration_iter=250,
+        early_exaggeration="auto", n_iter=500, exaggeration=None, dof=1, theta=0.5,
+        n_interpolation_points=3, min_num_intervals=50, ints_in_interval=1,
+        initialization="pca", metric="euclidean", metric_params=None, initial_momentum=0.8,
+        final_momentum=0.8, max_grad_norm=None, max_step_norm=5, n_jobs=-1, neighbors="auto",
+        knn_kwargs=None, negative_gradient_method="auto", callbacks=None,
+        callbacks_every_iters=50, random_state=None, verbose=False,
+    ):  # fmt: skip
+        self.n_components = n_components
+        self.perplexity = perplexity
+        self.learning_rate = learning_rate
+        self.early_exaggeration_iter = early_exaggeration_iter
+        self.early_exaggeration = early_exaggeration
+        self.n_iter = n_iter
+        self.exaggeration = exaggeration
+        self.dof = dof
+        self.theta = theta
+        self.n_interpolation_points = n_interpolation_points
+        self.min_num_intervals = min_num_intervals
+        self.ints_in_interval = ints_in_interval
+        self.initialization = initialization
+        self.metric = metric
+        self.metric_params = metric_params
+        self.initial_momentum = initial_momentum
+        self.final_momentum = final_momentum
+        self.max_grad_norm = max_grad_norm
+        self.max_step_norm = max_step_norm
+        self.n_jobs = n_jobs
+        self.neighbors = neighbors
+        self.knn_kwargs = knn_kwargs
+        self.negative_gradient_method = negative_gradient_method
+        self.callbacks = callbacks
+        self.callbacks_every_iters = callbacks_every_iters
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __repr__(self):
+        changed = {
+            name: value for name, value in vars(self).items() if not name.endswith("_")
+            and value is not _DEFAULTS[name] and not _equal(value, _DEFAULTS[name])
+        }  # fmt: skip
+        return f"TSNE({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+
+    def fit(self, X=None, affinities=None, initialization=None) -> TSNEEmbedding:
+        """Embed a data set.
+
+        Parameters
+        ----------
+        X : (n_samples, columns) array of finite numbers; never changed.  It is not
+            needed where both other arguments are given.
+        affinities : :class:`fasttsne.affinity.Affinities`, or a matrix of them, in
+            place of those of the neighbours of X.
+        initialization : in place of the one given to the constructor.
+
+        Returns
+        -------
+        TSNEEmbedding
+            (n_samples, n_components) float64.  If a callback stops the run, the
+            embedding so far.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Naming the parameter, its value and what is accepted.
+        KeyboardInterrupt
+            On Ctrl-C; ``embedding_`` is then the embedding so far.
+        """
+        phases = self._phases()
+        embedding = self.prepare_initial(X, affinities, initialization)
+        self.embedding_ = embedding
+        for name, n_iter, params in phases:
+            if n_iter == 0:
+                continue
+            try:
+                with Timer(f"{name}, {n_iter} iterations", self.verbose):
+                    embedding.optimize(n_iter, inplace=True, propagate_exception=True, **params)
+            except OptimizationInterrupt:
+                log.info("stopped by a callback")
+                break
+        return embedding
+
+    def prepare_initial(self, X=None, affinities=None, initialization=None) -> TSNEEmbedding:
+        """The embedding before optimization: affinities and starting places.
+
+        Parameters and errors are those of :meth:`fit`.
+        """
+        self._check()
+        if self.verbose:
+            show_messages()
+        generator = check_random_state(self.random_state)
+        if initialization is None:
+            initialization = self.initialization
+        _check_initialization(initialization)
+        if X is not None:
+            X = check_data(X)
+        elif affinities is None:
+            raise ValueError("X is needed where no affinities are given")
+        affinities = self._affinities(X, affinities, generator)
+        start = self._start(X, initialization, affinities.n_samples, generator)
+        return TSNEEmbedding(
+            start, affinities, dof=self.dof, random_state=self.random_state,
+            negative_gradient_method=self.negative_gradient_method,
+            **self._descent_params(),
+        )  # fmt: skip
+
+    def _affinities(self, X, affinities, generator):
+        if affinities is None:
+            return PerplexityBasedNN(
+                X, self.perplexity, method=self.neighbors if isinstance(self.neighbors, str)
+                else "auto", metric=self.metric, metric_params=self.metric_params,
+                n_jobs=self.n_jobs, random_state=generator, verbose=self.verbose,
+                knn_kwargs=self.knn_kwargs,
+                knn_index=None if isinstance(self.neighbors, str) else self.neighbors,
+            )  # fmt: skip
+        if not isinstance(affinities, Affinities):
+            affinities = PrecomputedAffinities(affinities)
+        if X is not None and len(X) != affinities.n_samples:
+            raise ValueError(
+                f"affinities are of {affinities.n_samples} rows, but X has {len(X)}"
+            )
+        return affinities
+
+    def _start(self, X, initialization, n_samples, generator):
+        if not isinstance(initialization, str):
+            return _check_start(initialization, (n_samples, self.n_components))
+        if initialization == "random":
+            return init.random(n_samples, self.n_components, generator)
+        if X is None:
+            raise ValueError(
+                "initialization='pca' needs X; give X, initialization='random', or an array"
+            )
+        return init.pca(X, self.n_components, random_state=generator, verbose=self.verbose)
+
+    def _phases(self):
+        """The phases in order: (name, iterations, parameters of ``optimize``)."""
+        early = _or_classical(self.early_exaggeration, "early_exaggeration")
+        exaggeration = 1 if self.exaggeration is None else self.exaggeration
+        phases = []
+        for name, n_iter, momentum, factor in (
+            ("early exaggeration", "early_exaggeration_iter", "initial_momentum", early),
+            ("main phase", "n_iter", "final_momentum", exaggeration),
+        ):
+            count = _or_classical(getattr(self, n_iter), n_iter)
+            check_number(count, n_iter, low=0, integer=True)
+            momentum = check_number(
+                _or_classical(getattr(self, momentum), momentum), momentum, low=0, high=1
+            )
+            factor = check_number(factor, "exaggeration", above=0)
+            params = {"momentum": momentum, "exaggeration": factor}
+            phases.append((name, count, params))
+        return phases
+
+    def _descent_params(self):
+        return {
+            name: getattr(self, name)
+            for name in (
+                "learning_rate", "exaggeration", "max_grad_norm", "max_step_norm", "theta",
+                "n_interpolation_points", "min_num_intervals", "ints_in_interval", "n_jobs",
+                "callbacks", "callbacks_every_iters", "verbose",
+            )
+        } | {"momentum": _or_classical(self.final_momentum, "final_momentum")}  # fmt: skip
+
+    def _check(self):
+        """Check all parameters before anything is computed."""
+        check_number(self.n_components, "n_components", low=1, high=3, integer=True)
+        check_number(self.perplexity, "perplexity", above=0)
+        check_number(self.dof, "dof", above=0)
+        check_choice(self.negative_gradient_method, "negative_gradient_method", METHODS)
+        choose_method(self.negative_gradient_method, 10**6, self.n_components)
+        check_params(self._descent_params())
+        resolve_n_jobs(self.n_jobs)
+        self._phases()
+
+
+_DEFAULTS = dict(vars(TSNE()))
+
+
+def _equal(a, b):
+    return type(a) is type(b) and isinstance(a, (str, int, float)) and a == b
+
+
+def _or_classical(value, name):
+    return CLASSICAL[name] if isinstance(value, str) and value == "auto" else value
+
+
+def _check_initialization(initialization):
+    if isinstance(initialization, str):
+        check_choice(initialization, "initialization", INITIALIZATIONS)
+
+
+def _check_start(start, shape):
+    start = np.asarray(start)
+    if start.dtype.kind not in "fiub":
+        raise TypeError(
+            f"initialization must be one of {', '.join(map(repr, INITIALIZATIONS))} or an "
+            f"array of numbers; got dtype {start.dtype}"
+        )
+    if start.shape != shape:
+        raise ValueError(f"initialization must have the shape {shape}; got {start.shape}")
+    check_finite(start, "initialization")
+    return start

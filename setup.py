@@ -1,0 +1,131 @@
+"""Build the kernels; everything else about the package stands in pyproject.toml.
+
+Environment variables:
+  FASTTSNE_DEBUG=1       bounds checks in the kernels and no optimisation
+  FASTTSNE_NO_OPENMP=1   build without threads, as on a machine that lacks OpenMP
+"""
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, ExecError, LinkError
+
+KERNELS = "fasttsne/_kernels"
+
+# Kernels whose speed depends on the vector instructions are built twice.
+HOT = ["attraction", "exact", "grid", "perplexity", "step", "topk", "tree"]
+COLD = ["cpu", "curve", "graph", "points"]
+
+DEBUG = os.environ.get("FASTTSNE_DEBUG") == "1"
+HAS_AVX2 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "initializedcheck": DEBUG,
+    "cdivision": True,
+    "embedsignature": True,
+}
+
+OPENMP_PROGRAM = """
+#include <omp.h>
+#include <stdio.h>
+int main(void) {
+    int n = 0;
+    #pragma omp parallel num_threads(2) reduction(+:n)
+    n += 1;
+    printf("threads %d", n);
+    return n < 1;
+}
+"""
+
+
+def extensions():
+    """Every extension, without flags: those depend on the compiler and are added later."""
+    names = [f"{KERNELS}/{name}" for name in HOT + COLD]
+    if HAS_AVX2:
+        names += [f"{KERNELS}/avx2/{name}" for name in HOT]
+    return [Extension(name.replace("/", "."), [f"{name}.pyx"]) for name in names]
+
+
+class BuildKernels(build_ext):
+    """Adds the flags that this compiler understands, after trying them."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def build_extensions(self):
+        msvc = self.compiler.compiler_type == "msvc"
+        openmp = self.probe_openmp(msvc)
+        if openmp is None:
+            print("fasttsne: OpenMP did not compile, link and run: building without threads")
+        compile_openmp, link_openmp = openmp or ([], [])
+        for extension in self.extensions:
+            extension.include_dirs.append(KERNELS)
+            extension.extra_compile_args += compile_openmp
+            extension.extra_link_args += link_openmp
+            if msvc:
+                extension.extra_compile_args += ["/Od" if DEBUG else "/O2"]
+            else:
+                extension.extra_compile_args += ["-O0", "-g"] if DEBUG else ["-O3"]
+                # The kernels do not read errno or trap on floating-point exceptions.
+                extension.extra_compile_args += ["-fno-math-errno", "-fno-trapping-math"]
+            if ".avx2." in extension.name:
+                extension.extra_compile_args += ["/arch:AVX2"] if msvc else ["-mavx2", "-mfma"]
+        super().build_extensions()
+
+    def probe_openmp(self, msvc):
+        """Compile, link and run a program with each candidate's flags; the first that works.
+
+        Returns (compile flags, link flags), or None.
+        """
+        if os.environ.get("FASTTSNE_NO_OPENMP") == "1":
+            return None
+        if msvc:
+            candidates = [(["/openmp"], [])]
+        elif sys.platform == "darwin":
+            candidates = [(["-Xpreprocessor", "-fopenmp"], ["-lomp"]), (["-fopenmp"], ["-fopenmp"])]
+        else:
+            candidates = [(["-fopenmp"], ["-fopenmp"])]
+        for flags in candidates:
+            if self.runs(OPENMP_PROGRAM, *flags):
+                return flags
+        return None
+
+    def runs(self, program, compile_flags, link_flags):
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text(program)
+            try:
+                objects = self.compiler.compile(
+                    [str(source)], output_dir=folder, extra_postargs=compile_flags
+                )
+                self.compiler.link_executable(
+                    objects, "probe", output_dir=folder, extra_postargs=link_flags
+                )
+                executable = Path(folder, self.compiler.executable_filename("probe"))
+                output = subprocess.run(
+                    [executable], check=True, capture_output=True, text=True, timeout=60
+                ).stdout
+            except (CompileError, LinkError, ExecError, OSError, subprocess.SubprocessError):
+                return False
+        return output.startswith("threads")
+
+
+setup(
+    ext_modules=cythonize(
+        extensions(),
+        compiler_directives=DIRECTIVES,
+        nthreads=0 if sys.platform in {"win32", "darwin"} else os.cpu_count(),
+    ),
+    cmdclass={"build_ext": BuildKernels},
+)
