@@ -143,7 +143,8 @@ class TSNEEmbedding(np.ndarray):
         momentum, max_grad_norm, max_step_norm : of each step; None is no bound.
         theta : accuracy of the tree, smaller is finer.
         n_interpolation_points, min_num_intervals, ints_in_interval : accuracy of the
-            grid: degree of the splines, least number of cells, and factor of the spacing.
+            grid: order of the splines less two, least number of cells, and factor of the
+            spacing, which is 0.4 units of the map.
         n_jobs : threads; -1 all cores, -2 all but one.  The map does not depend on it.
         callbacks, callbacks_every_iters : see :mod:`fasttsne.callbacks`.
 
@@ -249,7 +250,7 @@ _LIMITS = {
     "max_grad_norm": {"above": 0},
     "max_step_norm": {"above": 0},
     "theta": {"low": 0},
-    "n_interpolation_points": {"low": 2, "high": 7, "integer": True},
+    "n_interpolation_points": {"low": 1, "high": 6, "integer": True},
     "min_num_intervals": {"low": 1, "integer": True},
     "ints_in_interval": {"above": 0},
     "callbacks_every_iters": {"low": 1, "integer": True},

@@ -48,8 +48,8 @@ class TSNE:
         heavier and clusters split up (Kobak et al. 2020).
     theta : accuracy of the Barnes-Hut tree, smaller is finer.
     n_interpolation_points, min_num_intervals, ints_in_interval : accuracy of the grid:
-        degree of its splines, least number of cells across the map, and a factor of
-        the spacing (0.4 units of the map for 1).
+        order of its splines less two, least number of cells across the map, and a factor
+        of the spacing (0.4 units of the map for 1).
     initialization : "pca", "random", or an (n_samples, n_components) array.
     metric, metric_params : distance between rows.
     initial_momentum, final_momentum : in the two phases.

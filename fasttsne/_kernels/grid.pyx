@@ -3,7 +3,8 @@
 The repulsive force on a point is a gradient, F = -1/2 grad phi, of the potential
 phi(y) = sum_j w(|y - y_j|^2).  Points are spread to a grid with cardinal
 B-splines of order p, the grid is convolved with the kernel by FFT, and phi's
-gradient is gathered with the derivative of the same splines.  ``influence.py``
+gradient is gathered with the derivative of the same splines.  A grid lets a
+point push itself; that force is known and taken away.  ``influence.py``
 says what the grid is multiplied by in between, ``mesh.py`` owns the plans.
 
 One code serves every dimension: a grid of d < 3 dimensions has rows of the
@@ -32,10 +33,12 @@ cdef enum:
     BLOCK = 512  # points gathered by one task
     STRIP = 16  # rows of a strip: more than a spline is wide
     WIDTH = 8  # lanes that hold a spline's weights, of which the first p are not zero
+    TERMS = 6  # of the polynomial of a point's force on itself
     COLUMNS = 16  # columns transformed together: as many as stay in a core's own cache
 
 COLUMN_WIDTH = COLUMNS
 MAX_ORDER = WIDTH
+SELF_FORCE_TERMS = TERMS
 
 
 cdef struct Mesh:
@@ -92,11 +95,22 @@ cdef inline void spread_points(
             cell += mesh.stride
 
 
+cdef inline float self_force(const Mesh *mesh, float y, int axis, const float *terms) noexcept nogil:
+    """The force of a point on itself along one axis, an odd polynomial in t - 1/2."""
+    cdef float u = (y - mesh.origin[axis]) * mesh.inverse_spacing
+    cdef float s = u - floorf(u) - <float> 0.5
+    cdef float s2 = s * s, sum = terms[0]
+    cdef int power
+    for power in range(1, TERMS):
+        sum = sum * s2 + terms[power]
+    return sum * s
+
+
 cdef inline void gather_points(
     const Mesh *mesh, const float *y, Py_ssize_t first, Py_ssize_t last, const float *grid,
-    float *out, int d, int p,
+    const float *own, float *out, int d, int p,
 ) noexcept nogil:
-    """F = -1/2 grad phi of the points first..last; ``d`` and ``p`` are literals at each call."""
+    """F = -1/2 grad phi, less the force on itself, of the points first..last; ``d`` and ``p`` are literals at each call."""
     cdef f8 across, across_slope, rows, row_slopes, phi, phi_slope, line
     cdef float down[WIDTH]
     cdef float down_slope[WIDTH]
@@ -107,7 +121,10 @@ cdef inline void gather_points(
     for i in range(first, last):
         cell = grid + spline(mesh, y[i * d], 0, p, &across, &across_slope)
         if d == 1:
-            out[i] = half * f8_sum(f8_mul(across_slope, f8_load(cell)))
+            out[i] = (
+                half * f8_sum(f8_mul(across_slope, f8_load(cell)))
+                - self_force(mesh, y[i], 0, own)
+            )
             continue
         cell += spline(mesh, y[i * d + 1], 1, p, &rows, &row_slopes) * mesh.stride
         f8_store(down, rows)
@@ -118,8 +135,12 @@ cdef inline void gather_points(
             phi = f8_fma(f8_set1(down[a]), line, phi)
             phi_slope = f8_fma(f8_set1(down_slope[a]), line, phi_slope)
             cell += mesh.stride
-        out[i * d] = half * f8_sum(f8_mul(across_slope, phi))
-        out[i * d + 1] = half * f8_sum(f8_mul(across, phi_slope))
+        out[i * d] = (
+            half * f8_sum(f8_mul(across_slope, phi)) - self_force(mesh, y[i * d], 0, own)
+        )
+        out[i * d + 1] = (
+            half * f8_sum(f8_mul(across, phi_slope)) - self_force(mesh, y[i * d + 1], 1, own)
+        )
 
 
 cdef void spread_strip(
@@ -128,22 +149,22 @@ cdef void spread_strip(
     """One compiled loop for the default spline, one for all others, for each dimension."""
     if mesh.dimensions == 1:
         spread_points(mesh, y, points, count, grid, 1, mesh.order)
-    elif mesh.order == 4:
-        spread_points(mesh, y, points, count, grid, 2, 4)
+    elif mesh.order == 5:
+        spread_points(mesh, y, points, count, grid, 2, 5)
     else:
         spread_points(mesh, y, points, count, grid, 2, mesh.order)
 
 
 cdef void gather_block(
     const Mesh *mesh, const float *y, Py_ssize_t first, Py_ssize_t last, const float *grid,
-    float *out,
+    const float *own, float *out,
 ) noexcept nogil:
     if mesh.dimensions == 1:
-        gather_points(mesh, y, first, last, grid, out, 1, mesh.order)
-    elif mesh.order == 4:
-        gather_points(mesh, y, first, last, grid, out, 2, 4)
+        gather_points(mesh, y, first, last, grid, own, out, 1, mesh.order)
+    elif mesh.order == 5:
+        gather_points(mesh, y, first, last, grid, own, out, 2, 5)
     else:
-        gather_points(mesh, y, first, last, grid, out, 2, mesh.order)
+        gather_points(mesh, y, first, last, grid, own, out, 2, mesh.order)
 
 
 cdef void sort_by_strip(
@@ -224,6 +245,7 @@ def gather(
     float[:, ::1] grid,  # IN (rows, stride), the potential
     const float[::1] origin, float spacing,  # IN as in `spread`
     const float[:, :, ::1] polynomials,  # IN as in `spread`
+    const float[::1] own,  # IN (TERMS,), the force of a point on itself, see `influence.py`
     float[:, ::1] out,  # OUT (n, d)
     int n_threads,
 ):
@@ -232,7 +254,8 @@ def gather(
     cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK
     for b in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
         gather_block(
-            &mesh, &y[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), &grid[0, 0], &out[0, 0]
+            &mesh, &y[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), &grid[0, 0], &own[0],
+            &out[0, 0],
         )
 
 

@@ -25,7 +25,7 @@ from fasttsne._kernels.pairwise cimport repel
 
 from fasttsne._kernels.curve import BITS
 
-LEAF_SIZE = 16
+LEAF_SIZE = 32
 cdef int LEAF = LEAF_SIZE
 
 cdef enum:

@@ -19,9 +19,10 @@ METHODS = {
     "exact": "exact",
 }  # fmt: skip
 
-# Up to this many points the sum over all pairs is the fastest of the three:
+# Up to so many points the sum over all pairs, then the tree is the fastest:
 # measured by benchmarks/crossover.py.
 EXACT_UP_TO = 1000
+TREE_UP_TO = 12_000
 
 
 def choose_method(method: str, n_samples: int, n_components: int) -> str:
@@ -36,7 +37,7 @@ def choose_method(method: str, n_samples: int, n_components: int) -> str:
     if method == "auto":
         if n_samples <= EXACT_UP_TO:
             return "exact"
-        return "fft" if n_components <= 2 else "bh"
+        return "fft" if n_components <= 2 and n_samples > TREE_UP_TO else "bh"
     if method == "fft" and n_components > 2:
         raise ValueError(
             "negative_gradient_method='fft' works in one and two dimensions; "

@@ -19,8 +19,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.fft import dctn
 
+from fasttsne import _kernels
+
 # Aliases whose squared spline windows are summed; the next would add less than 1e-6.
 ALIASES = np.arange(-3, 4)
+SELF_FORCE_TERMS = _kernels.grid.SELF_FORCE_TERMS
 
 
 class Influence(NamedTuple):
@@ -31,11 +34,15 @@ class Influence(NamedTuple):
         of the inverse transform is included.
     constant : float, the value of the constant mode.
     self_term : float, the average that a point contributes to its own potential.
+    self_force : (SELF_FORCE_TERMS,) float32 array, the force of a point on itself,
+        which a grid makes: coefficients of an odd polynomial in t - 1/2, highest
+        power first, where t is the point's place between two grid points.
     """
 
     modes: np.ndarray
     constant: float
     self_term: float
+    self_force: np.ndarray
 
 
 def student_influence(
@@ -50,24 +57,30 @@ def student_influence(
     order : order p of the B-splines.
     dof : degrees of freedom of the kernel.
     """
+    size = shape[0] * shape[1]
     frequency = [2 * np.pi * np.arange(m // 2 + 1) / m for m in shape]
     sampled = _transform_of_samples(shape, spacing, dof)
     window, gradient = _squared_windows(frequency, order)
     numerator = _shared_by_aliases(frequency, spacing, order, dof)
     gradient[0, 0] = 1  # 0 / 0: the constant mode is set apart below
     modes = sampled * numerator / (window * gradient)
-    constant = sampled[0, 0]
+    # The constant that the samples left out is the same at all grid points.
+    constant = sampled[0, 0] + size
     modes[0, 0] = constant
-    size = shape[0] * shape[1]
-    self_term = np.sum(_multiplicity(shape) * window * modes) / size
+    weights = _multiplicity(shape) * modes / size
+    self_term = np.sum(weights * window)
+    self_force = _self_force(weights, frequency, order, spacing)
     modes[0, 0] = 0
-    return Influence((modes / size).astype(np.float32), constant / size, self_term)
+    return Influence((modes / size).astype(np.float32), constant / size, self_term, self_force)
 
 
 def _transform_of_samples(shape, spacing, dof):
-    """The DFT of the sampled kernel: even in each axis, hence a cosine transform of a quarter."""
+    """The DFT of w - 1 on the grid: even in each axis, hence a cosine transform of a quarter.
+
+    The 1 is left out because a small map's w differs from it by less than float64 holds.
+    """
     y, x = (spacing * np.arange(m // 2 + 1) for m in shape)
-    samples = (1 + (y[:, None] ** 2 + x[None, :] ** 2) / dof) ** -float(dof)
+    samples = np.expm1(-dof * np.log1p((y[:, None] ** 2 + x[None, :] ** 2) / dof))
     axes = [axis for axis, m in enumerate(shape) if m > 1]
     return dctn(samples, type=1, axes=axes)
 
@@ -77,9 +90,7 @@ def _squared_windows(frequency, order):
     sums, slopes = [], []
     for k in frequency:
         k_m = k[:, None] + 2 * np.pi * ALIASES
-        u = np.sinc(k_m / (2 * np.pi)) ** (2 * order)
-        if len(k) == 1:  # the missing axis of a 1-D grid
-            u = u * (ALIASES == 0)
+        u = _window(k, order) ** 2
         sums.append(u.sum(1))
         slopes.append((k_m**2 * u).sum(1))
     window = np.multiply.outer(sums[0], sums[1])
@@ -101,7 +112,7 @@ def _shared_by_aliases(frequency, spacing, order, dof):
                 k + 2 * np.pi * s for k, s in zip(frequency, (shift_y, shift_x), strict=True)
             )
             k2 = y[:, None] ** 2 + x[None, :] ** 2
-            u = np.multiply.outer(_squared_window(y, order), _squared_window(x, order))
+            u = np.multiply.outer(*(np.sinc(k / (2 * np.pi)) ** (2 * order) for k in (y, x)))
             k_map = np.sqrt(k2) / spacing
             k_map[0, 0] = max(k_map[0, 0], 1e-12)
             log_share = exponent * np.log(k_map) - np.sqrt(dof) * k_map
@@ -113,8 +124,33 @@ def _shared_by_aliases(frequency, spacing, order, dof):
     return weighted / total
 
 
-def _squared_window(k, order):
-    return np.sinc(k / (2 * np.pi)) ** (2 * order)
+def _self_force(weights, frequency, order, spacing):
+    """The force of a point on itself along the columns, as a polynomial in t - 1/2.
+
+    It has the period of the grid: b_q sin(2 pi q t) with
+    b_q = (-1)^(p q) pi q / spacing * sum_k G(k) sum_m W(k_m) W(k_(m - q)).
+    The second harmonic is a tenth of the first, the others do not matter.
+    """
+    y, x = frequency
+    along_rows = _window(y, order) ** 2
+    across = weights.T @ along_rows.sum(1)
+    t = np.linspace(0, 1, 101)
+    force = np.zeros_like(t)
+    w = _window(x, order)
+    for q in (1, 2):
+        overlap = (w[:, q:] * w[:, :-q]).sum(1)
+        strength = (-1) ** (order * q) * np.pi * q / spacing * (across @ overlap)
+        force += strength * np.sin(2 * np.pi * q * t)
+    powers = 2 * np.arange(SELF_FORCE_TERMS)[::-1] + 1
+    basis = (t[:, None] - 0.5) ** powers
+    return np.linalg.lstsq(basis, force, rcond=None)[0].astype(np.float32)
+
+
+def _window(k, order):
+    """W(k_m) of the spline for each alias, (modes, aliases); an axis that is missing has none."""
+    if len(k) == 1:
+        return (ALIASES == 0)[None, :].astype(float)
+    return np.sinc(k[:, None] / (2 * np.pi) + ALIASES) ** order
 
 
 def _multiplicity(shape):

@@ -24,6 +24,8 @@ ROW_PIECES = 16
 # Above this many cells to a point, plus a constant, the tree is faster and smaller.
 CELLS_PER_POINT = 8
 CELLS_AT_LEAST = 1024**2
+# Below this span w differs from 1, and the forces from linear ones, by less than 1e-6.
+LINEAR_SPAN = 1e-3
 # theta at which the tree is as accurate as the mesh that it stands in for.
 FALLBACK_THETA = 0.3
 
@@ -34,7 +36,7 @@ class MeshRepulsion:
     Parameters
     ----------
     dof : degrees of freedom of the kernel.
-    n_interpolation_points : degree of the splines, 2 to 7; order p is one more.
+    n_interpolation_points : 1 to 6; the splines are of order p = n_interpolation_points + 2.
     min_num_intervals : the least number of grid cells across the map, whatever its span.
     ints_in_interval : scales the grid spacing, which is 0.4 for 1.
     n_threads : how many threads share the work.  The result does not depend on it.
@@ -45,7 +47,7 @@ class MeshRepulsion:
         n_threads=1,
     ):  # fmt: skip
         self.dof = dof
-        self.order = n_interpolation_points + 1
+        self.order = n_interpolation_points + 2
         self._polynomials = polynomials(self.order)
         self.min_num_intervals = min_num_intervals
         self.spacing = SPACING * ints_in_interval
@@ -57,33 +59,45 @@ class MeshRepulsion:
 
     def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
-        n, dimensions = y.shape
+        n, _ = y.shape
         low, high = bounding_box(y)
-        extent = (high - low).astype(float)
-        spacing = self._spacing_for(extent.max())
-        cells = [int(e / spacing) + 1 for e in extent]
+        span = float((high - low).max())
+        if span == 0:
+            out[:] = 0
+            return n * (n - 1.0)
+        if span < LINEAR_SPAN:
+            # Forces are proportional to distances here; float32 modes would underflow.
+            scale = np.float32(LINEAR_SPAN / span)
+            z = self(y * scale, out)
+            out /= scale
+            return z
+        spacing = self._spacing_for(span)
+        cells = [int(e / spacing) + 1 for e in (high - low).astype(float)]
         if math.prod(cells) > CELLS_PER_POINT * n + CELLS_AT_LEAST:
             return self._fall_back(y, out, cells)
         self._tree = None
-        columns = padded_size(2 * (cells[0] + self.order))
-        rows = padded_size(2 * (cells[1] + self.order)) if dimensions == 2 else 1
-        grid = self._grid((rows, columns))
-        influence = self._influence((rows, columns), spacing)
+        return self._on_grid(y, out, low, spacing, cells)
+
+    def _on_grid(self, y, out, low, spacing, cells):
+        n = len(y)
+        columns, rows = (padded_size(2 * (c + self.order)) for c in (*cells, *cells)[:2])
+        shape = (rows if len(cells) == 2 else 1, columns)
+        grid = self._grid(shape)
+        influence = self._influence(shape, spacing)
         grid.set_influence(influence)
-        scratch = self._scratch_for(n, rows)
         _kernels.grid.spread(
-            y, grid.cells, low, spacing, self._polynomials, scratch, self.n_threads
-        )
+            y, grid.cells, low, spacing, self._polynomials, self._scratch_for(n, rows),
+            self.n_threads,
+        )  # fmt: skip
         energy = grid.convolve(self.n_threads)
         _kernels.grid.gather(
-            y, grid.cells, low, spacing, self._polynomials, out, self.n_threads
-        )
+            y, grid.cells, low, spacing, self._polynomials, influence.self_force, out,
+            self.n_threads,
+        )  # fmt: skip
         return energy + n * n * influence.constant - n * influence.self_term
 
     def _spacing_for(self, span):
         """The grid spacing: a function of the span alone, and in steps, so that grids recur."""
-        if span <= 0:
-            return self.spacing
         octaves = math.log2(self.spacing * self.min_num_intervals / span)
         return self.spacing * 2 ** (-math.ceil(4 * octaves) / 4) if octaves > 0 else self.spacing
 

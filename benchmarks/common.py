@@ -1,0 +1,77 @@
+"""What the benchmarks share: data, clocks, and the exact KL divergence."""
+
+import gzip
+import os
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def data_folder() -> Path:
+    """The folder of ``FASTTSNE_DATA``, which holds ``mnist/``."""
+    folder = os.environ.get("FASTTSNE_DATA")
+    if not folder or not Path(folder, "mnist").is_dir():
+        raise SystemExit("set FASTTSNE_DATA to a folder that holds mnist/ (IDX files, gzipped)")
+    return Path(folder)
+
+
+def mnist() -> tuple[np.ndarray, np.ndarray]:
+    """The 70,000 x 784 images, uint8, training images first, and their labels."""
+    folder = data_folder() / "mnist"
+
+    def read(name, header):
+        with gzip.open(folder / name) as file:
+            return np.frombuffer(file.read(), np.uint8, offset=header)
+
+    X = [read(f"{part}-images-idx3-ubyte.gz", 16).reshape(-1, 784) for part in ("train", "t10k")]
+    y = [read(f"{part}-labels-idx1-ubyte.gz", 8) for part in ("train", "t10k")]
+    return np.vstack(X), np.concatenate(y)
+
+
+def mnist_rows(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A random sample of the images as float32, in a fixed order for each seed."""
+    X, y = mnist()
+    chosen = np.random.RandomState(seed).permutation(len(X))[:rows]
+    return X[chosen].astype(np.float32), y[chosen]
+
+
+def clusters(rows: int, columns: int = 50, n_clusters: int = 100, seed: int = 0) -> np.ndarray:
+    """Gaussian clusters of very unequal sizes, float32."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.dirichlet(np.full(n_clusters, 0.5))
+    centres = rng.normal(0, 4, (n_clusters, columns)).astype(np.float32)
+    label = rng.choice(n_clusters, rows, p=sizes)
+    return centres[label] + rng.standard_normal((rows, columns), dtype=np.float32)
+
+
+def median_seconds(function, repeats: int = 7) -> float:
+    """The median time of some calls, after one that does not count."""
+    function()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def peak_memory() -> float:
+    """The most memory that this process has had, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def exact_kl(P, y) -> float:
+    """The KL divergence of a map with Z from all pairs, for a CSR matrix P that sums to one."""
+    from fasttsne.repulsion import ExactRepulsion
+
+    single = np.ascontiguousarray(y, np.float32)
+    z = ExactRepulsion(n_threads=os.cpu_count())(single, np.empty_like(single))
+    y = np.asarray(y)
+    P = P.tocoo()
+    p = P.data.astype(float)
+    keep = p > 0
+    p, row, column = p[keep] / p.sum(), P.row[keep], P.col[keep]
+    r2 = ((y[row] - y[column]) ** 2).sum(1)
+    return float(p @ np.log(p) + p @ np.log1p(r2) + np.log(z))

@@ -1,0 +1,51 @@
+"""Which repulsion is the fastest for how many points: the basis of method "auto".
+
+    FASTTSNE_DATA=... python benchmarks/crossover.py
+
+For random samples of MNIST: the time of 750 iterations (250 with early
+exaggeration) from the PCA start by each method, in turn, and the exact KL
+divergence where they end.
+"""
+
+import time
+
+from common import exact_kl, mnist_rows
+
+from fasttsne import TSNEEmbedding, initialization
+from fasttsne.affinity import PerplexityBasedNN
+
+ROWS = (250, 500, 1000, 2000, 5000, 10_000, 15_000, 20_000, 30_000)
+EXACT_UP_TO = 5000
+
+
+def run(start, affinities, method):
+    """Seconds for 750 iterations, and the embedding."""
+    embedding = TSNEEmbedding(start, affinities, negative_gradient_method=method, n_jobs=-1)
+    begin = time.perf_counter()
+    embedding.optimize(250, inplace=True, exaggeration=12)
+    embedding.optimize(500, inplace=True)
+    return time.perf_counter() - begin, embedding
+
+
+def main():
+    print(f"{'rows':>7}  " + "".join(f"{m:>10} s {'KL':>8}" for m in ("exact", "bh", "fft")))
+    for rows in ROWS:
+        X, _ = mnist_rows(rows)
+        affinities = PerplexityBasedNN(X, n_jobs=-1)
+        start = initialization.pca(X, random_state=0)
+        line = f"{rows:7,}  "
+        for method in ("exact", "bh", "fft"):
+            if method == "exact" and rows > EXACT_UP_TO:
+                line += f"{'':>12} {'':>8}"
+                continue
+            seconds = []
+            for _ in range(3 if rows <= 5000 else 1):
+                taken, embedding = run(start, affinities, method)
+                seconds.append(taken)
+            median = sorted(seconds)[len(seconds) // 2]
+            line += f"{median:12.2f} {exact_kl(affinities.P, embedding):8.4f}"
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Force error of the mesh and the tree against the sum over all pairs.
+
+    python benchmarks/forces.py [--rows 10000]
+
+For maps of several spans and shapes: the root mean square of the error, over
+that of the force, and the relative error of Z.
+"""
+
+import argparse
+from typing import NamedTuple
+
+import numpy as np
+
+from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
+
+SPANS = (2e-4, 1, 10, 100, 1000)
+
+
+class Method(NamedTuple):
+    name: str
+    repulsion: object
+    bound: float
+
+
+def methods(n_threads):
+    """The methods, with the error that each promises."""
+    return [
+        Method("fft", MeshRepulsion(n_threads=n_threads), 1.5e-2),
+        Method(
+            "fft, finer",
+            MeshRepulsion(n_interpolation_points=4, ints_in_interval=0.8, n_threads=n_threads),
+            5e-3,
+        ),
+        Method("bh 0.5", TreeRepulsion(theta=0.5, n_threads=n_threads), 3e-2),
+        Method("bh 0.2", TreeRepulsion(theta=0.2, n_threads=n_threads), 5e-3),
+    ]
+
+
+def maps(rows, n_components=2, seed=0):
+    """Test maps by name: every span, even, in clusters, and with a point far outside."""
+    rng = np.random.default_rng(seed)
+    shape = (rows, n_components)
+    for span in SPANS:
+        uniform = rng.uniform(-0.5, 0.5, shape)
+        centres = rng.uniform(-0.45, 0.45, (20, n_components))
+        clustered = centres[rng.integers(20, size=rows)] + rng.normal(0, 0.015, shape)
+        outlier = clustered.copy()
+        outlier[0] = 10
+        for name, y in (("uniform", uniform), ("clustered", clustered), ("outlier", outlier)):
+            yield f"{name}, span {span:g}", (span * y).astype(np.float32)
+
+
+def relative_error(force, exact):
+    """Root mean square of the error over that of the exact force."""
+    return float(np.linalg.norm((force - exact).astype(float)) / np.linalg.norm(exact.astype(float)))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--n-jobs", type=int, default=2)
+    options = parser.parse_args()
+    candidates = methods(options.n_jobs)
+    print(f"{'map':26}" + "".join(f"{m.name:>22}" for m in candidates))
+    worst = dict.fromkeys((m.name for m in candidates), 0.0)
+    for name, y in maps(options.rows):
+        exact, force = np.empty_like(y), np.empty_like(y)
+        exact_z = ExactRepulsion(n_threads=options.n_jobs)(y, exact)
+        line = f"{name:26}"
+        for method in candidates:
+            z = method.repulsion(y, force)
+            error = relative_error(force, exact)
+            worst[method.name] = max(worst[method.name], error)
+            line += f"{error:12.1e} {z / exact_z - 1:9.1e}"
+        print(line)
+    print(f"{'worst':26}" + "".join(f"{worst[m.name]:12.1e}{'':10}" for m in candidates))
+    print(f"{'bound':26}" + "".join(f"{m.bound:12.1e}{'':10}" for m in candidates))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+"""``python -m fasttsne`` is the command ``fasttsne``."""
+
+import sys
+
+from fasttsne.cli import main
+
+sys.exit(main())

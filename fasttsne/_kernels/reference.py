@@ -1,0 +1,165 @@
+"""Slow twins of the kernels: the same mathematics in plain NumPy, float64, no tricks.
+
+They are what the tests compare the kernels with, and the quickest way to read
+what a kernel computes.  Nothing else uses them.
+"""
+
+import numpy as np
+
+
+def differences(y):
+    """y_i - y_j and its squared length, (n, n, d) and (n, n)."""
+    d = y[:, None, :] - y[None, :, :]
+    return d, (d**2).sum(-1)
+
+
+def attraction(P, y, dof=1.0):
+    """sum_j p_ij q_ij (y_i - y_j), and dof sum p log(1 + r^2 / dof), for a dense P."""
+    d, r2 = differences(y)
+    q = 1 / (1 + r2 / dof)
+    return ((P * q)[:, :, None] * d).sum(1), dof * (P * np.log1p(r2 / dof)).sum()
+
+
+def repulsion(y, dof=1.0):
+    """sum_j w_ij q_ij (y_i - y_j), and Z = sum_{i != j} w_ij."""
+    d, r2 = differences(y)
+    q = 1 / (1 + r2 / dof)
+    w = q**dof
+    return ((w * q)[:, :, None] * d).sum(1), w.sum() - len(y)
+
+
+def kl_divergence(P, y, dof=1.0):
+    """sum p log(p / (w / Z)) over the pairs that P has."""
+    _, r2 = differences(y)
+    w = (1 + r2 / dof) ** -dof
+    np.fill_diagonal(w, 0)
+    pairs = P > 0
+    return (P[pairs] * np.log(P[pairs] * w.sum() / w[pairs])).sum()
+
+
+def gradient(P, y, dof=1.0):
+    """The gradient of :func:`kl_divergence` where P sums to one."""
+    attractive, _ = attraction(P, y, dof)
+    repulsive, z = repulsion(y, dof)
+    return 4 * (attractive - repulsive / z)
+
+
+def conditional_affinities(distances, perplexity):
+    """Affinities of one row's neighbours, by bisection of beta in float64."""
+    square = np.asarray(distances, float) ** 2
+    square -= square.min()
+    low, high = 0.0, np.inf
+    beta = 1 / max(square.mean(), np.finfo(float).tiny)
+    for _ in range(300):
+        p = np.exp(-beta * square)
+        p /= p.sum()
+        entropy = -(p[p > 0] * np.log(p[p > 0])).sum()
+        if entropy > np.log(perplexity):
+            low = beta
+            beta = 2 * beta if high == np.inf else (low + high) / 2
+        else:
+            high = beta
+            beta = (low + high) / 2
+    return p
+
+
+def symmetrized(indices, values):
+    """(C + C^T) / 2n as a dense matrix."""
+    n = len(indices)
+    C = np.zeros((n, n))
+    np.put_along_axis(C, indices, values, 1)
+    return (C + C.T) / (2 * n)
+
+
+def b_spline(x, order):
+    """The cardinal B-spline M_p(x) on [0, p], by its recurrence."""
+    if order == 1:
+        return ((x >= 0) & (x < 1)).astype(float)
+    left, right = b_spline(x, order - 1), b_spline(x - 1, order - 1)
+    return (x * left + (order - x) * right) / (order - 1)
+
+
+def spread(y, shape, origin, spacing, order):
+    """Spline weights of the points on a grid of (rows, columns); 1-D grids have one row."""
+    weights = []
+    for axis, size in ((1, shape[0]), (0, shape[1])):
+        if axis >= y.shape[1]:
+            weights.append(np.ones((len(y), 1)))
+            continue
+        u = (y[:, axis] - origin[axis]) / spacing
+        weights.append(b_spline(u[:, None] - np.arange(size) + order - 1, order))
+    return np.einsum("ir,ic->rc", *weights)
+
+
+def convolve(density, modes):
+    """Multiply a padded grid by even modes (a quarter of the spectrum, without 1 / size)."""
+    rows, columns = density.shape
+    fold = [np.minimum(np.arange(m), m - np.arange(m)) for m in (rows, columns)]
+    whole = modes[np.ix_(*fold)]
+    spectrum = np.fft.fft2(density)
+    potential = np.fft.ifft2(spectrum * whole).real
+    return potential * density.size, (np.abs(spectrum) ** 2 * whole).sum()
+
+
+def gather(y, potential, origin, spacing, order, step=1e-4):
+    """F = -1/2 grad phi at the points, by central differences of the interpolated potential."""
+    force = np.empty(y.shape)
+    for axis in range(y.shape[1]):
+        shift = np.zeros(y.shape[1])
+        shift[axis] = step
+        ahead, behind = (
+            _interpolated(y + sign * shift, potential, origin, spacing, order) for sign in (1, -1)
+        )
+        force[:, axis] = -0.5 * (ahead - behind) / (2 * step)
+    return force
+
+
+def _interpolated(y, potential, origin, spacing, order):
+    values = np.empty(len(y))
+    for i in range(len(y)):
+        weights = spread(y[i : i + 1], potential.shape, origin, spacing, order)
+        values[i] = (weights * potential).sum()
+    return values
+
+
+def gradient_step(
+    y, update, gains, attractive, repulsive, z, exaggeration, learning_rate, momentum,
+    max_grad_norm, max_step_norm,
+):  # fmt: skip
+    """One step of gradient descent; returns the new y, update and gains."""
+    g = _shortened(exaggeration * attractive - repulsive / z, max_grad_norm)
+    gains = np.where(np.sign(g) == np.sign(update), 0.8 * gains, gains + 0.2)
+    gains = np.maximum(gains, 0.01)
+    update = _shortened(momentum * update - learning_rate * gains * g, max_step_norm)
+    y = y + update
+    return y - y.mean(0), update, gains
+
+
+def _shortened(v, bound):
+    if bound is None:
+        return v
+    norms = np.linalg.norm(v, axis=1, keepdims=True)
+    return v * np.minimum(1, bound / np.maximum(norms, np.finfo(float).tiny))
+
+
+def nearest(queries, points, k, self_join):
+    """The k nearest points of each query, nearest first, ties by number."""
+    d = np.sqrt(((queries[:, None, :] - points[None, :, :]) ** 2).sum(-1))
+    if self_join:
+        np.fill_diagonal(d, np.inf)
+    order = np.argsort(d, axis=1, kind="stable")[:, :k]
+    return order, np.take_along_axis(d, order, 1)
+
+
+def morton_codes(y, bits):
+    """Interleaved cell numbers of the points in the square around them, as Python integers."""
+    extent = (y.max(0) - y.min(0)).max() or 1.0
+    cells = np.minimum((y - y.min(0)) / extent * 2.0**bits, 2.0**bits - 1).astype(np.uint64)
+    codes = []
+    for row in cells:
+        code = 0
+        for bit in range(bits):
+            for axis, cell in enumerate(row):
+                code |= (int(cell) >> bit & 1) << (bit * len(row) + axis)
+        codes.append(code)
+    return codes
