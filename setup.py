@@ -19,7 +19,7 @@ from setuptools.errors import CompileError, ExecError, LinkError
 
 KERNELS = "fasttsne/_kernels"
 
-# Kernels whose speed depends on the vector instructions are built twice.
+# Kernels whose speed depends on the vector instructions are built for each level.
 HOT = ["attraction", "exact", "grid", "perplexity", "step", "topk", "tree"]
 COLD = ["cpu", "curve", "graph", "points"]
 
@@ -50,9 +50,9 @@ int main(void) {
 
 def extensions():
     """Every extension, without flags: those depend on the compiler and are added later."""
-    names = [f"{KERNELS}/{name}" for name in HOT + COLD]
-    if HAS_AVX2:
-        names += [f"{KERNELS}/avx2/{name}" for name in HOT]
+    levels = ["portable", "avx2"] if HAS_AVX2 else ["portable"]
+    names = [f"{KERNELS}/{name}" for name in COLD]
+    names += [f"{KERNELS}/{level}/{name}" for level in levels for name in HOT]
     return [Extension(name.replace("/", "."), [f"{name}.pyx"]) for name in names]
 
 

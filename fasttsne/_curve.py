@@ -21,9 +21,9 @@ def sort_along_curve(y: np.ndarray, codes: np.ndarray, order: np.ndarray) -> flo
     codes, order : (2, n) arrays, uint64 and int32, whose first rows get the
         sorted codes and the point at each place; the second rows are scratch.
     """
-    low, high = bounding_box(y)
+    low, high = (corner.astype(float) for corner in bounding_box(y))
     extent = max(float((high - low).max()), float(np.finfo(np.float32).tiny))
-    _kernels.curve.morton_order(y, low.astype(float), extent, codes, order)
+    _kernels.curve.morton_order(y, low, extent, codes, order)
     return extent
 
 

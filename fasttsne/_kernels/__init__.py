@@ -37,7 +37,7 @@ def _choose_level() -> str:
 
 def load_level(level: str, name: str):
     """A hot kernel module as built for ``level``; the tests compare the levels with it."""
-    return import_module(f"{__name__}.{'' if level == 'portable' else level + '.'}{name}")
+    return import_module(f"{__name__}.{level}.{name}")
 
 
 simd = _choose_level()

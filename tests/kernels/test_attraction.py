@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from fasttsne import _kernels
+from fasttsne._kernels import reference
+
+
+def packed(P, order):
+    """A dense matrix as the edges that the kernel takes, in the given order of points."""
+    n = len(P)
+    csr = sp.csr_matrix(P.astype(np.float32))
+    place = np.empty(n, np.int32)
+    place[order] = np.arange(n)
+    counts = np.diff(csr.indptr)[order]
+    indptr = np.zeros(n + 1, np.int64)
+    np.cumsum((counts + 7) // 8 * 8, out=indptr[1:])
+    edges = indptr, np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
+    _kernels.graph.pack_edges(
+        csr.indptr.astype(np.int64), csr.indices, csr.data, order.astype(np.int32), place,
+        *edges, 2,
+    )  # fmt: skip
+    return edges
+
+
+@pytest.fixture
+def P(rng):
+    P = rng.random((60, 60)) * (rng.random((60, 60)) < 0.4)
+    P[7] = 0  # a row without edges
+    return P / P.sum()
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("dof", [0.5, 1.0, 10.0])
+def test_equals_twin(kernel, P, rng, d, dof):
+    y = rng.normal(0, 5, (60, d))
+    single = y.astype(np.float32)
+    out = np.empty_like(single)
+    expected, expected_cross = reference.attraction(P, y, dof)
+    for with_cross in (False, True):
+        cross = kernel("attraction").attraction(
+            *packed(P, np.arange(60)), single, out, dof, with_cross, 2
+        )
+        np.testing.assert_allclose(out, expected, rtol=2e-5, atol=1e-6 * abs(expected).max())
+        if with_cross:
+            assert cross == pytest.approx(expected_cross, rel=1e-5)
+        else:
+            assert cross == 0
+
+
+def test_a_row_sums_to_the_same_bits_under_any_numbering(kernel, P, rng):
+    y = rng.normal(0, 5, (60, 2)).astype(np.float32)
+    straight, shuffled = np.empty_like(y), np.empty_like(y)
+    kernel("attraction").attraction(*packed(P, np.arange(60)), y, straight, 1.0, False, 1)
+    order = rng.permutation(60)
+    kernel("attraction").attraction(
+        *packed(P, order), np.ascontiguousarray(y[order]), shuffled, 1.0, False, 3
+    )
+    np.testing.assert_array_equal(shuffled, straight[order])
+
+
+def test_logarithm_is_accurate_over_its_range(kernel):
+    """One edge of weight one: cross is log(1 + r^2), from denormal-free tiny to huge r."""
+    P = np.array([[0, 1.0], [0, 0]])
+    edges = packed(P, np.arange(2))
+    for r in np.logspace(-3, 15, 60):
+        y = np.array([[0, 0], [r, 0]], np.float32)
+        cross = kernel("attraction").attraction(*edges, y, np.empty_like(y), 1.0, True, 1)
+        assert cross == pytest.approx(np.log1p(float(y[1, 0]) ** 2), rel=2e-6, abs=1e-7)
+
+
+def test_no_edges(kernel):
+    y = np.ones((5, 2), np.float32)
+    out = np.ones_like(y)
+    edges = np.zeros(6, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
+    assert kernel("attraction").attraction(*edges, y, out, 1.0, True, 2) == 0
+    assert not out.any()

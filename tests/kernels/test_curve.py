@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from fasttsne._curve import bounding_box, curve_order, sort_along_curve
+from fasttsne._kernels import curve, reference
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("n", [1, 2, 500])
+def test_codes_equal_twin_and_are_sorted(rng, n, d):
+    y = rng.normal(0, 3, (n, d)).astype(np.float32)
+    codes, order = np.empty((2, n), np.uint64), np.empty((2, n), np.int32)
+    sort_along_curve(y, codes, order)
+    expected = reference.morton_codes(y.astype(float), curve.BITS[d])
+    assert codes[0].tolist() == sorted(expected)
+    assert [expected[i] for i in order[0]] == sorted(expected)
+    np.testing.assert_array_equal(np.sort(order[0]), np.arange(n))
+
+
+def test_ties_keep_their_order():
+    y = np.repeat(np.array([[1, 1], [0, 0], [1, 0]], np.float32), 50, axis=0)
+    order = curve_order(y)
+    for group in range(3):
+        members = order[order // 50 == group]
+        assert (np.diff(members) > 0).all()
+
+
+def test_neighbours_on_the_curve_are_near_in_the_map(rng):
+    y = rng.random((5000, 2)).astype(np.float32)
+    steps = np.linalg.norm(np.diff(y[curve_order(y)], axis=0), axis=1)
+    assert np.median(steps) < 0.03  # about 0.5 for a random order
+
+
+def test_bounding_box(rng):
+    y = rng.normal(0, 3, (100, 3)).astype(np.float32)
+    low, high = bounding_box(y)
+    np.testing.assert_array_equal(low, y.min(0))
+    np.testing.assert_array_equal(high, y.max(0))

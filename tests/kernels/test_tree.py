@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from fasttsne import _kernels
+from fasttsne._curve import sort_along_curve
+from fasttsne._kernels import reference
+from fasttsne.repulsion import TreeRepulsion
+
+
+def tree_forces(kernel, y, theta, dof=1.0, n_threads=2):
+    """The tree of a SIMD level, whichever the package uses."""
+    repulsion = TreeRepulsion(dof, theta, n_threads)
+    repulsion._allocate(*y.shape)
+    extent = sort_along_curve(y, repulsion._codes, repulsion._order)
+    sorted_y = y[repulsion._order[0]]
+    tree = repulsion._ranges, repulsion._centre, repulsion._width
+    n_nodes = kernel("tree").build_tree(
+        sorted_y, repulsion._codes, extent, repulsion._prefix, *tree
+    )
+    out = np.empty_like(y)
+    z = kernel("tree").tree_repulsion(
+        sorted_y, repulsion._order, *tree, n_nodes, out, dof, theta, n_threads
+    )
+    return z, out
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("n", [1, 2, 31, 32, 33, 400])
+def test_theta_zero_is_exact(kernel, rng, n, d):
+    y = rng.normal(0, 3, (n, d)).astype(np.float32)
+    z, out = tree_forces(kernel, y, 0.0)
+    expected, expected_z = reference.repulsion(y.astype(float))
+    assert z == pytest.approx(expected_z, rel=1e-5, abs=1e-5)
+    np.testing.assert_allclose(out, expected, atol=1e-5 * max(abs(expected).max(), 1))
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("dof", [0.5, 1.0, 10.0])
+def test_error_falls_with_theta(kernel, rng, d, dof):
+    y = rng.normal(0, 20, (1500, d)).astype(np.float32)
+    expected, _ = reference.repulsion(y.astype(float), dof)
+    errors = []
+    for theta in (0.8, 0.4, 0.2, 0.1):
+        _, out = tree_forces(kernel, y, theta, dof)
+        errors.append(np.linalg.norm(out - expected) / np.linalg.norm(expected))
+    assert errors[0] < 0.1
+    for coarse, fine in zip(errors[:-1], errors[1:], strict=True):
+        assert fine < 0.5 * coarse or fine < 1e-5
+
+
+def test_duplicates_make_one_leaf_and_keep_their_mass(kernel, rng):
+    y = np.repeat(rng.normal(0, 3, (20, 2)), 100, axis=0).astype(np.float32)
+    z, out = tree_forces(kernel, y, 0.2)
+    expected, expected_z = reference.repulsion(y.astype(float))
+    assert z == pytest.approx(expected_z, rel=1e-3)
+    assert np.linalg.norm(out - expected) < 5e-3 * np.linalg.norm(expected)
+
+
+def test_all_points_in_one_place(kernel):
+    y = np.full((1000, 2), 3.0, np.float32)
+    z, out = tree_forces(kernel, y, 0.5)
+    assert z == pytest.approx(1000 * 999)
+    assert not out.any()
+
+
+def test_nodes_are_nested_runs_that_cover_all_points(kernel, rng):
+    y = rng.normal(0, 3, (3000, 2)).astype(np.float32)
+    repulsion = TreeRepulsion()
+    repulsion._allocate(*y.shape)
+    extent = sort_along_curve(y, repulsion._codes, repulsion._order)
+    y = y[repulsion._order[0]]
+    n_nodes = kernel("tree").build_tree(
+        y, repulsion._codes, extent, repulsion._prefix, repulsion._ranges, repulsion._centre,
+        repulsion._width,
+    )  # fmt: skip
+    start, stop, skip = repulsion._ranges[:, :n_nodes]
+    leaves = np.flatnonzero(skip == np.arange(1, n_nodes + 1))
+    assert start[leaves[0]] == 0
+    assert stop[leaves[-1]] == len(y)
+    np.testing.assert_array_equal(start[leaves[1:]], stop[leaves[:-1]])
+    for node in range(n_nodes):
+        inside = slice(node + 1, skip[node])
+        assert (start[inside] >= start[node]).all()
+        assert (stop[inside] <= stop[node]).all()
+        points = y[start[node] : stop[node]]
+        np.testing.assert_allclose(repulsion._centre[node], points.mean(0), atol=1e-5)
+        assert np.ptp(points, axis=0).max() <= repulsion._width[node] * (1 + 1e-6)
+
+
+def test_a_far_outlier_does_not_make_the_tree_useless(kernel, rng):
+    y = rng.normal(0, 3, (2000, 2)).astype(np.float32)
+    y[0] = 1e6
+    _, out = tree_forces(kernel, y, 0.2)
+    expected, _ = reference.repulsion(y.astype(float))
+    assert np.linalg.norm(out - expected) < 5e-3 * np.linalg.norm(expected)
+
+
+def test_threads_do_not_change_bits(kernel, rng):
+    y = rng.normal(0, 3, (3000, 2)).astype(np.float32)
+    results = set()
+    for n_threads in (1, 2, 3, 8):
+        z, out = tree_forces(kernel, y, 0.5, n_threads=n_threads)
+        results.add((z, out.tobytes()))
+    assert len(results) == 1
+
+
+def test_package_uses_the_level_it_says(rng):
+    assert _kernels.tree is _kernels.load_level(_kernels.simd, "tree")
