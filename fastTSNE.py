@@ -31,5 +31,6 @@ class _Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.__spec__ = self._own_spec  # the import system has put the alias's there
 
 
-sys.meta_path.append(_Alias())
+# First in line: the usual finder would load a second copy from fasttsne's folder.
+sys.meta_path.insert(0, _Alias())
 sys.modules[__name__] = fasttsne

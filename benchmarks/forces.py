@@ -28,7 +28,7 @@ def methods(n_threads):
         Method("fft", MeshRepulsion(n_threads=n_threads), 1.5e-2),
         Method(
             "fft, finer",
-            MeshRepulsion(n_interpolation_points=4, ints_in_interval=0.8, n_threads=n_threads),
+            MeshRepulsion(1, 4, 100, 0.8, n_threads),
             5e-3,
         ),
         Method("bh 0.5", TreeRepulsion(theta=0.5, n_threads=n_threads), 3e-2),

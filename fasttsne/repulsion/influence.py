@@ -9,9 +9,9 @@ Ballenegger, Cerda & Holm 2012) is, with U = W^2 the squared window,
 
 where k_m = k + 2 pi m are the aliases of a mode.  The transform of the kernel
 sampled on the grid is the sum of w^ over the aliases; the share of each is
-taken from the transform of Student's kernel, a Matern function, by its
-asymptotic form: aliases matter only near the edge of the band, where that is
-accurate.
+taken from the transform of Student's kernel, x^nu K_nu(x) with nu = dof - d / 2 and
+x = sqrt(dof) |k|, by an asymptotic form: aliases matter only near the edge of the
+band, where that is accurate.
 """
 
 from typing import NamedTuple
@@ -101,7 +101,7 @@ def _squared_windows(frequency, order):
 def _shared_by_aliases(frequency, spacing, order, dof):
     """sum_m |k_m|^2 U(k_m) share_m, with each alias's share of the sampled kernel."""
     dimensions = sum(len(k) > 1 for k in frequency)
-    exponent = dof - (dimensions + 1) / 2
+    nu = dof - dimensions / 2
     total = weighted = 0.0
     # Frequencies are not negative, so the strongest alias lies one band below.
     shifts = [(0, -1) if len(k) > 1 else (0,) for k in frequency]
@@ -113,15 +113,20 @@ def _shared_by_aliases(frequency, spacing, order, dof):
             )
             k2 = y[:, None] ** 2 + x[None, :] ** 2
             u = np.multiply.outer(*(np.sinc(k / (2 * np.pi)) ** (2 * order) for k in (y, x)))
-            k_map = np.sqrt(k2) / spacing
-            k_map[0, 0] = max(k_map[0, 0], 1e-12)
-            log_share = exponent * np.log(k_map) - np.sqrt(dof) * k_map
+            log_share = _log_matern(np.sqrt(dof * np.maximum(k2, 1e-24)) / spacing, nu)
             if base is None:
                 base = log_share
             share = np.exp(np.minimum(log_share - base, 0.0))
             total = total + share
             weighted = weighted + share * k2 * u
     return weighted / total
+
+
+def _log_matern(x, nu):
+    """log(x^nu K_nu(x)) up to a constant: the uniform expansion for large x or nu (DLMF 10.41)."""
+    root = np.sqrt(nu**2 + x**2)
+    log_bessel = -root - abs(nu) * np.log(x / (abs(nu) + root)) - np.log(root) / 2
+    return nu * np.log(x) + log_bessel
 
 
 def _self_force(weights, frequency, order, spacing):

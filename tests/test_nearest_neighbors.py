@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+
+from fasttsne import nearest_neighbors
+from fasttsne._kernels import reference
+from fasttsne.nearest_neighbors import Annoy, Exact, exact, make_index
+
+
+def test_exact_equals_twin(digits):
+    indices, distances = Exact(digits, 20, n_jobs=2).build()
+    expected, expected_distances = reference.nearest(
+        digits[:100].astype(float), digits.astype(float), 21, self_join=False
+    )
+    np.testing.assert_allclose(distances[:100], expected_distances[:, 1:], rtol=1e-5)
+    assert indices.dtype == np.int32
+    assert distances.dtype == np.float32
+    assert not (indices == np.arange(len(digits))[:, None]).any()
+    assert (np.sort(indices[:100]) == np.sort(expected[:, 1:])).mean() > 0.99
+
+
+def test_exact_with_several_tiles(monkeypatch, rng):
+    X = rng.normal(0, 1, (300, 8)).astype(np.float32)
+    whole = Exact(X, 10).build()
+    monkeypatch.setattr(exact, "TILE_ROWS", 64)
+    monkeypatch.setattr(exact, "TILE_COLUMNS", 50)
+    for got, want in zip(Exact(X, 10).build(), whole, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_exact_query(digits):
+    index = Exact(digits[:400], 5)
+    indices, distances = index.query(digits[400:], 7)
+    expected, expected_distances = reference.nearest(
+        digits[400:].astype(float), digits[:400].astype(float), 7, self_join=False
+    )
+    np.testing.assert_allclose(distances, expected_distances, rtol=1e-5)
+    same, at = index.query(digits[:5], 1)
+    assert same.ravel().tolist() == list(range(5))
+    assert not at.any()
+
+
+def test_exact_far_from_the_origin(rng):
+    """Centring and differences keep what |x|^2 + |y|^2 - 2 x.y would lose."""
+    X = rng.normal(0, 1, (200, 5))
+    near = Exact(X, 10).build()[0]
+    far = Exact(X + 1e5, 10).build()[0]
+    assert (near == far).mean() > 0.99
+
+
+def test_exact_duplicates_are_at_distance_zero(rng):
+    X = np.repeat(rng.normal(0, 100, (50, 30)), 4, axis=0).astype(np.float32)
+    _, distances = Exact(X, 3).build()
+    assert not distances.any()
+
+
+def test_exact_cosine(digits):
+    _, distances = Exact(digits, 5, metric="cosine").build()
+    unit = digits / np.linalg.norm(digits, axis=1, keepdims=True)
+    expected = np.sort(1 - unit @ unit.T, axis=1)[:, 1:6]
+    np.testing.assert_allclose(distances, expected, atol=1e-5)
+
+
+def test_threads_do_not_change_bits(digits):
+    results = {
+        tuple(a.tobytes() for a in Exact(digits, 30, n_jobs=n).build()) for n in (1, 2, 3, -1)
+    }
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan"])
+def test_annoy(digits, metric):
+    pytest.importorskip("annoy")
+    index = Annoy(digits, 15, metric=metric, n_jobs=1, random_state=0)
+    indices, distances = index.build()
+    assert indices.shape == distances.shape == (500, 15)
+    assert not (indices == np.arange(500)[:, None]).any()
+    assert (np.diff(distances) >= 0).all()
+    if metric == "euclidean":
+        exact_indices = Exact(digits, 15).build()[0]
+        hits = [len(np.intersect1d(a, b)) for a, b in zip(indices, exact_indices, strict=True)]
+        assert np.mean(hits) > 0.9 * 15
+    again = Annoy(digits, 15, metric=metric, n_jobs=1, random_state=0).build()
+    np.testing.assert_array_equal(indices, again[0])
+    assert index.query(digits[:3], 4)[0].shape == (3, 4)
+
+
+def test_missing_backend_says_what_to_install(monkeypatch, digits):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "annoy", None)
+    with pytest.raises(ImportError, match=r"pip install 'fasttsne\[annoy\]'"):
+        Annoy(digits, 5).build()
+
+
+def test_bad_arguments(digits):
+    with pytest.raises(ValueError, match="less than the number of rows, 500; got 500"):
+        Exact(digits, 500)
+    with pytest.raises(ValueError, match="metric must be one of .*'nonsense'"):
+        Exact(digits, 5, metric="nonsense")
+    with pytest.raises(ValueError, match="must have 64 columns"):
+        Exact(digits, 5).query(digits[:, :3], 2)
+    with pytest.raises(ValueError, match="'exact'.*'nonsense'"):
+        make_index("nonsense", digits, 5)
+    with pytest.raises(TypeError, match="build, query"):
+        make_index(3, digits, 5)
+
+
+def test_any_object_with_the_protocol_is_an_index(digits):
+    class Mine:
+        k, n_samples = 5, 500
+
+        def build(self):
+            return nearest_neighbors.Exact(digits, 5).build()
+
+        def query(self, X, k):
+            return nearest_neighbors.Exact(digits, 5).query(X, k)
+
+    mine = Mine()
+    assert make_index(mine, None, 5) is mine

@@ -1,0 +1,132 @@
+"""The package around the library: names, builds, the old name, the command line."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fasttsne
+from fasttsne import _kernels
+from fasttsne.cli import main
+
+
+def run(code, **environment):
+    """Run a program in a process of its own, away from the checkout."""
+    import os
+
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_public_names():
+    for name in fasttsne.__all__:
+        assert hasattr(fasttsne, name)
+    for module in ("affinity", "callbacks", "initialization", "nearest_neighbors", "tsne", "utils"):
+        assert getattr(fasttsne, module).__name__ == f"fasttsne.{module}"
+
+
+def test_import_is_light():
+    code = (
+        "import sys, fasttsne\n"
+        "heavy = {'matplotlib', 'sklearn', 'numba', 'pandas', 'annoy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    result = run(code)
+    assert result.returncode == 0, result.stderr
+
+
+def test_show_config(capsys):
+    fasttsne.show_config()
+    shown = capsys.readouterr().out
+    for word in ("OpenMP", "SIMD level", "FFT backend", fasttsne.__version__, _kernels.simd):
+        assert word in shown
+
+
+@pytest.mark.parametrize("level", _kernels._available_levels())
+def test_simd_level_can_be_forced(level):
+    result = run("import fasttsne; fasttsne.show_config()", FASTTSNE_SIMD=level)
+    assert f"SIMD level   {level}" in result.stdout, result.stderr
+
+
+def test_unknown_simd_level_is_refused():
+    result = run("import fasttsne", FASTTSNE_SIMD="mmx")
+    assert result.returncode != 0
+    assert "FASTTSNE_SIMD='mmx': expected one of portable, avx2" in result.stderr
+
+
+def test_works_without_pyfftw():
+    code = (
+        "import sys\n"
+        "sys.modules['pyfftw'] = None\n"
+        "import fasttsne\n"
+        "from fasttsne.datasets import load_digits\n"
+        "fasttsne.show_config()\n"
+        "X, _ = load_digits()\n"
+        "tsne = fasttsne.TSNE(n_iter=50, negative_gradient_method='fft', random_state=0)\n"
+        "print('KL', tsne.fit(X).kl_divergence)\n"
+    )
+    result = run(code)
+    assert "scipy.fft" in result.stdout, result.stderr
+    assert float(result.stdout.split()[-1]) < 1.2
+
+
+def test_the_name_of_2018():
+    code = (
+        "from fastTSNE import TSNE\n"
+        "from fastTSNE.callbacks import ErrorLogger\n"
+        "import fastTSNE, fastTSNE.affinity, fasttsne\n"
+        "assert fastTSNE is fasttsne\n"
+        "import sys\n"
+        "for name in ('affinity', 'callbacks'):\n"
+        "    assert sys.modules[f'fastTSNE.{name}'] is sys.modules[f'fasttsne.{name}']\n"
+        "assert TSNE is fasttsne.TSNE and ErrorLogger is fasttsne.callbacks.ErrorLogger\n"
+        "assert fasttsne.affinity.__spec__.name == 'fasttsne.affinity'\n"
+        "try:\n"
+        "    import fastTSNE.nonsense\n"
+        "except ModuleNotFoundError as error:\n"
+        "    assert 'nonsense' in str(error)\n"
+        "else:\n"
+        "    raise AssertionError\n"
+    )
+    result = run(code)
+    assert result.returncode == 0, result.stderr
+
+
+def test_demo(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo"]) == 0
+    assert np.load(tmp_path / "embedding.npy").shape == (1797, 2)
+    assert (tmp_path / "embedding.png").read_bytes().startswith(b"\x89PNG")
+    assert "KL divergence" in capsys.readouterr().out
+
+
+def test_demo_without_matplotlib(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fasttsne.cli.is_package_installed", lambda name: False)
+    assert main(["demo"]) == 0
+    assert (tmp_path / "embedding.npy").exists()
+    assert "pip install matplotlib" in capsys.readouterr().out
+
+
+def test_errors_are_one_line_and_exit_code_2(capsys):
+    assert main(["demo", "-o", "/nowhere/at/all.npy"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert main(["demo", "--n-jobs", "0"]) == 2
+    assert "n_jobs must not be 0" in capsys.readouterr().err
+
+
+def test_verbose_logs(digits):
+    code = (
+        "from fasttsne import TSNE\n"
+        "from fasttsne.datasets import load_digits\n"
+        "TSNE(n_iter=5, early_exaggeration_iter=5, verbose=True).fit(load_digits()[0][:100])\n"
+    )
+    result = run(code)
+    assert result.returncode == 0
+    assert result.stdout == ""
+    for stage in ("nearest neighbours", "affinities", "early exaggeration", "main phase"):
+        assert stage in result.stderr

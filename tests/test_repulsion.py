@@ -1,0 +1,129 @@
+"""The methods of repulsion against the sum over all pairs, on maps of every span and shape."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion, choose_method
+from fasttsne.repulsion.mesh import padded_size
+
+ROWS = 3000
+METHODS = {
+    "fft": (MeshRepulsion(n_threads=2), 1.5e-2),
+    "fft, finer": (MeshRepulsion(1, 4, min_num_intervals=100, ints_in_interval=0.8), 5e-3),
+    "bh 0.5": (TreeRepulsion(theta=0.5, n_threads=2), 3e-2),
+    "bh 0.2": (TreeRepulsion(theta=0.2), 5e-3),
+}
+
+
+def make_map(kind, span, d):
+    rng = np.random.default_rng(0)
+    if kind == "uniform":
+        y = rng.uniform(-0.5, 0.5, (ROWS, d))
+    else:
+        centres = rng.uniform(-0.45, 0.45, (20, d))
+        y = centres[rng.integers(20, size=ROWS)] + rng.normal(0, 0.015, (ROWS, d))
+    if kind == "outlier":
+        y[0] = 10
+    return (span * y).astype(np.float32)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("kind", ["uniform", "clustered", "outlier"])
+@pytest.mark.parametrize("span", [2e-4, 1, 10, 100, 1000])
+@pytest.mark.parametrize("name", METHODS)
+def test_force_error(name, kind, span, d):
+    repulsion, bound = METHODS[name]
+    y = make_map(kind, span, d)
+    exact, force = np.empty_like(y), np.empty_like(y)
+    exact_z = ExactRepulsion()(y, exact)
+    z = repulsion(y, force)
+    assert np.linalg.norm(force - exact) < bound * np.linalg.norm(exact)
+    assert z == pytest.approx(exact_z, rel=2e-2)
+
+
+@pytest.mark.parametrize("dof", [0.5, 2.0, 10.0])
+@pytest.mark.parametrize("name", ["fft", "bh 0.5"])
+def test_degrees_of_freedom(name, dof):
+    repulsion = MeshRepulsion(dof) if name == "fft" else TreeRepulsion(dof)
+    for span in (10, 100):
+        y = make_map("clustered", span, 2)
+        exact, force = np.empty_like(y), np.empty_like(y)
+        exact_z = ExactRepulsion(dof)(y, exact)
+        z = repulsion(y, force)
+        assert np.linalg.norm(force - exact) < 3e-2 * np.linalg.norm(exact)
+        assert z == pytest.approx(exact_z, rel=2e-2)
+
+
+def test_finer_meshes_converge():
+    y = make_map("uniform", 60, 2)
+    exact, force = np.empty_like(y), np.empty_like(y)
+    ExactRepulsion()(y, exact)
+    errors = []
+    for scale in (1.5, 1, 0.75, 0.5):
+        MeshRepulsion(ints_in_interval=scale)(y, force)
+        errors.append(np.linalg.norm(force - exact) / np.linalg.norm(exact))
+    for coarse, fine in zip(errors[:-1], errors[1:], strict=True):
+        assert fine < 0.5 * coarse
+
+
+@pytest.mark.parametrize("span", [0, 1e-30, 1e-12, 1e-5])
+def test_tiny_maps_have_linear_forces(span):
+    """All w are 1: the force on a point is n times its distance from the mean."""
+    y = make_map("uniform", 1, 2) * np.float32(span)
+    force = np.empty_like(y)
+    z = MeshRepulsion()(y, force)
+    expected = ROWS * (y - y.mean(0, dtype=float))
+    assert z == pytest.approx(ROWS * (ROWS - 1))
+    np.testing.assert_allclose(force, expected, atol=2e-3 * abs(expected).max())
+
+
+def test_a_grid_that_would_be_too_large_falls_back_and_says_so(caplog):
+    y = make_map("clustered", 100, 2)
+    y[0] = 1e5
+    repulsion = MeshRepulsion()
+    exact, force = np.empty_like(y), np.empty_like(y)
+    ExactRepulsion()(y, exact)
+    with caplog.at_level(logging.WARNING, "fasttsne"):
+        repulsion(y, force)
+        repulsion(y, force)
+    assert len(caplog.records) == 1
+    assert "Barnes-Hut" in caplog.text
+    assert np.linalg.norm(force - exact) < 1.5e-2 * np.linalg.norm(exact)
+    y[0] = 0
+    ExactRepulsion()(y, exact)
+    repulsion(y, force)
+    assert np.linalg.norm(force - exact) < 1.5e-2 * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("method", [MeshRepulsion, TreeRepulsion, ExactRepulsion])
+def test_threads_do_not_change_bits(method):
+    y = make_map("clustered", 100, 2)
+    results = set()
+    for n_threads in (1, 2, 3, 8):
+        force = np.empty_like(y)
+        results.add((method(n_threads=n_threads)(y, force), force.tobytes()))
+    assert len(results) == 1
+
+
+def test_padded_sizes_are_good_and_close():
+    for least in (1, 16, 17, 129, 1000, 5001):
+        size = padded_size(least)
+        assert least <= size <= max(1.15 * least + 4, 16)
+        assert size % 2 == 0
+        for factor in (2, 3, 5):
+            while size % factor == 0:
+                size //= factor
+        assert size == 1
+
+
+def test_choose_method():
+    assert choose_method("auto", 100, 2) == "exact"
+    assert choose_method("auto", 5000, 2) == "bh"
+    assert choose_method("auto", 100_000, 2) == "fft"
+    assert choose_method("auto", 100_000, 3) == "bh"
+    assert choose_method("interpolation", 100, 1) == "fft"
+    assert choose_method("barnes-hut", 100, 1) == "bh"
+    with pytest.raises(ValueError, match="n_components=3"):
+        choose_method("fft", 100, 3)
