@@ -75,3 +75,15 @@ def exact_kl(P, y) -> float:
     p, row, column = p[keep] / p.sum(), P.row[keep], P.col[keep]
     r2 = ((y[row] - y[column]) ** 2).sum(1)
     return float(p @ np.log(p) + p @ np.log1p(r2) + np.log(z))
+
+
+class Built:
+    """An index that has been built already, so that its time is a stage of its own."""
+
+    def __init__(self, index):
+        self.k, self.n_samples = index.k, index.n_samples
+        self.query = index.query
+        self._built = index.build()
+
+    def build(self):
+        return self._built

@@ -6,40 +6,59 @@ subtree, so a walk needs no stack.  Chains of cells with a single child are
 skipped over, which bounds the depth by the bits of the codes and the number of
 nodes by 2 n.
 
-Points ask in groups, one leaf at a time: a walk collects the cells that are
-far from all points of the group (width < theta * distance) and the points that
-are near, and the list is then summed in vectors for each point.  A whole group
-is stricter than its points, so the error is below that of the usual walk at
-the same theta; it falls as theta^2.
+Points ask in groups, one leaf at a time.  A walk sorts what it meets into three
+lists, each summed in vectors:
+
+- points that are near: for every point of the group;
+- cells far from all points of the group (width < 1.5 theta * distance): for
+  every point of the group;
+- cells so far that the group, too, is small beside the distance (width + the
+  group's width < 1.5 theta * distance): once for the group's centre, with the
+  derivatives of the field, from which each point takes its own value.
+
+The force of a cell includes the second moment of its points as if it were the
+same in all directions (``pairwise.pxd``), so that Z is hardly biased.  The error
+falls at least as theta^2.
 
 Points that share one code (duplicates, in practice) form a leaf of any size,
-which counts as one mass at their centre for everyone, themselves included.
+which counts as one cell for everyone, themselves included.
 """
 
 from cython.parallel cimport prange
+from libc.math cimport fabsf
 from libc.stdint cimport int32_t, uint64_t
 
 import numpy as np
 
-from fasttsne._kernels.pairwise cimport repel
+from fasttsne._kernels.lanes cimport (
+    f8, f8_add, f8_fma, f8_load, f8_mul, f8_set1, f8_sub, f8_sum,
+)
+from fasttsne._kernels.pairwise cimport Sources, far, repel_by_cells, repel_by_points
+from fasttsne._kernels.student cimport student_q, student_w
 
 from fasttsne._kernels.curve import BITS
 
-LEAF_SIZE = 32
+# With their second moments, cells may be this much nearer than theta says and be
+# as accurate as cells of masses alone would be at theta: benchmarks/forces.py.
+REACH = 1.5
+LEAF_SIZE = 48
 cdef int LEAF = LEAF_SIZE
 
 cdef enum:
-    LIST = 1024  # sources gathered before they are summed
-    GROUP = 32  # targets that share a walk, at most
+    LIST = 512  # sources gathered before they are summed
+    GROUP = 48  # points that share a walk, at most
+    SYMMETRIC = 6  # entries of a symmetric matrix in three dimensions
 
 
-cdef struct Nodes:
-    int32_t *start
-    int32_t *stop
-    int32_t *skip
-    float *centre  # d a node
-    float *width
-    int32_t count
+cdef struct Node:  # 32 bytes: a walk reads half a cache line for each
+    float centre[3]
+    float width
+    float spread  # mean squared distance of the points from the centre
+    int32_t start
+    int32_t stop
+    int32_t skip
+
+NODE_FLOATS = sizeof(Node) // sizeof(float)
 
 
 cdef int shared_digits(uint64_t a, uint64_t b, int d, int bits) noexcept nogil:
@@ -67,140 +86,297 @@ cdef int32_t end_of_child(
     return start
 
 
-cdef void add_node(
-    Nodes *nodes, const uint64_t *codes, const double *prefix, int32_t start, int32_t stop,
-    int d, int bits, double extent,
+cdef int32_t add_node(
+    Node *nodes, int32_t count, const uint64_t *codes, const double *prefix, int32_t start,
+    int32_t stop, int d, int bits, double extent,
 ) noexcept nogil:
-    """Append the node of the points start..stop, and its subtree."""
-    cdef int32_t node = nodes.count, child
-    cdef int c, depth = shared_digits(codes[start], codes[stop - 1], d, bits)
-    nodes.count += 1
-    nodes.start[node] = start
-    nodes.stop[node] = stop
-    nodes.width[node] = <float> (extent / (<uint64_t> 1 << depth))
+    """Append the node of the points start..stop, and its subtree; return how many there are."""
+    cdef int depth = shared_digits(codes[start], codes[stop - 1], d, bits)
+    cdef Node *node = nodes + count
+    cdef double mean, spread, square = 0
+    cdef int32_t child
+    cdef int c, sums = d + 1
+    node.start, node.stop = start, stop
+    node.width = <float> (extent / (<uint64_t> 1 << depth))
     for c in range(d):
-        nodes.centre[node * d + c] = <float> (
-            (prefix[stop * d + c] - prefix[start * d + c]) / (stop - start)
-        )
+        mean = (prefix[stop * sums + c] - prefix[start * sums + c]) / (stop - start)
+        node.centre[c] = <float> mean
+        square += mean * mean
+    spread = (prefix[stop * sums + d] - prefix[start * sums + d]) / (stop - start) - square
+    node.spread = <float> max(spread, 0.0)
+    count += 1
     if stop - start > LEAF and depth < bits:
         while start < stop:
             child = end_of_child(codes, start, stop, d * (bits - depth - 1))
-            add_node(nodes, codes, prefix, start, child, d, bits, extent)
+            count = add_node(nodes, count, codes, prefix, start, child, d, bits, extent)
             start = child
-    nodes.skip[node] = nodes.count
+    node.skip = count
+    return count
 
 
 def build_tree(
     const float[:, ::1] y,  # IN (n, d), in the order of the curve
     const uint64_t[:, ::1] codes,  # IN row 0: (n,), ascending
     double extent,  # side of the root cell
-    double[:, ::1] prefix,  # SCRATCH (n + 1, d)
-    int32_t[:, ::1] ranges,  # OUT (3, 2 n): start, stop, skip
-    float[:, ::1] centre,  # OUT (2 n, d)
-    float[::1] width,  # OUT (2 n,)
+    double[:, ::1] prefix,  # SCRATCH (n + 1, d + 1)
+    float[:, ::1] nodes,  # OUT (2 n, NODE_FLOATS), each row a Node
 ):
     """Build the nodes over the sorted points; return how many there are."""
     cdef Py_ssize_t n = y.shape[0], i
     cdef int d = <int> y.shape[1], c
     cdef int bits = BITS[d]
-    cdef Nodes nodes
-    nodes.start, nodes.stop, nodes.skip = &ranges[0, 0], &ranges[1, 0], &ranges[2, 0]
-    nodes.centre, nodes.width, nodes.count = &centre[0, 0], &width[0], 0
+    cdef double square
+    cdef int32_t count
     with nogil:
-        for c in range(d):
+        for c in range(d + 1):
             prefix[0, c] = 0
         for i in range(n):
+            square = 0
             for c in range(d):
                 prefix[i + 1, c] = prefix[i, c] + y[i, c]
-        add_node(&nodes, &codes[0, 0], &prefix[0, 0], 0, <int32_t> n, d, bits, extent)
-    return nodes.count
+                square += <double> y[i, c] * y[i, c]
+            prefix[i + 1, d] = prefix[i, d] + square
+        count = add_node(
+            <Node *> &nodes[0, 0], 0, &codes[0, 0], &prefix[0, 0], 0, <int32_t> n, d, bits, extent
+        )
+    return count
 
 
-cdef void flush(
-    const float *points, Py_ssize_t n_points, float *source, float *mass,
-    Py_ssize_t count, int d, float dof, double *force, double *z,
-) noexcept nogil:
-    """Pad the list to a multiple of eight with zero masses and sum it for every point."""
-    cdef Py_ssize_t i
+cdef struct List:
+    float place[3 * LIST]
+    float mass[LIST]
+    float spread[LIST]
+    Py_ssize_t count
+
+
+cdef Sources padded(List *list, int d) noexcept nogil:
+    """The list as sources, padded to whole vectors; it is empty afterwards."""
+    cdef Sources sources
     cdef int c
-    while count % 8:
+    while list.count % 8:
         for c in range(d):
-            source[c * LIST + count] = 0
-        mass[count] = 0
-        count += 1
-    for i in range(n_points):
-        repel(points + i * d, source, LIST, mass, count, d, dof, force + i * d, z)
+            list.place[c * LIST + list.count] = far()
+        list.mass[list.count] = list.spread[list.count] = 0
+        list.count += 1
+    sources.place, sources.mass, sources.spread = list.place, list.mass, list.spread
+    sources.capacity, sources.count = LIST, list.count
+    list.count = 0
+    return sources
 
 
-cdef double repel_group(
-    const Nodes *nodes, const float *y, int32_t first, int32_t last, int d, float dof,
-    float theta2, double *force,
+cdef inline void add_cell(List *list, const Node *node, int d) noexcept nogil:
+    cdef int c
+    for c in range(d):
+        list.place[c * LIST + list.count] = node.centre[c]
+    list.mass[list.count] = node.stop - node.start
+    list.spread[list.count] = node.spread
+    list.count += 1
+
+
+cdef inline void add_points(
+    List *list, const float *y, int32_t start, int32_t stop, int d
 ) noexcept nogil:
-    """Forces on the points first..last, at most GROUP of them; returns their share of Z."""
-    cdef float source[3 * LIST]
-    cdef float mass[LIST]
+    cdef int32_t i
+    cdef int c
+    for i in range(start, stop):
+        for c in range(d):
+            list.place[c * LIST + list.count] = y[i * d + c]
+        list.count += 1
+
+
+cdef struct Group:
+    const float *y
+    Py_ssize_t count
+    double force[3 * GROUP]
+    double z
+    # The field of the farthest cells at the group's centre.
+    float centre[3]
+    double field_force[3]
+    double field_z
+    double field_gradient[SYMMETRIC]  # of the force, upper triangle
+    List points
+    List cells
+    List far_cells
+
+
+cdef void sum_points(Group *group, int d, float dof) noexcept nogil:
+    cdef Sources sources = padded(&group.points, d)
+    cdef Py_ssize_t i
+    for i in range(group.count):
+        repel_by_points(group.y + i * d, &sources, d, dof, group.force + i * d, &group.z)
+
+
+cdef void sum_cells(Group *group, int d, float dof) noexcept nogil:
+    cdef Sources sources = padded(&group.cells, d)
+    cdef Py_ssize_t i
+    for i in range(group.count):
+        repel_by_cells(group.y + i * d, &sources, d, dof, group.force + i * d, &group.z)
+
+
+cdef void sum_far_cells(Group *group, int d, float dof) noexcept nogil:
+    """Add the far cells' force and Z at the group's centre, and the force's gradient,
+
+        sum_s m (w q I - 2 (1 + 1 / dof) w q^2 (y - s) (y - s)^T).
+    """
+    cdef Sources sources = padded(&group.far_cells, d)
+    cdef Py_ssize_t s
+    cdef int a, b, entry
+    cdef float inverse_dof = 1 / dof
+    cdef f8 difference[3]
+    cdef f8 gradient[SYMMETRIC]
+    cdef f8 r2, q, wq, trace = f8_set1(0)
+    repel_by_cells(group.centre, &sources, d, dof, group.field_force, &group.field_z)
+    for entry in range(SYMMETRIC):
+        gradient[entry] = f8_set1(0)
+    for s in range(0, sources.count, 8):
+        r2 = f8_set1(0)
+        for a in range(d):
+            difference[a] = f8_sub(f8_set1(group.centre[a]), f8_load(sources.place + a * LIST + s))
+            r2 = f8_fma(difference[a], difference[a], r2)
+        q = student_q(r2, inverse_dof)
+        wq = f8_mul(f8_mul(student_w(r2, q, dof), q), f8_load(sources.mass + s))
+        trace = f8_add(trace, wq)
+        wq = f8_mul(f8_mul(wq, q), f8_set1(-2 * (1 + inverse_dof)))
+        entry = 0
+        for a in range(d):
+            for b in range(a, d):
+                gradient[entry] = f8_fma(f8_mul(wq, difference[a]), difference[b], gradient[entry])
+                entry = entry + 1
+    entry = 0
+    for a in range(d):
+        for b in range(a, d):
+            group.field_gradient[entry] += f8_sum(gradient[entry])
+            if a == b:
+                group.field_gradient[entry] += f8_sum(trace)
+            entry = entry + 1
+
+
+cdef void apply_field(Group *group, int d) noexcept nogil:
+    """Add the field at each point, by Taylor's expansion about the group's centre.
+
+    Z's gradient is -2 F, so its expansion goes one order further than that of F.
+    """
+    cdef Py_ssize_t i
+    cdef int a, b, entry
+    cdef double offset[3]
+    cdef double change[3]
+    for i in range(group.count):
+        for a in range(d):
+            offset[a] = group.y[i * d + a] - group.centre[a]
+            change[a] = 0
+        entry = 0
+        for a in range(d):
+            for b in range(a, d):
+                change[a] += group.field_gradient[entry] * offset[b]
+                if a != b:
+                    change[b] += group.field_gradient[entry] * offset[a]
+                entry = entry + 1
+        group.z += group.field_z
+        for a in range(d):
+            group.force[i * d + a] += group.field_force[a] + change[a]
+            group.z -= (2 * group.field_force[a] + change[a]) * offset[a]
+
+
+cdef inline void walk(
+    Group *group, const Node *nodes, int32_t n_nodes, const float *y, int d, float dof,
+    float theta2,
+) noexcept nogil:
+    """Sort every node into one of the lists, or open it; ``d`` is a literal at each call."""
     cdef float low[3]
     cdef float high[3]
-    cdef float r2, gap
-    cdef double z = 0
-    cdef Py_ssize_t count = 0, i
-    cdef int32_t node = 0, size
+    cdef float half[3]
+    cdef float near2, far2, gap, own = 0
+    cdef const Node *node = nodes
+    cdef const Node *end = nodes + n_nodes
+    cdef Py_ssize_t i
+    cdef bint leaf
     cdef int c
-    for i in range((last - first) * d):
-        force[i] = 0
     for c in range(d):
-        low[c] = high[c] = y[first * d + c]
-    for i in range(first + 1, last):
+        low[c] = high[c] = group.y[c]
+    for i in range(1, group.count):
         for c in range(d):
-            low[c] = min(low[c], y[i * d + c])
-            high[c] = max(high[c], y[i * d + c])
-    while node < nodes.count:
-        r2 = 0
+            low[c] = min(low[c], group.y[i * d + c])
+            high[c] = max(high[c], group.y[i * d + c])
+    for c in range(d):
+        own = max(own, high[c] - low[c])
+        group.centre[c] = (low[c] + high[c]) / 2
+        half[c] = (high[c] - low[c]) / 2
+    while node < end:
+        near2 = far2 = 0
         for c in range(d):
-            gap = max(low[c] - nodes.centre[node * d + c], nodes.centre[node * d + c] - high[c])
-            gap = max(gap, <float> 0)
-            r2 = r2 + gap * gap
-        size = nodes.stop[node] - nodes.start[node]
-        if count + LEAF > LIST:
-            flush(y + first * d, last - first, source, mass, count, d, dof, force, &z)
-            count = 0
-        if nodes.width[node] * nodes.width[node] < theta2 * r2 or (
-            size > LEAF and nodes.skip[node] == node + 1
+            gap = fabsf(node.centre[c] - group.centre[c])
+            far2 = far2 + gap * gap
+            gap = max(gap - half[c], <float> 0)
+            near2 = near2 + gap * gap
+        leaf = node.skip == node - nodes + 1
+        if (node.width + own) * (node.width + own) < theta2 * far2:
+            add_cell(&group.far_cells, node, d)
+            node = nodes + node.skip
+            if group.far_cells.count == LIST:
+                sum_far_cells(group, d, dof)
+        elif node.width * node.width < theta2 * near2 or (
+            leaf and node.stop - node.start > LEAF
         ):
-            for c in range(d):
-                source[c * LIST + count] = nodes.centre[node * d + c]
-            mass[count] = size
-            count += 1
-            node = nodes.skip[node]
-        elif nodes.skip[node] == node + 1:
-            for i in range(nodes.start[node], nodes.stop[node]):
-                for c in range(d):
-                    source[c * LIST + count] = y[i * d + c]
-                mass[count] = 1
-                count += 1
-            node = node + 1
+            add_cell(&group.cells, node, d)
+            node = nodes + node.skip
+            if group.cells.count == LIST:
+                sum_cells(group, d, dof)
         else:
-            node = node + 1
-    flush(y + first * d, last - first, source, mass, count, d, dof, force, &z)
-    return z
+            if leaf:
+                add_points(&group.points, y, node.start, node.stop, d)
+                if group.points.count + LEAF > LIST:
+                    sum_points(group, d, dof)
+            node += 1
+
+
+cdef void sum_group(
+    Group *group, const Node *nodes, int32_t n_nodes, const float *y, int d, float dof,
+    float theta2,
+) noexcept nogil:
+    """All forces on the group."""
+    if d == 1:
+        walk(group, nodes, n_nodes, y, 1, dof, theta2)
+    elif d == 2:
+        walk(group, nodes, n_nodes, y, 2, dof, theta2)
+    else:
+        walk(group, nodes, n_nodes, y, 3, dof, theta2)
+    sum_points(group, d, dof)
+    sum_cells(group, d, dof)
+    sum_far_cells(group, d, dof)
+    apply_field(group, d)
+
+
+cdef void start_group(Group *group, const float *y, Py_ssize_t count, int d) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int c
+    group.y, group.count = y, count
+    for i in range(count * d):
+        group.force[i] = 0
+    group.z = group.field_z = 0
+    for c in range(d):
+        group.field_force[c] = 0
+    for c in range(SYMMETRIC):
+        group.field_gradient[c] = 0
+    group.points.count = group.cells.count = group.far_cells.count = 0
 
 
 cdef double repel_leaf(
-    const Nodes *nodes, int32_t leaf, const float *y, const int32_t *order, float *out,
-    int d, float dof, float theta2,
+    const Node *nodes, int32_t n_nodes, const Node *leaf, const float *y, const int32_t *order,
+    float *out, int d, float dof, float theta2,
 ) noexcept nogil:
-    """Forces on the points of a leaf, in the caller's order of points."""
-    cdef double force[3 * GROUP]
+    """Forces on the points of a leaf, in the caller's order of points; returns its share of Z."""
+    cdef Group group
     cdef double z = 0
-    cdef int32_t first, last, i
+    cdef int32_t first = leaf.start, last, i
     cdef int c
-    first = nodes.start[leaf]
-    while first < nodes.stop[leaf]:
-        last = min(first + GROUP, nodes.stop[leaf])
-        z += repel_group(nodes, y, first, last, d, dof, theta2, force)
+    while first < leaf.stop:
+        last = min(first + GROUP, leaf.stop)
+        start_group(&group, y + first * d, last - first, d)
+        sum_group(&group, nodes, n_nodes, y, d, dof, theta2)
+        z += group.z
         for i in range(first, last):
             for c in range(d):
-                out[order[i] * d + c] = <float> force[(i - first) * d + c]
+                out[order[i] * d + c] = <float> group.force[(i - first) * d + c]
         first = last
     return z
 
@@ -208,27 +384,21 @@ cdef double repel_leaf(
 def tree_repulsion(
     const float[:, ::1] y,  # IN (n, d), in the order of the curve
     const int32_t[:, ::1] order,  # IN row 0: (n,), the caller's number of each point
-    int32_t[:, ::1] ranges, float[:, ::1] centre, float[::1] width, int n_nodes,  # IN the tree
+    const float[:, ::1] nodes, int n_nodes,  # IN the tree
     float[:, ::1] out,  # OUT (n, d), in the caller's order
     float dof,
     float theta,
     int n_threads,
 ):
     """Write the repulsive forces, not yet divided by Z, to ``out``; return Z."""
-    cdef Nodes nodes
+    cdef const Node *tree = <const Node *> &nodes[0, 0]
     cdef int d = <int> y.shape[1]
-    cdef Py_ssize_t leaf, n_leaves
-    nodes.start, nodes.stop, nodes.skip = &ranges[0, 0], &ranges[1, 0], &ranges[2, 0]
-    nodes.centre, nodes.width, nodes.count = &centre[0, 0], &width[0], n_nodes
-    skips = np.asarray(ranges)[2, :n_nodes]
-    cdef int32_t[::1] leaves = np.flatnonzero(
-        skips == np.arange(1, n_nodes + 1)
-    ).astype(np.int32)
-    n_leaves = leaves.shape[0]
-    cdef double[::1] partial = np.zeros(n_leaves)
-    for leaf in prange(n_leaves, nogil=True, schedule="dynamic", chunksize=8,
-                       num_threads=n_threads):
-        partial[leaf] = repel_leaf(
-            &nodes, leaves[leaf], &y[0, 0], &order[0, 0], &out[0, 0], d, dof, theta * theta
-        )
+    cdef Py_ssize_t i
+    cdef float theta2 = (REACH * theta) ** 2
+    cdef double[::1] partial = np.zeros(n_nodes)
+    for i in prange(n_nodes, nogil=True, schedule="dynamic", chunksize=16, num_threads=n_threads):
+        if tree[i].skip == i + 1:
+            partial[i] = repel_leaf(
+                tree, n_nodes, tree + i, &y[0, 0], &order[0, 0], &out[0, 0], d, dof, theta2
+            )
     return float(np.sum(partial)) - y.shape[0]

@@ -29,12 +29,11 @@ class TreeRepulsion:
         extent = sort_along_curve(y, self._codes, self._order)
         np.take(y, self._order[0], axis=0, out=self._sorted)
         n_nodes = _kernels.tree.build_tree(
-            self._sorted, self._codes, extent, self._prefix, self._ranges, self._centre,
-            self._width,
-        )  # fmt: skip
+            self._sorted, self._codes, extent, self._prefix, self._nodes
+        )
         return _kernels.tree.tree_repulsion(
-            self._sorted, self._order, self._ranges, self._centre, self._width, n_nodes, out,
-            self.dof, self.theta, self.n_threads,
+            self._sorted, self._order, self._nodes, n_nodes, out, self.dof, self.theta,
+            self.n_threads,
         )  # fmt: skip
 
     def _allocate(self, n, d):
@@ -42,7 +41,5 @@ class TreeRepulsion:
         self._codes = np.empty((2, n), np.uint64)
         self._order = np.empty((2, n), np.int32)
         self._sorted = np.empty((n, d), np.float32)
-        self._prefix = np.empty((n + 1, d))
-        self._ranges = np.empty((3, 2 * n), np.int32)
-        self._centre = np.empty((2 * n, d), np.float32)
-        self._width = np.empty(2 * n, np.float32)
+        self._prefix = np.empty((n + 1, d + 1))
+        self._nodes = np.empty((2 * n, _kernels.tree.NODE_FLOATS), np.float32)

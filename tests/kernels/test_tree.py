@@ -13,13 +13,13 @@ def tree_forces(kernel, y, theta, dof=1.0, n_threads=2):
     repulsion._allocate(*y.shape)
     extent = sort_along_curve(y, repulsion._codes, repulsion._order)
     sorted_y = y[repulsion._order[0]]
-    tree = repulsion._ranges, repulsion._centre, repulsion._width
+    nodes = repulsion._nodes
     n_nodes = kernel("tree").build_tree(
-        sorted_y, repulsion._codes, extent, repulsion._prefix, *tree
+        sorted_y, repulsion._codes, extent, repulsion._prefix, nodes
     )
     out = np.empty_like(y)
     z = kernel("tree").tree_repulsion(
-        sorted_y, repulsion._order, *tree, n_nodes, out, dof, theta, n_threads
+        sorted_y, repulsion._order, nodes, n_nodes, out, dof, theta, n_threads
     )
     return z, out
 
@@ -70,10 +70,10 @@ def test_nodes_are_nested_runs_that_cover_all_points(kernel, rng):
     extent = sort_along_curve(y, repulsion._codes, repulsion._order)
     y = y[repulsion._order[0]]
     n_nodes = kernel("tree").build_tree(
-        y, repulsion._codes, extent, repulsion._prefix, repulsion._ranges, repulsion._centre,
-        repulsion._width,
-    )  # fmt: skip
-    start, stop, skip = repulsion._ranges[:, :n_nodes]
+        y, repulsion._codes, extent, repulsion._prefix, repulsion._nodes
+    )
+    nodes = repulsion._nodes[:n_nodes]
+    start, stop, skip = nodes[:, 5:].view(np.int32).T
     leaves = np.flatnonzero(skip == np.arange(1, n_nodes + 1))
     assert start[leaves[0]] == 0
     assert stop[leaves[-1]] == len(y)
@@ -83,8 +83,10 @@ def test_nodes_are_nested_runs_that_cover_all_points(kernel, rng):
         assert (start[inside] >= start[node]).all()
         assert (stop[inside] <= stop[node]).all()
         points = y[start[node] : stop[node]]
-        np.testing.assert_allclose(repulsion._centre[node], points.mean(0), atol=1e-5)
-        assert np.ptp(points, axis=0).max() <= repulsion._width[node] * (1 + 1e-6)
+        np.testing.assert_allclose(nodes[node, :2], points.mean(0), atol=1e-5)
+        spread = ((points - points.mean(0)) ** 2).sum(1).mean()
+        assert nodes[node, 4] == pytest.approx(spread, rel=1e-3, abs=1e-5)
+        assert np.ptp(points, axis=0).max() <= nodes[node, 3] * (1 + 1e-6)
 
 
 def test_a_far_outlier_does_not_make_the_tree_useless(kernel, rng):

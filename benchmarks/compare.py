@@ -1,0 +1,250 @@
+"""fasttsne beside its peers: same input, processes in turn, ratios of medians.
+
+    FASTTSNE_DATA=... python benchmarks/compare.py iteration
+    FASTTSNE_DATA=... python benchmarks/compare.py kl
+    FASTTSNE_DATA=... python benchmarks/compare.py fit --rows 2000 10000
+
+``iteration``: 50 iterations on the final MNIST map with the same P, here and in
+openTSNE.  ``kl``: 250 + 500 iterations from the same P and start, and the exact
+KL divergence of both maps.  ``fit``: whole fits, 1,000 iterations, from raw
+pixels.  Every run is a process of its own; run it on an idle machine, in an
+environment made from ``benchmarks/requirements.txt``.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+from common import exact_kl, mnist, mnist_rows
+
+PERPLEXITY = 30
+
+
+# What a process of its own does: reads files, works, prints its seconds.
+
+
+def iterate_fasttsne(folder, n_jobs, n_iter, exaggeration, momentum):
+    from fasttsne import TSNEEmbedding
+
+    embedding = TSNEEmbedding(
+        np.load(folder / "start.npy"), sp.load_npz(folder / "P.npz"), n_jobs=n_jobs
+    )
+    return _iterate(embedding, folder, n_iter, exaggeration, momentum)
+
+
+def iterate_opentsne(folder, n_jobs, n_iter, exaggeration, momentum):
+    import openTSNE
+
+    P = sp.load_npz(folder / "P.npz").astype(float)
+    embedding = openTSNE.TSNEEmbedding(
+        np.load(folder / "start.npy"),
+        openTSNE.affinity.PrecomputedAffinities(P, normalize=False),
+        negative_gradient_method="fft", n_jobs=n_jobs, random_state=0,
+    )  # fmt: skip
+    return _iterate(embedding, folder, n_iter, exaggeration, momentum)
+
+
+def _iterate(embedding, folder, n_iter, exaggeration, momentum):
+    embedding.optimize(2, inplace=True, exaggeration=exaggeration, momentum=momentum)
+    start = time.perf_counter()
+    embedding.optimize(n_iter, inplace=True, exaggeration=exaggeration, momentum=momentum)
+    seconds = time.perf_counter() - start
+    np.save(folder / "map.npy", np.asarray(embedding))
+    return seconds
+
+
+def fit_fasttsne(X, n_jobs, **settings):
+    from fasttsne import TSNE
+
+    return np.asarray(
+        TSNE(early_exaggeration_iter=250, n_iter=750, n_jobs=n_jobs, random_state=0, **settings)
+        .fit(X)
+    )  # fmt: skip
+
+
+def fit_fasttsne_bh(X, n_jobs):
+    return fit_fasttsne(X, n_jobs, negative_gradient_method="bh")
+
+
+def fit_sklearn(X, n_jobs):
+    from sklearn.manifold import TSNE
+
+    return TSNE(max_iter=1000, n_jobs=n_jobs, random_state=0).fit_transform(X)
+
+
+def fit_sklearnex(X, n_jobs):
+    from sklearnex import patch_sklearn
+
+    patch_sklearn(verbose=False)
+    return fit_sklearn(X, n_jobs)
+
+
+def fit_opentsne(X, n_jobs):
+    import openTSNE
+
+    return np.asarray(openTSNE.TSNE(n_iter=750, n_jobs=n_jobs, random_state=0).fit(X))
+
+
+def fit_umap(X, n_jobs):
+    import umap
+
+    return umap.UMAP(n_jobs=n_jobs).fit_transform(X)
+
+
+FITS = {
+    "fasttsne": fit_fasttsne, "fasttsne-bh": fit_fasttsne_bh, "sklearnex": fit_sklearnex,
+    "sklearn": fit_sklearn, "openTSNE": fit_opentsne, "umap": fit_umap,
+}  # fmt: skip
+ITERATIONS = {"fasttsne": iterate_fasttsne, "openTSNE": iterate_opentsne}
+
+
+def work(order):
+    """Carry out one order in this process; the last line printed is the seconds it took."""
+    folder = Path(order["folder"])
+    if order["job"] == "iterate":
+        seconds = ITERATIONS[order["program"]](folder, order["n_jobs"], *order["arguments"])
+    else:
+        X = np.load(folder / "X.npy")
+        FITS[order["program"]](X[:200], order["n_jobs"])  # imports and compilation do not count
+        start = time.perf_counter()
+        points = FITS[order["program"]](X, order["n_jobs"])
+        seconds = time.perf_counter() - start
+        np.save(folder / "map.npy", points)
+    print(seconds)
+
+
+def in_process(**order):
+    """Seconds that a process of its own reports, and the map that it leaves."""
+    result = subprocess.run(
+        [sys.executable, __file__, "--order", json.dumps(order)],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return float(result.stdout.split()[-1]), np.load(Path(order["folder"], "map.npy"))
+
+
+# What the main process does.
+
+
+def compare_iteration(folder, options):
+    P, points = mnist_graph(folder, options.n_jobs)
+    sp.save_npz(folder / "P.npz", P)
+    print("making the final map ...", flush=True)
+    np.save(folder / "start.npy", points)
+    _, points = in_process(
+        job="iterate", program="fasttsne", folder=str(folder), n_jobs=options.n_jobs,
+        arguments=[250, 12, 0.8],
+    )  # fmt: skip
+    np.save(folder / "start.npy", points)
+    _, points = in_process(
+        job="iterate", program="fasttsne", folder=str(folder), n_jobs=options.n_jobs,
+        arguments=[500, 1, 0.8],
+    )  # fmt: skip
+    np.save(folder / "start.npy", points)
+    seconds = {name: [] for name in ITERATIONS}
+    for _ in range(options.rounds):
+        for name in ITERATIONS:
+            taken, _ = in_process(
+                job="iterate", program=name, folder=str(folder), n_jobs=options.n_jobs,
+                arguments=[50, 1, 0.8],
+            )  # fmt: skip
+            seconds[name].append(taken / 50)
+    report(seconds, {})
+
+
+def compare_kl(folder, options):
+    P, start = mnist_graph(folder, options.n_jobs)
+    sp.save_npz(folder / "P.npz", P)
+    seconds, error = {}, {}
+    for name in ITERATIONS:
+        np.save(folder / "start.npy", start)
+        early, points = in_process(
+            job="iterate", program=name, folder=str(folder), n_jobs=options.n_jobs,
+            arguments=[250, 12, 0.8],
+        )  # fmt: skip
+        np.save(folder / "start.npy", points)
+        late, points = in_process(
+            job="iterate", program=name, folder=str(folder), n_jobs=options.n_jobs,
+            arguments=[500, 1, 0.8],
+        )  # fmt: skip
+        seconds[name], error[name] = [early + late], exact_kl(P, points)
+    report(seconds, error)
+
+
+def compare_fit(folder, options):
+    from fasttsne.affinity import PerplexityBasedNN
+
+    for rows in options.rows:
+        X, _ = mnist_rows(rows)
+        np.save(folder / "X.npy", X)
+        P = PerplexityBasedNN(X, PERPLEXITY, n_jobs=options.n_jobs).P
+        seconds = {name: [] for name in options.programs}
+        error = {}
+        for turn in range(options.rounds):
+            for name in options.programs:
+                if turn and name in options.once:
+                    continue
+                taken, points = in_process(
+                    job="fit", program=name, folder=str(folder), n_jobs=options.n_jobs
+                )
+                seconds[name].append(taken)
+                error.setdefault(name, []).append(exact_kl(P, points.astype(float)))
+        print(f"{rows:,} rows of MNIST, 1,000 iterations, whole fit")
+        report(seconds, {name: statistics.median(values) for name, values in error.items()})
+
+
+def mnist_graph(folder, n_jobs):
+    """P of all of MNIST from exact neighbours, and the PCA start; kept for the next run."""
+    from fasttsne import initialization
+    from fasttsne.affinity import PerplexityBasedNN
+
+    kept = Path(__file__).parent / "results"
+    if not (kept / "mnist-P.npz").exists():
+        kept.mkdir(exist_ok=True)
+        print("finding the neighbours of MNIST ...", flush=True)
+        X, _ = mnist()
+        sp.save_npz(kept / "mnist-P.npz", PerplexityBasedNN(X, PERPLEXITY, n_jobs=n_jobs).P)
+        np.save(kept / "mnist-start.npy", initialization.pca(X, random_state=0))
+    return sp.load_npz(kept / "mnist-P.npz"), np.load(kept / "mnist-start.npy")
+
+
+def report(seconds, error):
+    """A table of medians, ranges, and ratios to fasttsne."""
+    ours = statistics.median(seconds["fasttsne"])
+    for name, values in seconds.items():
+        median = statistics.median(values)
+        line = f"  {name:12} {median:10.4f} s   {median / ours:7.2f} x   "
+        line += f"({min(values):.4f} to {max(values):.4f}, {len(values)} runs)"
+        if name in error:
+            line += f"   exact KL {error[name]:.4f}"
+        print(line, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", nargs="?", choices=["iteration", "kl", "fit"])
+    parser.add_argument("--rows", type=int, nargs="+", default=[2000, 10_000])
+    parser.add_argument("--programs", nargs="+", default=list(FITS), choices=list(FITS))
+    parser.add_argument("--once", nargs="*", default=["sklearn", "openTSNE", "umap"],
+                        help="programs that run in the first round only")  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--n-jobs", type=int, default=2)
+    parser.add_argument("--order", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.order:
+        work(json.loads(options.order))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        {"iteration": compare_iteration, "kl": compare_kl, "fit": compare_fit}[options.what](
+            Path(folder), options
+        )
+
+
+if __name__ == "__main__":
+    main()
