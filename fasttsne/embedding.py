@@ -9,13 +9,7 @@ from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.callbacks import as_callbacks
 from fasttsne.objective import Objective
 from fasttsne.optimizer import DescentSettings, GradientDescent, OptimizationInterrupt
-from fasttsne.repulsion import (
-    METHODS,
-    ExactRepulsion,
-    MeshRepulsion,
-    TreeRepulsion,
-    choose_method,
-)
+from fasttsne.repulsion import METHODS, choose_method, make_repulsion
 
 # What `optimize` takes, and its value where neither it nor the embedding has been told.
 DEFAULTS = {
@@ -33,6 +27,8 @@ DEFAULTS = {
     "callbacks_every_iters": 50,
     "verbose": False,
 }
+
+ACCURACY = ("theta", "n_interpolation_points", "min_num_intervals", "ints_in_interval")
 
 _STATE = (
     "affinities", "dof", "negative_gradient_method", "random_state", "optimizer",
@@ -89,6 +85,7 @@ class TSNEEmbedding(np.ndarray):
         # starts without state.  Those that are get it from `_with_state_of`.
         for name in _STATE:
             setattr(self, name, None)
+        self._kept_objective = None
 
     def __array_wrap__(self, array, context=None, return_scalar=False):
         """Results of NumPy functions are plain arrays."""
@@ -181,24 +178,16 @@ class TSNEEmbedding(np.ndarray):
         return embedding
 
     def _objective(self, params):
-        """The forces for this embedding's method, with the accuracy and threads of ``params``."""
+        """The forces for this embedding's method, kept while what they depend on is the same."""
         n_threads = resolve_n_jobs(params["n_jobs"])
-        repulsion = make_repulsion(
-            choose_method(self.negative_gradient_method, *self.shape), self.dof, n_threads, params
-        )
-        return Objective(self.affinities.P, repulsion, self.shape[1], self.dof, n_threads)
-
-
-def make_repulsion(method: str, dof: float, n_threads: int, params: dict):
-    """The repulsion of a resolved method name."""
-    if method == "bh":
-        return TreeRepulsion(dof, params["theta"], n_threads)
-    if method == "fft":
-        return MeshRepulsion(
-            dof, params["n_interpolation_points"], params["min_num_intervals"],
-            params["ints_in_interval"], n_threads,
-        )  # fmt: skip
-    return ExactRepulsion(dof, n_threads)
+        method = choose_method(self.negative_gradient_method, *self.shape)
+        key = (id(self.affinities.P), method, self.dof, n_threads,
+               *(params[name] for name in ACCURACY))  # fmt: skip
+        if self._kept_objective is None or self._kept_objective[0] != key:
+            repulsion = make_repulsion(method, self.dof, n_threads, params)
+            objective = Objective(self.affinities.P, repulsion, self.shape[1], self.dof, n_threads)
+            self._kept_objective = key, objective
+        return self._kept_objective[1]
 
 
 def descent_settings(n_iter: int, n_samples: int, params: dict) -> DescentSettings:

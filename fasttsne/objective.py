@@ -49,11 +49,13 @@ class Objective:
         self.attractive = np.empty(shape, np.float32)
         self.repulsive = np.empty(shape, np.float32)
         self.z = 1.0
-        self._edges = None
+        self._edges = self._order = None
         self._negative_entropy = None
 
     def renumber(self, order) -> None:
         """Let place r belong to point ``order[r]`` from now on; costs a few iterations' time."""
+        if order is self._order:
+            return
         n = len(order)
         place = np.empty(n, np.int32)
         place[order] = np.arange(n, dtype=np.int32)
@@ -69,6 +71,7 @@ class Objective:
             self.n_threads,
         )  # fmt: skip
         self._edges = indptr, columns, values
+        self._order = order
 
     def evaluate(self, y, with_error: bool = False) -> float | None:
         """Compute the forces at y, (n, d) float64; return the KL divergence if it is wanted."""
@@ -87,8 +90,9 @@ class Objective:
         if self._negative_entropy is None:
             entropy = total = 0.0
             for start in range(0, len(self._values), 1 << 20):
-                p = self._values[start : start + (1 << 20)].astype(np.float64)
-                total += p.sum()
-                entropy += p @ np.log(p, where=p > 0, out=np.zeros_like(p))
+                p = self._values[start : start + (1 << 20)]
+                p = p[p > 0]
+                total += p.sum(dtype=np.float64)
+                entropy += (p * np.log(p)).sum(dtype=np.float64)
             self._negative_entropy, self._total = float(entropy), float(total)
         return self._negative_entropy

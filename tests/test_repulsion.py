@@ -5,7 +5,13 @@ import logging
 import numpy as np
 import pytest
 
-from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion, choose_method
+from fasttsne.repulsion import (
+    AutoRepulsion,
+    ExactRepulsion,
+    MeshRepulsion,
+    TreeRepulsion,
+    choose_method,
+)
 from fasttsne.repulsion.mesh import padded_size
 
 ROWS = 3000
@@ -118,10 +124,19 @@ def test_padded_sizes_are_good_and_close():
         assert size == 1
 
 
+def test_auto_takes_the_mesh_for_dense_maps_and_the_tree_for_wide_ones():
+    mesh, tree = MeshRepulsion(), TreeRepulsion()
+    auto = AutoRepulsion(mesh, tree)
+    for span, expected in ((1e-4, mesh), (5, mesh), (500, tree)):
+        y = np.repeat(make_map("uniform", span, 2), 3, axis=0)
+        forces = [np.empty_like(y) for _ in range(2)]
+        assert auto(y, forces[0]) == expected(y, forces[1])
+        np.testing.assert_array_equal(*forces)
+
+
 def test_choose_method():
     assert choose_method("auto", 100, 2) == "exact"
-    assert choose_method("auto", 5000, 2) == "bh"
-    assert choose_method("auto", 100_000, 2) == "fft"
+    assert choose_method("auto", 5000, 2) == "auto"
     assert choose_method("auto", 100_000, 3) == "bh"
     assert choose_method("interpolation", 100, 1) == "fft"
     assert choose_method("barnes-hut", 100, 1) == "bh"

@@ -1,15 +1,24 @@
-"""The repulsive half of the gradient, by one of three methods with one signature.
+"""The repulsive half of the gradient, by methods that share one signature.
 
 Each is an object that is called with the points and an array for the forces and
 returns Z, the sum of all pairs' similarities; it owns what can be reused from
 one iteration to the next.
 """
 
+from fasttsne.repulsion.auto import AutoRepulsion
 from fasttsne.repulsion.exact import ExactRepulsion
 from fasttsne.repulsion.mesh import MeshRepulsion
 from fasttsne.repulsion.tree import TreeRepulsion
 
-__all__ = ["ExactRepulsion", "METHODS", "MeshRepulsion", "TreeRepulsion", "choose_method"]
+__all__ = [
+    "METHODS",
+    "AutoRepulsion",
+    "ExactRepulsion",
+    "MeshRepulsion",
+    "TreeRepulsion",
+    "choose_method",
+    "make_repulsion",
+]
 
 # What users may write, and what it means.
 METHODS = {
@@ -19,14 +28,13 @@ METHODS = {
     "exact": "exact",
 }  # fmt: skip
 
-# Up to so many points the sum over all pairs, then the tree is the fastest:
-# measured by benchmarks/crossover.py.
-EXACT_UP_TO = 1000
-TREE_UP_TO = 12_000
+# Up to so many points the sum over all pairs is the fastest: measured by
+# benchmarks/crossover.py.
+EXACT_UP_TO = 700
 
 
 def choose_method(method: str, n_samples: int, n_components: int) -> str:
-    """Resolve a name to "bh", "fft" or "exact".
+    """Resolve a name to "exact", "bh", "fft", or "auto", which is either of the last two.
 
     Raises
     ------
@@ -34,13 +42,27 @@ def choose_method(method: str, n_samples: int, n_components: int) -> str:
         Where the method does not exist in so many dimensions.
     """
     method = METHODS[method]
-    if method == "auto":
-        if n_samples <= EXACT_UP_TO:
-            return "exact"
-        return "fft" if n_components <= 2 and n_samples > TREE_UP_TO else "bh"
+    if method == "auto" and n_samples <= EXACT_UP_TO:
+        return "exact"
+    if method == "auto" and n_components > 2:
+        return "bh"
     if method == "fft" and n_components > 2:
         raise ValueError(
             "negative_gradient_method='fft' works in one and two dimensions; "
             f"got n_components={n_components}"
         )
     return method
+
+
+def make_repulsion(method: str, dof: float, n_threads: int, params: dict):
+    """The repulsion of a resolved method name, with the accuracy that ``params`` ask for."""
+    if method == "exact":
+        return ExactRepulsion(dof, n_threads)
+    tree = TreeRepulsion(dof, params["theta"], n_threads)
+    if method == "bh":
+        return tree
+    mesh = MeshRepulsion(
+        dof, params["n_interpolation_points"], params["min_num_intervals"],
+        params["ints_in_interval"], n_threads,
+    )  # fmt: skip
+    return mesh if method == "fft" else AutoRepulsion(mesh, tree)

@@ -21,9 +21,9 @@ SPACING = 0.4
 COLUMNS = _kernels.grid.COLUMN_WIDTH
 # Rows of the grid are transformed in this many pieces, whatever the threads.
 ROW_PIECES = 16
-# Above this many cells to a point, plus a constant, the tree is faster and smaller.
-CELLS_PER_POINT = 8
-CELLS_AT_LEAST = 1024**2
+# Above this many padded cells to a point, plus a constant, the grid is not worth its memory.
+CELLS_PER_POINT = 32
+CELLS_AT_LEAST = 2048**2
 # Below this span w differs from 1, and the forces from linear ones, by less than 1e-6.
 LINEAR_SPAN = 1e-3
 # theta at which the tree is as accurate as the mesh that it stands in for.
@@ -71,22 +71,30 @@ class MeshRepulsion:
             z = self(y * scale, out)
             out /= scale
             return z
-        spacing = self._spacing_for(span)
-        cells = [int(e / spacing) + 1 for e in (high - low).astype(float)]
-        if math.prod(cells) > CELLS_PER_POINT * n + CELLS_AT_LEAST:
-            return self._fall_back(y, out, cells)
+        spacing, shape = self._layout(low, high)
+        if math.prod(shape) > CELLS_PER_POINT * n + CELLS_AT_LEAST:
+            return self._fall_back(y, out, shape)
         self._tree = None
-        return self._on_grid(y, out, low, spacing, cells)
+        return self._on_grid(y, out, low, spacing, shape)
 
-    def _on_grid(self, y, out, low, spacing, cells):
+    def padded_cells(self, y: np.ndarray) -> int:
+        """How many cells the grid for these points has, which is what it costs."""
+        return math.prod(self._layout(*bounding_box(y))[1])
+
+    def _layout(self, low, high):
+        """The grid's spacing and padded shape, functions of the bounding box alone."""
+        extent = (high - low).astype(float)
+        spacing = self._spacing_for(max(extent.max(), LINEAR_SPAN))
+        sizes = [padded_size(2 * (int(e / spacing) + 1 + self.order)) for e in extent]
+        return spacing, (sizes[1] if len(sizes) == 2 else 1, sizes[0])
+
+    def _on_grid(self, y, out, low, spacing, shape):
         n = len(y)
-        columns, rows = (padded_size(2 * (c + self.order)) for c in (*cells, *cells)[:2])
-        shape = (rows if len(cells) == 2 else 1, columns)
         grid = self._grid(shape)
         influence = self._influence(shape, spacing)
         grid.set_influence(influence)
         _kernels.grid.spread(
-            y, grid.cells, low, spacing, self._polynomials, self._scratch_for(n, rows),
+            y, grid.cells, low, spacing, self._polynomials, self._scratch_for(n, shape[0]),
             self.n_threads,
         )  # fmt: skip
         energy = grid.convolve(self.n_threads)
@@ -113,12 +121,12 @@ class MeshRepulsion:
             self._scratch = np.empty((3, size), np.int32)
         return self._scratch
 
-    def _fall_back(self, y, out, cells):
+    def _fall_back(self, y, out, shape):
         if self._tree is None:
             log.warning(
-                "the map spans %s grid cells for %d points: some lie very far out; "
-                "using the Barnes-Hut tree until they come back",
-                " x ".join(map(str, cells)), len(y),
+                "the map would take a grid of %d x %d cells for %d points: some lie very far "
+                "out; using the Barnes-Hut tree until they come back",
+                *shape, len(y),
             )  # fmt: skip
             self._tree = TreeRepulsion(self.dof, FALLBACK_THETA, self.n_threads)
         return self._tree(y, out)
