@@ -89,22 +89,26 @@ def pca(
     check_choice(svd_solver, "svd_solver", ("auto", "full", "randomized", "arpack"))
     generator = check_random_state(random_state)
     rank = min(*X.shape, n_components)
-    with Timer("computing the principal components", verbose):
-        centred = _centred(X)
-        if svd_solver == "full" or (svd_solver == "auto" and min(X.shape) <= EXACT_UP_TO):
-            loadings = _exact_loadings(centred, rank)
-        else:
-            loadings = _randomized_loadings(centred, rank, generator)
-        signs = np.sign(loadings[np.abs(loadings).argmax(0), np.arange(rank)])
-        scores = (centred @ (loadings * signs).astype(centred.dtype)).astype(float)
     result = np.zeros((len(X), n_components))
-    result[:, :rank] = scores
+    with Timer("computing the principal components", verbose):
+        result[:, :rank] = principal_components(X, rank, generator, svd_solver)
     rescale(result, inplace=True)
     # A component that is rounding noise next to the first is not one.
     result[:, np.std(result, axis=0) < 1e-10] = 0
     if add_jitter:
         result += generator.normal(0, 1e-6, result.shape)
     return result
+
+
+def principal_components(X, rank, random_state=None, svd_solver="auto"):
+    """Scores of the first ``rank`` principal components, (n, rank), in the dtype of X."""
+    centred = _centred(X)
+    if svd_solver == "full" or (svd_solver == "auto" and min(X.shape) <= EXACT_UP_TO):
+        loadings = _exact_loadings(centred, rank)
+    else:
+        loadings = _randomized_loadings(centred, rank, check_random_state(random_state))
+    signs = np.sign(loadings[np.abs(loadings).argmax(0), np.arange(rank)])
+    return centred @ (loadings * signs).astype(centred.dtype)
 
 
 def _centred(X):

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 from fasttsne import nearest_neighbors
 from fasttsne._kernels import reference
-from fasttsne.nearest_neighbors import Annoy, Exact, exact, make_index
+from fasttsne.nearest_neighbors import Annoy, Approx, Exact, exact, make_index
 
 
 def test_exact_equals_twin(digits):
@@ -18,13 +19,82 @@ def test_exact_equals_twin(digits):
     assert (np.sort(indices[:100]) == np.sort(expected[:, 1:])).mean() > 0.99
 
 
-def test_exact_with_several_tiles(monkeypatch, rng):
-    X = rng.normal(0, 1, (300, 8)).astype(np.float32)
-    whole = Exact(X, 10).build()
-    monkeypatch.setattr(exact, "TILE_ROWS", 64)
-    monkeypatch.setattr(exact, "TILE_COLUMNS", 50)
-    for got, want in zip(Exact(X, 10).build(), whole, strict=True):
+def test_exact_one_way_equals_both_ways(monkeypatch, rng):
+    X = rng.normal(0, 1, (3000, 8)).astype(np.float32)
+    both_ways = Exact(X, 10).build()
+    monkeypatch.setattr(exact, "BOTH_WAYS_UP_TO", 100)
+    monkeypatch.setattr(exact, "BATCH", 700)
+    for got, want in zip(Exact(X, 10).build(), both_ways, strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("metric", ["manhattan", "chebyshev", "hamming", "correlation", "callable"])
+def test_exact_other_metrics_equal_scipy(digits, metric):
+    if metric == "callable":
+        metric = expected_metric = lambda u, v: abs(u - v).max()
+    else:
+        expected_metric = {"manhattan": "cityblock"}.get(metric, metric)
+    X = digits[:80]
+    _, distances = Exact(X, 6, metric=metric).build()
+    expected = np.sort(cdist(X, X, expected_metric), axis=1)[:, 1:7]
+    np.testing.assert_allclose(distances, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_metric_params(digits):
+    _, distances = Exact(digits[:50], 4, metric="minkowski", metric_params={"p": 3}).build()
+    expected = np.sort(cdist(digits[:50], digits[:50], "minkowski", p=3), axis=1)[:, 1:5]
+    np.testing.assert_allclose(distances, expected)
+
+
+@pytest.fixture(scope="module")
+def clustered():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(0, 4, (40, 100))
+    return (centres[rng.integers(40, size=8000)] + rng.normal(size=(8000, 100))).astype("f4")
+
+
+@pytest.mark.parametrize("recall", [0.8, 0.95, 0.99])
+def test_approx_has_the_recall_that_it_says(clustered, recall):
+    index = Approx(clustered, 15, n_jobs=2, random_state=0, knn_kwargs={"recall": recall})
+    indices, distances = index.build()
+    true, true_distances = Exact(clustered, 15, n_jobs=2).build()
+    hits = [len(np.intersect1d(a, b)) for a, b in zip(indices, true, strict=True)]
+    assert index.recall_ >= recall
+    assert np.mean(hits) / 15 > recall - 0.02
+    assert (distances >= true_distances * (1 - 1e-5)).all()
+    assert not (indices == np.arange(8000)[:, None]).any()
+
+
+def test_approx_same_seed_same_graph_for_any_number_of_threads(clustered):
+    results = {
+        tuple(a.tobytes() for a in Approx(clustered, 15, n_jobs=n, random_state=0).build())
+        for n in (1, 2, 3)
+    }
+    assert len(results) == 1
+
+
+def test_approx_on_noise_without_cells_is_not_silently_bad(rng):
+    X = rng.random((4000, 300)).astype(np.float32)
+    index = Approx(X, 10, n_jobs=2, random_state=0)
+    indices, _ = index.build()
+    true, _ = Exact(X, 10, n_jobs=2).build()
+    hits = [len(np.intersect1d(a, b)) for a, b in zip(indices, true, strict=True)]
+    assert np.mean(hits) / 10 > 0.93
+    assert index.recall_ >= 0.95
+
+
+@pytest.mark.parametrize("kind", ["all equal", "half duplicated", "one column"])
+def test_approx_awkward_data(rng, kind):
+    X = rng.normal(0, 1, (4000, 5)).astype(np.float32)
+    if kind == "all equal":
+        X[:] = 1
+    elif kind == "half duplicated":
+        X[:2000] = X[0]
+    else:
+        X = X[:, :1]
+    _, distances = Approx(X, 8, random_state=0).build()
+    _, true = Exact(X, 8).build()
+    assert np.isclose(distances, true, rtol=1e-3, atol=1e-5).mean() > 0.93
 
 
 def test_exact_query(digits):

@@ -47,10 +47,11 @@ exact = load_level(simd, "exact")
 grid = load_level(simd, "grid")
 perplexity = load_level(simd, "perplexity")
 step = load_level(simd, "step")
-topk = load_level(simd, "topk")
+products = load_level(simd, "products")
+rank = load_level(simd, "rank")
 tree = load_level(simd, "tree")
 
 __all__ = [
     "SIMD_LEVELS", "attraction", "cpu", "curve", "exact", "graph", "grid", "load_level",
-    "perplexity", "points", "simd", "step", "topk", "tree",
+    "perplexity", "points", "products", "rank", "simd", "step", "tree",
 ]  # fmt: skip

@@ -17,5 +17,7 @@ cdef extern from "lanes.h" nogil:
     float f8_sum(f8 a)
     int f8_less(f8 a, f8 b)
     void f8_gather(const float *y, const int32_t *j, int d, f8 *out)
+    void f8_panel_products(
+        const float *a, const float *b, Py_ssize_t stride, Py_ssize_t depth, f8 *sums)
     f8 f8_exp(f8 x)
     f8 f8_log(f8 x)

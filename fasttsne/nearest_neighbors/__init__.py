@@ -1,14 +1,14 @@
 """Nearest neighbours: one protocol, the built-in search, optional backends."""
 
 from fasttsne.nearest_neighbors.annoy import Annoy
+from fasttsne.nearest_neighbors.approx import Approx
 from fasttsne.nearest_neighbors.base import KNNIndex
 from fasttsne.nearest_neighbors.exact import Exact
+from fasttsne.nearest_neighbors.rows import METRICS
 
-__all__ = ["Annoy", "Exact", "KNNIndex", "make_index"]
+__all__ = ["Annoy", "Approx", "Exact", "KNNIndex", "make_index"]
 
-# Approximate search is not there yet: until it is, "approx" gives the exact
-# neighbours, which no recall can exceed.
-BACKENDS = {"auto": Exact, "exact": Exact, "approx": Exact, "annoy": Annoy}
+BACKENDS = {"exact": Exact, "approx": Approx, "annoy": Annoy}
 
 
 def make_index(neighbors, data, k, **kwargs):
@@ -16,12 +16,15 @@ def make_index(neighbors, data, k, **kwargs):
 
     Parameters
     ----------
-    neighbors : "auto", "exact", "approx", "annoy", or an index object.
+    neighbors : "exact", "approx", "annoy", or an index object; "auto" is "approx" for
+        the metrics that it has, which searches few rows exactly, else "exact".
     kwargs : as for :class:`KNNIndex`.
     """
     if isinstance(neighbors, str):
+        if neighbors == "auto":
+            neighbors = "approx" if kwargs.get("metric", "euclidean") in METRICS else "exact"
         if neighbors not in BACKENDS:
-            names = ", ".join(map(repr, BACKENDS))
+            names = ", ".join(map(repr, ("auto", *BACKENDS)))
             raise ValueError(f"neighbors must be one of {names}, or an index; got {neighbors!r}")
         return BACKENDS[neighbors](data, k, **kwargs)
     if all(hasattr(neighbors, name) for name in ("build", "query", "k", "n_samples")):

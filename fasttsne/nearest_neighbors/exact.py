@@ -1,89 +1,117 @@
-"""Exact neighbours, by matrix products on tiles."""
+"""Exact neighbours: products of all rows with all others, or a blocked loop for any metric."""
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
-from fasttsne import _kernels
 from fasttsne.nearest_neighbors.base import KNNIndex
+from fasttsne.nearest_neighbors.candidates import Candidates, all_pairs, pack
+from fasttsne.nearest_neighbors.rows import METRICS, EuclideanRows
 
-# Tiles of the matrix of inner products: 32 MiB of float32.
-TILE_ROWS = 1024
-TILE_COLUMNS = 8192
 # Candidates beyond k: rounding of the products may swap neighbours near the k-th.
 SPARE = 16
-# Keys kept for a row before all but the best are dropped.
-ROOM = 256
-# Row number that excludes no column.
-NO_ROW = -(2**40)
+# Above this many rows each row is met twice, a batch of rows at a time, which
+# needs candidates for the batch only.
+BOTH_WAYS_UP_TO = 200_000
+BATCH = 20_000
+# Distances computed at a time by the blocked loop.
+LOOP_ENTRIES = 2**22
+
+OTHER_METRICS = (
+    "manhattan", "l1", "cityblock", "chebyshev", "minkowski", "canberra", "braycurtis",
+    "hamming", "jaccard", "dice", "rogerstanimoto", "russellrao", "sokalsneath", "yule",
+    "seuclidean", "mahalanobis", "jensenshannon",
+)  # fmt: skip
+SCIPY_NAMES = {"manhattan": "cityblock", "l1": "cityblock"}
+BOOLEAN_METRICS = ("jaccard", "dice", "rogerstanimoto", "russellrao", "sokalsneath", "yule")
 
 
 class Exact(KNNIndex):
-    """All pairs of rows, as |x|^2 + |y|^2 - 2 x.y in float32 matrix products.
+    """The true neighbours, at the price of looking at all pairs.
 
-    The products only choose candidates; distances of the chosen are computed
-    again from differences, so equal rows are at distance 0.  Ties fall to the
-    smaller row number.  Memory: one float32 copy of the data, and the tiles.
+    Euclidean, cosine and correlation: float32 products choose candidates, whose
+    distances are computed again from differences, so equal rows are at distance
+    0.  Other metrics of SciPy, and any callable f(u, v), by a blocked loop.
+    Ties fall to the smaller row number.  Memory: one float32 copy of the data and
+    one packed for the kernel, and candidates of 8 bytes.
     """
 
-    VALID_METRICS = ("euclidean", "l2", "cosine")
+    VALID_METRICS = METRICS + OTHER_METRICS
+
+    def check_metric(self, metric):
+        return metric if callable(metric) else super().check_metric(metric)
 
     def _build(self):
-        self._prepare()
-        return self._search(self._points, self.k, self_join=True)
+        if self.metric not in METRICS:
+            return self._loop(self.data, self.k, self_join=True)
+        rows = EuclideanRows(self.data, self.metric)
+        kept = min(self.k + SPARE, self.n_samples - 1)
+        packed = pack(rows.points)
+        if self.n_samples > BOTH_WAYS_UP_TO:
+            indices, distances = self._batches(rows.points, rows.points, packed, self.k, True)
+        else:
+            candidates = Candidates(self.n_samples, kept)
+            candidates.offer_pairs(packed, all_pairs(packed.n_blocks), self.n_threads)
+            indices, distances = candidates.nearest(
+                rows.points, rows.points, self.k, self.n_threads
+            )
+        return indices, rows.in_metric(distances)
 
     def _query(self, X, k):
-        self._prepare()
-        return self._search(self._normalised(X), k, self_join=False)
+        if self.metric not in METRICS:
+            return self._loop(X, k, self_join=False)
+        rows = EuclideanRows(self.data, self.metric)
+        queries = rows.prepare(X)
+        indices, distances = self._batches(queries, rows.points, pack(rows.points), k, False)
+        return indices, rows.in_metric(distances)
 
-    def _prepare(self):
-        """Centre the rows, which keeps the squared norms small and the products accurate."""
-        if hasattr(self, "_points"):
-            return
-        self._unit = 1.0
-        self._mean = 0.0
-        if self.metric != "cosine":
-            self._mean = self.data.mean(0, dtype=np.float64).astype(self.data.dtype)
-            largest = float(np.abs(self.data - self._mean).max())
-            if largest > 0 and not 1e-10 < largest < 1e10:
-                self._unit = largest
-        self._points = self._normalised(self.data)
-        self._norms = np.einsum("ij,ij->i", self._points, self._points)
+    def _batches(self, queries, points, packed, k, self_join):
+        """One way, a batch of rows at a time; a row's own number is dropped in the end."""
+        found = []
+        for a in range(0, len(queries), BATCH):
+            rows = queries[a : a + BATCH]
+            candidates = Candidates(len(rows), min(k + SPARE + self_join, len(points)))
+            candidates.offer_all(pack(rows), packed, self.n_threads)
+            if self_join:
+                candidates.drop(np.arange(a, a + len(rows), dtype=np.int32))
+            found.append(candidates.nearest(rows, points, k, self.n_threads))
+        return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
-    def _normalised(self, X):
-        """Rows as float32 in a unit of measurement where squares are safe."""
-        if self.metric == "cosine":
-            norms = np.linalg.norm(X.astype(float), axis=1, keepdims=True)
-            X = X / np.where(norms > 0, norms, 1)
-        else:
-            X = (X - self._mean) / self._unit
-        return np.ascontiguousarray(X, dtype=np.float32)
+    def _loop(self, X, k, self_join):
+        """Distances of a block of rows to all others at a time, by SciPy or the callable."""
+        data = self.data
+        params = dict(self.metric_params or {})
+        metric = SCIPY_NAMES.get(self.metric, self.metric) if isinstance(self.metric, str) else (
+            self.metric
+        )  # fmt: skip
+        if metric in BOOLEAN_METRICS:
+            X, data = X != 0, data != 0
+        if metric == "seuclidean":
+            params.setdefault("V", np.var(data, axis=0, ddof=1, dtype=np.float64))
+        if metric == "mahalanobis" and "VI" not in params:
+            params["VI"] = np.linalg.pinv(np.atleast_2d(np.cov(data.T)))
+        indices = np.empty((len(X), k), np.int32)
+        distances = np.empty((len(X), k))
+        step = max(LOOP_ENTRIES // self.n_samples, 1)
+        for a in range(0, len(X), step):
+            block = cdist(X[a : a + step], data, metric, **params)
+            block[np.isnan(block)] = np.inf
+            if self_join:
+                own = np.arange(len(block))
+                block[own, a + own] = np.inf
+            found = _smallest(block, k)
+            indices[a : a + step] = found
+            distances[a : a + step] = np.take_along_axis(block, found, 1)
+        return indices, distances
 
-    def _search(self, queries, k, self_join):
-        n_queries, n = len(queries), self.n_samples
-        kept = min(k + SPARE, n - self_join)
-        indices = np.empty((n_queries, k), np.int32)
-        distances = np.empty((n_queries, k), np.float32)
-        products = np.empty((min(TILE_ROWS, n_queries), min(TILE_COLUMNS, n)), np.float32)
-        for top in range(0, n_queries, TILE_ROWS):
-            rows = queries[top : top + TILE_ROWS]
-            keys = np.empty((len(rows), kept + ROOM), np.uint64)
-            counts = np.zeros(len(rows), np.int32)
-            thresholds = np.full(len(rows), np.inf, np.float32)
-            for left in range(0, n, TILE_COLUMNS):
-                columns = self._points[left : left + TILE_COLUMNS]
-                tile = products.ravel()[: len(rows) * len(columns)].reshape(len(rows), -1)
-                np.matmul(rows, columns.T, out=tile)
-                _kernels.topk.offer(
-                    tile, self._norms[left : left + len(columns)], left,
-                    top if self_join else NO_ROW, kept, keys, counts, thresholds, self.n_threads,
-                )  # fmt: skip
-            here = slice(top, top + len(rows))
-            _kernels.topk.rank(
-                rows, self._points, keys, counts, k, indices[here], distances[here],
-                self.n_threads,
-            )  # fmt: skip
-        return indices, self._in_metric(distances)
 
-    def _in_metric(self, distances):
-        if self.metric == "cosine":
-            return distances**2 / 2
-        return distances if self._unit == 1 else distances.astype(np.float64) * self._unit
+def _smallest(block, k):
+    """Columns of the k smallest of each row, in order, ties by number."""
+    if k < block.shape[1]:
+        # The partition may choose among ties at the k-th as it likes: take all of them.
+        kth = np.partition(block, k - 1, axis=1)[:, k - 1 : k]
+        out = np.empty((len(block), k), np.int32)
+        for row, (values, limit) in enumerate(zip(block, kth, strict=True)):
+            near = np.flatnonzero(values <= limit)
+            out[row] = near[np.argsort(values[near], kind="stable")[:k]]
+        return out
+    return np.argsort(block, axis=1, kind="stable").astype(np.int32)

@@ -1,0 +1,81 @@
+"""Keys of candidates: a score and a number in 64 bits, and selection among them.
+
+The score's float32 bits, made to sort as an integer, stand above the number, so
+keys sort by score and ties fall to the smaller number: every answer is unique,
+in whatever order candidates come.
+"""
+
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
+
+
+cdef inline uint64_t as_key(float score, uint32_t column) noexcept nogil:
+    cdef uint32_t bits
+    memcpy(&bits, &score, 4)
+    bits = ~bits if bits >> 31 else bits | <uint32_t> 0x80000000
+    return <uint64_t> bits << 32 | column
+
+
+cdef inline float score_of(uint64_t key) noexcept nogil:
+    cdef uint32_t bits = <uint32_t> (key >> 32)
+    cdef float score
+    bits = bits & <uint32_t> 0x7FFFFFFF if bits >> 31 else ~bits
+    memcpy(&score, &bits, 4)
+    return score
+
+
+cdef inline void swap(uint64_t *a, uint64_t *b) noexcept nogil:
+    cdef uint64_t t = a[0]
+    a[0] = b[0]
+    b[0] = t
+
+
+cdef inline Py_ssize_t partition(uint64_t *keys, Py_ssize_t low, Py_ssize_t high) noexcept nogil:
+    """Hoare's partition of low..high (inclusive) around the median of three."""
+    cdef Py_ssize_t middle = low + (high - low) // 2, i = low - 1, j = high + 1
+    cdef uint64_t pivot
+    if keys[middle] < keys[low]:
+        swap(keys + middle, keys + low)
+    if keys[high] < keys[middle]:
+        swap(keys + high, keys + middle)
+        if keys[middle] < keys[low]:
+            swap(keys + middle, keys + low)
+    pivot = keys[middle]
+    while True:
+        i += 1
+        while keys[i] < pivot:
+            i += 1
+        j -= 1
+        while keys[j] > pivot:
+            j -= 1
+        if i >= j:
+            return j
+        swap(keys + i, keys + j)
+
+
+cdef inline void select_smallest(uint64_t *keys, Py_ssize_t count, Py_ssize_t k) noexcept nogil:
+    """Reorder so that the k smallest come first and keys[k - 1] is the largest of them."""
+    cdef Py_ssize_t low = 0, high = count - 1, split
+    while low < high:
+        split = partition(keys, low, high)
+        if k - 1 <= split:
+            high = split
+        else:
+            low = split + 1
+
+
+cdef inline void sort_keys(uint64_t *keys, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t i, j, split
+    cdef uint64_t key
+    if count > 24:
+        split = partition(keys, 0, count - 1)
+        sort_keys(keys, split + 1)
+        sort_keys(keys + split + 1, count - split - 1)
+        return
+    for i in range(1, count):
+        key = keys[i]
+        j = i
+        while j > 0 and keys[j - 1] > key:
+            keys[j] = keys[j - 1]
+            j -= 1
+        keys[j] = key

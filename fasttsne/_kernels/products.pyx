@@ -1,0 +1,189 @@
+"""Candidates for the nearest neighbours, by products of all rows with all others.
+
+    score of point j for row i = |y_j|^2 - 2 x_i . y_j,
+
+which orders the points as their distance from x_i does.  Rows come packed in
+panels of eight, depth by depth, so that the products of two panels are eight
+running sums of vectors (``f8_panel_products``).  The 64 products are compared in
+registers with a threshold for each row, the score of its k-th best candidate so
+far; almost all are rejected there and never written to memory.
+
+Each row has a buffer of keys (``keys.pxd``).  When it is full all but the k smallest
+are dropped and the threshold falls.  What is kept in the end does not depend on
+the order of events, so neither does it on threads.
+"""
+
+from cython.parallel cimport prange
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+
+from fasttsne._kernels.keys cimport as_key, score_of, select_smallest
+from fasttsne._kernels.lanes cimport (
+    f8, f8_fma, f8_less, f8_load, f8_panel_products, f8_set1, f8_store,
+)
+
+cdef enum:
+    PANEL = 8  # rows of a panel
+    TILE = 3  # panels that one panel meets at once
+    CHUNK = 128  # depth that both halves of a panel pass before the next: it stays in the L1 cache
+
+PANEL_ROWS = PANEL
+TILE_ROWS = PANEL * TILE
+
+
+cdef struct Best:  # the best candidates of each row so far
+    uint64_t *keys  # (rows, capacity)
+    int32_t *counts
+    float *thresholds
+    Py_ssize_t capacity
+    Py_ssize_t k
+
+
+cdef inline void offer(
+    const Best *best, Py_ssize_t row, float score, Py_ssize_t number
+) noexcept nogil:
+    cdef uint64_t *keys = best.keys + row * best.capacity
+    keys[best.counts[row]] = as_key(score, <uint32_t> number)
+    best.counts[row] += 1
+    if best.counts[row] == best.capacity:
+        select_smallest(keys, best.capacity, best.k)
+        best.counts[row] = <int32_t> best.k
+        best.thresholds[row] = score_of(keys[best.k - 1])
+
+
+cdef inline void offer_lanes(
+    const Best *best, int below, f8 scores, Py_ssize_t row, Py_ssize_t number, int by_row,
+    Py_ssize_t excluded,
+) noexcept nogil:
+    """Offer the lanes whose bits are set: to one row eight points, or to eight rows one point."""
+    cdef float score[8]
+    cdef int lane
+    f8_store(score, scores)
+    for lane in range(8):
+        if below >> lane & 1:
+            if by_row:
+                if number + lane != excluded and score[lane] < best.thresholds[row]:
+                    offer(best, row, score[lane], number + lane)
+            elif score[lane] < best.thresholds[row + lane]:
+                offer(best, row + lane, score[lane], number)
+
+
+cdef inline void offer_panel(
+    const Best *best, f8 products, Py_ssize_t row, float row_norm, Py_ssize_t first_point,
+    const float *norms, bint both, Py_ssize_t excluded,
+) noexcept nogil:
+    """Offer eight points to one row and, if ``both``, the row to the eight points."""
+    cdef f8 scores = f8_fma(f8_set1(-2), products, f8_load(norms + first_point))
+    cdef int below = f8_less(scores, f8_set1(best.thresholds[row]))
+    if below:
+        offer_lanes(best, below, scores, row, first_point, True, excluded)
+    if both:
+        scores = f8_fma(f8_set1(-2), products, f8_set1(row_norm))
+        below = f8_less(scores, f8_load(best.thresholds + first_point))
+        if below:
+            offer_lanes(best, below, scores, first_point, row, False, -1)
+
+
+cdef void tile_products(
+    const float *rows, const float *points, Py_ssize_t depth, f8 *products
+) noexcept nogil:
+    """Products of the eight rows of a panel with the points of TILE panels: products[3 r + t]."""
+    cdef Py_ssize_t k, count
+    cdef int i
+    for i in range(PANEL * TILE):
+        products[i] = f8_set1(0)
+    for k in range(0, depth, 128):
+        count = min(<Py_ssize_t> CHUNK, depth - k)
+        f8_panel_products(
+            rows + PANEL * k, points + PANEL * k, PANEL * depth, count, products
+        )
+        f8_panel_products(
+            rows + PANEL * k + 4, points + PANEL * k, PANEL * depth, count, products + 4 * TILE
+        )
+
+
+cdef void offer_block_pair(
+    const Best *best, const float *packed, const float *norms, Py_ssize_t n, Py_ssize_t panels,
+    Py_ssize_t depth, Py_ssize_t block, Py_ssize_t a, Py_ssize_t b,
+) noexcept nogil:
+    """All pairs of a block's rows with another's, or within one block."""
+    cdef Py_ssize_t p, q, last_p, last_q
+    cdef f8 products[PANEL * TILE]
+    cdef int r, t
+    last_p = min((a + 1) * block // PANEL, panels)
+    last_q = min((b + 1) * block // PANEL, panels)
+    for p in range(a * block // PANEL, last_p):
+        # Within a block each pair of panels is met once: q starts at p's own tile.
+        for q in range(p // 3 * 3 if a == b else b * block // PANEL, last_q, 3):
+            tile_products(
+                packed + p * PANEL * depth, packed + q * PANEL * depth, depth, products
+            )
+            for r in range(min(<Py_ssize_t> PANEL, n - PANEL * p)):
+                for t in range(TILE):
+                    if a != b or q + t >= p:
+                        offer_panel(
+                            best, products[TILE * r + t], PANEL * p + r, norms[PANEL * p + r],
+                            PANEL * (q + t), norms, p != q + t, PANEL * p + r,
+                        )
+
+
+def offer_pairs(
+    const float[:, :, ::1] packed,  # IN (panels, depth, 8), a multiple of TILE panels
+    const float[::1] norms,  # IN (8 * panels,), squared; infinite beyond the last row
+    Py_ssize_t n,  # rows
+    Py_ssize_t block,  # rows of a block, a multiple of TILE_ROWS
+    const int32_t[:, ::1] pairs,  # IN (pairs, 2), blocks; no block stands in two pairs
+    Py_ssize_t k,
+    uint64_t[:, ::1] keys, int32_t[::1] counts,  # INOUT (n, capacity) and (n,), capacity > k
+    float[::1] thresholds,  # INOUT (8 * panels,), inf at first, -inf beyond the last row
+    int n_threads,
+):
+    """Offer to the rows of each block those of its partner, both ways at the price of one."""
+    cdef Py_ssize_t p
+    cdef Best best
+    best.keys, best.counts, best.thresholds = &keys[0, 0], &counts[0], &thresholds[0]
+    best.capacity, best.k = keys.shape[1], k
+    for p in prange(pairs.shape[0], nogil=True, schedule="dynamic", num_threads=n_threads):
+        offer_block_pair(
+            &best, &packed[0, 0, 0], &norms[0], n, packed.shape[0], packed.shape[1], block,
+            pairs[p, 0], pairs[p, 1],
+        )
+
+
+cdef void offer_range(
+    const Best *best, const float *rows, Py_ssize_t n_rows, Py_ssize_t first, Py_ssize_t last,
+    const float *points, Py_ssize_t panels, const float *norms, Py_ssize_t depth,
+) noexcept nogil:
+    """Offer all points to the row panels first..last."""
+    cdef Py_ssize_t p, q
+    cdef f8 products[PANEL * TILE]
+    cdef int r, t
+    for q in range(0, panels, 3):
+        for p in range(first, last):
+            tile_products(rows + p * PANEL * depth, points + q * PANEL * depth, depth, products)
+            for r in range(min(<Py_ssize_t> PANEL, n_rows - PANEL * p)):
+                for t in range(TILE):
+                    offer_panel(
+                        best, products[TILE * r + t], PANEL * p + r, 0, PANEL * (q + t), norms,
+                        False, -1,
+                    )
+
+
+def offer_all(
+    const float[:, :, ::1] rows,  # IN (row panels, depth, 8)
+    Py_ssize_t n_rows,
+    const float[:, :, ::1] points,  # IN (point panels, depth, 8), a multiple of TILE panels
+    const float[::1] norms,  # IN (8 * point panels,), infinite beyond the last point
+    Py_ssize_t k,
+    uint64_t[:, ::1] keys, int32_t[::1] counts, float[::1] thresholds,  # INOUT, for the rows
+    int n_threads,
+):
+    """Offer every point to every row."""
+    cdef Py_ssize_t task, panels = rows.shape[0], step = 8, tasks = (panels + step - 1) // step
+    cdef Best best
+    best.keys, best.counts, best.thresholds = &keys[0, 0], &counts[0], &thresholds[0]
+    best.capacity, best.k = keys.shape[1], k
+    for task in prange(tasks, nogil=True, schedule="dynamic", num_threads=n_threads):
+        offer_range(
+            &best, &rows[0, 0, 0], n_rows, task * step, min((task + 1) * step, panels),
+            &points[0, 0, 0], points.shape[0], &norms[0], rows.shape[1],
+        )

@@ -1,0 +1,280 @@
+"""Approximate neighbours with a recall that is measured: near blocks in few dimensions.
+
+Rows are projected to their first principal components where they have many
+columns, sorted into cells by k-means, and cut into blocks.  A block meets the
+blocks whose centres are nearest to its own, by the kernel that serves the exact
+search; the best candidates of each row are ranked by their exact distance.
+
+How many blocks, and how many candidates, a sample of rows tells whose true
+neighbours are known: the cheapest choice that finds the asked share of them.
+The same sample then measures the result, and the search widens until the share
+is there.  Where that would cost as much as the exact search, it is the exact search.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fasttsne import initialization
+from fasttsne._validation import check_number, check_random_state
+from fasttsne.nearest_neighbors.base import KNNIndex
+from fasttsne.nearest_neighbors.candidates import Candidates, pack
+from fasttsne.nearest_neighbors.exact import SPARE, Exact
+from fasttsne.nearest_neighbors.rows import METRICS, EuclideanRows
+from fasttsne.utils import log
+
+RECALL = 0.95
+# Principal components that candidates are chosen in.
+DIMENSIONS = 64
+# Rows whose true neighbours are looked up.
+SAMPLE = 400
+# Rows of a cell, about; rows for each cell that k-means is trained on, and its rounds.
+CELL_ROWS = 250
+TRAINING_ROWS = 40
+KMEANS_ROUNDS = 8
+MOST_CELLS = 8192
+# Candidates to try, as multiples of k.
+CANDIDATE_FACTORS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0)
+# A random read of a row for its exact distance costs this much more than its share of products.
+RANK_COST = 6.0
+# Searches, each wider than the last, before the exact one.
+ATTEMPTS = 3
+# Fewer rows than this are searched exactly: there is nothing to gain.
+EXACT_UP_TO = 3000
+
+
+class Plan(NamedTuple):
+    """How wide to search: blocks that each block meets, candidates kept for each row."""
+
+    blocks: int
+    kept: int
+    recall: float
+    cost: float
+
+
+class Approx(KNNIndex):
+    """Neighbours of which the asked share are the true ones.
+
+    ``knn_kwargs``: ``recall`` (0.95), the share of true neighbours to find.
+
+    Attributes
+    ----------
+    recall_ : the share that was found for a sample of rows; 1.0 where the search was exact.
+    """
+
+    VALID_METRICS = METRICS
+
+    def __init__(self, data, k, **kwargs):
+        super().__init__(data, k, **kwargs)
+        unknown = set(self.knn_kwargs) - {"recall"}
+        if unknown:
+            raise TypeError(f"unknown knn_kwargs {sorted(unknown)}; accepted is 'recall'")
+        self.recall = check_number(self.knn_kwargs.get("recall", RECALL), "recall", low=0, high=1)
+        self.recall_ = None
+
+    def _build(self):
+        if self.n_samples <= EXACT_UP_TO or self.recall == 1:
+            return self._exactly()
+        generator = check_random_state(self.random_state)
+        rows = EuclideanRows(self.data, self.metric)
+        reduced = _reduced(rows.points, generator)
+        blocks = _Blocks(reduced, generator, self.n_threads)
+        sample = _Sample(rows.points, reduced, blocks, self.k, generator, self.n_threads)
+        wanted = self.recall
+        for _ in range(ATTEMPTS):
+            plan = sample.plan(wanted)
+            if plan is None:
+                break
+            candidates = blocks.search(plan.blocks, plan.kept, self.n_threads)
+            indices, distances = candidates.nearest(
+                rows.points, rows.points, self.k, self.n_threads
+            )
+            self.recall_ = sample.recall(distances)
+            log.info(
+                "each of %d blocks met %d, %d candidates a row: recall %.4f",
+                blocks.packed.n_blocks, plan.blocks, plan.kept, self.recall_,
+            )  # fmt: skip
+            if self.recall_ >= self.recall:
+                return indices, rows.in_metric(distances)
+            wanted = wanted + (1 - wanted) / 2
+        return self._exactly()
+
+    def _exactly(self):
+        exact = Exact(self.data, self.k, metric=self.metric, n_jobs=self.n_jobs)
+        self.recall_ = 1.0
+        return exact._build()
+
+    def _query(self, X, k):
+        return Exact(self.data, self.k, metric=self.metric, n_jobs=self.n_jobs)._query(X, k)
+
+
+def _reduced(points, generator):
+    """The first principal components of points with many columns, else the points."""
+    if points.shape[1] <= DIMENSIONS * 3 // 2:
+        return points
+    return initialization.principal_components(points, DIMENSIONS, generator)
+
+
+class _Blocks:
+    """Rows in the order of their cells, cut into blocks, each of which knows the others' nearness.
+
+    Attributes
+    ----------
+    order : (n,) row at each place.
+    packed : the reduced rows in that order.
+    """
+
+    def __init__(self, reduced, generator, n_threads):
+        self.order = _order_by_cell(reduced, generator, n_threads)
+        self.packed = pack(reduced, self.order)
+        n, block = self.packed.n, self.packed.block
+        edges = np.arange(0, n, block)
+        sums = np.add.reduceat(reduced[self.order].astype(np.float64), edges)
+        self.centres = sums / np.diff(np.append(edges, n))[:, None]
+        square = (self.centres**2).sum(1)
+        distance = square[:, None] + square[None, :] - 2 * self.centres @ self.centres.T
+        np.fill_diagonal(distance, -np.inf)
+        self.nearest = np.argsort(distance, axis=1, kind="stable").astype(np.int32)
+
+    def search(self, n_nearest: int, kept: int, n_threads: int) -> Candidates:
+        """Candidates of each row, in the original numbering, from the nearest blocks."""
+        n = self.packed.n
+        candidates = Candidates(n, min(kept, n - 1))
+        candidates.offer_pairs(self.packed, self._pairs(n_nearest), n_threads)
+        return candidates.renumbered(self.order)
+
+    def _pairs(self, n_nearest):
+        """Each block with its nearest, once, near before far; (pairs, 2) int32."""
+        near = self.nearest[:, :n_nearest]
+        a = np.repeat(np.arange(len(near), dtype=np.int32), near.shape[1])
+        rank = np.tile(np.arange(near.shape[1]), len(near))
+        b = near.ravel()
+        low, high = np.minimum(a, b), np.maximum(a, b)
+        by_rank = np.argsort(rank, kind="stable")
+        code = (low.astype(np.int64) * len(near) + high)[by_rank]
+        _, first = np.unique(code, return_index=True)
+        chosen = by_rank[np.sort(first)]
+        return np.stack([low[chosen], high[chosen]], axis=1)
+
+
+class _Sample:
+    """Rows whose true neighbours are known, and what it would take to find them."""
+
+    def __init__(self, points, reduced, blocks, k, generator, n_threads):
+        n = len(points)
+        self.k = k
+        size = min(SAMPLE, n)
+        self.rows = np.sort(generator.permutation(n)[:size])
+        self.true, distances = self._nearest(points, k, n_threads)
+        self._farthest = distances[:, -1:] * (1 + 1e-5)
+        place = np.empty(n, np.int64)
+        place[blocks.order] = np.arange(n)
+        block = place // blocks.packed.block
+        self._block_rank = self._ranks_of_blocks(blocks, block)
+        self._point_rank = self._ranks_of_points(reduced)
+        self._n_blocks = blocks.packed.n_blocks
+        self._block = blocks.packed.block
+        self._depth = reduced.shape[1]
+        self._columns = points.shape[1]
+        self._is_reduced = reduced is not points
+        self._n = n
+
+    def _nearest(self, points, k, n_threads):
+        rows = points[self.rows]
+        candidates = Candidates(len(rows), min(k + SPARE + 1, len(points)))
+        candidates.offer_all(pack(rows), pack(points), n_threads)
+        candidates.drop(self.rows.astype(np.int32))
+        return candidates.nearest(rows, points, k, n_threads)
+
+    def _ranks_of_blocks(self, blocks, block):
+        """How near the block of each true neighbour is to that of its row, as either counts it."""
+        rank = np.empty_like(blocks.nearest)
+        np.put_along_axis(
+            rank, blocks.nearest, np.arange(rank.shape[1], dtype=np.int32)[None, :], 1
+        )
+        own, theirs = block[self.rows][:, None], block[self.true]
+        return np.minimum(rank[own, theirs], rank[theirs, own])
+
+    def _ranks_of_points(self, reduced):
+        """How many points are nearer than each true neighbour in the reduced dimensions."""
+        ranks = np.empty(self.true.shape, np.int64)
+        norms = np.einsum("ij,ij->i", reduced, reduced)
+        for start in range(0, len(self.rows), 50):
+            rows = self.rows[start : start + 50]
+            scores = norms - 2 * (reduced[rows] @ reduced.T)
+            scores[np.arange(len(rows)), rows] = np.inf
+            ordered = np.sort(scores, axis=1)
+            for r, (scale, row) in enumerate(zip(ordered, scores, strict=True)):
+                ranks[start + r] = np.searchsorted(scale, row[self.true[start + r]])
+        return ranks
+
+    def plan(self, recall: float) -> Plan | None:
+        """The cheapest search that finds the share of true neighbours; None if the exact one is."""
+        best = None
+        for factor in CANDIDATE_FACTORS if self._is_reduced else (1.0,):
+            kept = int(factor * self.k) + SPARE
+            found = self._block_rank[self._point_rank < kept]
+            # One standard error of the sample's mean on the safe side.
+            share = (self._point_rank < kept).mean(1)
+            needed = recall + share.std() / np.sqrt(len(share)) * (recall < 1)
+            counts = np.bincount(found, minlength=self._n_blocks).cumsum() / self.true.size
+            if counts[-1] < needed:
+                continue
+            blocks = int(np.searchsorted(counts, needed)) + 1
+            cost = blocks * self._block * self._depth + RANK_COST * kept * self._columns
+            if best is None or cost < best.cost:
+                best = Plan(blocks, kept, float(counts[blocks - 1]), cost)
+        exact = self._n / 2 * self._columns + RANK_COST * (self.k + SPARE) * self._columns
+        return best if best is not None and best.cost < exact else None
+
+    def recall(self, distances) -> float:
+        """The share of a result's neighbours that are no farther than the true ones."""
+        return float((distances[self.rows] <= self._farthest).mean())
+
+
+def _order_by_cell(reduced, generator, n_threads):
+    """Rows sorted by cell, cells along the chain of nearest centres."""
+    n = len(reduced)
+    n_cells = int(np.clip(n // CELL_ROWS, 1, MOST_CELLS))
+    training = reduced[np.sort(generator.permutation(n)[: n_cells * TRAINING_ROWS])]
+    centres = training[:: max(len(training) // n_cells, 1)][:n_cells].copy()
+    for _ in range(KMEANS_ROUNDS):
+        cell = _nearest_centre(training, centres, n_threads)
+        counts = np.bincount(cell, minlength=len(centres))
+        by_cell = np.argsort(cell, kind="stable")
+        filled = np.flatnonzero(counts)
+        starts = np.cumsum(counts)[filled] - counts[filled]
+        sums = np.add.reduceat(training[by_cell].astype(np.float64), starts)
+        centres[filled] = sums / counts[filled, None]
+    cell = _nearest_centre(reduced, centres, n_threads)
+    return np.argsort(_chain(centres)[cell], kind="stable")
+
+
+def _nearest_centre(points, centres, n_threads):
+    packed_centres = pack(np.ascontiguousarray(centres, np.float32))
+    out = np.empty(len(points), np.int64)
+    step = 100_000
+    for a in range(0, len(points), step):
+        rows = points[a : a + step]
+        best = Candidates(len(rows), 1)
+        best.offer_all(pack(rows), packed_centres, n_threads)
+        out[a : a + step] = best.first()
+    return out
+
+
+def _chain(centres):
+    """The place of each centre on a path that goes from one to the nearest not yet visited."""
+    centres = centres.astype(np.float64)
+    left = np.ones(len(centres), bool)
+    place = np.empty(len(centres), np.int64)
+    current = int(np.argmin(centres[:, 0]))
+    for position in range(len(centres)):
+        place[current] = position
+        left[current] = False
+        distance = ((centres - centres[current]) ** 2).sum(1)
+        distance[~left] = np.inf
+        current = int(np.argmin(distance))
+    return place
+
+
+

@@ -1,0 +1,142 @@
+"""Searching by blocks of rows: packing, the candidates of each row, pairs in conflict-free rounds."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fasttsne import _kernels
+
+TILE_ROWS = _kernels.products.TILE_ROWS
+PANEL_ROWS = _kernels.products.PANEL_ROWS
+# Keys kept for a row beyond the best before all but those are dropped.
+ROOM = 96
+# Rows of a block: with their packed columns they stay in a core's own cache.
+BLOCK_BYTES = 768 * 1024
+BLOCK_ROWS = 384
+
+
+class Packed(NamedTuple):
+    """Rows in panels of eight, depth by depth, as the products kernel reads them.
+
+    panels : (panels, depth, 8) float32, whole tiles, zeros beyond the last row.
+    norms : (8 * panels,) float32, squared; infinite beyond the last row.
+    n : how many rows.
+    """
+
+    panels: np.ndarray
+    norms: np.ndarray
+    n: int
+
+    @property
+    def block(self) -> int:
+        """Rows of a block, whole tiles."""
+        fitting = BLOCK_BYTES // (4 * self.panels.shape[1]) // TILE_ROWS * TILE_ROWS
+        return int(np.clip(fitting, TILE_ROWS, BLOCK_ROWS))
+
+    @property
+    def n_blocks(self) -> int:
+        return -(-self.n // self.block)
+
+
+def pack(points: np.ndarray, order: np.ndarray | None = None) -> Packed:
+    """Pack rows, or the rows that ``order`` names in its order."""
+    n, depth = len(points) if order is None else len(order), points.shape[1]
+    tiles = max(-(-n // TILE_ROWS), 1)
+    panels = np.zeros((tiles * TILE_ROWS // PANEL_ROWS, depth, PANEL_ROWS), np.float32)
+    norms = np.full(tiles * TILE_ROWS, np.inf, np.float32)
+    step = 128 * TILE_ROWS
+    for a in range(0, n, step):
+        rows = points[a : a + step] if order is None else points[order[a : a + step]]
+        norms[a : a + len(rows)] = np.einsum("ij,ij->i", rows, rows)
+        whole = len(rows) // PANEL_ROWS * PANEL_ROWS
+        first = a // PANEL_ROWS
+        panels[first : first + whole // PANEL_ROWS] = (
+            rows[:whole].reshape(-1, PANEL_ROWS, depth).transpose(0, 2, 1)
+        )
+        if whole < len(rows):
+            panels[first + whole // PANEL_ROWS, :, : len(rows) - whole] = rows[whole:].T
+    return Packed(panels, norms, n)
+
+
+class Candidates:
+    """The ``kept`` best candidates of each of n rows so far."""
+
+    def __init__(self, n: int, kept: int):
+        self.kept = kept
+        self.keys = np.empty((n, kept + ROOM), np.uint64)
+        self.counts = np.zeros(n, np.int32)
+        self.thresholds = np.full(-(-n // TILE_ROWS) * TILE_ROWS, -np.inf, np.float32)
+        self.thresholds[:n] = np.inf
+
+    def offer_pairs(self, packed: Packed, pairs: np.ndarray, n_threads: int) -> None:
+        """Meet the rows of pairs of blocks, (pairs, 2) int32, both ways."""
+        for together in rounds(pairs):
+            _kernels.products.offer_pairs(
+                packed.panels, packed.norms, packed.n, packed.block, together, self.kept,
+                self.keys, self.counts, self.thresholds, n_threads,
+            )  # fmt: skip
+
+    def offer_all(self, rows: Packed, points: Packed, n_threads: int) -> None:
+        """Offer every point to every row."""
+        _kernels.products.offer_all(
+            rows.panels, rows.n, points.panels, points.norms, self.kept, self.keys, self.counts,
+            self.thresholds, n_threads,
+        )  # fmt: skip
+
+    def renumbered(self, order: np.ndarray) -> "Candidates":
+        """Candidates of rows in another numbering: place p was row ``order[p]``; in place."""
+        _kernels.rank.rename(self.keys, self.counts, order.astype(np.int32))
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        self.keys, self.counts = self.keys[place], self.counts[place]
+        return self
+
+    def drop(self, numbers: np.ndarray) -> None:
+        """Drop one number from each row's candidates where it is there, (rows,) int32."""
+        _kernels.rank.drop(self.keys, self.counts, numbers)
+
+    def first(self) -> np.ndarray:
+        """The best candidate of each row."""
+        keys = np.where(
+            np.arange(self.keys.shape[1]) < self.counts[:, None], self.keys, np.uint64(2**64 - 1)
+        )
+        return (keys.min(1) & np.uint64(2**32 - 1)).astype(np.int64)
+
+    def nearest(self, rows, points, k, n_threads):
+        """The k nearest of each row's candidates by exact distance, nearest first.
+
+        Every row must have met k others.
+
+        Returns
+        -------
+        indices, distances : (rows, k) int32 and float32 arrays.
+        """
+        indices = np.empty((len(rows), k), np.int32)
+        distances = np.empty((len(rows), k), np.float32)
+        _kernels.rank.rank(
+            rows, points, self.keys, self.counts, k, indices, distances, n_threads
+        )
+        return indices, distances
+
+
+def all_pairs(n_blocks: int) -> np.ndarray:
+    """Every pair of blocks, each block with itself first, (pairs, 2) int32."""
+    own = np.repeat(np.arange(n_blocks), 2).reshape(-1, 2)
+    return np.concatenate([own, np.argwhere(np.tri(n_blocks, k=-1, dtype=bool))]).astype(np.int32)
+
+
+def rounds(pairs: np.ndarray):
+    """Split pairs into rounds in which no block stands twice, early pairs early.
+
+    Blocks of one round can be worked on at once: none is written by two threads.
+    """
+    free_from: dict[int, int] = {}
+    members: list[list[int]] = []
+    for number, (a, b) in enumerate(pairs.tolist()):
+        turn = max(free_from.get(a, 0), free_from.get(b, 0))
+        free_from[a] = free_from[b] = turn + 1
+        if turn == len(members):
+            members.append([])
+        members[turn].append(number)
+    for together in members:
+        yield np.ascontiguousarray(pairs[together])

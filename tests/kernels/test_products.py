@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from fasttsne._kernels import reference
+from fasttsne.nearest_neighbors import candidates as module
+from fasttsne.nearest_neighbors.candidates import Candidates, all_pairs, pack, rounds
+
+
+@pytest.fixture(autouse=True)
+def level(kernel, monkeypatch):
+    """The search uses the kernels of the SIMD level under test."""
+    monkeypatch.setattr(module._kernels, "products", kernel("products"))
+    monkeypatch.setattr(module._kernels, "rank", kernel("rank"))
+
+
+def self_join(points, k, kept=None, n_threads=2):
+    packed = pack(points)
+    candidates = Candidates(len(points), kept or k)
+    candidates.offer_pairs(packed, all_pairs(packed.n_blocks), n_threads)
+    return candidates.nearest(points, points, k, n_threads)
+
+
+@pytest.mark.parametrize("n", [2, 24, 25, 800])
+@pytest.mark.parametrize("d", [1, 7, 130])
+def test_self_join_equals_twin(rng, n, d):
+    points = rng.normal(0, 1, (n, d)).astype(np.float32)
+    k = min(20, n - 1)
+    indices, distances = self_join(points, k, min(k + 8, n - 1))
+    expected, expected_distances = reference.nearest(points.astype(float), points.astype(float),
+                                                     k, True)  # fmt: skip
+    np.testing.assert_allclose(distances, expected_distances, rtol=1e-4, atol=1e-6)
+    assert (indices == expected).mean() > 0.999
+
+
+def test_queries_equal_twin(rng):
+    points = rng.normal(0, 1, (300, 9)).astype(np.float32)
+    queries = rng.normal(0, 1, (70, 9)).astype(np.float32)
+    candidates = Candidates(70, 30)
+    candidates.offer_all(pack(queries), pack(points), 2)
+    indices, distances = candidates.nearest(queries, points, 20, 2)
+    expected, expected_distances = reference.nearest(
+        queries.astype(float), points.astype(float), 20, False
+    )
+    np.testing.assert_allclose(distances, expected_distances, rtol=1e-5)
+    assert (indices == expected).mean() > 0.999
+
+
+def test_ties_fall_to_the_smaller_number():
+    points = np.zeros((400, 3), np.float32)
+    indices, distances = self_join(points, 4)
+    assert not distances.any()
+    for row, found in enumerate(indices):
+        assert found.tolist() == [j for j in range(6) if j != row][:4]
+
+
+def test_drop_and_renumber(rng):
+    points = rng.normal(0, 1, (60, 4)).astype(np.float32)
+    order = rng.permutation(60)
+    packed = pack(points, order)
+    candidates = Candidates(60, 20)
+    candidates.offer_pairs(packed, all_pairs(packed.n_blocks), 1)
+    indices, _ = candidates.renumbered(order).nearest(points, points, 10, 1)
+    np.testing.assert_array_equal(indices, self_join(points, 10, 20)[0])
+    candidates = Candidates(60, 21)
+    candidates.offer_all(pack(points), pack(points), 1)
+    candidates.drop(np.arange(60, dtype=np.int32))
+    np.testing.assert_array_equal(candidates.nearest(points, points, 10, 1)[0], indices)
+
+
+def test_rounds_have_every_pair_once_and_no_block_twice():
+    pairs = all_pairs(9)
+    met = []
+    for together in rounds(pairs):
+        blocks = [{a, b} for a, b in together.tolist()]
+        assert sum(map(len, blocks)) == len(set().union(*blocks))
+        met += map(tuple, together.tolist())
+    assert sorted(met) == sorted(map(tuple, pairs.tolist()))
+    assert len({frozenset(pair) for pair in met}) == 9 * 10 // 2
+
+
+def test_threads_do_not_change_bits(rng):
+    points = rng.integers(0, 3, (900, 4)).astype(np.float32)
+    results = set()
+    for n_threads in (1, 2, 3, 8):
+        results.add(tuple(a.tobytes() for a in self_join(points, 20, n_threads=n_threads)))
+    assert len(results) == 1
