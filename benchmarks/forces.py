@@ -52,7 +52,9 @@ def maps(rows, n_components=2, seed=0):
 
 def relative_error(force, exact):
     """Root mean square of the error over that of the exact force."""
-    return float(np.linalg.norm((force - exact).astype(float)) / np.linalg.norm(exact.astype(float)))
+    return float(
+        np.linalg.norm((force - exact).astype(float)) / np.linalg.norm(exact.astype(float))
+    )
 
 
 def main():

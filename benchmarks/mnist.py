@@ -25,7 +25,9 @@ ITERATIONS = 50
 def stage(name):
     start = time.perf_counter()
     yield
-    print(f"{name:32}{time.perf_counter() - start:8.2f} s   peak {peak_memory():6.0f} MiB", flush=True)
+    print(
+        f"{name:32}{time.perf_counter() - start:8.2f} s   peak {peak_memory():6.0f} MiB", flush=True
+    )
 
 
 def fit(X, n_jobs, neighbors):

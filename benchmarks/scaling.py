@@ -49,10 +49,14 @@ def main():
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--method", default="auto")
     options = parser.parse_args()
-    print(f"{'rows':>10} {'edges':>12} {'method':>7} {'ms':>9} {'ns a point':>11} {'ns an edge':>11}")
+    print(
+        f"{'rows':>10} {'edges':>12} {'method':>7} {'ms':>9} {'ns a point':>11} {'ns an edge':>11}"
+    )
     for rows in options.rows:
         X = clusters(rows, columns=3, n_clusters=max(rows // 1000, 10))
-        affinities = PerplexityBasedNN(knn_index=Plane(X, 90, options.n_jobs), n_jobs=options.n_jobs)
+        affinities = PerplexityBasedNN(
+            knn_index=Plane(X, 90, options.n_jobs), n_jobs=options.n_jobs
+        )
         embedding = TSNEEmbedding(
             initialization.pca(X, random_state=0), affinities, n_jobs=options.n_jobs,
             negative_gradient_method=options.method,

@@ -17,8 +17,8 @@ from fasttsne.optimizer import OptimizationInterrupt
 from fasttsne.tsne import TSNE
 
 __all__ = [
-    "OptimizationInterrupt",
     "TSNE",
+    "OptimizationInterrupt",
     "TSNEEmbedding",
     "__version__",
     "affinity",

@@ -1,4 +1,4 @@
-"""Checks of what users pass in, with messages that name the parameter, the value and what is accepted."""
+"""Checks of what users pass in; messages name the parameter, the value and what is accepted."""
 
 import numbers
 import os
@@ -53,9 +53,8 @@ def check_number(value, name, *, low=None, high=None, above=None, integer=False)
     """Return a number, an int if ``integer``, within [low, high] or above a bound."""
     kind = numbers.Integral if integer else numbers.Real
     if isinstance(value, bool) or not isinstance(value, kind):
-        if not (isinstance(value, np.ndarray) and value.ndim == 0):
-            word = "an integer" if integer else "a number"
-            raise TypeError(f"{name} must be {word}; got {value!r}")
+        word = "an integer" if integer else "a number"
+        raise TypeError(f"{name} must be {word}; got {value!r}")
     value = int(value) if integer else float(value)
     if value != value:
         raise ValueError(f"{name} must be a number; got {value}")
@@ -118,5 +117,3 @@ def check_random_state(random_state):
         "random_state must be None, an integer, or a NumPy RandomState or Generator; "
         f"got {random_state!r}"
     )
-
-

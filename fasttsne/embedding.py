@@ -59,6 +59,14 @@ class TSNEEmbedding(np.ndarray):
     optimizer : momentum and gains, kept from one call of ``optimize`` to the next.
     """
 
+    affinities: Affinities
+    dof: float
+    negative_gradient_method: str
+    random_state: object
+    optimizer: GradientDescent
+    gradient_descent_params: dict
+    kl_divergence: float | None
+
     def __new__(
         cls, embedding, affinities, dof=1, negative_gradient_method="auto", random_state=None,
         optimizer=None, **gradient_descent_params,
@@ -173,7 +181,7 @@ class TSNEEmbedding(np.ndarray):
             if propagate_exception:
                 raise
         except KeyboardInterrupt as interrupt:
-            interrupt.final_embedding = embedding
+            interrupt.final_embedding = embedding  # type: ignore[attr-defined]
             raise
         return embedding
 
@@ -256,9 +264,7 @@ def _is_default_word(name, value):
 def _check_points(embedding, n_samples):
     points = np.array(embedding, dtype=np.float64, order="C")
     if points.ndim != 2 or len(points) != n_samples or not 1 <= points.shape[1] <= 3:
-        raise ValueError(
-            f"embedding must have the shape ({n_samples}, 1 to 3); got {points.shape}"
-        )
+        raise ValueError(f"embedding must have the shape ({n_samples}, 1 to 3); got {points.shape}")
     check_finite(points, "embedding")
     return points
 

@@ -128,7 +128,7 @@ def _exact_loadings(centred, rank):
         products = centred.T.astype(float) @ centred if d < 64 else centred.T @ centred
         _, vectors = scipy.linalg.eigh(products.astype(float), subset_by_index=(d - rank, d - 1))
         return vectors[:, ::-1]
-    values, vectors = scipy.linalg.eigh(
+    _values, vectors = scipy.linalg.eigh(
         (centred @ centred.T).astype(float), subset_by_index=(n - rank, n - 1)
     )
     loadings = centred.T @ vectors[:, ::-1]

@@ -198,9 +198,7 @@ class TSNE:
         if not isinstance(affinities, Affinities):
             affinities = PrecomputedAffinities(affinities)
         if X is not None and len(X) != affinities.n_samples:
-            raise ValueError(
-                f"affinities are of {affinities.n_samples} rows, but X has {len(X)}"
-            )
+            raise ValueError(f"affinities are of {affinities.n_samples} rows, but X has {len(X)}")
         return affinities
 
     def _start(self, X, initialization, n_samples, generator):

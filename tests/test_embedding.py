@@ -136,9 +136,7 @@ def test_a_callback_stops_the_run(embedding):
     assert [iteration for iteration, _ in seen] == [10, 20]
     assert result.kl_divergence == seen[-1][1]
     with pytest.raises(OptimizationInterrupt) as caught:
-        embedding.optimize(
-            100, propagate_exception=True, callbacks=stop, callbacks_every_iters=10
-        )
+        embedding.optimize(100, propagate_exception=True, callbacks=stop, callbacks_every_iters=10)
     np.testing.assert_array_equal(caught.value.final_embedding, result)
     assert caught.value.error == seen[-1][1]
 

@@ -99,8 +99,8 @@ def test_approx_awkward_data(rng, kind):
 
 def test_exact_query(digits):
     index = Exact(digits[:400], 5)
-    indices, distances = index.query(digits[400:], 7)
-    expected, expected_distances = reference.nearest(
+    _indices, distances = index.query(digits[400:], 7)
+    _expected, expected_distances = reference.nearest(
         digits[400:].astype(float), digits[:400].astype(float), 7, self_join=False
     )
     np.testing.assert_allclose(distances, expected_distances, rtol=1e-5)
@@ -165,11 +165,11 @@ def test_missing_backend_says_what_to_install(monkeypatch, digits):
 def test_bad_arguments(digits):
     with pytest.raises(ValueError, match="less than the number of rows, 500; got 500"):
         Exact(digits, 500)
-    with pytest.raises(ValueError, match="metric must be one of .*'nonsense'"):
+    with pytest.raises(ValueError, match=r"metric must be one of .*'nonsense'"):
         Exact(digits, 5, metric="nonsense")
     with pytest.raises(ValueError, match="must have 64 columns"):
         Exact(digits, 5).query(digits[:, :3], 2)
-    with pytest.raises(ValueError, match="'exact'.*'nonsense'"):
+    with pytest.raises(ValueError, match=r"'exact'.*'nonsense'"):
         make_index("nonsense", digits, 5)
     with pytest.raises(TypeError, match="build, query"):
         make_index(3, digits, 5)

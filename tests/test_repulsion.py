@@ -1,5 +1,6 @@
 """The methods of repulsion against the sum over all pairs, on maps of every span and shape."""
 
+import itertools
 import logging
 
 import numpy as np
@@ -70,7 +71,7 @@ def test_finer_meshes_converge():
     for scale in (1.5, 1, 0.75, 0.5):
         MeshRepulsion(ints_in_interval=scale)(y, force)
         errors.append(np.linalg.norm(force - exact) / np.linalg.norm(exact))
-    for coarse, fine in zip(errors[:-1], errors[1:], strict=True):
+    for coarse, fine in itertools.pairwise(errors):
         assert fine < 0.5 * coarse
 
 

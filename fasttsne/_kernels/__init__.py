@@ -11,7 +11,7 @@ import os
 from importlib import import_module
 from importlib.util import find_spec
 
-from . import cpu, curve, graph, points
+from . import cpu, curve, graph, points  # type: ignore[attr-defined]
 
 SIMD_LEVELS = ("portable", "avx2")
 

@@ -22,7 +22,7 @@ from libc.stdint cimport int32_t, int64_t
 import numpy as np
 
 from fasttsne._kernels.lanes cimport (
-    f8, f8_add, f8_fma, f8_gather, f8_load, f8_mul, f8_set1, f8_sub, f8_sum,
+    f8, f8_fma, f8_gather, f8_load, f8_mul, f8_set1, f8_sub, f8_sum,
 )
 from fasttsne._kernels.student cimport student_log, student_q
 

@@ -95,7 +95,9 @@ cdef inline void spread_points(
             cell += mesh.stride
 
 
-cdef inline float self_force(const Mesh *mesh, float y, int axis, const float *terms) noexcept nogil:
+cdef inline float self_force(
+    const Mesh *mesh, float y, int axis, const float *terms
+) noexcept nogil:
     """The force of a point on itself along one axis, an odd polynomial in t - 1/2."""
     cdef float u = (y - mesh.origin[axis]) * mesh.inverse_spacing
     cdef float s = u - floorf(u) - <float> 0.5
@@ -110,7 +112,10 @@ cdef inline void gather_points(
     const Mesh *mesh, const float *y, Py_ssize_t first, Py_ssize_t last, const float *grid,
     const float *own, float *out, int d, int p,
 ) noexcept nogil:
-    """F = -1/2 grad phi, less the force on itself, of the points first..last; ``d`` and ``p`` are literals at each call."""
+    """F = -1/2 grad phi, less the force on itself, of the points first..last.
+
+    ``d`` and ``p`` are literals at each call.
+    """
     cdef f8 across, across_slope, rows, row_slopes, phi, phi_slope, line
     cdef float down[WIDTH]
     cdef float down_slope[WIDTH]

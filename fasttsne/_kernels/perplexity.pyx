@@ -60,7 +60,7 @@ cdef void affinities_of_row(
     cdef Py_ssize_t j, padded = (k + 7) // 8 * 8
     cdef double nearest = distances[0], scale = 0, beta = 1, low = 0, high = -1
     cdef double total = 1, mean = 0, variance = 0, error, step, square
-    cdef int steps
+    cdef int _step
     for j in range(1, k):
         nearest = min(nearest, <double> distances[j])
     for j in range(k):
@@ -71,7 +71,7 @@ cdef void affinities_of_row(
         d2[j] = <float> (square / scale) if scale > 0 else 0
     for j in range(k, padded):
         d2[j] = 1e30
-    for steps in range(MAX_STEPS):
+    for _step in range(MAX_STEPS):
         moments(d2, p, padded, beta, &total, &mean, &variance)
         error = log(total) + beta * mean - target
         if fabs(error) < TOLERANCE or scale == 0 or beta > 1e12:

@@ -19,7 +19,7 @@ class Affinities:
     """
 
     def __init__(self, verbose: bool = False):
-        self.P = None
+        self.P: sp.csr_matrix = None
         self.verbose = verbose
 
     @property
@@ -43,9 +43,7 @@ def symmetrized(indices, values, n_threads: int) -> sp.csr_matrix:
     indptr = np.empty(n + 1, np.int64)
     _kernels.graph.count_merged(*forward, *backward, indptr, n_threads)
     columns, merged = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
-    _kernels.graph.merge(
-        *forward, *backward, 1 / (2 * n), indptr, columns, merged, n_threads
-    )
+    _kernels.graph.merge(*forward, *backward, 1 / (2 * n), indptr, columns, merged, n_threads)
     return as_csr(indptr, columns, merged, n)
 
 

@@ -66,7 +66,9 @@ class PerplexityBasedNN(Affinities):
         self.effective_perplexity_ = self.check_perplexity(new_perplexity, k)
         used = min(k, max(int(3 * self.effective_perplexity_), 1))
         n_threads = resolve_n_jobs(self.n_jobs)
-        with Timer(f"computing affinities, perplexity {self.effective_perplexity_:g}", self.verbose):
+        with Timer(
+            f"computing affinities, perplexity {self.effective_perplexity_:g}", self.verbose
+        ):
             indices = np.ascontiguousarray(self._indices[:, :used])
             conditional = np.empty(indices.shape, np.float32)
             _kernels.perplexity.conditional_affinities(

@@ -32,8 +32,9 @@ class Annoy(KNNIndex):
         for i, row in enumerate(self.data):
             self._index.add_item(i, row)
         self._index.build(self.knn_kwargs.get("n_trees", 50), n_jobs=self.n_threads)
-        indices, distances = self._gather(self._index.get_nns_by_item, range(self.n_samples),
-                                          self.k + 1)
+        indices, distances = self._gather(
+            self._index.get_nns_by_item, range(self.n_samples), self.k + 1
+        )
         return _without_self(indices, distances)
 
     def _query(self, X, k):

@@ -275,6 +275,3 @@ def _chain(centres):
         distance[~left] = np.inf
         current = int(np.argmin(distance))
     return place
-
-
-

@@ -1,4 +1,4 @@
-"""Searching by blocks of rows: packing, the candidates of each row, pairs in conflict-free rounds."""
+"""Searching by blocks of rows: packing, each row's candidates, pairs in rounds without conflict."""
 
 from typing import NamedTuple
 
@@ -113,9 +113,7 @@ class Candidates:
         """
         indices = np.empty((len(rows), k), np.int32)
         distances = np.empty((len(rows), k), np.float32)
-        _kernels.rank.rank(
-            rows, points, self.keys, self.counts, k, indices, distances, n_threads
-        )
+        _kernels.rank.rank(rows, points, self.keys, self.counts, k, indices, distances, n_threads)
         return indices, distances
 
 

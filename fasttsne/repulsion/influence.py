@@ -45,9 +45,7 @@ class Influence(NamedTuple):
     self_force: np.ndarray
 
 
-def student_influence(
-    shape: tuple[int, int], spacing: float, order: int, dof: float
-) -> Influence:
+def student_influence(shape: tuple[int, int], spacing: float, order: int, dof: float) -> Influence:
     """The influence function of w = (1 + r^2 / dof)^-dof on a periodic grid.
 
     Parameters
@@ -108,9 +106,7 @@ def _shared_by_aliases(frequency, spacing, order, dof):
     base = None
     for shift_y in shifts[0]:
         for shift_x in shifts[1]:
-            y, x = (
-                k + 2 * np.pi * s for k, s in zip(frequency, (shift_y, shift_x), strict=True)
-            )
+            y, x = (k + 2 * np.pi * s for k, s in zip(frequency, (shift_y, shift_x), strict=True))
             k2 = y[:, None] ** 2 + x[None, :] ** 2
             u = np.multiply.outer(*(np.sinc(k / (2 * np.pi)) ** (2 * order) for k in (y, x)))
             log_share = _log_matern(np.sqrt(dof * np.maximum(k2, 1e-24)) / spacing, nu)

@@ -1,5 +1,6 @@
 """Repulsion by a particle mesh: O(n) for the points, O(M log M) for the M grid cells."""
 
+import itertools
 import logging
 import math
 from functools import lru_cache
@@ -159,7 +160,7 @@ class Grid:
         edges = np.unique(np.linspace(0, used, ROW_PIECES + 1).astype(int))
         row_plans = [
             fft.real_rows(storage[a:b, :columns], spectrum[a:b])
-            for a, b in zip(edges[:-1], edges[1:], strict=True)
+            for a, b in itertools.pairwise(edges)
         ]
         self.row_forward, self.row_backward = map(list, zip(*row_plans, strict=True))
         self._current = None

@@ -27,7 +27,7 @@ def test_more_sources_than_one_chunk(kernel, rng):
 
 
 def test_z_of_few_far_points_is_not_lost(kernel):
-    """Each w is 1e-8: beside the point's own w = 1, which is left out, float32 could not hold it."""
+    """Each w is 1e-8: float32 could not hold it beside the point's own w = 1."""
     y = np.array([[0, 0], [1e4, 0], [0, 1e4]], np.float32)
     z = kernel("exact").exact_repulsion(y, np.empty_like(y), 1.0, 1)
     assert z == pytest.approx(4 / (1 + 1e8) + 2 / (1 + 2e8), rel=1e-6)

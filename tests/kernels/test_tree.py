@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -44,7 +46,7 @@ def test_error_falls_with_theta(kernel, rng, d, dof):
         _, out = tree_forces(kernel, y, theta, dof)
         errors.append(np.linalg.norm(out - expected) / np.linalg.norm(expected))
     assert errors[0] < 0.03
-    for coarse, fine in zip(errors[:-1], errors[1:], strict=True):
+    for coarse, fine in itertools.pairwise(errors):
         assert fine < 0.5 * coarse or fine < 1e-5
 
 
