@@ -57,7 +57,8 @@ class TSNE:
         is no bound.
     n_jobs : threads; -1 all cores, -2 all but one.  The map does not depend on it.
     neighbors : "auto", "exact", "approx", "annoy", or an index object.
-    knn_kwargs : settings of the neighbour search.
+    knn_kwargs : settings of the neighbour search; ``{"recall": 0.99}`` asks the built-in
+        one for more than 0.95 of the true neighbours.
     negative_gradient_method : "fft" ("interpolation"), "bh" ("barnes-hut"), "exact", or
         "auto": the one measured to be fastest for so many rows.
     callbacks, callbacks_every_iters : see :mod:`fasttsne.callbacks`.
