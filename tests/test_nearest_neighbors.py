@@ -187,3 +187,13 @@ def test_any_object_with_the_protocol_is_an_index(digits):
 
     mine = Mine()
     assert make_index(mine, None, 5) is mine
+
+
+@pytest.mark.parametrize("k", [15, 500])
+def test_approx_rows_of_a_short_last_block_have_k_neighbours(rng, k):
+    """10 rows are left for the last block: with its own rows alone none would have k others."""
+    X = rng.normal(0, 1, (10 * 384 + 10, 8)).astype(np.float32)
+    indices, distances = Approx(X, k, random_state=0, knn_kwargs={"recall": 0.0}).build()
+    for row, (found, at) in enumerate(zip(indices, distances, strict=True)):
+        assert len(set(found.tolist()) - {row}) == k
+        np.testing.assert_allclose(at, np.linalg.norm(X[found] - X[row], axis=1), rtol=1e-4)

@@ -174,6 +174,8 @@ class _Sample:
         self._point_rank = self._ranks_of_points(reduced)
         self._n_blocks = blocks.packed.n_blocks
         self._block = blocks.packed.block
+        # Every row must meet k others, also where a block is the short last one.
+        self._least_blocks = min(2 + k // self._block, self._n_blocks)
         self._depth = reduced.shape[1]
         self._columns = points.shape[1]
         self._is_reduced = reduced is not points
@@ -220,7 +222,7 @@ class _Sample:
             counts = np.bincount(found, minlength=self._n_blocks).cumsum() / self.true.size
             if counts[-1] < needed:
                 continue
-            blocks = int(np.searchsorted(counts, needed)) + 1
+            blocks = max(int(np.searchsorted(counts, needed)) + 1, self._least_blocks)
             cost = blocks * self._block * self._depth + RANK_COST * kept * self._columns
             if best is None or cost < best.cost:
                 best = Plan(blocks, kept, float(counts[blocks - 1]), cost)
