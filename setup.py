@@ -20,7 +20,7 @@ from setuptools.errors import CompileError, ExecError, LinkError
 KERNELS = "fasttsne/_kernels"
 
 # Kernels whose speed depends on the vector instructions are built for each level.
-HOT = ["attraction", "exact", "grid", "perplexity", "products", "rank", "step", "tree"]
+HOT = ["attraction", "exact", "grid", "perplexity", "products", "rank", "sparse", "step", "tree"]
 COLD = ["cpu", "curve", "graph", "points"]
 
 DEBUG = os.environ.get("FASTTSNE_DEBUG") == "1"

@@ -7,33 +7,63 @@ import numpy as np
 import scipy.sparse
 
 
-def check_data(X, name: str = "X", least_rows: int = 2) -> np.ndarray:
+def check_data(X, name: str = "X", least_rows: int = 2, accept_sparse: bool = False):
     """Return X as a two-dimensional array of finite float32 or float64 numbers.
 
     float32 and float64 arrays are returned as they are, never copied; other
     real numbers become float32 if that is exact for their type, else float64.
+    Where sparse matrices are accepted, they are returned as CSR with sorted rows.
     """
     if scipy.sparse.issparse(X):
-        raise TypeError(f"{name} is a sparse matrix; pass a dense array (for example X.toarray())")
+        if not accept_sparse:
+            raise TypeError(
+                f"{name} is a sparse matrix; pass a dense array (for example X.toarray())"
+            )
+        return _check_sparse(X, name, least_rows)
     array = np.asarray(X)
     if array.dtype.kind not in "fiub":
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError):
             raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}") from None
-    if array.dtype not in (np.float32, np.float64):
-        small = array.dtype == np.float16 or array.dtype.itemsize <= 2
-        array = array.astype(np.float32 if small else np.float64)
-    if array.ndim != 2:
-        raise ValueError(
-            f"{name} must be two-dimensional, (rows, columns); got shape {array.shape}"
-        )
-    if array.shape[0] < least_rows:
-        raise ValueError(f"{name} needs at least {least_rows} rows; got {array.shape[0]}")
-    if array.shape[1] < 1:
-        raise ValueError(f"{name} needs at least one column; got shape {array.shape}")
+    array = array.astype(_float_type(array.dtype), copy=False)
+    _check_shape(array.shape, name, least_rows)
     check_finite(array, name)
     return array
+
+
+def _check_sparse(X, name, least_rows):
+    _check_shape(X.shape, name, least_rows)
+    if X.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers; got dtype {X.dtype}")
+    rows = scipy.sparse.csr_matrix(X, dtype=_float_type(X.dtype))
+    if not rows.has_canonical_format:
+        # Merging and sorting happen in place: not in the caller's arrays.
+        rows = rows.copy()
+        rows.sum_duplicates()
+    if not np.isfinite(rows.data).all():
+        place = int(np.flatnonzero(~np.isfinite(rows.data))[0])
+        row = int(np.searchsorted(rows.indptr, place, side="right")) - 1
+        raise ValueError(
+            f"{name} must be finite; {name}[{row}, {rows.indices[place]}] is {rows.data[place]}"
+        )
+    return rows
+
+
+def _float_type(dtype):
+    """The float type that numbers of another are worked on in."""
+    if dtype in (np.float32, np.float64):
+        return dtype
+    return np.dtype(np.float32 if dtype == np.float16 or dtype.itemsize <= 2 else np.float64)
+
+
+def _check_shape(shape, name, least_rows):
+    if len(shape) != 2:
+        raise ValueError(f"{name} must be two-dimensional, (rows, columns); got shape {shape}")
+    if shape[0] < least_rows:
+        raise ValueError(f"{name} needs at least {least_rows} rows; got {shape[0]}")
+    if shape[1] < 1:
+        raise ValueError(f"{name} needs at least one column; got shape {shape}")
 
 
 def check_finite(array: np.ndarray, name: str) -> None:

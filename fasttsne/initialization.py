@@ -9,15 +9,19 @@ import numbers
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
 
+from fasttsne._columns import chunks, mean_and_largest, safe_unit
 from fasttsne._validation import check_choice, check_data, check_number, check_random_state
 from fasttsne.utils import Timer
 
 # The power iterations and extra directions of the randomized solver (Halko et al. 2011).
 POWER_ITERATIONS = 7
 OVERSAMPLES = 10
-# Up to this many columns (or rows) the exact decomposition costs less than a second.
-EXACT_UP_TO = 500
+# Up to this many columns (or rows) the exact decomposition costs about as little.
+EXACT_UP_TO = 1000
+# Rows that approximate components are taken from.
+SAMPLE_ROWS = 10_000
 
 
 def rescale(x: np.ndarray, inplace: bool = False, target_std: float = 1e-4) -> np.ndarray:
@@ -71,10 +75,10 @@ def pca(
 
     Parameters
     ----------
-    X : (n, columns) array.
+    X : (n, columns) array or sparse matrix, which is not made dense.
     svd_solver : "full" decomposes the covariance exactly; "randomized" (Halko et
         al. 2011) is much faster for many columns; "auto" takes the first up to
-        500 rows or columns.  A component's sign is such that its largest loading
+        1,000 rows or columns.  A component's sign is such that its largest loading
         is positive.
     random_state : seeds the randomized solver and the jitter.
     add_jitter : move each point by 1 % of the standard deviation at random, so
@@ -85,11 +89,11 @@ def pca(
     (n, n_components) float64 array.  Components that the data does not have
     (one column, equal rows) hold noise only.
     """
-    X = check_data(X)
+    X = check_data(X, accept_sparse=True)
     check_choice(svd_solver, "svd_solver", ("auto", "full", "randomized", "arpack"))
     generator = check_random_state(random_state)
     rank = min(*X.shape, n_components)
-    result = np.zeros((len(X), n_components))
+    result = np.zeros((X.shape[0], n_components))
     with Timer("computing the principal components", verbose):
         result[:, :rank] = principal_components(X, rank, generator, svd_solver)
     rescale(result, inplace=True)
@@ -102,45 +106,113 @@ def pca(
 
 def principal_components(X, rank, random_state=None, svd_solver="auto"):
     """Scores of the first ``rank`` principal components, (n, rank), in the dtype of X."""
-    centred = _centred(X)
-    if svd_solver == "full" or (svd_solver == "auto" and min(X.shape) <= EXACT_UP_TO):
-        loadings = _exact_loadings(centred, rank)
-    else:
-        loadings = _randomized_loadings(centred, rank, check_random_state(random_state))
-    signs = np.sign(loadings[np.abs(loadings).argmax(0), np.arange(rank)])
-    return centred @ (loadings * signs).astype(centred.dtype)
+    columns = _Centred(X)
+    return columns.scores(columns.loadings(rank, check_random_state(random_state), svd_solver))
 
 
-def _centred(X):
-    """X less its mean, within the range where squares neither overflow nor vanish."""
-    mean = X.mean(0, dtype=np.float64)
-    centred = X - mean.astype(X.dtype)
-    largest = np.abs(centred).max()
-    if largest > 0 and not 1e-10 < largest < 1e10:
-        centred /= largest
-    return centred
+def approximate_components(X, rank, random_state):
+    """Scores of about the first ``rank`` components, as a sample of the rows has them; float32.
+
+    Good enough to tell who is near whom, and much faster.
+    """
+    sample = X
+    if X.shape[0] > SAMPLE_ROWS:
+        rows = check_random_state(random_state).permutation(X.shape[0])[:SAMPLE_ROWS]
+        sample = X[np.sort(rows)]
+    loadings = _Centred(sample).loadings(rank, random_state, power_iterations=2)
+    return _Centred(X).scores(loadings).astype(np.float32, copy=False)
 
 
-def _exact_loadings(centred, rank):
-    """Eigenvectors of the smaller of the two matrices of products."""
-    n, d = centred.shape
-    if d <= n:
-        products = centred.T.astype(float) @ centred if d < 64 else centred.T @ centred
-        _, vectors = scipy.linalg.eigh(products.astype(float), subset_by_index=(d - rank, d - 1))
-        return vectors[:, ::-1]
-    _values, vectors = scipy.linalg.eigh(
-        (centred @ centred.T).astype(float), subset_by_index=(n - rank, n - 1)
-    )
-    loadings = centred.T @ vectors[:, ::-1]
-    norms = np.linalg.norm(loadings, axis=0)
-    return loadings / np.where(norms > 0, norms, 1)
+class _Centred:
+    """A data set less the mean of each column, never copied as a whole.
 
+    Entries are divided by a unit in which squares neither overflow nor vanish.
+    """
 
-def _randomized_loadings(centred, rank, generator):
-    """The leading right singular vectors, by power iterations on a random subspace."""
-    size = min(rank + OVERSAMPLES, *centred.shape)
-    basis = generator.normal(size=(centred.shape[1], size)).astype(centred.dtype)
-    for _ in range(POWER_ITERATIONS):
-        basis, _ = np.linalg.qr(centred.T @ (centred @ basis))
-    _, _, vectors = np.linalg.svd(centred @ basis, full_matrices=False)
-    return basis @ vectors[:rank].T
+    def __init__(self, X):
+        self.X = X
+        self.is_sparse = scipy.sparse.issparse(X)
+        self.mean, largest = mean_and_largest(X)
+        self.unit = safe_unit(largest)
+
+    def loadings(self, rank, random_state, svd_solver="auto", power_iterations=POWER_ITERATIONS):
+        """Orthonormal directions, (columns, rank); the largest entry of each is positive."""
+        n, d = self.X.shape
+        exactly = svd_solver == "full" or (svd_solver == "auto" and d <= EXACT_UP_TO)
+        if exactly and d <= max(n, EXACT_UP_TO):
+            loadings = self._eigenvectors(rank)
+        elif not self.is_sparse and (exactly or n <= EXACT_UP_TO):
+            loadings = self._eigenvectors_by_rows(rank)
+        else:
+            loadings = self._leading_subspace(rank, random_state, power_iterations)
+        return loadings * np.sign(
+            loadings[np.abs(loadings).argmax(0), np.arange(loadings.shape[1])]
+        )
+
+    def scores(self, loadings):
+        """The data in these directions, (n, directions)."""
+        loadings = loadings.astype(self.X.dtype)
+        if self.is_sparse:
+            return self._sparse_product(loadings)
+        out = np.empty((self.X.shape[0], loadings.shape[1]), self.X.dtype)
+        for a, chunk in self._chunks():
+            np.matmul(chunk, loadings, out=out[a : a + len(chunk)])
+        return out
+
+    def _chunks(self):
+        mean = self.mean.astype(self.X.dtype)
+        for a, chunk in chunks(self.X, 2**20):
+            chunk = chunk - mean
+            if self.unit != 1:
+                chunk /= self.unit
+            yield a, chunk
+
+    def _eigenvectors(self, rank):
+        """Of the columns' products."""
+        n, d = self.X.shape
+        if self.is_sparse:
+            X = self.X.astype(np.float64) / self.unit
+            mean = self.mean / self.unit
+            products = (X.T @ X).toarray() - n * np.outer(mean, mean)
+        else:
+            products = np.zeros((d, d))
+            for _, chunk in self._chunks():
+                # With few columns double precision costs nothing.
+                chunk = chunk.astype(np.float64) if d < 64 else chunk
+                products += chunk.T @ chunk
+        return scipy.linalg.eigh(products, subset_by_index=(d - rank, d - 1))[1][:, ::-1]
+
+    def _eigenvectors_by_rows(self, rank):
+        """Of the rows' products, turned into directions: for few rows of many columns."""
+        n, _ = self.X.shape
+        centred = np.concatenate([chunk for _, chunk in self._chunks()])
+        products = (centred @ centred.T).astype(np.float64)
+        _, vectors = scipy.linalg.eigh(products, subset_by_index=(n - rank, n - 1))
+        directions = centred.T @ vectors[:, ::-1]
+        norms = np.linalg.norm(directions, axis=0)
+        return directions / np.where(norms > 0, norms, 1)
+
+    def _leading_subspace(self, rank, random_state, power_iterations):
+        """By power iterations on a random subspace (Halko et al. 2011)."""
+        n, d = self.X.shape
+        size = min(rank + OVERSAMPLES, n, d)
+        basis = check_random_state(random_state).normal(size=(d, size)).astype(self.X.dtype)
+        for _ in range(power_iterations):
+            basis = np.linalg.qr(self._squared_product(basis))[0].astype(self.X.dtype)
+        projected = np.linalg.qr(self.scores(basis))[1]
+        return basis @ np.linalg.svd(projected)[2][:rank].T
+
+    def _squared_product(self, basis):
+        """Centred^T Centred basis."""
+        if self.is_sparse:
+            scores = self._sparse_product(basis)
+            mean = (self.mean / self.unit).astype(self.X.dtype)
+            return self.X.T @ scores / self.X.dtype.type(self.unit) - np.outer(mean, scores.sum(0))
+        out = np.zeros(basis.shape)
+        for _, chunk in self._chunks():
+            out += chunk.T @ (chunk @ basis)
+        return out
+
+    def _sparse_product(self, directions):
+        mean = self.mean.astype(self.X.dtype)
+        return (self.X @ directions - mean @ directions) / self.X.dtype.type(self.unit)

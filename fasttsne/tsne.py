@@ -176,7 +176,7 @@ class TSNE:
             initialization = self.initialization
         _check_initialization(initialization)
         if X is not None:
-            X = check_data(X)
+            X = check_data(X, accept_sparse=True)
         elif affinities is None:
             raise ValueError("X is needed where no affinities are given")
         affinities = self._affinities(X, affinities, generator)
@@ -198,8 +198,10 @@ class TSNE:
             )  # fmt: skip
         if not isinstance(affinities, Affinities):
             affinities = PrecomputedAffinities(affinities)
-        if X is not None and len(X) != affinities.n_samples:
-            raise ValueError(f"affinities are of {affinities.n_samples} rows, but X has {len(X)}")
+        if X is not None and X.shape[0] != affinities.n_samples:
+            raise ValueError(
+                f"affinities are of {affinities.n_samples} rows, but X has {X.shape[0]}"
+            )
         return affinities
 
     def _start(self, X, initialization, n_samples, generator):

@@ -4,7 +4,7 @@ from scipy.spatial.distance import cdist
 
 from fasttsne import nearest_neighbors
 from fasttsne._kernels import reference
-from fasttsne.nearest_neighbors import Annoy, Approx, Exact, exact, make_index
+from fasttsne.nearest_neighbors import Annoy, Approx, Exact, dense_rows, make_index
 
 
 def test_exact_equals_twin(digits):
@@ -22,8 +22,9 @@ def test_exact_equals_twin(digits):
 def test_exact_one_way_equals_both_ways(monkeypatch, rng):
     X = rng.normal(0, 1, (3000, 8)).astype(np.float32)
     both_ways = Exact(X, 10).build()
-    monkeypatch.setattr(exact, "BOTH_WAYS_UP_TO", 100)
-    monkeypatch.setattr(exact, "BATCH", 700)
+    monkeypatch.setattr(dense_rows, "BOTH_WAYS_UP_TO", 100)
+    monkeypatch.setattr(dense_rows, "BATCH", 700)
+    monkeypatch.setattr(dense_rows, "PACKED", 10_000)
     for got, want in zip(Exact(X, 10).build(), both_ways, strict=True):
         np.testing.assert_array_equal(got, want)
 

@@ -49,9 +49,10 @@ perplexity = load_level(simd, "perplexity")
 step = load_level(simd, "step")
 products = load_level(simd, "products")
 rank = load_level(simd, "rank")
+sparse = load_level(simd, "sparse")
 tree = load_level(simd, "tree")
 
 __all__ = [
     "SIMD_LEVELS", "attraction", "cpu", "curve", "exact", "graph", "grid", "load_level",
-    "perplexity", "points", "products", "rank", "simd", "step", "tree",
+    "perplexity", "points", "products", "rank", "simd", "sparse", "step", "tree",
 ]  # fmt: skip

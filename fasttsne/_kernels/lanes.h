@@ -191,6 +191,16 @@ F8_INLINE void f8_panel_products(
     sums[6] = s20; sums[7] = s21; sums[8] = s22; sums[9] = s30; sums[10] = s31; sums[11] = s32;
 }
 
+/* Ask for the first cache lines of an array that will be read soon; the processor
+ * itself sees the pattern after a few lines and fetches the others. */
+F8_INLINE void prefetch(const float *p, intptr_t count) {
+#if defined(__GNUC__)
+    for (intptr_t i = 0; i < count && i < 16 * 8; i += 16) __builtin_prefetch(p + i);
+#else
+    (void)p; (void)count;
+#endif
+}
+
 /* exp(x) for x <= 0, relative error below 2e-7; arguments under -87 give the
  * smallest normal number, not a denormal one. x = n ln 2 + r, Taylor in r. */
 F8_INLINE f8 f8_exp(f8 x) {

@@ -21,3 +21,4 @@ cdef extern from "lanes.h" nogil:
         const float *a, const float *b, Py_ssize_t stride, Py_ssize_t depth, f8 *sums)
     f8 f8_exp(f8 x)
     f8 f8_log(f8 x)
+    void prefetch(const float *p, Py_ssize_t count)

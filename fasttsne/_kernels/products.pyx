@@ -8,15 +8,13 @@ running sums of vectors (``f8_panel_products``).  The 64 products are compared i
 registers with a threshold for each row, the score of its k-th best candidate so
 far; almost all are rejected there and never written to memory.
 
-Each row has a buffer of keys (``keys.pxd``).  When it is full all but the k smallest
-are dropped and the threshold falls.  What is kept in the end does not depend on
-the order of events, so neither does it on threads.
+What becomes of a candidate that is not rejected stands in ``best.pxd``.
 """
 
 from cython.parallel cimport prange
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint64_t
 
-from fasttsne._kernels.keys cimport as_key, score_of, select_smallest
+from fasttsne._kernels.best cimport Best, offer
 from fasttsne._kernels.lanes cimport (
     f8, f8_fma, f8_less, f8_load, f8_panel_products, f8_set1, f8_store,
 )
@@ -30,24 +28,42 @@ PANEL_ROWS = PANEL
 TILE_ROWS = PANEL * TILE
 
 
-cdef struct Best:  # the best candidates of each row so far
-    uint64_t *keys  # (rows, capacity)
-    int32_t *counts
-    float *thresholds
-    Py_ssize_t capacity
-    Py_ssize_t k
-
-
-cdef inline void offer(
-    const Best *best, Py_ssize_t row, float score, Py_ssize_t number
+cdef void pack_panel(
+    const float *points, const int32_t *order, const float *origin, Py_ssize_t first,
+    Py_ssize_t count, Py_ssize_t depth, float *panel, float *norms,
 ) noexcept nogil:
-    cdef uint64_t *keys = best.keys + row * best.capacity
-    keys[best.counts[row]] = as_key(score, <uint32_t> number)
-    best.counts[row] += 1
-    if best.counts[row] == best.capacity:
-        select_smallest(keys, best.capacity, best.k)
-        best.counts[row] = <int32_t> best.k
-        best.thresholds[row] = score_of(keys[best.k - 1])
+    """Write up to eight rows, less the origin, depth by depth, and their squared lengths."""
+    cdef Py_ssize_t r, c
+    cdef const float *row
+    cdef float value
+    cdef double norm
+    for r in range(count):
+        row = points + depth * <Py_ssize_t> order[first + r]
+        norm = 0
+        for c in range(depth):
+            value = row[c] - origin[c]
+            panel[PANEL * c + r] = value
+            norm += value * value
+        norms[r] = <float> norm
+
+
+def pack(
+    const float[:, ::1] points,  # IN (n, depth)
+    const int32_t[::1] order,  # IN (rows,), which rows in which order
+    const float[::1] origin,  # IN (depth,), subtracted from each row
+    float[:, :, ::1] panels,  # OUT (panels, depth, 8), zeros beyond the last row
+    float[::1] norms,  # OUT (8 * panels,), infinite beyond the last row
+    int n_threads,
+):
+    """Pack rows as the other functions read them. O(rows depth)."""
+    cdef Py_ssize_t p, n = order.shape[0], full = (n + PANEL - 1) // PANEL
+    norms[n:] = float("inf")
+    panels[n // PANEL:] = 0
+    for p in prange(full, nogil=True, schedule="static", num_threads=n_threads):
+        pack_panel(
+            &points[0, 0], &order[0], &origin[0], p * PANEL, min(<Py_ssize_t> PANEL, n - p * PANEL),
+            points.shape[1], &panels[p, 0, 0], &norms[p * PANEL],
+        )
 
 
 cdef inline void offer_lanes(
@@ -72,7 +88,7 @@ cdef inline void offer_panel(
     const float *norms, bint both, Py_ssize_t excluded,
 ) noexcept nogil:
     """Offer eight points to one row and, if ``both``, the row to the eight points."""
-    cdef f8 scores = f8_fma(f8_set1(-2), products, f8_load(norms + first_point))
+    cdef f8 scores = f8_fma(f8_set1(-2), products, f8_load(norms))
     cdef int below = f8_less(scores, f8_set1(best.thresholds[row]))
     if below:
         offer_lanes(best, below, scores, row, first_point, True, excluded)
@@ -122,7 +138,8 @@ cdef void offer_block_pair(
                     if a != b or q + t >= p:
                         offer_panel(
                             best, products[TILE * r + t], PANEL * p + r, norms[PANEL * p + r],
-                            PANEL * (q + t), norms, p != q + t, PANEL * p + r,
+                            PANEL * (q + t), norms + PANEL * (q + t), p != q + t,
+                            PANEL * p + r,
                         )
 
 
@@ -152,6 +169,7 @@ def offer_pairs(
 cdef void offer_range(
     const Best *best, const float *rows, Py_ssize_t n_rows, Py_ssize_t first, Py_ssize_t last,
     const float *points, Py_ssize_t panels, const float *norms, Py_ssize_t depth,
+    Py_ssize_t first_point,
 ) noexcept nogil:
     """Offer all points to the row panels first..last."""
     cdef Py_ssize_t p, q
@@ -163,8 +181,8 @@ cdef void offer_range(
             for r in range(min(<Py_ssize_t> PANEL, n_rows - PANEL * p)):
                 for t in range(TILE):
                     offer_panel(
-                        best, products[TILE * r + t], PANEL * p + r, 0, PANEL * (q + t), norms,
-                        False, -1,
+                        best, products[TILE * r + t], PANEL * p + r, 0,
+                        first_point + PANEL * (q + t), norms + PANEL * (q + t), False, -1,
                     )
 
 
@@ -173,6 +191,7 @@ def offer_all(
     Py_ssize_t n_rows,
     const float[:, :, ::1] points,  # IN (point panels, depth, 8), a multiple of TILE panels
     const float[::1] norms,  # IN (8 * point panels,), infinite beyond the last point
+    Py_ssize_t first,  # the number of the first point
     Py_ssize_t k,
     uint64_t[:, ::1] keys, int32_t[::1] counts, float[::1] thresholds,  # INOUT, for the rows
     int n_threads,
@@ -185,5 +204,5 @@ def offer_all(
     for task in prange(tasks, nogil=True, schedule="dynamic", num_threads=n_threads):
         offer_range(
             &best, &rows[0, 0, 0], n_rows, task * step, min((task + 1) * step, panels),
-            &points[0, 0, 0], points.shape[0], &norms[0], rows.shape[1],
+            &points[0, 0, 0], points.shape[0], &norms[0], rows.shape[1], first,
         )

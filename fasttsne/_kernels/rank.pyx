@@ -5,11 +5,13 @@ Differences do not cancel as |x|^2 + |y|^2 - 2 x.y does: equal rows are at dista
 """
 
 from cython.parallel cimport prange
-from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
-from fasttsne._kernels.keys cimport as_key, score_of, sort_keys
-from fasttsne._kernels.lanes cimport f8, f8_add, f8_fma, f8_load, f8_set1, f8_sub, f8_sum
+from fasttsne._kernels.best cimport cut, write_nearest
+from fasttsne._kernels.keys cimport as_key
+from fasttsne._kernels.lanes cimport (
+    f8, f8_add, f8_fma, f8_load, f8_set1, f8_sub, f8_sum, prefetch,
+)
 
 
 cdef inline float squared_distance(const float *a, const float *b, Py_ssize_t d) noexcept nogil:
@@ -27,50 +29,51 @@ cdef inline float squared_distance(const float *a, const float *b, Py_ssize_t d)
 
 
 cdef void rank_row(
-    const float *query, const float *points, Py_ssize_t d, uint64_t *keys, Py_ssize_t count,
-    Py_ssize_t k, int32_t *indices, float *distances,
+    const float *query, const float *points, Py_ssize_t d, const int32_t *names, uint64_t *keys,
+    Py_ssize_t count, Py_ssize_t kept, Py_ssize_t k, int32_t *indices, float *distances,
 ) noexcept nogil:
     cdef Py_ssize_t j
-    cdef uint32_t column
+    cdef int32_t name
+    cdef float r2
+    count = cut(keys, count, kept)
     for j in range(count):
-        column = <uint32_t> keys[j]
-        keys[j] = as_key(squared_distance(query, points + d * <int64_t> column, d), column)
-    sort_keys(keys, count)
-    for j in range(k):
-        indices[j] = <int32_t> <uint32_t> keys[j]
-        distances[j] = <float> sqrt(score_of(keys[j]))
+        keys[j] = <uint64_t> names[<uint32_t> keys[j]]
+    for j in range(count):
+        # Rows lie anywhere in memory: fetch the first lines of the next while this one is read.
+        if j + 1 < count:
+            prefetch(points + d * <int64_t> keys[j + 1], d)
+        name = <int32_t> keys[j]
+        r2 = squared_distance(query, points + d * <int64_t> name, d)
+        keys[j] = as_key(r2, <uint32_t> name)
+    write_nearest(keys, count, k, indices, distances)
 
 
 def rank(
-    const float[:, ::1] queries,  # IN (rows, d)
-    const float[:, ::1] points,  # IN (n, d)
-    uint64_t[:, ::1] keys,  # INOUT (rows, capacity): candidates, then sorted
-    int32_t[::1] counts,  # IN (rows,), all >= k
+    const float[:, ::1] queries,  # IN (any, d)
+    const float[:, ::1] points,  # IN (any, d)
+    const int32_t[::1] rows,  # IN (rows,), the query of each row of keys
+    const int32_t[::1] names,  # IN, the point that each number in the keys stands for
+    uint64_t[:, ::1] keys,  # INOUT (rows, capacity): candidates, then scratch
+    const int32_t[::1] counts,  # IN (rows,), all >= k
+    Py_ssize_t kept,  # candidates of each row that are looked at, the best
     Py_ssize_t k,
-    int32_t[:, ::1] indices, float[:, ::1] distances,  # OUT (rows, k), nearest first
+    int32_t[:, ::1] indices, float[:, ::1] distances,  # OUT (any, k), nearest first, by query
     int n_threads,
 ):
-    """Euclidean distances of each row's candidates; the k nearest, sorted. O(rows kept d)."""
+    """Euclidean distances of each row's candidates; the k nearest, sorted. O(rows kept d).
+
+    Rows are taken in turn: where neighbours in the order are near each other,
+    they share candidates, which are then in the cache.
+    """
     cdef Py_ssize_t r
-    for r in prange(queries.shape[0], nogil=True, schedule="dynamic", chunksize=8,
+    cdef int32_t q
+    for r in prange(rows.shape[0], nogil=True, schedule="dynamic", chunksize=32,
                     num_threads=n_threads):
+        q = rows[r]
         rank_row(
-            &queries[r, 0], &points[0, 0], queries.shape[1], &keys[r, 0], counts[r], k,
-            &indices[r, 0], &distances[r, 0],
+            &queries[q, 0], &points[0, 0], queries.shape[1], &names[0], &keys[r, 0], counts[r],
+            kept, k, &indices[q, 0], &distances[q, 0],
         )
-
-
-def rename(
-    uint64_t[:, ::1] keys,  # INOUT (rows, capacity)
-    const int32_t[::1] counts,  # IN (rows,)
-    const int32_t[::1] names,  # IN
-):
-    """Replace each candidate's number by ``names[number]``."""
-    cdef Py_ssize_t r, j
-    with nogil:
-        for r in range(keys.shape[0]):
-            for j in range(counts[r]):
-                keys[r, j] = keys[r, j] >> 32 << 32 | <uint32_t> names[<uint32_t> keys[r, j]]
 
 
 def drop(

@@ -15,12 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fasttsne import initialization
 from fasttsne._validation import check_number, check_random_state
 from fasttsne.nearest_neighbors.base import KNNIndex
-from fasttsne.nearest_neighbors.candidates import Candidates, pack
-from fasttsne.nearest_neighbors.exact import SPARE, Exact
-from fasttsne.nearest_neighbors.rows import METRICS, EuclideanRows
+from fasttsne.nearest_neighbors.candidates import SPARE, Candidates, pack
+from fasttsne.nearest_neighbors.rows import METRICS, as_rows
 from fasttsne.utils import log
 
 RECALL = 0.95
@@ -63,6 +61,7 @@ class Approx(KNNIndex):
     """
 
     VALID_METRICS = METRICS
+    ACCEPTS_SPARSE = True
 
     def __init__(self, data, k, **kwargs):
         super().__init__(data, k, **kwargs)
@@ -73,46 +72,49 @@ class Approx(KNNIndex):
         self.recall_ = None
 
     def _build(self):
-        if self.n_samples <= EXACT_UP_TO or self.recall == 1:
-            return self._exactly()
-        generator = check_random_state(self.random_state)
-        rows = EuclideanRows(self.data, self.metric)
-        reduced = _reduced(rows.points, generator)
+        rows = as_rows(self.data, self.metric)
+        found = None
+        if self.n_samples > EXACT_UP_TO and self.recall < 1:
+            found = self._search(rows, check_random_state(self.random_state))
+        if found is None:
+            self.recall_ = 1.0
+            found = rows.join(self.k, self.n_threads)
+        indices, distances = found
+        return indices, rows.in_metric(distances)
+
+    def _search(self, rows, generator):
+        """The neighbours, or None where the exact search costs less."""
+        reduced = _reduced(rows, generator)
         blocks = _Blocks(reduced, generator, self.n_threads)
-        sample = _Sample(rows.points, reduced, blocks, self.k, generator, self.n_threads)
+        sample = _Sample(rows, reduced, blocks, self.k, generator, self.n_threads)
         wanted = self.recall
         for _ in range(ATTEMPTS):
             plan = sample.plan(wanted)
             if plan is None:
-                break
+                return None
             candidates = blocks.search(plan.blocks, plan.kept, self.n_threads)
-            indices, distances = candidates.nearest(
-                rows.points, rows.points, self.k, self.n_threads
-            )
+            indices, distances = rows.rank(candidates, blocks.order, self.k, self.n_threads)
             self.recall_ = sample.recall(distances)
             log.info(
                 "each of %d blocks met %d, %d candidates a row: recall %.4f",
                 blocks.packed.n_blocks, plan.blocks, plan.kept, self.recall_,
             )  # fmt: skip
             if self.recall_ >= self.recall:
-                return indices, rows.in_metric(distances)
+                return indices, distances
             wanted = wanted + (1 - wanted) / 2
-        return self._exactly()
-
-    def _exactly(self):
-        exact = Exact(self.data, self.k, metric=self.metric, n_jobs=self.n_jobs)
-        self.recall_ = 1.0
-        return exact._build()
+        return None
 
     def _query(self, X, k):
-        return Exact(self.data, self.k, metric=self.metric, n_jobs=self.n_jobs)._query(X, k)
+        rows = as_rows(self.data, self.metric)
+        indices, distances = rows.nearest_to(rows.prepare(X), k, self.n_threads)
+        return indices, rows.in_metric(distances)
 
 
-def _reduced(points, generator):
-    """The first principal components of points with many columns, else the points."""
-    if points.shape[1] <= DIMENSIONS * 3 // 2:
-        return points
-    return initialization.principal_components(points, DIMENSIONS, generator)
+def _reduced(rows, generator):
+    """The first principal components of rows with many columns, else the rows, dense float32."""
+    if rows.n_columns > DIMENSIONS * 3 // 2:
+        return rows.reduced(DIMENSIONS, generator)
+    return rows.dense()
 
 
 class _Blocks:
@@ -126,7 +128,7 @@ class _Blocks:
 
     def __init__(self, reduced, generator, n_threads):
         self.order = _order_by_cell(reduced, generator, n_threads)
-        self.packed = pack(reduced, self.order)
+        self.packed = pack(reduced, self.order, n_threads=n_threads)
         n, block = self.packed.n, self.packed.block
         edges = np.arange(0, n, block)
         sums = np.add.reduceat(reduced[self.order].astype(np.float64), edges)
@@ -137,11 +139,11 @@ class _Blocks:
         self.nearest = np.argsort(distance, axis=1, kind="stable").astype(np.int32)
 
     def search(self, n_nearest: int, kept: int, n_threads: int) -> Candidates:
-        """Candidates of each row, in the original numbering, from the nearest blocks."""
+        """Candidates of each row from the nearest blocks; rows are numbered by their place."""
         n = self.packed.n
         candidates = Candidates(n, min(kept, n - 1))
         candidates.offer_pairs(self.packed, self._pairs(n_nearest), n_threads)
-        return candidates.renumbered(self.order)
+        return candidates
 
     def _pairs(self, n_nearest):
         """Each block with its nearest, once, near before far; (pairs, 2) int32."""
@@ -160,12 +162,12 @@ class _Blocks:
 class _Sample:
     """Rows whose true neighbours are known, and what it would take to find them."""
 
-    def __init__(self, points, reduced, blocks, k, generator, n_threads):
-        n = len(points)
+    def __init__(self, rows, reduced, blocks, k, generator, n_threads):
+        n = rows.n
         self.k = k
         size = min(SAMPLE, n)
         self.rows = np.sort(generator.permutation(n)[:size])
-        self.true, distances = self._nearest(points, k, n_threads)
+        self.true, distances = rows.sample_nearest(self.rows, k, n_threads)
         self._farthest = distances[:, -1:] * (1 + 1e-5)
         place = np.empty(n, np.int64)
         place[blocks.order] = np.arange(n)
@@ -177,16 +179,9 @@ class _Sample:
         # Every row must meet k others, also where a block is the short last one.
         self._least_blocks = min(2 + k // self._block, self._n_blocks)
         self._depth = reduced.shape[1]
-        self._columns = points.shape[1]
-        self._is_reduced = reduced is not points
+        self._columns = rows.n_columns
+        self._is_reduced = rows.n_columns > reduced.shape[1]
         self._n = n
-
-    def _nearest(self, points, k, n_threads):
-        rows = points[self.rows]
-        candidates = Candidates(len(rows), min(k + SPARE + 1, len(points)))
-        candidates.offer_all(pack(rows), pack(points), n_threads)
-        candidates.drop(self.rows.astype(np.int32))
-        return candidates.nearest(rows, points, k, n_threads)
 
     def _ranks_of_blocks(self, blocks, block):
         """How near the block of each true neighbour is to that of its row, as either counts it."""
@@ -201,13 +196,17 @@ class _Sample:
         """How many points are nearer than each true neighbour in the reduced dimensions."""
         ranks = np.empty(self.true.shape, np.int64)
         norms = np.einsum("ij,ij->i", reduced, reduced)
+        # Ranks beyond the most candidates that a plan may keep need not be told apart.
+        most = min(int(max(CANDIDATE_FACTORS) * self.k) + SPARE, len(reduced) - 1)
         for start in range(0, len(self.rows), 50):
             rows = self.rows[start : start + 50]
             scores = norms - 2 * (reduced[rows] @ reduced.T)
             scores[np.arange(len(rows)), rows] = np.inf
-            ordered = np.sort(scores, axis=1)
-            for r, (scale, row) in enumerate(zip(ordered, scores, strict=True)):
-                ranks[start + r] = np.searchsorted(scale, row[self.true[start + r]])
+            true = np.take_along_axis(scores, self.true[start : start + 50].astype(np.int64), 1)
+            scores.partition(most, axis=1)
+            scores = np.sort(scores[:, :most], axis=1)
+            for r in range(len(rows)):
+                ranks[start + r] = np.searchsorted(scores[r], true[r])
         return ranks
 
     def plan(self, recall: float) -> Plan | None:
@@ -259,7 +258,7 @@ def _nearest_centre(points, centres, n_threads):
     for a in range(0, len(points), step):
         rows = points[a : a + step]
         best = Candidates(len(rows), 1)
-        best.offer_all(pack(rows), packed_centres, n_threads)
+        best.offer_all(pack(rows, n_threads=n_threads), packed_centres, 0, n_threads)
         out[a : a + step] = best.first()
     return out
 

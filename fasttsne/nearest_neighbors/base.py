@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 
 import numpy as np
+import scipy.sparse
 
 from fasttsne._validation import check_choice, check_data, check_number, resolve_n_jobs
 from fasttsne.utils import Timer
@@ -13,7 +14,7 @@ class KNNIndex(ABC):
 
     Parameters
     ----------
-    data : (n, columns) array; it is not copied where that can be helped, and never changed.
+    data : (n, columns) array, or a SciPy sparse matrix where the backend takes one; it is not copied where that can be helped, and never changed.
     k : neighbours of each row, less than n; the row itself is not one of them.
     metric : a name among the backend's ``VALID_METRICS``.
     metric_params : further arguments of the metric.
@@ -23,13 +24,14 @@ class KNNIndex(ABC):
     """
 
     VALID_METRICS: tuple[str, ...] = ()
+    ACCEPTS_SPARSE = False
 
     def __init__(
         self, data, k, metric="euclidean", metric_params=None, n_jobs=1, random_state=None,
         verbose=False, knn_kwargs=None,
     ):  # fmt: skip
-        self.data = check_data(data, "data")
-        self.n_samples = len(self.data)
+        self.data = check_data(data, "data", accept_sparse=self.ACCEPTS_SPARSE)
+        self.n_samples = self.data.shape[0]
         self.k = check_number(k, "k", low=1, integer=True)
         if self.k >= self.n_samples:
             raise ValueError(
@@ -60,13 +62,13 @@ class KNNIndex(ABC):
 
     def query(self, X, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Find the k rows of the data nearest to each row of X, as ``build`` does."""
-        X = check_data(X, least_rows=1)
+        X = check_data(X, least_rows=1, accept_sparse=scipy.sparse.issparse(self.data))
         if X.shape[1] != self.data.shape[1]:
             raise ValueError(
                 f"X must have {self.data.shape[1]} columns, as the data has; got {X.shape[1]}"
             )
         k = check_number(k, "k", low=1, high=self.n_samples, integer=True)
-        with Timer(self._message(f"{k} nearest neighbours of {len(X)} new rows"), self.verbose):
+        with Timer(self._message(f"{k} nearest neighbours of {X.shape[0]} new rows"), self.verbose):
             return self._query(X, k)
 
     def _message(self, what):

@@ -8,8 +8,11 @@ from fasttsne import _kernels
 
 TILE_ROWS = _kernels.products.TILE_ROWS
 PANEL_ROWS = _kernels.products.PANEL_ROWS
-# Keys kept for a row beyond the best before all but those are dropped.
-ROOM = 96
+# Candidates beyond k: rounding of the products may swap neighbours near the k-th.
+SPARE = 16
+# Keys taken for a row beyond the best, before all but those are dropped: as many as the
+# best, within these bounds.
+ROOM = 32, 96
 # Rows of a block: with their packed columns they stay in a core's own cache.
 BLOCK_BYTES = 768 * 1024
 BLOCK_ROWS = 384
@@ -38,24 +41,17 @@ class Packed(NamedTuple):
         return -(-self.n // self.block)
 
 
-def pack(points: np.ndarray, order: np.ndarray | None = None) -> Packed:
-    """Pack rows, or the rows that ``order`` names in its order."""
-    n, depth = len(points) if order is None else len(order), points.shape[1]
-    tiles = max(-(-n // TILE_ROWS), 1)
-    panels = np.zeros((tiles * TILE_ROWS // PANEL_ROWS, depth, PANEL_ROWS), np.float32)
-    norms = np.full(tiles * TILE_ROWS, np.inf, np.float32)
-    step = 128 * TILE_ROWS
-    for a in range(0, n, step):
-        rows = points[a : a + step] if order is None else points[order[a : a + step]]
-        norms[a : a + len(rows)] = np.einsum("ij,ij->i", rows, rows)
-        whole = len(rows) // PANEL_ROWS * PANEL_ROWS
-        first = a // PANEL_ROWS
-        panels[first : first + whole // PANEL_ROWS] = (
-            rows[:whole].reshape(-1, PANEL_ROWS, depth).transpose(0, 2, 1)
-        )
-        if whole < len(rows):
-            panels[first + whole // PANEL_ROWS, :, : len(rows) - whole] = rows[whole:].T
-    return Packed(panels, norms, n)
+def pack(points, order=None, origin=None, n_threads=1) -> Packed:
+    """Pack rows, or the rows that ``order`` names in its order, less an origin."""
+    if order is None:
+        order = np.arange(len(points))
+    if origin is None:
+        origin = np.zeros(points.shape[1], np.float32)
+    tiles = max(-(-len(order) // TILE_ROWS), 1)
+    panels = np.empty((tiles * TILE_ROWS // PANEL_ROWS, points.shape[1], PANEL_ROWS), np.float32)
+    norms = np.empty(tiles * TILE_ROWS, np.float32)
+    _kernels.products.pack(points, order.astype(np.int32), origin, panels, norms, n_threads)
+    return Packed(panels, norms, len(order))
 
 
 class Candidates:
@@ -63,7 +59,7 @@ class Candidates:
 
     def __init__(self, n: int, kept: int):
         self.kept = kept
-        self.keys = np.empty((n, kept + ROOM), np.uint64)
+        self.keys = np.empty((n, kept + int(np.clip(kept, *ROOM))), np.uint64)
         self.counts = np.zeros(n, np.int32)
         self.thresholds = np.full(-(-n // TILE_ROWS) * TILE_ROWS, -np.inf, np.float32)
         self.thresholds[:n] = np.inf
@@ -76,20 +72,12 @@ class Candidates:
                 self.keys, self.counts, self.thresholds, n_threads,
             )  # fmt: skip
 
-    def offer_all(self, rows: Packed, points: Packed, n_threads: int) -> None:
-        """Offer every point to every row."""
+    def offer_all(self, rows: Packed, points: Packed, first: int, n_threads: int) -> None:
+        """Offer every point to every row; points are numbered from ``first`` on."""
         _kernels.products.offer_all(
-            rows.panels, rows.n, points.panels, points.norms, self.kept, self.keys, self.counts,
-            self.thresholds, n_threads,
+            rows.panels, rows.n, points.panels, points.norms, first, self.kept, self.keys,
+            self.counts, self.thresholds, n_threads,
         )  # fmt: skip
-
-    def renumbered(self, order: np.ndarray) -> "Candidates":
-        """Candidates of rows in another numbering: place p was row ``order[p]``; in place."""
-        _kernels.rank.rename(self.keys, self.counts, order.astype(np.int32))
-        place = np.empty(len(order), np.int64)
-        place[order] = np.arange(len(order))
-        self.keys, self.counts = self.keys[place], self.counts[place]
-        return self
 
     def drop(self, numbers: np.ndarray) -> None:
         """Drop one number from each row's candidates where it is there, (rows,) int32."""
@@ -101,20 +89,6 @@ class Candidates:
             np.arange(self.keys.shape[1]) < self.counts[:, None], self.keys, np.uint64(2**64 - 1)
         )
         return (keys.min(1) & np.uint64(2**32 - 1)).astype(np.int64)
-
-    def nearest(self, rows, points, k, n_threads):
-        """The k nearest of each row's candidates by exact distance, nearest first.
-
-        Every row must have met k others.
-
-        Returns
-        -------
-        indices, distances : (rows, k) int32 and float32 arrays.
-        """
-        indices = np.empty((len(rows), k), np.int32)
-        distances = np.empty((len(rows), k), np.float32)
-        _kernels.rank.rank(rows, points, self.keys, self.counts, k, indices, distances, n_threads)
-        return indices, distances
 
 
 def all_pairs(n_blocks: int) -> np.ndarray:

@@ -1,23 +1,35 @@
 import numpy as np
 import pytest
 
+from fasttsne import _kernels
 from fasttsne._kernels import reference
-from fasttsne.nearest_neighbors import candidates as module
 from fasttsne.nearest_neighbors.candidates import Candidates, all_pairs, pack, rounds
 
 
 @pytest.fixture(autouse=True)
 def level(kernel, monkeypatch):
     """The search uses the kernels of the SIMD level under test."""
-    monkeypatch.setattr(module._kernels, "products", kernel("products"))
-    monkeypatch.setattr(module._kernels, "rank", kernel("rank"))
+    monkeypatch.setattr(_kernels, "products", kernel("products"))
+    monkeypatch.setattr(_kernels, "rank", kernel("rank"))
+
+
+def ranked(candidates, queries, points, k, n_threads, rows=None, names=None):
+    rows = np.arange(len(queries)) if rows is None else rows
+    names = np.arange(len(points)) if names is None else names
+    indices = np.empty((len(queries), k), np.int32)
+    distances = np.empty((len(queries), k), np.float32)
+    _kernels.rank.rank(
+        queries, points, rows.astype(np.int32), names.astype(np.int32), candidates.keys,
+        candidates.counts, candidates.kept, k, indices, distances, n_threads,
+    )  # fmt: skip
+    return indices, distances
 
 
 def self_join(points, k, kept=None, n_threads=2):
     packed = pack(points)
     candidates = Candidates(len(points), kept or k)
     candidates.offer_pairs(packed, all_pairs(packed.n_blocks), n_threads)
-    return candidates.nearest(points, points, k, n_threads)
+    return ranked(candidates, points, points, k, n_threads)
 
 
 @pytest.mark.parametrize("n", [2, 24, 25, 800])
@@ -36,8 +48,10 @@ def test_queries_equal_twin(rng):
     points = rng.normal(0, 1, (300, 9)).astype(np.float32)
     queries = rng.normal(0, 1, (70, 9)).astype(np.float32)
     candidates = Candidates(70, 30)
-    candidates.offer_all(pack(queries), pack(points), 2)
-    indices, distances = candidates.nearest(queries, points, 20, 2)
+    packed = pack(queries)
+    for first in (0, 100, 200):
+        candidates.offer_all(packed, pack(points[first : first + 100]), first, 2)
+    indices, distances = ranked(candidates, queries, points, 20, 2)
     expected, expected_distances = reference.nearest(
         queries.astype(float), points.astype(float), 20, False
     )
@@ -53,18 +67,32 @@ def test_ties_fall_to_the_smaller_number():
         assert found.tolist() == [j for j in range(6) if j != row][:4]
 
 
-def test_drop_and_renumber(rng):
+def test_drop_and_other_numbers(rng):
     points = rng.normal(0, 1, (60, 4)).astype(np.float32)
     order = rng.permutation(60)
     packed = pack(points, order)
     candidates = Candidates(60, 20)
     candidates.offer_pairs(packed, all_pairs(packed.n_blocks), 1)
-    indices, _ = candidates.renumbered(order).nearest(points, points, 10, 1)
+    indices, _ = ranked(candidates, points, points, 10, 1, order, order)
     np.testing.assert_array_equal(indices, self_join(points, 10, 20)[0])
     candidates = Candidates(60, 21)
-    candidates.offer_all(pack(points), pack(points), 1)
+    candidates.offer_all(pack(points), pack(points), 0, 1)
     candidates.drop(np.arange(60, dtype=np.int32))
-    np.testing.assert_array_equal(candidates.nearest(points, points, 10, 1)[0], indices)
+    np.testing.assert_array_equal(ranked(candidates, points, points, 10, 1)[0], indices)
+
+
+@pytest.mark.parametrize("n", [1, 8, 30])
+def test_pack(rng, n):
+    points = rng.normal(0, 1, (40, 5)).astype(np.float32)
+    order, origin = rng.permutation(40)[:n], rng.normal(0, 1, 5).astype(np.float32)
+    packed = pack(points, order, origin, 2)
+    rows = packed.panels.transpose(0, 2, 1).reshape(-1, 5)
+    expected = points[order] - origin
+    assert len(rows) % 24 == 0
+    np.testing.assert_array_equal(rows[:n], expected)
+    assert not rows[n:].any()
+    np.testing.assert_allclose(packed.norms[:n], (expected**2).sum(1), rtol=1e-6)
+    assert np.isinf(packed.norms[n:]).all()
 
 
 def test_rounds_have_every_pair_once_and_no_block_twice():

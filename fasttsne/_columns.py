@@ -1,0 +1,43 @@
+"""Passes over a data set a chunk of rows at a time: temporaries stay small beside the data."""
+
+import numpy as np
+import scipy.sparse
+
+# Numbers in a chunk.
+CHUNK = 2**18
+# Squares of float32 numbers beyond these overflow, or vanish.
+SAFE = 1e-10, 1e10
+
+
+def chunks(X: np.ndarray, size: int = CHUNK):
+    """The rows of X, some at a time, each time with the number of the first."""
+    step = max(size // X.shape[1], 1)
+    for a in range(0, X.shape[0], step):
+        yield a, X[a : a + step]
+
+
+def mean_and_largest(X) -> tuple[np.ndarray, float]:
+    """Each column's mean, float64, and the largest distance of an entry from it.
+
+    For a sparse matrix the largest entry instead.
+    """
+    if scipy.sparse.issparse(X):
+        mean = np.asarray(X.sum(0, dtype=np.float64)).ravel() / X.shape[0]
+        return mean, float(np.abs(X.data).max(initial=0))
+    low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
+    total = np.zeros(X.shape[1])
+    with np.errstate(over="ignore"):
+        for _, chunk in chunks(X):
+            np.minimum(low, chunk.min(0), out=low)
+            np.maximum(high, chunk.max(0), out=high)
+            total += np.ones(len(chunk), X.dtype) @ chunk
+        mean = total / len(X)
+        if not np.isfinite(mean).all():  # the sums overflow near the largest float
+            mean = low / 2 + high / 2
+        largest = float(np.maximum(high - mean, mean - low).max())
+    return mean, min(largest, float(np.finfo(np.float64).max))
+
+
+def safe_unit(largest: float) -> float:
+    """The unit in which numbers up to ``largest`` can be squared as float32."""
+    return 1.0 if largest == 0 or SAFE[0] < largest < SAFE[1] else largest
