@@ -152,11 +152,11 @@ class _Points:
         return _Points(self.order[change], self.y[change], self.update[change], self.gains[change])
 
     def show_in(self, embedding):
-        np.asarray(embedding)[self.order] = self.y
+        _kernels.points.scatter(self.y, self.order, np.asarray(embedding))
 
     def take_from(self, embedding):
         """A callback may have moved points of the live embedding."""
-        self.y[...] = np.asarray(embedding)[self.order]
+        _kernels.points.gather(np.asarray(embedding), self.order, self.y)
 
     def as_state(self, iteration):
         update, gains = np.empty_like(self.update), np.empty_like(self.gains)

@@ -7,7 +7,7 @@ cells are the runs of codes with a common prefix.  Cost: O(n), a radix sort.
 """
 
 from libc.stdint cimport int32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 
 # Bits for each coordinate: as fine as 64 bits allow, which is what keeps a
@@ -53,36 +53,90 @@ cdef void encode(
         codes[i] = code
 
 
-cdef void radix_sort(
-    uint64_t *keys, int32_t *order, uint64_t *keys_spare, int32_t *order_spare, Py_ssize_t n
+cdef enum:
+    DIGIT_BITS = 11
+    DIGITS = 1 << DIGIT_BITS
+    LEADING = 3  # digits that nearly always tell the points of a map apart
+
+
+cdef void sort_by_digit(
+    const uint64_t *keys, const int32_t *order, uint64_t *keys_out, int32_t *order_out,
+    Py_ssize_t n, int shift,
 ) noexcept nogil:
-    """Sort by key, stably, eight bits a pass; an even number of passes ends where it began."""
-    cdef Py_ssize_t count[8][256]
-    cdef Py_ssize_t i, total, size
-    cdef int digit, value
-    cdef uint64_t *keys_swap
-    cdef int32_t *order_swap
-    memset(count, 0, sizeof(count))
+    """A stable counting sort by the digit whose lowest bit is ``shift``."""
+    cdef Py_ssize_t first[DIGITS]
+    cdef Py_ssize_t i, total = 0, size
+    cdef int value
+    memset(first, 0, sizeof(first))
     for i in range(n):
-        for digit in range(8):
-            count[digit][(keys[i] >> (8 * digit)) & 255] += 1
-    for digit in range(8):
-        total = 0
-        for value in range(256):
-            size = count[digit][value]
-            count[digit][value] = total
-            total += size
-        for i in range(n):
-            value = (keys[i] >> (8 * digit)) & 255
-            keys_spare[count[digit][value]] = keys[i]
-            order_spare[count[digit][value]] = order[i]
-            count[digit][value] += 1
-        keys_swap = keys
-        keys = keys_spare
-        keys_spare = keys_swap
-        order_swap = order
-        order = order_spare
-        order_spare = order_swap
+        first[(keys[i] >> shift) & (DIGITS - 1)] += 1
+    for value in range(DIGITS):
+        size = first[value]
+        first[value] = total
+        total += size
+    for i in range(n):
+        value = (keys[i] >> shift) & (DIGITS - 1)
+        keys_out[first[value]] = keys[i]
+        order_out[first[value]] = order[i]
+        first[value] += 1
+
+
+cdef void sort_by_digits(
+    uint64_t *keys, int32_t *order, uint64_t *keys_spare, int32_t *order_spare, Py_ssize_t n,
+    int low, int high,
+) noexcept nogil:
+    """Sort stably by the bits low..high, lowest digit first."""
+    cdef int shift
+    cdef bint moved = False
+    for shift in range(low, high, 11):
+        if moved:
+            sort_by_digit(keys_spare, order_spare, keys, order, n, shift)
+        else:
+            sort_by_digit(keys, order, keys_spare, order_spare, n, shift)
+        moved = not moved
+    if moved:
+        memcpy(keys, keys_spare, n * sizeof(uint64_t))
+        memcpy(order, order_spare, n * sizeof(int32_t))
+
+
+cdef bint insertion_sort(
+    uint64_t *keys, int32_t *order, Py_ssize_t n, Py_ssize_t most_moves
+) noexcept nogil:
+    """Sort keys that are nearly sorted, stably; give up, and say so, after so many moves."""
+    cdef Py_ssize_t i, j, moves = 0
+    cdef uint64_t key
+    cdef int32_t point
+    for i in range(1, n):
+        if keys[i] >= keys[i - 1]:
+            continue
+        key, point = keys[i], order[i]
+        j = i
+        while j > 0 and keys[j - 1] > key:
+            keys[j] = keys[j - 1]
+            order[j] = order[j - 1]
+            j -= 1
+        keys[j], order[j] = key, point
+        moves += i - j
+        if moves > most_moves:
+            return False
+    return True
+
+
+cdef void sort_codes(
+    uint64_t *keys, int32_t *order, uint64_t *keys_spare, int32_t *order_spare, Py_ssize_t n,
+    int bits,
+) noexcept nogil:
+    """Sort by key; ties keep the order of their numbers.
+
+    The leading digits first, which leaves little out of place, unless nearly all
+    points lie in a few cells of a map that one outlier made wide.
+    """
+    sort_by_digits(
+        keys, order, keys_spare, order_spare, n, max(bits - LEADING * DIGIT_BITS, 0), bits
+    )
+    if not insertion_sort(keys, order, n, 2 * n):
+        # An insertion sort that gave up has kept equal keys in their order.
+        sort_by_digits(keys, order, keys_spare, order_spare, n, 0, bits)
 
 
 def morton_order(
@@ -103,4 +157,4 @@ def morton_order(
         encode(&y[0, 0], n, d, bits, &low[0], scale, &codes[0, 0])
         for i in range(n):
             order[0, i] = <int32_t> i
-        radix_sort(&codes[0, 0], &order[0, 0], &codes[1, 0], &order[1, 0], n)
+        sort_codes(&codes[0, 0], &order[0, 0], &codes[1, 0], &order[1, 0], n, d * bits)

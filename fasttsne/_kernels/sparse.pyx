@@ -17,7 +17,7 @@ import numpy as np
 
 from fasttsne._kernels.best cimport Best, cut, offer, write_nearest
 from fasttsne._kernels.keys cimport as_key
-from fasttsne._kernels.lanes cimport f8, f8_less, f8_load, f8_set1
+from fasttsne._kernels.lanes cimport f8_less, f8_load, f8_set1
 
 
 cdef struct Rows:  # rows in CSR, each less its mean

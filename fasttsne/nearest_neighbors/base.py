@@ -14,7 +14,8 @@ class KNNIndex(ABC):
 
     Parameters
     ----------
-    data : (n, columns) array, or a SciPy sparse matrix where the backend takes one; it is not copied where that can be helped, and never changed.
+    data : (n, columns) array, or a SciPy sparse matrix where the backend takes one; it is not
+        copied where that can be helped, and never changed.
     k : neighbours of each row, less than n; the row itself is not one of them.
     metric : a name among the backend's ``VALID_METRICS``.
     metric_params : further arguments of the metric.

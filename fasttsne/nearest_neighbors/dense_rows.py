@@ -32,7 +32,7 @@ class DenseRows:
     def __init__(self, data: np.ndarray, metric: str):
         self.metric = check_choice(metric, "metric", METRICS)
         self.n, self.n_columns = data.shape
-        self._unit, self._shift = 1.0, 0.0
+        self._unit, self._shift = 1.0, np.zeros(self.n_columns)
         self._origin = np.zeros(self.n_columns, np.float32)
         if not is_angular(metric):
             mean, largest = mean_and_largest(data)

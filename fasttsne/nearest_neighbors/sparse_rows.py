@@ -1,5 +1,6 @@
 """Sparse rows (CSR): their exact neighbours without making them dense."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,8 @@ class Compressed(NamedTuple):
         )
 
 
-class Points(NamedTuple):
+@dataclass(frozen=True)
+class Points:
     """Rows in the metric's units.
 
     matrix : CSR, float32, sorted.
@@ -131,7 +133,7 @@ class SparseRows:
         return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
     def _norms(self):
-        matrix, means = self.points
+        matrix, means = self.points.matrix, self.points.means
         values = matrix.data.astype(np.float64) - np.repeat(means, np.diff(matrix.indptr))
         squares = _row_reduce(np.add, values**2, matrix.indptr)
         absent = self.n_columns - np.diff(matrix.indptr)

@@ -36,3 +36,15 @@ def test_bounding_box(rng):
     low, high = bounding_box(y)
     np.testing.assert_array_equal(low, y.min(0))
     np.testing.assert_array_equal(high, y.max(0))
+
+
+def test_points_that_share_their_leading_bits(rng):
+    """One point far out leaves the others in a few of the coarse cells."""
+    y = rng.normal(0, 1e-3, (3000, 2)).astype(np.float32)
+    y[7] = 1e4
+    codes, order = np.empty((2, 3000), np.uint64), np.empty((2, 3000), np.int32)
+    sort_along_curve(y, codes, order)
+    expected = reference.morton_codes(y.astype(float), curve.BITS[2])
+    assert len(set(expected)) > 100
+    assert codes[0].tolist() == sorted(expected)
+    assert order[0].tolist() == sorted(range(3000), key=lambda i: (expected[i], i))
