@@ -4,11 +4,33 @@ from fasttsne.nearest_neighbors.annoy import Annoy
 from fasttsne.nearest_neighbors.approx import Approx
 from fasttsne.nearest_neighbors.base import KNNIndex
 from fasttsne.nearest_neighbors.exact import Exact
+from fasttsne.nearest_neighbors.faiss_index import Faiss
+from fasttsne.nearest_neighbors.hnsw import HNSW
+from fasttsne.nearest_neighbors.nndescent import NNDescent
 from fasttsne.nearest_neighbors.rows import METRICS
+from fasttsne.nearest_neighbors.scikit import Sklearn
 
-__all__ = ["Annoy", "Approx", "Exact", "KNNIndex", "make_index"]
+__all__ = [
+    "HNSW",
+    "Annoy",
+    "Approx",
+    "Exact",
+    "Faiss",
+    "KNNIndex",
+    "NNDescent",
+    "Sklearn",
+    "make_index",
+]
 
-BACKENDS = {"exact": Exact, "approx": Approx, "annoy": Annoy}
+BACKENDS = {
+    "exact": Exact,
+    "approx": Approx,
+    "annoy": Annoy,
+    "hnsw": HNSW,
+    "pynndescent": NNDescent,
+    "faiss": Faiss,
+    "sklearn": Sklearn,
+}
 
 
 def make_index(neighbors, data, k, **kwargs):
@@ -16,7 +38,7 @@ def make_index(neighbors, data, k, **kwargs):
 
     Parameters
     ----------
-    neighbors : "exact", "approx", "annoy", or an index object; "auto" is "approx" for
+    neighbors : a name, or an index object; "auto" is "approx" for
         the metrics that it has, which searches few rows exactly, else "exact".
     kwargs : as for :class:`KNNIndex`.
     """
