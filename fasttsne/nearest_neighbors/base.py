@@ -57,6 +57,11 @@ class KNNIndex(ABC):
         self.knn_kwargs = dict(knn_kwargs or {})
         self.settings = self._check_settings()
 
+    def _describe(self, n_samples, k):
+        """Take the place of the constructor for neighbours that are known without data."""
+        self.n_samples, self.k = n_samples, k
+        self.metric, self.verbose = "precomputed", False
+
     def check_metric(self, metric: str) -> str:
         """Return the metric if this backend has it."""
         return check_choice(metric, "metric", self.VALID_METRICS)
