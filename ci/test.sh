@@ -3,6 +3,8 @@
 #
 #   PYTHON   the interpreter to use (default: python3)
 #   VENV     where the environment goes (default: .venv-test)
+#   EXTRAS   further extras to install, such as hnsw,pynndescent: a compiler is needed for
+#            the first, and the second compiles for two minutes when its tests run
 # Arguments are passed on to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,7 +13,7 @@ venv=${VENV:-.venv-test}
 [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --upgrade "pip>=24"
 # Annoy has no wheels: where it does not compile, its tests are skipped and say so.
-"$venv/bin/python" -m pip install --quiet ".[test]" 2>"$venv/pip.log" || {
+"$venv/bin/python" -m pip install --quiet ".[test${EXTRAS:+,$EXTRAS}]" 2>"$venv/pip.log" || {
   cat "$venv/pip.log" >&2
   exit 1
 }

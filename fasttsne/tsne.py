@@ -51,12 +51,16 @@ class TSNE:
         order of its splines less two, least number of cells across the map, and a factor
         of the spacing (0.4 units of the map for 1).
     initialization : "pca", "random", or an (n_samples, n_components) array.
-    metric, metric_params : distance between rows.
+    metric, metric_params : distance between rows; "precomputed" where X is a square matrix
+        of distances, dense or sparse (the distances that are known).
     initial_momentum, final_momentum : in the two phases.
     max_grad_norm, max_step_norm : bounds on a point's gradient and on its step; None
         is no bound.
     n_jobs : threads; -1 all cores, -2 all but one.  The map does not depend on it.
-    neighbors : "auto", "exact", "approx", "annoy", or an index object.
+    neighbors : "auto", "exact", "approx" (built in), "annoy", "hnsw", "pynndescent", "faiss",
+        "sklearn" (extras of these names); an index object; or a graph of neighbours: a pair
+        (indices, distances), or a sparse matrix of distances, as scanpy's
+        ``obsp["distances"]``.  With a graph, X serves the initialization only.
     knn_kwargs : settings of the neighbour search; ``{"recall": 0.99}`` asks the built-in
         one for more than 0.95 of the true neighbours.
     negative_gradient_method : "fft" ("interpolation"), "bh" ("barnes-hut"), "exact", or
@@ -131,7 +135,8 @@ class TSNE:
         Parameters
         ----------
         X : (n_samples, columns) array of finite numbers; never changed.  It is not
-            needed where both other arguments are given.
+            needed where affinities, or a graph as ``neighbors``, are given and the
+            initialization is "random" or an array.
         affinities : :class:`fasttsne.affinity.Affinities`, or a matrix of them, in
             place of those of the neighbours of X.
         initialization : in place of the one given to the constructor.
@@ -175,11 +180,15 @@ class TSNE:
         if initialization is None:
             initialization = self.initialization
         _check_initialization(initialization)
-        if X is not None:
-            X = check_data(X, accept_sparse=True)
-        elif affinities is None:
-            raise ValueError("X is needed where no affinities are given")
-        affinities = self._affinities(X, affinities, generator)
+        data = X
+        if X is None:
+            if affinities is None and isinstance(self.neighbors, str):
+                raise ValueError("X is needed where no affinities or neighbours are given")
+        elif _is_precomputed(self.metric):
+            X = None  # distances are no place to start from
+        else:
+            data = X = check_data(X, accept_sparse=True)
+        affinities = self._affinities(data, affinities, generator)
         start = self._start(X, initialization, affinities.n_samples, generator)
         return TSNEEmbedding(
             start, affinities, dof=self.dof, random_state=self.random_state,
@@ -190,17 +199,15 @@ class TSNE:
     def _affinities(self, X, affinities, generator):
         if affinities is None:
             return PerplexityBasedNN(
-                X, self.perplexity, method=self.neighbors if isinstance(self.neighbors, str)
-                else "auto", metric=self.metric, metric_params=self.metric_params,
-                n_jobs=self.n_jobs, random_state=generator, verbose=self.verbose,
-                knn_kwargs=self.knn_kwargs,
-                knn_index=None if isinstance(self.neighbors, str) else self.neighbors,
+                X, self.perplexity, method=self.neighbors, metric=self.metric,
+                metric_params=self.metric_params, n_jobs=self.n_jobs, random_state=generator,
+                verbose=self.verbose, knn_kwargs=self.knn_kwargs,
             )  # fmt: skip
         if not isinstance(affinities, Affinities):
             affinities = PrecomputedAffinities(affinities)
-        if X is not None and X.shape[0] != affinities.n_samples:
+        if X is not None and np.shape(X)[0] != affinities.n_samples:
             raise ValueError(
-                f"affinities are of {affinities.n_samples} rows, but X has {X.shape[0]}"
+                f"affinities are of {affinities.n_samples} rows, but X has {np.shape(X)[0]}"
             )
         return affinities
 
@@ -211,7 +218,8 @@ class TSNE:
             return init.random(n_samples, self.n_components, generator)
         if X is None:
             raise ValueError(
-                "initialization='pca' needs X; give X, initialization='random', or an array"
+                "initialization='pca' needs X, and not as distances; give X, "
+                "initialization='random', or an array"
             )
         return init.pca(X, self.n_components, random_state=generator, verbose=self.verbose)
 
@@ -261,6 +269,10 @@ _DEFAULTS = dict(vars(TSNE()))
 
 def _equal(a, b):
     return type(a) is type(b) and isinstance(a, (str, int, float)) and a == b
+
+
+def _is_precomputed(metric):
+    return isinstance(metric, str) and metric == "precomputed"
 
 
 def _or_classical(value, name):

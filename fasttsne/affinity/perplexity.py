@@ -7,7 +7,7 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne._validation import check_number, resolve_n_jobs
 from fasttsne.affinity.base import Affinities, directed, symmetrized
-from fasttsne.nearest_neighbors import make_index
+from fasttsne.nearest_neighbors import KNNIndex, PrecomputedNeighbors, make_index
 from fasttsne.utils import Timer
 
 
@@ -16,10 +16,12 @@ class PerplexityBasedNN(Affinities):
 
     Parameters
     ----------
-    data : (n, columns) array; not needed where ``knn_index`` is given.
+    data : (n, columns) array; not needed where the neighbours or an index are given.
     perplexity : the effective number of neighbours, exp of the entropy of a row.
-    method : "auto", "exact", "approx" or "annoy": the neighbour search.
-    metric, metric_params : distance between rows; see the search's class.
+    method : the neighbour search, a graph of neighbours, or an index, as ``neighbors``
+        of :func:`fasttsne.nearest_neighbors.make_index`.
+    metric, metric_params : distance between rows; see the search's class.  "precomputed":
+        data is a square matrix of distances.
     symmetrize : (C + C^T) / 2n if true, else C / n.
     n_jobs : threads; -1 is all cores.
     random_state : seeds the neighbour search.
@@ -40,16 +42,18 @@ class PerplexityBasedNN(Affinities):
         self.symmetrize = symmetrize
         self.n_jobs = n_jobs
         if knn_index is None:
-            if data is None:
-                raise ValueError("data is needed where no knn_index is given")
-            n_samples = _rows_of(data)
-            k = _neighbors_for(perplexity, n_samples, k_neighbors)
+            if data is None and isinstance(method, str):
+                raise ValueError("data is needed where no neighbours or knn_index are given")
+            k = _neighbors_for(perplexity, _rows_of(data), k_neighbors)
             knn_index = make_index(
                 method, data, k, metric=metric, metric_params=metric_params, n_jobs=n_jobs,
                 random_state=random_state, verbose=verbose, knn_kwargs=knn_kwargs,
             )  # fmt: skip
         self.knn_index = knn_index
         indices, distances = knn_index.build()
+        if not isinstance(knn_index, KNNIndex):
+            # Kernels trust row numbers: those of somebody else's object are checked.
+            indices, distances = PrecomputedNeighbors(indices, distances).build()
         self._indices = np.ascontiguousarray(indices, np.int32)
         self._distances = _in_safe_unit(distances)
         self.set_perplexity(perplexity)
@@ -96,6 +100,9 @@ class PerplexityBasedNN(Affinities):
 
 
 def _rows_of(data):
+    """How many rows; None where they are not known here."""
+    if data is None:
+        return None
     return data.shape[0] if hasattr(data, "shape") and len(data.shape) else len(data)
 
 
@@ -107,7 +114,7 @@ def _neighbors_for(perplexity, n_samples, k_neighbors):
         wanted = int(3 * perplexity)
     else:
         wanted = check_number(k_neighbors, "k_neighbors", low=1, integer=True)
-    return max(min(wanted, n_samples - 1), 1)
+    return max(wanted if n_samples is None else min(wanted, n_samples - 1), 1)
 
 
 def _in_safe_unit(distances):

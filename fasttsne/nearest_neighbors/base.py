@@ -1,11 +1,19 @@
 """The protocol that every neighbour search follows."""
 
 from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse
 
-from fasttsne._validation import check_choice, check_data, check_number, resolve_n_jobs
+from fasttsne._validation import (
+    check_choice,
+    check_data,
+    check_number,
+    check_random_state,
+    resolve_n_jobs,
+)
 from fasttsne.utils import Timer
 
 
@@ -14,8 +22,8 @@ class KNNIndex(ABC):
 
     Parameters
     ----------
-    data : (n, columns) array, or a SciPy sparse matrix where the backend takes one; it is not
-        copied where that can be helped, and never changed.
+    data : (n, columns) array, or a SciPy sparse matrix where the backend takes one; it is
+        not copied where that can be helped, and never changed.
     k : neighbours of each row, less than n; the row itself is not one of them.
     metric : a name among the backend's ``VALID_METRICS``.
     metric_params : further arguments of the metric.
@@ -26,6 +34,8 @@ class KNNIndex(ABC):
 
     VALID_METRICS: tuple[str, ...] = ()
     ACCEPTS_SPARSE = False
+    # What knn_kwargs may hold, names or integers, and the defaults; None leaves it to the backend.
+    SETTINGS: ClassVar[dict | None] = None
 
     def __init__(
         self, data, k, metric="euclidean", metric_params=None, n_jobs=1, random_state=None,
@@ -45,6 +55,12 @@ class KNNIndex(ABC):
         self.random_state = random_state
         self.verbose = verbose
         self.knn_kwargs = dict(knn_kwargs or {})
+        self.settings = self._check_settings()
+
+    def _describe(self, n_samples, k):
+        """Take the place of the constructor for neighbours that are known without data."""
+        self.n_samples, self.k = n_samples, k
+        self.metric, self.verbose = "precomputed", False
 
     def check_metric(self, metric: str) -> str:
         """Return the metric if this backend has it."""
@@ -71,6 +87,28 @@ class KNNIndex(ABC):
         k = check_number(k, "k", low=1, high=self.n_samples, integer=True)
         with Timer(self._message(f"{k} nearest neighbours of {X.shape[0]} new rows"), self.verbose):
             return self._query(X, k)
+
+    @cached_property
+    def seed(self) -> int:
+        """One number for a library that has its own random generator, drawn once."""
+        generator = check_random_state(self.random_state)
+        draw = generator.integers if hasattr(generator, "integers") else generator.randint
+        return int(draw(2**31 - 1))
+
+    def _check_settings(self):
+        if self.SETTINGS is None:
+            return self.knn_kwargs
+        unknown = set(self.knn_kwargs) - set(self.SETTINGS)
+        if unknown:
+            raise TypeError(
+                f"unknown knn_kwargs {sorted(unknown)}; accepted are "
+                f"{', '.join(map(repr, self.SETTINGS))}"
+            )
+        for name, value in self.knn_kwargs.items():
+            default = self.SETTINGS[name]
+            if value is not None and not isinstance(default, str):
+                check_number(value, name, low=min(default or 1, 1), integer=True)
+        return {**self.SETTINGS, **self.knn_kwargs}
 
     def _message(self, what):
         return f"finding the {what} ({type(self).__name__}, {self.metric})"

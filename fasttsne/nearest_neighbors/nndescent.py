@@ -1,0 +1,82 @@
+"""Approximate neighbours by PyNNDescent: an optional backend, extra ``pynndescent``."""
+
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+
+from fasttsne.nearest_neighbors.base import KNNIndex
+from fasttsne.nearest_neighbors.dense_rows import DenseRows
+from fasttsne.nearest_neighbors.graph import check_found, without_self
+from fasttsne.nearest_neighbors.metrics import METRICS
+from fasttsne.utils import require
+
+OTHER_METRICS = (
+    "manhattan", "l1", "cityblock", "chebyshev", "minkowski", "canberra", "braycurtis",
+    "hamming", "jaccard", "dice", "rogerstanimoto", "russellrao", "sokalsneath", "yule",
+    "hellinger",
+)  # fmt: skip
+
+
+class NNDescent(KNNIndex):
+    """Neighbours of neighbours, until they change no more (Dong et al. 2011).
+
+    ``knn_kwargs``: arguments of ``pynndescent.NNDescent``.
+
+    ``metric`` may also be a function that Numba compiled; rows may be sparse.
+    The same seed and ``n_jobs`` give the same neighbours.  The first call in a
+    process compiles for some seconds.
+
+    Raises
+    ------
+    ImportError
+        Where the package ``pynndescent`` is not installed.
+    RuntimeError
+        Where fewer than k neighbours of a row are found.
+    """
+
+    VALID_METRICS = METRICS + OTHER_METRICS
+    ACCEPTS_SPARSE = True
+
+    def check_metric(self, metric):
+        return metric if callable(metric) else super().check_metric(metric)
+
+    @cached_property
+    def _rows(self):
+        if sp.issparse(self.data) or self.metric not in METRICS:
+            return None
+        return DenseRows(self.data, self.metric)
+
+    @cached_property
+    def _index(self):
+        pynndescent = require("pynndescent", "neighbors='pynndescent'", "pynndescent")
+        most = require("numba", "neighbors='pynndescent'", "pynndescent").config.NUMBA_NUM_THREADS
+        if self._rows is not None:
+            metric = "euclidean"
+        else:
+            metric = "manhattan" if self.metric == "cityblock" else self.metric
+        return pynndescent.NNDescent(
+            self._points(self.data), metric=metric, metric_kwds=self.metric_params,
+            n_neighbors=self.k + 1, random_state=self.seed, n_jobs=min(self.n_threads, most),
+            **self.knn_kwargs,
+        )  # fmt: skip
+
+    def _points(self, X):
+        """Rows as PyNNDescent wants them."""
+        if sp.issparse(self.data):
+            return sp.csr_matrix(X, dtype=np.float32)
+        if self._rows is None:
+            return np.ascontiguousarray(X, np.float32)
+        return self._rows.points if X is self.data else self._rows.prepare(X)
+
+    def _build(self):
+        return without_self(*self._found(*self._index.neighbor_graph))
+
+    def _query(self, X, k):
+        return self._found(*self._index.query(self._points(X), k))
+
+    def _found(self, indices, distances):
+        check_found(indices, distances, "PyNNDescent", "n_trees")
+        if self._rows is not None:
+            distances = self._rows.in_metric(distances)
+        return indices.astype(np.int32), distances
