@@ -20,8 +20,11 @@ from setuptools.errors import CompileError, ExecError, LinkError
 KERNELS = "fasttsne/_kernels"
 
 # Kernels whose speed depends on the vector instructions are built for each level.
-HOT = ["attraction", "exact", "grid", "perplexity", "products", "rank", "sparse", "step", "tree"]
-COLD = ["cpu", "curve", "graph", "points"]
+HOT = [
+    "attraction", "curve", "exact", "grid", "perplexity", "points", "products", "rank", "sparse",
+    "step", "tree",
+]  # fmt: skip
+COLD = ["cpu", "graph"]
 
 DEBUG = os.environ.get("FASTTSNE_DEBUG") == "1"
 HAS_AVX2 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32

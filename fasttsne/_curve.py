@@ -12,7 +12,7 @@ def bounding_box(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def sort_along_curve(y: np.ndarray, codes: np.ndarray, order: np.ndarray) -> float:
+def sort_along_curve(y: np.ndarray, codes: np.ndarray, order: np.ndarray, box=None) -> float:
     """Sort points along the Morton curve of the square around them; return the square's side.
 
     Parameters
@@ -20,8 +20,9 @@ def sort_along_curve(y: np.ndarray, codes: np.ndarray, order: np.ndarray) -> flo
     y : (n, d) float32 array.
     codes, order : (2, n) arrays, uint64 and int32, whose first rows get the
         sorted codes and the point at each place; the second rows are scratch.
+    box : the bounding box of y, where the caller has it.
     """
-    low, high = (corner.astype(float) for corner in bounding_box(y))
+    low, high = (corner.astype(float) for corner in box or bounding_box(y))
     extent = max(float((high - low).max()), float(np.finfo(np.float32).tiny))
     _kernels.curve.morton_order(y, low, extent, codes, order)
     return extent

@@ -18,8 +18,10 @@ from fasttsne.utils import Timer
 # The power iterations and extra directions of the randomized solver (Halko et al. 2011).
 POWER_ITERATIONS = 7
 OVERSAMPLES = 10
-# Up to this many columns (or rows) the exact decomposition costs about as little.
-EXACT_UP_TO = 1000
+# Up to this many columns (or rows) the exact decomposition costs as little; up to so many
+# their products are computed once, on which iterations cost nothing.
+EXACT_UP_TO = 200
+PRODUCTS_UP_TO = 1000
 # Rows that approximate components are taken from.
 SAMPLE_ROWS = 10_000
 
@@ -78,7 +80,7 @@ def pca(
     X : (n, columns) array or sparse matrix, which is not made dense.
     svd_solver : "full" decomposes the covariance exactly; "randomized" (Halko et
         al. 2011) is much faster for many columns; "auto" takes the first up to
-        1,000 rows or columns.  A component's sign is such that its largest loading
+        200 rows or columns.  A component's sign is such that its largest loading
         is positive.
     random_state : seeds the randomized solver and the jitter.
     add_jitter : move each point by 1 % of the standard deviation at random, so
@@ -138,13 +140,19 @@ class _Centred:
     def loadings(self, rank, random_state, svd_solver="auto", power_iterations=POWER_ITERATIONS):
         """Orthonormal directions, (columns, rank); the largest entry of each is positive."""
         n, d = self.X.shape
-        exactly = svd_solver == "full" or (svd_solver == "auto" and d <= EXACT_UP_TO)
-        if exactly and d <= max(n, EXACT_UP_TO):
-            loadings = self._eigenvectors(rank)
-        elif not self.is_sparse and (exactly or n <= EXACT_UP_TO):
+        exactly = svd_solver == "full" or (svd_solver == "auto" and min(n, d) <= EXACT_UP_TO)
+        if exactly and d <= (PRODUCTS_UP_TO if self.is_sparse else n):
+            loadings = _eigenvectors(self._products_of_columns(), rank)
+        elif exactly and not self.is_sparse:
             loadings = self._eigenvectors_by_rows(rank)
+        elif d <= PRODUCTS_UP_TO:
+            # Once the columns' products are known, iterations cost nothing.
+            products = self._products_of_columns()
+            loadings = _leading_subspace(products.__matmul__, d, rank, random_state)
         else:
-            loadings = self._leading_subspace(rank, random_state, power_iterations)
+            loadings = _leading_subspace(
+                self._squared_product, d, rank, random_state, power_iterations
+            )
         return loadings * np.sign(
             loadings[np.abs(loadings).argmax(0), np.arange(loadings.shape[1])]
         )
@@ -167,40 +175,26 @@ class _Centred:
                 chunk /= self.unit
             yield a, chunk
 
-    def _eigenvectors(self, rank):
-        """Of the columns' products."""
+    def _products_of_columns(self):
+        """Centred^T Centred, (columns, columns)."""
         n, d = self.X.shape
         if self.is_sparse:
             X = self.X.astype(np.float64) / self.unit
             mean = self.mean / self.unit
-            products = (X.T @ X).toarray() - n * np.outer(mean, mean)
-        else:
-            products = np.zeros((d, d))
-            for _, chunk in self._chunks():
-                # With few columns double precision costs nothing.
-                chunk = chunk.astype(np.float64) if d < 64 else chunk
-                products += chunk.T @ chunk
-        return scipy.linalg.eigh(products, subset_by_index=(d - rank, d - 1))[1][:, ::-1]
+            return (X.T @ X).toarray() - n * np.outer(mean, mean)
+        products = np.zeros((d, d))
+        for _, chunk in self._chunks():
+            # With few columns double precision costs nothing.
+            chunk = chunk.astype(np.float64) if d < 64 else chunk
+            products += chunk.T @ chunk
+        return products
 
     def _eigenvectors_by_rows(self, rank):
         """Of the rows' products, turned into directions: for few rows of many columns."""
-        n, _ = self.X.shape
         centred = np.concatenate([chunk for _, chunk in self._chunks()])
-        products = (centred @ centred.T).astype(np.float64)
-        _, vectors = scipy.linalg.eigh(products, subset_by_index=(n - rank, n - 1))
-        directions = centred.T @ vectors[:, ::-1]
+        directions = centred.T @ _eigenvectors((centred @ centred.T).astype(np.float64), rank)
         norms = np.linalg.norm(directions, axis=0)
         return directions / np.where(norms > 0, norms, 1)
-
-    def _leading_subspace(self, rank, random_state, power_iterations):
-        """By power iterations on a random subspace (Halko et al. 2011)."""
-        n, d = self.X.shape
-        size = min(rank + OVERSAMPLES, n, d)
-        basis = check_random_state(random_state).normal(size=(d, size)).astype(self.X.dtype)
-        for _ in range(power_iterations):
-            basis = np.linalg.qr(self._squared_product(basis))[0].astype(self.X.dtype)
-        projected = np.linalg.qr(self.scores(basis))[1]
-        return basis @ np.linalg.svd(projected)[2][:rank].T
 
     def _squared_product(self, basis):
         """Centred^T Centred basis."""
@@ -210,9 +204,28 @@ class _Centred:
             return self.X.T @ scores / self.X.dtype.type(self.unit) - np.outer(mean, scores.sum(0))
         out = np.zeros(basis.shape)
         for _, chunk in self._chunks():
-            out += chunk.T @ (chunk @ basis)
+            out += chunk.T @ (chunk @ basis.astype(chunk.dtype))
         return out
 
     def _sparse_product(self, directions):
         mean = self.mean.astype(self.X.dtype)
         return (self.X @ directions - mean @ directions) / self.X.dtype.type(self.unit)
+
+
+def _eigenvectors(products, rank):
+    """Of the largest eigenvalues of a symmetric matrix, largest first."""
+    n = len(products)
+    return scipy.linalg.eigh(products, subset_by_index=(n - rank, n - 1))[1][:, ::-1]
+
+
+def _leading_subspace(product, size, rank, random_state, power_iterations=POWER_ITERATIONS):
+    """Those eigenvectors by power iterations on a random subspace (Halko et al. 2011).
+
+    ``product`` multiplies the matrix, (size, size), with vectors.
+    """
+    width = min(rank + OVERSAMPLES, size)
+    basis = check_random_state(random_state).normal(size=(size, width))
+    for _ in range(power_iterations):
+        basis = np.linalg.qr(product(basis))[0]
+    _, rotation = np.linalg.eigh(basis.T @ product(basis))
+    return basis @ rotation[:, ::-1][:, :rank]

@@ -11,7 +11,7 @@ import os
 from importlib import import_module
 from importlib.util import find_spec
 
-from . import cpu, curve, graph, points  # type: ignore[attr-defined]
+from . import cpu, graph  # type: ignore[attr-defined]
 
 SIMD_LEVELS = ("portable", "avx2")
 
@@ -43,9 +43,11 @@ def load_level(level: str, name: str):
 simd = _choose_level()
 
 attraction = load_level(simd, "attraction")
+curve = load_level(simd, "curve")
 exact = load_level(simd, "exact")
 grid = load_level(simd, "grid")
 perplexity = load_level(simd, "perplexity")
+points = load_level(simd, "points")
 step = load_level(simd, "step")
 products = load_level(simd, "products")
 rank = load_level(simd, "rank")

@@ -9,10 +9,10 @@ cells are the runs of codes with a common prefix.  Cost: O(n), a radix sort.
 from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from fasttsne._kernels.codes cimport bits_for
 
-# Bits for each coordinate: as fine as 64 bits allow, which is what keeps a
-# tree useful when one point lies a million times farther out than the rest.
-BITS = {1: 32, 2: 31, 3: 20}
+
+BITS = {d: bits_for(d) for d in (1, 2, 3)}
 
 
 cdef inline uint64_t spread_by_two(uint64_t v) noexcept nogil:
@@ -33,24 +33,37 @@ cdef inline uint64_t spread_by_three(uint64_t v) noexcept nogil:
     return (v | v << 2) & <uint64_t> 0x1249249249249249
 
 
-cdef void encode(
-    const float *y, Py_ssize_t n, int d, int bits, const double *low, double scale,
-    uint64_t *codes,
+cdef inline void encode_points(
+    const float *y, Py_ssize_t n, int d, const double *low, double scale, double largest,
+    uint64_t *codes, int32_t *order,
 ) noexcept nogil:
     cdef Py_ssize_t i
     cdef int c
-    cdef uint64_t cell, code, largest = (<uint64_t> 1 << bits) - 1
+    cdef uint64_t cell, code
     for i in range(n):
         code = 0
         for c in range(d):
-            cell = <uint64_t> ((y[i * d + c] - low[c]) * scale)
-            cell = min(cell, largest)
+            cell = <uint64_t> <int32_t> min((y[i * d + c] - low[c]) * scale, largest)
             if d == 2:
                 cell = spread_by_two(cell)
             elif d == 3:
                 cell = spread_by_three(cell)
             code |= cell << c
         codes[i] = code
+        order[i] = <int32_t> i
+
+
+cdef void encode(
+    const float *y, Py_ssize_t n, int d, const double *low, double scale, double largest,
+    uint64_t *codes, int32_t *order,
+) noexcept nogil:
+    """One compiled loop for each dimension."""
+    if d == 1:
+        encode_points(y, n, 1, low, scale, largest, codes, order)
+    elif d == 2:
+        encode_points(y, n, 2, low, scale, largest, codes, order)
+    else:
+        encode_points(y, n, 3, low, scale, largest, codes, order)
 
 
 cdef enum:
@@ -147,14 +160,12 @@ def morton_order(
     int32_t[:, ::1] order,  # OUT (2, n), the point at each place in row 0; row 1 is scratch
 ):
     """Sort the points along the curve; ties keep the order of their numbers."""
-    cdef Py_ssize_t n = y.shape[0], i
+    cdef Py_ssize_t n = y.shape[0]
     cdef int d = <int> y.shape[1]
-    cdef int bits = BITS[d]
-    cdef double scale = (2.0 ** bits) / extent
+    cdef int bits = bits_for(d)
+    cdef double cells = 2.0 ** bits
     if n == 0:
         return
     with nogil:
-        encode(&y[0, 0], n, d, bits, &low[0], scale, &codes[0, 0])
-        for i in range(n):
-            order[0, i] = <int32_t> i
+        encode(&y[0, 0], n, d, &low[0], cells / extent, cells - 1, &codes[0, 0], &order[0, 0])
         sort_codes(&codes[0, 0], &order[0, 0], &codes[1, 0], &order[1, 0], n, d * bits)

@@ -36,6 +36,7 @@ F8_INLINE f8 f8_add(f8 a, f8 b) { return _mm256_add_ps(a, b); }
 F8_INLINE f8 f8_sub(f8 a, f8 b) { return _mm256_sub_ps(a, b); }
 F8_INLINE f8 f8_mul(f8 a, f8 b) { return _mm256_mul_ps(a, b); }
 F8_INLINE f8 f8_div(f8 a, f8 b) { return _mm256_div_ps(a, b); }
+F8_INLINE f8 f8_min(f8 a, f8 b) { return _mm256_min_ps(a, b); }
 F8_INLINE f8 f8_max(f8 a, f8 b) { return _mm256_max_ps(a, b); }
 /* a * b + c */
 F8_INLINE f8 f8_fma(f8 a, f8 b, f8 c) { return _mm256_fmadd_ps(a, b, c); }
@@ -97,6 +98,7 @@ F8_INLINE f8 f8_add(f8 a, f8 b) { F8_EACH(a.v[l] + b.v[l]); }
 F8_INLINE f8 f8_sub(f8 a, f8 b) { F8_EACH(a.v[l] - b.v[l]); }
 F8_INLINE f8 f8_mul(f8 a, f8 b) { F8_EACH(a.v[l] * b.v[l]); }
 F8_INLINE f8 f8_div(f8 a, f8 b) { F8_EACH(a.v[l] / b.v[l]); }
+F8_INLINE f8 f8_min(f8 a, f8 b) { F8_EACH(a.v[l] < b.v[l] ? a.v[l] : b.v[l]); }
 F8_INLINE f8 f8_max(f8 a, f8 b) { F8_EACH(a.v[l] > b.v[l] ? a.v[l] : b.v[l]); }
 F8_INLINE f8 f8_fma(f8 a, f8 b, f8 c) { F8_EACH(a.v[l] * b.v[l] + c.v[l]); }
 

@@ -12,6 +12,7 @@ cdef extern from "lanes.h" nogil:
     f8 f8_sub(f8 a, f8 b)
     f8 f8_mul(f8 a, f8 b)
     f8 f8_div(f8 a, f8 b)
+    f8 f8_min(f8 a, f8 b)
     f8 f8_max(f8 a, f8 b)
     f8 f8_fma(f8 a, f8 b, f8 c)
     float f8_sum(f8 a)

@@ -30,13 +30,12 @@ from libc.stdint cimport int32_t, uint64_t
 
 import numpy as np
 
+from fasttsne._kernels.codes cimport bits_for
 from fasttsne._kernels.lanes cimport (
     f8, f8_add, f8_fma, f8_load, f8_mul, f8_set1, f8_sub, f8_sum,
 )
 from fasttsne._kernels.pairwise cimport Sources, far, repel_by_cells, repel_by_points
 from fasttsne._kernels.student cimport student_q, student_w
-
-from fasttsne._kernels.curve import BITS
 
 # With their second moments, cells may be this much nearer than theta says and be
 # as accurate as cells of masses alone would be at theta: benchmarks/forces.py.
@@ -124,7 +123,7 @@ def build_tree(
     """Build the nodes over the sorted points; return how many there are."""
     cdef Py_ssize_t n = y.shape[0], i
     cdef int d = <int> y.shape[1], c
-    cdef int bits = BITS[d]
+    cdef int bits = bits_for(d)
     cdef double square
     cdef int32_t count
     with nogil:

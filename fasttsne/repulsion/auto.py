@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fasttsne._curve import bounding_box
 from fasttsne.repulsion.mesh import MeshRepulsion
 from fasttsne.repulsion.tree import TreeRepulsion
 
@@ -27,5 +28,6 @@ class AutoRepulsion:
     def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
         limit = CELLS_PER_POINT * len(y) - CELLS_OF_A_CALL
-        method = self.mesh if self.mesh.padded_cells(y) <= limit else self.tree
-        return method(y, out)
+        box = bounding_box(y)
+        method = self.mesh if self.mesh.padded_cells(box) <= limit else self.tree
+        return method(y, out, box)

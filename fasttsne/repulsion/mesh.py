@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 # docs/performance.rst for the table of spacing, spline order and error.
 SPACING = 0.4
 COLUMNS = _kernels.grid.COLUMN_WIDTH
+# Transforms up to this length cost less than preparing them.
+SMALL = 512
 # Rows of the grid are transformed in this many pieces, whatever the threads.
 ROW_PIECES = 16
 # Above this many padded cells to a point, plus a constant, the grid is not worth its memory.
@@ -58,10 +60,13 @@ class MeshRepulsion:
         self._tree = None
         self._scratch = np.empty((3, 0), np.int32)
 
-    def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
-        """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
+    def __call__(self, y: np.ndarray, out: np.ndarray, box=None) -> float:
+        """Write the forces on the points y, (n, d) float32, to ``out``; return Z.
+
+        ``box`` is the bounding box of the points, where the caller has it.
+        """
         n, _ = y.shape
-        low, high = bounding_box(y)
+        low, high = bounding_box(y) if box is None else box
         span = float((high - low).max())
         if span == 0:
             out[:] = 0
@@ -78,9 +83,9 @@ class MeshRepulsion:
         self._tree = None
         return self._on_grid(y, out, low, spacing, shape)
 
-    def padded_cells(self, y: np.ndarray) -> int:
-        """How many cells the grid for these points has, which is what it costs."""
-        return math.prod(self._layout(*bounding_box(y))[1])
+    def padded_cells(self, box) -> int:
+        """How many cells the grid for points in this box has, which is what it costs."""
+        return math.prod(self._layout(*box)[1])
 
     def _layout(self, low, high):
         """The grid's spacing and padded shape, functions of the bounding box alone."""
@@ -108,7 +113,7 @@ class MeshRepulsion:
     def _spacing_for(self, span):
         """The grid spacing: a function of the span alone, and in steps, so that grids recur."""
         octaves = math.log2(self.spacing * self.min_num_intervals / span)
-        return self.spacing * 2 ** (-math.ceil(4 * octaves) / 4) if octaves > 0 else self.spacing
+        return self.spacing * 2 ** (-math.ceil(2 * octaves) / 2) if octaves > 0 else self.spacing
 
     def _make_grid(self, shape):
         return Grid(shape, self.n_threads)
@@ -190,7 +195,11 @@ def _padded_stride(columns):
 
 @lru_cache(maxsize=1)
 def _sizes() -> list[int]:
-    """Even lengths with the factors 2, 3, 5 that FFTs like, each at least 4 % above the last."""
+    """Even lengths with the factors 2, 3, 5 that FFTs like.
+
+    Each is at least 4 % above the last, and small ones 12 %: a growing map then needs
+    fewer of them, whose plans and influence functions cost more than the cells do.
+    """
     smooth = sorted(
         2**a * 3**b * 5**c
         for a in range(2, 24) for b in range(4) for c in range(3)
@@ -198,7 +207,7 @@ def _sizes() -> list[int]:
     )  # fmt: skip
     sizes = [16]
     for size in smooth:
-        if size >= 1.04 * sizes[-1]:
+        if size >= (1.12 if size <= SMALL else 1.04) * sizes[-1]:
             sizes.append(size)
     return sizes
 

@@ -22,11 +22,14 @@ class TreeRepulsion:
         self.n_threads = n_threads
         self._shape = None
 
-    def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
-        """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
+    def __call__(self, y: np.ndarray, out: np.ndarray, box=None) -> float:
+        """Write the forces on the points y, (n, d) float32, to ``out``; return Z.
+
+        ``box`` is the bounding box of the points, where the caller has it.
+        """
         if self._shape != y.shape:
             self._allocate(*y.shape)
-        extent = sort_along_curve(y, self._codes, self._order)
+        extent = sort_along_curve(y, self._codes, self._order, box)
         np.take(y, self._order[0], axis=0, out=self._sorted)
         n_nodes = _kernels.tree.build_tree(
             self._sorted, self._codes, extent, self._prefix, self._nodes
