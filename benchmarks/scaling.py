@@ -10,27 +10,12 @@ import argparse
 import time
 
 from common import clusters, peak_memory
-from scipy.spatial import cKDTree
 
 from fasttsne import TSNEEmbedding, initialization
 from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.repulsion import choose_method
 
 ITERATIONS = 20
-
-
-class Plane:
-    """Neighbours in three dimensions by SciPy's k-d tree: quick at any size."""
-
-    def __init__(self, X, k, n_jobs):
-        self.X, self.k, self.n_samples, self.n_jobs = X, k, len(X), n_jobs
-
-    def build(self):
-        distances, indices = cKDTree(self.X).query(self.X, self.k + 1, workers=self.n_jobs)
-        return indices[:, 1:], distances[:, 1:]
-
-    def query(self, X, k):
-        raise TypeError("this index only answers for its own rows")
 
 
 def one_iteration(embedding):
@@ -54,9 +39,7 @@ def main():
     )
     for rows in options.rows:
         X = clusters(rows, columns=3, n_clusters=max(rows // 1000, 10))
-        affinities = PerplexityBasedNN(
-            knn_index=Plane(X, 90, options.n_jobs), n_jobs=options.n_jobs
-        )
+        affinities = PerplexityBasedNN(X, n_jobs=options.n_jobs, random_state=0)
         embedding = TSNEEmbedding(
             initialization.pca(X, random_state=0), affinities, n_jobs=options.n_jobs,
             negative_gradient_method=options.method,
