@@ -21,13 +21,19 @@ def mnist() -> tuple[np.ndarray, np.ndarray]:
     """The 70,000 x 784 images, uint8, training images first, and their labels."""
     folder = data_folder() / "mnist"
 
-    def read(name, header):
-        with gzip.open(folder / name) as file:
-            return np.frombuffer(file.read(), np.uint8, offset=header)
-
-    X = [read(f"{part}-images-idx3-ubyte.gz", 16).reshape(-1, 784) for part in ("train", "t10k")]
-    y = [read(f"{part}-labels-idx1-ubyte.gz", 8) for part in ("train", "t10k")]
+    X = [idx_images(folder / f"{part}-images-idx3-ubyte.gz") for part in ("train", "t10k")]
+    y = [_idx(folder / f"{part}-labels-idx1-ubyte.gz", 8) for part in ("train", "t10k")]
     return np.vstack(X), np.concatenate(y)
+
+
+def idx_images(path) -> np.ndarray:
+    """The 28 x 28 images of a gzipped IDX file, a row each, uint8."""
+    return _idx(path, 16).reshape(-1, 784)
+
+
+def _idx(path, header):
+    with gzip.open(path) as file:
+        return np.frombuffer(file.read(), np.uint8, offset=header)
 
 
 def mnist_rows(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

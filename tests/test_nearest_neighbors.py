@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
@@ -156,8 +160,6 @@ def test_annoy(digits, metric):
 
 
 def test_missing_backend_says_what_to_install(monkeypatch, digits):
-    import sys
-
     monkeypatch.setitem(sys.modules, "annoy", None)
     with pytest.raises(ImportError, match=r"pip install 'fasttsne\[annoy\]'"):
         Annoy(digits, 5).build()
@@ -198,3 +200,51 @@ def test_approx_rows_of_a_short_last_block_have_k_neighbours(rng, k):
     for row, (found, at) in enumerate(zip(indices, distances, strict=True)):
         assert len(set(found.tolist()) - {row}) == k
         np.testing.assert_allclose(at, np.linalg.norm(X[found] - X[row], axis=1), rtol=1e-4)
+
+
+LARGER_THAN_MEMORY = """
+import resource, sys
+import numpy as np
+from fasttsne.nearest_neighbors import Approx
+
+data = np.load(sys.argv[1], mmap_mode="r")
+Approx(np.zeros((4000, 3), np.float32), 5).build()  # whatever is allocated once
+held = int(open("/proc/self/statm").read().split()[5]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_DATA, (held + data.nbytes * 3 // 4,) * 2)
+index = Approx(data, 10, n_jobs=1, random_state=0)
+index.build()
+print(index.recall_)
+try:
+    np.empty(data.size, np.float32)[:] = 0
+except MemoryError:
+    print("a copy does not fit")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_approx_on_a_file_larger_than_the_memory_allowed(rng, tmp_path):
+    path = tmp_path / "rows.npy"
+    rows, columns = 40_000, 1200
+    file = np.lib.format.open_memmap(path, "w+", np.float32, (rows, columns))
+    centres = rng.normal(0, 2, (20, columns)).astype(np.float32)
+    for a in range(0, rows, 2000):
+        label = rng.integers(20, size=2000)
+        file[a : a + 2000] = centres[label] + rng.standard_normal((2000, columns), np.float32)
+    file.flush()
+    del file
+    before = path.read_bytes()[:100_000]
+    result = subprocess.run(
+        [sys.executable, "-c", LARGER_THAN_MEMORY, str(path)],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    recall, copy = result.stdout.strip().splitlines()
+    assert float(recall) >= 0.95
+    assert copy == "a copy does not fit"
+    assert path.read_bytes()[:100_000] == before
+
+
+def test_float32_data_is_not_copied(rng):
+    X = rng.normal(0, 1, (100, 4)).astype(np.float32)
+    assert dense_rows.DenseRows(X, "euclidean").points is X

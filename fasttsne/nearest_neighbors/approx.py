@@ -25,7 +25,7 @@ RECALL = 0.95
 # Principal components that candidates are chosen in.
 DIMENSIONS = 64
 # Rows whose true neighbours are looked up.
-SAMPLE = 400
+SAMPLE = 500
 # Rows of a cell, about; rows for each cell that k-means is trained on, and its rounds.
 CELL_ROWS = 250
 TRAINING_ROWS = 40
@@ -215,9 +215,9 @@ class _Sample:
         for factor in CANDIDATE_FACTORS if self._is_reduced else (1.0,):
             kept = int(factor * self.k) + SPARE
             found = self._block_rank[self._point_rank < kept]
-            # One standard error of the sample's mean on the safe side.
+            # Two standard errors of the sample's mean on the safe side.
             share = (self._point_rank < kept).mean(1)
-            needed = recall + share.std() / np.sqrt(len(share)) * (recall < 1)
+            needed = min(recall + 2 * share.std() / np.sqrt(len(share)), (1 + recall) / 2)
             counts = np.bincount(found, minlength=self._n_blocks).cumsum() / self.true.size
             if counts[-1] < needed:
                 continue

@@ -113,7 +113,7 @@ class DenseRows:
             batch = queries[a : a + BATCH]
             candidates = Candidates(len(batch), min(k + SPARE + (own is not None), self.n))
             packed = pack(batch, origin=self._origin, n_threads=n_threads)
-            step = max(PACKED // (4 * self.n_columns), 1)
+            step = max(PACKED // (16 * self.n_columns), 1)
             for first in range(0, self.n, step):
                 points = self.points[first : first + step]
                 candidates.offer_all(
