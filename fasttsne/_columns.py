@@ -1,5 +1,7 @@
 """Passes over a data set a chunk of rows at a time: temporaries stay small beside the data."""
 
+import mmap
+
 import numpy as np
 import scipy.sparse
 
@@ -14,6 +16,14 @@ def chunks(X: np.ndarray, size: int = CHUNK):
     step = max(size // X.shape[1], 1)
     for a in range(0, X.shape[0], step):
         yield a, X[a : a + step]
+
+
+def is_mapped(X: np.ndarray) -> bool:
+    """Whether an array lies in a memory-mapped file, which may be larger than memory."""
+    owner: object = X
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    return isinstance(owner, mmap.mmap)
 
 
 def mean_and_largest(X) -> tuple[np.ndarray, float]:

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 
+from fasttsne import schedule
 from fasttsne._validation import check_choice, check_finite, check_number, resolve_n_jobs
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.callbacks import as_callbacks
@@ -15,7 +16,8 @@ from fasttsne.repulsion import METHODS, choose_method, make_repulsion
 DEFAULTS = {
     "learning_rate": "auto",
     "exaggeration": None,
-    "momentum": 0.8,
+    "momentum": "auto",
+    "tol": "auto",
     "max_grad_norm": None,
     "max_step_norm": 5,
     "theta": 0.5,
@@ -132,20 +134,26 @@ class TSNEEmbedding(np.ndarray):
             setattr(self, name, state.get(name))
 
     def optimize(
-        self, n_iter: int, inplace: bool = False, propagate_exception: bool = False,
+        self, n_iter: int | str | tuple, inplace: bool = False, propagate_exception: bool = False,
         **gradient_descent_params,
     ) -> "TSNEEmbedding":  # fmt: skip
         """Run gradient descent from where the map is.
 
         Parameters
         ----------
-        n_iter : how many iterations.
+        n_iter : how many iterations; "auto" goes on until the KL divergence settles, with
+            larger steps (:mod:`fasttsne.schedule`, whose stages are accepted, too).
         inplace : move the points of this embedding; otherwise those of a copy.
         propagate_exception : raise OptimizationInterrupt where a callback stops the run,
             instead of returning the embedding so far.
-        learning_rate : "auto" is n_samples / exaggeration (Belkina et al. 2019).
+        learning_rate : "auto" is n_samples / exaggeration (Belkina et al. 2019), and twice
+            that where n_iter is "auto".
         exaggeration : factor on the attractive forces; None is 1.
-        momentum, max_grad_norm, max_step_norm : of each step; None is no bound.
+        momentum : of each step; "auto" is 0.8, and 0.95 or, for 30,000 points and more, 0.97
+            where n_iter is "auto".
+        tol : with n_iter="auto", stop when the KL divergence falls by less than this share
+            of itself in an iteration; "auto" is 2e-4 to 3e-3, more for more points.
+        max_grad_norm, max_step_norm : bounds on a point's gradient and step; None is no bound.
         theta : accuracy of the tree, smaller is finer.
         n_interpolation_points, min_num_intervals, ints_in_interval : accuracy of the
             grid: order of the splines less two, least number of cells, and factor of the
@@ -166,13 +174,13 @@ class TSNEEmbedding(np.ndarray):
             On Ctrl-C; its attribute ``final_embedding`` is the embedding as of
             the last whole iteration.
         """
-        n_iter = check_number(n_iter, "n_iter", low=0, integer=True)
+        check_n_iter(n_iter, "n_iter")
         check_params(gradient_descent_params)
         if self.affinities is None:
             raise ValueError("this array is a view of an embedding; optimize the embedding itself")
         embedding = self if inplace else self.copy()
         params = {**DEFAULTS, **(self.gradient_descent_params or {}), **gradient_descent_params}
-        settings = descent_settings(n_iter, len(self), params)
+        settings = descent_settings(_stages(n_iter, len(self), params), params)
         objective = embedding._objective(params)
         try:
             embedding.kl_divergence = embedding.optimizer.run(embedding, objective, settings)
@@ -198,22 +206,34 @@ class TSNEEmbedding(np.ndarray):
         return self._kept_objective[1]
 
 
-def descent_settings(n_iter: int, n_samples: int, params: dict) -> DescentSettings:
-    """The optimizer's settings, with "auto" and None resolved for n_samples points."""
-    exaggeration = 1.0 if params["exaggeration"] is None else float(params["exaggeration"])
-    learning_rate = params["learning_rate"]
-    if learning_rate == "auto":
-        learning_rate = n_samples / exaggeration
+def descent_settings(stages, params: dict) -> DescentSettings:
+    """The optimizer's settings for these stages."""
     return DescentSettings(
-        n_iter=n_iter,
-        learning_rate=float(learning_rate),
-        momentum=float(params["momentum"]),
-        exaggeration=exaggeration,
+        stages=stages,
         max_grad_norm=params["max_grad_norm"],
         max_step_norm=params["max_step_norm"],
         callbacks=as_callbacks(params["callbacks"]),
         callbacks_every_iters=params["callbacks_every_iters"],
     )
+
+
+def _stages(n_iter, n_samples, params):
+    """What is to be done, from what the user asked for."""
+    if isinstance(n_iter, tuple):
+        return n_iter
+    exaggeration = 1.0 if params["exaggeration"] is None else float(params["exaggeration"])
+    pace = params["learning_rate"], params["momentum"]
+    if n_iter == "auto":
+        return schedule.until_it_settles(n_samples, exaggeration, *pace, params["tol"])
+    return schedule.classical(n_iter, n_samples, exaggeration, *pace)
+
+
+def check_n_iter(n_iter, name: str) -> None:
+    """Check a number of iterations, "auto", or stages."""
+    if isinstance(n_iter, str):
+        check_choice(n_iter, name, ("auto",))
+    elif not (isinstance(n_iter, tuple) and all(isinstance(s, schedule.Stage) for s in n_iter)):
+        check_number(n_iter, name, low=0, integer=True)
 
 
 def check_params(params: dict) -> None:
@@ -232,18 +252,22 @@ def check_params(params: dict) -> None:
     for name, limits in _LIMITS.items():
         if name in params and not _is_default_word(name, params[name]):
             check_number(params[name], name, **limits)
-    if isinstance(params.get("learning_rate"), str):
-        check_choice(params["learning_rate"], "learning_rate", ("auto",))
+    for name in AUTO_WORDS:
+        if isinstance(params.get(name), str):
+            check_choice(params[name], name, ("auto",))
     if "n_jobs" in params:
         resolve_n_jobs(params["n_jobs"])
     if "callbacks" in params:
         as_callbacks(params["callbacks"])
 
 
+AUTO_WORDS = ("learning_rate", "momentum", "tol")
+
 _LIMITS = {
     "learning_rate": {"above": 0},
     "exaggeration": {"above": 0},
     "momentum": {"low": 0, "high": 1},
+    "tol": {"low": 0},
     "max_grad_norm": {"above": 0},
     "max_step_norm": {"above": 0},
     "theta": {"low": 0},
@@ -258,7 +282,7 @@ def _is_default_word(name, value):
     """None and "auto" stand where the default has such a word or None is no bound."""
     if value is None:
         return name in ("exaggeration", "max_grad_norm", "max_step_norm")
-    return name == "learning_rate" and isinstance(value, str)
+    return name in AUTO_WORDS and isinstance(value, str)
 
 
 def _check_points(embedding, n_samples):

@@ -1,16 +1,22 @@
 """Gradient descent with momentum and gains: settings, state, and the loop."""
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 
 from fasttsne import _kernels
 from fasttsne._curve import curve_order
+from fasttsne.schedule import CHECK_EVERY, LEAST_ITERATIONS, Stage
+
+log = logging.getLogger(__name__)
 
 # Iterations, counted over all calls, at which points are renumbered along the
 # space-filling curve of the map: often while the map is made, seldom later.
 RENUMBER_AT = (20, 100, 300)
 RENUMBER_EVERY = 1000
+# How far the learning rate may be halved where the KL divergence rises.
+LEAST_RATE = 1 / 16
 
 
 class OptimizationInterrupt(InterruptedError):
@@ -34,17 +40,12 @@ class DescentSettings:
 
     Attributes
     ----------
-    n_iter : how many iterations.
-    learning_rate, momentum : of each step.
-    exaggeration : factor on the attractive forces.
+    stages : what is done, one after the other; see :mod:`fasttsne.schedule`.
     max_grad_norm, max_step_norm : bounds on a point's gradient and step, or None.
     callbacks : called at every ``callbacks_every_iters``-th iteration.
     """
 
-    n_iter: int
-    learning_rate: float
-    momentum: float = 0.8
-    exaggeration: float = 1.0
+    stages: tuple[Stage, ...]
     max_grad_norm: float | None = None
     max_step_norm: float | None = 5.0
     callbacks: tuple = ()
@@ -96,31 +97,66 @@ class GradientDescent:
             )
         points = _Points.of(embedding, self.state)
         objective.renumber(points.order)
-        iteration = self.state.iteration
+        iteration, step = self.state.iteration, 0
         try:
-            for step in range(1, settings.n_iter + 1):
-                if renumber_is_due(iteration):
-                    points = points.renumbered()
-                    objective.renumber(points.order)
-                report = settings.callbacks and step % settings.callbacks_every_iters == 0
-                error = objective.evaluate(points.y, with_error=report)
-                if report:
-                    points.show_in(embedding)
-                    if any([bool(c(step, error, embedding)) for c in settings.callbacks]):
-                        raise OptimizationInterrupt(error, embedding)
-                    points.take_from(embedding)
-                _kernels.step.gradient_step(
-                    points.y, points.update, points.gains, objective.attractive,
-                    objective.repulsive, objective.z, settings.exaggeration,
-                    settings.learning_rate, settings.momentum, settings.max_grad_norm,
-                    settings.max_step_norm, objective.n_threads,
-                )  # fmt: skip
-                iteration += 1
+            for stage in settings.stages:
+                pace = _Pace(stage)
+                for number in range(stage.n_iter):
+                    if renumber_is_due(iteration):
+                        points = points.renumbered()
+                        objective.renumber(points.order)
+                    step += 1
+                    report = settings.callbacks and step % settings.callbacks_every_iters == 0
+                    check = stage.tol is not None and number % CHECK_EVERY == 0
+                    error = objective.evaluate(points.y, with_error=report or check)
+                    if check and pace.has_settled(number, error, points.update):
+                        step -= 1
+                        break
+                    if report:
+                        points.show_in(embedding)
+                        if any([bool(c(step, error, embedding)) for c in settings.callbacks]):
+                            raise OptimizationInterrupt(error, embedding)
+                        points.take_from(embedding)
+                    _kernels.step.gradient_step(
+                        points.y, points.update, points.gains, objective.attractive,
+                        objective.repulsive, objective.z, stage.exaggeration,
+                        pace.learning_rate, stage.momentum, settings.max_grad_norm,
+                        settings.max_step_norm, objective.n_threads,
+                    )  # fmt: skip
+                    iteration += 1
         finally:
             # Whatever ended the loop, the caller finds the map and the state as of the last step.
             points.show_in(embedding)
             self.state = points.as_state(iteration)
         return objective.evaluate(points.y, with_error=True)
+
+
+class _Pace:
+    """Whether a stage still makes progress; its learning rate, which falls where there is none."""
+
+    def __init__(self, stage):
+        self.stage = stage
+        self.learning_rate = stage.learning_rate
+        self._last = None
+
+    def has_settled(self, iteration, error, update):
+        """Look at the KL divergence every CHECK_EVERY iterations; drop momentum if it rose."""
+        last, self._last = self._last, error
+        if last is None:
+            return False
+        progress = (last - error) / (CHECK_EVERY * max(abs(error), 1e-6))
+        if (
+            progress < -self.stage.tol
+            and self.learning_rate > LEAST_RATE * self.stage.learning_rate
+        ):
+            self.learning_rate /= 2
+            update[...] = 0
+            log.info("the KL divergence rose from %.4f to %.4f: slowing down", last, error)
+            return False
+        if progress < self.stage.tol and iteration >= LEAST_ITERATIONS:
+            log.info("the KL divergence has settled at %.4f", error)
+            return True
+        return False
 
 
 def renumber_is_due(iteration: int) -> bool:

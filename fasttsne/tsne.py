@@ -5,6 +5,7 @@ import logging
 import numpy as np
 
 from fasttsne import initialization as init
+from fasttsne import schedule
 from fasttsne._validation import (
     check_choice,
     check_data,
@@ -14,7 +15,7 @@ from fasttsne._validation import (
     resolve_n_jobs,
 )
 from fasttsne.affinity import Affinities, PerplexityBasedNN, PrecomputedAffinities
-from fasttsne.embedding import TSNEEmbedding, check_params
+from fasttsne.embedding import TSNEEmbedding, check_n_iter, check_params
 from fasttsne.optimizer import OptimizationInterrupt
 from fasttsne.repulsion import METHODS, choose_method
 from fasttsne.utils import Timer, show_messages
@@ -23,14 +24,7 @@ log = logging.getLogger("fasttsne.tsne")
 
 INITIALIZATIONS = ("pca", "random")
 
-# What "auto" stands for, until a schedule that stops by itself takes its place.
-CLASSICAL = {
-    "early_exaggeration": 12,
-    "early_exaggeration_iter": 250,
-    "n_iter": 500,
-    "initial_momentum": 0.8,
-    "final_momentum": 0.8,
-}
+EARLY_EXAGGERATION = 12.0
 
 
 class TSNE:
@@ -40,8 +34,12 @@ class TSNE:
     ----------
     n_components : dimensions of the map: 2, 1, or 3.
     perplexity : effective number of neighbours of each row.
-    learning_rate : "auto" is n_samples / exaggeration in each phase (Belkina et al. 2019).
-    early_exaggeration_iter, n_iter : iterations of the two phases.
+    learning_rate : "auto" is n_samples / exaggeration in each phase (Belkina et al. 2019),
+        and twice that where n_iter is "auto".
+    early_exaggeration_iter, n_iter : iterations of the two phases.  "auto" is the schedule of
+        :mod:`fasttsne.schedule`: exaggeration fades over 80 iterations, then larger steps
+        are taken until the KL divergence settles.  Numbers, 250 and 500 as a rule, give
+        exactly the classical schedule.
     early_exaggeration, exaggeration : factors on the attractive forces in the two
         phases; "auto" is 12, None is 1.
     dof : degrees of freedom of the kernel (1 + r^2 / dof)^-dof; below 1 the tails are
@@ -53,7 +51,8 @@ class TSNE:
     initialization : "pca", "random", or an (n_samples, n_components) array.
     metric, metric_params : distance between rows; "precomputed" where X is a square matrix
         of distances, dense or sparse (the distances that are known).
-    initial_momentum, final_momentum : in the two phases.
+    initial_momentum, final_momentum : in the two phases; "auto" is 0.8, and 0.95 or 0.97 in
+        the second where n_iter is "auto".
     max_grad_norm, max_step_norm : bounds on a point's gradient and on its step; None
         is no bound.
     n_jobs : threads; -1 all cores, -2 all but one.  The map does not depend on it.
@@ -69,6 +68,9 @@ class TSNE:
     random_state : None, an integer, or a NumPy generator.  The same integer and the
         same data give the same map, bit for bit.
     verbose : print what happens, and the KL divergence, to standard error.
+    tol : with n_iter="auto", stop when the KL divergence falls by less than this share of
+        itself in an iteration; "auto" is 2e-4 to 3e-3, more for more rows.  A smaller one
+        goes on toward the minimum.
 
     Attributes
     ----------
@@ -86,13 +88,13 @@ class TSNE:
     """
 
     def __init__(
-        self, n_components=2, perplexity=30, learning_rate="auto", early_exaggeration_iter=250,
-        early_exaggeration="auto", n_iter=500, exaggeration=None, dof=1, theta=0.5,
+        self, n_components=2, perplexity=30, learning_rate="auto", early_exaggeration_iter="auto",
+        early_exaggeration="auto", n_iter="auto", exaggeration=None, dof=1, theta=0.5,
         n_interpolation_points=3, min_num_intervals=50, ints_in_interval=1,
-        initialization="pca", metric="euclidean", metric_params=None, initial_momentum=0.8,
-        final_momentum=0.8, max_grad_norm=None, max_step_norm=5, n_jobs=-1, neighbors="auto",
+        initialization="pca", metric="euclidean", metric_params=None, initial_momentum="auto",
+        final_momentum="auto", max_grad_norm=None, max_step_norm=5, n_jobs=-1, neighbors="auto",
         knn_kwargs=None, negative_gradient_method="auto", callbacks=None,
-        callbacks_every_iters=50, random_state=None, verbose=False,
+        callbacks_every_iters=50, random_state=None, verbose=False, tol="auto",
     ):  # fmt: skip
         self.n_components = n_components
         self.perplexity = perplexity
@@ -121,6 +123,7 @@ class TSNE:
         self.callbacks_every_iters = callbacks_every_iters
         self.random_state = random_state
         self.verbose = verbose
+        self.tol = tol
 
     def __repr__(self):
         changed = {
@@ -154,14 +157,13 @@ class TSNE:
         KeyboardInterrupt
             On Ctrl-C; ``embedding_`` is then the embedding so far.
         """
-        phases = self._phases()
         embedding = self.prepare_initial(X, affinities, initialization)
         self.embedding_ = embedding
-        for name, n_iter, params in phases:
+        for name, n_iter, params in self._phases(len(embedding)):
             if n_iter == 0:
                 continue
             try:
-                with Timer(f"{name}, {n_iter} iterations", self.verbose):
+                with Timer(name, self.verbose):
                     embedding.optimize(n_iter, inplace=True, propagate_exception=True, **params)
             except OptimizationInterrupt:
                 log.info("stopped by a callback")
@@ -223,24 +225,26 @@ class TSNE:
             )
         return init.pca(X, self.n_components, random_state=generator, verbose=self.verbose)
 
-    def _phases(self):
+    def _phases(self, n_samples=1):
         """The phases in order: (name, iterations, parameters of ``optimize``)."""
-        early = _or_classical(self.early_exaggeration, "early_exaggeration")
-        exaggeration = 1 if self.exaggeration is None else self.exaggeration
-        phases = []
-        for name, n_iter, momentum, factor in (
-            ("early exaggeration", "early_exaggeration_iter", "initial_momentum", early),
-            ("main phase", "n_iter", "final_momentum", exaggeration),
-        ):
-            count = _or_classical(getattr(self, n_iter), n_iter)
-            check_number(count, n_iter, low=0, integer=True)
-            momentum = check_number(
-                _or_classical(getattr(self, momentum), momentum), momentum, low=0, high=1
+        early = EARLY_EXAGGERATION if _is_auto(self.early_exaggeration) else self.early_exaggeration
+        early = check_number(early, "early_exaggeration", above=0)
+        final = 1.0 if self.exaggeration is None else self.exaggeration
+        final = check_number(final, "exaggeration", above=0)
+        initial_momentum = _check_momentum(self.initial_momentum, "initial_momentum")
+        final_momentum = _check_momentum(self.final_momentum, "final_momentum")
+        early_iter = self.early_exaggeration_iter
+        check_n_iter(early_iter, "early_exaggeration_iter")
+        check_n_iter(self.n_iter, "n_iter")
+        if _is_auto(early_iter):
+            early_iter = schedule.early_exaggeration(
+                n_samples, early, final, self.learning_rate, initial_momentum
             )
-            factor = check_number(factor, "exaggeration", above=0)
-            params = {"momentum": momentum, "exaggeration": factor}
-            phases.append((name, count, params))
-        return phases
+        return [
+            ("early exaggeration", early_iter,
+             {"momentum": initial_momentum, "exaggeration": early}),
+            ("main phase", self.n_iter, {"momentum": final_momentum, "exaggeration": final}),
+        ]  # fmt: skip
 
     def _descent_params(self):
         return {
@@ -248,9 +252,9 @@ class TSNE:
             for name in (
                 "learning_rate", "exaggeration", "max_grad_norm", "max_step_norm", "theta",
                 "n_interpolation_points", "min_num_intervals", "ints_in_interval", "n_jobs",
-                "callbacks", "callbacks_every_iters", "verbose",
+                "callbacks", "callbacks_every_iters", "verbose", "tol",
             )
-        } | {"momentum": _or_classical(self.final_momentum, "final_momentum")}  # fmt: skip
+        } | {"momentum": self.final_momentum}  # fmt: skip
 
     def _check(self):
         """Check all parameters before anything is computed."""
@@ -259,6 +263,8 @@ class TSNE:
         check_number(self.dof, "dof", above=0)
         check_choice(self.negative_gradient_method, "negative_gradient_method", METHODS)
         choose_method(self.negative_gradient_method, 10**6, self.n_components)
+        for name in ("initial_momentum", "final_momentum"):
+            _check_momentum(getattr(self, name), name)
         check_params(self._descent_params())
         resolve_n_jobs(self.n_jobs)
         self._phases()
@@ -275,8 +281,12 @@ def _is_precomputed(metric):
     return isinstance(metric, str) and metric == "precomputed"
 
 
-def _or_classical(value, name):
-    return CLASSICAL[name] if isinstance(value, str) and value == "auto" else value
+def _is_auto(value):
+    return isinstance(value, str) and value == "auto"
+
+
+def _check_momentum(value, name):
+    return value if _is_auto(value) else check_number(value, name, low=0, high=1)
 
 
 def _check_initialization(initialization):

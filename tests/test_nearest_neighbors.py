@@ -205,7 +205,7 @@ def test_approx_rows_of_a_short_last_block_have_k_neighbours(rng, k):
 LARGER_THAN_MEMORY = """
 import resource, sys
 import numpy as np
-from fasttsne.nearest_neighbors import Approx
+from fasttsne.nearest_neighbors import Approx, Exact
 
 data = np.load(sys.argv[1], mmap_mode="r")
 Approx(np.zeros((4000, 3), np.float32), 5).build()  # whatever is allocated once
@@ -214,6 +214,8 @@ resource.setrlimit(resource.RLIMIT_DATA, (held + data.nbytes * 3 // 4,) * 2)
 index = Approx(data, 10, n_jobs=1, random_state=0)
 index.build()
 print(index.recall_)
+assert (Exact(data, 3, n_jobs=1).query(data[:50], 1)[0].ravel() == np.arange(50)).all()
+assert (Exact(data[:3000], 3, n_jobs=1).build()[1] > 0).all()
 try:
     np.empty(data.size, np.float32)[:] = 0
 except MemoryError:
@@ -226,10 +228,10 @@ def test_approx_on_a_file_larger_than_the_memory_allowed(rng, tmp_path):
     path = tmp_path / "rows.npy"
     rows, columns = 40_000, 1200
     file = np.lib.format.open_memmap(path, "w+", np.float32, (rows, columns))
-    centres = rng.normal(0, 2, (20, columns)).astype(np.float32)
+    directions = rng.normal(0, 1, (10, columns)).astype(np.float32)
     for a in range(0, rows, 2000):
-        label = rng.integers(20, size=2000)
-        file[a : a + 2000] = centres[label] + rng.standard_normal((2000, columns), np.float32)
+        places = rng.standard_normal((2000, 10), np.float32)
+        file[a : a + 2000] = places @ directions
     file.flush()
     del file
     before = path.read_bytes()[:100_000]

@@ -134,7 +134,7 @@ def test_bad_data(X, error, message):
         ({"learning_rate": "fast"}, ValueError, "'auto'; got 'fast'"),
         ({"n_iter": -5}, ValueError, "n_iter must be at least 0; got -5"),
         ({"n_iter": 2.5}, TypeError, "n_iter must be an integer; got 2.5"),
-        ({"early_exaggeration_iter": "x"}, TypeError, "early_exaggeration_iter"),
+        ({"early_exaggeration_iter": "x"}, ValueError, "early_exaggeration_iter .*got 'x'"),
         ({"initialization": "tsne"}, ValueError, "'pca', 'random'; got 'tsne'"),
         ({"initialization": np.zeros((3, 2))}, ValueError, r"\(500, 2\); got \(3, 2\)"),
         ({"metric": "nonsense"}, ValueError, "metric must be one of .* got 'nonsense'"),

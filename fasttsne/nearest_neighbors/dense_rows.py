@@ -3,13 +3,13 @@
 import numpy as np
 
 from fasttsne import _kernels, initialization
-from fasttsne._columns import chunks, mean_and_largest, safe_unit
+from fasttsne._columns import chunks, is_mapped, mean_and_largest, safe_unit
 from fasttsne._validation import check_choice
 from fasttsne.nearest_neighbors.candidates import SPARE, Candidates, all_pairs, pack
 from fasttsne.nearest_neighbors.metrics import METRICS, in_metric, is_angular
 
 # Up to so many rows, and numbers packed at once, each pair of rows is met once for both.
-# Beyond, batches of rows meet all others in turn: candidates are needed for a batch only.
+# Beyond, and for files, batches of rows meet all others in turn, some packed at a time.
 BOTH_WAYS_UP_TO = 200_000
 PACKED = 2**27
 BATCH = 20_000
@@ -89,7 +89,8 @@ class DenseRows:
 
     def join(self, k: int, n_threads: int):
         """The k nearest other rows of each row; as ``rank`` returns them."""
-        if self.n > BOTH_WAYS_UP_TO or self.n * self.n_columns > PACKED:
+        many = self.n > BOTH_WAYS_UP_TO or self.n * self.n_columns > PACKED
+        if many or is_mapped(self.points):
             return self.nearest_to(self.points, k, n_threads, own=np.arange(self.n, dtype=np.int32))
         packed = pack(self.points, origin=self._origin, n_threads=n_threads)
         candidates = Candidates(self.n, min(k + SPARE, self.n - 1))

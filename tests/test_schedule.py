@@ -1,0 +1,128 @@
+import itertools
+import logging
+
+import numpy as np
+import pytest
+
+from fasttsne import TSNE, TSNEEmbedding, initialization, schedule
+from fasttsne.affinity import PerplexityBasedNN
+
+
+@pytest.fixture(scope="module")
+def affinities(digits):
+    return PerplexityBasedNN(digits, 20, n_jobs=2)
+
+
+def embed(affinities, digits, **params):
+    start = initialization.pca(digits, random_state=0)
+    return TSNEEmbedding(start, affinities, n_jobs=2, random_state=0, **params)
+
+
+def test_fewer_iterations_to_no_higher_divergence(digits, affinities):
+    classical = TSNE(early_exaggeration_iter=250, n_iter=500, n_jobs=2, random_state=0)
+    automatic = TSNE(n_jobs=2, random_state=0)
+    expected = classical.fit(digits, affinities=affinities)
+    embedding = automatic.fit(digits, affinities=affinities)
+    assert expected.optimizer.state.iteration == 750
+    assert embedding.optimizer.state.iteration < 500
+    assert embedding.kl_divergence <= 1.02 * expected.kl_divergence
+
+
+def test_numbers_give_exactly_the_classical_schedule(digits, affinities):
+    fitted = TSNE(early_exaggeration_iter=30, n_iter=40, n_jobs=2, random_state=0).fit(
+        digits, affinities=affinities
+    )
+    by_hand = embed(affinities, digits)
+    n = len(digits)
+    by_hand.optimize(30, inplace=True, exaggeration=12, momentum=0.8, learning_rate=n / 12)
+    by_hand.optimize(40, inplace=True, momentum=0.8, learning_rate=n)
+    np.testing.assert_array_equal(fitted, by_hand)
+    stages = (schedule.Stage(30, 12.0, n / 12, 0.8), schedule.Stage(40, 1.0, float(n), 0.8))
+    np.testing.assert_array_equal(fitted, embed(affinities, digits).optimize(stages))
+
+
+def test_smaller_tolerance_goes_on_toward_the_minimum(digits, affinities):
+    loose, tight = (
+        TSNE(tol=tol, n_jobs=2, random_state=0).fit(digits, affinities=affinities)
+        for tol in (1e-3, 3e-5)
+    )
+    assert loose.optimizer.state.iteration < tight.optimizer.state.iteration
+    assert tight.kl_divergence < loose.kl_divergence
+
+
+def test_tolerance_of_zero_has_a_cap(affinities, digits, monkeypatch):
+    monkeypatch.setattr(schedule, "MOST_ITERATIONS", 130)
+    embedding = embed(affinities, digits).optimize("auto", tol=0)
+    assert embedding.optimizer.state.iteration <= 130 + schedule.SETTLING + schedule.COOLING
+
+
+def test_rising_divergence_slows_the_steps_down(affinities, digits, caplog):
+    settled = embed(affinities, digits).optimize("auto")
+    reckless = settled.copy()
+    with caplog.at_level(logging.INFO, logger="fasttsne.optimizer"):
+        reckless.optimize("auto", inplace=True, learning_rate=300.0 * len(digits), momentum=0.99)
+    assert "slowing down" in caplog.text
+    assert np.isfinite(reckless).all()
+
+
+def test_early_exaggeration_fades():
+    stages = schedule.early_exaggeration(1000, 12.0, 1.0, "auto", "auto")
+    factors = [stage.exaggeration for stage in stages]
+    assert factors[0] == 12
+    assert all(1 < low < high for high, low in itertools.pairwise(factors))
+    for stage in stages:
+        assert stage.learning_rate == pytest.approx(1000 / stage.exaggeration)
+        assert stage.momentum == 0.8
+        assert stage.tol is None
+
+
+def test_explicit_settings_are_kept():
+    *_, main, _cooling = schedule.until_it_settles(1000, 1.0, 77.0, 0.6, 1e-5)
+    assert (main.learning_rate, main.momentum, main.tol) == (77.0, 0.6, 1e-5)
+    *_, main, _cooling = schedule.until_it_settles(100_000, 4.0, "auto", "auto", "auto")
+    assert (main.learning_rate, main.momentum) == (50_000.0, 0.97)
+    assert main.tol == schedule.default_tol(100_000)
+
+
+def test_optimizing_again_goes_on_with_the_state(affinities, digits):
+    embedding = embed(affinities, digits).optimize("auto")
+    before = embedding.optimizer.state.iteration
+    again = embedding.optimize("auto")
+    assert again.optimizer.state.iteration > before
+    assert again.kl_divergence <= embedding.kl_divergence + 1e-3
+
+
+def test_threads_do_not_change_bits(affinities, digits):
+    maps = {TSNE(n_jobs=n, random_state=0).fit(digits, affinities).tobytes() for n in (1, 2, 3)}
+    assert len(maps) == 1
+
+
+def test_callbacks_count_within_each_phase(affinities, digits):
+    seen = []
+    TSNE(
+        n_jobs=2, random_state=0, callbacks=lambda it, error, y: seen.append(it),
+        callbacks_every_iters=10,
+    ).fit(digits, affinities=affinities)  # fmt: skip
+    second = seen.index(10, 1)
+    assert seen[:second] == list(range(10, 81, 10))
+    assert seen[second:] == list(range(10, 10 * (len(seen) - second) + 1, 10))
+
+
+@pytest.mark.parametrize("rows", [5, 30])
+def test_few_rows(rng, rows):
+    embedding = TSNE(perplexity=1.5, random_state=0).fit(rng.normal(0, 1, (rows, 3)))
+    assert np.isfinite(embedding).all()
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"tol": -1}, ValueError, "tol must be at least 0; got -1"),
+        ({"tol": "small"}, ValueError, "tol must be one of 'auto'; got 'small'"),
+        ({"n_iter": "many"}, ValueError, "n_iter must be one of 'auto'; got 'many'"),
+        ({"final_momentum": "high"}, TypeError, "final_momentum must be a number; got 'high'"),
+    ],
+)
+def test_bad_parameters(digits, params, error, message):
+    with pytest.raises(error, match=message):
+        TSNE(**params).fit(digits)
