@@ -11,7 +11,27 @@ import os
 from importlib import import_module
 from importlib.util import find_spec
 
-from . import cpu, graph  # type: ignore[attr-defined]
+# GNU OpenMP lets a thread that waits spin for milliseconds.  On a machine with other work
+# it spins on the very core that the thread it waits for needs: iterations then took twice
+# to twenty times as long.  The variable is read once, when the library is loaded.
+SPINS = {"GOMP_SPINCOUNT": "1000"}
+
+
+def _load_sleeping_soon():
+    """Import the first kernel, and with it OpenMP, with short waits, unless the user says."""
+    added = {} if "OMP_WAIT_POLICY" in os.environ else SPINS.keys() - os.environ.keys()
+    for name in added:
+        os.environ[name] = SPINS[name]
+    try:
+        import_module(f"{__name__}.graph")
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
+_load_sleeping_soon()
+
+from . import cpu, graph  # type: ignore[attr-defined]  # noqa: E402
 
 SIMD_LEVELS = ("portable", "avx2")
 
