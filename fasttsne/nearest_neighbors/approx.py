@@ -24,7 +24,7 @@ from fasttsne.utils import log
 RECALL = 0.95
 # Principal components that candidates are chosen in.
 DIMENSIONS = 64
-# Rows whose true neighbours are looked up.
+# Rows whose true neighbours are looked up, at most.
 SAMPLE = 500
 # Rows of a cell, about; rows for each cell that k-means is trained on, and its rounds.
 CELL_ROWS = 250
@@ -165,7 +165,7 @@ class _Sample:
     def __init__(self, rows, reduced, blocks, k, generator, n_threads):
         n = rows.n
         self.k = k
-        size = min(SAMPLE, n)
+        size = min(SAMPLE, max(n // 40, 200), n)
         self.rows = np.sort(generator.permutation(n)[:size])
         self.true, distances = rows.sample_nearest(self.rows, k, n_threads)
         self._farthest = distances[:, -1:] * (1 + 1e-5)
