@@ -9,7 +9,15 @@ the optimizer on the objective: attractive and repulsive forces, computed by
 compiled kernels.
 """
 
-from fasttsne import affinity, callbacks, initialization, nearest_neighbors, tsne, utils
+from fasttsne import (
+    affinity,
+    callbacks,
+    initialization,
+    metrics,
+    nearest_neighbors,
+    tsne,
+    utils,
+)
 from fasttsne._build import show_config
 from fasttsne._version import __version__
 from fasttsne.embedding import TSNEEmbedding
@@ -24,6 +32,7 @@ __all__ = [
     "affinity",
     "callbacks",
     "initialization",
+    "metrics",
     "nearest_neighbors",
     "show_config",
     "tsne",

@@ -66,6 +66,7 @@ attraction = load_level(simd, "attraction")
 curve = load_level(simd, "curve")
 exact = load_level(simd, "exact")
 grid = load_level(simd, "grid")
+nearer = load_level(simd, "nearer")
 perplexity = load_level(simd, "perplexity")
 points = load_level(simd, "points")
 step = load_level(simd, "step")
@@ -76,5 +77,5 @@ tree = load_level(simd, "tree")
 
 __all__ = [
     "SIMD_LEVELS", "attraction", "cpu", "curve", "exact", "graph", "grid", "load_level",
-    "perplexity", "points", "products", "rank", "simd", "sparse", "step", "tree",
+    "nearer", "perplexity", "points", "products", "rank", "simd", "sparse", "step", "tree",
 ]  # fmt: skip

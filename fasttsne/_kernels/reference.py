@@ -151,6 +151,14 @@ def nearest(queries, points, k, self_join):
     return order, np.take_along_axis(d, order, 1)
 
 
+def ranks_of(points, rows, others):
+    """The rank of each of the others among the neighbours of its row, ties by number."""
+    order, _ = nearest(points, points, len(points) - 1, True)
+    rank = np.zeros((len(points), len(points)), int)
+    np.put_along_axis(rank, order, np.arange(1, len(points))[None, :], 1)
+    return rank[np.asarray(rows)[:, None], others]
+
+
 def morton_codes(y, bits):
     """Interleaved cell numbers of the points in the square around them, as Python integers."""
     extent = (y.max(0) - y.min(0)).max() or 1.0

@@ -116,7 +116,7 @@ class SparseRows:
     def nearest_to(self, queries: Points, k: int, n_threads: int, own=None):
         """The k rows nearest to each query, a batch of queries at a time."""
         columns = Compressed.of(self.points.matrix.tocsc())
-        norms = self._norms()
+        norms = self.norms()
         found = []
         for a in range(0, len(queries), BATCH):
             batch = queries[a : a + BATCH]
@@ -132,7 +132,8 @@ class SparseRows:
             found.append(self._ranked(batch, candidates, everyone, np.arange(self.n), k, n_threads))
         return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
-    def _norms(self):
+    def norms(self):
+        """Squared lengths of the rows, (n,) float32."""
         matrix, means = self.points.matrix, self.points.means
         values = matrix.data.astype(np.float64) - np.repeat(means, np.diff(matrix.indptr))
         squares = _row_reduce(np.add, values**2, matrix.indptr)
