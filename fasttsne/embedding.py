@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from fasttsne import schedule
+from fasttsne import _saving, schedule
 from fasttsne._validation import check_choice, check_finite, check_number, resolve_n_jobs
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.callbacks import as_callbacks
@@ -132,6 +132,33 @@ class TSNEEmbedding(np.ndarray):
     def __setstate__(self, state):
         for name in _STATE:
             setattr(self, name, state.get(name))
+
+    def save(self, path) -> None:
+        """Write the embedding to one .npz file, without pickle, to go on another day or machine.
+
+        It holds the map, P, the optimizer's momentum, gains and counts, the KL
+        divergence, an integer random_state, and what of the parameters JSON can
+        express: callbacks are not kept, nor is the data that P came from.  The file is
+        replaced as a whole: an interrupt leaves the old one.
+
+        Parameters
+        ----------
+        path : the file, written under exactly this name.
+        """
+        _saving.save(self, path)
+
+    @classmethod
+    def load(cls, path) -> "TSNEEmbedding":
+        """Read what :meth:`save` wrote; optimizing goes on bit for bit as it would have.
+
+        Raises
+        ------
+        OSError
+            Where the file cannot be opened.
+        ValueError
+            Where it is no such file, damaged, or written by a later version.
+        """
+        return _saving.load(cls, path)
 
     def optimize(
         self, n_iter: int | str | tuple, inplace: bool = False, propagate_exception: bool = False,

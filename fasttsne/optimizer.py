@@ -76,7 +76,23 @@ class GradientDescent:
     """
 
     def __init__(self):
-        self.state: DescentState | None = None
+        self._state: DescentState | None = None
+        self._running: tuple | None = None
+
+    @property
+    def state(self) -> DescentState | None:
+        """What the next call continues with; in a callback, as of the last step before it."""
+        if self._running is None:
+            return self._state
+        points, iteration = self._running
+        return points.as_state(iteration)
+
+    @state.setter
+    def state(self, state: DescentState | None) -> None:
+        self._state = state
+
+    def __getstate__(self):
+        return {"_state": self.state, "_running": None}
 
     def run(self, embedding: np.ndarray, objective, settings: DescentSettings) -> float:
         """Optimize ``embedding``, (n, d) float64, in place; return its KL divergence.
@@ -114,6 +130,7 @@ class GradientDescent:
                         break
                     if report:
                         points.show_in(embedding)
+                        self._running = points, iteration
                         if any([bool(c(step, error, embedding)) for c in settings.callbacks]):
                             raise OptimizationInterrupt(error, embedding)
                         points.take_from(embedding)
@@ -127,6 +144,7 @@ class GradientDescent:
         finally:
             # Whatever ended the loop, the caller finds the map and the state as of the last step.
             points.show_in(embedding)
+            self._running = None
             self.state = points.as_state(iteration)
         return objective.evaluate(points.y, with_error=True)
 

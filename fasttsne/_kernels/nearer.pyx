@@ -88,5 +88,6 @@ def ranks_of(
     for t in prange(tiles, nogil=True, schedule="dynamic", num_threads=n_threads):
         rank_tile(
             &points[0, 0], n, points.shape[1], &rows[t * TILE],
-            min(<Py_ssize_t> TILE, m - t * TILE), k, &others[t * TILE, 0], &limits[t, 0], &ranks[t * TILE, 0],
+            min(<Py_ssize_t> TILE, m - t * TILE), k, &others[t * TILE, 0], &limits[t, 0],
+            &ranks[t * TILE, 0],
         )
