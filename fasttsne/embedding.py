@@ -206,7 +206,7 @@ class TSNEEmbedding(np.ndarray):
         if self.affinities is None:
             raise ValueError("this array is a view of an embedding; optimize the embedding itself")
         embedding = self if inplace else self.copy()
-        params = {**DEFAULTS, **(self.gradient_descent_params or {}), **gradient_descent_params}
+        params = self.all_params(**gradient_descent_params)
         settings = descent_settings(_stages(n_iter, len(self), params), params)
         objective = embedding._objective(params)
         try:
@@ -219,6 +219,10 @@ class TSNEEmbedding(np.ndarray):
             interrupt.final_embedding = embedding  # type: ignore[attr-defined]
             raise
         return embedding
+
+    def all_params(self, **gradient_descent_params) -> dict:
+        """Every parameter of :meth:`optimize`: those given here, the embedding's, the defaults."""
+        return {**DEFAULTS, **(self.gradient_descent_params or {}), **gradient_descent_params}
 
     def _objective(self, params):
         """The forces for this embedding's method, kept while what they depend on is the same."""

@@ -96,3 +96,12 @@ class Objective:
                 entropy += (p * np.log(p)).sum(dtype=np.float64)
             self._negative_entropy, self._total = float(entropy), float(total)
         return self._negative_entropy
+
+
+def kl_divergence(P, y, repulsion, dof: float = 1.0, n_threads: int = 1) -> float:
+    """The KL divergence of one map, (n, d) array; the other arguments as for the class."""
+    objective = Objective(P, repulsion, y.shape[1], dof, n_threads)
+    objective.renumber(np.arange(len(y), dtype=np.int32))
+    error = objective.evaluate(np.asarray(y), with_error=True)
+    assert error is not None
+    return error

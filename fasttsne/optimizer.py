@@ -102,9 +102,8 @@ class GradientDescent:
         OptimizationInterrupt
             Where a callback's answer is true.
         """
-        for callback in settings.callbacks:
-            if hasattr(callback, "optimization_about_to_start"):
-                callback.optimization_about_to_start()
+        _tell(settings.callbacks, "receive_settings", settings)
+        _tell(settings.callbacks, "optimization_about_to_start")
         if self.state is None or self.state.update.shape != embedding.shape:
             self.state = DescentState(
                 update=np.zeros(embedding.shape, np.float32),
@@ -146,6 +145,7 @@ class GradientDescent:
             points.show_in(embedding)
             self._running = None
             self.state = points.as_state(iteration)
+            _tell(settings.callbacks, "optimization_ended")
         return objective.evaluate(points.y, with_error=True)
 
 
@@ -175,6 +175,13 @@ class _Pace:
             log.info("the KL divergence has settled at %.4f", error)
             return True
         return False
+
+
+def _tell(callbacks, what, *arguments):
+    """Call a method of the callbacks that have it."""
+    for callback in callbacks:
+        if hasattr(callback, what):
+            getattr(callback, what)(*arguments)
 
 
 def renumber_is_due(iteration: int) -> bool:

@@ -1,8 +1,27 @@
+"""The protocol, and each callback on real fits."""
+
+import copy
+import io
+import pickle
+import sys
+
 import numpy as np
 import pytest
 
-from fasttsne import TSNE
-from fasttsne.callbacks import Callback, ErrorLogger
+from fasttsne import TSNE, TSNEEmbedding
+from fasttsne._kernels import reference
+from fasttsne.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EmbeddingRecorder,
+    ErrorApproximations,
+    ErrorLogger,
+    ProgressBar,
+    VerifyExaggerationError,
+)
+
+QUICK = {"early_exaggeration_iter": 20, "n_iter": 30, "random_state": 0}
 
 
 def test_protocol(digits):
@@ -87,3 +106,232 @@ def test_error_logger_prints(digits, capsys):
 def test_bad_callbacks(digits, callbacks):
     with pytest.raises(TypeError, match="callbacks must be callable"):
         TSNE(callbacks=callbacks).fit(digits)
+
+
+def test_runs_are_announced_and_ended(digits):
+    class Listener(Callback):
+        def __init__(self):
+            self.heard = []
+
+        def receive_settings(self, settings):
+            self.heard.append((settings.n_iter, settings.exaggeration))
+
+        def optimization_about_to_start(self):
+            self.heard.append("start")
+
+        def __call__(self, iteration, error, embedding):
+            self.heard.append(iteration)
+            if iteration == 30:
+                raise KeyboardInterrupt
+
+        def optimization_ended(self):
+            self.heard.append("end")
+
+    listener = Listener()
+    with pytest.raises(KeyboardInterrupt):
+        TSNE(**QUICK, callbacks=listener, callbacks_every_iters=15).fit(digits)
+    assert listener.heard == [(20, 12.0), "start", 15, "end", (30, 1.0), "start", 15, 30, "end"]
+
+
+def test_early_stopping_stops_the_main_phase(digits):
+    plain = TSNE(random_state=0, n_iter=1000).fit(digits)
+    stopping = EarlyStopping(min_delta=0.002, patience=2)
+    embedding = TSNE(
+        random_state=0, n_iter=1000, callbacks=stopping, callbacks_every_iters=10
+    ).fit(digits)  # fmt: skip
+    assert 50 <= stopping.stopped_at < 900
+    # The map as it was then: the report comes before the step.
+    done = 250 + stopping.stopped_at - 1
+    assert embedding.optimizer.state.iteration == done
+    assert embedding.kl_divergence == pytest.approx(plain.kl_divergence, abs=0.05)
+
+
+def test_early_stopping_counts_reports_since_the_last_improvement():
+    stopping = EarlyStopping(min_delta=0.1, patience=2)
+    errors = [3.0, 2.95, 2.8, 2.75, 2.71]
+    assert [stopping(i, error, None) for i, error in enumerate(errors)] == [False] * 4 + [True]
+    assert stopping.stopped_at == 4
+    stopping.optimization_about_to_start()
+    assert stopping.stopped_at is None
+    assert not stopping(1, 5.0, None)
+    assert [stopping(2, np.nan, None), stopping(3, np.nan, None)] == [False, True]
+
+
+def test_early_stopping_leaves_exaggeration_alone_unless_told(digits):
+    settings = {"callbacks_every_iters": 1, "random_state": 0}
+    stopping = EarlyStopping(min_delta=100, patience=3)
+    embedding = TSNE(early_exaggeration_iter=20, n_iter=20, callbacks=stopping, **settings).fit(
+        digits
+    )
+    assert embedding.optimizer.state.iteration == 20 + 3
+    stopping = EarlyStopping(min_delta=100, patience=3, exaggerated=True)
+    embedding = TSNE(callbacks=stopping, **settings).fit(digits)
+    assert embedding.optimizer.state.iteration == 3
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_recorder(digits, tmp_path, in_file):
+    path = tmp_path / "frames.npy" if in_file else None
+    seen = []
+    recorder = EmbeddingRecorder(every=2, path=path)
+    TSNE(
+        **QUICK, callbacks=[recorder, lambda i, e, y: seen.append((e, np.array(y, np.float32)))],
+        callbacks_every_iters=1,
+    ).fit(digits)  # fmt: skip
+    assert recorder.frames.shape == (25, 500, 2)
+    assert recorder.frames.dtype == np.float32
+    np.testing.assert_array_equal(recorder.frames, [frame for _, frame in seen[::2]])
+    assert recorder.errors == [error for error, _ in seen[::2]]
+    assert recorder.iterations == list(range(1, 51, 2))
+    with pytest.raises(ValueError, match="read-only"):
+        recorder.frames[0] = 0
+    with pytest.raises(ValueError, match=r"one shape, here \(500, 2\); got \(499, 2\)"):
+        recorder(1, 1.0, np.zeros((499, 2)))
+    if in_file:
+        assert isinstance(recorder.frames, np.memmap)
+        np.testing.assert_array_equal(np.load(path), recorder.frames)
+    recorder.clear()
+    assert len(recorder.frames) == 0
+    recorder(1, 1.0, np.ones((3, 1)))
+    np.testing.assert_array_equal(recorder.frames, np.ones((1, 3, 1)))
+
+
+def test_frames_that_were_given_out_stay(rng):
+    recorder = EmbeddingRecorder()
+    maps = rng.normal(size=(40, 5, 2)).astype(np.float32)
+    recorder(1, 1.0, maps[0])
+    first = recorder.frames
+    for i, points in enumerate(maps[1:]):
+        recorder(i, 1.0, points)
+    np.testing.assert_array_equal(first, maps[:1])
+    np.testing.assert_array_equal(recorder.frames, maps)
+
+
+def test_checkpoint(digits, tmp_path):
+    """A run that is killed goes on from its file as if nothing had happened."""
+    path = tmp_path / "run.npz"
+
+    def kill(iteration, error, embedding):
+        if iteration == 25:
+            raise KeyboardInterrupt
+
+    settings = {"early_exaggeration_iter": 20, "random_state": 0, "callbacks_every_iters": 1}
+    with pytest.raises(KeyboardInterrupt):
+        TSNE(n_iter=60, callbacks=[Checkpoint(path, every=5), kill], **settings).fit(digits)
+    resumed = TSNEEmbedding.load(path)
+    assert resumed.optimizer.state.iteration == 20 + 25 - 1
+    recorder = EmbeddingRecorder()
+    whole = TSNE(n_iter=60, callbacks=recorder, **settings).fit(digits)
+    assert resumed.kl_divergence == recorder.errors[44]
+    resumed.optimize(80 - resumed.optimizer.state.iteration, inplace=True)
+    np.testing.assert_array_equal(resumed, whole)
+
+
+def test_error_approximations(digits, capsys):
+    tsne = TSNE(**QUICK)
+    embedding = tsne.prepare_initial(digits).optimize(60, exaggeration=12)
+    check = ErrorApproximations(embedding.affinities.P)
+    maps = []
+    embedding.optimize(
+        60, callbacks=[check, lambda i, e, y: maps.append(np.array(y))], callbacks_every_iters=20
+    )
+    P = check.P.toarray().astype(float)
+    expected = [reference.kl_divergence(P / P.sum(), y) for y in maps]
+    np.testing.assert_allclose(check.exact_errors, expected, rtol=1e-5)
+    np.testing.assert_allclose(check.bh_errors, expected, rtol=1e-2)
+    np.testing.assert_allclose(check.fft_errors, expected, rtol=1e-2)
+    assert not np.array_equal(check.bh_errors, check.exact_errors)
+    check.report()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Barnes-Hut: mean difference")
+    assert lines[1].startswith("Interpolation: mean difference")
+    assert lines[1].endswith("in 3 reports")
+
+
+@pytest.mark.parametrize("method", ["exact", "bh", "fft"])
+def test_verify_exaggeration_error(digits, method):
+    embedding = TSNE(**QUICK, negative_gradient_method=method).prepare_initial(digits)
+    verify = VerifyExaggerationError(embedding)
+    embedding.optimize(40, exaggeration=12, callbacks=verify, callbacks_every_iters=10)
+    with pytest.raises(RuntimeError, match="but without exaggeration it is"):
+        verify(1, 12.0, embedding)
+
+
+def test_verification_says_where_there_is_nothing_to_verify(digits, caplog):
+    embedding = TSNE(**QUICK).prepare_initial(digits)
+    embedding.optimize(2, callbacks=VerifyExaggerationError(embedding), callbacks_every_iters=2)
+    assert "no exaggeration to verify" in caplog.text
+
+
+def test_progress_as_lines(digits, capsys):
+    TSNE(**QUICK, callbacks=ProgressBar(use_tqdm=False), callbacks_every_iters=10).fit(digits)
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert captured.out == ""
+    assert [line.split(",")[0] for line in lines] == [
+        f"iteration {text}" for text in ("10/20", "20/20", "10/30", "20/30", "30/30")
+    ]
+    assert "00:00 left, KL divergence" in lines[1]
+
+
+def test_progress_on_a_terminal(digits, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    TSNE(**QUICK, callbacks=ProgressBar(use_tqdm=False), callbacks_every_iters=10).fit(digits)
+    shown = sys.stderr.getvalue()
+    assert shown.count("\r") == 5
+    assert shown.count("\n") == 2
+    assert shown.endswith("\n")
+
+
+def test_progress_by_tqdm(digits, capsys):
+    pytest.importorskip("tqdm")
+    TSNE(**QUICK, callbacks=ProgressBar(), callbacks_every_iters=10).fit(digits)
+    shown = capsys.readouterr().err
+    for text in ("20/20", "30/30", "KL ", "100%"):
+        assert text in shown
+
+
+def test_progress_without_tqdm(digits, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    monkeypatch.setattr("fasttsne.callbacks.progress.is_package_installed", lambda name: False)
+    TSNE(**QUICK, callbacks=ProgressBar(), callbacks_every_iters=10).fit(digits)
+    assert "iteration 30/30" in capsys.readouterr().err
+    with pytest.raises(ImportError, match=r"pip install 'fasttsne\[progress\]'"):
+        TSNE(**QUICK, callbacks=ProgressBar(use_tqdm=True)).fit(digits)
+
+
+def test_callbacks_can_be_kept_with_an_embedding(digits, tmp_path):
+    callbacks = [
+        ProgressBar(use_tqdm=False), EarlyStopping(), EmbeddingRecorder(path=tmp_path / "frames"),
+        Checkpoint(tmp_path / "run.npz"), ErrorLogger(),
+    ]  # fmt: skip
+    kept = []
+
+    def keep(iteration, error, embedding):
+        kept.extend([copy.deepcopy(callbacks), pickle.loads(pickle.dumps(callbacks))])
+
+    embedding = TSNE(**QUICK).fit(digits)
+    embedding.optimize(5, callbacks=[*callbacks, keep], callbacks_every_iters=5)
+    for twins in kept:
+        embedding.optimize(5, callbacks=twins, callbacks_every_iters=5)
+        assert len(twins[2].frames) == 2
+        assert twins[2].iterations == [5, 10]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: EarlyStopping(min_delta=-1), "min_delta must be at least 0"),
+        (lambda: EarlyStopping(patience=0), "patience must be at least 1"),
+        (lambda: EmbeddingRecorder(every=0), "every must be at least 1"),
+        (lambda: Checkpoint("x", every=0), "every must be at least 1"),
+    ],
+)
+def test_bad_settings(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

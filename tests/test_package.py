@@ -24,14 +24,16 @@ def run(code, **environment):
 def test_public_names():
     for name in fasttsne.__all__:
         assert hasattr(fasttsne, name)
-    for module in ("affinity", "callbacks", "initialization", "nearest_neighbors", "tsne", "utils"):
+    for module in ("affinity", "callbacks", "initialization", "metrics", "nearest_neighbors",
+                   "tsne", "utils"):  # fmt: skip
         assert getattr(fasttsne, module).__name__ == f"fasttsne.{module}"
 
 
 def test_import_is_light():
     code = (
         "import sys, fasttsne\n"
-        "heavy = {'matplotlib', 'sklearn', 'numba', 'pandas', 'annoy', 'hnswlib', 'faiss'}\n"
+        "heavy = {'matplotlib', 'sklearn', 'numba', 'pandas', 'tqdm', 'annoy', 'hnswlib'}\n"
+        "heavy |= {'faiss', 'polars', 'joblib'}\n"
         "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

@@ -1,0 +1,29 @@
+"""Saving a run while it goes on."""
+
+from fasttsne import _saving
+from fasttsne._validation import check_number
+from fasttsne.callbacks.base import Callback
+
+
+class Checkpoint(Callback):
+    """Save the embedding to one file, again and again; what is there is always whole.
+
+    ``TSNEEmbedding.load(path)`` gives an embedding whose ``optimizer.state.iteration``
+    counts the iterations it has behind it, and that goes on bit for bit as the run
+    did, if ``optimize`` is told the same parameters: those of the phase are not in the file.
+
+    Parameters
+    ----------
+    path : the file.
+    every : save at every so many reports.
+    """
+
+    def __init__(self, path, every: int = 1):
+        self.path = path
+        self.every = check_number(every, "every", low=1, integer=True)
+        self._reports = 0
+
+    def __call__(self, iteration: int, error: float, embedding) -> None:
+        self._reports += 1
+        if self._reports % self.every == 0:
+            _saving.save(embedding, self.path, kl_divergence=error)

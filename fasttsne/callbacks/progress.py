@@ -1,0 +1,89 @@
+"""A bar, or a line, that shows how far a run is."""
+
+import sys
+import time
+
+from fasttsne.callbacks.base import Callback
+from fasttsne.utils import is_package_installed, require
+
+
+class ProgressBar(Callback):
+    """Show the iteration, the KL divergence and the time left of each run on standard error.
+
+    With tqdm where it is installed (the extra ``progress``), else as a line of text: one
+    that is written over on a terminal, one a report elsewhere.
+
+    Parameters
+    ----------
+    use_tqdm : True and False decide; None is whether tqdm is installed.
+    """
+
+    def __init__(self, use_tqdm: bool | None = None):
+        self.use_tqdm = use_tqdm
+        self._n_iter: int | None = None
+        self._bar: _Tqdm | _Line | None = None
+
+    def __getstate__(self):
+        return {**self.__dict__, "_bar": None}  # bars hold streams, which cannot be copied
+
+    def receive_settings(self, settings) -> None:
+        self._n_iter = settings.n_iter
+
+    def optimization_about_to_start(self) -> None:
+        self.optimization_ended()
+        use_tqdm = is_package_installed("tqdm") if self.use_tqdm is None else self.use_tqdm
+        self._bar = (_Tqdm if use_tqdm else _Line)(self._n_iter)
+
+    def __call__(self, iteration: int, error: float, embedding) -> None:
+        if self._bar is None:
+            self.optimization_about_to_start()
+        assert self._bar is not None
+        self._bar.show(iteration, error)
+
+    def optimization_ended(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class _Tqdm:
+    def __init__(self, n_iter):
+        tqdm = require("tqdm.auto", "ProgressBar(use_tqdm=True)", "progress").tqdm
+        self._bar = tqdm(total=n_iter, unit="it")
+
+    def show(self, iteration, error):
+        self._bar.set_postfix_str(f"KL {error:.4f}", refresh=False)
+        self._bar.update(iteration - self._bar.n)
+
+    def close(self):
+        self._bar.close()
+
+
+class _Line:
+    def __init__(self, n_iter):
+        self._n_iter = n_iter
+        self._start = time.perf_counter()
+        self._over = hasattr(sys.stderr, "isatty") and sys.stderr.isatty()
+        self._open = False
+
+    def show(self, iteration, error):
+        seconds = time.perf_counter() - self._start
+        text = f"iteration {iteration}"
+        if self._n_iter is not None:
+            left = seconds / iteration * (self._n_iter - iteration)
+            text += f"/{self._n_iter}, {_clock(left)} left"
+        text += f", KL divergence {error:.4f}"
+        end = "" if self._over else "\n"
+        start = "\r" if self._over else ""
+        print(f"{start}{text:60s}" if self._over else text, end=end, file=sys.stderr, flush=True)
+        self._open = self._over
+
+    def close(self):
+        if self._open:
+            print(file=sys.stderr)
+
+
+def _clock(seconds):
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes:02d}:{seconds:02d}"

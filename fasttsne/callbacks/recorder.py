@@ -1,0 +1,119 @@
+"""The map at many moments, for an animation."""
+
+import os
+
+import numpy as np
+
+from fasttsne._validation import check_number
+from fasttsne.callbacks.base import Callback
+
+HEADER_BYTES = 128
+
+
+class EmbeddingRecorder(Callback):
+    """Keep the map at every n-th report.
+
+    Parameters
+    ----------
+    every : keep one of so many reports, the first among them.
+    path : an .npy file to keep frames in, in place of memory; it is replaced, and is a
+        whole array after each frame.
+
+    Attributes
+    ----------
+    iterations : of each frame, counted over all runs.
+    errors : the KL divergence of each frame.
+    """
+
+    def __init__(self, every: int = 1, path=None):
+        self.every = check_number(every, "every", low=1, integer=True)
+        self.path = path
+        self._before = self._n_iter = 0
+        self.clear()
+
+    @property
+    def frames(self) -> np.ndarray:
+        """The maps, (frames, n_samples, n_components) float32; read-only, from the file if any."""
+        return self._store.frames()
+
+    def clear(self) -> None:
+        """Forget all frames; the file is replaced at the next."""
+        self.iterations: list[int] = []
+        self.errors: list[float] = []
+        self._reports = 0
+        self._store = _Memory() if self.path is None else _File(self.path)
+
+    def receive_settings(self, settings) -> None:
+        self._before += self._n_iter
+        self._n_iter = settings.n_iter
+
+    def __call__(self, iteration: int, error: float, embedding) -> None:
+        if self._reports % self.every == 0:
+            self._store.append(np.asarray(embedding, np.float32))
+            self.iterations.append(self._before + iteration)
+            self.errors.append(error)
+        self._reports += 1
+
+
+class _Memory:
+    """Frames in one array that doubles when it is full."""
+
+    def __init__(self):
+        self._array = np.empty((0, 0, 0), np.float32)
+        self._count = 0
+
+    def append(self, frame):
+        if self._count == 0:
+            self._array = np.empty((16, *frame.shape), np.float32)
+        _check_shape(frame, self._array.shape[1:])
+        if self._count == len(self._array):
+            self._array = np.concatenate([self._array, np.empty_like(self._array)])
+        self._array[self._count] = frame
+        self._count += 1
+
+    def frames(self):
+        view = self._array[: self._count]
+        view.setflags(write=False)
+        return view
+
+
+class _File:
+    """Frames in an .npy file, whose header is written anew after each."""
+
+    def __init__(self, path):
+        self._path = os.fspath(path)
+        self._shape: tuple | None = None
+        self._count = 0
+
+    def append(self, frame):
+        if self._shape is None:
+            self._shape = frame.shape
+            with open(self._path, "wb") as file:
+                file.write(_npy_header((0, *frame.shape)))
+        _check_shape(frame, self._shape)
+        with open(self._path, "r+b") as file:
+            file.seek(HEADER_BYTES + self._count * frame.nbytes)
+            file.write(np.ascontiguousarray(frame, "<f4").tobytes())
+            file.seek(0)
+            file.write(_npy_header((self._count + 1, *frame.shape)))
+        self._count += 1
+
+    def frames(self):
+        if self._count == 0:
+            return np.empty((0, 0, 0), np.float32)
+        return np.load(self._path, mmap_mode="r")
+
+
+def _check_shape(frame, shape):
+    if frame.shape != shape:
+        raise ValueError(
+            f"an EmbeddingRecorder keeps maps of one shape, here {shape}; got {frame.shape}: "
+            "use another one, or clear()"
+        )
+
+
+def _npy_header(shape):
+    """The header of an .npy file, format 1.0, of one length whatever the number of frames."""
+    text = repr({"descr": "<f4", "fortran_order": False, "shape": shape})
+    start = b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little")
+    return start + text.ljust(HEADER_BYTES - 11).encode() + b"\n"

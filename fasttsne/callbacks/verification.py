@@ -1,0 +1,89 @@
+"""Checks of the optimization itself: how good its approximations are, and what it reports."""
+
+import logging
+
+import numpy as np
+
+from fasttsne._validation import resolve_n_jobs
+from fasttsne.callbacks.base import Callback
+from fasttsne.objective import kl_divergence
+from fasttsne.repulsion import choose_method, make_repulsion
+
+log = logging.getLogger("fasttsne.callbacks")
+
+# What the reported error may differ by: a run may be told another accuracy than the embedding.
+TOLERANCE = 1e-2
+
+
+class ErrorApproximations(Callback):
+    """Compare the KL divergences by tree and by grid with the exact one: O(n^2) a report.
+
+    Parameters
+    ----------
+    P : (n, n) SciPy sparse matrix of affinities; it is copied.
+
+    Attributes
+    ----------
+    exact_errors, bh_errors, fft_errors : the KL divergences of each report.
+    """
+
+    def __init__(self, P):
+        self.P = P.tocsr(copy=True)
+        self.exact_errors: list[float] = []
+        self.bh_errors: list[float] = []
+        self.fft_errors: list[float] = []
+
+    def __call__(self, iteration: int, error: float, embedding) -> None:
+        self.exact_errors.append(_divergence(self.P, embedding, "exact"))
+        self.bh_errors.append(_divergence(self.P, embedding, "bh"))
+        self.fft_errors.append(_divergence(self.P, embedding, "fft"))
+
+    def report(self) -> None:
+        """Print the mean and the standard deviation of the approximations' errors."""
+        for name, errors in (("Barnes-Hut", self.bh_errors), ("Interpolation", self.fft_errors)):
+            differences = np.subtract(errors, self.exact_errors)
+            print(
+                f"{name}: mean difference {differences.mean():.2e} (±{differences.std():.2e}) "
+                f"in {len(differences)} reports"
+            )
+
+
+class VerifyExaggerationError(Callback):
+    """Check that the error reported under exaggeration is that of the plain affinities.
+
+    Parameters
+    ----------
+    embedding : :class:`fasttsne.TSNEEmbedding` that is going to be optimized; its
+        affinities, as they are now, are copied.
+
+    Raises
+    ------
+    RuntimeError
+        From a report whose error is another.
+    """
+
+    def __init__(self, embedding):
+        self.embedding = embedding
+        self.P = embedding.affinities.P.copy()
+
+    def receive_settings(self, settings) -> None:
+        if settings.exaggeration == 1:
+            log.warning("VerifyExaggerationError: this run has no exaggeration to verify")
+
+    def __call__(self, iteration: int, error: float, embedding) -> None:
+        method = choose_method(embedding.negative_gradient_method, *embedding.shape)
+        expected = _divergence(self.P, embedding, method)
+        if not abs(error - expected) <= TOLERANCE * max(1, abs(expected)):
+            raise RuntimeError(
+                f"iteration {iteration} reported a KL divergence of {error:.6f}, but without "
+                f"exaggeration it is {expected:.6f}"
+            )
+        log.info("iteration %d: reported %.6f, is %.6f", iteration, error, expected)
+
+
+def _divergence(P, embedding, method):
+    """The KL divergence of a live map by a method, with the accuracy that the embedding has."""
+    params = embedding.all_params()
+    n_threads = resolve_n_jobs(params["n_jobs"])
+    repulsion = make_repulsion(method, embedding.dof, n_threads, params)
+    return kl_divergence(P, embedding, repulsion, embedding.dof, n_threads)
