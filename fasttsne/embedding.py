@@ -220,6 +220,12 @@ class TSNEEmbedding(np.ndarray):
             raise
         return embedding
 
+    def gradient_norm(self) -> float:
+        """The norm of the KL divergence's gradient at the last report or end of ``optimize``."""
+        if self._kept_objective is None:
+            raise ValueError("the gradient is not known yet: optimize the embedding first")
+        return self._kept_objective[1].gradient_norm()
+
     def all_params(self, **gradient_descent_params) -> dict:
         """Every parameter of :meth:`optimize`: those given here, the embedding's, the defaults."""
         return {**DEFAULTS, **(self.gradient_descent_params or {}), **gradient_descent_params}

@@ -85,6 +85,11 @@ class Objective:
             return None
         return self._entropy_term() + cross + float(np.log(self.z)) * self._total
 
+    def gradient_norm(self) -> float:
+        """The norm of the KL divergence's gradient, from the forces that were computed last."""
+        gradient = 4 * (self.attractive - self.repulsive / np.float32(self.z))
+        return float(np.linalg.norm(gradient.astype(np.float64)))
+
     def _entropy_term(self):
         """sum p log p, which no map changes; computed when first asked for, in pieces."""
         if self._negative_entropy is None:

@@ -250,3 +250,18 @@ def test_approx_on_a_file_larger_than_the_memory_allowed(rng, tmp_path):
 def test_float32_data_is_not_copied(rng):
     X = rng.normal(0, 1, (100, 4)).astype(np.float32)
     assert dense_rows.DenseRows(X, "euclidean").points is X
+
+
+def test_covariance_of_mahalanobis_by_either_name(rng):
+    X = rng.normal(size=(60, 3)) * [1, 5, 9]
+    V = np.cov(X.T)
+    expected = Exact(X, 5, metric="mahalanobis").build()[0]
+    for params in ({"V": V}, {"VI": np.linalg.inv(V)}):
+        found = Exact(X, 5, metric="mahalanobis", metric_params=params).build()[0]
+        np.testing.assert_array_equal(found, expected)
+        assert set(params) <= {"V", "VI"}
+
+
+def test_negative_distances_are_refused(rng):
+    with pytest.raises(ValueError, match=r"negative distances; got -1\.0"):
+        Exact(rng.normal(size=(9, 2)), 3, metric=lambda a, b: -1).build()

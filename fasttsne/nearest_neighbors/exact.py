@@ -58,6 +58,8 @@ class Exact(KNNIndex):
         step = max(LOOP_ENTRIES // max(self.data.shape), 1)
         for a in range(0, n, step):
             block = self._distances(X[a : a + step], step, metric, params)
+            if block.min() < 0:
+                raise ValueError(f"metric must not give negative distances; got {block.min()}")
             block[np.isnan(block)] = np.inf
             if self_join:
                 own = np.arange(len(block))
@@ -72,6 +74,8 @@ class Exact(KNNIndex):
         metric, params = self.metric, dict(self.metric_params or {})
         if metric == "seuclidean" and "V" not in params:
             params["V"] = _variances(self.data)
+        if metric == "mahalanobis" and "V" in params:  # scikit-learn's name for the covariance
+            params["VI"] = np.linalg.inv(params.pop("V"))
         if metric == "mahalanobis" and "VI" not in params:
             if scipy.sparse.issparse(self.data):
                 raise ValueError("metric='mahalanobis' of sparse data needs metric_params['VI']")

@@ -1,0 +1,243 @@
+"""t-SNE as a scikit-learn estimator: the extra ``sklearn``.
+
+>>> from fasttsne.sklearn import TSNE
+>>> points = TSNE(random_state=0).fit_transform(X)  # doctest: +SKIP
+"""
+
+import inspect
+import math
+
+import numpy as np
+
+try:
+    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError(
+        "fasttsne.sklearn needs scikit-learn 1.6 or later: pip install 'fasttsne[sklearn]'"
+    ) from error
+
+import fasttsne
+from fasttsne._known_rows import KnownRows
+from fasttsne._validation import check_choice, check_number
+from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
+from fasttsne.nearest_neighbors import Exact
+
+__all__ = ["TSNE"]
+
+OWN = inspect.signature(fasttsne.TSNE).parameters
+# scikit-learn's names, and what they are called here.
+SYNONYMS = {"init": "initialization", "method": "negative_gradient_method", "angle": "theta"}
+METHODS = {"barnes_hut": "bh", "exact": "exact", "fft": "fft", "auto": "auto"}
+CLASSICAL_EARLY_ITER = 250
+
+
+class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """t-distributed stochastic neighbour embedding, with scikit-learn's conventions.
+
+    The parameters of :class:`fasttsne.TSNE`, with their meanings and defaults, and
+    those of ``sklearn.manifold.TSNE``, None where they are not used.  ``random_state=None``
+    takes NumPy's global generator, as everywhere in scikit-learn.  A number as
+    ``learning_rate`` is four times one of scikit-learn's, whose gradient has a
+    factor 4 more.
+
+    Parameters
+    ----------
+    max_iter : iterations of both phases, in place of ``n_iter``, which is what
+        ``early_exaggeration_iter`` leaves of it.
+    init : in place of ``initialization``.
+    method : "barnes_hut", "exact", "fft" or "auto", in place of ``negative_gradient_method``.
+    angle : in place of ``theta``.
+    n_iter_without_progress : stop the main phase after so many iterations without a
+        smaller KL divergence; looked at every ``callbacks_every_iters`` iterations.
+    min_grad_norm : stop the main phase where the gradient's norm is not above this;
+        looked at as often.
+    metric : also scikit-learn's further metrics, which its own search then finds
+        neighbours by.  "precomputed": X is a square matrix of distances, dense, or sparse
+        with those that are known; it needs ``init="random"`` or an array.
+
+    Attributes
+    ----------
+    embedding_ : (n_samples, n_components) float32 array.
+    embedding_object_ : the :class:`fasttsne.TSNEEmbedding`, to go on optimizing.
+    kl_divergence_ : of the map.
+    n_iter_ : the number of the last iteration, counted from 0 over both phases, as
+        scikit-learn counts.
+    n_features_in_, feature_names_in_ : columns of X, and their names where it has any.
+    """
+
+    def __init__(
+        self, n_components=2, *, perplexity=30, learning_rate="auto",
+        early_exaggeration_iter=250, early_exaggeration="auto", n_iter=500, exaggeration=None,
+        dof=1, theta=0.5, n_interpolation_points=3, min_num_intervals=50, ints_in_interval=1,
+        initialization="pca", metric="euclidean", metric_params=None, initial_momentum=0.8,
+        final_momentum=0.8, max_grad_norm=None, max_step_norm=5, n_jobs=-1, neighbors="auto",
+        knn_kwargs=None, negative_gradient_method="auto", callbacks=None,
+        callbacks_every_iters=50, random_state=None, verbose=False, max_iter=None, init=None,
+        method=None, angle=None, n_iter_without_progress=None, min_grad_norm=None,
+    ):  # fmt: skip
+        self.n_components = n_components
+        self.perplexity = perplexity
+        self.learning_rate = learning_rate
+        self.early_exaggeration_iter = early_exaggeration_iter
+        self.early_exaggeration = early_exaggeration
+        self.n_iter = n_iter
+        self.exaggeration = exaggeration
+        self.dof = dof
+        self.theta = theta
+        self.n_interpolation_points = n_interpolation_points
+        self.min_num_intervals = min_num_intervals
+        self.ints_in_interval = ints_in_interval
+        self.initialization = initialization
+        self.metric = metric
+        self.metric_params = metric_params
+        self.initial_momentum = initial_momentum
+        self.final_momentum = final_momentum
+        self.max_grad_norm = max_grad_norm
+        self.max_step_norm = max_step_norm
+        self.n_jobs = n_jobs
+        self.neighbors = neighbors
+        self.knn_kwargs = knn_kwargs
+        self.negative_gradient_method = negative_gradient_method
+        self.callbacks = callbacks
+        self.callbacks_every_iters = callbacks_every_iters
+        self.random_state = random_state
+        self.verbose = verbose
+        self.max_iter = max_iter
+        self.init = init
+        self.method = method
+        self.angle = angle
+        self.n_iter_without_progress = n_iter_without_progress
+        self.min_grad_norm = min_grad_norm
+
+    def fit(self, X, y=None) -> "TSNE":
+        """Embed a data set.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features) array, data frame or sparse matrix of finite numbers.
+        y : not used.
+        """
+        X = self._validated(X, reset=True)
+        embedding = fasttsne.TSNE(**self._own_params()).fit(X)
+        self.embedding_object_ = embedding
+        self.embedding_ = np.array(embedding, dtype=np.float32)
+        self.kl_divergence_ = embedding.kl_divergence
+        state = embedding.optimizer.state
+        self.n_iter_ = max((0 if state is None else state.iteration) - 1, 0)
+        self._known_rows = KnownRows(X)
+        return self
+
+    def fit_transform(self, X, y=None):
+        """Embed a data set and return the map, ``embedding_``; as ``fit``."""
+        return self.fit(X).embedding_
+
+    def transform(self, X):
+        """Place rows in the map; each row's place does not depend on the others.
+
+        A row that equals one of the data set gets that one's place.
+
+        Parameters
+        ----------
+        X : (rows, n_features) array, data frame or sparse matrix; distances to the rows of
+            the data set for ``metric="precomputed"``.
+
+        Returns
+        -------
+        (rows, n_components) float32 array.
+        """
+        check_is_fitted(self)
+        X = self._validated(X, reset=False)
+        known = self._known_rows.find(X)
+        points = self.embedding_[known]
+        new = np.flatnonzero(known < 0)
+        if len(new):
+            points[new] = np.asarray(self.embedding_object_.transform(X[new]))
+        return points
+
+    def _validated(self, X, reset):
+        X = validate_data(
+            self, X, reset=reset, accept_sparse="csr", order="C",
+            ensure_min_samples=2 if reset else 1,
+        )  # fmt: skip
+        if self._has_distances():
+            if reset and X.shape[0] != X.shape[1]:
+                raise ValueError(
+                    f"X must be a square distance matrix for metric='precomputed'; got {X.shape}"
+                )
+            if X.size and X.min() < 0:
+                raise ValueError(f"X must hold distances, zero or positive; got {X.min()}")
+        return X
+
+    def _has_distances(self):
+        return isinstance(self.metric, str) and self.metric == "precomputed"
+
+    def _own_params(self):
+        """What :class:`fasttsne.TSNE` is to be told."""
+        params = {name: getattr(self, name) for name in OWN}
+        for theirs, ours in SYNONYMS.items():
+            value = getattr(self, theirs)
+            if value is not None:
+                self._check_only_one(theirs, ours)
+                params[ours] = value
+        if self.method is not None:
+            check_choice(self.method, "method", METHODS)
+            params["negative_gradient_method"] = METHODS[self.method]
+        if self.max_iter is not None:
+            self._check_only_one("max_iter", "n_iter")
+            early = self.early_exaggeration_iter
+            early = CLASSICAL_EARLY_ITER if isinstance(early, str) else early
+            total = check_number(self.max_iter, "max_iter", low=0, integer=True)
+            params["early_exaggeration_iter"] = min(early, total)
+            params["n_iter"] = max(total - early, 0)
+        if self._needs_their_search():
+            params["neighbors"] = "sklearn"
+        params["callbacks"] = (*as_callbacks(self.callbacks), *self._stopping()) or None
+        params["verbose"] = bool(self.verbose)
+        return params
+
+    def _check_only_one(self, theirs, ours):
+        given, default = getattr(self, ours), OWN[ours].default
+        if not (isinstance(given, type(default)) and given == default):
+            raise ValueError(f"{theirs} and {ours} are two names of one parameter; give one")
+
+    def _needs_their_search(self):
+        return (
+            isinstance(self.neighbors, str) and self.neighbors == "auto"
+            and isinstance(self.metric, str)
+            and self.metric not in (*Exact.VALID_METRICS, "precomputed")
+        )  # fmt: skip
+
+    def _stopping(self):
+        if self.n_iter_without_progress is not None:
+            patience = check_number(
+                self.n_iter_without_progress, "n_iter_without_progress", integer=True
+            )
+            yield EarlyStopping(0, max(math.ceil(patience / self.callbacks_every_iters), 1))
+        if self.min_grad_norm is not None:
+            yield _StopWhereFlat(check_number(self.min_grad_norm, "min_grad_norm", low=0))
+
+    @property
+    def _n_features_out(self):
+        return self.embedding_.shape[1]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.pairwise = self._has_distances()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+class _StopWhereFlat(Callback):
+    """Stop a run without exaggeration where the gradient is small."""
+
+    def __init__(self, min_grad_norm):
+        self.min_grad_norm = min_grad_norm
+        self._judges = True
+
+    def receive_settings(self, settings):
+        self._judges = settings.exaggeration <= 1
+
+    def __call__(self, iteration, error, embedding):
+        return self._judges and embedding.gradient_norm() <= self.min_grad_norm
