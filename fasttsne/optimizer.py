@@ -51,6 +51,21 @@ class DescentSettings:
     callbacks: tuple = ()
     callbacks_every_iters: int = 50
 
+    @property
+    def n_iter(self) -> int:
+        """How many iterations, at most."""
+        return sum(stage.n_iter for stage in self.stages)
+
+    @property
+    def may_settle(self) -> bool:
+        """Whether there may be fewer."""
+        return any(stage.tol is not None for stage in self.stages)
+
+    @property
+    def exaggeration(self) -> float:
+        """The largest of all stages."""
+        return max((stage.exaggeration for stage in self.stages), default=1.0)
+
 
 @dataclass
 class DescentState:
@@ -90,6 +105,13 @@ class GradientDescent:
     @state.setter
     def state(self, state: DescentState | None) -> None:
         self._state = state
+
+    @property
+    def iteration(self) -> int:
+        """How many iterations there have been in all calls; ``state`` costs more to ask for."""
+        if self._running is not None:
+            return self._running[1]
+        return 0 if self._state is None else self._state.iteration
 
     def __getstate__(self):
         return {"_state": self.state, "_running": None}

@@ -44,7 +44,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     Parameters
     ----------
     max_iter : iterations of both phases, in place of ``n_iter``, which is what
-        ``early_exaggeration_iter`` leaves of it.
+        ``early_exaggeration_iter``, 250 for "auto", leaves of it.
     init : in place of ``initialization``.
     method : "barnes_hut", "exact", "fft" or "auto", in place of ``negative_gradient_method``.
     angle : in place of ``theta``.
@@ -68,13 +68,14 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self, n_components=2, *, perplexity=30, learning_rate="auto",
-        early_exaggeration_iter=250, early_exaggeration="auto", n_iter=500, exaggeration=None,
-        dof=1, theta=0.5, n_interpolation_points=3, min_num_intervals=50, ints_in_interval=1,
-        initialization="pca", metric="euclidean", metric_params=None, initial_momentum=0.8,
-        final_momentum=0.8, max_grad_norm=None, max_step_norm=5, n_jobs=-1, neighbors="auto",
-        knn_kwargs=None, negative_gradient_method="auto", callbacks=None,
-        callbacks_every_iters=50, random_state=None, verbose=False, max_iter=None, init=None,
-        method=None, angle=None, n_iter_without_progress=None, min_grad_norm=None,
+        early_exaggeration_iter="auto", early_exaggeration="auto", n_iter="auto",
+        exaggeration=None, dof=1, theta=0.5, n_interpolation_points=3, min_num_intervals=50,
+        ints_in_interval=1, initialization="pca", metric="euclidean", metric_params=None,
+        initial_momentum="auto", final_momentum="auto", max_grad_norm=None, max_step_norm=5,
+        n_jobs=-1, neighbors="auto", knn_kwargs=None, negative_gradient_method="auto",
+        callbacks=None, callbacks_every_iters=50, random_state=None, verbose=False, tol="auto",
+        max_iter=None, init=None, method=None, angle=None, n_iter_without_progress=None,
+        min_grad_norm=None,
     ):  # fmt: skip
         self.n_components = n_components
         self.perplexity = perplexity
@@ -103,6 +104,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.callbacks_every_iters = callbacks_every_iters
         self.random_state = random_state
         self.verbose = verbose
+        self.tol = tol
         self.max_iter = max_iter
         self.init = init
         self.method = method

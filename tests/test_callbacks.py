@@ -114,7 +114,7 @@ def test_runs_are_announced_and_ended(digits):
             self.heard = []
 
         def receive_settings(self, settings):
-            self.heard.append((settings.n_iter, settings.exaggeration))
+            self.heard.append((settings.n_iter, settings.exaggeration, settings.may_settle))
 
         def optimization_about_to_start(self):
             self.heard.append("start")
@@ -130,15 +130,16 @@ def test_runs_are_announced_and_ended(digits):
     listener = Listener()
     with pytest.raises(KeyboardInterrupt):
         TSNE(**QUICK, callbacks=listener, callbacks_every_iters=15).fit(digits)
-    assert listener.heard == [(20, 12.0), "start", 15, "end", (30, 1.0), "start", 15, 30, "end"]
+    assert listener.heard == [
+        (20, 12.0, False), "start", 15, "end", (30, 1.0, False), "start", 15, 30, "end"
+    ]  # fmt: skip
 
 
 def test_early_stopping_stops_the_main_phase(digits):
-    plain = TSNE(random_state=0, n_iter=1000).fit(digits)
+    settings = {"early_exaggeration_iter": 250, "n_iter": 1000, "random_state": 0}
+    plain = TSNE(**settings).fit(digits)
     stopping = EarlyStopping(min_delta=0.002, patience=2)
-    embedding = TSNE(
-        random_state=0, n_iter=1000, callbacks=stopping, callbacks_every_iters=10
-    ).fit(digits)  # fmt: skip
+    embedding = TSNE(**settings, callbacks=stopping, callbacks_every_iters=10).fit(digits)
     assert 50 <= stopping.stopped_at < 900
     # The map as it was then: the report comes before the step.
     done = 250 + stopping.stopped_at - 1
@@ -274,6 +275,13 @@ def test_progress_as_lines(digits, capsys):
     assert "00:00 left, KL divergence" in lines[1]
 
 
+def test_progress_of_a_run_that_settles(digits, capsys):
+    TSNE(random_state=0, callbacks=ProgressBar(use_tqdm=False)).fit(digits)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("iteration 50/80, 00:00 left, KL divergence")
+    assert lines[1].startswith("iteration 50, KL divergence")
+
+
 def test_progress_on_a_terminal(digits, monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):
@@ -320,7 +328,7 @@ def test_callbacks_can_be_kept_with_an_embedding(digits, tmp_path):
     for twins in kept:
         embedding.optimize(5, callbacks=twins, callbacks_every_iters=5)
         assert len(twins[2].frames) == 2
-        assert twins[2].iterations == [5, 10]
+        assert twins[2].iterations == [55, 55]
 
 
 @pytest.mark.parametrize(

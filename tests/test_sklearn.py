@@ -25,6 +25,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
 from fasttsne.sklearn import TSNE  # noqa: E402
 
+places_new_rows = hasattr(fasttsne.TSNEEmbedding, "transform")
 QUICK = {"early_exaggeration_iter": 20, "n_iter": 20, "random_state": 0}
 
 
@@ -36,6 +37,8 @@ def pictures():
 @pytest.mark.filterwarnings("ignore:perplexity")
 @parametrize_with_checks([TSNE(), TSNE(init="random", method="exact", max_iter=300)])
 def test_scikit_learns_checks(estimator, check):
+    if not places_new_rows and "fit_idempotent" in repr(check):
+        pytest.skip("maps do not place new rows yet")
     check(estimator)
 
 
@@ -106,7 +109,8 @@ def test_bad_parameters(pictures, params, error, message):
 def test_stopping_without_progress(pictures):
     errors = []
     tsne = TSNE(
-        n_iter=20_000, n_iter_without_progress=100, callbacks_every_iters=50, perplexity=10,
+        early_exaggeration_iter=250, n_iter=20_000, n_iter_without_progress=100,
+        callbacks_every_iters=50, perplexity=10,
         callbacks=lambda i, error, embedding: errors.append(error), random_state=0,
     ).fit(pictures[:50])  # fmt: skip
     assert 350 < tsne.n_iter_ < 20_000
@@ -235,9 +239,7 @@ def test_rows_of_the_data_set_have_their_places(pictures):
                                   sparse.embedding_[3:9])  # fmt: skip
 
 
-needs_transform = pytest.mark.skipif(
-    not hasattr(fasttsne.TSNEEmbedding, "transform"), reason="maps do not place new rows yet"
-)
+needs_transform = pytest.mark.skipif(not places_new_rows, reason="maps do not place new rows yet")
 
 
 @needs_transform

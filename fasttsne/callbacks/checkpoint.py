@@ -10,7 +10,9 @@ class Checkpoint(Callback):
 
     ``TSNEEmbedding.load(path)`` gives an embedding whose ``optimizer.state.iteration``
     counts the iterations it has behind it, and that goes on bit for bit as the run
-    did, if ``optimize`` is told the same parameters: those of the phase are not in the file.
+    did, if ``optimize`` is told how many are left and the parameters of the phase, which
+    are not in the file.  ``optimize("auto")`` goes on until the map settles, but from
+    the middle of such a run not by the same steps.
 
     Parameters
     ----------

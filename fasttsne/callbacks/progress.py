@@ -10,6 +10,7 @@ from fasttsne.utils import is_package_installed, require
 class ProgressBar(Callback):
     """Show the iteration, the KL divergence and the time left of each run on standard error.
 
+    A run that goes on until it settles (``n_iter="auto"``) does not know its time left.
     With tqdm where it is installed (the extra ``progress``), else as a line of text: one
     that is written over on a terminal, one a report elsewhere.
 
@@ -27,7 +28,7 @@ class ProgressBar(Callback):
         return {**self.__dict__, "_bar": None}  # bars hold streams, which cannot be copied
 
     def receive_settings(self, settings) -> None:
-        self._n_iter = settings.n_iter
+        self._n_iter = None if settings.may_settle else settings.n_iter
 
     def optimization_about_to_start(self) -> None:
         self.optimization_ended()

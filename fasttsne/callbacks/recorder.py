@@ -28,7 +28,6 @@ class EmbeddingRecorder(Callback):
     def __init__(self, every: int = 1, path=None):
         self.every = check_number(every, "every", low=1, integer=True)
         self.path = path
-        self._before = self._n_iter = 0
         self.clear()
 
     @property
@@ -43,14 +42,11 @@ class EmbeddingRecorder(Callback):
         self._reports = 0
         self._store = _Memory() if self.path is None else _File(self.path)
 
-    def receive_settings(self, settings) -> None:
-        self._before += self._n_iter
-        self._n_iter = settings.n_iter
-
     def __call__(self, iteration: int, error: float, embedding) -> None:
         if self._reports % self.every == 0:
             self._store.append(np.asarray(embedding, np.float32))
-            self.iterations.append(self._before + iteration)
+            optimizer = getattr(embedding, "optimizer", None)
+            self.iterations.append(iteration if optimizer is None else optimizer.iteration + 1)
             self.errors.append(error)
         self._reports += 1
 
