@@ -31,6 +31,16 @@ DAMAGED = (
 )  # fmt: skip
 
 
+class SavedAffinities(Affinities):
+    """Affinities from a file: P, without the data that it came from."""
+
+    def to_new(self, *arguments, **keywords):
+        raise NotImplementedError(
+            "the data is not in the file of a saved map, so new rows cannot be placed in it; set "
+            "its affinities to those of the data, or keep the embedding by pickle or joblib"
+        )
+
+
 def save(embedding, path, kl_divergence: float | None = None) -> None:
     """Write an embedding to a file, which is there as a whole or as it was before.
 
@@ -179,7 +189,7 @@ def _embedding(cls, header, arrays):
     points = arrays["embedding"]
     if points.dtype != np.float64 or points.ndim != 2:
         raise ValueError(f"embedding has dtype {points.dtype} and shape {points.shape}")
-    affinities = Affinities()
+    affinities = SavedAffinities()
     affinities.P = _affinity_matrix(arrays, len(points))
     for name in ABOUT_AFFINITIES:
         value = _member(header, "affinities", dict).get(name)

@@ -138,8 +138,8 @@ class TSNEEmbedding(np.ndarray):
 
         It holds the map, P, the optimizer's momentum, gains and counts, the KL
         divergence, an integer random_state, and what of the parameters JSON can
-        express: callbacks are not kept, nor is the data that P came from.  The file is
-        replaced as a whole: an interrupt leaves the old one.
+        express: callbacks are not kept, nor is the data that P came from, which pickle keeps.
+        The file is replaced as a whole: an interrupt leaves the old one.
 
         Parameters
         ----------

@@ -119,6 +119,12 @@ def test_before_any_iteration(affinities, tmp_path):
     np.testing.assert_array_equal(loaded.optimize(5), start.optimize(5))
 
 
+def test_data_is_not_in_the_file(embedding, tmp_path):
+    embedding.save(tmp_path / "map.npz")
+    with pytest.raises(NotImplementedError, match="the data is not in the file"):
+        TSNEEmbedding.load(tmp_path / "map.npz").affinities.to_new(np.zeros((3, 64)))
+
+
 def test_what_cannot_be_kept_is_left_out(affinities, tmp_path):
     embedding = TSNEEmbedding(
         np.random.default_rng(0).normal(size=(300, 2)), affinities, callbacks=print,
