@@ -6,6 +6,7 @@ keeps the arrangement of the clusters (Kobak & Berens 2019).
 """
 
 import numbers
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -112,17 +113,37 @@ def principal_components(X, rank, random_state=None, svd_solver="auto"):
     return columns.scores(columns.loadings(rank, check_random_state(random_state), svd_solver))
 
 
-def approximate_components(X, rank, random_state):
-    """Scores of about the first ``rank`` components, as a sample of the rows has them; float32.
+class Projection(NamedTuple):
+    """Directions to project rows on: (row - origin) @ directions.
+
+    origin : (columns,) float32.
+    directions : (columns, rank) float32.
+    """
+
+    origin: np.ndarray
+    directions: np.ndarray
+
+
+def approximate_components(X, rank, random_state) -> tuple[np.ndarray, Projection]:
+    """Scores of about the first ``rank`` components, as a sample of the rows has them.
 
     Good enough to tell who is near whom, and much faster.
+
+    Returns
+    -------
+    scores : (n, rank) float32.
+    projection : what gives those of other rows.
     """
     sample = X
     if X.shape[0] > SAMPLE_ROWS:
         rows = check_random_state(random_state).permutation(X.shape[0])[:SAMPLE_ROWS]
         sample = X[np.sort(rows)]
     loadings = _Centred(sample).loadings(rank, random_state, power_iterations=2)
-    return _Centred(X).scores(loadings).astype(np.float32, copy=False)
+    columns = _Centred(X)
+    projection = Projection(
+        columns.mean.astype(np.float32), (loadings / columns.unit).astype(np.float32)
+    )
+    return columns.scores(loadings).astype(np.float32, copy=False), projection
 
 
 class _Centred:
