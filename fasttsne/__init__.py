@@ -22,11 +22,13 @@ from fasttsne._build import show_config
 from fasttsne._version import __version__
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.optimizer import OptimizationInterrupt
+from fasttsne.partial import PartialTSNEEmbedding
 from fasttsne.tsne import TSNE
 
 __all__ = [
     "TSNE",
     "OptimizationInterrupt",
+    "PartialTSNEEmbedding",
     "TSNEEmbedding",
     "__version__",
     "affinity",

@@ -1,10 +1,9 @@
 """The map: an array that knows its affinities and can be optimized further."""
 
-import copy
-
 import numpy as np
 
 from fasttsne import _saving, schedule
+from fasttsne._stateful import StatefulArray
 from fasttsne._validation import check_choice, check_finite, check_number, resolve_n_jobs
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.callbacks import as_callbacks
@@ -38,7 +37,7 @@ _STATE = (
 )  # fmt: skip
 
 
-class TSNEEmbedding(np.ndarray):
+class TSNEEmbedding(StatefulArray):
     """A t-SNE map of a data set, (n_samples, n_components) float64.
 
     It is an array: slices, arithmetic and NumPy functions give plain arrays.
@@ -60,6 +59,9 @@ class TSNEEmbedding(np.ndarray):
     kl_divergence : of the map as the last ``optimize`` left it, or None before.
     optimizer : momentum and gains, kept from one call of ``optimize`` to the next.
     """
+
+    _STATE = _STATE
+    _KEPT = ("_kept_objective", "_kept_field")
 
     affinities: Affinities
     dof: float
@@ -89,49 +91,6 @@ class TSNEEmbedding(np.ndarray):
         self.gradient_descent_params = gradient_descent_params
         self.kl_divergence = None
         return self
-
-    def __array_finalize__(self, source):
-        # A view or copy that NumPy makes is not known to be of all rows: it
-        # starts without state.  Those that are get it from `_with_state_of`.
-        for name in _STATE:
-            setattr(self, name, None)
-        self._kept_objective = None
-
-    def __array_wrap__(self, array, context=None, return_scalar=False):
-        """Results of NumPy functions are plain arrays."""
-        return array[()] if return_scalar else np.asarray(array)
-
-    def __getitem__(self, key):
-        return np.asarray(self)[key]
-
-    def _with_state_of(self, other, duplicate):
-        for name in _STATE:
-            setattr(self, name, duplicate(getattr(other, name)))
-        return self
-
-    def __copy__(self):
-        result = np.array(self).view(type(self))
-        result._with_state_of(self, lambda value: value)
-        result.optimizer = copy.deepcopy(self.optimizer)
-        result.gradient_descent_params = dict(self.gradient_descent_params or {})
-        return result
-
-    def copy(self, order="C"):
-        """A copy that can be optimized without changing this one."""
-        return self.__copy__()
-
-    def __deepcopy__(self, memo):
-        result = np.array(self).view(type(self))
-        memo[id(self)] = result
-        return result._with_state_of(self, lambda value: copy.deepcopy(value, memo))
-
-    def __reduce__(self):
-        state = {name: getattr(self, name) for name in _STATE}
-        return _rebuild, (type(self), np.array(self)), state
-
-    def __setstate__(self, state):
-        for name in _STATE:
-            setattr(self, name, state.get(name))
 
     def save(self, path) -> None:
         """Write the embedding to one .npz file, without pickle, to go on another day or machine.
@@ -229,6 +188,73 @@ class TSNEEmbedding(np.ndarray):
     def all_params(self, **gradient_descent_params) -> dict:
         """Every parameter of :meth:`optimize`: those given here, the embedding's, the defaults."""
         return {**DEFAULTS, **(self.gradient_descent_params or {}), **gradient_descent_params}
+
+    def prepare_partial(self, X, initialization="median", k=25, **affinity_params):
+        """Put new rows where they may start to be placed in this map.
+
+        Parameters
+        ----------
+        X : new rows, as those the affinities were made of; with precomputed distances,
+            (m, n) distances to those.
+        initialization : "median" or "weighted" (mean, by inverse distance) of the map's
+            points for the nearest rows; "random", one place near the origin, for all the
+            same; or an (m, n_components) array.
+        k : how many nearest rows, of those that the affinities take, the start looks at.
+        affinity_params : for :meth:`fasttsne.affinity.Affinities.to_new`, as perplexity.
+
+        Returns
+        -------
+        PartialTSNEEmbedding
+            Its parameters of gradient descent are those of this embedding.
+        """
+        from fasttsne.partial import prepare_partial
+
+        return prepare_partial(self, X, initialization, k, affinity_params)
+
+    def transform(
+        self, X, perplexity=5, initialization="median", k=25, learning_rate=0.1,
+        early_exaggeration=4, early_exaggeration_iter=0, exaggeration=1.5, n_iter=250,
+        initial_momentum=0.8, final_momentum=0.8, max_grad_norm=0.25, max_step_norm=None,
+    ):  # fmt: skip
+        """Place new rows in this map, which does not move.
+
+        Each row is attracted by its nearest rows in the data and repelled by all
+        points of the map.  New rows do not see each other: what becomes of one
+        does not depend, to the last bit, on the others of the call.
+
+        Parameters
+        ----------
+        X, initialization, k : as for :meth:`prepare_partial`.
+        perplexity : of the new rows; affinities without one (``FixedSigmaNN``, ``Uniform``)
+            go by their own parameters.
+        learning_rate : "auto" is 0.1, for any number of rows.
+        early_exaggeration, early_exaggeration_iter, initial_momentum : of a first phase.
+        exaggeration, n_iter, final_momentum : of the second.
+        max_grad_norm, max_step_norm : bounds on a point's gradient and on its step; None
+            is no bound.
+
+        Returns
+        -------
+        PartialTSNEEmbedding
+            (m, n_components) float64.  If a callback stops the run, the places so far.
+
+        Raises
+        ------
+        NotImplementedError
+            Where the neighbours of new rows cannot be found: with precomputed affinities
+            or lists of neighbours.
+        """
+        from fasttsne.partial import transform
+
+        common = {
+            "learning_rate": learning_rate, "max_grad_norm": max_grad_norm,
+            "max_step_norm": max_step_norm,
+        }  # fmt: skip
+        phases = (
+            (early_exaggeration_iter, early_exaggeration, initial_momentum),
+            (n_iter, exaggeration, final_momentum),
+        )
+        return transform(self, X, perplexity, initialization, k, phases, common)
 
     def _objective(self, params):
         """The forces for this embedding's method, kept while what they depend on is the same."""
@@ -328,7 +354,3 @@ def _check_points(embedding, n_samples):
         raise ValueError(f"embedding must have the shape ({n_samples}, 1 to 3); got {points.shape}")
     check_finite(points, "embedding")
     return points
-
-
-def _rebuild(cls, points):
-    return points.view(cls)

@@ -6,6 +6,7 @@ keeps the arrangement of the clusters (Kobak & Berens 2019).
 """
 
 import numbers
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -112,17 +113,37 @@ def principal_components(X, rank, random_state=None, svd_solver="auto"):
     return columns.scores(columns.loadings(rank, check_random_state(random_state), svd_solver))
 
 
-def approximate_components(X, rank, random_state):
-    """Scores of about the first ``rank`` components, as a sample of the rows has them; float32.
+class Projection(NamedTuple):
+    """Directions to project rows on: (row - origin) @ directions.
+
+    origin : (columns,) float32.
+    directions : (columns, rank) float32.
+    """
+
+    origin: np.ndarray
+    directions: np.ndarray
+
+
+def approximate_components(X, rank, random_state) -> tuple[np.ndarray, Projection]:
+    """Scores of about the first ``rank`` components, as a sample of the rows has them.
 
     Good enough to tell who is near whom, and much faster.
+
+    Returns
+    -------
+    scores : (n, rank) float32.
+    projection : what gives those of other rows.
     """
     sample = X
     if X.shape[0] > SAMPLE_ROWS:
         rows = check_random_state(random_state).permutation(X.shape[0])[:SAMPLE_ROWS]
         sample = X[np.sort(rows)]
     loadings = _Centred(sample).loadings(rank, random_state, power_iterations=2)
-    return _Centred(X).scores(loadings).astype(np.float32, copy=False)
+    columns = _Centred(X)
+    projection = Projection(
+        columns.mean.astype(np.float32), (loadings / columns.unit).astype(np.float32)
+    )
+    return columns.scores(loadings).astype(np.float32, copy=False), projection
 
 
 class _Centred:
@@ -229,3 +250,57 @@ def _leading_subspace(product, size, rank, random_state, power_iterations=POWER_
         basis = np.linalg.qr(product(basis))[0]
     _, rotation = np.linalg.eigh(basis.T @ product(basis))
     return basis @ rotation[:, ::-1][:, :rank]
+
+
+def weighted_mean(X, embedding, neighbors, distances, verbose: bool = False) -> np.ndarray:
+    """The mean of the neighbours' places, each weighted by the inverse of its distance.
+
+    Neighbours at distance 0, if there are any, count alone.
+
+    Parameters
+    ----------
+    X : the new rows, of which only the number counts.
+    embedding : (n, d) array, the places of the rows that neighbors are among.
+    neighbors, distances : (m, k) arrays.
+
+    Returns
+    -------
+    (m, d) float64 array; no row depends on another.
+    """
+    embedding, neighbors = np.asarray(embedding, float), np.asarray(neighbors)
+    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+    if n_rows != len(neighbors):
+        raise ValueError(f"neighbors must have {n_rows} rows, as X has; got {len(neighbors)}")
+    distances = np.asarray(distances, float)
+    nearest = distances.min(axis=1)
+    with Timer("computing the weighted mean of the neighbours", verbose):
+        total, places = np.zeros((n_rows, 1)), np.zeros((n_rows, embedding.shape[1]))
+        for neighbor, distance in zip(neighbors.T, distances.T, strict=True):
+            # Relative to the nearest, so that no weight overflows.
+            weight = np.where(
+                nearest > 0, nearest / np.where(nearest > 0, distance, 1), distance == 0
+            )[:, None]
+            places += weight * embedding[neighbor]
+            total += weight
+    return places / total
+
+
+def median(embedding, neighbors, verbose: bool = False) -> np.ndarray:
+    """The median of the neighbours' places, coordinate by coordinate.
+
+    Parameters
+    ----------
+    embedding : (n, d) array, the places of the rows that neighbors are among.
+    neighbors : (m, k) integer array.
+
+    Returns
+    -------
+    (m, d) float64 array; no row depends on another.
+    """
+    embedding, neighbors = np.asarray(embedding, float), np.asarray(neighbors)
+    places = np.empty((len(neighbors), embedding.shape[1]))
+    with Timer("computing the median of the neighbours", verbose):
+        for a in range(0, len(neighbors), SAMPLE_ROWS):
+            rows = neighbors[a : a + SAMPLE_ROWS]
+            places[a : a + SAMPLE_ROWS] = np.median(embedding[rows], axis=1)
+    return places

@@ -124,8 +124,8 @@ class GradientDescent:
         OptimizationInterrupt
             Where a callback's answer is true.
         """
-        _tell(settings.callbacks, "receive_settings", settings)
-        _tell(settings.callbacks, "optimization_about_to_start")
+        tell(settings.callbacks, "receive_settings", settings)
+        tell(settings.callbacks, "optimization_about_to_start")
         if self.state is None or self.state.update.shape != embedding.shape:
             self.state = DescentState(
                 update=np.zeros(embedding.shape, np.float32),
@@ -167,7 +167,7 @@ class GradientDescent:
             points.show_in(embedding)
             self._running = None
             self.state = points.as_state(iteration)
-            _tell(settings.callbacks, "optimization_ended")
+            tell(settings.callbacks, "optimization_ended")
         return objective.evaluate(points.y, with_error=True)
 
 
@@ -199,7 +199,7 @@ class _Pace:
         return False
 
 
-def _tell(callbacks, what, *arguments):
+def tell(callbacks, what, *arguments):
     """Call a method of the callbacks that have it."""
     for callback in callbacks:
         if hasattr(callback, what):

@@ -25,7 +25,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
 from fasttsne.sklearn import TSNE  # noqa: E402
 
-places_new_rows = hasattr(fasttsne.TSNEEmbedding, "transform")
 QUICK = {"early_exaggeration_iter": 20, "n_iter": 20, "random_state": 0}
 
 
@@ -37,8 +36,6 @@ def pictures():
 @pytest.mark.filterwarnings("ignore:perplexity")
 @parametrize_with_checks([TSNE(), TSNE(init="random", method="exact", max_iter=300)])
 def test_scikit_learns_checks(estimator, check):
-    if not places_new_rows and "fit_idempotent" in repr(check):
-        pytest.skip("maps do not place new rows yet")
     check(estimator)
 
 
@@ -239,10 +236,6 @@ def test_rows_of_the_data_set_have_their_places(pictures):
                                   sparse.embedding_[3:9])  # fmt: skip
 
 
-needs_transform = pytest.mark.skipif(not places_new_rows, reason="maps do not place new rows yet")
-
-
-@needs_transform
 def test_new_rows(pictures):
     X, labels = load_digits()
     tsne = TSNE(random_state=0).fit(X[:1000])
@@ -258,7 +251,6 @@ def test_new_rows(pictures):
     assert (labels[:1000][nearest] == labels[1000:1100]).mean() > 0.9
 
 
-@needs_transform
 def test_grid_search(pictures):
     def score(estimator, X, y=None):
         return -np.abs(estimator.transform(X)).mean()

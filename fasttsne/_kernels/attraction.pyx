@@ -10,6 +10,8 @@ for any number of degrees of freedom.  On request the same pass returns
 the part of the KL divergence that depends on single edges:
 KL = sum p log p + cross + log Z.
 
+``attraction_to`` does the same for points that are attracted by others than themselves.
+
 Rows come padded to whole groups of eight edges (``graph.pack_edges``), so that
 the loop has no tail.  Cost: one read of the edges, which is what bounds it;
 points should be numbered along a space-filling curve so that the gathered
@@ -31,10 +33,13 @@ cdef Py_ssize_t BLOCK = 256
 
 cdef inline double attract_rows(
     const int64_t *indptr, const int32_t *columns, const float *values,
-    const float *y, float *out, Py_ssize_t first, Py_ssize_t last,
+    const float *y, const float *others, float *out, Py_ssize_t first, Py_ssize_t last,
     int d, float dof, bint with_cross,
 ) noexcept nogil:
-    """Forces of the rows first..last; ``d`` and ``with_cross`` are literals at each call."""
+    """Forces of ``others`` on the rows first..last of y.
+
+    ``d`` and ``with_cross`` are literals at each call.
+    """
     cdef Py_ssize_t i, e
     cdef int c
     cdef f8 own[3]
@@ -49,7 +54,7 @@ cdef inline double attract_rows(
             own[c] = f8_set1(y[i * d + c])
             force[c] = f8_set1(0)
         for e in range(indptr[i], indptr[i + 1], 8):
-            f8_gather(y, columns + e, d, difference)
+            f8_gather(others, columns + e, d, difference)
             p = f8_load(values + e)
             r2 = f8_set1(0)
             for c in range(d):
@@ -69,21 +74,25 @@ cdef inline double attract_rows(
 
 cdef double attract_block(
     const int64_t *indptr, const int32_t *columns, const float *values,
-    const float *y, float *out, Py_ssize_t first, Py_ssize_t last,
+    const float *y, const float *others, float *out, Py_ssize_t first, Py_ssize_t last,
     int d, float dof, bint with_cross,
 ) noexcept nogil:
     """One compiled loop for each dimension, with and without the cross term."""
     if d == 1:
         if with_cross:
-            return attract_rows(indptr, columns, values, y, out, first, last, 1, dof, True)
-        return attract_rows(indptr, columns, values, y, out, first, last, 1, dof, False)
+            return attract_rows(
+                indptr, columns, values, y, others, out, first, last, 1, dof, True
+            )
+        return attract_rows(indptr, columns, values, y, others, out, first, last, 1, dof, False)
     if d == 2:
         if with_cross:
-            return attract_rows(indptr, columns, values, y, out, first, last, 2, dof, True)
-        return attract_rows(indptr, columns, values, y, out, first, last, 2, dof, False)
+            return attract_rows(
+                indptr, columns, values, y, others, out, first, last, 2, dof, True
+            )
+        return attract_rows(indptr, columns, values, y, others, out, first, last, 2, dof, False)
     if with_cross:
-        return attract_rows(indptr, columns, values, y, out, first, last, 3, dof, True)
-    return attract_rows(indptr, columns, values, y, out, first, last, 3, dof, False)
+        return attract_rows(indptr, columns, values, y, others, out, first, last, 3, dof, True)
+    return attract_rows(indptr, columns, values, y, others, out, first, last, 3, dof, False)
 
 
 def attraction(
@@ -97,6 +106,20 @@ def attraction(
     int n_threads,
 ):
     """Write the attractive forces to ``out``; return the cross term, or 0.0 if not wanted."""
+    return attraction_to(indptr, columns, values, y, y, out, dof, with_cross, n_threads)
+
+
+def attraction_to(
+    const int64_t[::1] indptr, const int32_t[::1] columns,  # IN as in `attraction`
+    const float[::1] values,  # IN as in `attraction`
+    const float[:, ::1] y,  # IN (n, d), d <= 3
+    const float[:, ::1] others,  # IN (any, d), what the columns number
+    float[:, ::1] out,  # OUT (n, d)
+    float dof,
+    bint with_cross,
+    int n_threads,
+):
+    """As ``attraction``, for edges from the points y to others."""
     cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK
     cdef int d = <int> y.shape[1]
     cdef double[::1] partial = np.zeros(n_blocks)
@@ -105,7 +128,7 @@ def attraction(
         return 0.0
     for b in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
         partial[b] = attract_block(
-            &indptr[0], &columns[0], &values[0], &y[0, 0], &out[0, 0],
+            &indptr[0], &columns[0], &values[0], &y[0, 0], &others[0, 0], &out[0, 0],
             b * BLOCK, min((b + 1) * BLOCK, n), d, dof, with_cross,
         )
     return float(np.sum(partial))

@@ -2,7 +2,9 @@
 
     out_i = sum_j w_ij q_ij (y_i - y_j),    Z = sum_{i != j} w_ij
 
-The right answer for small n, and the yardstick for the mesh and the tree.
+The right answer for small n, and the yardstick for the mesh and the tree.  The
+same sums for points that are not among the sources are in ``exact_field``, where
+each has a Z of its own.
 """
 
 from cython.parallel cimport prange
@@ -80,3 +82,44 @@ def exact_repulsion(
             &y[0, 0], sources, &out[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), d, dof
         )
     return float(np.sum(partial))
+
+
+cdef void field_block(
+    const float *y, Sources sources, float *out, double *z, Py_ssize_t first, Py_ssize_t last,
+    int d, float dof,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int c
+    cdef double force[3]
+    for i in range(first, last):
+        z[i] = 0
+        for c in range(d):
+            force[c] = 0
+        repel_by_range(y + i * d, sources, 0, sources.capacity, d, dof, force, z + i)
+        for c in range(d):
+            out[i * d + c] = <float> force[c]
+
+
+def exact_field(
+    const float[:, ::1] y,  # IN (m, d), d <= 3
+    const float[:, ::1] sources,  # IN (n, d)
+    float[:, ::1] out,  # OUT (m, d), sum_j w q (y_i - s_j)
+    double[::1] z,  # OUT (m,), sum_j w
+    float dof,
+    int n_threads,
+):
+    """Write the forces of the sources on other points, and each point's Z. O(m n d)."""
+    cdef Py_ssize_t m = y.shape[0], n = sources.shape[0], b, n_blocks = (m + BLOCK - 1) // BLOCK
+    cdef int d = <int> y.shape[1]
+    cdef float[:, ::1] place = np.full((d, (n + 7) // 8 * 8), far(), np.float32)
+    cdef Sources all_sources
+    if m == 0 or n == 0:
+        out[:] = 0
+        z[:] = 0
+        return
+    np.asarray(place)[:, :n] = np.asarray(sources).T
+    all_sources.place, all_sources.capacity = &place[0, 0], place.shape[1]
+    for b in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
+        field_block(
+            &y[0, 0], all_sources, &out[0, 0], &z[0], b * BLOCK, min((b + 1) * BLOCK, m), d, dof
+        )

@@ -57,7 +57,7 @@ def transpose(
 cdef inline int64_t merge_rows(
     const int32_t *a, const float *a_values, int64_t a_count,
     const int32_t *b, const float *b_values, int64_t b_count,
-    float scale, int32_t *out, float *out_values,
+    float scale, bint largest, int32_t *out, float *out_values,
 ) noexcept nogil:
     """Merge two rows with ascending columns; with ``out`` NULL only count."""
     cdef int64_t x = 0, y = 0, count = 0
@@ -73,7 +73,7 @@ cdef inline int64_t merge_rows(
             value = a_values[x]
             x += 1
         if y < b_count and b[y] == column:
-            value = value + b_values[y]
+            value = max(value, b_values[y]) if largest else value + b_values[y]
             y += 1
         if out != NULL:
             out[count] = column
@@ -98,7 +98,7 @@ def count_merged(
             indptr[i + 1] = merge_rows(
                 &a[0] + a_indptr[i], &a_values[0] + a_indptr[i], a_indptr[i + 1] - a_indptr[i],
                 &b[0] + b_indptr[i], &b_values[0] + b_indptr[i], b_indptr[i + 1] - b_indptr[i],
-                1, NULL, NULL,
+                1, False, NULL, NULL,
             )
         for i in range(n):
             indptr[i + 1] += indptr[i]
@@ -111,14 +111,18 @@ def merge(
     const int64_t[::1] indptr,  # IN (n + 1,), from count_merged
     int32_t[::1] columns, float[::1] values,  # OUT (edges,)
     int n_threads,
+    bint largest=False,
 ):
-    """scale * (A + B) for two graphs with ascending columns."""
+    """scale * (A + B), or scale * max(A, B), for two graphs with ascending columns.
+
+    Values must not be negative for the largest.
+    """
     cdef Py_ssize_t i, n = indptr.shape[0] - 1
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
         merge_rows(
             &a[0] + a_indptr[i], &a_values[0] + a_indptr[i], a_indptr[i + 1] - a_indptr[i],
             &b[0] + b_indptr[i], &b_values[0] + b_indptr[i], b_indptr[i + 1] - b_indptr[i],
-            scale, &columns[0] + indptr[i], &values[0] + indptr[i],
+            scale, largest, &columns[0] + indptr[i], &values[0] + indptr[i],
         )
 
 

@@ -110,11 +110,11 @@ cdef inline float self_force(
 
 cdef inline void gather_points(
     const Mesh *mesh, const float *y, Py_ssize_t first, Py_ssize_t last, const float *grid,
-    const float *own, float *out, int d, int p,
+    const float *own, float *out, float *potential, int d, int p,
 ) noexcept nogil:
     """F = -1/2 grad phi, less the force on itself, of the points first..last.
 
-    ``d`` and ``p`` are literals at each call.
+    phi goes to ``potential``, unless that is NULL.  ``d`` and ``p`` are literals at each call.
     """
     cdef f8 across, across_slope, rows, row_slopes, phi, phi_slope, line
     cdef float down[WIDTH]
@@ -130,6 +130,8 @@ cdef inline void gather_points(
                 half * f8_sum(f8_mul(across_slope, f8_load(cell)))
                 - self_force(mesh, y[i], 0, own)
             )
+            if potential != NULL:
+                potential[i] = f8_sum(f8_mul(across, f8_load(cell)))
             continue
         cell += spline(mesh, y[i * d + 1], 1, p, &rows, &row_slopes) * mesh.stride
         f8_store(down, rows)
@@ -146,6 +148,8 @@ cdef inline void gather_points(
         out[i * d + 1] = (
             half * f8_sum(f8_mul(across, phi_slope)) - self_force(mesh, y[i * d + 1], 1, own)
         )
+        if potential != NULL:
+            potential[i] = f8_sum(f8_mul(across, phi))
 
 
 cdef void spread_strip(
@@ -162,14 +166,14 @@ cdef void spread_strip(
 
 cdef void gather_block(
     const Mesh *mesh, const float *y, Py_ssize_t first, Py_ssize_t last, const float *grid,
-    const float *own, float *out,
+    const float *own, float *out, float *potential,
 ) noexcept nogil:
     if mesh.dimensions == 1:
-        gather_points(mesh, y, first, last, grid, own, out, 1, mesh.order)
+        gather_points(mesh, y, first, last, grid, own, out, potential, 1, mesh.order)
     elif mesh.order == 5:
-        gather_points(mesh, y, first, last, grid, own, out, 2, 5)
+        gather_points(mesh, y, first, last, grid, own, out, potential, 2, 5)
     else:
-        gather_points(mesh, y, first, last, grid, own, out, 2, mesh.order)
+        gather_points(mesh, y, first, last, grid, own, out, potential, 2, mesh.order)
 
 
 cdef void sort_by_strip(
@@ -253,14 +257,21 @@ def gather(
     const float[::1] own,  # IN (TERMS,), the force of a point on itself, see `influence.py`
     float[:, ::1] out,  # OUT (n, d)
     int n_threads,
+    float[::1] potential=None,  # OUT (n,), phi
 ):
-    """Write F = -1/2 grad phi at the points to ``out``. O(n p^d)."""
+    """Write F = -1/2 grad phi at the points to ``out``. O(n p^d).
+
+    Points lie where those that were spread could have lain.
+    """
     cdef Mesh mesh = as_mesh(y, grid, origin, spacing, polynomials)
     cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK
+    cdef float *phi = NULL
+    if potential is not None and n > 0:
+        phi = &potential[0]
     for b in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
         gather_block(
             &mesh, &y[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), &grid[0, 0], &own[0],
-            &out[0, 0],
+            &out[0, 0], phi,
         )
 
 

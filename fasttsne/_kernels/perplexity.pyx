@@ -1,4 +1,4 @@
-"""Conditional affinities of a given perplexity, one row of neighbours at a time.
+"""Conditional affinities, of a given perplexity or width, one row of neighbours at a time.
 
     p_j = exp(-beta d_j^2) / sum_l exp(-beta d_l^2),   beta such that H(p) = log(perplexity)
 
@@ -8,6 +8,8 @@ bracket is replaced by bisection.  Distances are scaled by their row's mean
 first: any unit of measurement gives the same affinities.  A row whose nearest
 ties outnumber the perplexity has no solution and gets the limit, equal shares
 for the ties.  Float32, relative error of the entropy 1e-5.  O(n k).
+
+No row depends on another, to the last bit.
 """
 
 from cython.parallel cimport parallel, prange
@@ -54,13 +56,12 @@ cdef void moments(
     variance[0] = max(f8_sum(s2) / total[0] - mean[0] * mean[0], 0.0)
 
 
-cdef void affinities_of_row(
-    const float *distances, float *out, Py_ssize_t k, double target, float *d2, float *p,
+cdef double relative_squares(
+    const float *distances, Py_ssize_t k, Py_ssize_t padded, float *d2
 ) noexcept nogil:
-    cdef Py_ssize_t j, padded = (k + 7) // 8 * 8
-    cdef double nearest = distances[0], scale = 0, beta = 1, low = 0, high = -1
-    cdef double total = 1, mean = 0, variance = 0, error, step, square
-    cdef int _step
+    """Write (d_j^2 - min d^2) / scale and return the scale, the mean of the differences."""
+    cdef Py_ssize_t j
+    cdef double nearest = distances[0], scale = 0, square
     for j in range(1, k):
         nearest = min(nearest, <double> distances[j])
     for j in range(k):
@@ -71,6 +72,24 @@ cdef void affinities_of_row(
         d2[j] = <float> (square / scale) if scale > 0 else 0
     for j in range(k, padded):
         d2[j] = 1e30
+    return scale
+
+
+cdef void write_shares(const float *p, Py_ssize_t k, double total, float *out) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(k):
+        out[j] = <float> (p[j] / total) if p[j] > NEGLIGIBLE else 0
+
+
+cdef double affinities_of_row(
+    const float *distances, float *out, Py_ssize_t k, double target, float *d2, float *p,
+) noexcept nogil:
+    """Write a row's affinities and return beta, or 0 where all neighbours are equally far."""
+    cdef Py_ssize_t padded = (k + 7) // 8 * 8
+    cdef double scale = relative_squares(distances, k, padded, d2)
+    cdef double beta = 1, low = 0, high = -1
+    cdef double total = 1, mean = 0, variance = 0, error, step
+    cdef int _step
     for _step in range(MAX_STEPS):
         moments(d2, p, padded, beta, &total, &mean, &variance)
         error = log(total) + beta * mean - target
@@ -87,8 +106,21 @@ cdef void affinities_of_row(
             beta = (low + high) / 2
         elif beta <= low:
             beta = 2 * low
-    for j in range(k):
-        out[j] = <float> (p[j] / total) if p[j] > NEGLIGIBLE else 0
+    write_shares(p, k, total, out)
+    return beta / scale if scale > 0 else 0
+
+
+cdef void gaussian_row(
+    const float *distances, float *out, Py_ssize_t k, double width, float *d2, float *p,
+) noexcept nogil:
+    """Write the affinities of a row for a given standard deviation."""
+    cdef Py_ssize_t padded = (k + 7) // 8 * 8
+    cdef double scale = relative_squares(distances, k, padded, d2)
+    cdef double beta = scale / max(2 * width * width, 1e-300)
+    cdef double total = 1, mean = 0, variance = 0
+    # Within these bounds the padding counts for nothing and no product overflows.
+    moments(d2, p, padded, min(max(beta, 1e-27), 1e30), &total, &mean, &variance)
+    write_shares(p, k, total, out)
 
 
 def conditional_affinities(
@@ -96,17 +128,44 @@ def conditional_affinities(
     float[:, ::1] out,  # OUT (n, k), each row sums to one
     double perplexity,
     int n_threads,
+    double[::1] precision=None,  # OUT (n,), beta, or 0 where a row's distances are all equal
 ):
     """Write the affinities of each row's neighbours to ``out``."""
     cdef Py_ssize_t n = distances.shape[0], k = distances.shape[1], i
     cdef Py_ssize_t padded = (k + 7) // 8 * 8
     cdef double target = log(perplexity)
     cdef float[:, :, ::1] scratch = np.empty((n_threads, 2, padded), np.float32)
+    cdef double *betas = NULL
+    cdef double beta
+    cdef int thread
+    if n > 0 and precision is not None:
+        betas = &precision[0]
+    with nogil, parallel(num_threads=n_threads):
+        thread = omp_get_thread_num()
+        for i in prange(n, schedule="dynamic", chunksize=64):
+            beta = affinities_of_row(
+                &distances[i, 0], &out[i, 0], k, target,
+                &scratch[thread, 0, 0], &scratch[thread, 1, 0],
+            )
+            if betas != NULL:
+                betas[i] = beta
+
+
+def gaussian_affinities(
+    const float[:, ::1] distances,  # IN (n, k), k >= 1, in any order
+    const double[::1] widths,  # IN (n,), standard deviations, in the unit of each row's distances
+    float[:, ::1] out,  # OUT (n, k), each row sums to one
+    int n_threads,
+):
+    """Write p_j ~ exp(-d_j^2 / (2 width^2)) of each row's neighbours to ``out``. O(n k)."""
+    cdef Py_ssize_t n = distances.shape[0], k = distances.shape[1], i
+    cdef Py_ssize_t padded = (k + 7) // 8 * 8
+    cdef float[:, :, ::1] scratch = np.empty((n_threads, 2, padded), np.float32)
     cdef int thread
     with nogil, parallel(num_threads=n_threads):
         thread = omp_get_thread_num()
         for i in prange(n, schedule="dynamic", chunksize=64):
-            affinities_of_row(
-                &distances[i, 0], &out[i, 0], k, target,
+            gaussian_row(
+                &distances[i, 0], &out[i, 0], k, widths[i],
                 &scratch[thread, 0, 0], &scratch[thread, 1, 0],
             )

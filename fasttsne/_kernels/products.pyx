@@ -12,7 +12,7 @@ What becomes of a candidate that is not rejected stands in ``best.pxd``.
 """
 
 from cython.parallel cimport prange
-from libc.stdint cimport int32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from fasttsne._kernels.best cimport Best, offer
 from fasttsne._kernels.lanes cimport (
@@ -205,4 +205,92 @@ def offer_all(
         offer_range(
             &best, &rows[0, 0, 0], n_rows, task * step, min((task + 1) * step, panels),
             &points[0, 0, 0], points.shape[0], &norms[0], rows.shape[1], first,
+        )
+
+
+cdef void offer_to_panel(
+    const Best *best, const float *rows, Py_ssize_t first_row, const float *points,
+    Py_ssize_t panels, const float *norms, Py_ssize_t depth, Py_ssize_t block,
+    const int32_t *blocks, const int32_t *masks, Py_ssize_t count,
+) noexcept nogil:
+    """Offer blocks of points to those of a panel's eight rows whose bits are set."""
+    cdef Py_ssize_t i, q, last
+    cdef f8 products[PANEL * TILE]
+    cdef int r, t
+    for i in range(count):
+        last = min((blocks[i] + 1) * block // PANEL, panels)
+        for q in range(blocks[i] * block // PANEL, last, 3):
+            tile_products(rows, points + q * PANEL * depth, depth, products)
+            for r in range(PANEL):
+                if masks[i] >> r & 1:
+                    for t in range(TILE):
+                        offer_panel(
+                            best, products[TILE * r + t], first_row + r, 0, PANEL * (q + t),
+                            norms + PANEL * (q + t), False, -1,
+                        )
+
+
+def offer_probed(
+    const float[:, :, ::1] rows,  # IN (row panels, depth, 8)
+    const float[:, :, ::1] points,  # IN (point panels, depth, 8), a multiple of TILE panels
+    const float[::1] norms,  # IN (8 * point panels,), infinite beyond the last point
+    Py_ssize_t block,  # points of a block, a multiple of TILE_ROWS
+    const int64_t[::1] starts,  # IN (row panels + 1,), into the next two
+    const int32_t[::1] blocks,  # IN, the blocks that rows of a panel probe
+    const int32_t[::1] masks,  # IN, which of the eight rows: bits, none beyond the last row
+    Py_ssize_t k,
+    uint64_t[:, ::1] keys, int32_t[::1] counts, float[::1] thresholds,  # INOUT, for the rows
+    int n_threads,
+):
+    """Offer to each row the points of the blocks that it probes.
+
+    A panel computes the products that any of its rows wants; a row is offered its
+    own only, so that it does not depend on its neighbours in the panel.
+    """
+    cdef Py_ssize_t p
+    cdef Best best
+    best.keys, best.counts, best.thresholds = &keys[0, 0], &counts[0], &thresholds[0]
+    best.capacity, best.k = keys.shape[1], k
+    for p in prange(starts.shape[0] - 1, nogil=True, schedule="dynamic", num_threads=n_threads):
+        offer_to_panel(
+            &best, &rows[p, 0, 0], PANEL * p, &points[0, 0, 0], points.shape[0], &norms[0],
+            rows.shape[1], block, &blocks[0] + starts[p], &masks[0] + starts[p],
+            starts[p + 1] - starts[p],
+        )
+
+
+cdef void project_row(
+    const float *row, const float *origin, const float *directions, Py_ssize_t d, Py_ssize_t width,
+    float *out,
+) noexcept nogil:
+    cdef Py_ssize_t c, v
+    cdef f8 sums[8]
+    cdef f8 x
+    cdef const float *line
+    for v in range(8):
+        sums[v] = f8_set1(0)
+    for c in range(d):
+        x = f8_set1(row[c] - origin[c])
+        line = directions + c * width
+        for v in range(8):
+            sums[v] = f8_fma(x, f8_load(line + 8 * v), sums[v])
+    for v in range(8):
+        f8_store(out + 8 * v, sums[v])
+
+
+def project(
+    const float[:, ::1] rows,  # IN (m, d)
+    const float[::1] origin,  # IN (d,)
+    const float[:, ::1] directions,  # IN (d, 64)
+    float[:, ::1] out,  # OUT (m, 64)
+    int n_threads,
+):
+    """out = (rows - origin) directions, each row by itself: no row depends on another."""
+    cdef Py_ssize_t i
+    if directions.shape[1] != 64 or out.shape[1] != 64:
+        raise ValueError("there must be 64 directions")
+    for i in prange(rows.shape[0], nogil=True, schedule="dynamic", chunksize=16,
+                    num_threads=n_threads):
+        project_row(
+            &rows[i, 0], &origin[0], &directions[0, 0], rows.shape[1], 64, &out[i, 0]
         )

@@ -113,8 +113,12 @@ def gradient_step(
     max_grad_norm,  # a length, or None
     max_step_norm,  # a length, or None
     int n_threads,
+    bint recentre=True,
 ):
-    """Take one step and move the map's mean to the origin, in place. O(n)."""
+    """Take one step and, if ``recentre``, move the map's mean to the origin, in place. O(n).
+
+    Without that, no point depends on another.
+    """
     cdef Step step
     cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK
     cdef int d = <int> y.shape[1]
@@ -128,6 +132,8 @@ def gradient_step(
             &step, &y[0, 0], &update[0, 0], &gains[0, 0], &attractive[0, 0], &repulsive[0, 0],
             b * BLOCK, min((b + 1) * BLOCK, n), d, &totals[b, 0],
         )
+    if not recentre:
+        return
     cdef double[::1] mean = np.sum(totals, axis=0) / n
     for b in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
         centre_block(&y[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), d, &mean[0])

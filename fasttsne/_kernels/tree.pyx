@@ -401,3 +401,42 @@ def tree_repulsion(
                 tree, n_nodes, tree + i, &y[0, 0], &order[0, 0], &out[0, 0], d, dof, theta2
             )
     return float(np.sum(partial)) - y.shape[0]
+
+
+cdef void field_at(
+    const Node *nodes, int32_t n_nodes, const float *y, const float *point, float *out, double *z,
+    int d, float dof, float theta2,
+) noexcept nogil:
+    """The forces on one point, which is a group by itself."""
+    cdef Group group
+    cdef int c
+    start_group(&group, point, 1, d)
+    sum_group(&group, nodes, n_nodes, y, d, dof, theta2)
+    for c in range(d):
+        out[c] = <float> group.force[c]
+    z[0] = group.z
+
+
+def tree_field(
+    const float[:, ::1] points,  # IN (m, d), not among those of the tree
+    const float[:, ::1] y,  # IN (n, d), those of the tree, in the order of the curve
+    const float[:, ::1] nodes, int n_nodes,  # IN the tree
+    float[:, ::1] out,  # OUT (m, d), sum_j w q (point_i - y_j)
+    double[::1] z,  # OUT (m,), sum_j w
+    float dof,
+    float theta,
+    int n_threads,
+):
+    """Write the forces of a tree on other points, and each point's Z.
+
+    Each point walks by itself, so that it does not depend on the others. O(m log n).
+    """
+    cdef const Node *tree = <const Node *> &nodes[0, 0]
+    cdef int d = <int> y.shape[1]
+    cdef Py_ssize_t i
+    cdef float theta2 = (REACH * theta) ** 2
+    for i in prange(points.shape[0], nogil=True, schedule="dynamic", chunksize=16,
+                    num_threads=n_threads):
+        field_at(
+            tree, n_nodes, &y[0, 0], &points[i, 0], &out[i, 0], &z[i], d, dof, theta2
+        )

@@ -1,7 +1,23 @@
 """Affinities between rows: how much each pair attracts."""
 
 from fasttsne.affinity.base import Affinities, log
+from fasttsne.affinity.fixed_sigma import FixedSigmaNN
+from fasttsne.affinity.gaussian import joint_probabilities_nn
+from fasttsne.affinity.multiscale import Multiscale, MultiscaleMixture
+from fasttsne.affinity.neighbors import get_knn_index
 from fasttsne.affinity.perplexity import PerplexityBasedNN
 from fasttsne.affinity.precomputed import PrecomputedAffinities
+from fasttsne.affinity.uniform import Uniform
 
-__all__ = ["Affinities", "PerplexityBasedNN", "PrecomputedAffinities", "log"]
+__all__ = [
+    "Affinities",
+    "FixedSigmaNN",
+    "Multiscale",
+    "MultiscaleMixture",
+    "PerplexityBasedNN",
+    "PrecomputedAffinities",
+    "Uniform",
+    "get_knn_index",
+    "joint_probabilities_nn",
+    "log",
+]

@@ -9,6 +9,9 @@ from fasttsne import _kernels
 
 log = logging.getLogger("fasttsne.affinity")
 
+# What `symmetrize` may be, for conditional affinities C, and what it stands for.
+SYMMETRIZE = {True: "mean", "mean": "mean", "max": "max", False: "none", "none": "none"}
+
 
 class Affinities:
     """Affinities between the rows of a data set.
@@ -16,10 +19,12 @@ class Affinities:
     Attributes
     ----------
     P : (n, n) scipy.sparse.csr_matrix, float32, sums to one.
+    knn_index : the index that found the neighbours and finds those of new rows, or None.
     """
 
     def __init__(self, verbose: bool = False):
         self.P: sp.csr_matrix = None
+        self.knn_index = None
         self.verbose = verbose
 
     @property
@@ -27,14 +32,53 @@ class Affinities:
         """How many rows the affinities are about."""
         return self.P.shape[0]
 
+    def to_new(self, data, return_distances: bool = False):
+        """Affinities of new rows to the rows of the data set.
 
-def symmetrized(indices, values, n_threads: int) -> sp.csr_matrix:
+        Parameters
+        ----------
+        data : new rows, as the index's ``query`` takes them.
+        return_distances : return the neighbours and their distances, too.
+
+        Returns
+        -------
+        P : (m, n) csr_matrix, float64; each row sums to one and depends on no other.
+        neighbors, distances : (m, k) arrays, if ``return_distances``.
+
+        Raises
+        ------
+        NotImplementedError
+            Where only affinities, or only lists of neighbours, are known.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot tell the affinities of new rows")
+
+
+def check_symmetrize(symmetrize, of_true: str = "mean") -> str:
+    """Return "mean", "max" or "none" for what a user passed; ``of_true`` is what True means."""
+    try:
+        mode = SYMMETRIZE[symmetrize]
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"symmetrize must be True, False, 'mean', 'max' or 'none'; got {symmetrize!r}"
+        ) from None
+    return of_true if symmetrize is True else mode
+
+
+def joint(indices, values, mode: str, n_threads: int) -> sp.csr_matrix:
+    """Affinities that sum to one, from each row's conditional ones, by a mode of ``SYMMETRIZE``."""
+    if mode == "none":
+        return directed(indices, values)
+    return symmetrized(indices, values, n_threads, largest=mode == "max")
+
+
+def symmetrized(indices, values, n_threads: int, largest: bool = False) -> sp.csr_matrix:
     """(C + C^T) / 2n for rows of neighbours and their weights, without temporaries of SciPy's.
 
     Parameters
     ----------
     indices : (n, k) int32 array of neighbours.
     values : (n, k) float32 array of weights, each row of which sums to one.
+    largest : take max(C, C^T), divided by its sum, instead.
     """
     n, k = indices.shape
     rows = (np.arange(n + 1, dtype=np.int64) * k, indices.ravel(), values.ravel())
@@ -43,24 +87,34 @@ def symmetrized(indices, values, n_threads: int) -> sp.csr_matrix:
     indptr = np.empty(n + 1, np.int64)
     _kernels.graph.count_merged(*forward, *backward, indptr, n_threads)
     columns, merged = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
-    _kernels.graph.merge(*forward, *backward, 1 / (2 * n), indptr, columns, merged, n_threads)
+    _kernels.graph.merge(
+        *forward, *backward, 1 / (2 * n), indptr, columns, merged, n_threads, largest
+    )
+    if largest:
+        merged /= merged.sum(dtype=np.float64)
     return as_csr(indptr, columns, merged, n)
 
 
 def directed(indices, values) -> sp.csr_matrix:
     """C / n for rows of neighbours and their weights, each row in ascending order of columns."""
-    n, k = indices.shape
-    indptr = np.arange(n + 1, dtype=np.int64) * k
+    n = len(indices)
+    return rows_as_csr(indices, values / np.float32(n), n)
+
+
+def rows_as_csr(indices, values, n_columns: int) -> sp.csr_matrix:
+    """A CSR matrix of rows of neighbours and their weights, columns in ascending order."""
+    m, k = indices.shape
+    indptr = np.arange(m + 1, dtype=np.int64) * k
     order = np.argsort(indices, axis=1)
     columns = np.take_along_axis(indices, order, 1).ravel()
-    return as_csr(indptr, columns, np.take_along_axis(values, order, 1).ravel() / np.float32(n), n)
+    return as_csr(indptr, columns, np.take_along_axis(values, order, 1).ravel(), n_columns)
 
 
-def as_csr(indptr, columns, values, n) -> sp.csr_matrix:
+def as_csr(indptr, columns, values, n_columns) -> sp.csr_matrix:
     """A CSR matrix over these arrays, with int32 row pointers where they suffice."""
     if indptr[-1] < 2**31:
         indptr = indptr.astype(np.int32)
-    matrix = sp.csr_matrix((n, n), dtype=np.float32)
+    matrix = sp.csr_matrix((len(indptr) - 1, n_columns), dtype=values.dtype)
     matrix.data, matrix.indices, matrix.indptr = values, columns, indptr
     matrix.has_sorted_indices = True
     matrix.has_canonical_format = True

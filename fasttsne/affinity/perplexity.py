@@ -1,17 +1,13 @@
 """Gaussian affinities of a given perplexity: those of t-SNE as published."""
 
-import warnings
-
-import numpy as np
-
-from fasttsne import _kernels
-from fasttsne._validation import check_number, resolve_n_jobs
-from fasttsne.affinity.base import Affinities, directed, symmetrized
-from fasttsne.nearest_neighbors import KNNIndex, PrecomputedNeighbors, make_index
+from fasttsne._validation import check_number
+from fasttsne.affinity.base import check_symmetrize, joint
+from fasttsne.affinity.gaussian import of_perplexity
+from fasttsne.affinity.neighbors import NeighborAffinities, reduced, rows_of
 from fasttsne.utils import Timer
 
 
-class PerplexityBasedNN(Affinities):
+class PerplexityBasedNN(NeighborAffinities):
     """Affinities from a Gaussian around each row, as wide as makes ``perplexity`` neighbours.
 
     Parameters
@@ -22,12 +18,17 @@ class PerplexityBasedNN(Affinities):
         of :func:`fasttsne.nearest_neighbors.make_index`.
     metric, metric_params : distance between rows; see the search's class.  "precomputed":
         data is a square matrix of distances.
-    symmetrize : (C + C^T) / 2n if true, else C / n.
+    symmetrize : for rows C of conditional affinities, True or "mean": (C + C^T) / 2n;
+        "max": max(C, C^T) divided by its sum; False or "none": C / n.
     n_jobs : threads; -1 is all cores.
     random_state : seeds the neighbour search.
     k_neighbors : "auto" is three times the perplexity, as far as there are rows.
     knn_kwargs : settings of the search.
-    knn_index : an index that is already made, with ``build`` and ``query``.
+    knn_index : an index that is already made, with ``build`` and ``query``, in place of data.
+
+    Attributes
+    ----------
+    effective_perplexity_ : the perplexity, reduced where there are too few neighbours for it.
 
     Source: van der Maaten & Hinton 2008; van der Maaten 2014 for the 3 u neighbours.
     """
@@ -37,73 +38,73 @@ class PerplexityBasedNN(Affinities):
         symmetrize=True, n_jobs=1, random_state=None, verbose=False, k_neighbors="auto",
         knn_kwargs=None, knn_index=None,
     ):  # fmt: skip
-        super().__init__(verbose)
+        super().__init__(n_jobs, verbose)
         perplexity = check_number(perplexity, "perplexity", above=0)
+        self._mode = check_symmetrize(symmetrize)
         self.symmetrize = symmetrize
-        self.n_jobs = n_jobs
-        if knn_index is None:
-            if data is None and isinstance(method, str):
-                raise ValueError("data is needed where no neighbours or knn_index are given")
-            k = _neighbors_for(perplexity, _rows_of(data), k_neighbors)
-            knn_index = make_index(
-                method, data, k, metric=metric, metric_params=metric_params, n_jobs=n_jobs,
-                random_state=random_state, verbose=verbose, knn_kwargs=knn_kwargs,
-            )  # fmt: skip
-        self.knn_index = knn_index
-        indices, distances = knn_index.build()
-        if not isinstance(knn_index, KNNIndex):
-            # Kernels trust row numbers: those of somebody else's object are checked.
-            indices, distances = PrecomputedNeighbors(indices, distances).build()
-        self._indices = np.ascontiguousarray(indices, np.int32)
-        self._distances = _in_safe_unit(distances)
-        self.set_perplexity(perplexity)
+        self._find(
+            data, _neighbors_for(perplexity, rows_of(data), k_neighbors), knn_index, method,
+            metric=metric, metric_params=metric_params, n_jobs=n_jobs,
+            random_state=random_state, verbose=verbose, knn_kwargs=knn_kwargs,
+        )  # fmt: skip
+        self._compute(perplexity)
 
     def set_perplexity(self, new_perplexity: float) -> None:
         """Compute P for another perplexity from the neighbours that were found.
 
-        Where the perplexity is larger than the number of neighbours, it is
-        reduced to a third of that number, with a warning.
+        Raises
+        ------
+        RuntimeError
+            Where the perplexity is larger than the number of neighbours: it takes a new search.
         """
-        k = self._indices.shape[1]
         new_perplexity = check_number(new_perplexity, "perplexity", above=0)
-        self.perplexity = new_perplexity
-        self.effective_perplexity_ = self.check_perplexity(new_perplexity, k)
-        used = min(k, max(int(3 * self.effective_perplexity_), 1))
-        n_threads = resolve_n_jobs(self.n_jobs)
+        k = self._indices.shape[1]
+        if new_perplexity > k:
+            raise RuntimeError(
+                f"perplexity {new_perplexity:g} is larger than the {k} neighbours that were "
+                f"found; make a new {type(self).__name__} with it"
+            )
+        self._compute(new_perplexity)
+
+    def _compute(self, perplexity):
+        self.perplexity = perplexity
+        self.effective_perplexity_ = reduced(perplexity, self._indices.shape[1], stacklevel=3)
         with Timer(
             f"computing affinities, perplexity {self.effective_perplexity_:g}", self.verbose
         ):
-            indices = np.ascontiguousarray(self._indices[:, :used])
-            conditional = np.empty(indices.shape, np.float32)
-            _kernels.perplexity.conditional_affinities(
-                np.ascontiguousarray(self._distances[:, :used]), conditional,
-                self.effective_perplexity_, n_threads,
-            )  # fmt: skip
-            if self.symmetrize:
-                self.P = symmetrized(indices, conditional, n_threads)
-            else:
-                self.P = directed(indices, conditional)
+            indices, distances = self._nearest(max(int(3 * self.effective_perplexity_), 1))
+            conditional = of_perplexity(distances, self.effective_perplexity_, self._n_threads)
+            self.P = joint(indices, conditional, self._mode, self._n_threads)
+
+    def to_new(self, data, perplexity=None, return_distances=False, k_neighbors="auto"):
+        """Affinities of new rows to the rows of the data set.
+
+        Parameters
+        ----------
+        data : new rows, as the index's ``query`` takes them.
+        perplexity : None is that of the affinities.
+        return_distances : return the neighbours and their distances, too.
+        k_neighbors : "auto" is three times the perplexity, as far as there are rows.
+
+        Returns
+        -------
+        P : (m, n) csr_matrix, float64; each row sums to one and depends on no other.
+        neighbors, distances : (m, k) arrays, if ``return_distances``.
+        """
+        if perplexity is None:
+            perplexity = self.perplexity
+        perplexity = check_number(perplexity, "perplexity", above=0)
+        k = _neighbors_for(perplexity, self.n_samples + 1, k_neighbors)
+        perplexity = reduced(perplexity, k, stacklevel=2)
+        return self._to_new(
+            data, k, return_distances,
+            lambda distances, units: of_perplexity(distances, perplexity, self._n_threads),
+        )  # fmt: skip
 
     @staticmethod
     def check_perplexity(perplexity: float, k_neighbors: int) -> float:
         """Return a perplexity that k neighbours can have; warn where it is not the given one."""
-        perplexity = check_number(perplexity, "perplexity", above=0)
-        if perplexity <= k_neighbors:
-            return perplexity
-        reduced = max(k_neighbors / 3, 1.0)
-        warnings.warn(
-            f"perplexity {perplexity:g} is too large for {k_neighbors} neighbours; "
-            f"using {reduced:g}",
-            stacklevel=4,
-        )
-        return reduced
-
-
-def _rows_of(data):
-    """How many rows; None where they are not known here."""
-    if data is None:
-        return None
-    return data.shape[0] if hasattr(data, "shape") and len(data.shape) else len(data)
+        return reduced(check_number(perplexity, "perplexity", above=0), k_neighbors, stacklevel=2)
 
 
 def _neighbors_for(perplexity, n_samples, k_neighbors):
@@ -115,13 +116,3 @@ def _neighbors_for(perplexity, n_samples, k_neighbors):
     else:
         wanted = check_number(k_neighbors, "k_neighbors", low=1, integer=True)
     return max(wanted if n_samples is None else min(wanted, n_samples - 1), 1)
-
-
-def _in_safe_unit(distances):
-    """Distances as float32; affinities do not depend on the unit, so one that fits is chosen."""
-    distances = np.asarray(distances)
-    if distances.dtype != np.float32:
-        largest = distances.max()
-        if largest > 0:
-            distances = distances / largest
-    return np.ascontiguousarray(distances, np.float32)

@@ -35,3 +35,10 @@ class PrecomputedAffinities(Affinities):
         if normalize:
             P.data /= total
         self.P = P.astype(np.float32)
+
+    def to_new(self, data, return_distances=False):
+        """Raise NotImplementedError: affinities tell nothing about new rows."""
+        raise NotImplementedError(
+            "affinities of new rows cannot be told from a matrix of affinities; for new points "
+            "use affinities that are made from the data, such as PerplexityBasedNN"
+        )

@@ -9,6 +9,8 @@ How many blocks, and how many candidates, a sample of rows tells whose true
 neighbours are known: the cheapest choice that finds the asked share of them.
 The same sample then measures the result, and the search widens until the share
 is there.  Where that would cost as much as the exact search, it is the exact search.
+
+Queries look into the same blocks, by ``probes.py``.
 """
 
 from typing import NamedTuple
@@ -18,7 +20,8 @@ import numpy as np
 from fasttsne._validation import check_number, check_random_state
 from fasttsne.nearest_neighbors.base import KNNIndex
 from fasttsne.nearest_neighbors.candidates import SPARE, Candidates, pack
-from fasttsne.nearest_neighbors.rows import METRICS, as_rows
+from fasttsne.nearest_neighbors.probes import Probes
+from fasttsne.nearest_neighbors.rows import METRICS, KeepsRows, as_rows
 from fasttsne.utils import log
 
 RECALL = 0.95
@@ -50,7 +53,7 @@ class Plan(NamedTuple):
     cost: float
 
 
-class Approx(KNNIndex):
+class Approx(KeepsRows, KNNIndex):
     """Neighbours of which the asked share are the true ones.
 
     ``knn_kwargs``: ``recall`` (0.95), the share of true neighbours to find.
@@ -70,10 +73,11 @@ class Approx(KNNIndex):
             raise TypeError(f"unknown knn_kwargs {sorted(unknown)}; accepted is 'recall'")
         self.recall = check_number(self.knn_kwargs.get("recall", RECALL), "recall", low=0, high=1)
         self.recall_ = None
+        self._probes = None
 
     def _build(self):
         rows = as_rows(self.data, self.metric)
-        found = None
+        found = self._probes = None
         if self.n_samples > EXACT_UP_TO and self.recall < 1:
             found = self._search(rows, check_random_state(self.random_state))
         if found is None:
@@ -84,7 +88,7 @@ class Approx(KNNIndex):
 
     def _search(self, rows, generator):
         """The neighbours, or None where the exact search costs less."""
-        reduced = _reduced(rows, generator)
+        reduced, projection = _reduced(rows, generator)
         blocks = _Blocks(reduced, generator, self.n_threads)
         sample = _Sample(rows, reduced, blocks, self.k, generator, self.n_threads)
         wanted = self.recall
@@ -100,21 +104,30 @@ class Approx(KNNIndex):
                 blocks.packed.n_blocks, plan.blocks, plan.kept, self.recall_,
             )  # fmt: skip
             if self.recall_ >= self.recall:
+                n_probed = sample.blocks_to_probe(plan)
+                self._probes = Probes(blocks, projection, n_probed, plan.kept / self.k, self.k)
                 return indices, distances
             wanted = wanted + (1 - wanted) / 2
         return None
 
     def _query(self, X, k):
-        rows = as_rows(self.data, self.metric)
-        indices, distances = rows.nearest_to(rows.prepare(X), k, self.n_threads)
+        rows = self.rows
+        queries = rows.prepare(X)
+        if self._probes is None:
+            indices, distances = rows.nearest_to(queries, k, self.n_threads)
+        else:
+            indices, distances = self._probes.query(rows, queries, k, self.n_threads)
         return indices, rows.in_metric(distances)
 
 
 def _reduced(rows, generator):
-    """The first principal components of rows with many columns, else the rows, dense float32."""
+    """The first principal components of rows with many columns, and their projection.
+
+    Else the rows, dense float32, and None.
+    """
     if rows.n_columns > DIMENSIONS * 3 // 2:
         return rows.reduced(DIMENSIONS, generator)
-    return rows.dense()
+    return rows.dense(), None
 
 
 class _Blocks:
@@ -173,6 +186,7 @@ class _Sample:
         place[blocks.order] = np.arange(n)
         block = place // blocks.packed.block
         self._block_rank = self._ranks_of_blocks(blocks, block)
+        self._probe_rank = _ranks_of_centres(reduced[self.rows], blocks.centres, block[self.true])
         self._point_rank = self._ranks_of_points(reduced)
         self._n_blocks = blocks.packed.n_blocks
         self._block = blocks.packed.block
@@ -228,9 +242,24 @@ class _Sample:
         exact = self._n / 2 * self._columns + RANK_COST * (self.k + SPARE) * self._columns
         return best if best is not None and best.cost < exact else None
 
+    def blocks_to_probe(self, plan: Plan) -> int:
+        """How many blocks a row alone must look into for the recall of a plan."""
+        found = self._probe_rank[self._point_rank < plan.kept]
+        counts = np.bincount(found, minlength=self._n_blocks).cumsum() / self.true.size
+        return min(int(np.searchsorted(counts, plan.recall)) + 1, self._n_blocks)
+
     def recall(self, distances) -> float:
         """The share of a result's neighbours that are no farther than the true ones."""
         return float((distances[self.rows] <= self._farthest).mean())
+
+
+def _ranks_of_centres(rows, centres, block):
+    """How many centres are nearer to each row than those of the blocks, (rows, any)."""
+    scores = (centres**2).sum(1) - 2 * (rows @ centres.T)
+    order = np.argsort(scores, axis=1, kind="stable")
+    ranks = np.empty_like(order)
+    np.put_along_axis(ranks, order, np.arange(order.shape[1])[None, :], 1)
+    return np.take_along_axis(ranks, block, 1)
 
 
 def _order_by_cell(reduced, generator, n_threads):

@@ -85,10 +85,17 @@ class Candidates:
 
     def first(self) -> np.ndarray:
         """The best candidate of each row."""
-        keys = np.where(
-            np.arange(self.keys.shape[1]) < self.counts[:, None], self.keys, np.uint64(2**64 - 1)
-        )
-        return (keys.min(1) & np.uint64(2**32 - 1)).astype(np.int64)
+        return (self._all_keys().min(1) & np.uint64(2**32 - 1)).astype(np.int64)
+
+    def numbers(self, count: int) -> np.ndarray:
+        """The best candidates of each row, (n, count), best first; there must be so many."""
+        keys = np.sort(self._all_keys(), axis=1)[:, :count]
+        return (keys & np.uint64(2**32 - 1)).astype(np.int64)
+
+    def _all_keys(self):
+        """The keys, with the largest number where there is none."""
+        there = np.arange(self.keys.shape[1]) < self.counts[:, None]
+        return np.where(there, self.keys, np.uint64(2**64 - 1))
 
 
 def all_pairs(n_blocks: int) -> np.ndarray:

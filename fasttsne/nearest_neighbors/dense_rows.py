@@ -70,9 +70,38 @@ class DenseRows:
         """All rows as an array."""
         return self.points
 
-    def reduced(self, rank: int, generator) -> np.ndarray:
-        """The first principal components, (n, rank) float32, estimated from a sample of rows."""
+    def as_dense(self, queries: np.ndarray) -> np.ndarray:
+        """Others, prepared, as an array."""
+        return queries
+
+    def reduced(self, rank: int, generator):
+        """The first principal components, (n, rank) float32, estimated from a sample of rows.
+
+        Also returns the :class:`fasttsne.initialization.Projection` that gives them.
+        """
         return initialization.approximate_components(self.points, rank, generator)
+
+    def project(self, queries: np.ndarray, projection, n_threads: int) -> np.ndarray:
+        """The components of others, prepared; each row by itself."""
+        out = np.empty((len(queries), projection.directions.shape[1]), np.float32)
+        _kernels.products.project(queries, projection.origin, projection.directions, out, n_threads)
+        return out
+
+    def ranked(self, queries, candidates: Candidates, rows, names, k: int, n_threads: int):
+        """The k nearest by exact distance to queries, prepared, among candidates.
+
+        Parameters
+        ----------
+        rows : (m,) the query whose candidates stand in each row.
+        names : (n,) the point that each number among the candidates stands for.
+        """
+        indices = np.empty((len(queries), k), np.int32)
+        distances = np.empty((len(queries), k), np.float32)
+        _kernels.rank.rank(
+            queries, self.points, rows.astype(np.int32), names.astype(np.int32), candidates.keys,
+            candidates.counts, candidates.kept, k, indices, distances, n_threads,
+        )  # fmt: skip
+        return indices, distances
 
     def rank(self, candidates: Candidates, order: np.ndarray, k: int, n_threads: int):
         """The k nearest by exact distance among candidates in another numbering.
@@ -85,7 +114,7 @@ class DenseRows:
         -------
         indices, distances : (n, k) int32 and float32 arrays, nearest first.
         """
-        return self._ranked(self.points, candidates, order, order, k, n_threads)
+        return self.ranked(self.points, candidates, order, order, k, n_threads)
 
     def join(self, k: int, n_threads: int):
         """The k nearest other rows of each row; as ``rank`` returns them."""
@@ -122,16 +151,7 @@ class DenseRows:
                 )
             if own is not None:
                 candidates.drop(own[a : a + BATCH])
-            found.append(self._ranked(
+            found.append(self.ranked(
                 batch, candidates, np.arange(len(batch)), np.arange(self.n), k, n_threads
             ))  # fmt: skip
         return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
-
-    def _ranked(self, queries, candidates, rows, names, k, n_threads):
-        indices = np.empty((len(queries), k), np.int32)
-        distances = np.empty((len(queries), k), np.float32)
-        _kernels.rank.rank(
-            queries, self.points, rows.astype(np.int32), names.astype(np.int32), candidates.keys,
-            candidates.counts, candidates.kept, k, indices, distances, n_threads,
-        )  # fmt: skip
-        return indices, distances

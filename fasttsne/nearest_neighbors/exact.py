@@ -5,7 +5,7 @@ import scipy.sparse
 from scipy.spatial.distance import cdist
 
 from fasttsne.nearest_neighbors.base import KNNIndex
-from fasttsne.nearest_neighbors.rows import METRICS, as_rows
+from fasttsne.nearest_neighbors.rows import METRICS, KeepsRows, as_rows
 
 # Distances computed at a time by the blocked loop.
 LOOP_ENTRIES = 2**22
@@ -19,7 +19,7 @@ SCIPY_NAMES = {"manhattan": "cityblock", "l1": "cityblock"}
 BOOLEAN_METRICS = ("jaccard", "dice", "rogerstanimoto", "russellrao", "sokalsneath", "yule")
 
 
-class Exact(KNNIndex):
+class Exact(KeepsRows, KNNIndex):
     """The true neighbours, at the price of looking at all pairs.
 
     Euclidean, cosine and correlation: float32 products choose candidates, whose
@@ -46,7 +46,7 @@ class Exact(KNNIndex):
     def _query(self, X, k):
         if self.metric not in METRICS:
             return self._loop(X, k, self_join=False)
-        rows = as_rows(self.data, self.metric)
+        rows = self.rows
         indices, distances = rows.nearest_to(rows.prepare(X), k, self.n_threads)
         return indices, rows.in_metric(distances)
 

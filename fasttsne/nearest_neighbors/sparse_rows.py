@@ -92,18 +92,27 @@ class SparseRows:
 
     def dense(self) -> np.ndarray:
         """All rows as an array, for few columns."""
-        return self.points.matrix.toarray() - self.points.means[:, None]
+        return self.as_dense(self.points)
 
-    def reduced(self, rank: int, generator) -> np.ndarray:
+    def as_dense(self, queries: Points) -> np.ndarray:
+        """Others, prepared, as an array."""
+        return queries.matrix.toarray() - queries.means[:, None]
+
+    def reduced(self, rank: int, generator):
         """The first principal components, (n, rank) float32, estimated from a sample of rows.
 
         Rows that count as centred one by one (correlation) are here centred by column only.
         """
         return initialization.approximate_components(self.points.matrix, rank, generator)
 
+    def project(self, queries: Points, projection, n_threads: int) -> np.ndarray:
+        """The components of others, prepared; each row by itself."""
+        shift = projection.origin @ projection.directions
+        return np.ascontiguousarray(queries.matrix @ projection.directions - shift)
+
     def rank(self, candidates: Candidates, order: np.ndarray, k: int, n_threads: int):
         """The k nearest by exact distance among candidates in another numbering."""
-        return self._ranked(self.points, candidates, order, order, k, n_threads)
+        return self.ranked(self.points, candidates, order, order, k, n_threads)
 
     def join(self, k: int, n_threads: int):
         """The k nearest other rows of each row."""
@@ -129,7 +138,7 @@ class SparseRows:
             )  # fmt: skip
             if own is not None:
                 candidates.drop(own[a : a + BATCH])
-            found.append(self._ranked(batch, candidates, everyone, np.arange(self.n), k, n_threads))
+            found.append(self.ranked(batch, candidates, everyone, np.arange(self.n), k, n_threads))
         return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
     def norms(self):
@@ -140,7 +149,8 @@ class SparseRows:
         absent = self.n_columns - np.diff(matrix.indptr)
         return (squares + absent * means.astype(np.float64) ** 2).astype(np.float32)
 
-    def _ranked(self, queries, candidates, rows, names, k, n_threads):
+    def ranked(self, queries, candidates, rows, names, k, n_threads):
+        """The k nearest by exact distance to queries, prepared; as ``DenseRows.ranked``."""
         indices = np.empty((len(queries), k), np.int32)
         distances = np.empty((len(queries), k), np.float32)
         _kernels.sparse.rank_sparse(

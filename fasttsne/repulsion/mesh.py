@@ -51,7 +51,7 @@ class MeshRepulsion:
     ):  # fmt: skip
         self.dof = dof
         self.order = n_interpolation_points + 2
-        self._polynomials = polynomials(self.order)
+        self.polynomials = polynomials(self.order)
         self.min_num_intervals = min_num_intervals
         self.spacing = SPACING * ints_in_interval
         self.n_threads = n_threads
@@ -83,6 +83,26 @@ class MeshRepulsion:
         self._tree = None
         return self._on_grid(y, out, low, spacing, shape)
 
+    def potential(self, y: np.ndarray, box):
+        """The potential of the points y on a grid that covers the box, which holds them.
+
+        Returns
+        -------
+        cells : the grid, to gather from; its mean is missing.
+        spacing : of the grid.
+        constant : what each point adds to the mean of the potential.
+        """
+        spacing, shape = self._layout(*box)
+        grid = self._make_grid(shape)
+        influence = self._make_influence(shape, spacing)
+        grid.set_influence(influence)
+        _kernels.grid.spread(
+            y, grid.cells, box[0], spacing, self.polynomials, self._scratch_for(len(y), shape[0]),
+            self.n_threads,
+        )  # fmt: skip
+        grid.convolve(self.n_threads)
+        return grid.cells, spacing, influence.constant
+
     def padded_cells(self, box) -> int:
         """How many cells the grid for points in this box has, which is what it costs."""
         return math.prod(self._layout(*box)[1])
@@ -100,12 +120,12 @@ class MeshRepulsion:
         influence = self._influence(shape, spacing)
         grid.set_influence(influence)
         _kernels.grid.spread(
-            y, grid.cells, low, spacing, self._polynomials, self._scratch_for(n, shape[0]),
+            y, grid.cells, low, spacing, self.polynomials, self._scratch_for(n, shape[0]),
             self.n_threads,
         )  # fmt: skip
         energy = grid.convolve(self.n_threads)
         _kernels.grid.gather(
-            y, grid.cells, low, spacing, self._polynomials, influence.self_force, out,
+            y, grid.cells, low, spacing, self.polynomials, influence.self_force, out,
             self.n_threads,
         )  # fmt: skip
         return energy + n * n * influence.constant - n * influence.self_term

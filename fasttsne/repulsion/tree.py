@@ -27,15 +27,26 @@ class TreeRepulsion:
 
         ``box`` is the bounding box of the points, where the caller has it.
         """
+        self.build(y, box)
+        return _kernels.tree.tree_repulsion(
+            self._sorted, self._order, self._nodes, self._n_nodes, out, self.dof, self.theta,
+            self.n_threads,
+        )  # fmt: skip
+
+    def build(self, y: np.ndarray, box=None) -> None:
+        """Make the tree of the points y."""
         if self._shape != y.shape:
             self._allocate(*y.shape)
         extent = sort_along_curve(y, self._codes, self._order, box)
         np.take(y, self._order[0], axis=0, out=self._sorted)
-        n_nodes = _kernels.tree.build_tree(
+        self._n_nodes = _kernels.tree.build_tree(
             self._sorted, self._codes, extent, self._prefix, self._nodes
         )
-        return _kernels.tree.tree_repulsion(
-            self._sorted, self._order, self._nodes, n_nodes, out, self.dof, self.theta,
+
+    def field(self, points: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
+        """Write the forces of the tree that was built on other points, and the Z of each."""
+        _kernels.tree.tree_field(
+            points, self._sorted, self._nodes, self._n_nodes, out, z, self.dof, self.theta,
             self.n_threads,
         )  # fmt: skip
 

@@ -1,0 +1,68 @@
+"""Gaussian affinities of one width for all rows."""
+
+from fasttsne._validation import check_number
+from fasttsne.affinity.base import check_symmetrize, joint
+from fasttsne.affinity.gaussian import of_width
+from fasttsne.affinity.neighbors import NeighborAffinities, count_of_neighbors, rows_of
+from fasttsne.utils import Timer
+
+
+class FixedSigmaNN(NeighborAffinities):
+    """Affinities from a Gaussian of the same width around each row.
+
+    It shows clusters smaller than any perplexity does, once a width is found that suits the data.
+
+    Parameters
+    ----------
+    data : (n, columns) array; not needed where the neighbours or an index are given.
+    sigma : the standard deviation, in the unit of the distances; it must be given.
+    k : neighbours of each row, less than n.
+    method, metric, metric_params, symmetrize, n_jobs, random_state, knn_kwargs, knn_index :
+        as for :class:`PerplexityBasedNN`.
+    """
+
+    def __init__(
+        self, data=None, sigma=None, k=30, method="auto", metric="euclidean", metric_params=None,
+        symmetrize=True, n_jobs=1, random_state=None, verbose=False, knn_kwargs=None,
+        knn_index=None,
+    ):  # fmt: skip
+        super().__init__(n_jobs, verbose)
+        self.sigma = _check_sigma(sigma)
+        mode = check_symmetrize(symmetrize)
+        self.symmetrize = symmetrize
+        self._find(
+            data, count_of_neighbors(k, rows_of(data), "k"), knn_index, method, metric=metric,
+            metric_params=metric_params, n_jobs=n_jobs, random_state=random_state,
+            verbose=verbose, knn_kwargs=knn_kwargs,
+        )  # fmt: skip
+        with Timer(f"computing affinities, sigma {self.sigma:g}", verbose):
+            conditional = of_width(self._distances, self._units, self.sigma, self._n_threads)
+            self.P = joint(self._indices, conditional, mode, self._n_threads)
+
+    def to_new(self, data, k=None, sigma=None, return_distances=False):
+        """Affinities of new rows to the rows of the data set.
+
+        Parameters
+        ----------
+        data : new rows, as the index's ``query`` takes them.
+        k : neighbours of each row; None is as many as were found for the data.
+        sigma : None is that of the affinities.
+        return_distances : return the neighbours and their distances, too.
+
+        Returns
+        -------
+        P : (m, n) csr_matrix, float64; each row sums to one and depends on no other.
+        neighbors, distances : (m, k) arrays, if ``return_distances``.
+        """
+        sigma = self.sigma if sigma is None else _check_sigma(sigma)
+        k = count_of_neighbors(self._indices.shape[1] if k is None else k, self.n_samples, "k")
+        return self._to_new(
+            data, k, return_distances,
+            lambda distances, units: of_width(distances, units, sigma, self._n_threads),
+        )  # fmt: skip
+
+
+def _check_sigma(sigma):
+    if sigma is None:
+        raise ValueError("sigma must be given: the standard deviation of the Gaussians")
+    return check_number(sigma, "sigma", above=0)

@@ -1,0 +1,64 @@
+"""Affinities that are the same for all neighbours."""
+
+import numpy as np
+
+from fasttsne.affinity.base import check_symmetrize, joint
+from fasttsne.affinity.neighbors import NeighborAffinities, count_of_neighbors, rows_of
+from fasttsne.utils import Timer
+
+
+class Uniform(NeighborAffinities):
+    """Each row attracts its nearest neighbours equally: the graph of neighbours itself.
+
+    Parameters
+    ----------
+    data : (n, columns) array; not needed where the neighbours or an index are given.
+    k_neighbors : neighbours of each row, less than n.
+    symmetrize : True or "max": all edges of the graph, in either direction, are equal;
+        "mean": edges in both directions are twice as strong; False or "none": the
+        directed graph.
+    method, metric, metric_params, n_jobs, random_state, knn_kwargs, knn_index : as for
+        :class:`PerplexityBasedNN`.
+
+    Source: Böhm et al. 2022, who find hardly a difference to Gaussian affinities.
+    """
+
+    def __init__(
+        self, data=None, k_neighbors=30, method="auto", metric="euclidean", metric_params=None,
+        symmetrize=True, n_jobs=1, random_state=None, verbose=False, knn_kwargs=None,
+        knn_index=None,
+    ):  # fmt: skip
+        super().__init__(n_jobs, verbose)
+        mode = check_symmetrize(symmetrize, of_true="max")
+        self.symmetrize = symmetrize
+        self._find(
+            data, count_of_neighbors(k_neighbors, rows_of(data), "k_neighbors"), knn_index,
+            method, metric=metric, metric_params=metric_params, n_jobs=n_jobs,
+            random_state=random_state, verbose=verbose, knn_kwargs=knn_kwargs,
+        )  # fmt: skip
+        with Timer("computing affinities, uniform", verbose):
+            self.P = joint(self._indices, _equal_shares(self._distances), mode, self._n_threads)
+
+    def to_new(self, data, k_neighbors=None, return_distances=False):
+        """Affinities of new rows to the rows of the data set.
+
+        Parameters
+        ----------
+        data : new rows, as the index's ``query`` takes them.
+        k_neighbors : of each row; None is as many as were found for the data.
+        return_distances : return the neighbours and their distances, too.
+
+        Returns
+        -------
+        P : (m, n) csr_matrix, float64; each row sums to one and depends on no other.
+        neighbors, distances : (m, k) arrays, if ``return_distances``.
+        """
+        k = self._indices.shape[1] if k_neighbors is None else k_neighbors
+        k = count_of_neighbors(k, self.n_samples, "k_neighbors")
+        return self._to_new(
+            data, k, return_distances, lambda distances, units: _equal_shares(distances)
+        )
+
+
+def _equal_shares(distances):
+    return np.full(distances.shape, 1 / distances.shape[1], np.float32)

@@ -1,0 +1,173 @@
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse
+from scipy.spatial.distance import cdist
+
+from fasttsne import TSNE, PartialTSNEEmbedding, TSNEEmbedding, affinity, initialization
+from fasttsne._kernels import reference as twins
+from fasttsne.datasets import load_digits
+from fasttsne.repulsion import ExactRepulsion
+from fasttsne.repulsion.field import make_field
+
+PARAMS = {"theta": 0.2, "n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1}
+
+
+@pytest.fixture(scope="module")
+def data():
+    X, labels = load_digits()
+    return (
+        X[:1000].astype(np.float32),
+        labels[:1000],
+        X[1000:1300].astype(np.float32),
+        labels[1000:1300],
+    )
+
+
+@pytest.fixture(scope="module", params=["exact", "bh", "fft"])
+def embedding(request, data):
+    return TSNE(
+        perplexity=20, n_iter=150, early_exaggeration_iter=50, n_jobs=2, random_state=0,
+        negative_gradient_method=request.param,
+    ).fit(data[0])  # fmt: skip
+
+
+def test_new_rows_land_among_their_kind(embedding, data):
+    _, labels, X, expected = data
+    before = np.array(embedding)
+    places = embedding.transform(X)
+    assert isinstance(places, PartialTSNEEmbedding)
+    assert places.shape == (300, 2)
+    assert places.reference_embedding is embedding
+    nearest = cdist(places, before).argmin(1)
+    assert (labels[nearest] == expected).mean() > 0.9
+    np.testing.assert_array_equal(embedding, before)
+
+
+def test_a_place_does_not_depend_on_the_other_rows(embedding, data):
+    X = data[2]
+    places = np.asarray(embedding.transform(X, n_iter=50))
+    for i in (0, 17, 299):
+        np.testing.assert_array_equal(embedding.transform(X[i : i + 1], n_iter=50)[0], places[i])
+    np.testing.assert_array_equal(embedding.transform(X[::-1][:40], n_iter=50), places[::-1][:40])
+
+
+def test_threads_do_not_change_bits(embedding, data):
+    results = set()
+    for n_jobs in (1, 2, 3):
+        partial = embedding.prepare_partial(data[2][:50], perplexity=5)
+        results.add(np.asarray(partial.optimize(30, n_jobs=n_jobs)).tobytes())
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("method", ["exact", "bh", "fft"])
+@pytest.mark.parametrize("dof", [0.5, 1.0, 2.0])
+def test_fields_equal_the_exact_sum(rng, method, dof):
+    points = rng.normal(0, 20, (600, 2)).astype(np.float32)
+    y = np.concatenate([rng.normal(0, 20, (200, 2)), [[90.0, -120.0]]]).astype(np.float32)
+    field = make_field(points, method, dof, 2, PARAMS)
+    force, z = np.empty_like(y), np.empty(len(y))
+    field(y, force, z)
+    difference = y[:, None, :].astype(float) - points[None, :, :]
+    r2 = (difference**2).sum(-1)
+    w, q = (1 + r2 / dof) ** -dof, 1 / (1 + r2 / dof)
+    expected = ((w * q)[..., None] * difference).sum(1)
+    np.testing.assert_allclose(z, w.sum(1), rtol=1e-2)
+    error = np.linalg.norm(force - expected) / np.linalg.norm(expected)
+    assert error < 2e-2
+
+
+def test_precomputed_distances(data):
+    X, _, new, _ = data
+    settings = {"perplexity": 20, "n_iter": 50, "early_exaggeration_iter": 50, "random_state": 0}
+    start = initialization.pca(X, random_state=0)
+    known = TSNE(metric="precomputed", initialization=start, **settings).fit(cdist(X, X))
+    usual = TSNE(initialization=start, neighbors="exact", **settings).fit(X)
+    places = known.transform(cdist(new, X))
+    median = np.median(np.linalg.norm(places - usual.transform(new), axis=1))
+    assert median < 0.5
+
+
+def test_sparse_rows(data):
+    X, _, new, _ = data
+    sparse = TSNE(perplexity=10, n_iter=30, early_exaggeration_iter=30, random_state=0).fit(
+        scipy.sparse.csr_matrix(X)
+    )
+    assert np.isfinite(sparse.transform(scipy.sparse.csr_matrix(new), n_iter=20)).all()
+
+
+def test_optimizing_in_parts_equals_the_whole(embedding, data):
+    partial = embedding.prepare_partial(data[2][:60])
+    whole = partial.optimize(40)
+    parts = partial.optimize(15).optimize(25)
+    np.testing.assert_array_equal(whole, parts)
+    assert whole.kl_divergence < partial.optimize(0).kl_divergence
+    for duplicate in (copy.deepcopy(parts), pickle.loads(pickle.dumps(parts))):
+        np.testing.assert_array_equal(duplicate.optimize(5), parts.optimize(5))
+
+
+def test_callbacks_and_interrupt(embedding, data):
+    seen = []
+
+    def stop_at_ten(iteration, error, places):
+        seen.append((iteration, error, places.shape))
+        return iteration == 10
+
+    places = embedding.prepare_partial(data[2][:20]).optimize(
+        50, callbacks=stop_at_ten, callbacks_every_iters=5
+    )
+    assert [iteration for iteration, _, _ in seen] == [5, 10]
+    assert np.isfinite(places).all()
+
+
+def test_starts(data):
+    X = data[0]
+    y = np.random.default_rng(0).normal(size=(1000, 2))
+    neighbors = np.array([[1, 2, 5], [7, 8, 9]])
+    np.testing.assert_allclose(initialization.median(y, neighbors), np.median(y[neighbors], axis=1))
+    distances = np.array([[1.0, 2.0, 4.0], [3.0, 3.0, 3.0]])
+    expected = [np.average(y[n], axis=0, weights=1 / d)
+                for n, d in zip(neighbors, distances, strict=True)]  # fmt: skip
+    np.testing.assert_allclose(
+        initialization.weighted_mean(X[:2], y, neighbors, distances), expected
+    )
+
+
+def test_bad_arguments(embedding, data):
+    X = data[2]
+    with pytest.raises(ValueError, match="64 columns"):
+        embedding.transform(X[:, :3])
+    with pytest.raises(ValueError, match="initialization must be one of"):
+        embedding.transform(X, initialization="nonsense")
+    with pytest.raises(ValueError, match=r"initialization must have the shape \(300, 2\)"):
+        embedding.transform(X, initialization=np.zeros((3, 2)))
+    with pytest.raises(ValueError, match="n_iter must be at least 0"):
+        embedding.transform(X, n_iter=-1)
+    alone = TSNEEmbedding(np.asarray(embedding), embedding.affinities.P)
+    with pytest.raises(NotImplementedError):
+        alone.transform(X)
+
+
+def test_map_that_was_given_affinities(data):
+    X, _, new, _ = data
+    for affinities in (
+        affinity.FixedSigmaNN(X, sigma=10.0, k=20),
+        affinity.MultiscaleMixture(X, perplexities=[10, 30]),
+        affinity.Multiscale(X, perplexities=[10, 30]),
+        affinity.Uniform(X, k_neighbors=20),
+    ):
+        fitted = TSNE(n_iter=20, early_exaggeration_iter=20, random_state=0).fit(
+            X, affinities=affinities
+        )
+        assert np.isfinite(fitted.transform(new[:30], n_iter=10)).all()
+
+
+def test_exact_repulsion_on_the_map_equals_twin(rng):
+    y = rng.normal(0, 3, (80, 2)).astype(np.float32)
+    out = np.empty_like(y)
+    z = ExactRepulsion(1.0, 2)(y, out)
+    expected, expected_z = twins.repulsion(y.astype(float), 1.0)
+    np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-4)
+    assert z == pytest.approx(expected_z, rel=1e-5)
