@@ -72,7 +72,7 @@ class _Line:
         text = f"iteration {iteration}"
         if self._n_iter is not None:
             left = seconds / iteration * (self._n_iter - iteration)
-            text += f"/{self._n_iter}, {_clock(left)} left"
+            text += f"/{self._n_iter}, {clock(left)} left"
         text += f", KL divergence {error:.4f}"
         end = "" if self._over else "\n"
         start = "\r" if self._over else ""
@@ -84,7 +84,8 @@ class _Line:
             print(file=sys.stderr)
 
 
-def _clock(seconds):
+def clock(seconds: float) -> str:
+    """A duration as minutes and seconds, with hours where there are any."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes:02d}:{seconds:02d}"

@@ -1,6 +1,7 @@
 """The protocol that every neighbour search follows."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from functools import cached_property
 from typing import ClassVar
 
@@ -54,6 +55,8 @@ class KNNIndex(ABC):
         self.n_threads = resolve_n_jobs(n_jobs)
         self.random_state = random_state
         self.verbose = verbose
+        if not isinstance(knn_kwargs, (Mapping, type(None))):
+            raise TypeError(f"knn_kwargs must be a dictionary or None; got {knn_kwargs!r}")
         self.knn_kwargs = dict(knn_kwargs or {})
         self.settings = self._check_settings()
 

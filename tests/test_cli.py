@@ -1,0 +1,402 @@
+"""The command line as it is typed: real processes, real files, good and bad ones."""
+
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import scipy.io
+import scipy.sparse as sp
+
+from fasttsne import TSNE, TSNEEmbedding, __version__, files, metrics
+from fasttsne.cli import main
+
+QUICK = ("--perplexity", "5", "--n-iter", "20", "--early-exaggeration-iter", "10", "--seed", "0",
+         "--n-jobs", "2")  # fmt: skip
+
+
+def run(*arguments):
+    """Run ``python -m fasttsne``."""
+    return subprocess.run(
+        [sys.executable, "-m", "fasttsne", *map(str, arguments)],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def fails(*arguments):
+    """What a command that must fail says; one line, code 2."""
+    result = run(*arguments)
+    assert result.returncode == 2, result
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("fasttsne: ")
+    return result.stderr
+
+
+@pytest.fixture(scope="module")
+def rows(digits):
+    return digits[:60]
+
+
+@pytest.fixture(scope="module")
+def expected(rows):
+    """The map of these rows with the options QUICK."""
+    return np.asarray(
+        TSNE(perplexity=5, n_iter=20, early_exaggeration_iter=10, random_state=0).fit(rows)
+    )
+
+
+@pytest.fixture
+def data(rows, tmp_path):
+    """The rows as an .npy file."""
+    np.save(tmp_path / "rows.npy", rows)
+    return tmp_path / "rows.npy"
+
+
+def test_version_and_help():
+    assert run("--version").stdout == f"fasttsne {__version__}\n"
+    assert "fit" in run("--help").stdout
+    help = run("fit", "--help").stdout
+    for option in ("--perplexity", "--knn-kwargs", "--seed", "--checkpoint"):
+        assert option in help
+    assert "effective number of neighbours" in help  # from the docstring of TSNE
+
+
+def test_every_parameter_is_an_option_with_its_documentation(capsys):
+    import inspect
+
+    from fasttsne.cli import _documented
+
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    help = capsys.readouterr().out
+    for name in inspect.signature(TSNE).parameters:
+        assert _documented(TSNE)[name]
+        if name not in ("callbacks", "self"):
+            assert f"--{name.replace('_', '-')}" in help
+
+
+def test_fit(data, expected, tmp_path):
+    output = tmp_path / "map.npy"
+    result = run("fit", data, "-o", output, "--callbacks-every-iters", "10", *QUICK)
+    assert result.returncode == 0, result.stderr
+    assert np.array_equal(np.load(output), expected)
+    assert "KL divergence" in result.stdout
+    shown = result.stderr.splitlines()[0]
+    assert re.fullmatch(
+        r"early exaggeration: iteration 10, KL divergence \d\.\d+, \d+:\d\d left", shown
+    )
+
+
+def test_fit_quietly(data, tmp_path):
+    result = run("fit", data, "-o", tmp_path / "map.npy", "-q", *QUICK)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def write_rows(path, rows):
+    """The rows in a file of any kind."""
+    ending = path.suffix
+    if ending == ".npz":
+        np.savez(path, X=rows, more=np.arange(3))
+    elif ending in files.DELIMITERS:
+        names = [f"pixel{i}" for i in range(rows.shape[1])]
+        comma = files.DELIMITERS[ending]
+        np.savetxt(path, rows, delimiter=comma, header=comma.join(names), comments="")
+    elif ending == ".parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        table = pyarrow.table({f"pixel{i}": column for i, column in enumerate(rows.T)})
+        parquet.write_table(table, path)
+    elif ending == ".h5ad":
+        anndata = pytest.importorskip("anndata")
+        anndata.AnnData(np.zeros_like(rows), obsm={"X_pca": np.array(rows)}).write_h5ad(path)
+    else:
+        scipy.io.mmwrite(path, sp.coo_matrix(rows))
+
+
+@pytest.mark.parametrize("ending", [".npz", ".csv", ".tsv", ".parquet", ".h5ad", ".mtx"])
+def test_reads(ending, rows, expected, tmp_path):
+    path = tmp_path / f"rows{ending}"
+    write_rows(path, rows)
+    output = tmp_path / "map.npy"
+    assert main(["fit", str(path), "-o", str(output), "-q", *QUICK]) == 0
+    # Sparse rows and doubles take other ways through the first step.
+    close = np.abs(np.load(output) - expected).max() / np.abs(expected).max()
+    assert close < (0.2 if ending == ".mtx" else 1e-3)
+
+
+@pytest.mark.parametrize("ending", [".npy", ".npz", ".csv", ".tsv", ".parquet"])
+def test_writes_what_it_reads(ending, data, expected, tmp_path):
+    if ending == ".parquet":
+        pytest.importorskip("pyarrow")
+    np.save(tmp_path / "names.npy", np.array([f'a "name", {i}' for i in range(60)]))
+    output = tmp_path / f"map{ending}"
+    labels = [] if ending == ".npy" else ["--labels", str(tmp_path / "names.npy")]
+    assert main(["fit", str(data), "-o", str(output), "-q", *labels, *QUICK]) == 0
+    table = files.read_table(output)
+    assert np.array_equal(np.asarray(table.data), expected)
+    if labels:
+        name = "labels" if ending == ".npz" else "label"
+        assert table.columns[name][7] == 'a "name", 7'
+
+
+def test_labels_in_the_data(rows, expected, tmp_path):
+    y = np.arange(60) % 3
+    names = ",".join(["", *(f"p{i}" for i in range(64)), "kind"])
+    lines = [
+        f"row{i}," + ",".join(map(str, row)) + f",{label}"
+        for i, (row, label) in enumerate(zip(rows.tolist(), y, strict=True))
+    ]
+    (tmp_path / "rows.csv").write_text("\n".join([names, *lines]) + "\n")
+    output = tmp_path / "map.npz"
+    options = ["-o", str(output), "-q", "--labels", "kind", *QUICK]
+    assert main(["fit", str(tmp_path / "rows.csv"), *options]) == 0
+    with np.load(output) as archive:
+        assert np.allclose(archive["embedding"], expected)
+        assert np.array_equal(archive["labels"].astype(int), y)
+        assert archive["kl_divergence"] > 0
+
+
+def test_values_of_options(data, tmp_path, rows):
+    start = np.random.default_rng(0).normal(size=(60, 1))
+    np.save(tmp_path / "start.npy", start)
+    result = run(
+        "fit", data, "-o", tmp_path / "map.npy", *QUICK, "--initialization", tmp_path / "start.npy",
+        "--n-components", "1", "--max-step-norm", "none", "--knn-kwargs", '{"recall": 0.99}',
+        "--learning-rate", ".5e1", "--metric", "cosine",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    expected = TSNE(
+        perplexity=5, n_iter=20, early_exaggeration_iter=10, random_state=0, initialization=start,
+        n_components=1, max_step_norm=None, knn_kwargs={"recall": 0.99}, learning_rate=5.0,
+        metric="cosine",
+    ).fit(rows)  # fmt: skip
+    assert np.array_equal(np.load(tmp_path / "map.npy"), np.asarray(expected))
+
+
+def test_a_known_graph(data, tmp_path, rows):
+    graph = sp.random(60, 60, 0.5, "csr", random_state=0)
+    sp.save_npz(tmp_path / "graph.npz", graph)
+    options = [*QUICK, "-q", "--neighbors", str(tmp_path / "graph.npz")]
+    assert main(["fit", str(data), "-o", str(tmp_path / "map.npy"), *options]) == 0
+    expected = TSNE(
+        perplexity=5, n_iter=20, early_exaggeration_iter=10, random_state=0, neighbors=graph
+    ).fit(rows)
+    assert np.array_equal(np.load(tmp_path / "map.npy"), np.asarray(expected))
+
+
+def test_transpose_and_key(rows, expected, tmp_path):
+    np.savez(tmp_path / "rows.npz", genes=rows.T, other=np.zeros((3, 3)))
+    options = ["--key", "genes", "--transpose", "-q", *QUICK]
+    source, output = tmp_path / "rows.npz", tmp_path / "map.npy"
+    assert main(["fit", str(source), "-o", str(output), *options]) == 0
+    assert np.allclose(np.load(output), expected)
+
+
+BAD_OPTIONS = [
+    (["--perplexity", "many"], "perplexity must be a number; got 'many'"),
+    (["--perplexity", "-3"], "perplexity must be greater than 0; got -3"),
+    (["--n-iter", "1.5"], "n_iter must be an integer"),
+    (["--n-jobs", "0"], "n_jobs must not be 0"),
+    (["--metric", "nonsense"], "nonsense"),
+    (["--neighbors", "nonsense"], "neighbors must be one of 'auto'"),
+    (["--initialization", "nonsense"], "initialization must be one of"),
+    (["--initialization", "nowhere.npy"], "nowhere.npy: no such file"),
+    (["--knn-kwargs", "recall"], "knn_kwargs"),
+    (["--nonsense", "1"], "unrecognized arguments: --nonsense"),
+    (["--labels", "nowhere.npy"], "labels 'nowhere.npy': no such file, column or array"),
+    (["-o", "/nowhere/at/all.npy"], "there is no folder /nowhere/at"),
+    (["-o", "map.txt"], "cannot write files that end in '.txt'"),
+    (["-o", "map"], "cannot write files without an ending"),
+    (["--plot", "map.doc"], "map.doc must end in .png"),
+    (["--checkpoint", "map.pkl"], "map.pkl must end in .npz"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_OPTIONS, ids=lambda v: "".join(v)[:30])
+def test_bad_options(options, message, data, capsys):
+    try:
+        code = main(["fit", str(data), "-q", *options])
+    except SystemExit as end:
+        code = end.code
+    said = capsys.readouterr().err
+    assert code == 2
+    assert message in said
+    assert len(said.splitlines()) == 1
+
+
+def test_bad_files_in_processes(tmp_path, data):
+    assert "no such file" in fails("fit", tmp_path / "nothing.npy")
+    (tmp_path / "broken.npy").write_bytes(b"not at all")
+    assert "broken.npy" in fails("fit", tmp_path / "broken.npy")
+    assert "required" in fails("fit")
+    assert "invalid choice" in fails("nonsense")
+    assert "must be (frames, rows, 2)" in fails("animate", data, "-o", tmp_path / "a.gif")
+
+
+BAD_FILES = {
+    "empty.npy": (b"", "empty.npy"),
+    "empty.csv": (b"", "it is empty"),
+    "empty.npz": (b"", "empty.npz"),
+    "short.npz": (b"PK\x03\x04nothing", "short.npz"),
+    "ragged.csv": (b"a,b\n1,2\n3\n", "ragged.csv"),
+    "text.csv": (b"a,b\nx,y\nz,w\n", "no numbers"),
+    "hole.csv": (b"a,b\n1,2\n,4\n", "could not convert string '' to float64"),
+    "late.csv": (b"a,b\n1,2\n3,many\n", "could not convert string 'many'"),
+    "bytes.csv": (b"\xff\xfe\x00\x01\n\x00", "bytes.csv"),
+    "bad.mtx": (b"%%MatrixMarket nonsense\n", "bad.mtx"),
+    "bad.parquet": (b"PAR1", "bad.parquet"),
+    "bad.h5ad": (b"\x89HDF", "bad.h5ad"),
+    "rows.xlsx": (b"PK", "cannot read files that end in '.xlsx'; known are .npy"),
+    "one.csv": (b"a,b\n1,2\n", "at least 2 rows"),
+    "nan.csv": (b"a,b\n1,2\n3,nan\n5,6\n", "X must be finite; X[1, 1] is nan"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_bad_files(name, tmp_path, capsys):
+    pytest.importorskip({"bad.parquet": "pyarrow", "bad.h5ad": "anndata"}.get(name, "numpy"))
+    content, message = BAD_FILES[name]
+    (tmp_path / name).write_bytes(content)
+    code = main(["fit", str(tmp_path / name), "-o", str(tmp_path / "map.npy"), "-q"])
+    said = capsys.readouterr().err
+    assert code == 2
+    assert message in said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "map.npy").exists()
+
+
+def test_pickles_are_not_loaded(tmp_path, capsys):
+    np.save(tmp_path / "objects.npy", np.array([{}, None], object))
+    assert main(["fit", str(tmp_path / "objects.npy")]) == 2
+    assert "Python objects" in capsys.readouterr().err
+    (tmp_path / "pickle.npy").write_bytes(pickle.dumps(np.zeros((9, 2))))
+    assert main(["fit", str(tmp_path / "pickle.npy")]) == 2
+    assert "the magic string is not correct" in capsys.readouterr().err
+    np.savez(tmp_path / "objects.npz", X=np.array([{}, None], object))
+    assert main(["fit", str(tmp_path / "objects.npz")]) == 2
+    assert "allow_pickle=False" in capsys.readouterr().err
+
+
+def test_ambiguous_and_wrong_keys(tmp_path, capsys):
+    np.savez(tmp_path / "two.npz", first=np.zeros((9, 2)), second=np.zeros((9, 2)))
+    assert main(["fit", str(tmp_path / "two.npz")]) == 2
+    assert "holds first, second: say which" in capsys.readouterr().err
+    assert main(["fit", str(tmp_path / "two.npz"), "--key", "third"]) == 2
+    assert "has no 'third'; it holds first, second" in capsys.readouterr().err
+
+
+def test_labels_of_another_length(data, tmp_path, capsys):
+    np.save(tmp_path / "few.npy", np.zeros(7))
+    assert main(["fit", str(data), "-q", "--labels", str(tmp_path / "few.npy")]) == 2
+    assert "a label for each of 60 rows; got 7" in capsys.readouterr().err
+
+
+def test_extras_are_named(tmp_path, monkeypatch, capsys, data):
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert main(["fit", str(tmp_path / "rows.parquet")]) == 2
+    assert "pip install 'fasttsne[files]'" in capsys.readouterr().err
+    assert main(["fit", str(data), "-o", str(tmp_path / "map.parquet")]) == 2
+    assert "pip install 'fasttsne[files]'" in capsys.readouterr().err
+
+
+def test_warnings_are_one_line(tmp_path, rows):
+    np.save(tmp_path / "few.npy", rows[:12])
+    result = run("fit", tmp_path / "few.npy", "-o", tmp_path / "map.npy", "-q", "--n-iter", "5")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.startswith("fasttsne: warning: perplexity 30 is too large")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be sent SIGINT")
+def test_ctrl_c_saves_the_map(data, tmp_path):
+    output = tmp_path / "map.npy"
+    command = [sys.executable, "-m", "fasttsne", "fit", data, "-o", output, *QUICK]
+    command[command.index("--n-iter") + 1] = "1000000"
+    with subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:  # fmt: skip
+        assert "main phase: iteration 25" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "interrupted: writing the map so far" in err
+    assert "Traceback" not in err
+    assert f"wrote {output}" in out
+    assert np.isfinite(np.load(output)).all()
+    assert np.load(output).shape == (60, 2)
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path, expected):
+    output = tmp_path / "map.csv"
+    output.write_text("before")
+    with pytest.raises(IndexError):
+        files.write_map(output, expected, labels=["too", "few"])
+    assert output.read_text() == "before"
+    assert os.listdir(tmp_path) == ["map.csv"]
+
+
+def needs(name):
+    """Skips a test where this copy does not have a module."""
+    return pytest.mark.skipif(find_spec(f"fasttsne.{name}") is None, reason=f"no {name}")
+
+
+def test_checkpoint_can_be_gone_on_from(data, expected, tmp_path):
+    output, run_file = tmp_path / "map.npy", tmp_path / "run.npz"
+    result = run("fit", data, "-o", output, "-q", "--checkpoint", run_file, *QUICK)
+    assert result.returncode == 0, result.stderr
+    embedding = TSNEEmbedding.load(run_file)
+    assert np.array_equal(np.asarray(embedding), expected)
+    assert embedding.optimizer.state.iteration == 30
+    assert embedding.optimize(5).kl_divergence < embedding.kl_divergence
+
+
+@pytest.mark.skipif(not hasattr(TSNEEmbedding, "transform"), reason="no transform")
+def test_transform(data, expected, digits, tmp_path, capsys):
+    new = np.vstack([digits[:1], digits[60:70]])
+    np.save(tmp_path / "new.npy", new)
+    np.save(tmp_path / "map.npy", expected)
+    common = ["--data", str(data), "--map", str(tmp_path / "map.npy"), "--seed", "0"]
+    output = tmp_path / "placed.csv"
+    assert main(["transform", str(tmp_path / "new.npy"), *common, "-o", str(output)]) == 0
+    placed = np.asarray(files.read_rows(output))
+    assert placed.shape == (11, 2)
+    np.save(tmp_path / "map.npy", expected[:9])
+    assert main(["transform", str(tmp_path / "new.npy"), *common, "-o", str(output)]) == 2
+    assert "has 9 points" in capsys.readouterr().err
+
+
+def test_metrics(data, rows, expected, tmp_path):
+    np.save(tmp_path / "map.npy", expected)
+    result = run("metrics", data, tmp_path / "map.npy", "-k", "5")
+    assert result.returncode == 0, result.stderr
+    said = dict(line.split() for line in result.stdout.splitlines())
+    assert said["neighbor_recall"] == f"{metrics.neighbor_recall(rows, expected, 5):.4f}"
+    assert set(said) == {"neighbor_recall", "trustworthiness", "distance_correlation"}
+    assert "k must be" in fails("metrics", data, tmp_path / "map.npy", "-k", "500")
+
+
+@needs("plotting")
+@pytest.mark.parametrize(("ending", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml")])
+def test_plot(ending, start, expected, tmp_path):
+    pytest.importorskip("matplotlib")
+    files.write_map(tmp_path / "map.csv", expected, ["odd", "even"] * 30)
+    output = tmp_path / f"map{ending}"
+    options = ["--labels", "label", "-o", str(output)]
+    assert main(["plot", str(tmp_path / "map.csv"), *options]) == 0
+    assert output.read_bytes().startswith(start)
+
+
+@needs("animation")
+def test_fit_animate(data, tmp_path):
+    pytest.importorskip("PIL")
+    output = tmp_path / "run.gif"
+    options = ["-o", str(tmp_path / "map.npy"), "-q", "--animate", str(output), *QUICK]
+    assert main(["fit", str(data), *options]) == 0
+    assert output.read_bytes().startswith(b"GIF8")
