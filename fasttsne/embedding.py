@@ -83,7 +83,6 @@ class TSNEEmbedding(np.ndarray):
         self.negative_gradient_method = check_choice(
             negative_gradient_method, "negative_gradient_method", METHODS
         )
-        choose_method(negative_gradient_method, *self.shape)
         self.random_state = random_state
         self.optimizer = GradientDescent() if optimizer is None else optimizer
         self.gradient_descent_params = gradient_descent_params
@@ -184,7 +183,7 @@ class TSNEEmbedding(np.ndarray):
         theta : accuracy of the tree, smaller is finer.
         n_interpolation_points, min_num_intervals, ints_in_interval : accuracy of the
             grid: order of the splines less two, least number of cells, and factor of the
-            spacing, which is 0.4 units of the map.
+            spacing, which is 0.4 units of the map, in 3-D 0.6.
         n_jobs : threads; -1 all cores, -2 all but one.  The map does not depend on it.
         callbacks, callbacks_every_iters : see :mod:`fasttsne.callbacks`.
 
@@ -233,7 +232,7 @@ class TSNEEmbedding(np.ndarray):
     def _objective(self, params):
         """The forces for this embedding's method, kept while what they depend on is the same."""
         n_threads = resolve_n_jobs(params["n_jobs"])
-        method = choose_method(self.negative_gradient_method, *self.shape)
+        method = choose_method(self.negative_gradient_method, len(self))
         key = (id(self.affinities.P), method, self.dof, n_threads,
                *(params[name] for name in ACCURACY))  # fmt: skip
         if self._kept_objective is None or self._kept_objective[0] != key:

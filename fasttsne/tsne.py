@@ -17,7 +17,7 @@ from fasttsne._validation import (
 from fasttsne.affinity import Affinities, PerplexityBasedNN, PrecomputedAffinities
 from fasttsne.embedding import TSNEEmbedding, check_n_iter, check_params
 from fasttsne.optimizer import OptimizationInterrupt
-from fasttsne.repulsion import METHODS, choose_method
+from fasttsne.repulsion import METHODS
 from fasttsne.utils import Timer, show_messages
 
 log = logging.getLogger("fasttsne.tsne")
@@ -47,7 +47,7 @@ class TSNE:
     theta : accuracy of the Barnes-Hut tree, smaller is finer.
     n_interpolation_points, min_num_intervals, ints_in_interval : accuracy of the grid:
         order of its splines less two, least number of cells across the map, and a factor
-        of the spacing (0.4 units of the map for 1).
+        of the spacing (for 1 it is 0.4 units of the map, in 3-D 0.6).
     initialization : "pca", "random", or an (n_samples, n_components) array.
     metric, metric_params : distance between rows; "precomputed" where X is a square matrix
         of distances, dense or sparse (the distances that are known).
@@ -262,7 +262,6 @@ class TSNE:
         check_number(self.perplexity, "perplexity", above=0)
         check_number(self.dof, "dof", above=0)
         check_choice(self.negative_gradient_method, "negative_gradient_method", METHODS)
-        choose_method(self.negative_gradient_method, 10**6, self.n_components)
         for name in ("initial_momentum", "final_momentum"):
             _check_momentum(getattr(self, name), name)
         check_params(self._descent_params())

@@ -33,25 +33,10 @@ METHODS = {
 EXACT_UP_TO = 700
 
 
-def choose_method(method: str, n_samples: int, n_components: int) -> str:
-    """Resolve a name to "exact", "bh", "fft", or "auto", which is either of the last two.
-
-    Raises
-    ------
-    ValueError
-        Where the method does not exist in so many dimensions.
-    """
+def choose_method(method: str, n_samples: int) -> str:
+    """Resolve a name to "exact", "bh", "fft", or "auto", which is either of the last two."""
     method = METHODS[method]
-    if method == "auto" and n_samples <= EXACT_UP_TO:
-        return "exact"
-    if method == "auto" and n_components > 2:
-        return "bh"
-    if method == "fft" and n_components > 2:
-        raise ValueError(
-            "negative_gradient_method='fft' works in one and two dimensions; "
-            f"got n_components={n_components}"
-        )
-    return method
+    return "exact" if method == "auto" and n_samples <= EXACT_UP_TO else method
 
 
 def make_repulsion(method: str, dof: float, n_threads: int, params: dict):
