@@ -10,7 +10,7 @@ from fasttsne.repulsion.tree import TreeRepulsion
 # one point, beyond what a call of it costs whatever its size: measured by
 # benchmarks/crossover.py.
 CELLS_PER_POINT = {1: 30, 2: 30, 3: 50}
-CELLS_OF_A_CALL = 45_000
+CELLS_OF_A_CALL = {1: 45_000, 2: 45_000, 3: 1_000_000}
 
 
 class AutoRepulsion:
@@ -18,7 +18,7 @@ class AutoRepulsion:
 
     A map starts small: with 10,000 points the mesh does the first few hundred
     iterations, the tree those after; with 100,000 the mesh does them all.  In 3-D
-    the mesh does early exaggeration, and the tree what follows.  The choice depends
+    with 70,000 the mesh does early exaggeration, the tree what follows.  The choice depends
     on the map alone, so it is the same on every run.
     """
 
@@ -28,7 +28,8 @@ class AutoRepulsion:
 
     def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
-        limit = CELLS_PER_POINT[y.shape[1]] * len(y) - CELLS_OF_A_CALL
+        n, d = y.shape
+        limit = CELLS_PER_POINT[d] * n - CELLS_OF_A_CALL[d]
         box = bounding_box(y)
         method = self.mesh if self.mesh.padded_cells(box) <= limit else self.tree
         return method(y, out, box)
