@@ -132,12 +132,13 @@ cdef inline float along_axis(
 
 cdef inline void gather_points(
     const Mesh *mesh, const float *y, Py_ssize_t first, Py_ssize_t last, const float *grid,
-    const float *own, float *out, f8 *weights, f8 *slopes, int d, int p,
+    const float *own, float *out, float *potential, f8 *weights, f8 *slopes, int d, int p,
 ) noexcept nogil:
     """F = -1/2 grad phi, less the force on itself, of the points first..last.
 
-    ``d`` and ``p`` are literals at each call; room for the splines is the caller's
-    because compilers do not inline functions that need much of it.
+    phi goes to ``potential``, unless that is NULL.  ``d`` and ``p`` are literals at
+    each call; room for the splines is the caller's because compilers do not inline
+    functions that need much of it.
     """
     cdef f8 line, phi, phi_down, phi_deep, layer_phi, layer_down
     cdef float down[WIDTH]
@@ -150,11 +151,9 @@ cdef inline void gather_points(
     cdef int a, b
     for i in range(first, last):
         layer = grid + corner(mesh, y + i * d, d, p, weights, slopes)
-        if d == 1:
-            out[i] = along_axis(mesh, slopes[0], f8_load(layer), y[i], 0, own)
-            continue
-        f8_store(down, weights[1])
-        f8_store(down_slope, slopes[1])
+        if d > 1:
+            f8_store(down, weights[1])
+            f8_store(down_slope, slopes[1])
         if d == 3:
             f8_store(deep, weights[2])
             f8_store(deep_slope, slopes[2])
@@ -162,12 +161,14 @@ cdef inline void gather_points(
         for b in range(p if d == 3 else 1):
             row = layer
             layer_phi = layer_down = f8_set1(0)
-            for a in range(p):
+            for a in range(p if d > 1 else 0):
                 line = f8_load(row)
                 layer_phi = f8_fma(f8_set1(down[a]), line, layer_phi)
                 layer_down = f8_fma(f8_set1(down_slope[a]), line, layer_down)
                 row += mesh.step[1]
-            if d == 2:
+            if d == 1:
+                phi = f8_load(layer)
+            elif d == 2:
                 phi, phi_down = layer_phi, layer_down
             else:
                 phi = f8_fma(f8_set1(deep[b]), layer_phi, phi)
@@ -175,9 +176,12 @@ cdef inline void gather_points(
                 phi_deep = f8_fma(f8_set1(deep_slope[b]), layer_phi, phi_deep)
                 layer += mesh.step[2]
         out[i * d] = along_axis(mesh, slopes[0], phi, y[i * d], 0, own)
-        out[i * d + 1] = along_axis(mesh, weights[0], phi_down, y[i * d + 1], 1, own)
-        if d == 3:
+        if d > 1:
+            out[i * d + 1] = along_axis(mesh, weights[0], phi_down, y[i * d + 1], 1, own)
+        if d > 2:
             out[i * d + 2] = along_axis(mesh, weights[0], phi_deep, y[i * d + 2], 2, own)
+        if potential != NULL:
+            potential[i] = f8_sum(f8_mul(weights[0], phi))
 
 
 cdef void spread_tile(
@@ -199,22 +203,22 @@ cdef void spread_tile(
 
 cdef void gather_block(
     const Mesh *mesh, const float *y, Py_ssize_t first, Py_ssize_t last, const float *grid,
-    const float *own, float *out,
+    const float *own, float *out, float *potential,
 ) noexcept nogil:
     """As ``spread_tile``."""
     cdef f8 weights[3]
     cdef f8 slopes[3]
     if mesh.dimensions == 1:
-        gather_points(mesh, y, first, last, grid, own, out, weights, slopes, 1, mesh.order)
+        gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 1, mesh.order)
     elif mesh.dimensions == 2:
         if mesh.order == 5:
-            gather_points(mesh, y, first, last, grid, own, out, weights, slopes, 2, 5)
+            gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 2, 5)
         else:
-            gather_points(mesh, y, first, last, grid, own, out, weights, slopes, 2, mesh.order)
+            gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 2, mesh.order)
     elif mesh.order == 5:
-        gather_points(mesh, y, first, last, grid, own, out, weights, slopes, 3, 5)
+        gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 3, 5)
     else:
-        gather_points(mesh, y, first, last, grid, own, out, weights, slopes, 3, mesh.order)
+        gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 3, mesh.order)
 
 
 cdef inline Py_ssize_t tiles_along(const Mesh *mesh, int axis) noexcept nogil:
@@ -315,12 +319,19 @@ def gather(
     const float[::1] own,  # IN (TERMS,), the force of a point on itself, see `influence.py`
     float[:, ::1] out,  # OUT (n, d)
     int n_threads,
+    float[::1] potential=None,  # OUT (n,), phi
 ):
-    """Write F = -1/2 grad phi at the points to ``out``. O(n p^d)."""
+    """Write F = -1/2 grad phi at the points to ``out``. O(n p^d).
+
+    Points lie where those that were spread could have lain.
+    """
     cdef Mesh mesh = as_mesh(y, grid, origin, spacing, polynomials)
     cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK
+    cdef float *phi = NULL
+    if potential is not None and n > 0:
+        phi = &potential[0]
     for b in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
         gather_block(
             &mesh, &y[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), &grid[0, 0, 0], &own[0],
-            &out[0, 0],
+            &out[0, 0], phi,
         )

@@ -107,13 +107,14 @@ def gather(y, potential, origin, spacing, order, step=1e-4):
         shift = np.zeros(y.shape[1])
         shift[axis] = step
         ahead, behind = (
-            _interpolated(y + sign * shift, potential, origin, spacing, order) for sign in (1, -1)
+            interpolated(y + sign * shift, potential, origin, spacing, order) for sign in (1, -1)
         )
         force[:, axis] = -0.5 * (ahead - behind) / (2 * step)
     return force
 
 
-def _interpolated(y, potential, origin, spacing, order):
+def interpolated(y, potential, origin, spacing, order):
+    """The potential at the points."""
     values = np.empty(len(y))
     for i in range(len(y)):
         weights = spread(y[i : i + 1], potential.shape, origin, spacing, order)

@@ -20,10 +20,13 @@ log = logging.getLogger(__name__)
 # dimensions: see docs/math.rst for spacing, spline order and error.
 SPACING = {1: 0.4, 2: 0.4, 3: 0.6}
 COLUMNS = _kernels.convolve.COLUMN_WIDTH
-# Lines of columns that 3-D grids transform together.
-GROUP = 8
+# Lines of columns that 3-D grids transform together: fewer calls, but FFTW's estimated plans
+# lose where a buffer is large.
+GROUP = 4
 # Transforms up to this length cost less than preparing them.
 SMALL = 512
+# In 3-D they do not, and plans made by estimate are fast for these lengths.
+DEEP_SIZES = (16, 32, 48, 64, 80, 108, 128, 144, 160, 192, 240, 320)
 # Rows of the grid are transformed in this many pieces, whatever the threads.
 ROW_PIECES = 16
 # Above this many padded cells to a point, plus a constant, the grid is not worth its memory;
@@ -54,7 +57,7 @@ class MeshRepulsion:
     ):  # fmt: skip
         self.dof = dof
         self.order = n_interpolation_points + 2
-        self._polynomials = polynomials(self.order)
+        self.polynomials = polynomials(self.order)
         self.min_num_intervals = min_num_intervals
         self.ints_in_interval = ints_in_interval
         self.n_threads = n_threads
@@ -103,20 +106,21 @@ class MeshRepulsion:
         grid = self._grid(shape)
         influence = self._influence(shape, spacing)
         grid.set_influence(influence)
-        self._spread(y, grid, low, spacing)
+        self.spread(y, grid, low, spacing)
         energy = grid.convolve(self.n_threads)
         _kernels.grid.gather(
-            y, grid.cells, low, spacing, self._polynomials, influence.self_force, out,
+            y, grid.cells, low, spacing, self.polynomials, influence.self_force, out,
             self.n_threads,
         )  # fmt: skip
         return energy + n * n * influence.constant - n * influence.self_term
 
-    def _spread(self, y, grid, low, spacing):
+    def spread(self, y: np.ndarray, grid: "Grid", low: np.ndarray, spacing: float) -> None:
+        """Fill a grid whose corner is ``low`` with the points y, (n, d) float32."""
         size = max(len(y), math.prod(grid.cells.shape[:2])) + 2
         if self._scratch.shape[1] < size:
             self._scratch = np.empty((3, size), np.int32)
         _kernels.grid.spread(
-            y, grid.cells, low, spacing, self._polynomials, self._scratch, self.n_threads
+            y, grid.cells, low, spacing, self.polynomials, self._scratch, self.n_threads
         )
 
     def _spacing_for(self, span, dimensions):
@@ -219,20 +223,19 @@ def _sizes(deep) -> list[int]:
 
     Each is at least 4 % above the last, and small ones 12 %: a growing map then needs
     fewer of them, whose plans and influence functions cost more than the cells do.
-    In ``deep`` grids, of three dimensions, cells cost more.
     """
     smooth = sorted(
         2**a * 3**b * 5**c
         for a in range(2, 24) for b in range(4) for c in range(3)
         if 2**a * 3**b * 5**c < 2**24
     )  # fmt: skip
-    sizes = [16]
+    sizes = list(DEEP_SIZES) if deep else [16]
     for size in smooth:
-        if size >= (1.12 if size <= SMALL and not deep else 1.04) * sizes[-1]:
+        if size >= (1.12 if size <= SMALL else 1.04) * sizes[-1]:
             sizes.append(size)
     return sizes
 
 
 def padded_size(least: int, deep: bool = False) -> int:
-    """The smallest of the good transform lengths that is not below ``least``."""
+    """The smallest good transform length that is not below ``least``; ``deep`` is in 3-D."""
     return next(size for size in _sizes(deep) if size >= least)

@@ -60,13 +60,15 @@ def test_gather_equals_twin(kernel, rng, d, order):
     # A smooth potential: differences of the twin's interpolation are then accurate.
     layer, row, column = np.indices(SHAPES[d])
     potential = np.sin(row / 5) + np.cos(column / 7) + np.sin(layer / 6 + column / 9)
-    out = np.empty_like(y)
+    out, phi = np.empty_like(y), np.empty(len(y), np.float32)
     kernel("grid").gather(
         y, potential.astype(np.float32), low, SPACING, polynomials(order),
-        np.zeros(_kernels.grid.SELF_FORCE_TERMS, np.float32), out, 2,
+        np.zeros(_kernels.grid.SELF_FORCE_TERMS, np.float32), out, 2, phi,
     )  # fmt: skip
     expected = reference.gather(y.astype(float), potential, low, SPACING, order)
     np.testing.assert_allclose(out, expected, atol=3e-3 * abs(expected).max())
+    expected = reference.interpolated(y.astype(float), potential, low, SPACING, order)
+    np.testing.assert_allclose(phi, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 96), (1, 48, 96), (1, 160, 144), (48, 60, 64)])
