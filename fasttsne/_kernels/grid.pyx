@@ -188,17 +188,18 @@ cdef void spread_tile(
     const Mesh *mesh, const float *y, const int32_t *points, Py_ssize_t count, float *grid
 ) noexcept nogil:
     """One compiled loop for the default spline, one for all others, for each dimension."""
+    cdef int p = mesh.order
     if mesh.dimensions == 1:
-        spread_points(mesh, y, points, count, grid, 1, mesh.order)
+        spread_points(mesh, y, points, count, grid, 1, p)
     elif mesh.dimensions == 2:
-        if mesh.order == 5:
+        if p == 5:
             spread_points(mesh, y, points, count, grid, 2, 5)
         else:
-            spread_points(mesh, y, points, count, grid, 2, mesh.order)
-    elif mesh.order == 5:
+            spread_points(mesh, y, points, count, grid, 2, p)
+    elif p == 5:
         spread_points(mesh, y, points, count, grid, 3, 5)
     else:
-        spread_points(mesh, y, points, count, grid, 3, mesh.order)
+        spread_points(mesh, y, points, count, grid, 3, p)
 
 
 cdef void gather_block(
@@ -206,19 +207,20 @@ cdef void gather_block(
     const float *own, float *out, float *potential,
 ) noexcept nogil:
     """As ``spread_tile``."""
+    cdef int p = mesh.order
     cdef f8 weights[3]
     cdef f8 slopes[3]
     if mesh.dimensions == 1:
-        gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 1, mesh.order)
+        gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 1, p)
     elif mesh.dimensions == 2:
-        if mesh.order == 5:
+        if p == 5:
             gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 2, 5)
         else:
-            gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 2, mesh.order)
-    elif mesh.order == 5:
+            gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 2, p)
+    elif p == 5:
         gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 3, 5)
     else:
-        gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 3, mesh.order)
+        gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 3, p)
 
 
 cdef inline Py_ssize_t tiles_along(const Mesh *mesh, int axis) noexcept nogil:
