@@ -21,8 +21,8 @@ KERNELS = "fasttsne/_kernels"
 
 # Kernels whose speed depends on the vector instructions are built for each level.
 HOT = [
-    "attraction", "curve", "exact", "grid", "nearer", "perplexity", "points", "products", "rank",
-    "sparse", "step", "tree",
+    "attraction", "convolve", "curve", "exact", "grid", "nearer", "perplexity", "points",
+    "products", "rank", "sparse", "step", "tree",
 ]  # fmt: skip
 COLD = ["cpu", "graph"]
 

@@ -1,12 +1,13 @@
 """Which repulsion is the fastest for how many points: the basis of method "auto".
 
-    FASTTSNE_DATA=... python benchmarks/crossover.py
+    FASTTSNE_DATA=... python benchmarks/crossover.py [--components 2] [--rows 250 500 ...]
 
 For random samples of MNIST: the time of 750 iterations (250 with early
 exaggeration) from the PCA start by each method, in turn, and the exact KL
 divergence where they end.
 """
 
+import argparse
 import time
 
 from common import exact_kl, mnist_rows
@@ -28,11 +29,15 @@ def run(start, affinities, method):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--components", type=int, default=2)
+    parser.add_argument("--rows", type=int, nargs="*", default=ROWS)
+    options = parser.parse_args()
     print(f"{'rows':>7}  " + "".join(f"{m:>10} s {'KL':>8}" for m in ("exact", "bh", "fft")))
-    for rows in ROWS:
+    for rows in options.rows:
         X, _ = mnist_rows(rows)
         affinities = PerplexityBasedNN(X, n_jobs=-1)
-        start = initialization.pca(X, random_state=0)
+        start = initialization.pca(X, options.components, random_state=0)
         line = f"{rows:7,}  "
         for method in ("exact", "bh", "fft"):
             if method == "exact" and rows > EXACT_UP_TO:

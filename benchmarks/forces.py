@@ -1,6 +1,6 @@
 """Force error of the mesh and the tree against the sum over all pairs.
 
-    python benchmarks/forces.py [--rows 10000]
+    python benchmarks/forces.py [--rows 10000] [--components 2]
 
 For maps of several spans and shapes: the root mean square of the error, over
 that of the force, and the relative error of Z.
@@ -60,12 +60,13 @@ def relative_error(force, exact):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--components", type=int, default=2)
     parser.add_argument("--n-jobs", type=int, default=2)
     options = parser.parse_args()
     candidates = methods(options.n_jobs)
     print(f"{'map':26}" + "".join(f"{m.name:>22}" for m in candidates))
     worst = dict.fromkeys((m.name for m in candidates), 0.0)
-    for name, y in maps(options.rows):
+    for name, y in maps(options.rows, options.components):
         exact, force = np.empty_like(y), np.empty_like(y)
         exact_z = ExactRepulsion(n_threads=options.n_jobs)(y, exact)
         line = f"{name:26}"

@@ -18,7 +18,8 @@ import scipy.sparse as sp
 from fasttsne._validation import check_finite
 from fasttsne._version import __version__
 from fasttsne.affinity import Affinities
-from fasttsne.optimizer import DescentState, GradientDescent
+from fasttsne.functions import gradient_descent
+from fasttsne.optimizer import DescentState
 
 KIND = "fasttsne embedding"
 FORMAT = 1
@@ -195,7 +196,7 @@ def _embedding(cls, header, arrays):
         value = _member(header, "affinities", dict).get(name)
         if value is not None:
             setattr(affinities, name, _number(value, name))
-    optimizer = GradientDescent()
+    optimizer = gradient_descent()
     if header["state"] is not None:
         optimizer.state = _state(_member(header, "state", dict), arrays, points.shape)
     embedding = cls(

@@ -1,15 +1,18 @@
 """The map: an array that knows its affinities and can be optimized further."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from fasttsne import _saving, schedule
+from fasttsne import _saving, functions, schedule
 from fasttsne._stateful import StatefulArray
 from fasttsne._validation import check_choice, check_finite, check_number, resolve_n_jobs
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.callbacks import as_callbacks
+from fasttsne.functions import FunctionObjective, gradient_descent
 from fasttsne.objective import Objective
 from fasttsne.optimizer import DescentSettings, GradientDescent, OptimizationInterrupt
-from fasttsne.repulsion import METHODS, choose_method, make_repulsion
+from fasttsne.repulsion import check_method, choose_method, make_repulsion
 
 # What `optimize` takes, and its value where neither it nor the embedding has been told.
 DEFAULTS = {
@@ -28,6 +31,9 @@ DEFAULTS = {
     "callbacks_every_iters": 50,
     "verbose": False,
 }
+
+# What `optimize` takes in place of the embedding's own.
+OF_THE_EMBEDDING = ("dof", "negative_gradient_method")
 
 ACCURACY = ("theta", "n_interpolation_points", "min_num_intervals", "ints_in_interval")
 
@@ -49,7 +55,8 @@ class TSNEEmbedding(StatefulArray):
     embedding : (n_samples, n_components) array, where the points are; it is copied.
     affinities : :class:`fasttsne.affinity.Affinities`, or a matrix of them.
     dof : degrees of freedom of the kernel (1 + r^2 / dof)^-dof.
-    negative_gradient_method : "auto", "fft" ("interpolation"), "bh" ("barnes-hut") or "exact".
+    negative_gradient_method : "auto", "fft" ("interpolation"), "bh" ("barnes-hut"), "exact",
+        or an objective function (:mod:`fasttsne.functions`).
     random_state : kept for the caller.
     optimizer : the optimizer of an earlier embedding, to continue with its state.
     gradient_descent_params : defaults of :meth:`optimize`.
@@ -65,7 +72,7 @@ class TSNEEmbedding(StatefulArray):
 
     affinities: Affinities
     dof: float
-    negative_gradient_method: str
+    negative_gradient_method: str | Callable
     random_state: object
     optimizer: GradientDescent
     gradient_descent_params: dict
@@ -82,12 +89,9 @@ class TSNEEmbedding(StatefulArray):
         self = points.view(cls)
         self.affinities = affinities
         self.dof = check_number(dof, "dof", above=0)
-        self.negative_gradient_method = check_choice(
-            negative_gradient_method, "negative_gradient_method", METHODS
-        )
-        choose_method(negative_gradient_method, *self.shape)
+        self.negative_gradient_method = check_method(negative_gradient_method)
         self.random_state = random_state
-        self.optimizer = GradientDescent() if optimizer is None else optimizer
+        self.optimizer = gradient_descent() if optimizer is None else optimizer
         self.gradient_descent_params = gradient_descent_params
         self.kl_divergence = None
         return self
@@ -143,9 +147,10 @@ class TSNEEmbedding(StatefulArray):
         theta : accuracy of the tree, smaller is finer.
         n_interpolation_points, min_num_intervals, ints_in_interval : accuracy of the
             grid: order of the splines less two, least number of cells, and factor of the
-            spacing, which is 0.4 units of the map.
+            spacing, which is 0.4 units of the map, in 3-D 0.6.
         n_jobs : threads; -1 all cores, -2 all but one.  The map does not depend on it.
         callbacks, callbacks_every_iters : see :mod:`fasttsne.callbacks`.
+        dof, negative_gradient_method : in place of the embedding's own, in this call.
 
         Returns
         -------
@@ -166,10 +171,9 @@ class TSNEEmbedding(StatefulArray):
             raise ValueError("this array is a view of an embedding; optimize the embedding itself")
         embedding = self if inplace else self.copy()
         params = self.all_params(**gradient_descent_params)
-        settings = descent_settings(_stages(n_iter, len(self), params), params)
-        objective = embedding._objective(params)
+        stages = _stages(n_iter, len(self), params)
         try:
-            embedding.kl_divergence = embedding.optimizer.run(embedding, objective, settings)
+            embedding.kl_divergence = embedding._descend(stages, params)
         except OptimizationInterrupt as interrupt:
             embedding.kl_divergence = interrupt.error
             if propagate_exception:
@@ -187,7 +191,19 @@ class TSNEEmbedding(StatefulArray):
 
     def all_params(self, **gradient_descent_params) -> dict:
         """Every parameter of :meth:`optimize`: those given here, the embedding's, the defaults."""
-        return {**DEFAULTS, **(self.gradient_descent_params or {}), **gradient_descent_params}
+        return {
+            **DEFAULTS, "dof": self.dof, "negative_gradient_method": self.negative_gradient_method,
+            **(self.gradient_descent_params or {}), **gradient_descent_params,
+        }  # fmt: skip
+
+    def _descend(self, stages, params):
+        """Move the points; return their KL divergence."""
+        method = params["negative_gradient_method"]
+        if functions.is_called(self.optimizer):
+            function = functions.as_function(method, len(self))
+            return functions.call_optimizer(self, stages, function, params)
+        settings = descent_settings(stages, params)
+        return self.optimizer.run(self, self._objective(params), settings)
 
     def prepare_partial(self, X, initialization="median", k=25, **affinity_params):
         """Put new rows where they may start to be placed in this map.
@@ -257,16 +273,22 @@ class TSNEEmbedding(StatefulArray):
         return transform(self, X, perplexity, initialization, k, phases, common)
 
     def _objective(self, params):
-        """The forces for this embedding's method, kept while what they depend on is the same."""
-        n_threads = resolve_n_jobs(params["n_jobs"])
-        method = choose_method(self.negative_gradient_method, *self.shape)
-        key = (id(self.affinities.P), method, self.dof, n_threads,
+        """The forces by this method, kept while what they depend on is the same."""
+        n_threads, dof = resolve_n_jobs(params["n_jobs"]), float(params["dof"])
+        method = choose_method(params["negative_gradient_method"], len(self))
+        method = functions.NAMES.get(method, method)
+        key = (id(self.affinities.P), method, dof, n_threads,
                *(params[name] for name in ACCURACY))  # fmt: skip
         if self._kept_objective is None or self._kept_objective[0] != key:
-            repulsion = make_repulsion(method, self.dof, n_threads, params)
-            objective = Objective(self.affinities.P, repulsion, self.shape[1], self.dof, n_threads)
-            self._kept_objective = key, objective
+            self._kept_objective = key, self._make_objective(method, dof, n_threads, params)
         return self._kept_objective[1]
+
+    def _make_objective(self, method, dof, n_threads, params):
+        P, d = self.affinities.P, self.shape[1]
+        if callable(method):
+            return FunctionObjective(method, P, d, dof, params, n_threads)
+        repulsion = make_repulsion(method, dof, n_threads, params)
+        return Objective(P, repulsion, d, dof, n_threads)
 
 
 def descent_settings(stages, params: dict) -> DescentSettings:
@@ -307,7 +329,7 @@ def check_params(params: dict) -> None:
     TypeError, ValueError
         Naming the parameter, its value and what is accepted.
     """
-    unknown = set(params) - set(DEFAULTS)
+    unknown = set(params) - set(DEFAULTS) - set(OF_THE_EMBEDDING)
     if unknown:
         raise TypeError(
             f"unknown parameter {sorted(unknown)[0]!r}; accepted are {', '.join(DEFAULTS)}"
@@ -322,11 +344,14 @@ def check_params(params: dict) -> None:
         resolve_n_jobs(params["n_jobs"])
     if "callbacks" in params:
         as_callbacks(params["callbacks"])
+    if "negative_gradient_method" in params:
+        check_method(params["negative_gradient_method"])
 
 
 AUTO_WORDS = ("learning_rate", "momentum", "tol")
 
 _LIMITS = {
+    "dof": {"above": 0},
     "learning_rate": {"above": 0},
     "exaggeration": {"above": 0},
     "momentum": {"low": 0, "high": 1},

@@ -34,7 +34,11 @@ class Objective:
     ----------
     attractive, repulsive : (n, d) float32 arrays; ``repulsive`` is not divided by ``z``.
     z : sum of the similarities of all pairs.
+    exaggeration : of the steps to come; only objectives that do not keep the forces apart
+        need to know it (:mod:`fasttsne.functions`).
     """
+
+    exaggeration = 1.0
 
     def __init__(self, P, repulsion, n_components, dof=1.0, n_threads=1):
         self._P = P

@@ -138,6 +138,7 @@ class GradientDescent:
         try:
             for stage in settings.stages:
                 pace = _Pace(stage)
+                objective.exaggeration = stage.exaggeration
                 for number in range(stage.n_iter):
                     if renumber_is_due(iteration):
                         points = points.renumbered()
@@ -167,6 +168,7 @@ class GradientDescent:
             points.show_in(embedding)
             self._running = None
             self.state = points.as_state(iteration)
+            objective.exaggeration = 1.0
             tell(settings.callbacks, "optimization_ended")
         return objective.evaluate(points.y, with_error=True)
 

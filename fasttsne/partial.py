@@ -274,9 +274,11 @@ def _start(reference, initialization, neighbors, distances):
 
 def _field_of(reference, points, dof, n_threads, params):
     """The map's field: the one that it keeps, if that was made of the same points."""
-    method = choose_method(
-        getattr(reference, "negative_gradient_method", None) or "auto", *points.shape
-    )
+    method = getattr(reference, "negative_gradient_method", None)
+    # A function gives the forces of a map on itself only.
+    if method is None or callable(method):
+        method = "auto"
+    method = choose_method(method, len(points))
     key = (method, dof, n_threads, *(params[name] for name in ACCURACY))
     kept = getattr(reference, "_kept_field", None)
     if kept is not None and kept[0] == key and np.array_equal(kept[1], points):

@@ -16,9 +16,20 @@ from fasttsne._validation import (
 )
 from fasttsne.affinity import Affinities, PerplexityBasedNN, PrecomputedAffinities
 from fasttsne.embedding import TSNEEmbedding, check_n_iter, check_params
+from fasttsne.functions import gradient_descent, kl_divergence_bh, kl_divergence_fft
 from fasttsne.optimizer import OptimizationInterrupt
-from fasttsne.repulsion import METHODS, choose_method
+from fasttsne.repulsion import check_method
 from fasttsne.utils import Timer, show_messages
+
+__all__ = [
+    "TSNE",
+    "OptimizationInterrupt",
+    "TSNEEmbedding",
+    "gradient_descent",
+    "kl_divergence_bh",
+    "kl_divergence_fft",
+    "log",
+]
 
 log = logging.getLogger("fasttsne.tsne")
 
@@ -47,7 +58,7 @@ class TSNE:
     theta : accuracy of the Barnes-Hut tree, smaller is finer.
     n_interpolation_points, min_num_intervals, ints_in_interval : accuracy of the grid:
         order of its splines less two, least number of cells across the map, and a factor
-        of the spacing (0.4 units of the map for 1).
+        of the spacing (for 1 it is 0.4 units of the map, in 3-D 0.6).
     initialization : "pca", "random", or an (n_samples, n_components) array.
     metric, metric_params : distance between rows; "precomputed" where X is a square matrix
         of distances, dense or sparse (the distances that are known).
@@ -63,7 +74,8 @@ class TSNE:
     knn_kwargs : settings of the neighbour search; ``{"recall": 0.99}`` asks the built-in
         one for more than 0.95 of the true neighbours.
     negative_gradient_method : "fft" ("interpolation"), "bh" ("barnes-hut"), "exact", or
-        "auto": the one measured to be fastest for so many rows.
+        "auto": the one measured to be fastest for so many rows; or an objective function
+        (:mod:`fasttsne.functions`).
     callbacks, callbacks_every_iters : see :mod:`fasttsne.callbacks`.
     random_state : None, an integer, or a NumPy generator.  The same integer and the
         same data give the same map, bit for bit.
@@ -261,8 +273,7 @@ class TSNE:
         check_number(self.n_components, "n_components", low=1, high=3, integer=True)
         check_number(self.perplexity, "perplexity", above=0)
         check_number(self.dof, "dof", above=0)
-        check_choice(self.negative_gradient_method, "negative_gradient_method", METHODS)
-        choose_method(self.negative_gradient_method, 10**6, self.n_components)
+        check_method(self.negative_gradient_method)
         for name in ("initial_momentum", "final_momentum"):
             _check_momentum(getattr(self, name), name)
         check_params(self._descent_params())

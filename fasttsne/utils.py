@@ -6,6 +6,8 @@ import sys
 import time
 from importlib.util import find_spec
 
+import numpy as np
+
 log = logging.getLogger("fasttsne")
 
 
@@ -49,8 +51,32 @@ class Timer:
 
 
 def is_package_installed(name: str) -> bool:
-    """Whether a package can be imported, without importing it."""
-    return find_spec(name) is not None
+    """Whether a package can be imported, without importing it (but what it lies in)."""
+    try:
+        return find_spec(name) is not None
+    except ImportError:
+        return False
+
+
+def clip_point_to_disc(points, radius: float, inplace: bool = False):
+    """Move points that lie outside a disc around the origin to its edge.
+
+    Parameters
+    ----------
+    points : (n, 2) array; any number of columns will do, for a ball.
+    radius : of the disc, in the units of the points.
+    inplace : change ``points`` itself, which must then hold floating-point numbers.
+
+    Returns
+    -------
+    points : the array, or a float copy.
+    outside : (n,) bool array, which points were outside.
+    """
+    points = points if inplace else np.array(points, dtype=float)
+    distances = np.linalg.norm(points, axis=1)
+    outside = distances > radius
+    points[outside] *= (radius / distances[outside])[:, None]
+    return points, outside
 
 
 def require(module: str, feature: str, extra: str):

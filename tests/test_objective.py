@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from fasttsne import TSNEEmbedding, initialization
 from fasttsne._kernels import reference
+from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.objective import Objective
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 
@@ -50,6 +52,40 @@ def test_objective_equals_twin(P, rng, dof, method, tolerance):
     expected = reference.gradient(P, y, dof)[order]
     assert error == pytest.approx(reference.kl_divergence(P, y, dof), rel=tolerance, abs=tolerance)
     assert np.linalg.norm(gradient - expected) < tolerance * np.linalg.norm(expected)
+
+
+@pytest.fixture(scope="module")
+def affinities(digits):
+    return PerplexityBasedNN(digits, 15)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("dof", [0.5, 1, 2, 10])
+def test_methods_agree_on_a_map_of_any_kernel(digits, affinities, d, dof):
+    start = initialization.pca(digits, d, random_state=0)
+    embedding = TSNEEmbedding(start, affinities, dof, "exact", n_jobs=2)
+    embedding.optimize(40, inplace=True, exaggeration=12).optimize(80, inplace=True)
+    results = []
+    for repulsion in (ExactRepulsion(dof), TreeRepulsion(dof), MeshRepulsion(dof)):
+        objective = Objective(affinities.P, repulsion, d, dof)
+        objective.renumber(np.arange(len(digits), dtype=np.int32))
+        results.append((objective.evaluate(np.asarray(embedding), True), objective.repulsive))
+    exact_error, exact = results[0]
+    assert exact_error == pytest.approx(embedding.kl_divergence, rel=1e-6)
+    for error, forces in results[1:]:
+        assert error > 0
+        assert error == pytest.approx(exact_error, rel=1e-2)
+        assert np.linalg.norm(forces - exact) < 3e-2 * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("method", ["exact", "bh", "fft"])
+@pytest.mark.parametrize("dof", [0.5, 10])
+def test_the_error_is_never_negative(digits, affinities, method, dof):
+    """Not while the map is small, nor when its points have flown apart."""
+    for spread in (1e-4, 1, 100, 1e4):
+        start = initialization.pca(digits, 2, random_state=0) * (1e4 * spread)
+        embedding = TSNEEmbedding(start, affinities, dof, method, n_jobs=2)
+        assert embedding.optimize(1).kl_divergence >= 0
 
 
 def test_error_does_not_depend_on_being_asked_for(P, rng):

@@ -63,6 +63,7 @@ def load_level(level: str, name: str):
 simd = _choose_level()
 
 attraction = load_level(simd, "attraction")
+convolve = load_level(simd, "convolve")
 curve = load_level(simd, "curve")
 exact = load_level(simd, "exact")
 grid = load_level(simd, "grid")
@@ -76,6 +77,7 @@ sparse = load_level(simd, "sparse")
 tree = load_level(simd, "tree")
 
 __all__ = [
-    "SIMD_LEVELS", "attraction", "cpu", "curve", "exact", "graph", "grid", "load_level",
-    "nearer", "perplexity", "points", "products", "rank", "simd", "sparse", "step", "tree",
+    "SIMD_LEVELS", "attraction", "convolve", "cpu", "curve", "exact", "graph", "grid",
+    "load_level", "nearer", "perplexity", "points", "products", "rank", "simd", "sparse", "step",
+    "tree",
 ]  # fmt: skip

@@ -80,24 +80,23 @@ def b_spline(x, order):
 
 
 def spread(y, shape, origin, spacing, order):
-    """Spline weights of the points on a grid of (rows, columns); 1-D grids have one row."""
+    """Spline weights of the points on a grid of (layers, rows, columns), one where it has none."""
     weights = []
-    for axis, size in ((1, shape[0]), (0, shape[1])):
+    for axis, size in zip((2, 1, 0), shape, strict=True):
         if axis >= y.shape[1]:
             weights.append(np.ones((len(y), 1)))
             continue
         u = (y[:, axis] - origin[axis]) / spacing
         weights.append(b_spline(u[:, None] - np.arange(size) + order - 1, order))
-    return np.einsum("ir,ic->rc", *weights)
+    return np.einsum("il,ir,ic->lrc", *weights, optimize=True)
 
 
 def convolve(density, modes):
-    """Multiply a padded grid by even modes (a quarter of the spectrum, without 1 / size)."""
-    rows, columns = density.shape
-    fold = [np.minimum(np.arange(m), m - np.arange(m)) for m in (rows, columns)]
+    """Multiply a padded grid by even modes (half of each axis, without 1 / size)."""
+    fold = [np.minimum(np.arange(m), m - np.arange(m)) for m in density.shape]
     whole = modes[np.ix_(*fold)]
-    spectrum = np.fft.fft2(density)
-    potential = np.fft.ifft2(spectrum * whole).real
+    spectrum = np.fft.fftn(density)
+    potential = np.fft.ifftn(spectrum * whole).real
     return potential * density.size, (np.abs(spectrum) ** 2 * whole).sum()
 
 
@@ -108,13 +107,14 @@ def gather(y, potential, origin, spacing, order, step=1e-4):
         shift = np.zeros(y.shape[1])
         shift[axis] = step
         ahead, behind = (
-            _interpolated(y + sign * shift, potential, origin, spacing, order) for sign in (1, -1)
+            interpolated(y + sign * shift, potential, origin, spacing, order) for sign in (1, -1)
         )
         force[:, axis] = -0.5 * (ahead - behind) / (2 * step)
     return force
 
 
-def _interpolated(y, potential, origin, spacing, order):
+def interpolated(y, potential, origin, spacing, order):
+    """The potential at the points."""
     values = np.empty(len(y))
     for i in range(len(y)):
         weights = spread(y[i : i + 1], potential.shape, origin, spacing, order)

@@ -10,10 +10,10 @@ Points ask in groups, one leaf at a time.  A walk sorts what it meets into three
 lists, each summed in vectors:
 
 - points that are near: for every point of the group;
-- cells far from all points of the group (width < 1.5 theta * distance): for
+- cells far from all points of the group (width < REACH theta * distance): for
   every point of the group;
 - cells so far that the group, too, is small beside the distance (width + the
-  group's width < 1.5 theta * distance): once for the group's centre, with the
+  group's width < REACH theta * distance): once for the group's centre, with the
   derivatives of the field, from which each point takes its own value.
 
 The force of a cell includes the second moment of its points as if it were the
@@ -38,8 +38,8 @@ from fasttsne._kernels.pairwise cimport Sources, far, repel_by_cells, repel_by_p
 from fasttsne._kernels.student cimport student_q, student_w
 
 # With their second moments, cells may be this much nearer than theta says and be
-# as accurate as cells of masses alone would be at theta: benchmarks/forces.py.
-REACH = 1.5
+# as accurate as cells of masses alone would be at theta, by dimensions: benchmarks/forces.py.
+REACH = {1: 1.2, 2: 1.5, 3: 1.5}
 LEAF_SIZE = 48
 cdef int LEAF = LEAF_SIZE
 
@@ -393,7 +393,7 @@ def tree_repulsion(
     cdef const Node *tree = <const Node *> &nodes[0, 0]
     cdef int d = <int> y.shape[1]
     cdef Py_ssize_t i
-    cdef float theta2 = (REACH * theta) ** 2
+    cdef float theta2 = (<float> REACH[d] * theta) ** 2
     cdef double[::1] partial = np.zeros(n_nodes)
     for i in prange(n_nodes, nogil=True, schedule="dynamic", chunksize=16, num_threads=n_threads):
         if tree[i].skip == i + 1:
@@ -434,7 +434,7 @@ def tree_field(
     cdef const Node *tree = <const Node *> &nodes[0, 0]
     cdef int d = <int> y.shape[1]
     cdef Py_ssize_t i
-    cdef float theta2 = (REACH * theta) ** 2
+    cdef float theta2 = (<float> REACH[d] * theta) ** 2
     for i in prange(points.shape[0], nogil=True, schedule="dynamic", chunksize=16,
                     num_threads=n_threads):
         field_at(

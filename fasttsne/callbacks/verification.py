@@ -71,7 +71,8 @@ class VerifyExaggerationError(Callback):
             log.warning("VerifyExaggerationError: this run has no exaggeration to verify")
 
     def __call__(self, iteration: int, error: float, embedding) -> None:
-        method = choose_method(embedding.negative_gradient_method, *embedding.shape)
+        method = embedding.negative_gradient_method
+        method = choose_method("auto" if callable(method) else method, len(embedding))
         expected = _divergence(self.P, embedding, method)
         if not abs(error - expected) <= TOLERANCE * max(1, abs(expected)):
             raise RuntimeError(

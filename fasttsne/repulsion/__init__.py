@@ -5,6 +5,7 @@ returns Z, the sum of all pairs' similarities; it owns what can be reused from
 one iteration to the next.
 """
 
+from fasttsne._validation import check_choice
 from fasttsne.repulsion.auto import AutoRepulsion
 from fasttsne.repulsion.exact import ExactRepulsion
 from fasttsne.repulsion.mesh import MeshRepulsion
@@ -16,6 +17,7 @@ __all__ = [
     "ExactRepulsion",
     "MeshRepulsion",
     "TreeRepulsion",
+    "check_method",
     "choose_method",
     "make_repulsion",
 ]
@@ -23,8 +25,8 @@ __all__ = [
 # What users may write, and what it means.
 METHODS = {
     "auto": "auto",
-    "bh": "bh", "barnes-hut": "bh",
-    "fft": "fft", "interpolation": "fft",
+    "bh": "bh", "barnes-hut": "bh", "BH": "bh",
+    "fft": "fft", "interpolation": "fft", "FFT": "fft",
     "exact": "exact",
 }  # fmt: skip
 
@@ -33,25 +35,26 @@ METHODS = {
 EXACT_UP_TO = 700
 
 
-def choose_method(method: str, n_samples: int, n_components: int) -> str:
-    """Resolve a name to "exact", "bh", "fft", or "auto", which is either of the last two.
+def check_method(method):
+    """Return a method that users may give: a name, or an objective function.
 
     Raises
     ------
-    ValueError
-        Where the method does not exist in so many dimensions.
+    TypeError, ValueError
+        Naming the parameter, its value and what is accepted.
     """
+    return method if callable(method) else check_choice(method, "negative_gradient_method", METHODS)
+
+
+def choose_method(method, n_samples: int):
+    """Resolve a name to "exact", "bh", "fft", or "auto", which is either of the last two.
+
+    A function is what it is.
+    """
+    if callable(method):
+        return method
     method = METHODS[method]
-    if method == "auto" and n_samples <= EXACT_UP_TO:
-        return "exact"
-    if method == "auto" and n_components > 2:
-        return "bh"
-    if method == "fft" and n_components > 2:
-        raise ValueError(
-            "negative_gradient_method='fft' works in one and two dimensions; "
-            f"got n_components={n_components}"
-        )
-    return method
+    return "exact" if method == "auto" and n_samples <= EXACT_UP_TO else method
 
 
 def make_repulsion(method: str, dof: float, n_threads: int, params: dict):

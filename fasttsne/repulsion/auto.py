@@ -9,16 +9,17 @@ from fasttsne.repulsion.tree import TreeRepulsion
 # The mesh costs about as much for so many padded grid cells as the tree does for
 # one point, beyond what a call of it costs whatever its size: measured by
 # benchmarks/crossover.py.
-CELLS_PER_POINT = 30
-CELLS_OF_A_CALL = 45_000
+CELLS_PER_POINT = {1: 30, 2: 30, 3: 75}
+CELLS_OF_A_CALL = {1: 45_000, 2: 45_000, 3: 1_000_000}
 
 
 class AutoRepulsion:
     """The mesh while the map is dense enough for its grid to be cheap, else the tree.
 
     A map starts small: with 10,000 points the mesh does the first few hundred
-    iterations, the tree those after; with 100,000 the mesh does them all.  The
-    choice depends on the map alone, so it is the same on every run.
+    iterations, the tree those after; with 100,000 the mesh does them all.  In 3-D,
+    with 70,000, the mesh does early exaggeration, the tree what follows.  The choice
+    depends on the map alone, so it is the same on every run.
     """
 
     def __init__(self, mesh: MeshRepulsion, tree: TreeRepulsion):
@@ -27,7 +28,8 @@ class AutoRepulsion:
 
     def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
-        limit = CELLS_PER_POINT * len(y) - CELLS_OF_A_CALL
+        n, d = y.shape
+        limit = CELLS_PER_POINT[d] * n - CELLS_OF_A_CALL[d]
         box = bounding_box(y)
         method = self.mesh if self.mesh.padded_cells(box) <= limit else self.tree
         return method(y, out, box)

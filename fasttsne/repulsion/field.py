@@ -10,13 +10,7 @@ import numpy as np
 
 from fasttsne import _kernels
 from fasttsne._curve import bounding_box
-from fasttsne.repulsion.mesh import (
-    CELLS_AT_LEAST,
-    CELLS_PER_POINT,
-    FALLBACK_THETA,
-    LINEAR_SPAN,
-    MeshRepulsion,
-)
+from fasttsne.repulsion.mesh import FALLBACK_THETA, LINEAR_SPAN, MeshRepulsion, most_cells
 from fasttsne.repulsion.tree import TreeRepulsion
 
 # The grid reaches so much of the map's extent beyond it: new points may land outside.
@@ -47,9 +41,9 @@ def make_field(points: np.ndarray, method: str, dof: float, n_threads: int, para
         params["ints_in_interval"], n_threads,
     )  # fmt: skip
     box = _widened(*bounding_box(points))
-    most_cells = CELLS_PER_POINT * len(points) + CELLS_AT_LEAST
-    if float(np.max(box[1] - box[0])) < LINEAR_SPAN or mesh.padded_cells(box) > most_cells:
-        return TreeField(points, dof, _fine_theta(dof), n_threads)
+    is_tiny = float(np.max(box[1] - box[0])) < LINEAR_SPAN
+    if is_tiny or mesh.padded_cells(box) > most_cells(*points.shape):
+        return TreeField(points, dof, _fine_theta(dof, points.shape[1]), n_threads)
     return MeshField(points, mesh, box)
 
 
@@ -109,15 +103,16 @@ class MeshField:
     def _by_tree(self, y, lost, out, z):
         if self._tree is None:
             dof, n_threads = self._mesh.dof, self._mesh.n_threads
-            self._tree = TreeField(self._points, dof, _fine_theta(dof), n_threads)
+            theta = _fine_theta(dof, y.shape[1])
+            self._tree = TreeField(self._points, dof, theta, n_threads)
         forces, shares = np.empty((len(lost), y.shape[1]), np.float32), np.empty(len(lost))
         self._tree(y[lost], forces, shares)
         out[lost], z[lost] = forces, shares
 
 
-def _fine_theta(dof):
+def _fine_theta(dof, dimensions):
     """Far out, w changes across a cell in proportion to dof."""
-    return FALLBACK_THETA / max(dof, 1.0)
+    return FALLBACK_THETA[dimensions] / max(dof, 1.0)
 
 
 def _widened(low, high):

@@ -12,8 +12,13 @@ sampled on the grid is the sum of w^ over the aliases; the share of each is
 taken from the transform of Student's kernel, x^nu K_nu(x) with nu = dof - d / 2 and
 x = sqrt(dof) |k|, by an asymptotic form: aliases matter only near the edge of the
 band, where that is accurate.
+
+Arrays have three axes, layers, rows and columns; those that the map does not
+have are of length one.
 """
 
+import functools
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -29,9 +34,9 @@ SELF_FORCE_TERMS = _kernels.grid.SELF_FORCE_TERMS
 class Influence(NamedTuple):
     """The mesh's Green's function, and what the normalisation needs of it.
 
-    modes : float32 array, (rows // 2 + 1, columns // 2 + 1); even, so a quarter
-        holds all; the constant mode is 0 (it moves no point), and the division
-        of the inverse transform is included.
+    modes : float32 array, (layers // 2 + 1, rows // 2 + 1, columns // 2 + 1); even
+        along each axis, so this part holds all; the constant mode is 0 (it moves no
+        point), and the division of the inverse transform is included.
     constant : float, the value of the constant mode.
     self_term : float, the average that a point contributes to its own potential.
     self_force : (SELF_FORCE_TERMS,) float32 array, the force of a point on itself,
@@ -45,42 +50,56 @@ class Influence(NamedTuple):
     self_force: np.ndarray
 
 
-def student_influence(shape: tuple[int, int], spacing: float, order: int, dof: float) -> Influence:
+def student_influence(
+    shape: tuple[int, int, int], spacing: float, order: int, dof: float
+) -> Influence:
     """The influence function of w = (1 + r^2 / dof)^-dof on a periodic grid.
 
     Parameters
     ----------
-    shape : (rows, columns) of the padded grid, each even, or one row in 1-D.
+    shape : (layers, rows, columns) of the padded grid, each even; one layer in 2-D,
+        one layer and one row in 1-D.
     spacing : distance of neighbouring grid points, in units of the map.
     order : order p of the B-splines.
     dof : degrees of freedom of the kernel.
     """
-    size = shape[0] * shape[1]
+    size = np.prod(shape)
     frequency = [2 * np.pi * np.arange(m // 2 + 1) / m for m in shape]
     sampled = _transform_of_samples(shape, spacing, dof)
     window, gradient = _squared_windows(frequency, order)
-    numerator = _shared_by_aliases(frequency, spacing, order, dof)
-    gradient[0, 0] = 1  # 0 / 0: the constant mode is set apart below
-    modes = sampled * numerator / (window * gradient)
+    gradient[0, 0, 0] = 1  # 0 / 0: the constant mode is set apart below
+    modes = sampled * _shared_by_aliases(frequency, spacing, order, dof)
+    modes /= window
+    modes /= gradient
     # The constant that the samples left out is the same at all grid points.
-    constant = sampled[0, 0] + size
-    modes[0, 0] = constant
+    constant = sampled[0, 0, 0] + size
+    modes[0, 0, 0] = constant
     weights = _multiplicity(shape) * modes / size
     self_term = np.sum(weights * window)
     self_force = _self_force(weights, frequency, order, spacing)
-    modes[0, 0] = 0
+    modes[0, 0, 0] = 0
     return Influence((modes / size).astype(np.float32), constant / size, self_term, self_force)
 
 
+def _outer(factors):
+    """The product of a vector for each axis, an array of three axes."""
+    return functools.reduce(np.multiply.outer, factors)
+
+
+def _squares(vectors):
+    """The sum of squares of a vector for each axis, an array of three axes."""
+    return functools.reduce(np.add.outer, [v**2 for v in vectors])
+
+
 def _transform_of_samples(shape, spacing, dof):
-    """The DFT of w - 1 on the grid: even in each axis, hence a cosine transform of a quarter.
+    """The DFT of w - 1 on the grid: even in each axis, hence a cosine transform of a part.
 
     The 1 is left out because a small map's w differs from it by less than float64 holds.
     """
-    y, x = (spacing * np.arange(m // 2 + 1) for m in shape)
-    samples = np.expm1(-dof * np.log1p((y[:, None] ** 2 + x[None, :] ** 2) / dof))
+    samples = _squares([spacing * np.arange(m // 2 + 1) for m in shape])
+    samples = np.expm1(-dof * np.log1p(samples / dof))
     axes = [axis for axis, m in enumerate(shape) if m > 1]
-    return dctn(samples, type=1, axes=axes)
+    return dctn(samples, type=1, axes=axes, overwrite_x=True)
 
 
 def _squared_windows(frequency, order):
@@ -91,38 +110,50 @@ def _squared_windows(frequency, order):
         u = _window(k, order) ** 2
         sums.append(u.sum(1))
         slopes.append((k_m**2 * u).sum(1))
-    window = np.multiply.outer(sums[0], sums[1])
-    gradient = np.multiply.outer(slopes[0], sums[1]) + np.multiply.outer(sums[0], slopes[1])
-    return window, gradient
+    gradient = sum(
+        _outer([*sums[:axis], slopes[axis], *sums[axis + 1 :]]) for axis in range(len(frequency))
+    )
+    return _outer(sums), gradient
 
 
 def _shared_by_aliases(frequency, spacing, order, dof):
-    """sum_m |k_m|^2 U(k_m) share_m, with each alias's share of the sampled kernel."""
-    dimensions = sum(len(k) > 1 for k in frequency)
-    nu = dof - dimensions / 2
-    total = weighted = 0.0
+    """sum_m |k_m|^2 U(k_m) share_m, with each alias's share of the sampled kernel.
+
+    Single precision is ten times as fast, and the shares are not exact anyway.
+    """
+    nu = dof - sum(len(k) > 1 for k in frequency) / 2
+    frequency = [k.astype(np.float32) for k in frequency]
+    total = weighted = base = None
     # Frequencies are not negative, so the strongest alias lies one band below.
     shifts = [(0, -1) if len(k) > 1 else (0,) for k in frequency]
-    base = None
-    for shift_y in shifts[0]:
-        for shift_x in shifts[1]:
-            y, x = (k + 2 * np.pi * s for k, s in zip(frequency, (shift_y, shift_x), strict=True))
-            k2 = y[:, None] ** 2 + x[None, :] ** 2
-            u = np.multiply.outer(*(np.sinc(k / (2 * np.pi)) ** (2 * order) for k in (y, x)))
-            log_share = _log_matern(np.sqrt(dof * np.maximum(k2, 1e-24)) / spacing, nu)
-            if base is None:
-                base = log_share
-            share = np.exp(np.minimum(log_share - base, 0.0))
-            total = total + share
-            weighted = weighted + share * k2 * u
+    for shift in itertools.product(*shifts):
+        aliases = [k + np.float32(2 * np.pi * m) for k, m in zip(frequency, shift, strict=True)]
+        k2 = np.maximum(_squares(aliases), np.float32(1e-24))
+        share = _log_matern(k2 * np.float32(dof / spacing**2), nu)
+        if base is None:
+            base = share.copy()
+        share -= base
+        np.exp(np.minimum(share, 0, out=share), out=share)
+        k2 *= _outer([np.sinc(k / (2 * np.pi)) ** (2 * order) for k in aliases])
+        k2 *= share
+        total = share if total is None else np.add(total, share, out=total)
+        weighted = k2 if weighted is None else np.add(weighted, k2, out=weighted)
     return weighted / total
 
 
-def _log_matern(x, nu):
-    """log(x^nu K_nu(x)) up to a constant: the uniform expansion for large x or nu (DLMF 10.41)."""
-    root = np.sqrt(nu**2 + x**2)
-    log_bessel = -root - abs(nu) * np.log(x / (abs(nu) + root)) - np.log(root) / 2
-    return nu * np.log(x) + log_bessel
+def _log_matern(x2, nu):
+    """log(x^nu K_nu(x)) of x^2, up to a constant: uniform for large x or nu (DLMF 10.41)."""
+    root = np.sqrt(x2 + np.float32(nu**2))
+    log = np.log(root)
+    log *= np.float32(-0.5)
+    log -= root
+    if nu != 0:
+        power = np.log(root + np.float32(abs(nu)))
+        if nu < 0:
+            power -= np.log(x2)
+        power *= np.float32(abs(nu))
+        log += power
+    return log
 
 
 def _self_force(weights, frequency, order, spacing):
@@ -132,15 +163,14 @@ def _self_force(weights, frequency, order, spacing):
     b_q = (-1)^(p q) pi q / spacing * sum_k G(k) sum_m W(k_m) W(k_(m - q)).
     The second harmonic is a tenth of the first, the others do not matter.
     """
-    y, x = frequency
-    along_rows = _window(y, order) ** 2
-    across = weights.T @ along_rows.sum(1)
+    for k in frequency[:-1]:
+        weights = np.tensordot((_window(k, order) ** 2).sum(1), weights, 1)
     t = np.linspace(0, 1, 101)
     force = np.zeros_like(t)
-    w = _window(x, order)
+    w = _window(frequency[-1], order)
     for q in (1, 2):
         overlap = (w[:, q:] * w[:, :-q]).sum(1)
-        strength = (-1) ** (order * q) * np.pi * q / spacing * (across @ overlap)
+        strength = (-1) ** (order * q) * np.pi * q / spacing * (weights @ overlap)
         force += strength * np.sin(2 * np.pi * q * t)
     powers = 2 * np.arange(SELF_FORCE_TERMS)[::-1] + 1
     basis = (t[:, None] - 0.5) ** powers
@@ -155,7 +185,7 @@ def _window(k, order):
 
 
 def _multiplicity(shape):
-    """How many modes of the whole spectrum each entry of the quarter stands for."""
+    """How many modes of the whole spectrum each entry of the part that is kept stands for."""
     counts = []
     for m in shape:
         count = np.full(m // 2 + 1, 2.0)
@@ -163,4 +193,4 @@ def _multiplicity(shape):
         if m % 2 == 0:
             count[-1] = 1
         counts.append(count)
-    return np.multiply.outer(*counts)
+    return _outer(counts)

@@ -16,32 +16,38 @@ from fasttsne.repulsion.tree import TreeRepulsion
 
 log = logging.getLogger(__name__)
 
-# Grid points for each unit of the map, where the kernel has its width: see
-# docs/performance.rst for the table of spacing, spline order and error.
-SPACING = 0.4
-COLUMNS = _kernels.grid.COLUMN_WIDTH
+# Distance of grid points in units of the map, in which the kernel's width is one, by
+# dimensions: see docs/math.rst for spacing, spline order and error.
+SPACING = {1: 0.4, 2: 0.4, 3: 0.6}
+COLUMNS = _kernels.convolve.COLUMN_WIDTH
+# Lines of columns that 3-D grids transform together: fewer calls, but FFTW's estimated plans
+# lose where a buffer is large.
+GROUP = 4
 # Transforms up to this length cost less than preparing them.
 SMALL = 512
+# In 3-D they do not, and plans made by estimate are fast for these lengths.
+DEEP_SIZES = (16, 32, 48, 64, 80, 108, 128, 144, 160, 192, 240, 320)
 # Rows of the grid are transformed in this many pieces, whatever the threads.
 ROW_PIECES = 16
-# Above this many padded cells to a point, plus a constant, the grid is not worth its memory.
-CELLS_PER_POINT = 32
-CELLS_AT_LEAST = 2048**2
+# Above this many padded cells to a point, plus a constant, the grid is not worth its memory;
+# in 3-D it is slower than the tree, and coarse for a map that is nearly empty.
+CELLS_PER_POINT = {1: 32, 2: 32, 3: 60}
+CELLS_AT_LEAST = {1: 2048**2, 2: 2048**2, 3: 128**3}
 # Below this span w differs from 1, and the forces from linear ones, by less than 1e-6.
 LINEAR_SPAN = 1e-3
 # theta at which the tree is as accurate as the mesh that it stands in for.
-FALLBACK_THETA = 0.3
+FALLBACK_THETA = {1: 0.3, 2: 0.3, 3: 0.5}
 
 
 class MeshRepulsion:
-    """Repulsive forces of Student's kernel by spline interpolation on a grid, in 1-D and 2-D.
+    """Repulsive forces of Student's kernel by spline interpolation on a grid, in 1-D to 3-D.
 
     Parameters
     ----------
     dof : degrees of freedom of the kernel.
     n_interpolation_points : 1 to 6; the splines are of order p = n_interpolation_points + 2.
     min_num_intervals : the least number of grid cells across the map, whatever its span.
-    ints_in_interval : scales the grid spacing, which is 0.4 for 1.
+    ints_in_interval : scales the grid spacing, which is 0.4 for 1, in 3-D 0.6.
     n_threads : how many threads share the work.  The result does not depend on it.
     """
 
@@ -53,7 +59,7 @@ class MeshRepulsion:
         self.order = n_interpolation_points + 2
         self.polynomials = polynomials(self.order)
         self.min_num_intervals = min_num_intervals
-        self.spacing = SPACING * ints_in_interval
+        self.ints_in_interval = ints_in_interval
         self.n_threads = n_threads
         self._grid = lru_cache(maxsize=2)(self._make_grid)
         self._influence = lru_cache(maxsize=2)(self._make_influence)
@@ -78,7 +84,7 @@ class MeshRepulsion:
             out /= scale
             return z
         spacing, shape = self._layout(low, high)
-        if math.prod(shape) > CELLS_PER_POINT * n + CELLS_AT_LEAST:
+        if math.prod(shape) > most_cells(*y.shape):
             return self._fall_back(y, out, shape)
         self._tree = None
         return self._on_grid(y, out, low, spacing, shape)
@@ -96,10 +102,7 @@ class MeshRepulsion:
         grid = self._make_grid(shape)
         influence = self._make_influence(shape, spacing)
         grid.set_influence(influence)
-        _kernels.grid.spread(
-            y, grid.cells, box[0], spacing, self.polynomials, self._scratch_for(len(y), shape[0]),
-            self.n_threads,
-        )  # fmt: skip
+        self.spread(y, grid, box[0], spacing)
         grid.convolve(self.n_threads)
         return grid.cells, spacing, influence.constant
 
@@ -110,19 +113,17 @@ class MeshRepulsion:
     def _layout(self, low, high):
         """The grid's spacing and padded shape, functions of the bounding box alone."""
         extent = (high - low).astype(float)
-        spacing = self._spacing_for(max(extent.max(), LINEAR_SPAN))
-        sizes = [padded_size(2 * (int(e / spacing) + 1 + self.order)) for e in extent]
-        return spacing, (sizes[1] if len(sizes) == 2 else 1, sizes[0])
+        spacing = self._spacing_for(max(extent.max(), LINEAR_SPAN), len(extent))
+        deep = len(extent) == 3
+        sizes = [padded_size(2 * (int(e / spacing) + 1 + self.order), deep) for e in extent]
+        return spacing, (1,) * (3 - len(sizes)) + tuple(reversed(sizes))
 
     def _on_grid(self, y, out, low, spacing, shape):
         n = len(y)
         grid = self._grid(shape)
         influence = self._influence(shape, spacing)
         grid.set_influence(influence)
-        _kernels.grid.spread(
-            y, grid.cells, low, spacing, self.polynomials, self._scratch_for(n, shape[0]),
-            self.n_threads,
-        )  # fmt: skip
+        self.spread(y, grid, low, spacing)
         energy = grid.convolve(self.n_threads)
         _kernels.grid.gather(
             y, grid.cells, low, spacing, self.polynomials, influence.self_force, out,
@@ -130,10 +131,20 @@ class MeshRepulsion:
         )  # fmt: skip
         return energy + n * n * influence.constant - n * influence.self_term
 
-    def _spacing_for(self, span):
+    def spread(self, y: np.ndarray, grid: "Grid", low: np.ndarray, spacing: float) -> None:
+        """Fill a grid whose corner is ``low`` with the points y, (n, d) float32."""
+        size = max(len(y), math.prod(grid.cells.shape[:2])) + 2
+        if self._scratch.shape[1] < size:
+            self._scratch = np.empty((3, size), np.int32)
+        _kernels.grid.spread(
+            y, grid.cells, low, spacing, self.polynomials, self._scratch, self.n_threads
+        )
+
+    def _spacing_for(self, span, dimensions):
         """The grid spacing: a function of the span alone, and in steps, so that grids recur."""
-        octaves = math.log2(self.spacing * self.min_num_intervals / span)
-        return self.spacing * 2 ** (-math.ceil(2 * octaves) / 2) if octaves > 0 else self.spacing
+        widest = SPACING[dimensions] * self.ints_in_interval
+        octaves = math.log2(widest * self.min_num_intervals / span)
+        return widest * 2 ** (-math.ceil(2 * octaves) / 2) if octaves > 0 else widest
 
     def _make_grid(self, shape):
         return Grid(shape, self.n_threads)
@@ -141,69 +152,79 @@ class MeshRepulsion:
     def _make_influence(self, shape, spacing):
         return student_influence(shape, spacing, self.order, self.dof)
 
-    def _scratch_for(self, n, rows):
-        size = max(n, rows) + 2
-        if self._scratch.shape[1] < size:
-            self._scratch = np.empty((3, size), np.int32)
-        return self._scratch
-
     def _fall_back(self, y, out, shape):
+        dimensions = y.shape[1]
         if self._tree is None:
-            log.warning(
-                "the map would take a grid of %d x %d cells for %d points: some lie very far "
-                "out; using the Barnes-Hut tree until they come back",
-                *shape, len(y),
+            log.log(
+                logging.INFO if dimensions == 3 else logging.WARNING,
+                "the map would take a grid of %s cells for %d points: it is too wide, or some "
+                "points lie very far out; using the Barnes-Hut tree until that changes",
+                " x ".join(str(size) for size in shape if size > 1), len(y),
             )  # fmt: skip
-            self._tree = TreeRepulsion(self.dof, FALLBACK_THETA, self.n_threads)
+            self._tree = TreeRepulsion(self.dof, FALLBACK_THETA[dimensions], self.n_threads)
         return self._tree(y, out)
 
 
-class Grid:
-    """The arrays and transform plans of one padded size (rows, columns).
+def most_cells(n_samples: int, n_components: int) -> int:
+    """Padded cells that a grid for so many points may have."""
+    return CELLS_PER_POINT[n_components] * n_samples + CELLS_AT_LEAST[n_components]
 
-    Points live in a corner of half the rows and half the columns; the other
-    half is there so that the convolution does not wrap round.  Of that half,
-    rows are never stored: ``convolve_columns`` has them only in its buffers.
+
+class Grid:
+    """The arrays and transform plans of one padded size (layers, rows, columns).
+
+    Points live in a corner of half the layers, half the rows and half the columns;
+    the rest is there so that the convolution does not wrap round.  Of that, layers
+    and rows are never stored: ``convolve_columns`` has them only in its buffers.
     """
 
-    def __init__(self, shape: tuple[int, int], n_threads: int):
-        rows, columns = shape
-        used = max(rows // 2, 1)
+    def __init__(self, shape: tuple[int, int, int], n_threads: int):
+        layers, rows, columns = shape
+        used = max(layers // 2, 1), max(rows // 2, 1)
         modes = columns // 2 + 1
-        blocks = -(-modes // COLUMNS)
-        storage = fft.empty((used, _padded_stride(columns)))
-        self.cells = storage
-        self.spectrum = fft.empty((used, 2 * COLUMNS * blocks))
-        self.influence = np.zeros((rows // 2 + 1, COLUMNS * blocks), np.float32)
-        self.counted = np.zeros(COLUMNS * blocks, np.float32)
+        width = COLUMNS * -(-modes // COLUMNS)
+        self.cells = fft.empty((*used, _padded_stride(columns)))
+        self.spectrum = fft.empty((*used, 2 * width))
+        self.influence = np.zeros((layers // 2 + 1, rows // 2 + 1, width), np.float32)
+        self.counted = np.zeros(width, np.float32)
         self.counted[:modes] = 2
         self.counted[[0, modes - 1]] = 1
-        self.buffers = fft.empty((n_threads, rows, 2 * COLUMNS))
-        columns_plans = [fft.complex_columns(b.view(np.complex64)) for b in self.buffers]
-        self.column_forward, self.column_backward = map(list, zip(*columns_plans, strict=True))
-        spectrum = self.spectrum.view(np.complex64)[:, :modes]
-        edges = np.unique(np.linspace(0, used, ROW_PIECES + 1).astype(int))
-        row_plans = [
-            fft.real_rows(storage[a:b, :columns], spectrum[a:b])
-            for a, b in itertools.pairwise(edges)
-        ]
-        self.row_forward, self.row_backward = map(list, zip(*row_plans, strict=True))
+        self._plan_rows(columns)
+        self._plan_columns(layers, rows, n_threads)
         self._current = None
+
+    def _plan_rows(self, columns):
+        count = math.prod(self.cells.shape[:2])
+        cells = self.cells.reshape(count, -1)[:, :columns]
+        spectrum = self.spectrum.reshape(count, -1).view(np.complex64)[:, : columns // 2 + 1]
+        edges = np.unique(np.linspace(0, count, ROW_PIECES + 1).astype(int))
+        plans = [fft.real_rows(cells[a:b], spectrum[a:b]) for a, b in itertools.pairwise(edges)]
+        self.row_forward, self.row_backward = map(list, zip(*plans, strict=True))
+
+    def _plan_columns(self, layers, rows, n_threads):
+        line = 2 * COLUMNS * (GROUP if layers > 1 else 1)
+        self.row_buffers = fft.empty((n_threads, rows, line))
+        self.layer_buffers = fft.empty((n_threads, layers, line))
+        self.waiting = fft.empty((n_threads, 2 * COLUMNS * rows * (layers // 2) or 1))
+        self.column_plans: list[list] = []
+        for buffers in (self.row_buffers, self.layer_buffers):
+            plans = [fft.complex_columns(b.view(np.complex64)) for b in buffers]
+            self.column_plans += map(list, zip(*plans, strict=True))
 
     def set_influence(self, influence) -> None:
         """Take over the modes of an influence function, unless they are there already."""
         if self._current is not influence:
-            self.influence[:, : influence.modes.shape[1]] = influence.modes
+            self.influence[:, :, : influence.modes.shape[2]] = influence.modes
             self._current = influence
 
     def convolve(self, n_threads: int) -> float:
         """Turn the spread points in ``cells`` into the potential; return sum |rho_k|^2 G_k."""
-        _kernels.grid.execute_all(self.row_forward, n_threads)
-        energy = _kernels.grid.convolve_columns(
-            self.spectrum, self.influence, self.counted, self.buffers,
-            self.column_forward, self.column_backward, n_threads,
+        _kernels.convolve.execute_all(self.row_forward, n_threads)
+        energy = _kernels.convolve.convolve_columns(
+            self.spectrum, self.influence, self.counted, self.row_buffers, self.layer_buffers,
+            self.waiting, self.column_plans, n_threads,
         )  # fmt: skip
-        _kernels.grid.execute_all(self.row_backward, n_threads)
+        _kernels.convolve.execute_all(self.row_backward, n_threads)
         return energy
 
 
@@ -213,8 +234,8 @@ def _padded_stride(columns):
     return stride + 16 if stride % 512 == 0 else stride
 
 
-@lru_cache(maxsize=1)
-def _sizes() -> list[int]:
+@lru_cache(maxsize=2)
+def _sizes(deep) -> list[int]:
     """Even lengths with the factors 2, 3, 5 that FFTs like.
 
     Each is at least 4 % above the last, and small ones 12 %: a growing map then needs
@@ -225,13 +246,13 @@ def _sizes() -> list[int]:
         for a in range(2, 24) for b in range(4) for c in range(3)
         if 2**a * 3**b * 5**c < 2**24
     )  # fmt: skip
-    sizes = [16]
+    sizes = list(DEEP_SIZES) if deep else [16]
     for size in smooth:
         if size >= (1.12 if size <= SMALL else 1.04) * sizes[-1]:
             sizes.append(size)
     return sizes
 
 
-def padded_size(least: int) -> int:
-    """The smallest of the good transform lengths that is not below ``least``."""
-    return next(size for size in _sizes() if size >= least)
+def padded_size(least: int, deep: bool = False) -> int:
+    """The smallest good transform length that is not below ``least``; ``deep`` is in 3-D."""
+    return next(size for size in _sizes(deep) if size >= least)

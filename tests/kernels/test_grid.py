@@ -11,8 +11,16 @@ from fasttsne.repulsion.splines import polynomials
 SPACING = 0.4
 
 
-def scratch(n, rows):
-    return np.empty((3, max(n, rows) + 2), np.int32)
+# Grids of few and of many tiles.
+SHAPES = {1: (1, 1, 80), 2: (1, 64, 80), 3: (48, 64, 80)}
+
+
+def scratch(n, shape):
+    return np.empty((3, max(n, shape[0] * shape[1]) + 2), np.int32)
+
+
+def padded(d, size=96):
+    return (1,) * (3 - d) + (size,) * d
 
 
 def points(rng, n, d, cells=40):
@@ -33,67 +41,66 @@ def test_polynomials_are_the_spline(order):
     assert not table[:, :, order:].any()
 
 
-@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("order", [3, 5, 6, 8])
 @pytest.mark.parametrize("n", [1, 300])
 def test_spread_equals_twin(kernel, rng, d, order, n):
     y, low = points(rng, n, d)
-    rows = 64 if d == 2 else 1
-    grid = np.full((rows, 80), np.nan, np.float32)
-    kernel("grid").spread(y, grid, low, SPACING, polynomials(order), scratch(n, rows), 2)
+    grid = np.full(SHAPES[d], np.nan, np.float32)
+    kernel("grid").spread(y, grid, low, SPACING, polynomials(order), scratch(n, SHAPES[d]), 2)
     expected = reference.spread(y.astype(float), grid.shape, low, SPACING, order)
     np.testing.assert_allclose(grid, expected, atol=1e-4)
     assert grid.sum() == pytest.approx(n, rel=1e-5)
 
 
-@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("order", [3, 5, 6])
 def test_gather_equals_twin(kernel, rng, d, order):
     y, low = points(rng, 20, d)
-    rows = 64 if d == 2 else 1
     # A smooth potential: differences of the twin's interpolation are then accurate.
-    potential = np.add.outer(np.sin(np.arange(rows) / 5), np.cos(np.arange(80) / 7))
-    out = np.empty_like(y)
+    layer, row, column = np.indices(SHAPES[d])
+    potential = np.sin(row / 5) + np.cos(column / 7) + np.sin(layer / 6 + column / 9)
+    out, phi = np.empty_like(y), np.empty(len(y), np.float32)
     kernel("grid").gather(
         y, potential.astype(np.float32), low, SPACING, polynomials(order),
-        np.zeros(_kernels.grid.SELF_FORCE_TERMS, np.float32), out, 2,
+        np.zeros(_kernels.grid.SELF_FORCE_TERMS, np.float32), out, 2, phi,
     )  # fmt: skip
     expected = reference.gather(y.astype(float), potential, low, SPACING, order)
     np.testing.assert_allclose(out, expected, atol=3e-3 * abs(expected).max())
+    expected = reference.interpolated(y.astype(float), potential, low, SPACING, order)
+    np.testing.assert_allclose(phi, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(1, 96), (48, 96), (160, 144)])
+@pytest.mark.parametrize("shape", [(1, 1, 96), (1, 48, 96), (1, 160, 144), (48, 60, 64)])
 def test_convolve_equals_twin(rng, shape):
     influence = student_influence(shape, SPACING, 5, 1.0)
     grid = Grid(shape, 2)
     grid.set_influence(influence)
-    used = max(shape[0] // 2, 1), shape[1] // 2
+    used = tuple(slice(max(m // 2, 1)) for m in shape)
     density = np.zeros(shape)
-    density[: used[0], : used[1]] = rng.random(used)
-    grid.cells[: used[0], : shape[1]] = density[: used[0]]
+    density[used] = rng.random(density[used].shape)
+    grid.cells[..., : shape[2]] = density[used[:2]]
     energy = grid.convolve(2)
     potential, expected_energy = reference.convolve(density, influence.modes.astype(float))
     tolerance = 1e-5 * abs(potential).max()
-    np.testing.assert_allclose(
-        grid.cells[: used[0], : used[1]], potential[: used[0], : used[1]], atol=tolerance
-    )
+    np.testing.assert_allclose(grid.cells[used], potential[used], atol=tolerance)
     assert energy == pytest.approx(expected_energy, rel=1e-5)
 
 
 @pytest.mark.parametrize("order", [3, 4, 5, 6])
-@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("d", [1, 2, 3])
 def test_a_lone_point_does_not_push_itself(kernel, rng, order, d):
     """What is left of the force on itself is far below the error of a pair."""
-    shape = (96 if d == 2 else 1, 96)
+    shape = padded(d)
     influence = student_influence(shape, SPACING, order, 1.0)
     left, before = [], []
+    grid = Grid(shape, 1)
+    grid.set_influence(influence)
     for _ in range(40):
         y = rng.uniform(8, 9, (1, d)).astype(np.float32)
-        grid = Grid(shape, 1)
-        grid.set_influence(influence)
         origin = np.zeros(d, np.float32)
         tables = polynomials(order)
-        kernel("grid").spread(y, grid.cells, origin, SPACING, tables, scratch(1, 96), 1)
+        kernel("grid").spread(y, grid.cells, origin, SPACING, tables, scratch(1, shape), 1)
         grid.convolve(1)
         for own, forces in ((influence.self_force, left), (influence.self_force * 0, before)):
             out = np.empty_like(y)
@@ -103,27 +110,32 @@ def test_a_lone_point_does_not_push_itself(kernel, rng, order, d):
     assert np.mean(left) < 2e-3
 
 
-def test_threads_do_not_change_bits(kernel, rng):
-    y, low = points(rng, 5000, 2, cells=100)
+@pytest.mark.parametrize("shape", [(1, 128, 256), (112, 120, 128)])
+def test_threads_do_not_change_bits(kernel, rng, shape):
+    d = 2 if shape[0] == 1 else 3
+    y, low = points(rng, 5000, d, cells=100)
     results = set()
     for n_threads in (1, 2, 3, 8):
-        grid = np.empty((128, 256), np.float32)
-        kernel("grid").spread(y, grid, low, SPACING, polynomials(5), scratch(5000, 128), n_threads)
+        grid = np.empty(shape, np.float32)
+        kernel("grid").spread(
+            y, grid, low, SPACING, polynomials(5), scratch(5000, shape), n_threads
+        )
         results.add(grid.tobytes())
     assert len(results) == 1
 
 
 @pytest.mark.skipif(fft.pyfftw is None, reason="pyFFTW is not installed")
-def test_scipy_stands_in_for_fftw(monkeypatch, rng):
-    shape = (160, 144)
+@pytest.mark.parametrize("shape", [(1, 160, 144), (48, 60, 64)])
+def test_scipy_stands_in_for_fftw(monkeypatch, shape):
     influence = student_influence(shape, SPACING, 5, 1.0)
     results = []
     for backend in (fft.pyfftw, None):
         monkeypatch.setattr(fft, "pyfftw", backend)
         grid = Grid(shape, 2)
         grid.set_influence(influence)
-        grid.cells[:80, :72] = np.random.default_rng(0).random((80, 72))
+        used = (*grid.cells.shape[:2], shape[2] // 2)
+        grid.cells[..., : used[2]] = np.random.default_rng(0).random(used)
         energy = grid.convolve(2)
-        results.append((energy, grid.cells[:80, :72].copy()))
+        results.append((energy, grid.cells[..., : used[2]].copy()))
     assert results[0][0] == pytest.approx(results[1][0], rel=1e-6)
     np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-3, atol=1e-4)
