@@ -1,4 +1,4 @@
-"""Where the points start: the first principal components, or random places.
+"""Where the points start: principal components, slow modes of the affinities, or random places.
 
 A map should start small: all pairs then repel each other about equally, and
 attraction alone decides who goes where.  Starting from the principal components
@@ -13,6 +13,7 @@ import scipy.linalg
 import scipy.sparse
 
 from fasttsne._columns import chunks, mean_and_largest, safe_unit
+from fasttsne._spectral import spectral_map
 from fasttsne._validation import check_choice, check_data, check_number, check_random_state
 from fasttsne.utils import Timer
 
@@ -105,6 +106,51 @@ def pca(
     if add_jitter:
         result += generator.normal(0, 1e-6, result.shape)
     return result
+
+
+def spectral(
+    A, n_components: int = 2, tol: float = 1e-4, max_iter: int | None = None, random_state=None,
+    verbose: bool = False, add_jitter: bool = True,
+) -> np.ndarray:  # fmt: skip
+    """The slowest modes of a random walk on a graph, at a standard deviation of 1e-4.
+
+    It is a diffusion map of the affinities (Coifman & Lafon 2006), and needs no rows.
+    Parts of the graph that no edge joins start side by side.
+
+    Parameters
+    ----------
+    A : (n, n) matrix of affinities, sparse or dense, none negative; its symmetric part counts.
+    tol, max_iter : of the eigenvectors, as for ``scipy.sparse.linalg.eigsh``; where that does
+        not converge, power iterations take its place.
+    random_state : seeds the search for the eigenvectors and the jitter.  A mode's sign is such
+        that its largest entry is positive.
+    add_jitter : move each point by 1 % of the standard deviation at random.
+
+    Returns
+    -------
+    (n, n_components) float64 array.  Modes that the graph does not have hold noise only.
+    """
+    A = _check_graph(A)
+    n_components = check_number(n_components, "n_components", low=1, integer=True)
+    tol = check_number(tol, "tol", low=0)
+    generator = check_random_state(random_state)
+    with Timer("computing the spectral map", verbose):
+        result = spectral_map(A, n_components, tol, max_iter, generator)
+    rescale(result, inplace=True)
+    if add_jitter:
+        result += generator.normal(0, 1e-6, result.shape)
+    return result
+
+
+def _check_graph(A):
+    A = scipy.sparse.csr_array(A, dtype=np.float64)
+    if A.ndim != 2 or A.shape[0] != A.shape[1]:
+        raise ValueError(f"A must be a square matrix; got shape {A.shape}")
+    if not np.isfinite(A.data).all() or (A.data < 0).any():
+        raise ValueError("A must hold finite numbers that are not negative")
+    symmetric = (A + A.T) / 2
+    symmetric.eliminate_zeros()
+    return symmetric
 
 
 def principal_components(X, rank, random_state=None, svd_solver="auto"):

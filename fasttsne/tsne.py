@@ -33,7 +33,7 @@ __all__ = [
 
 log = logging.getLogger("fasttsne.tsne")
 
-INITIALIZATIONS = ("pca", "random")
+INITIALIZATIONS = ("pca", "spectral", "random")
 
 EARLY_EXAGGERATION = 12.0
 
@@ -59,7 +59,8 @@ class TSNE:
     n_interpolation_points, min_num_intervals, ints_in_interval : accuracy of the grid:
         order of its splines less two, least number of cells across the map, and a factor
         of the spacing (for 1 it is 0.4 units of the map, in 3-D 0.6).
-    initialization : "pca", "random", or an (n_samples, n_components) array.
+    initialization : "pca", "spectral" (of the affinities), "random", or an (n_samples,
+        n_components) array.  Without rows to take components of, "pca" is "spectral".
     metric, metric_params : distance between rows; "precomputed" where X is a square matrix
         of distances, dense or sparse (the distances that are known).
     initial_momentum, final_momentum : in the two phases; "auto" is 0.8, and 0.95 or 0.97 in
@@ -150,8 +151,7 @@ class TSNE:
         Parameters
         ----------
         X : (n_samples, columns) array of finite numbers; never changed.  It is not
-            needed where affinities, or a graph as ``neighbors``, are given and the
-            initialization is "random" or an array.
+            needed where affinities, or a graph as ``neighbors``, are given.
         affinities : :class:`fasttsne.affinity.Affinities`, or a matrix of them, in
             place of those of the neighbours of X.
         initialization : in place of the one given to the constructor.
@@ -203,7 +203,7 @@ class TSNE:
         else:
             data = X = check_data(X, accept_sparse=True)
         affinities = self._affinities(data, affinities, generator)
-        start = self._start(X, initialization, affinities.n_samples, generator)
+        start = self._start(X, initialization, affinities, generator)
         return TSNEEmbedding(
             start, affinities, dof=self.dof, random_state=self.random_state,
             negative_gradient_method=self.negative_gradient_method,
@@ -225,17 +225,17 @@ class TSNE:
             )
         return affinities
 
-    def _start(self, X, initialization, n_samples, generator):
+    def _start(self, X, initialization, affinities, generator):
+        n, d = affinities.n_samples, self.n_components
         if not isinstance(initialization, str):
-            return _check_start(initialization, (n_samples, self.n_components))
+            return _check_start(initialization, (n, d))
         if initialization == "random":
-            return init.random(n_samples, self.n_components, generator)
-        if X is None:
-            raise ValueError(
-                "initialization='pca' needs X, and not as distances; give X, "
-                "initialization='random', or an array"
-            )
-        return init.pca(X, self.n_components, random_state=generator, verbose=self.verbose)
+            return init.random(n, d, generator)
+        if initialization == "pca" and X is not None:
+            return init.pca(X, d, random_state=generator, verbose=self.verbose)
+        if initialization == "pca":
+            log.info("there are no rows to take principal components of: a spectral start")
+        return init.spectral(affinities.P, d, random_state=generator, verbose=self.verbose)
 
     def _phases(self, n_samples=1):
         """The phases in order: (name, iterations, parameters of ``optimize``)."""

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+import scipy.linalg
+import scipy.sparse
+from scipy.sparse.linalg import ArpackNoConvergence
 
-from fasttsne import initialization
+from fasttsne import _spectral, initialization
+from fasttsne.affinity import PerplexityBasedNN
 
 
 @pytest.mark.parametrize("solver", ["full", "randomized", "auto"])
@@ -58,3 +62,107 @@ def test_rescale_and_jitter(rng):
     assert np.std(moved - x) == pytest.approx(0.01 * np.std(x[:, 0]), rel=0.1)
     assert initialization.rescale(x, inplace=True) is x
     assert np.std(x[:, 0]) == pytest.approx(1e-4)
+
+
+@pytest.fixture(scope="module")
+def affinities(digits):
+    return PerplexityBasedNN(digits, 30).P
+
+
+def slowest_modes(A, n_components):
+    """Of the walk D^-1 A, by a dense decomposition, times their eigenvalues."""
+    values, vectors = scipy.linalg.eigh(A, np.diag(A.sum(1)))
+    return (vectors * values)[:, ::-1][:, 1 : n_components + 1]
+
+
+def same_up_to_sign(got, want):
+    return all(abs(np.corrcoef(a, b)[0, 1]) > 1 - 1e-5 for a, b in zip(got.T, want.T, strict=True))
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3])
+@pytest.mark.parametrize("dense_up_to", [0, 10_000])
+def test_spectral_equals_dense_decomposition(affinities, monkeypatch, n_components, dense_up_to):
+    monkeypatch.setattr(_spectral, "DENSE_UP_TO", dense_up_to)
+    map_ = initialization.spectral(affinities, n_components, tol=1e-10, add_jitter=False)
+    want = slowest_modes(affinities.toarray().astype(float), n_components)
+    assert same_up_to_sign(map_, want)
+    assert np.std(map_[:, 0]) == pytest.approx(1e-4)
+    for column in map_.T:
+        assert column[np.abs(column).argmax()] > 0
+
+
+def test_spectral_is_reproducible_and_leaves_the_graph_alone(affinities):
+    before = affinities.copy()
+    first = initialization.spectral(affinities, random_state=1)
+    np.testing.assert_array_equal(first, initialization.spectral(affinities, random_state=1))
+    np.testing.assert_allclose(
+        initialization.spectral(affinities.toarray(), random_state=1), first, atol=1e-9
+    )
+    other = initialization.spectral(affinities, random_state=2)
+    assert 0 < np.abs(other - first).max() < 1e-5
+    np.testing.assert_array_equal(affinities.data, before.data)
+
+
+def test_power_iterations_stand_in_for_lanczos(affinities, monkeypatch):
+    want = slowest_modes(affinities.toarray().astype(float), 2)
+
+    def gives_up(*args, **kwargs):
+        raise ArpackNoConvergence("no", np.empty(0), np.empty((500, 0)))
+
+    monkeypatch.setattr(_spectral, "eigsh", gives_up)
+    map_ = initialization.spectral(affinities, random_state=0, add_jitter=False)
+    assert same_up_to_sign(map_, want)
+
+
+def blocks(rng, *sizes):
+    """A graph of as many parts, each a ring with some chords."""
+    parts = []
+    for n in sizes:
+        A = np.zeros((n, n))
+        i = np.arange(n)
+        if n > 1:
+            A[i, (i + 1) % n] = A[(i + 1) % n, i] = 1
+        parts.append(A)
+    order = rng.permutation(sum(sizes))
+    return scipy.sparse.block_diag(parts, format="csr")[order][:, order], np.repeat(
+        np.arange(len(sizes)), sizes
+    )[order]
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3])
+@pytest.mark.parametrize("sizes", [(500, 500), (900, 50, 20), (300, 2, 1, 1), (3, 2), (1, 1, 1)])
+def test_spectral_of_several_parts(rng, n_components, sizes):
+    """Each part keeps its shape, and lies beside the others."""
+    A, part = blocks(rng, *sizes)
+    map_ = initialization.spectral(A, n_components, random_state=0, add_jitter=False)
+    assert np.isfinite(map_).all()
+    assert np.std(map_[:, 0]) == pytest.approx(1e-4)
+    centres = np.array([map_[part == p].mean(0) for p in range(len(sizes))])
+    for p, n in enumerate(sizes):
+        own = map_[part == p] - centres[p]
+        if n > 4:
+            assert np.std(own[:, 0]) > 1e-7
+        others = np.delete(centres, p, axis=0)
+        apart = np.linalg.norm(others - centres[p], axis=1).min()
+        assert np.median(np.linalg.norm(own, axis=1)) < apart
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_spectral_of_tiny_graphs(n):
+    map_ = initialization.spectral(np.ones((n, n)), 3, random_state=0)
+    assert map_.shape == (n, 3)
+    assert np.isfinite(map_).all()
+    assert len(np.unique(map_, axis=0)) == n
+
+
+@pytest.mark.parametrize(
+    ("A", "message"),
+    [
+        (np.ones((3, 4)), r"A must be a square matrix; got shape \(3, 4\)"),
+        (-np.ones((3, 3)), "A must hold finite numbers that are not negative"),
+        (np.full((3, 3), np.nan), "A must hold finite numbers"),
+    ],
+)
+def test_spectral_of_what_is_no_graph(A, message):
+    with pytest.raises(ValueError, match=message):
+        initialization.spectral(A)

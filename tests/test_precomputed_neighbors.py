@@ -74,8 +74,10 @@ def test_without_data(graph):
     expected = TSNE(neighbors=graph, **RANDOM).fit()
     np.testing.assert_array_equal(TSNE(neighbors=as_csr(*graph), **RANDOM).fit(), expected)
     assert TSNE(neighbors=graph, **QUICK).fit(initialization=start).shape == (500, 2)
-    with pytest.raises(ValueError, match=r"needs X.*initialization='random'"):
-        TSNE(neighbors=graph, **QUICK).fit()
+    np.testing.assert_array_equal(
+        TSNE(neighbors=graph, **QUICK).fit(),
+        TSNE(neighbors=graph, initialization="spectral", **QUICK).fit(),
+    )
     with pytest.raises(ValueError, match="X is needed"):
         TSNE(**RANDOM).fit()
 
@@ -92,8 +94,9 @@ def test_distance_matrices_give_the_same_map(digits):
     np.testing.assert_array_equal(table, before)
     start = np.random.default_rng(0).normal(0, 1e-4, (500, 2))
     assert tsne.fit(table.tolist(), initialization=start).shape == (500, 2)
-    with pytest.raises(ValueError, match=r"needs X, and not as distances"):
-        TSNE(metric="precomputed", **QUICK).fit(table)
+    np.testing.assert_array_equal(
+        TSNE(metric="precomputed", **QUICK).fit(table), TSNE(neighbors=pair, **QUICK).fit()
+    )
     with pytest.raises(ValueError, match=r"'auto' or 'exact' for metric='precomputed'; got 'hnsw'"):
         TSNE(metric="precomputed", neighbors="hnsw", **RANDOM).fit(table)
 

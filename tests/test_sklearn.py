@@ -171,8 +171,10 @@ def test_precomputed_distances(pictures, kind):
     assert tsne.__sklearn_tags__().input_tags.pairwise
     with pytest.raises(ValueError, match="zero or positive"):
         TSNE(**settings, metric="precomputed").fit(kind(-D))
-    with pytest.raises(ValueError, match="not as distances"):
-        TSNE(metric="precomputed").fit(D)
+    spectral = TSNE(**QUICK, metric="precomputed", init="spectral").fit_transform(kind(D))
+    np.testing.assert_array_equal(
+        TSNE(**QUICK, metric="precomputed").fit_transform(kind(D)), spectral
+    )
 
 
 def test_no_seed_is_another_map_each_time(pictures):

@@ -143,7 +143,7 @@ def test_bad_data(X, error, message):
         ({"n_iter": -5}, ValueError, "n_iter must be at least 0; got -5"),
         ({"n_iter": 2.5}, TypeError, "n_iter must be an integer; got 2.5"),
         ({"early_exaggeration_iter": "x"}, ValueError, "early_exaggeration_iter .*got 'x'"),
-        ({"initialization": "tsne"}, ValueError, "'pca', 'random'; got 'tsne'"),
+        ({"initialization": "tsne"}, ValueError, "'pca', 'spectral', 'random'; got 'tsne'"),
         ({"initialization": np.zeros((3, 2))}, ValueError, r"\(500, 2\); got \(3, 2\)"),
         ({"metric": "nonsense"}, ValueError, "metric must be one of .* got 'nonsense'"),
         ({"neighbors": "nonsense"}, ValueError, "neighbors must be one of .* got 'nonsense'"),
@@ -176,8 +176,11 @@ def test_affinities_in_place_of_x(digits):
         TSNE(**QUICK).fit(affinities=affinities, initialization=start), expected
     )
     np.testing.assert_array_equal(TSNE(**QUICK).fit(digits, affinities=affinities), expected)
-    with pytest.raises(ValueError, match="needs X"):
-        TSNE().fit(affinities=affinities)
+    spectral = fasttsne.initialization.spectral(affinities.P, random_state=0)
+    np.testing.assert_array_equal(
+        TSNE(**QUICK).fit(affinities=affinities),
+        TSNE(**QUICK).fit(affinities=affinities, initialization=spectral),
+    )
     with pytest.raises(ValueError, match="500 rows, but X has 400"):
         TSNE().fit(digits[:400], affinities=affinities)
 
