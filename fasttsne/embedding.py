@@ -230,6 +230,17 @@ class TSNEEmbedding(np.ndarray):
         """Every parameter of :meth:`optimize`: those given here, the embedding's, the defaults."""
         return {**DEFAULTS, **(self.gradient_descent_params or {}), **gradient_descent_params}
 
+    def plot(self, labels=None, ax=None, **params):
+        """Draw the map: :func:`fasttsne.plotting.scatter`, whose parameters it takes.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from fasttsne import plotting
+
+        return plotting.scatter(self, labels, ax, **params)
+
     def _objective(self, params):
         """The forces for this embedding's method, kept while what they depend on is the same."""
         n_threads = resolve_n_jobs(params["n_jobs"])
