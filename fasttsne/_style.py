@@ -127,7 +127,7 @@ def _sorted_classes(present):
     try:
         return np.unique(present, return_inverse=True)
     except TypeError:  # labels of several types
-        names, first, codes = np.unique(
+        _, first, codes = np.unique(
             [str(label) for label in present], return_index=True, return_inverse=True
         )
         return present[first], codes
@@ -159,8 +159,8 @@ def _colours(palette):
         if palette not in maps:
             raise ValueError(f"palette must be a colormap of Matplotlib's; got {palette!r}")
         colormap = maps[palette]
-        steps = np.arange(colormap.N) if colormap.N <= len(PALETTE) else np.linspace(0, 1, N_SHADES)
-        return colormap(steps)[:, :3]
+        n_shades = min(colormap.N, N_SHADES)  # of a list of colours, each
+        return colormap(np.linspace(0, 1, n_shades))[:, :3]
     if isinstance(palette, Mapping):
         palette = palette.values()
     colours = [read_colour(colour) for colour in palette]
@@ -190,7 +190,7 @@ def read_colour(colour, name: str = "palette") -> np.ndarray:
 
 
 def as_hex(colour) -> str:
-    """"#rrggbb" of three numbers in [0, 1]."""
+    """ "#rrggbb" of three numbers in [0, 1]."""
     return "#" + "".join(f"{round(255 * float(channel)):02x}" for channel in colour)
 
 

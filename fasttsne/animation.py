@@ -12,9 +12,7 @@ them are being encoded; only a few are in memory at once.
 
 import itertools
 import os
-import struct
 import threading
-import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne._style import Colouring, colour_points, point_style, read_colour
+from fasttsne._film import WRITERS, Film, write_gif, write_mp4
+from fasttsne._style import colour_points, point_style, read_colour
 from fasttsne._validation import check_choice, check_finite, check_number, resolve_n_jobs
 from fasttsne.utils import is_package_installed, require
 
@@ -78,12 +77,12 @@ def save(
         Without Pillow or, for MP4, imageio-ffmpeg.
     """
     path = Path(os.fspath(path))
-    write = _WRITERS[check_choice(path.suffix.lower(), "the ending of path", tuple(_WRITERS))]
-    fps = check_number(fps, "fps", above=0, high=50 if write is _write_gif else 1000)
+    write = WRITERS[check_choice(path.suffix.lower(), "the ending of path", tuple(WRITERS))]
+    fps = check_number(fps, "fps", above=0, high=50 if write is write_gif else 1000)
     pause = check_number(pause, "pause", low=0)
     n_colors = check_number(n_colors, "n_colors", low=16, high=256, integer=True)
     n_jobs = resolve_n_jobs(n_jobs)
-    size = _check_size(size, even=write is _write_mp4)
+    size = _check_size(size, even=write is write_mp4)
 
     maps = _check_frames(getattr(frames, "frames", frames))
     first = next(maps)
@@ -93,7 +92,8 @@ def save(
     total = len(frames) if hasattr(frames, "__len__") else None
     shown = _with_bar(itertools.chain([first], maps), total, progress)
     pictures = _draw_all(shown, page, colouring, brush, titles, round(fps / 2), n_jobs)
-    write(path, _hold(pictures, round(pause * fps)), fps, page, colouring, n_colors)
+    film = Film(size, fps, page.paper, page.ink, colouring.table, n_colors)
+    write(path, _hold(pictures, round(pause * fps)), film)
     return path
 
 
@@ -345,137 +345,3 @@ def _mean_view(extents, weights, own):
     centre = (weight / largest * centres).sum(axis=0) / (weight / largest).sum()
     least = np.abs(own[0] - centre) + own[1]
     return centre, (1 + 2 * MARGIN) * np.clip(half, least / (1 + MARGIN), 2 * least)
-
-
-# --- files -------------------------------------------------------------------------------
-
-
-def _write_gif(path, pictures, fps, page, colouring, n_colors):
-    """Frames after frames, each whole; those that are the same make one that stays longer."""
-    palette, numbers = _gif_palette(page, colouring, n_colors)
-    height, width = page.picture.shape[:2]
-    with open(path, "wb") as file:
-        file.write(b"GIF89a" + struct.pack("<2H3B", width, height, 0xF7, 0, 0) + palette.tobytes())
-        file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")  # again and again
-        try:
-            for picture, count in _runs(pictures):
-                delay = min(10 * count * max(round(100 / fps), 1), 10 * 0xFFFF)
-                file.write(_gif_frame(picture, numbers, palette, delay))
-        finally:
-            file.write(b"\x3b")
-
-
-def _gif_frame(picture, numbers, palette, milliseconds):
-    from PIL import GifImagePlugin, Image
-
-    indices = np.empty(picture.shape[:2], np.uint8)
-    _kernels.raster.look_up(picture, numbers, indices)
-    image = Image.fromarray(indices, "L").convert("P")
-    image.putpalette(palette.tobytes())
-    return b"".join(GifImagePlugin.getdata(image, duration=milliseconds, interlace=0))
-
-
-def _runs(pictures):
-    """Each picture that differs from the one before it, and how often it comes."""
-    last, count = None, 0
-    for picture in pictures:
-        if last is not None and (picture is last or np.array_equal(picture, last)):
-            count += 1
-            continue
-        if last is not None:
-            yield last, count
-        last, count = picture, 1
-    yield last, count
-
-
-def _gif_palette(page, colouring, n_colors):
-    """A palette for all frames, (256, 3), and the number in it of each colour of 5 bits a channel.
-
-    Made, by median cut, of what points can look like: mixtures of two colours of the table,
-    laid on the background as thin as they may be, and of the legend.
-    """
-    from PIL import Image
-    from scipy.spatial import cKDTree
-
-    table = colouring.table[:: max(len(colouring.table) // 24, 1)]
-    shares = np.linspace(0.5, 1, 3)[:, None, None, None]
-    mixed = (shares * table[:, None] + (1 - shares) * table).reshape(-1, 3)
-    covered = np.linspace(0.1, 1, 10)[:, None, None]
-    shades = 255 * (covered * mixed + (1 - covered) * (page.paper / 255))
-    pure = np.repeat(255 * (covered * table + (1 - covered) * (page.paper / 255)), 8, axis=1)
-    greys = np.linspace(page.paper, page.ink, 5)
-    samples = np.vstack([shades.reshape(-1, 3), pure.reshape(-1, 3)])
-    image = Image.fromarray(np.round(samples).astype(np.uint8)[None])
-    kept = image.quantize(n_colors - len(greys), Image.Quantize.MEDIANCUT).getpalette("RGB")
-    palette = np.vstack([greys, np.reshape(kept, (-1, 3))]).astype(np.uint8)[:n_colors]
-    middles = np.stack(np.meshgrid(*3 * [np.arange(32)], indexing="ij"), axis=-1) * 8 + 3.5
-    numbers = cKDTree(palette).query(middles)[1].astype(np.uint8)
-    numbers[tuple(page.paper >> 3)] = 0
-    padded = np.zeros((256, 3), np.uint8)
-    padded[: len(palette)] = palette
-    return padded, numbers
-
-
-def _write_apng(path, pictures, fps, page, colouring, n_colors):
-    """Frames after frames, each whole (https://www.w3.org/TR/png-3/#apng-frame-based-animation)."""
-    height, width = page.picture.shape[:2]
-    chunks, n_frames, place = itertools.count(), 0, 33
-    with open(path, "wb") as file:
-        header = _png_chunk(b"IHDR", struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0))
-        file.write(b"\x89PNG\r\n\x1a\n" + header + _png_chunk(b"acTL", bytes(8)))
-        try:
-            for picture, count in _runs(pictures):
-                seconds = count / fps
-                delay = min(round(1000 * seconds), 0xFFFF), 1000
-                control = struct.pack(">5I2H2B", next(chunks), width, height, 0, 0, *delay, 0, 0)
-                file.write(_png_chunk(b"fcTL", control))
-                rows = np.zeros((height, 1 + 3 * width), np.uint8)  # each row starts with its filter
-                rows[:, 1:] = picture.reshape(height, -1)
-                data = zlib.compress(rows, 6)
-                first = n_frames == 0
-                number = b"" if first else struct.pack(">I", next(chunks))
-                file.write(_png_chunk(b"IDAT" if first else b"fdAT", number + data))
-                n_frames += 1
-        finally:
-            file.write(_png_chunk(b"IEND", b""))
-            file.seek(place)
-            file.write(_png_chunk(b"acTL", struct.pack(">2I", n_frames, 0)))
-
-
-def _png_chunk(name, data):
-    check = zlib.crc32(data, zlib.crc32(name))
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
-
-
-def _write_webp(path, pictures, fps, page, colouring, n_colors):
-    from PIL import Image
-
-    images = (Image.fromarray(picture) for picture in pictures)
-    next(images).save(
-        path, "WEBP", save_all=True, append_images=images, duration=round(1000 / fps), loop=0,
-        quality=85, method=0,
-    )  # fmt: skip
-
-
-def _write_mp4(path, pictures, fps, page, colouring, n_colors):
-    ffmpeg = require("imageio_ffmpeg", "animation.save to MP4", "animation")
-    height, width = page.picture.shape[:2]
-    writer = ffmpeg.write_frames(
-        str(path), (width, height), fps=fps, codec="libx264", macro_block_size=2,
-        output_params=["-preset", "veryfast", "-crf", "18", "-movflags", "+faststart"], ffmpeg_log_level="error",
-    )  # fmt: skip
-    writer.send(None)
-    try:
-        for picture in pictures:
-            writer.send(np.ascontiguousarray(picture))
-    finally:
-        writer.close()
-
-
-_WRITERS = {
-    ".gif": _write_gif,
-    ".mp4": _write_mp4,
-    ".png": _write_apng,
-    ".apng": _write_apng,
-    ".webp": _write_webp,
-}

@@ -62,7 +62,9 @@ def scatter(
     order = np.random.RandomState(0).permutation(len(points))
     settings = {"s": size, "alpha": alpha, "linewidths": 0, "rasterized": rasterized}
     ax.scatter(
-        *points[order].T, c=colouring.table[colouring.codes[order]], **{**settings, **scatter_params}
+        *points[order].T,
+        c=colouring.table[colouring.codes[order]],
+        **{**settings, **scatter_params},
     )
     _bare(ax, title)
     if legend and colouring.limits is not None:
@@ -120,7 +122,9 @@ def _add_scale(ax, colouring):
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
 
-    shades = ScalarMappable(Normalize(*colouring.limits), ListedColormap(colouring.table[:N_SHADES]))
+    shades = ScalarMappable(
+        Normalize(*colouring.limits), ListedColormap(colouring.table[:N_SHADES])
+    )
     ax.figure.colorbar(shades, ax=ax, shrink=0.5, aspect=25).outline.set_visible(False)
 
 

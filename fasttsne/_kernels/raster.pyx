@@ -77,9 +77,9 @@ def shade(
 cdef void shade_row(
     float *pixel, const uint8_t *below, double rate, uint8_t *out, Py_ssize_t width
 ) noexcept nogil:
-    cdef Py_ssize_t i, c
+    cdef Py_ssize_t _, c
     cdef float alpha, share
-    for i in range(width):
+    for _ in range(width):
         if pixel[3] == 0:
             for c in range(3):
                 out[c] = below[c]
