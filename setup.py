@@ -24,7 +24,7 @@ HOT = [
     "attraction", "convolve", "curve", "exact", "grid", "nearer", "perplexity", "points",
     "products", "rank", "sparse", "step", "tree",
 ]  # fmt: skip
-COLD = ["cpu", "graph"]
+COLD = ["cpu", "graph", "raster"]
 
 DEBUG = os.environ.get("FASTTSNE_DEBUG") == "1"
 HAS_AVX2 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32

@@ -397,12 +397,10 @@ def _demo(options):
 def _scatter(points, labels, path):
     from matplotlib.figure import Figure
 
+    from fasttsne import plotting
+
     figure = Figure(figsize=(7, 7), layout="constrained")
-    axes = figure.subplots()
-    dots = axes.scatter(*points.T, c=labels, s=6, cmap="tab10")
-    axes.legend(*dots.legend_elements(), title="digit", frameon=False)
-    axes.set_aspect("equal")
-    axes.set_axis_off()
+    plotting.scatter(points, labels, figure.subplots())
     figure.savefig(path, dpi=120)
 
 

@@ -272,6 +272,17 @@ class TSNEEmbedding(StatefulArray):
         )
         return transform(self, X, perplexity, initialization, k, phases, common)
 
+    def plot(self, labels=None, ax=None, **params):
+        """Draw the map: :func:`fasttsne.plotting.scatter`, whose parameters it takes.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from fasttsne import plotting
+
+        return plotting.scatter(self, labels, ax, **params)
+
     def _objective(self, params):
         """The forces by this method, kept while what they depend on is the same."""
         n_threads, dof = resolve_n_jobs(params["n_jobs"]), float(params["dof"])

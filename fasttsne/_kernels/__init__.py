@@ -31,7 +31,7 @@ def _load_sleeping_soon():
 
 _load_sleeping_soon()
 
-from . import cpu, graph  # type: ignore[attr-defined]  # noqa: E402
+from . import cpu, graph, raster  # type: ignore[attr-defined]  # noqa: E402
 
 SIMD_LEVELS = ("portable", "avx2")
 
@@ -78,6 +78,6 @@ tree = load_level(simd, "tree")
 
 __all__ = [
     "SIMD_LEVELS", "attraction", "convolve", "cpu", "curve", "exact", "graph", "grid",
-    "load_level", "nearer", "perplexity", "points", "products", "rank", "simd", "sparse", "step",
-    "tree",
+    "load_level", "nearer", "perplexity", "points", "products", "rank", "raster", "simd",
+    "sparse", "step", "tree",
 ]  # fmt: skip

@@ -171,3 +171,27 @@ def morton_codes(y, bits):
                 code |= (int(cell) >> bit & 1) << (bit * len(row) + axis)
         codes.append(code)
     return codes
+
+
+def splat(points, codes, table, scale, left, top, radius, sums):
+    """Twin of ``raster.splat``: each disc on the whole picture."""
+    height, width = sums.shape[:2]
+    rows, columns = np.mgrid[:height, :width] + 0.5
+    for (x, y), code in zip(points.astype(np.float64), codes, strict=True):
+        distance = np.hypot(columns - (left + scale * x), rows - (top - scale * y))
+        cover = np.clip(radius + 0.5 - distance, 0, 1)
+        sums += (cover[:, :, None] * table[code]).astype(sums.dtype)
+
+
+def shade(sums, background, opacity, picture):
+    """Twin of ``raster.shade``."""
+    weight = sums[:, :, 3:].astype(np.float64)
+    alpha = 1 - (1 - opacity) ** weight
+    colour = sums[:, :, :3] / np.where(weight > 0, weight, 1)
+    picture[:] = np.floor((1 - alpha) * background + alpha * colour + 0.5)
+    sums[:] = 0
+
+
+def look_up(picture, table, indices):
+    """Twin of ``raster.look_up``."""
+    indices[:] = table[tuple(np.moveaxis(picture >> 3, -1, 0))]

@@ -1,0 +1,200 @@
+"""Animations: files that other programs read, steady views, bad input."""
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+
+from fasttsne import animation
+from fasttsne._style import PALETTE, read_colour
+
+Image = pytest.importorskip("PIL.Image")
+
+
+@pytest.fixture
+def frames(rng):
+    """Three clusters that move apart; (12, 300, 2)."""
+    points = rng.normal(size=(300, 2))
+    centres = np.repeat([[-9, 0], [9, 0], [0, 9]], 100, axis=0)
+    return np.array([points + t * centres for t in np.linspace(0, 1, 12)])
+
+
+LABELS = np.repeat([0, 1, 2], 100)
+
+
+def save(frames, path, **params):
+    return animation.save(frames, path, **{"size": 96, "progress": False, "pause": 0, **params})
+
+
+def read(path):
+    image = Image.open(path)
+    shown = []
+    for number in range(image.n_frames):
+        image.seek(number)
+        shown.append(np.array(image.convert("RGB")))
+    return np.array(shown)
+
+
+@pytest.mark.parametrize("ending", [".gif", ".png", ".apng", ".webp"])
+def test_every_frame_is_there(frames, tmp_path, ending):
+    path = save(frames, tmp_path / f"run{ending}", labels=LABELS)
+    pictures = read(path)
+    assert pictures.shape == (12, 96, 96, 3)
+    for before, after in itertools.pairwise(pictures):
+        assert not np.array_equal(before, after)
+
+
+def test_mp4(frames, tmp_path):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    path = save(frames, tmp_path / "run.mp4", labels=LABELS, size=(97, 64), fps=10, pause=0.5)
+    reader = ffmpeg.read_frames(path)
+    about = next(reader)
+    assert about["size"] == (98, 64)
+    assert about["fps"] == 10
+    assert len(list(reader)) == 12 + 5
+
+
+def test_colours_are_those_of_the_classes(frames, tmp_path):
+    """In the last frame each cluster is of its colour, where the cluster is."""
+    options = {"labels": LABELS, "legend": False, "opacity": 1, "point_size": 6}
+    for ending, tolerance in ((".png", 4), (".gif", 30)):
+        last = read(save(frames, tmp_path / f"run{ending}", **options))[-1].astype(int)
+        places = {}
+        for code in range(3):
+            colour = np.round(255 * read_colour(PALETTE[code]))
+            near = np.abs(last - colour).max(axis=2) <= tolerance
+            assert near.sum() > 50
+            places[code] = np.argwhere(near).mean(axis=0)  # row, column
+        assert places[0][1] < 40 < 56 < places[1][1]
+        assert places[2][0] < places[0][0] - 20
+
+
+def test_the_pictures_do_not_depend_on_threads_or_the_kind_of_frames(frames, tmp_path):
+    class Recorder:
+        def __init__(self):
+            self.frames = frames.astype(np.float32)
+
+    one = save(frames, tmp_path / "1.gif", labels=LABELS, n_jobs=1).read_bytes()
+    assert save(list(frames), tmp_path / "3.gif", labels=LABELS, n_jobs=3).read_bytes() == one
+    assert save(iter(frames), tmp_path / "i.gif", labels=LABELS).read_bytes() == one
+    assert save(Recorder(), tmp_path / "r.gif", labels=LABELS).read_bytes() == one
+
+
+def test_time_of_gif_and_apng(frames, tmp_path):
+    """The last frame stays; frames that are the same are one."""
+    same = np.concatenate([frames[:2], frames[1:2], frames[2:4]])
+    for ending in (".gif", ".png"):
+        image = Image.open(save(same, tmp_path / f"run{ending}", fps=20, pause=1))
+        durations = []
+        for number in range(image.n_frames):
+            image.seek(number)
+            durations.append(image.info["duration"])
+        assert sum(durations) == 50 * (5 + 20)
+        assert durations[-1] == 50 * 21
+
+
+def test_axes_are_steady(rng):
+    """Extents that tremble are not followed; sizes of growing maps are; nothing is cut."""
+    base = rng.uniform(-1, 1, (500, 2))
+    trembling = [(1 + 0.02 * rng.normal()) * base for _ in range(60)]
+    halves = np.array([half for _, _, half in animation._steady_views(trembling, 12)])
+    assert np.abs(np.diff(halves, axis=0)).max() < 0.02
+    growing = [(1e-4 * 1.2**t * base).astype(np.float32) for t in range(60)]
+    views = list(animation._steady_views(growing, 12))
+    assert len(views) == 60
+    share = [np.abs(frame - centre).max() / half.max() for frame, centre, half in views]
+    np.testing.assert_allclose(share[15:45], 1 / (1 + 2 * animation.MARGIN), rtol=0.05)
+    jumping = [base, base, 1000 * base, 1000 * base]
+    for frame, centre, half in animation._steady_views(jumping, 3):
+        assert np.all(np.abs(frame - centre) <= half)
+        assert np.all(half <= 3 * np.abs(frame).max())
+
+
+def test_one_outlier_does_not_shrink_the_map(rng):
+    points = rng.normal(size=(1000, 2)).astype(np.float32)
+    points[7] = 1e4
+    ((_, _, half),) = animation._steady_views([points], 5)
+    assert half.max() < 12
+
+
+def test_legends_and_titles_stay_beside_the_map(frames, tmp_path):
+    plain = read(save(frames, tmp_path / "plain.png", size=200, labels=LABELS, legend=False))
+    for labels in (LABELS, [f"a name that is too long {k}" for k in LABELS], frames[-1, :, 0]):
+        titles = (f"iteration {i}" for i in range(12))
+        shown = read(
+            save(frames, tmp_path / "x.png", size=200, labels=labels, titles=titles, opacity=1)
+        )
+        legend = shown[:, 20:, 150:]
+        assert (legend.min(axis=(0, 3)) < 250).any()
+        top = shown[:, :16]
+        assert (top < 128).any()
+        assert not np.array_equal(top[1], top[2])
+    assert plain.shape == shown.shape
+
+
+@pytest.mark.parametrize("background", ["white", "black", "#102030", (0.5, 0.5, 0.5)])
+def test_background(frames, tmp_path, background):
+    for ending in (".gif", ".png"):
+        pictures = read(save(frames, tmp_path / f"x{ending}", background=background, n_colors=32))
+        expected = np.round(255 * read_colour(background))
+        assert np.all(pictures[:, 0, 0] == expected)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [np.zeros((1, 1, 2)), np.zeros((3, 5, 2)), np.ones((2, 4, 2)) * 1e30, [[[0, 0], [1, 0]]]],
+)
+def test_degenerate_maps(frames, tmp_path):
+    pictures = read(save(frames, tmp_path / "x.png"))
+    assert (pictures < 200).any()
+
+
+def test_more_classes_than_room(tmp_path, rng):
+    labels = np.arange(600) % 200
+    points = rng.normal(size=(1, 600, 2))
+    path = save(points, tmp_path / "x.gif", labels=labels, kind="classes", size=(300, 200))
+    assert read(path).shape == (1, 200, 300, 3)
+
+
+BAD = [
+    ({"path": "x.avi"}, "ending of path must be one of '.gif'"),
+    ({"path": "nothing"}, "ending of path must be one of"),
+    ({"frames": []}, "frames must hold at least one map"),
+    ({"frames": 3}, "frames must be maps"),
+    ({"frames": np.zeros((4, 5, 3))}, re.escape("frames[0] must have the shape (n, 2)")),
+    ({"frames": [np.zeros((5, 2)), np.zeros((4, 2))]}, "frames must have one shape"),
+    ({"frames": [np.full((5, 2), np.nan)]}, re.escape("frames[0] must be finite")),
+    ({"labels": [1, 2]}, re.escape("labels must have the shape (300,)")),
+    ({"fps": 0}, "fps must be greater than 0"),
+    ({"fps": 60}, "fps must be at most 50"),
+    ({"size": (1, 2, 3)}, "size must be"),
+    ({"size": 10}, "size must be at least 64"),
+    ({"background": "reddish"}, "background: a colour is"),
+    ({"palette": ["#12345"]}, "palette: a colour is"),
+    ({"opacity": 2}, "opacity must be at most 1"),
+    ({"point_size": 0}, "point_size must be greater than 0"),
+    ({"n_colors": 300}, "n_colors must be at most 256"),
+    ({"n_jobs": 0}, "n_jobs must not be 0"),
+    ({"kind": "x"}, "kind must be one of"),
+]
+
+
+@pytest.mark.parametrize(("params", "message"), BAD)
+def test_bad_input(frames, tmp_path, params, message):
+    params = dict(params)
+    path = tmp_path / params.pop("path", "x.gif")
+    with pytest.raises((ValueError, TypeError), match=message):
+        save(params.pop("frames", frames), path, **params)
+
+
+def test_an_interrupted_animation_can_be_read(frames, tmp_path):
+    def some():
+        yield from frames
+        raise KeyboardInterrupt
+
+    for ending in (".gif", ".png"):
+        path = tmp_path / f"x{ending}"
+        with pytest.raises(KeyboardInterrupt):
+            save(some(), path, fps=2, n_jobs=1)
+        assert len(read(path)) >= 4
