@@ -306,9 +306,7 @@ def test_joblib(embedding, tmp_path):
     joblib.dump(embedding, tmp_path / "map.joblib")
     loaded = joblib.load(tmp_path / "map.joblib")
     np.testing.assert_array_equal(loaded.optimize(20), embedding.optimize(20))
-    (copied,) = joblib.Parallel(n_jobs=2)(joblib.delayed(_optimized)(embedding) for _ in range(1))
+    # A method of the package: processes that joblib starts cannot import the tests.
+    optimize = joblib.delayed(TSNEEmbedding.optimize)
+    (copied,) = joblib.Parallel(n_jobs=2)([optimize(embedding, 20)])
     np.testing.assert_array_equal(copied, embedding.optimize(20))
-
-
-def _optimized(embedding):
-    return embedding.optimize(20)
