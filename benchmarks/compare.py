@@ -34,8 +34,9 @@ def iterate_fasttsne(folder, n_jobs, n_iter, exaggeration, momentum):
     from fasttsne import TSNEEmbedding
 
     embedding = TSNEEmbedding(
-        np.load(folder / "start.npy"), sp.load_npz(folder / "P.npz"), n_jobs=n_jobs
-    )
+        np.load(folder / "start.npy"), sp.load_npz(folder / "P.npz"), n_jobs=n_jobs,
+        negative_gradient_method="fft",
+    )  # fmt: skip
     return _iterate(embedding, folder, n_iter, exaggeration, momentum)
 
 

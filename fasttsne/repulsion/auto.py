@@ -9,15 +9,15 @@ from fasttsne.repulsion.tree import TreeRepulsion
 # The mesh costs about as much for so many padded grid cells as the tree does for
 # one point, beyond what a call of it costs whatever its size: measured by
 # benchmarks/crossover.py.
-CELLS_PER_POINT = {1: 30, 2: 30, 3: 75}
-CELLS_OF_A_CALL = {1: 45_000, 2: 45_000, 3: 1_000_000}
+CELLS_PER_POINT = {1: 30, 2: 20, 3: 75}
+CELLS_OF_A_CALL = {1: 45_000, 2: 160_000, 3: 1_000_000}
 
 
 class AutoRepulsion:
     """The mesh while the map is dense enough for its grid to be cheap, else the tree.
 
-    A map starts small: with 10,000 points the mesh does the first few hundred
-    iterations, the tree those after; with 100,000 the mesh does them all.  In 3-D,
+    A map starts small: with 10,000 points the mesh does early exaggeration and a little
+    more, the tree what follows; with 100,000 the mesh does all.  In 3-D,
     with 70,000, the mesh does early exaggeration, the tree what follows.  The choice
     depends on the map alone, so it is the same on every run.
     """
