@@ -22,7 +22,7 @@ KERNELS = "fasttsne/_kernels"
 # Kernels whose speed depends on the vector instructions are built for each level.
 HOT = [
     "attraction", "convolve", "curve", "exact", "grid", "nearer", "perplexity", "points",
-    "products", "rank", "sparse", "step", "tree",
+    "products", "rank", "rows", "sparse", "step", "tree",
 ]  # fmt: skip
 COLD = ["cpu", "graph", "raster"]
 

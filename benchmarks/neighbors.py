@@ -36,6 +36,7 @@ PROGRAMS = {
     "exact": ("exact", {}),
     "hnsw": ("hnsw", {"ef_construction": 100, "ef": 120}),
     "hnsw-fast": ("hnsw", {"M": 12, "ef_construction": 60, "ef": 91}),
+    "hnsw-lean": ("hnsw", {"M": 8, "ef_construction": 40, "ef": 91}),
     "faiss-ivf": ("faiss", {"index": "ivf", "nlist": 256, "nprobe": 16}),
     "faiss-ivf-99": ("faiss", {"index": "ivf", "nlist": 256, "nprobe": 32}),
     "faiss-flat": ("faiss", {"index": "flat"}),

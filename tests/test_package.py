@@ -60,19 +60,19 @@ def test_unknown_simd_level_is_refused():
     assert "FASTTSNE_SIMD='mmx': expected one of portable, avx2" in result.stderr
 
 
-def test_works_without_pyfftw():
+def test_needs_nothing_but_numpy_and_scipy():
     code = (
         "import sys\n"
-        "sys.modules['pyfftw'] = None\n"
+        "for name in ('matplotlib', 'numba', 'pandas', 'PIL', 'pyfftw', 'sklearn', 'tqdm'):\n"
+        "    sys.modules[name] = None\n"
         "import fasttsne\n"
         "from fasttsne.datasets import load_digits\n"
-        "fasttsne.show_config()\n"
         "X, _ = load_digits()\n"
         "tsne = fasttsne.TSNE(n_iter=50, negative_gradient_method='fft', random_state=0)\n"
         "print('KL', tsne.fit(X).kl_divergence)\n"
     )
     result = run(code)
-    assert "scipy.fft" in result.stdout, result.stderr
+    assert result.returncode == 0, result.stderr
     assert float(result.stdout.split()[-1]) < 1.2
 
 

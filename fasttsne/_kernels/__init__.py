@@ -73,11 +73,12 @@ points = load_level(simd, "points")
 step = load_level(simd, "step")
 products = load_level(simd, "products")
 rank = load_level(simd, "rank")
+rows = load_level(simd, "rows")
 sparse = load_level(simd, "sparse")
 tree = load_level(simd, "tree")
 
 __all__ = [
     "SIMD_LEVELS", "attraction", "convolve", "cpu", "curve", "exact", "graph", "grid",
-    "load_level", "nearer", "perplexity", "points", "products", "rank", "raster", "simd",
+    "load_level", "nearer", "perplexity", "points", "products", "rank", "raster", "rows", "simd",
     "sparse", "step", "tree",
 ]  # fmt: skip

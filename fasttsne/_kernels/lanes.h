@@ -66,6 +66,25 @@ F8_INLINE void f8_gather2(const float *y, const int32_t *j, f8 *out) {
     out[1] = _mm256_shuffle_ps(low, high, _MM_SHUFFLE(3, 1, 3, 1));
 }
 
+/* Eight rows of eight become eight columns. */
+F8_INLINE void f8_transpose(f8 *v) {
+    __m256 a[8], b[8];
+    for (int i = 0; i < 8; i += 2) {
+        a[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
+        a[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        b[i] = _mm256_shuffle_ps(a[i], a[i + 2], _MM_SHUFFLE(1, 0, 1, 0));
+        b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], _MM_SHUFFLE(3, 2, 3, 2));
+        b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], _MM_SHUFFLE(1, 0, 1, 0));
+        b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], _MM_SHUFFLE(3, 2, 3, 2));
+    }
+    for (int i = 0; i < 4; i++) {
+        v[i] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
+        v[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
+    }
+}
+
 /* 2^n for the n that F8_ROUND left in the mantissa of `shifted`. */
 F8_INLINE f8 f8_exp2_of_rounded(f8 shifted) {
     __m256i n = _mm256_sub_epi32(_mm256_castps_si256(shifted),
@@ -118,6 +137,16 @@ F8_INLINE void f8_gather2(const float *y, const int32_t *j, f8 *out) {
     for (int l = 0; l < 8; l++) {
         out[0].v[l] = y[2 * (intptr_t)j[l]];
         out[1].v[l] = y[2 * (intptr_t)j[l] + 1];
+    }
+}
+
+F8_INLINE void f8_transpose(f8 *v) {
+    for (int i = 0; i < 8; i++) {
+        for (int l = 0; l < i; l++) {
+            float t = v[i].v[l];
+            v[i].v[l] = v[l].v[i];
+            v[l].v[i] = t;
+        }
     }
 }
 

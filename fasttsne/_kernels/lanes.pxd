@@ -16,6 +16,7 @@ cdef extern from "lanes.h" nogil:
     f8 f8_max(f8 a, f8 b)
     f8 f8_fma(f8 a, f8 b, f8 c)
     float f8_sum(f8 a)
+    void f8_transpose(f8 *v)
     int f8_less(f8 a, f8 b)
     void f8_gather(const float *y, const int32_t *j, int d, f8 *out)
     void f8_panel_products(

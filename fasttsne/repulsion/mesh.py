@@ -9,8 +9,8 @@ import numpy as np
 
 from fasttsne import _kernels
 from fasttsne._curve import bounding_box
-from fasttsne.repulsion import fft
 from fasttsne.repulsion.influence import student_influence
+from fasttsne.repulsion.passes import passes
 from fasttsne.repulsion.splines import polynomials
 from fasttsne.repulsion.tree import TreeRepulsion
 
@@ -19,16 +19,11 @@ log = logging.getLogger(__name__)
 # Distance of grid points in units of the map, in which the kernel's width is one, by
 # dimensions: see docs/math.rst for spacing, spline order and error.
 SPACING = {1: 0.4, 2: 0.4, 3: 0.6}
-COLUMNS = _kernels.convolve.COLUMN_WIDTH
-# Lines of columns that 3-D grids transform together: fewer calls, but FFTW's estimated plans
-# lose where a buffer is large.
-GROUP = 4
+COLUMNS = _kernels.convolve.COLUMNS
 # Transforms up to this length cost less than preparing them.
 SMALL = 512
 # In 3-D they do not, and plans made by estimate are fast for these lengths.
 DEEP_SIZES = (16, 32, 48, 64, 80, 108, 128, 144, 160, 192, 240, 320)
-# Rows of the grid are transformed in this many pieces, whatever the threads.
-ROW_PIECES = 16
 # Above this many padded cells to a point, plus a constant, the grid is not worth its memory;
 # in 3-D it is slower than the tree, and coarse for a map that is nearly empty.
 CELLS_PER_POINT = {1: 32, 2: 32, 3: 60}
@@ -183,33 +178,15 @@ class Grid:
         used = max(layers // 2, 1), max(rows // 2, 1)
         modes = columns // 2 + 1
         width = COLUMNS * -(-modes // COLUMNS)
-        self.cells = fft.empty((*used, _padded_stride(columns)))
-        self.spectrum = fft.empty((*used, 2 * width))
-        self.influence = np.zeros((layers // 2 + 1, rows // 2 + 1, width), np.float32)
+        self.cells = _zeros((*used, _stride(columns // 2)))
+        self.spectrum = _zeros((*used, 2 * width))
+        self.influence = _zeros((layers // 2 + 1, rows // 2 + 1, width))
         self.counted = np.zeros(width, np.float32)
         self.counted[:modes] = 2
         self.counted[[0, modes - 1]] = 1
-        self._plan_rows(columns)
-        self._plan_columns(layers, rows, n_threads)
+        self._passes = passes(layers), passes(rows), passes(columns)
+        self._work = _work(layers, rows, columns, n_threads)
         self._current = None
-
-    def _plan_rows(self, columns):
-        count = math.prod(self.cells.shape[:2])
-        cells = self.cells.reshape(count, -1)[:, :columns]
-        spectrum = self.spectrum.reshape(count, -1).view(np.complex64)[:, : columns // 2 + 1]
-        edges = np.unique(np.linspace(0, count, ROW_PIECES + 1).astype(int))
-        plans = [fft.real_rows(cells[a:b], spectrum[a:b]) for a, b in itertools.pairwise(edges)]
-        self.row_forward, self.row_backward = map(list, zip(*plans, strict=True))
-
-    def _plan_columns(self, layers, rows, n_threads):
-        line = 2 * COLUMNS * (GROUP if layers > 1 else 1)
-        self.row_buffers = fft.empty((n_threads, rows, line))
-        self.layer_buffers = fft.empty((n_threads, layers, line))
-        self.waiting = fft.empty((n_threads, 2 * COLUMNS * rows * (layers // 2) or 1))
-        self.column_plans: list[list] = []
-        for buffers in (self.row_buffers, self.layer_buffers):
-            plans = [fft.complex_columns(b.view(np.complex64)) for b in buffers]
-            self.column_plans += map(list, zip(*plans, strict=True))
 
     def set_influence(self, influence) -> None:
         """Take over the modes of an influence function, unless they are there already."""
@@ -219,19 +196,33 @@ class Grid:
 
     def convolve(self, n_threads: int) -> float:
         """Turn the spread points in ``cells`` into the potential; return sum |rho_k|^2 G_k."""
-        _kernels.convolve.execute_all(self.row_forward, n_threads)
+        layers, rows, columns = self._passes
+        along_columns = self.cells, self.spectrum, columns, self._work
+        _kernels.rows.transform_rows(*along_columns, False, n_threads)
         energy = _kernels.convolve.convolve_columns(
-            self.spectrum, self.influence, self.counted, self.row_buffers, self.layer_buffers,
-            self.waiting, self.column_plans, n_threads,
-        )  # fmt: skip
-        _kernels.convolve.execute_all(self.row_backward, n_threads)
+            self.spectrum, self.influence, self.counted, rows, layers, self._work, n_threads
+        )
+        _kernels.rows.transform_rows(*along_columns, True, n_threads)
         return energy
 
 
-def _padded_stride(columns):
-    """Floats from row to row: whole cache lines, and not a power of two of them."""
-    stride = -(-columns // 16) * 16
+def _stride(columns):
+    """Floats from row to row: room for whole vectors, and not a power of two of cache lines."""
+    stride = -(-(columns + COLUMNS) // 16) * 16
     return stride + 16 if stride % 512 == 0 else stride
+
+
+def _work(layers, rows, columns, n_threads):
+    size = max(_kernels.convolve.work_size(layers, rows), _kernels.rows.work_size(columns))
+    return _zeros((n_threads, size))
+
+
+def _zeros(shape):
+    """A float32 array that starts with a cache line, as its vectors then do."""
+    line = 16
+    array = np.zeros(math.prod(shape) + line, np.float32)
+    skipped = -(array.ctypes.data // array.itemsize) % line
+    return array[skipped : skipped + math.prod(shape)].reshape(shape)
 
 
 @lru_cache(maxsize=2)
