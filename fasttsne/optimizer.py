@@ -7,7 +7,8 @@ import numpy as np
 
 from fasttsne import _kernels
 from fasttsne._curve import curve_order
-from fasttsne.schedule import CHECK_EVERY, LEAST_ITERATIONS, Stage
+from fasttsne.pace import pace_of
+from fasttsne.schedule import Stage
 
 log = logging.getLogger(__name__)
 
@@ -15,8 +16,6 @@ log = logging.getLogger(__name__)
 # space-filling curve of the map: often while the map is made, seldom later.
 RENUMBER_AT = (20, 100, 300)
 RENUMBER_EVERY = 1000
-# How far the learning rate may be halved where the KL divergence rises.
-LEAST_RATE = 1 / 16
 
 
 class OptimizationInterrupt(InterruptedError):
@@ -59,7 +58,7 @@ class DescentSettings:
     @property
     def may_settle(self) -> bool:
         """Whether there may be fewer."""
-        return any(stage.tol is not None for stage in self.stages)
+        return any(stage.until is not None for stage in self.stages)
 
     @property
     def exaggeration(self) -> float:
@@ -137,7 +136,7 @@ class GradientDescent:
         iteration, step = self.state.iteration, 0
         try:
             for stage in settings.stages:
-                pace = _Pace(stage)
+                pace = pace_of(stage)
                 objective.exaggeration = stage.exaggeration
                 for number in range(stage.n_iter):
                     if renumber_is_due(iteration):
@@ -145,9 +144,9 @@ class GradientDescent:
                         objective.renumber(points.order)
                     step += 1
                     report = settings.callbacks and step % settings.callbacks_every_iters == 0
-                    check = stage.tol is not None and number % CHECK_EVERY == 0
+                    check = pace.check_every and number % pace.check_every == 0
                     error = objective.evaluate(points.y, with_error=report or check)
-                    if check and pace.has_settled(number, error, points.update):
+                    if check and pace.is_over(number, error, objective, points):
                         step -= 1
                         break
                     if report:
@@ -171,34 +170,6 @@ class GradientDescent:
             objective.exaggeration = 1.0
             tell(settings.callbacks, "optimization_ended")
         return objective.evaluate(points.y, with_error=True)
-
-
-class _Pace:
-    """Whether a stage still makes progress; its learning rate, which falls where there is none."""
-
-    def __init__(self, stage):
-        self.stage = stage
-        self.learning_rate = stage.learning_rate
-        self._last = None
-
-    def has_settled(self, iteration, error, update):
-        """Look at the KL divergence every CHECK_EVERY iterations; drop momentum if it rose."""
-        last, self._last = self._last, error
-        if last is None:
-            return False
-        progress = (last - error) / (CHECK_EVERY * max(abs(error), 1e-6))
-        if (
-            progress < -self.stage.tol
-            and self.learning_rate > LEAST_RATE * self.stage.learning_rate
-        ):
-            self.learning_rate /= 2
-            update[...] = 0
-            log.info("the KL divergence rose from %.4f to %.4f: slowing down", last, error)
-            return False
-        if progress < self.stage.tol and iteration >= LEAST_ITERATIONS:
-            log.info("the KL divergence has settled at %.4f", error)
-            return True
-        return False
 
 
 def tell(callbacks, what, *arguments):

@@ -4,11 +4,12 @@ The classical schedule has explicit numbers of iterations, momentum 0.8 and a su
 end of early exaggeration (van der Maaten & Hinton 2008; Belkina et al. 2019).
 
 The automatic one takes about a third of the iterations to the same KL
-divergence.  Exaggeration fades in steps, with slow momentum, so that clusters part before
-they are let go; then momentum is high and the learning rate doubled, until the KL
-divergence falls by less than ``tol`` of itself in an iteration; at last a few iterations
-with little momentum let each point come to rest among its neighbours.  Where the KL
-divergence rises, momentum is dropped and the learning rate halved.  Measured by
+divergence.  Exaggeration is kept until the exaggerated map has come to rest, and then fades
+in steps, with slow momentum, so that clusters part before they are let go; then momentum is
+high and the learning rate doubled, until the KL divergence falls by less than ``tol`` of
+itself in an iteration; at last a few iterations with little momentum let each point come to
+rest among its neighbours.  Where the KL divergence rises, momentum is dropped and the
+learning rate halved.  :mod:`fasttsne.pace` tells when a stage is over.  Measured by
 benchmarks/schedule.py.
 """
 
@@ -16,8 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Automatic early exaggeration: so many iterations, then so many for each step down.
-EARLY = 40
+# Automatic early exaggeration: so many iterations at least and at most, and the fall of the
+# exaggerated objective that ends them in small and large maps; then so many for each step
+# down.
+EARLY = 40, 150
+EARLY_TOL = 1e-4, 5e-3
 FADING_STEPS = 5
 FADING = 8
 # Points of small maps then take this long to find their neighbours before they are hurried.
@@ -29,7 +33,6 @@ FAST_MOMENTUM = 0.95, 0.97
 LARGE_MAP = 30_000
 LEAST_ITERATIONS = 75
 MOST_ITERATIONS = 1000
-CHECK_EVERY = 25
 # Its end.
 COOLING = 25
 COOLING_MOMENTUM = 0.5
@@ -43,29 +46,33 @@ class Stage:
 
     Attributes
     ----------
-    n_iter : how many; the most, if there is a ``tol``.
+    n_iter : how many; the most, if it says ``until`` when.
     exaggeration : factor on the attractive forces.
     learning_rate, momentum : of each step.
-    tol : stop when the KL divergence falls by less than this share of itself in an
-        iteration; None is never.
+    until : "settled", "parted", or None: see :mod:`fasttsne.pace`.
+    tol : how little progress is none.
+    least : iterations before it can be over.
     """
 
     n_iter: int
     exaggeration: float
     learning_rate: float
     momentum: float
-    tol: float | None = None
+    until: str | None = None
+    tol: float = 0.0
+    least: int = 0
 
 
 def early_exaggeration(n_samples, exaggeration, final_exaggeration, learning_rate, momentum):
     """The stages of automatic early exaggeration; "auto" is the schedule's own choice."""
     if momentum == "auto":
         momentum = CLASSICAL_MOMENTUM
-    steps = np.geomspace(exaggeration, final_exaggeration, FADING_STEPS + 2)[1:-1]
-    counts = [EARLY] + [FADING] * FADING_STEPS
-    return tuple(
-        Stage(count, float(factor), _rate(learning_rate, n_samples, factor), momentum)
-        for count, factor in zip(counts, [exaggeration, *steps], strict=True)
+    (least, most), tol = EARLY, EARLY_TOL[n_samples >= LARGE_MAP]
+    rate = _rate(learning_rate, n_samples, exaggeration)
+    parting = Stage(most, float(exaggeration), rate, momentum, "parted", tol, least)
+    return parting, *(
+        Stage(FADING, float(factor), _rate(learning_rate, n_samples, factor), momentum)
+        for factor in np.geomspace(exaggeration, final_exaggeration, FADING_STEPS + 2)[1:-1]
     )
 
 
@@ -79,7 +86,7 @@ def until_it_settles(n_samples, exaggeration, learning_rate, momentum, tol):
     settling = 0 if n_samples >= LARGE_MAP else SETTLING
     return (
         Stage(settling, exaggeration, slow, CLASSICAL_MOMENTUM),
-        Stage(MOST_ITERATIONS, exaggeration, fast, momentum, tol),
+        Stage(MOST_ITERATIONS, exaggeration, fast, momentum, "settled", tol, LEAST_ITERATIONS),
         Stage(COOLING, exaggeration, slow, COOLING_MOMENTUM),
     )
 

@@ -73,7 +73,8 @@ def test_early_exaggeration_fades():
     for stage in stages:
         assert stage.learning_rate == pytest.approx(1000 / stage.exaggeration)
         assert stage.momentum == 0.8
-        assert stage.tol is None
+    assert stages[0].until == "parted"
+    assert all(stage.until is None for stage in stages[1:])
 
 
 def test_explicit_settings_are_kept():
@@ -104,8 +105,27 @@ def test_callbacks_count_within_each_phase(affinities, digits):
         callbacks_every_iters=10,
     ).fit(digits, affinities=affinities)  # fmt: skip
     second = seen.index(10, 1)
-    assert seen[:second] == list(range(10, 81, 10))
+    assert seen[:second] == list(range(10, 10 * second + 1, 10))
+    least, most = schedule.EARLY
+    fading = schedule.FADING * schedule.FADING_STEPS
+    assert least + fading - 10 < seen[second - 1] <= most + fading
     assert seen[second:] == list(range(10, 10 * (len(seen) - second) + 1, 10))
+
+
+def test_early_exaggeration_waits_for_a_random_start_and_for_sheets(rng, affinities, digits):
+    """A random start grows from nothing first; a line unfolds slowly; principal components part."""
+    line = np.linspace(0, 1, 500)[:, None]
+    stages = schedule.early_exaggeration(500, 12.0, 1.0, "auto", "auto")[:1]
+    iterations = []
+    for P, start in (
+        (affinities, initialization.pca(digits, random_state=0)),
+        (affinities, initialization.random(500, random_state=0)),
+        (PerplexityBasedNN(line, 20, n_jobs=2), initialization.pca(line, random_state=0)),
+    ):
+        embedding = TSNEEmbedding(start, P, n_jobs=2).optimize(stages)
+        iterations.append(embedding.optimizer.state.iteration)
+    assert schedule.EARLY[0] <= iterations[0] < min(iterations[1:])
+    assert max(iterations) <= schedule.EARLY[1]
 
 
 @pytest.mark.parametrize("rows", [5, 30])

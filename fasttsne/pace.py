@@ -1,0 +1,82 @@
+"""When a stage of gradient descent is over, and how long its steps are until then."""
+
+import logging
+
+import numpy as np
+
+log = logging.getLogger("fasttsne.optimizer")
+
+# How far the learning rate may be halved where the KL divergence rises.
+LEAST_RATE = 1 / 16
+
+
+def pace_of(stage):
+    """The pace of a :class:`fasttsne.schedule.Stage`.
+
+    Its ``is_over`` is asked before each iteration whose number, counted from 0, is a
+    multiple of ``check_every``, with the KL divergence, the objective and the points, which
+    have ``y`` and ``update``.
+    """
+    return {None: Steady, "settled": Settling, "parted": Parting}[stage.until](stage)
+
+
+class Steady:
+    """As many iterations as the stage has, at its learning rate."""
+
+    check_every = None
+
+    def __init__(self, stage):
+        self.stage = stage
+        self.learning_rate = stage.learning_rate
+
+
+class Settling(Steady):
+    """Until the KL divergence falls by less than ``tol`` of itself in an iteration.
+
+    Where it rises, momentum is dropped and the learning rate halved.
+    """
+
+    check_every = 25
+    _last = None
+
+    def is_over(self, number, error, objective, points) -> bool:
+        last, self._last = self._last, error
+        if last is None:
+            return False
+        progress = (last - error) / (self.check_every * max(abs(error), 1e-6))
+        if (
+            progress < -self.stage.tol
+            and self.learning_rate > LEAST_RATE * self.stage.learning_rate
+        ):
+            self.learning_rate /= 2
+            points.update[...] = 0
+            log.info("the KL divergence rose from %.4f to %.4f: slowing down", last, error)
+            return False
+        if progress < self.stage.tol and number >= self.stage.least:
+            log.info("the KL divergence has settled at %.4f", error)
+            return True
+        return False
+
+
+class Parting(Steady):
+    """Until the exaggerated objective hardly falls: clusters have parted, sheets are unfolded.
+
+    That objective, exaggeration * sum p (log p - log w) + log Z, falls by less than
+    ``tol`` * exaggeration in an iteration then.  A small random start looks so, too, while
+    the map grows from nothing: it goes on as long as it grows.
+    """
+
+    check_every = 10
+    _last = None
+
+    def is_over(self, number, error, objective, points) -> bool:
+        log_z = float(np.log(objective.z))
+        now = self.stage.exaggeration * (error - log_z) + log_z, float(np.std(points.y))
+        last, self._last = self._last, now
+        if last is None or number < self.stage.least:
+            return False
+        falls = last[0] - now[0] >= self.stage.tol * self.stage.exaggeration * self.check_every
+        awakes = now[1] > 1.5 * last[1]
+        if not (falls or awakes):
+            log.info("the exaggerated map has come to rest after %d iterations", number)
+        return not (falls or awakes)
