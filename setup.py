@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -36,6 +37,8 @@ DIRECTIVES = {
     "initializedcheck": DEBUG,
     "cdivision": True,
     "embedsignature": True,
+    # Kernels have no state of their own, and work on what the caller allocated.
+    "freethreading_compatible": True,
 }
 
 OPENMP_PROGRAM = """
@@ -49,6 +52,42 @@ int main(void) {
     return n < 1;
 }
 """
+
+# The oldest glibc that pyFFTW's wheels for every Python of its range run on.
+FFT_GLIBC = (2, 28)
+
+
+def fft_requirement():
+    """pyFFTW, where it has a wheel for the platform that is being built for, as a list.
+
+    No environment marker can tell musl from glibc, a free-threaded Python from another, or
+    an old glibc from a new one.  So each wheel says what holds where that wheel can be
+    installed, and the sdist says that its dependencies are dynamic.  Without pyFFTW the
+    package uses SciPy's transforms.
+    """
+    free_threaded = sysconfig.get_config_var("Py_GIL_DISABLED")
+    if sys.implementation.name != "cpython" or free_threaded:
+        return []
+    machine = platform.machine()
+    limit = "python_version < '3.15'"
+    if sys.platform == "linux" and machine in {"x86_64", "aarch64"}:
+        if glibc_version() < FFT_GLIBC:
+            return []
+    elif sys.platform == "darwin" and machine in {"x86_64", "arm64"}:
+        # Darwin 22 is macOS 13, Darwin 23 is macOS 14.
+        limit += f" and platform_release >= '{23 if machine == 'arm64' else 22}'"
+    elif sysconfig.get_platform() != "win-amd64":
+        return []
+    return [f"pyfftw>=0.15; {limit}"]
+
+
+def glibc_version():
+    """The version of the GNU C library, (0, 0) where there is another, as musl."""
+    try:
+        name, version = os.confstr("CS_GNU_LIBC_VERSION").split()
+        return tuple(int(part) for part in version.split(".")[:2])
+    except (AttributeError, OSError, ValueError):
+        return (0, 0)
 
 
 def extensions():
@@ -79,7 +118,8 @@ class BuildKernels(build_ext):
             if msvc:
                 extension.extra_compile_args += ["/Od" if DEBUG else "/O2"]
             else:
-                extension.extra_compile_args += ["-O0", "-g"] if DEBUG else ["-O3"]
+                # Python's own flags ask for debug symbols, nine tenths of a library's size.
+                extension.extra_compile_args += ["-O0", "-g"] if DEBUG else ["-O3", "-g0"]
                 # The kernels do not read errno or trap on floating-point exceptions.
                 extension.extra_compile_args += ["-fno-math-errno", "-fno-trapping-math"]
             if ".avx2." in extension.name:
@@ -125,6 +165,7 @@ class BuildKernels(build_ext):
 
 
 setup(
+    install_requires=["numpy>=2.0", "scipy>=1.13", *fft_requirement()],
     ext_modules=cythonize(
         extensions(),
         compiler_directives=DIRECTIVES,
