@@ -66,6 +66,7 @@ for line in lines:
         print(found[1])
 PY
   )
+  ln -sf "$(command -v cat)" "$work/$name/bin/cat"  # joblib asks it for the number of cores
   clean=(env -i "PATH=$work/$name/bin" "HOME=$work" LANG=C.UTF-8)
   for variable in $(compgen -v PIP_; compgen -v FASTTSNE_) SSL_CERT_FILE HTTPS_PROXY https_proxy; do
     [ -n "${!variable:-}" ] && clean+=("$variable=${!variable}")

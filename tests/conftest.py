@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 from datetime import timedelta
 
 import hypothesis
@@ -12,6 +13,10 @@ import pytest
 
 from fasttsne import _kernels
 from fasttsne.datasets import load_digits
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts jobs in the background so, and the processes of the tests would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # An example that takes so long hangs.
 COMMON = {"deadline": timedelta(seconds=60), "print_blob": True}
