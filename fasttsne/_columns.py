@@ -9,6 +9,8 @@ import scipy.sparse
 CHUNK = 2**18
 # Squares of float32 numbers beyond these overflow, or vanish.
 SAFE = 1e-10, 1e10
+# Rows farther out than this, in units of the data, are put there: none of the data is near.
+FAR = 1e12
 
 
 def chunks(X: np.ndarray, size: int = CHUNK):
@@ -32,11 +34,13 @@ def mean_and_largest(X) -> tuple[np.ndarray, float]:
     For a sparse matrix the largest entry instead.
     """
     if scipy.sparse.issparse(X):
-        mean = np.asarray(X.sum(0, dtype=np.float64)).ravel() / X.shape[0]
-        return mean, float(np.abs(X.data).max(initial=0))
+        largest = float(np.abs(X.data).max(initial=0))
+        unit = safe_unit(largest)
+        total = X.sum(0, dtype=np.float64) if unit == 1 else (X.astype(np.float64) / unit).sum(0)
+        return np.asarray(total).ravel() / X.shape[0] * unit, largest
     low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
     total = np.zeros(X.shape[1])
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         for _, chunk in chunks(X):
             np.minimum(low, chunk.min(0), out=low)
             np.maximum(high, chunk.max(0), out=high)
@@ -51,3 +55,16 @@ def mean_and_largest(X) -> tuple[np.ndarray, float]:
 def safe_unit(largest: float) -> float:
     """The unit in which numbers up to ``largest`` can be squared as float32."""
     return 1.0 if largest == 0 or SAFE[0] < largest < SAFE[1] else largest
+
+
+def brought_near(rows: np.ndarray) -> np.ndarray:
+    """Float64 rows, changed in place: those that lie too far out for float32, in their direction.
+
+    Infinities, of differences and quotients of finite numbers, count as the largest number.
+    """
+    largest = np.finfo(np.float64).max
+    np.clip(rows, -largest, largest, out=rows)
+    size = np.abs(rows).max(1, keepdims=True, initial=0)
+    out = (size > FAR).ravel()
+    rows[out] = rows[out] / size[out] * FAR
+    return rows

@@ -23,7 +23,8 @@ def check_data(X, name: str = "X", least_rows: int = 2, accept_sparse: bool = Fa
     array = np.asarray(X)
     if array.dtype.kind not in "fiub":
         try:
-            array = array.astype(np.float64)
+            # Text, dates and complex numbers would be converted, too.
+            array = array.astype(np.float64, casting="unsafe" if array.dtype == object else "safe")
         except (TypeError, ValueError):
             raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}") from None
     array = array.astype(_float_type(array.dtype), copy=False)
@@ -36,6 +37,7 @@ def _check_sparse(X, name, least_rows):
     _check_shape(X.shape, name, least_rows)
     if X.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers; got dtype {X.dtype}")
+    check_structure(X, name)
     rows = scipy.sparse.csr_matrix(X, dtype=_float_type(X.dtype))
     if not rows.has_canonical_format:
         # Merging and sorting happen in place: not in the caller's arrays.
@@ -48,6 +50,42 @@ def _check_sparse(X, name, least_rows):
             f"{name} must be finite; {name}[{row}, {rows.indices[place]}] is {rows.data[place]}"
         )
     return rows
+
+
+def check_structure(matrix, name: str) -> None:
+    """Raise ValueError where a sparse matrix points outside itself.
+
+    SciPy looks at the parts when they are put together in its constructor, not at those that
+    were changed or set later, and its conversions and our kernels trust them.
+    """
+    if matrix.format == "coo":
+        numbers_of, sizes = (matrix.row, matrix.col), matrix.shape
+        sound = all(part.shape == matrix.data.shape for part in numbers_of)
+    elif matrix.format in ("csr", "csc", "bsr"):
+        sizes = [size // block for size, block in zip(matrix.shape, _block(matrix), strict=True)]
+        if matrix.format == "csc":
+            sizes.reverse()
+        indptr = matrix.indptr
+        sound = (
+            indptr.dtype.kind in "iu" and indptr.shape == (sizes[0] + 1,) and indptr[0] == 0
+            and bool((indptr[1:] >= indptr[:-1]).all())
+            and indptr[-1] <= min(len(matrix.indices), len(matrix.data))
+        )  # fmt: skip
+        numbers_of, sizes = (matrix.indices[: indptr[-1]] if sound else indptr[:0],), sizes[1:]
+    else:
+        return
+    if not sound:
+        raise ValueError(f"the parts of the sparse matrix {name} do not fit together")
+    for part, size in zip(numbers_of, sizes, strict=True):
+        if part.dtype.kind not in "iu":
+            raise ValueError(f"{name} must have integers as indices; got dtype {part.dtype}")
+        if part.size and not (part.min() >= 0 and part.max() < size):
+            wrong = part[(part < 0) | (part >= size)][0]
+            raise ValueError(f"{name} must have indices from 0 to {size - 1}; got {wrong}")
+
+
+def _block(matrix):
+    return matrix.blocksize if matrix.format == "bsr" else (1, 1)
 
 
 def _float_type(dtype):

@@ -203,6 +203,9 @@ class _Centred:
         self.is_sparse = scipy.sparse.issparse(X)
         self.mean, largest = mean_and_largest(X)
         self.unit = safe_unit(largest)
+        if self.is_sparse and self.unit != 1:
+            self.X = X / X.dtype.type(self.unit)
+            self.mean, self.unit = self.mean / self.unit, 1.0
 
     def loadings(self, rank, random_state, svd_solver="auto", power_iterations=POWER_ITERATIONS):
         """Orthonormal directions, (columns, rank); the largest entry of each is positive."""
@@ -235,20 +238,22 @@ class _Centred:
         return out
 
     def _chunks(self):
-        mean = self.mean.astype(self.X.dtype)
+        mean = (self.mean / self.unit if self.unit > 1 else self.mean).astype(self.X.dtype)
         for a, chunk in chunks(self.X, 2**20):
-            chunk = chunk - mean
-            if self.unit != 1:
-                chunk /= self.unit
+            if self.unit > 1:  # differences of the largest numbers would overflow
+                chunk = chunk / self.X.dtype.type(self.unit) - mean
+            else:
+                chunk = chunk - mean
+                if self.unit != 1:
+                    chunk /= self.unit
             yield a, chunk
 
     def _products_of_columns(self):
         """Centred^T Centred, (columns, columns)."""
         n, d = self.X.shape
         if self.is_sparse:
-            X = self.X.astype(np.float64) / self.unit
-            mean = self.mean / self.unit
-            return (X.T @ X).toarray() - n * np.outer(mean, mean)
+            X = self.X.astype(np.float64)
+            return (X.T @ X).toarray() - n * np.outer(self.mean, self.mean)
         products = np.zeros((d, d))
         for _, chunk in self._chunks():
             # With few columns double precision costs nothing.
@@ -267,8 +272,8 @@ class _Centred:
         """Centred^T Centred basis."""
         if self.is_sparse:
             scores = self._sparse_product(basis)
-            mean = (self.mean / self.unit).astype(self.X.dtype)
-            return self.X.T @ scores / self.X.dtype.type(self.unit) - np.outer(mean, scores.sum(0))
+            mean = self.mean.astype(self.X.dtype)
+            return self.X.T @ scores - np.outer(mean, scores.sum(0))
         out = np.zeros(basis.shape)
         for _, chunk in self._chunks():
             out += chunk.T @ (chunk @ basis.astype(chunk.dtype))
@@ -276,7 +281,7 @@ class _Centred:
 
     def _sparse_product(self, directions):
         mean = self.mean.astype(self.X.dtype)
-        return (self.X @ directions - mean @ directions) / self.X.dtype.type(self.unit)
+        return self.X @ directions - mean @ directions
 
 
 def _eigenvectors(products, rank):

@@ -145,6 +145,7 @@ def test_sparse_input(pictures, kind):
     assert found.kl_divergence_ == pytest.approx(expected.kl_divergence_, abs=0.1)
 
 
+@pytest.mark.filterwarnings("ignore:Data was converted to boolean")
 @pytest.mark.parametrize("metric", ["cosine", "manhattan", "haversine", "sokalmichener"])
 def test_metrics(pictures, metric):
     """Also those that only scikit-learn has."""

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne._validation import check_finite
+from fasttsne._validation import check_finite, check_structure
 from fasttsne.affinity.base import Affinities
 
 
@@ -20,20 +20,28 @@ class PrecomputedAffinities(Affinities):
         super().__init__()
         if not sp.issparse(affinities):
             affinities = np.asarray(affinities)
-            if affinities.dtype.kind not in "fiub":
-                raise TypeError(f"affinities must hold real numbers; got {affinities.dtype}")
+        if affinities.dtype.kind not in "fiub":
+            raise TypeError(f"affinities must hold real numbers; got {affinities.dtype}")
         if affinities.ndim != 2 or affinities.shape[0] != affinities.shape[1]:
             raise ValueError(f"affinities must be a square matrix; got shape {affinities.shape}")
+        if sp.issparse(affinities):
+            check_structure(affinities, "affinities")
         P = sp.csr_matrix(affinities, dtype=np.float64, copy=True)
         P.sum_duplicates()
         check_finite(P.data, "affinities")
         if P.nnz and P.data.min() < 0:
             raise ValueError(f"affinities must not be negative; the least is {P.data.min()}")
-        total = P.data.sum()
-        if total <= 0:
+        largest = P.data.max(initial=0)
+        if largest == 0:
             raise ValueError("affinities must not all be zero")
         if normalize:
-            P.data /= total
+            P.data /= largest  # the sum may be beyond what a number can be
+            P.data /= P.data.sum()
+        elif not 1e-30 < largest < 1e30:
+            raise ValueError(
+                "affinities that are not normalized must have their largest between 1e-30 and "
+                f"1e30; got {largest}"
+            )
         self.P = P.astype(np.float32)
 
     def to_new(self, data, return_distances=False):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fasttsne import _kernels, initialization
-from fasttsne._columns import chunks, is_mapped, mean_and_largest, safe_unit
+from fasttsne._columns import brought_near, chunks, is_mapped, mean_and_largest, safe_unit
 from fasttsne._validation import check_choice
 from fasttsne.nearest_neighbors.candidates import SPARE, Candidates, all_pairs, pack
 from fasttsne.nearest_neighbors.metrics import METRICS, in_metric, is_angular
@@ -13,6 +13,8 @@ from fasttsne.nearest_neighbors.metrics import METRICS, in_metric, is_angular
 BOTH_WAYS_UP_TO = 200_000
 PACKED = 2**27
 BATCH = 20_000
+# Rows with numbers beyond this are divided by it before they are summed.
+HUGE = 1e200
 
 
 class DenseRows:
@@ -50,6 +52,8 @@ class DenseRows:
         for a, chunk in chunks(X):
             rows = chunk.astype(np.float64)
             if self.metric == "correlation":
+                largest = np.abs(rows).max(1, keepdims=True)
+                rows /= np.where(largest > HUGE, HUGE, 1)  # sums would overflow
                 rows -= rows.mean(1, keepdims=True)
             if is_angular(self.metric):
                 largest = np.abs(rows).max(1, keepdims=True)
@@ -57,8 +61,9 @@ class DenseRows:
                 norms = np.linalg.norm(rows, axis=1, keepdims=True)
                 rows /= np.where(norms > 0, norms, 1)
             else:
-                rows -= self._shift
-                rows /= self._unit
+                with np.errstate(over="ignore"):
+                    rows -= self._shift
+                    rows = brought_near(rows / self._unit)
             out[a : a + len(rows)] = rows
         return out
 

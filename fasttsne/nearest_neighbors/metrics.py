@@ -14,6 +14,11 @@ def in_metric(distances: np.ndarray, metric: str, unit: float) -> np.ndarray:
     """Distances of the metric from Euclidean distances of prepared rows."""
     if is_angular(metric):
         return distances**2 / 2
-    if unit != 1:
+    if unit == 1:
+        return distances**2 if metric == "sqeuclidean" else distances
+    with np.errstate(over="ignore"):
         distances = distances.astype(np.float64) * unit
-    return distances**2 if metric == "sqeuclidean" else distances
+        if metric == "sqeuclidean":
+            distances **= 2
+    # Rows may be farther apart than a number can say.
+    return np.minimum(distances, np.finfo(np.float64).max, out=distances)

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse
 
 from fasttsne import _kernels, initialization
-from fasttsne._columns import safe_unit
+from fasttsne._columns import FAR, safe_unit
 from fasttsne._validation import check_choice
 from fasttsne.nearest_neighbors.candidates import SPARE, Candidates
 from fasttsne.nearest_neighbors.metrics import METRICS, in_metric, is_angular
@@ -70,7 +70,8 @@ class SparseRows:
     def prepare(self, X) -> Points:
         """Rows in the metric's units: of length one for cosine, and centred for correlation."""
         X = scipy.sparse.csr_matrix(X)
-        values, counts = X.data.astype(np.float64) / self._unit, np.diff(X.indptr)
+        with np.errstate(over="ignore"):
+            values, counts = X.data.astype(np.float64) / self._unit, np.diff(X.indptr)
         means = np.zeros(X.shape[0])
         if is_angular(self.metric):
             values /= np.repeat(_nonzero(_row_reduce(np.maximum, np.abs(values), X.indptr)), counts)
@@ -80,6 +81,11 @@ class SparseRows:
             norms = _nonzero(np.sqrt(squares + (X.shape[1] - counts) * means**2))
             values /= np.repeat(norms, counts)
             means /= norms
+        else:
+            values = np.nan_to_num(values, copy=False)  # infinities become the largest number
+            size = _row_reduce(np.maximum, np.abs(values), X.indptr)
+            far = np.repeat(np.where(size > FAR, size, FAR), counts)
+            values = np.where(far > FAR, values / far * FAR, values)
         matrix = scipy.sparse.csr_matrix(
             (values.astype(np.float32), X.indices, X.indptr), shape=X.shape
         )

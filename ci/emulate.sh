@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Run the package, as a wheel installs it, on an emulated processor without AVX2.
+#
+#   bash ci/emulate.sh ENVIRONMENT
+#
+#   ENVIRONMENT   a virtual environment with the installed wheel and pytest, as ci/wheels.sh leaves
+#   CPU           the processor, of those that `qemu-x86_64 -cpu help` names (default: Nehalem;
+#                 the least that NumPy's own wheels run on is x86-64-v2)
+# Arguments after the environment are passed on to pytest.
+set -euo pipefail
+
+python=$(cd "$1/bin" && pwd)/python
+shift
+tests=$(cd "$(dirname "$0")/.." && pwd)/tests
+emulated=(qemu-x86_64 -cpu "${CPU:-Nehalem}" "$(readlink -f "$python")")
+# The emulator is given the interpreter itself, which then needs to be told where it lives.
+export PYTHONPATH
+PYTHONPATH=$("$python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+export OMP_NUM_THREADS=2
+cd "$(dirname "$python")"
+
+"${emulated[@]}" - <<'PY'
+import numpy as np
+from fasttsne import TSNE, _kernels, show_config
+from fasttsne.datasets import load_digits
+
+show_config()
+assert not _kernels.cpu.has_avx2(), "this processor has AVX2: nothing would be shown"
+assert _kernels._available_levels() == ("portable",)
+for method in ("fft", "bh", "exact"):
+    embedding = TSNE(
+        n_iter=20, early_exaggeration_iter=20, negative_gradient_method=method, random_state=0
+    ).fit(load_digits()[0][:200])
+    assert np.isfinite(embedding).all()
+    print(method, embedding.kl_divergence)
+PY
+
+# The emulator itself must refuse what the portable kernels must not have: the AVX2 build.
+if FASTTSNE_SIMD=avx2 "${emulated[@]}" -c "import fasttsne" 2>/dev/null; then
+  echo "the AVX2 kernels were loaded on a processor without AVX2" >&2
+  exit 1
+fi
+if "${emulated[@]}" - >/dev/null 2>&1 <<'PY'
+import numpy as np
+from fasttsne._kernels import load_level
+y = np.random.default_rng(0).normal(size=(64, 2)).astype("f4")
+out = np.empty_like(y)
+load_level("avx2", "exact").exact_repulsion(y, out, 1.0, 1)
+PY
+then
+  echo "AVX2 code ran on the emulated processor: it proves nothing" >&2
+  exit 1
+fi
+"${emulated[@]}" -m pytest -q -p no:cacheprovider -c "$tests/../pyproject.toml" \
+  --rootdir "$tests/.." "$tests/kernels" "$@"

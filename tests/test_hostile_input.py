@@ -1,0 +1,412 @@
+"""Whatever is passed in: a finite map or an error that names what is wrong, and nothing changed.
+
+Data is drawn as a recipe (sizes, dtype, content, scale, layout), which hypothesis shrinks well.
+"""
+
+import faulthandler
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fasttsne import TSNE, TSNEEmbedding
+from fasttsne.affinity import PrecomputedAffinities
+
+METHODS = ("auto", "fft", "bh", "exact")
+QUICK = {"early_exaggeration_iter": 3, "n_iter": 3, "random_state": 0, "n_jobs": 2}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_hanging():
+    """What hangs in a kernel, where Python cannot raise, ends the run with a traceback."""
+    faulthandler.dump_traceback_later(4 * 3600, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+# ---- arrays
+
+CONTENTS = {
+    "normal": lambda rng, shape: rng.normal(size=shape),
+    "far away": lambda rng, shape: 1e7 + rng.normal(size=shape),
+    "integers": lambda rng, shape: rng.integers(-3, 4, size=shape).astype(float),
+    "constant": lambda rng, shape: np.full(shape, 7.0),
+    "zeros": lambda rng, shape: np.zeros(shape),
+    "few different rows": lambda rng, shape: rng.normal(size=(3, *shape[1:]))[
+        rng.integers(0, 3, shape[0])
+    ],
+    "every scale": lambda rng, shape: (
+        rng.normal(size=shape) * 10.0 ** rng.uniform(-300, 300, size=shape)
+    ),
+    "denormal": lambda rng, shape: rng.integers(-9, 9, size=shape) * 5e-324,
+    "largest": lambda rng, shape: rng.choice([-1, 1], size=shape) * np.finfo(float).max,
+    "an outlier": lambda rng, shape: np.where(
+        np.arange(int(np.prod(shape))).reshape(shape) == 0, 1e305, rng.normal(size=shape)
+    ),
+    "one column": lambda rng, shape: rng.normal(size=shape) * (np.arange(shape[-1]) == 0),
+}  # fmt: skip
+DTYPES = ("f2", "f4", "f8", ">f4", ">f8", "g", "i1", "u1", "i2", "i8", "u8", "?", "O")
+STRANGE_DTYPES = ("c8", "U5", "S3", "M8[s]", "m8[s]", "V4")
+LAYOUTS = {
+    "C": np.ascontiguousarray,
+    "Fortran": np.asfortranarray,
+    "every second row": lambda X: np.repeat(X, 2, axis=0)[::2],
+    "backwards": lambda X: np.ascontiguousarray(X[::-1])[::-1],
+    "columns backwards": lambda X: np.ascontiguousarray(X[:, ::-1])[:, ::-1],
+    "part of wider rows": lambda X: np.concatenate([X, X, X], axis=1)[
+        :, X.shape[1] : 2 * X.shape[1]
+    ],
+    "misaligned": lambda X: misaligned(X),
+    "read-only": lambda X: read_only(X),
+    "matrix": lambda X: X.view(np.matrix),
+    "sparse": sp.csr_matrix,
+}  # fmt: skip
+
+
+def read_only(X):
+    X = X.copy()
+    X.setflags(write=False)
+    return X
+
+
+def misaligned(X):
+    if X.dtype.hasobject:
+        return X
+    raw = np.zeros(X.nbytes + 1, np.uint8)[1:]
+    raw[:] = np.ascontiguousarray(X).view(np.uint8).ravel() if X.size else 0
+    return raw.view(X.dtype).reshape(X.shape)
+
+
+@dataclass
+class Recipe:
+    rows: int
+    columns: int
+    content: str
+    scale: int
+    dtype: str
+    layout: str
+    poison: float | None
+    seed: int
+
+    def make(self):
+        """The array, and whether it is data that must be embedded."""
+        rng = np.random.default_rng(self.seed)
+        X = CONTENTS[self.content](rng, (self.rows, self.columns))
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            X = X * 10.0**self.scale
+            if self.poison is not None and X.size:
+                X.flat[rng.integers(X.size)] = self.poison
+            if self.dtype in STRANGE_DTYPES:
+                if self.dtype[0] in "Mm":
+                    X = X.astype("i8")
+                return X.astype(self.dtype), False
+            X = X.astype(self.dtype)
+            is_finite = bool(np.isfinite(X.astype(np.float64)).all())
+        layout = self.layout
+        if layout == "sparse" and self.dtype not in ("f4", "f8"):
+            layout = "C"
+        return LAYOUTS[layout](X), is_finite and self.rows >= 2 and self.columns >= 1
+
+
+recipes = st.builds(
+    Recipe,
+    rows=st.integers(2, 200) | st.integers(0, 12),
+    columns=st.integers(1, 10) | st.integers(0, 70),
+    content=st.sampled_from(sorted(CONTENTS)),
+    scale=st.just(0) | st.integers(-300, 300),
+    dtype=st.sampled_from(["f4", "f8"]) | st.sampled_from(DTYPES + STRANGE_DTYPES),
+    layout=st.sampled_from(sorted(LAYOUTS)),
+    poison=st.sampled_from([None] * 9 + [np.nan, np.inf, -np.inf]),
+    seed=st.integers(0, 99),
+)
+
+kinds = st.fixed_dictionaries(
+    {
+        "n_components": st.integers(1, 3),
+        "negative_gradient_method": st.sampled_from(METHODS),
+        "initialization": st.sampled_from(["pca", "spectral", "random"]),
+        "neighbors": st.sampled_from(["auto", "exact", "approx"]),
+        "metric": st.sampled_from(["euclidean", "cosine", "correlation"]),
+        "perplexity": st.sampled_from([30, 5, 1, 0.3, 1000]),
+    },
+    optional={
+        "dof": st.sampled_from([0.3, 3.5, 50]),
+        "learning_rate": st.sampled_from([1e-6, 1, 100]),
+        "max_step_norm": st.just(0.1),
+        "max_grad_norm": st.sampled_from([0.25, 1e-9]),
+    },
+)
+
+
+def bits(X):
+    """All there is in an array or sparse matrix."""
+    if sp.issparse(X):
+        return tuple(part.tobytes() for part in (X.data, X.indices, X.indptr))
+    return X.tolist() if X.dtype.hasobject else X.tobytes()
+
+
+@given(recipes, kinds)
+def test_arrays(recipe, params):
+    X, is_valid = recipe.make()
+    before = bits(X)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "perplexity")
+        try:
+            embedding = TSNE(**{**QUICK, **params}).fit(X)
+        except (ValueError, TypeError) as error:
+            assert not is_valid, "data that must be embedded was refused"
+            assert "X" in str(error).split(), error
+        else:
+            assert is_valid, "data that must be refused was embedded"
+            assert embedding.shape == (recipe.rows, params["n_components"])
+            assert np.isfinite(embedding).all()
+            assert np.isfinite(embedding.kl_divergence)
+    assert bits(X) == before
+
+
+# ---- new rows
+
+REFERENCE = np.random.default_rng(0).normal(size=(60, 4))
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return TSNE(perplexity=10, **QUICK).fit(REFERENCE)
+
+
+@given(
+    recipes, st.integers(0, 5), st.sampled_from(["median", "weighted", "random"]),
+    st.sampled_from([5, 0.5, 40]), st.integers(1, 40), st.sampled_from([0.1, 100, "auto"]),
+)  # fmt: skip
+def test_new_rows(reference, recipe, columns, initialization, perplexity, k, learning_rate):
+    recipe.columns = columns if columns < 4 else 4
+    X, is_finite = recipe.make()
+    is_valid = recipe.columns == 4 and (is_finite or (recipe.rows == 1 and allowed(X)))
+    before, map_before = bits(X), reference.tobytes()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "perplexity")
+        try:
+            placed = reference.transform(
+                X, perplexity, initialization, k, learning_rate, n_iter=3,
+                early_exaggeration_iter=2,
+            )  # fmt: skip
+        except (ValueError, TypeError) as error:
+            assert not is_valid or recipe.layout == "sparse", error
+        else:
+            assert is_valid or recipe.rows == 0
+            assert placed.shape == (recipe.rows, 2)
+            assert np.isfinite(placed).all()
+    assert bits(X) == before
+    assert reference.tobytes() == map_before
+
+
+def allowed(X):
+    """Whether one row is finite numbers."""
+    if sp.issparse(X):
+        return np.isfinite(X.data).all()
+    return X.dtype.kind in "fiubO" and np.isfinite(X.astype(np.float64)).all()
+
+
+# ---- parameters
+
+ODD = (
+    None, True, -1, 0, 1, 2, 3.5, -0.0, 1e-300, 1e300, 10**5, -(10**5), 10**30, np.nan, np.inf,
+    -np.inf, "auto", "", "x", b"fft", (), [], {}, [1, 2], np.float32(3), np.int8(5), np.array(3),
+    np.array([1.0, 2.0]), 1 + 2j, object(), print, range(3),
+)  # fmt: skip
+ITERATIONS = tuple(value for value in ODD if not (isinstance(value, int) and value > 9))
+PARAMETERS = {
+    name: ITERATIONS if name.endswith("iter") else ODD for name in vars(TSNE())
+    if name not in ("verbose", "metric_params", "knn_kwargs")
+}  # fmt: skip
+SMALL = np.random.default_rng(1).normal(size=(30, 3))
+
+
+@given(st.data())
+def test_parameters(data):
+    name = data.draw(st.sampled_from(sorted(PARAMETERS)))
+    value = data.draw(st.sampled_from(PARAMETERS[name]))
+    method = data.draw(st.sampled_from(METHODS))
+    params = {**QUICK, "perplexity": 5, "negative_gradient_method": method, name: value}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "perplexity")
+        try:
+            embedding = TSNE(**params).fit(SMALL)
+        except (ValueError, TypeError) as error:
+            assert name in str(error), f"{error} does not name {name}"
+        else:
+            assert np.isfinite(embedding).all()
+            assert embedding.shape[0] == 30
+
+
+# ---- graphs and affinities
+
+
+@dataclass
+class Graph:
+    n: int
+    k: int
+    seed: int
+    fault: str
+    scale: int
+    dtype: str
+
+    def make(self):
+        """Lists of neighbours and their distances, with one fault, and whether it is one."""
+        rng = np.random.default_rng(self.seed)
+        k = min(self.k, self.n - 1)
+        indices = np.array([rng.permutation(np.delete(np.arange(self.n), i))[:k]
+                            for i in range(self.n)]).astype("i8")  # fmt: skip
+        distances = np.sort(rng.uniform(size=indices.shape), axis=1)
+        with np.errstate(all="ignore"):
+            distances = (distances * 10.0**self.scale).astype(self.dtype)
+        place = tuple(int(rng.integers(size)) for size in indices.shape)
+        with np.errstate(all="ignore"):
+            if self.fault in FAULTY:
+                array, value = {
+                    "negative number": (indices, -1), "number too large": (indices, self.n),
+                    "number huge": (indices, 2**40), "nan": (distances, np.nan),
+                    "infinite": (distances, np.inf), "negative distance": (distances, -1),
+                }[self.fault]  # fmt: skip
+                array[place] = value
+        if self.fault == "unsorted":
+            distances = np.ascontiguousarray(distances[:, ::-1])
+        if self.fault == "equal":
+            distances[:] = distances[0, 0]
+        return indices, distances, self.fault in FAULTY or not np.isfinite(distances).all()
+
+
+FAULTY = ("negative number", "number too large", "number huge", "nan", "infinite",
+          "negative distance")  # fmt: skip
+graphs = st.builds(
+    Graph,
+    n=st.integers(2, 120),
+    k=st.integers(1, 30),
+    seed=st.integers(0, 99),
+    fault=st.sampled_from(["none", "unsorted", "equal", *FAULTY]),
+    scale=st.just(0) | st.integers(-300, 300),
+    dtype=st.sampled_from(["f4", "f8"]),
+)
+
+
+@given(graphs, st.sampled_from(METHODS))
+def test_graphs(graph, method):
+    indices, distances, is_faulty = graph.make()
+    before = indices.tobytes(), distances.tobytes()
+    params = {"neighbors": (indices, distances), "negative_gradient_method": method,
+              "perplexity": 3, "initialization": "random"}  # fmt: skip
+    check_outcome(lambda: TSNE(**params, **QUICK).fit(), is_faulty, graph.n)
+    assert (indices.tobytes(), distances.tobytes()) == before
+
+
+@given(graphs, st.sampled_from(METHODS), st.sampled_from(["csr", "csc", "coo", "dense"]),
+       st.booleans())  # fmt: skip
+def test_matrices(graph, method, kind, as_affinities):
+    """The graph as a matrix of distances or of affinities, whose columns may be forged."""
+    indices, distances, is_faulty = graph.make()
+    if kind == "dense" or graph.fault in ("negative number", "number too large", "number huge"):
+        kind = "csr"
+    indptr = np.arange(graph.n + 1) * indices.shape[1]
+    matrix = sp.csr_matrix((graph.n, graph.n), dtype=distances.dtype)
+    matrix.data, matrix.indices, matrix.indptr = distances.ravel(), indices.ravel(), indptr
+    if kind != "csr":
+        matrix = matrix.asformat(kind)
+    before = [part.tobytes() for part in (matrix.data, *matrix_parts(matrix))]
+    common = {"negative_gradient_method": method, "initialization": "random", **QUICK}
+    if as_affinities:
+        nothing = not distances.astype(np.float64).any()
+        check_outcome(
+            lambda: TSNE(**common).fit(affinities=matrix), is_faulty or nothing, graph.n
+        )
+    else:
+        check_outcome(
+            lambda: TSNE(neighbors=matrix, perplexity=3, **common).fit(), is_faulty, graph.n
+        )
+    assert [part.tobytes() for part in (matrix.data, *matrix_parts(matrix))] == before
+
+
+def matrix_parts(matrix):
+    return (matrix.row, matrix.col) if matrix.format == "coo" else (matrix.indices, matrix.indptr)
+
+
+def check_outcome(function, is_faulty, n):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "perplexity")
+        try:
+            embedding = function()
+        except (ValueError, TypeError) as error:
+            assert is_faulty, f"a graph that must be embedded was refused: {error}"
+            assert len(str(error)) > 20
+        else:
+            assert not is_faulty, "a graph that must be refused was embedded"
+            assert embedding.shape == (n, 2)
+            assert np.isfinite(embedding).all()
+            assert np.isfinite(embedding.kl_divergence)
+
+
+# ---- what was found by these, and by looking for more of the kind
+
+
+@pytest.mark.parametrize("dtype", ["c8", "U5", "M8[s]", "m8[s]"])
+def test_what_only_looks_like_numbers_is_refused(dtype):
+    X = np.arange(12).reshape(6, 2).astype(dtype)
+    with pytest.raises(TypeError, match="X must hold real numbers; got dtype"):
+        TSNE(**QUICK).fit(X)
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "bsr", "coo"])
+@pytest.mark.parametrize("value", [-1, 30, 10**6])
+@pytest.mark.parametrize("use", ["data", "neighbors", "affinities", "embedding"])
+def test_sparse_matrices_that_point_outside_themselves(kind, value, use):
+    matrix = sp.random(30, 30, 0.5, random_state=0).asformat(kind)
+    (matrix.row if kind == "coo" else matrix.indices)[7] = value
+    calls = {
+        "data": lambda: TSNE(**QUICK).fit(matrix),
+        "neighbors": lambda: TSNE(neighbors=matrix, **QUICK).fit(),
+        "affinities": lambda: TSNE(**QUICK).fit(affinities=matrix),
+        "embedding": lambda: TSNEEmbedding(np.zeros((30, 2)), matrix),
+    }
+    with pytest.raises(ValueError, match=rf"must have indices from 0 to \d+; got {value}"):
+        calls[use]()
+
+
+@pytest.mark.parametrize(
+    "change", [lambda p: p[::-1], lambda p: p[:-1], lambda p: p + 1, lambda p: p.astype(float)]
+)
+def test_sparse_matrices_whose_parts_do_not_fit(change):
+    matrix = sp.random(30, 30, 0.5, random_state=0, format="csr")
+    matrix.indptr = change(matrix.indptr)
+    with pytest.raises(ValueError, match="parts of the sparse matrix X do not fit"):
+        TSNE(**QUICK).fit(matrix)
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e300, 1e308])
+def test_affinities_of_any_scale(scale):
+    matrix = np.ones((20, 20)) * scale
+    P = PrecomputedAffinities(matrix).P
+    assert P.data.sum() == pytest.approx(1, rel=1e-5)
+    with pytest.raises(ValueError, match="between 1e-30 and 1e30"):
+        PrecomputedAffinities(matrix, normalize=False)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("unit", [1e-200, 1.0, 1e200])
+@pytest.mark.parametrize("neighbors", ["exact", "approx"])
+def test_new_rows_far_out(sparse, unit, neighbors):
+    """Beyond float32's range a row is as far out as it can be, and all rows are its neighbours."""
+    kind = sp.csr_matrix if sparse else np.asarray
+    data = np.r_[np.eye(3), -np.eye(3), 2 * np.eye(3), [[0, 0, 0]]] * unit
+    tsne = TSNE(perplexity=2, neighbors=neighbors, **QUICK)
+    embedding = tsne.fit(kind(data))
+    index = embedding.affinities.knn_index
+    new = np.array([[0, 1e308, 0], [-1e307, 0, 0]])
+    indices, distances = index.query(kind(new), 1)
+    assert indices.min() >= 0
+    assert (distances > 1e11 * unit).all()
+    assert np.isfinite(distances).all()
+    assert np.isfinite(embedding.transform(kind(new), perplexity=1, k=2)).all()
