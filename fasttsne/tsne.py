@@ -18,12 +18,14 @@ from fasttsne.affinity import Affinities, PerplexityBasedNN, PrecomputedAffiniti
 from fasttsne.embedding import TSNEEmbedding, check_n_iter, check_params
 from fasttsne.functions import gradient_descent, kl_divergence_bh, kl_divergence_fft
 from fasttsne.optimizer import OptimizationInterrupt
+from fasttsne.partial import PartialTSNEEmbedding
 from fasttsne.repulsion import check_method
 from fasttsne.utils import Timer, show_messages
 
 __all__ = [
     "TSNE",
     "OptimizationInterrupt",
+    "PartialTSNEEmbedding",
     "TSNEEmbedding",
     "gradient_descent",
     "kl_divergence_bh",
