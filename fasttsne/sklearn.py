@@ -54,7 +54,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         looked at as often.
     metric : also scikit-learn's further metrics, which its own search then finds
         neighbours by.  "precomputed": X is a square matrix of distances, dense, or sparse
-        with those that are known; it needs ``init="random"`` or an array.
+        with those that are known; "pca" is then "spectral", where scikit-learn refuses it.
 
     Attributes
     ----------

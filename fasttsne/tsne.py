@@ -14,16 +14,23 @@ from fasttsne._validation import (
     check_random_state,
     resolve_n_jobs,
 )
-from fasttsne.affinity import Affinities, PerplexityBasedNN, PrecomputedAffinities
+from fasttsne.affinity import (
+    Affinities,
+    MultiscaleMixture,
+    PerplexityBasedNN,
+    PrecomputedAffinities,
+)
 from fasttsne.embedding import TSNEEmbedding, check_n_iter, check_params
 from fasttsne.functions import gradient_descent, kl_divergence_bh, kl_divergence_fft
 from fasttsne.optimizer import OptimizationInterrupt
+from fasttsne.partial import PartialTSNEEmbedding
 from fasttsne.repulsion import check_method
 from fasttsne.utils import Timer, show_messages
 
 __all__ = [
     "TSNE",
     "OptimizationInterrupt",
+    "PartialTSNEEmbedding",
     "TSNEEmbedding",
     "gradient_descent",
     "kl_divergence_bh",
@@ -44,7 +51,8 @@ class TSNE:
     Parameters
     ----------
     n_components : dimensions of the map: 2, 1, or 3.
-    perplexity : effective number of neighbours of each row.
+    perplexity : effective number of neighbours of each row; or several numbers, for the
+        affinities of :class:`fasttsne.affinity.MultiscaleMixture`.
     learning_rate : "auto" is n_samples / exaggeration in each phase (Belkina et al. 2019),
         and twice that where n_iter is "auto".
     early_exaggeration_iter, n_iter : iterations of the two phases.  "auto" is the schedule of
@@ -212,7 +220,8 @@ class TSNE:
 
     def _affinities(self, X, affinities, generator):
         if affinities is None:
-            return PerplexityBasedNN(
+            several = np.ndim(self.perplexity) > 0
+            return (MultiscaleMixture if several else PerplexityBasedNN)(
                 X, self.perplexity, method=self.neighbors, metric=self.metric,
                 metric_params=self.metric_params, n_jobs=self.n_jobs, random_state=generator,
                 verbose=self.verbose, knn_kwargs=self.knn_kwargs,
@@ -271,7 +280,7 @@ class TSNE:
     def _check(self):
         """Check all parameters before anything is computed."""
         check_number(self.n_components, "n_components", low=1, high=3, integer=True)
-        check_number(self.perplexity, "perplexity", above=0)
+        _check_perplexity(self.perplexity)
         check_number(self.dof, "dof", above=0)
         check_method(self.negative_gradient_method)
         for name in ("initial_momentum", "final_momentum"):
@@ -298,6 +307,14 @@ def _is_auto(value):
 
 def _check_momentum(value, name):
     return value if _is_auto(value) else check_number(value, name, low=0, high=1)
+
+
+def _check_perplexity(perplexity):
+    several = np.ndim(perplexity) > 0
+    if several and len(perplexity) == 0:
+        raise ValueError(f"perplexity must be a number or several; got {perplexity!r}")
+    for each in perplexity if several else [perplexity]:
+        check_number(each, "perplexity", above=0)
 
 
 def _check_initialization(initialization):

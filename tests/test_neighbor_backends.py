@@ -9,7 +9,16 @@ import scipy.sparse as sp
 from scipy.spatial.distance import cdist
 
 from fasttsne import TSNE
-from fasttsne.nearest_neighbors import HNSW, Annoy, Exact, Faiss, NNDescent, Sklearn, make_index
+from fasttsne.nearest_neighbors import (
+    HNSW,
+    Annoy,
+    Approx,
+    Exact,
+    Faiss,
+    NNDescent,
+    Sklearn,
+    make_index,
+)
 
 PACKAGES = {Annoy: "annoy", HNSW: "hnswlib", Faiss: "faiss", Sklearn: "sklearn"}
 NAMES = {"annoy": Annoy, "hnsw": HNSW, "faiss": Faiss, "sklearn": Sklearn}
@@ -292,3 +301,28 @@ def test_descent_settings_go_to_the_library(digits, descent):
     with pytest.raises(TypeError, match="trees"):
         NNDescent(digits, 15, knn_kwargs={"trees": 5}).build()
     assert NNDescent(digits, 15, knn_kwargs={"n_iters": 1}).build()[0].shape == (500, 15)
+
+
+@pytest.mark.parametrize("backend", [*PACKAGES, Approx])
+def test_metric_by_position(backend, digits):
+    if backend in PACKAGES:
+        pytest.importorskip(PACKAGES[backend])
+    assert backend(digits, 5, "cosine").metric == "cosine"
+
+
+def test_nndescent_compiles_functions_and_has_mahalanobis(rng):
+    pytest.importorskip("pynndescent")
+    X = rng.normal(size=(120, 3)).astype(np.float32)
+
+    def chebyshev(u, v):
+        return np.max(np.abs(u - v))
+
+    inverse = np.linalg.inv(np.cov(X.T)).astype(np.float32)
+    for metric, params, expected in [
+        (chebyshev, None, cdist(X, X, "chebyshev")),
+        ("mahalanobis", {"vinv": inverse}, cdist(X, X, "mahalanobis", VI=inverse)),
+    ]:
+        indices, distances = NNDescent(X, 4, metric, params, random_state=0).build()
+        true = np.take_along_axis(expected, indices.astype(np.int64), 1)
+        np.testing.assert_allclose(distances, true, rtol=1e-4)
+        assert recall(indices, np.argsort(expected, 1)[:, 1:5]) > 0.95

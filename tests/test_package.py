@@ -29,6 +29,12 @@ def test_public_names():
         assert getattr(fasttsne, module).__name__ == f"fasttsne.{module}"
 
 
+def test_names_of_module_tsne():
+    for name in fasttsne.tsne.__all__:
+        assert hasattr(fasttsne.tsne, name)
+    assert fasttsne.tsne.PartialTSNEEmbedding is fasttsne.PartialTSNEEmbedding
+
+
 def test_import_is_light():
     code = (
         "import sys, fasttsne\n"

@@ -13,7 +13,7 @@ import pytest
 
 import fasttsne
 from fasttsne import TSNE, TSNEEmbedding
-from fasttsne.affinity import PerplexityBasedNN
+from fasttsne.affinity import MultiscaleMixture, PerplexityBasedNN
 from fasttsne.datasets import load_digits
 
 QUICK = {"early_exaggeration_iter": 30, "n_iter": 30, "random_state": 0}
@@ -138,6 +138,8 @@ def test_bad_data(X, error, message):
         ({"n_components": 0}, ValueError, "n_components must be at least 1; got 0"),
         ({"n_components": 4}, ValueError, "n_components must be at most 3; got 4"),
         ({"perplexity": 0}, ValueError, "perplexity must be greater than 0"),
+        ({"perplexity": []}, ValueError, r"perplexity must be a number or several; got \[\]"),
+        ({"perplexity": [5, -1]}, ValueError, "perplexity must be greater than 0; got -1"),
         ({"perplexity": "high"}, TypeError, "perplexity must be a number; got 'high'"),
         ({"learning_rate": "fast"}, ValueError, "'auto'; got 'fast'"),
         ({"n_iter": -5}, ValueError, "n_iter must be at least 0; got -5"),
@@ -161,6 +163,14 @@ def test_bad_data(X, error, message):
 def test_bad_parameters(digits, params, error, message):
     with pytest.raises(error, match=message):
         TSNE(**params).fit(digits)
+
+
+def test_several_perplexities(digits):
+    X = digits[:150]
+    embedding = TSNE(perplexity=[5, 20], **QUICK).fit(X)
+    expected = TSNE(**QUICK).fit(X, affinities=MultiscaleMixture(X, [5, 20]))
+    np.testing.assert_array_equal(embedding, expected)
+    assert embedding.transform(X[:3], perplexity=[2, 5]).shape == (3, 2)
 
 
 def test_too_large_a_perplexity_warns(digits):

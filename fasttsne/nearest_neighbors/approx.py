@@ -66,8 +66,8 @@ class Approx(KeepsRows, KNNIndex):
     VALID_METRICS = METRICS
     ACCEPTS_SPARSE = True
 
-    def __init__(self, data, k, **kwargs):
-        super().__init__(data, k, **kwargs)
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
         unknown = set(self.knn_kwargs) - {"recall"}
         if unknown:
             raise TypeError(f"unknown knn_kwargs {sorted(unknown)}; accepted is 'recall'")

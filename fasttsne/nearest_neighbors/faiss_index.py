@@ -46,8 +46,8 @@ class Faiss(KNNIndex):
     VALID_METRICS = METRICS + tuple(FLAT_METRICS)
     SETTINGS: ClassVar = {"index": "auto", "nlist": None, "nprobe": None}
 
-    def __init__(self, data, k, **kwargs):
-        super().__init__(data, k, **kwargs)
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
         kind = check_choice(self.settings["index"], "index", ("auto", "flat", "ivf"))
         if kind == "ivf" and self.metric in FLAT_METRICS:
             raise ValueError(

@@ -33,8 +33,8 @@ class HNSW(KNNIndex):
     VALID_METRICS = METRICS
     SETTINGS: ClassVar = {"M": 16, "ef_construction": 200, "ef": None}
 
-    def __init__(self, data, k, **kwargs):
-        super().__init__(data, k, **kwargs)
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
         check_number(self.settings["M"], "M", low=2, integer=True)
 
     @cached_property

@@ -14,8 +14,12 @@ from fasttsne.utils import require
 OTHER_METRICS = (
     "manhattan", "l1", "cityblock", "chebyshev", "minkowski", "canberra", "braycurtis",
     "hamming", "jaccard", "dice", "rogerstanimoto", "russellrao", "sokalsneath", "yule",
-    "hellinger",
+    "hellinger", "taxicab", "linfinity", "mahalanobis", "seuclidean", "wminkowski", "dot",
+    "true_angular", "spearmanr", "tsss", "symmetric_kl", "jensen_shannon", "wasserstein_1d",
+    "sokalmichener", "kulsinski", "matching",
 )  # fmt: skip
+
+SYNONYMS = {"cityblock": "manhattan"}
 
 
 class NNDescent(KNNIndex):
@@ -23,7 +27,9 @@ class NNDescent(KNNIndex):
 
     ``knn_kwargs``: arguments of ``pynndescent.NNDescent``.
 
-    ``metric`` may also be a function that Numba compiled; rows may be sparse.
+    ``metric`` may also be a function f(u, v) that Numba compiled or can compile;
+    ``metric_params`` are PyNNDescent's, such as ``vinv`` of "mahalanobis", or, for a function,
+    its further arguments.  Rows may be sparse.
     The same seed and ``n_jobs`` give the same neighbours.  The first call in a
     process compiles for some seconds.
 
@@ -54,7 +60,7 @@ class NNDescent(KNNIndex):
         if self._rows is not None:
             metric = "euclidean"
         else:
-            metric = "manhattan" if self.metric == "cityblock" else self.metric
+            metric = _compiled(SYNONYMS.get(self.metric, self.metric))
         return pynndescent.NNDescent(
             self._points(self.data), metric=metric, metric_kwds=self.metric_params,
             n_neighbors=self.k + 1, random_state=self.seed, n_jobs=min(self.n_threads, most),
@@ -80,3 +86,11 @@ class NNDescent(KNNIndex):
         if self._rows is not None:
             distances = self._rows.in_metric(distances)
         return indices.astype(np.int32), distances
+
+
+def _compiled(metric):
+    """A function as PyNNDescent's loops can call it; names stay as they are."""
+    numba = require("numba", "neighbors='pynndescent'", "pynndescent")
+    if not callable(metric) or isinstance(metric, numba.core.dispatcher.Dispatcher):
+        return metric
+    return numba.njit(metric)
