@@ -12,6 +12,8 @@ venv=${VENV:-.venv-lint}
 "$venv/bin/python" -m pip install --quiet \
   "ruff>=0.13" "cython-lint>=0.16" "codespell>=2.4" "mypy>=1.15" "numpy>=2.0" "scipy>=1.13"
 
+# cython-lint calls pycodestyle by its name.
+PATH=$(cd "$venv/bin" && pwd):$PATH
 git ls-files -z '*.py' | xargs -0 "$venv/bin/ruff" check
 git ls-files -z '*.py' | xargs -0 "$venv/bin/ruff" format --check
 git ls-files -z '*.pyx' '*.pxd' | xargs -0 "$venv/bin/cython-lint"

@@ -59,7 +59,8 @@ def check_structure(matrix, name: str) -> None:
     were changed or set later, and its conversions and our kernels trust them.
     """
     if matrix.format == "coo":
-        numbers_of, sizes = (matrix.row, matrix.col), matrix.shape
+        numbers_of: tuple = (matrix.row, matrix.col)
+        sizes = matrix.shape
         sound = all(part.shape == matrix.data.shape for part in numbers_of)
     elif matrix.format in ("csr", "csc", "bsr"):
         sizes = [size // block for size, block in zip(matrix.shape, _block(matrix), strict=True)]

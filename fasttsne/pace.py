@@ -23,7 +23,7 @@ def pace_of(stage):
 class Steady:
     """As many iterations as the stage has, at its learning rate."""
 
-    check_every = None
+    check_every: int | None = None
 
     def __init__(self, stage):
         self.stage = stage
@@ -36,8 +36,8 @@ class Settling(Steady):
     Where it rises, momentum is dropped and the learning rate halved.
     """
 
-    check_every = 25
-    _last = None
+    check_every: int = 25
+    _last: float | None = None
 
     def is_over(self, number, error, objective, points) -> bool:
         last, self._last = self._last, error
@@ -66,8 +66,8 @@ class Parting(Steady):
     the map grows from nothing: it goes on as long as it grows.
     """
 
-    check_every = 10
-    _last = None
+    check_every: int = 10
+    _last: tuple[float, float] | None = None
 
     def is_over(self, number, error, objective, points) -> bool:
         log_z = float(np.log(objective.z))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fasttsne import TSNE, TSNEEmbedding
@@ -320,9 +320,7 @@ def test_matrices(graph, method, kind, as_affinities):
     common = {"negative_gradient_method": method, "initialization": "random", **QUICK}
     if as_affinities:
         nothing = not distances.astype(np.float64).any()
-        check_outcome(
-            lambda: TSNE(**common).fit(affinities=matrix), is_faulty or nothing, graph.n
-        )
+        check_outcome(lambda: TSNE(**common).fit(affinities=matrix), is_faulty or nothing, graph.n)
     else:
         check_outcome(
             lambda: TSNE(neighbors=matrix, perplexity=3, **common).fit(), is_faulty, graph.n

@@ -1,6 +1,5 @@
 """Repulsion by a particle mesh: O(n) for the points, O(M log M) for the M grid cells."""
 
-import itertools
 import logging
 import math
 from functools import lru_cache

@@ -45,7 +45,9 @@ def test_rows_equal_numpy(kernel, rng, length, rows):
 
 @pytest.mark.parametrize("length", [9, 10, 28, 6])
 def test_other_lengths_are_refused(length):
-    with pytest.raises(ValueError, match=f"length must be 4 times factors 2, 3 and 5; got {length}"):
+    with pytest.raises(
+        ValueError, match=f"length must be 4 times factors 2, 3 and 5; got {length}"
+    ):
         passes(length)
 
 
