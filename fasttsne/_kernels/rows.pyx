@@ -39,58 +39,60 @@ cdef inline Py_ssize_t places(Py_ssize_t count) noexcept nogil:
 cdef void load_cells(const Rows *rows, float *lines) noexcept nogil:
     """Cells, row by row, to places of a row and the eighth after it."""
     cdef Py_ssize_t k, row
-    cdef int side, l
+    cdef int side, lane
     cdef f8 block[LINES]
     for k in range(0, rows.half, 8):
         for side in range(2):
-            for l in range(LINES):
-                row = LINES * side + l
-                block[l] = f8_set1(0)
+            for lane in range(LINES):
+                row = LINES * side + lane
+                block[lane] = f8_set1(0)
                 if row < rows.count:
-                    block[l] = f8_load(rows.cells + row * rows.step + k)
+                    block[lane] = f8_load(rows.cells + row * rows.step + k)
             f8_transpose(block)
-            for l in range(LINES):
-                f8_store(lines + (k + l) * PLACE + LINES * side, block[l])
+            for lane in range(LINES):
+                f8_store(lines + (k + lane) * PLACE + LINES * side, block[lane])
 
 
 cdef void store_cells(const Rows *rows, const float *lines) noexcept nogil:
     """The way back."""
     cdef Py_ssize_t k, row
-    cdef int side, l
+    cdef int side, lane
     cdef f8 block[LINES]
     for k in range(0, rows.half, 8):
         for side in range(2):
-            for l in range(LINES):
-                block[l] = f8_load(lines + (k + l) * PLACE + LINES * side)
+            for lane in range(LINES):
+                block[lane] = f8_load(lines + (k + lane) * PLACE + LINES * side)
             f8_transpose(block)
-            for l in range(LINES):
-                row = LINES * side + l
+            for lane in range(LINES):
+                row = LINES * side + lane
                 if row < rows.count:
-                    f8_store(rows.cells + row * rows.step + k, block[l])
+                    f8_store(rows.cells + row * rows.step + k, block[lane])
 
 
 cdef inline void store_modes(
     const Rows *rows, Py_ssize_t first_row, Py_ssize_t k, f8 *re, f8 *im
 ) noexcept nogil:
     """Eight modes of eight lines, a mode a vector, to places of eight modes, a row each."""
-    cdef int l
+    cdef int lane
+    cdef float *place
     f8_transpose(re)
     f8_transpose(im)
-    for l in range(min(<Py_ssize_t> LINES, rows.count - first_row)):
-        f8_store(rows.spectrum + (first_row + l) * rows.spectrum_step + 2 * k, re[l])
-        f8_store(rows.spectrum + (first_row + l) * rows.spectrum_step + 2 * k + LINES, im[l])
+    for lane in range(min(<Py_ssize_t> LINES, rows.count - first_row)):
+        place = rows.spectrum + (first_row + lane) * rows.spectrum_step + 2 * k
+        f8_store(place, re[lane])
+        f8_store(place + LINES, im[lane])
 
 
 cdef inline void load_modes(
     const Rows *rows, Py_ssize_t first_row, Py_ssize_t k, f8 *re, f8 *im
 ) noexcept nogil:
     """The way back; rows that are not there are zero."""
-    cdef int l
-    for l in range(LINES):
-        re[l] = im[l] = f8_set1(0)
-        if first_row + l < rows.count:
-            re[l] = f8_load(rows.spectrum + (first_row + l) * rows.spectrum_step + 2 * k)
-            im[l] = f8_load(rows.spectrum + (first_row + l) * rows.spectrum_step + 2 * k + LINES)
+    cdef int lane
+    for lane in range(LINES):
+        re[lane] = im[lane] = f8_set1(0)
+        if first_row + lane < rows.count:
+            re[lane] = f8_load(rows.spectrum + (first_row + lane) * rows.spectrum_step + 2 * k)
+            im[lane] = f8_load(rows.spectrum + (first_row + lane) * rows.spectrum_step + 2 * k + LINES)
     f8_transpose(re)
     f8_transpose(im)
 
@@ -98,7 +100,7 @@ cdef inline void load_modes(
 cdef void take_apart(const Rows *rows, const float *z, Py_ssize_t length) noexcept nogil:
     """The spectra of both rows of each line; modes beyond the half are zero."""
     cdef Py_ssize_t k
-    cdef int l
+    cdef int lane
     cdef f8 re, im, mirror_re, mirror_im, half = f8_set1(0.5)
     cdef f8 a_re[LINES]
     cdef f8 a_im[LINES]
@@ -106,16 +108,16 @@ cdef void take_apart(const Rows *rows, const float *z, Py_ssize_t length) noexce
     cdef f8 b_im[LINES]
     cdef const float *mirror
     for k in range(0, rows.half + 1, 8):
-        for l in range(LINES):
-            a_re[l] = a_im[l] = b_re[l] = b_im[l] = f8_set1(0)
-            if k + l <= rows.half:
-                mirror = z + (length - k - l if k + l else 0) * PLACE
-                re, im = f8_load(z + (k + l) * PLACE), f8_load(z + (k + l) * PLACE + LINES)
+        for lane in range(LINES):
+            a_re[lane] = a_im[lane] = b_re[lane] = b_im[lane] = f8_set1(0)
+            if k + lane <= rows.half:
+                mirror = z + (length - k - lane if k + lane else 0) * PLACE
+                re, im = f8_load(z + (k + lane) * PLACE), f8_load(z + (k + lane) * PLACE + LINES)
                 mirror_re, mirror_im = f8_load(mirror), f8_load(mirror + LINES)
-                a_re[l] = f8_mul(half, f8_add(re, mirror_re))
-                a_im[l] = f8_mul(half, f8_sub(im, mirror_im))
-                b_re[l] = f8_mul(half, f8_add(im, mirror_im))
-                b_im[l] = f8_mul(half, f8_sub(mirror_re, re))
+                a_re[lane] = f8_mul(half, f8_add(re, mirror_re))
+                a_im[lane] = f8_mul(half, f8_sub(im, mirror_im))
+                b_re[lane] = f8_mul(half, f8_add(im, mirror_im))
+                b_im[lane] = f8_mul(half, f8_sub(mirror_re, re))
         store_modes(rows, 0, k, a_re, a_im)
         store_modes(rows, LINES, k, b_re, b_im)
 
@@ -123,7 +125,7 @@ cdef void take_apart(const Rows *rows, const float *z, Py_ssize_t length) noexce
 cdef void put_together(const Rows *rows, float *z, Py_ssize_t length) noexcept nogil:
     """The way back: Z, both halves, from the halves of A and B."""
     cdef Py_ssize_t k
-    cdef int l
+    cdef int lane
     cdef f8 a_re[LINES]
     cdef f8 a_im[LINES]
     cdef f8 b_re[LINES]
@@ -132,13 +134,13 @@ cdef void put_together(const Rows *rows, float *z, Py_ssize_t length) noexcept n
     for k in range(0, rows.half + 1, 8):
         load_modes(rows, 0, k, a_re, a_im)
         load_modes(rows, LINES, k, b_re, b_im)
-        for l in range(min(<Py_ssize_t> LINES, rows.half + 1 - k)):
-            if k + l:
-                mirror = z + (length - k - l) * PLACE
-                f8_store(mirror, f8_add(a_re[l], b_im[l]))
-                f8_store(mirror + LINES, f8_sub(b_re[l], a_im[l]))
-            f8_store(z + (k + l) * PLACE, f8_sub(a_re[l], b_im[l]))
-            f8_store(z + (k + l) * PLACE + LINES, f8_add(a_im[l], b_re[l]))
+        for lane in range(min(<Py_ssize_t> LINES, rows.half + 1 - k)):
+            if k + lane:
+                mirror = z + (length - k - lane) * PLACE
+                f8_store(mirror, f8_add(a_re[lane], b_im[lane]))
+                f8_store(mirror + LINES, f8_sub(b_re[lane], a_im[lane]))
+            f8_store(z + (k + lane) * PLACE, f8_sub(a_re[lane], b_im[lane]))
+            f8_store(z + (k + lane) * PLACE + LINES, f8_add(a_im[lane], b_re[lane]))
 
 
 cdef Rows rows_of(
