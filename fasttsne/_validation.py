@@ -6,6 +6,11 @@ import os
 import numpy as np
 import scipy.sparse
 
+from fasttsne import _kernels
+
+# More threads than these are never started: OpenMP ends the process where it cannot.
+MOST_THREADS = 64
+
 
 def check_data(X, name: str = "X", least_rows: int = 2, accept_sparse: bool = False):
     """Return X as a two-dimensional array of finite float32 or float64 numbers.
@@ -150,26 +155,56 @@ def _quoted(choices):
 
 
 def available_cores() -> int:
-    """How many processors this process may run on."""
+    """How many processors this process may run on, and OpenMP be told to use."""
     try:
-        return len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
-        return os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+    # Without OpenMP kernels have one thread, but numbers of threads still mean what they say.
+    return min(cores, _kernels.cpu.max_threads()) if _kernels.cpu.has_openmp() else cores
+
+
+class _Forked:
+    """Whether this process was forked from one whose OpenMP threads it does not have.
+
+    GNU OpenMP's first parallel loop would wait for them for ever.  So they are ended before the
+    fork, and start again when they are needed; where the library is too old for that,
+    the child works on one thread.
+    """
+
+    threads_ended = True
+    by_one_thread = False
+
+    @classmethod
+    def before(cls):
+        cls.threads_ended = _kernels.cpu.end_threads()
+
+    @classmethod
+    def in_child(cls):
+        cls.by_one_thread = cls.by_one_thread or not cls.threads_ended
+
+
+if hasattr(os, "register_at_fork") and _kernels.cpu.has_openmp():
+    os.register_at_fork(before=_Forked.before, after_in_child=_Forked.in_child)
 
 
 def resolve_n_jobs(n_jobs) -> int:
     """Turn ``n_jobs`` into a number of threads: -1 all cores, -2 all but one, and so on.
 
-    More threads than cores are allowed; a negative value asks for one at least.
+    More threads than cores are allowed, though not without bound; a negative value asks for
+    one at least.
     """
     if n_jobs is None:
         return 1
     n_jobs = check_number(n_jobs, "n_jobs", integer=True)
     if n_jobs == 0:
         raise ValueError("n_jobs must not be 0; give a number of threads, or -1 for all cores")
+    if _Forked.by_one_thread:
+        return 1
+    cores = available_cores()
     if n_jobs < 0:
-        return max(available_cores() + 1 + n_jobs, 1)
-    return n_jobs
+        return max(cores + 1 + n_jobs, 1)
+    return min(n_jobs, max(cores, MOST_THREADS))
 
 
 def check_random_state(random_state):

@@ -6,6 +6,7 @@ ever unpickled.
 """
 
 import contextlib
+import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -272,7 +273,11 @@ def _read_mtx(path, key, leave_out):
 
 
 def _write_npy(path, points, labels, kl_divergence):
-    np.save(path, points)
+    # NumPy writes to files of its own accord, and on a full disk may lose the end in silence.
+    buffer = io.BytesIO()
+    np.save(buffer, points)
+    with open(path, "wb") as file:
+        file.write(buffer.getbuffer())
 
 
 def _write_npz(path, points, labels, kl_divergence):

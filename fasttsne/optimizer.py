@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 RENUMBER_AT = (20, 100, 300)
 RENUMBER_EVERY = 1000
 
+# Squares of float32 numbers up to here can be added.
+FARTHEST = 1e15
+
 
 class OptimizationInterrupt(InterruptedError):
     """A callback stopped the optimization.
@@ -211,7 +214,13 @@ class _Points:
         _kernels.points.scatter(self.y, self.order, np.asarray(embedding))
 
     def take_from(self, embedding):
-        """A callback may have moved points of the live embedding."""
+        """A callback may have moved points of the live embedding, though not out of all bounds."""
+        low, high = np.min(embedding), np.max(embedding)
+        if not (-FARTHEST <= low and high <= FARTHEST):  # NaN is in no order
+            raise ValueError(
+                f"a callback may write finite numbers up to {FARTHEST:g} into the embedding; it "
+                f"now has numbers from {low} to {high}"
+            )
         _kernels.points.gather(np.asarray(embedding), self.order, self.y)
 
     def as_state(self, iteration):

@@ -2,6 +2,8 @@
 
 cdef extern from "threads.h" nogil:
     int FASTTSNE_OPENMP
+    int omp_get_max_threads()
+    int fasttsne_end_threads()
 
 cdef extern from *:
     """
@@ -35,3 +37,16 @@ def has_openmp() -> bool:
 def has_avx2() -> bool:
     """Whether this processor, and its system, run AVX2 and FMA instructions."""
     return bool(fasttsne_cpu_has_avx2())
+
+
+def max_threads() -> int:
+    """How many threads OpenMP would take: OMP_NUM_THREADS, threadpoolctl and cores limit them."""
+    return omp_get_max_threads()
+
+
+def end_threads() -> bool:
+    """End OpenMP's threads that wait for work; the next parallel loop starts new ones.
+
+    False where the OpenMP library cannot.
+    """
+    return bool(fasttsne_end_threads())

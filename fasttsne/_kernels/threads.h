@@ -8,6 +8,21 @@
 #else
 #define FASTTSNE_OPENMP 0
 static inline int omp_get_thread_num(void) { return 0; }
+static inline int omp_get_max_threads(void) { return 1; }
+#endif
+
+/* OpenMP 5.0: end the threads that wait for work.  Libraries from before it (that of GCC 8, and
+ * so of manylinux_2_28) do not have it: a weak symbol is then null. */
+#if defined(_OPENMP) && defined(__ELF__) && !defined(__clang__) && __GNUC__ < 9
+static inline int fasttsne_end_threads(void) { return 0; }
+#elif defined(_OPENMP) && defined(__ELF__)
+extern int omp_pause_resource_all(omp_pause_resource_t) __attribute__((weak));
+static inline int fasttsne_end_threads(void) {
+    return omp_pause_resource_all && omp_pause_resource_all(omp_pause_hard) == 0;
+}
+#else
+/* LLVM's and Apple's libraries look after forks themselves; Windows has none. */
+static inline int fasttsne_end_threads(void) { return 1; }
 #endif
 
 #endif
