@@ -59,7 +59,7 @@ def scatter(
     if ax is None:
         ax = _new_axes()
     size, alpha = _matplotlib_style(ax, len(points), point_size, opacity)
-    order = np.random.RandomState(0).permutation(len(points))
+    order = drawing_order(len(points))
     settings = {"s": size, "alpha": alpha, "linewidths": 0, "rasterized": rasterized}
     ax.scatter(
         *points[order].T,
@@ -72,6 +72,11 @@ def scatter(
     elif legend and 0 < len(colouring.names) <= MOST_LEGEND_ROWS:
         _add_legend(ax, colouring)
     return ax
+
+
+def drawing_order(n_samples: int) -> np.ndarray:
+    """The order in which :func:`scatter` draws points, (n_samples,): shuffled, always the same."""
+    return np.random.RandomState(0).permutation(n_samples)
 
 
 def _check_points(embedding):
