@@ -14,6 +14,8 @@ from fasttsne.utils import require
 MOST_LEGEND_ROWS = 50
 PAGE_AREA = 900 * 700  # pixels, of a window as it usually is
 LEAST_RADIUS = 1.0  # pixels
+# The map takes the whole window: without it there would be bars to scroll.
+PAGE_STYLE = "<style>body { margin: 0; overflow: hidden }</style>"
 
 
 def scatter(
@@ -59,7 +61,7 @@ def scatter(
     if ax is None:
         ax = _new_axes()
     size, alpha = _matplotlib_style(ax, len(points), point_size, opacity)
-    order = np.random.RandomState(0).permutation(len(points))
+    order = drawing_order(len(points))
     settings = {"s": size, "alpha": alpha, "linewidths": 0, "rasterized": rasterized}
     ax.scatter(
         *points[order].T,
@@ -72,6 +74,11 @@ def scatter(
     elif legend and 0 < len(colouring.names) <= MOST_LEGEND_ROWS:
         _add_legend(ax, colouring)
     return ax
+
+
+def drawing_order(n_samples: int) -> np.ndarray:
+    """The order in which :func:`scatter` draws points, (n_samples,): shuffled, always the same."""
+    return np.random.RandomState(0).permutation(n_samples)
 
 
 def _check_points(embedding):
@@ -171,9 +178,11 @@ def html(
     figure = _figure(points, colouring, texts, {"size": size, "opacity": alpha}, title)
     page = figure.to_html(
         include_plotlyjs=True, full_html=True,
-        config={"scrollZoom": True, "displaylogo": False, "responsive": True},
+        # the tip after a click would lie on the legend, and take the next click
+        config={"scrollZoom": True, "displaylogo": False, "responsive": True, "showTips": False},
     )  # fmt: skip
-    page = page.replace("<head>", f"<head><title>{markup.escape(title or 't-SNE')}</title>", 1)
+    head = f"<head><title>{markup.escape(title or 't-SNE')}</title>{PAGE_STYLE}"
+    page = page.replace("<head>", head, 1)
     if path is None:
         return page
     path = Path(os.fspath(path))

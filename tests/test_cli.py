@@ -69,7 +69,7 @@ def test_version_and_help():
 def test_every_parameter_is_an_option_with_its_documentation(capsys):
     import inspect
 
-    from fasttsne.cli import _documented
+    from fasttsne.cli.options import _documented
 
     with pytest.raises(SystemExit):
         main(["fit", "--help"])

@@ -11,6 +11,7 @@ from fasttsne.callbacks.base import Callback, as_callbacks
 from fasttsne.callbacks.checkpoint import Checkpoint
 from fasttsne.callbacks.early_stopping import EarlyStopping
 from fasttsne.callbacks.error_logger import ErrorLogger
+from fasttsne.callbacks.live_plot import LivePlot
 from fasttsne.callbacks.progress import ProgressBar
 from fasttsne.callbacks.recorder import EmbeddingRecorder
 from fasttsne.callbacks.verification import ErrorApproximations, VerifyExaggerationError
@@ -22,6 +23,7 @@ __all__ = [
     "EmbeddingRecorder",
     "ErrorApproximations",
     "ErrorLogger",
+    "LivePlot",
     "ProgressBar",
     "VerifyExaggerationError",
     "as_callbacks",

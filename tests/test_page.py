@@ -1,0 +1,139 @@
+"""The page of plotting.html in a real browser: what is drawn, hovered over and clicked on."""
+
+import io
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+from fasttsne import plotting
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: the extra browser")
+wheel = pytest.importorskip("selenium.webdriver.common.actions.wheel_input")
+pytest.importorskip("plotly", reason="needs plotly: the extra html")
+Image = pytest.importorskip("PIL.Image", reason="needs Pillow: the extra animation")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver, which are not installed"
+)
+
+# A page alone: nothing of a profile, nothing of the network, WebGL without a graphics card.
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-dev-shm-usage", "--use-gl=angle", "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader", "--window-size=1000,800",
+)  # fmt: skip
+
+PLACE = """
+const page = document.querySelector('.js-plotly-plot'), {xaxis, yaxis} = page._fullLayout;
+const {x, y} = page._fullData[arguments[0]], frame = page.getBoundingClientRect();
+return [frame.left + xaxis._offset + xaxis.c2p(x[arguments[1]]),
+        frame.top + yaxis._offset + yaxis.c2p(y[arguments[1]])]
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def map_of_many():
+    """70,000 points in seven clouds, on a circle."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(7, size=70_000)
+    angles = labels * (2 * np.pi / 7)
+    centres = 40 * np.column_stack([np.cos(angles), np.sin(angles)])
+    return centres + rng.normal(scale=4, size=(70_000, 2)), labels
+
+
+@pytest.fixture
+def page(browser, map_of_many, tmp_path):
+    points, labels = map_of_many
+    path = plotting.html(
+        points, labels, hover={"row": np.arange(len(points))}, path=tmp_path / "map.html",
+        title="Seven clouds", palette=["#ff0000", *["#0000ff"] * 6], opacity=1.0,
+    )  # fmt: skip
+    browser.get(path.as_uri())
+    until(lambda: red_pixels(browser) > 500)
+    return browser
+
+
+def until(answer, seconds=30):
+    """The first true answer."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := answer():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"nothing in {seconds} s")
+
+
+def red_pixels(browser):
+    picture = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
+    red, green, blue = np.asarray(picture).astype(int).transpose(2, 0, 1)
+    return int(np.sum((red > 200) & (green < 80) & (blue < 80)))
+
+
+def move_to(browser, x, y):
+    actions = webdriver.ActionChains(browser)
+    actions.w3c_actions.pointer_action.move_to_location(int(x), int(y))
+    return actions
+
+
+def test_hover_tells_of_the_point(page, map_of_many):
+    points, labels = map_of_many
+    assert page.title == "Seven clouds"
+    # The point of the first class that is farthest out has no other near it.
+    first = np.flatnonzero(labels == 0)
+    outermost = int(points[first, 0].argmax())
+    move_to(page, *page.execute_script(PLACE, 0, outermost)).perform()
+    texts = until(lambda: page.find_elements("css selector", ".hoverlayer text"))
+    assert texts[0].text == f"row: {first[outermost]}"
+
+
+def test_legend_hides_a_class_and_shows_it_again(page):
+    row = page.find_elements("css selector", ".legendtoggle")[0]
+    assert len(page.find_elements("css selector", ".legendtoggle")) == 7
+    webdriver.ActionChains(page).move_to_element(row).click().perform()
+    until(lambda: red_pixels(page) < 20)
+    time.sleep(0.5)  # two clicks together would be a double one
+    row = page.find_elements("css selector", ".legendtoggle")[0]
+    webdriver.ActionChains(page).move_to_element(row).click().perform()
+    until(lambda: red_pixels(page) > 500)
+
+
+def test_dragging_pans_and_scrolling_zooms(page):
+    span = "const l = document.querySelector('.js-plotly-plot')._fullLayout; return l.xaxis.range"
+    low, high = page.execute_script(span)
+    actions = move_to(page, 400, 400)
+    actions.w3c_actions.pointer_action.pointer_down().move_to_location(500, 400).pointer_up()
+    actions.perform()
+    until(lambda: page.execute_script(span)[0] < low - 0.01 * (high - low))
+    moved = page.execute_script(span)
+    assert moved[1] - moved[0] == pytest.approx(high - low)
+
+    def zoomed():
+        scroll = webdriver.ActionChains(page, duration=50)
+        scroll.scroll_from_origin(wheel.ScrollOrigin.from_viewport(400, 400), 0, -200).perform()
+        return np.diff(page.execute_script(span))[0] < 0.9 * (high - low)
+
+    until(zoomed)
+
+
+def test_fits_the_window_and_needs_nothing_else(page):
+    assert page.execute_script(
+        "const e = document.documentElement; return e.scrollHeight <= e.clientHeight"
+    )
+    loaded = page.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert [name for name in loaded if not name.startswith(("data:", "blob:"))] == []
+    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
