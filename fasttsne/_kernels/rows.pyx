@@ -88,11 +88,12 @@ cdef inline void load_modes(
 ) noexcept nogil:
     """The way back; rows that are not there are zero."""
     cdef int lane
+    cdef const float *place
     for lane in range(LINES):
         re[lane] = im[lane] = f8_set1(0)
         if first_row + lane < rows.count:
-            re[lane] = f8_load(rows.spectrum + (first_row + lane) * rows.spectrum_step + 2 * k)
-            im[lane] = f8_load(rows.spectrum + (first_row + lane) * rows.spectrum_step + 2 * k + LINES)
+            place = rows.spectrum + (first_row + lane) * rows.spectrum_step + 2 * k
+            re[lane], im[lane] = f8_load(place), f8_load(place + LINES)
     f8_transpose(re)
     f8_transpose(im)
 
