@@ -1,5 +1,6 @@
 """Checks of what users pass in; messages name the parameter, the value and what is accepted."""
 
+import math
 import numbers
 import os
 
@@ -23,6 +24,8 @@ def check_data(X, name: str = "X", least_rows: int = 2, accept_sparse: bool = Fa
     array = np.asarray(X)
     if array.dtype.kind not in "fiub":
         try:
+            if array.dtype.kind == "c":
+                raise TypeError
             array = array.astype(np.float64)
         except (TypeError, ValueError):
             raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}") from None
@@ -79,15 +82,17 @@ def check_finite(array: np.ndarray, name: str) -> None:
         )
 
 
-def check_number(value, name, *, low=None, high=None, above=None, integer=False):
+def check_number(
+    value, name, *, low=None, high=None, above=None, integer=False, finite=False
+):  # fmt: skip
     """Return a number, an int if ``integer``, within [low, high] or above a bound."""
     kind = numbers.Integral if integer else numbers.Real
     if isinstance(value, bool) or not isinstance(value, kind):
         word = "an integer" if integer else "a number"
         raise TypeError(f"{name} must be {word}; got {value!r}")
     value = int(value) if integer else float(value)
-    if value != value:
-        raise ValueError(f"{name} must be a number; got {value}")
+    if value != value or (finite and value in (math.inf, -math.inf)):
+        raise ValueError(f"{name} must be a {'finite ' * finite}number; got {value}")
     if low is not None and value < low:
         raise ValueError(f"{name} must be at least {low}; got {value}")
     if above is not None and value <= above:

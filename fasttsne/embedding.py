@@ -363,8 +363,8 @@ AUTO_WORDS = ("learning_rate", "momentum", "tol")
 
 _LIMITS = {
     "dof": {"above": 0},
-    "learning_rate": {"above": 0},
-    "exaggeration": {"above": 0},
+    "learning_rate": {"above": 0, "finite": True},
+    "exaggeration": {"above": 0, "finite": True},
     "momentum": {"low": 0, "high": 1},
     "tol": {"low": 0},
     "max_grad_norm": {"above": 0},
