@@ -63,7 +63,8 @@ class TSNEEmbedding(StatefulArray):
 
     Attributes
     ----------
-    kl_divergence : of the map as the last ``optimize`` left it, or None before.
+    kl_divergence : of the map as the last ``optimize`` left it; None before, and where
+        Ctrl-C or an exception ended it.
     optimizer : momentum and gains, kept from one call of ``optimize`` to the next.
     """
 
@@ -172,6 +173,7 @@ class TSNEEmbedding(StatefulArray):
         embedding = self if inplace else self.copy()
         params = self.all_params(**gradient_descent_params)
         stages = _stages(n_iter, len(self), params)
+        embedding.kl_divergence = None  # what was true of the map before
         try:
             embedding.kl_divergence = embedding._descend(stages, params)
         except OptimizationInterrupt as interrupt:
