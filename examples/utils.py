@@ -2,6 +2,9 @@
 
 >>> from examples import utils
 >>> x, y = utils.get_mnist()  # doctest: +SKIP
+
+Where the environment variable FASTTSNE_EXAMPLES_ROWS is a number, there are no more rows than
+that: tests execute the notebooks so.
 """
 
 import gzip
@@ -25,6 +28,8 @@ MNIST_FILES = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 
+FEW_ROWS = "FASTTSNE_EXAMPLES_ROWS"
+
 IDX_UINT8 = 0x08
 CHUNK = 1 << 16
 
@@ -45,6 +50,7 @@ def get_mnist(folder=None, url: str = MNIST_URL) -> tuple[np.ndarray, np.ndarray
     -------
     x : (70000, 784) uint8 array, the pixels of images of 28 by 28, 0 is white.
     y : (70000,) uint8 array, the digits.
+        Fewer where FASTTSNE_EXAMPLES_ROWS says so: a sample, in the same order.
 
     Raises
     ------
@@ -56,9 +62,18 @@ def get_mnist(folder=None, url: str = MNIST_URL) -> tuple[np.ndarray, np.ndarray
     folder = _mnist_folder() if folder is None else Path(folder)
     contents = [_get(folder / f"{name}.gz", name, url) for name in MNIST_FILES]
     train, test, train_labels, test_labels = map(read_idx, contents)
-    return np.concatenate([train, test]).reshape(-1, 784), np.concatenate(
-        [train_labels, test_labels]
-    )
+    x = np.concatenate([train, test]).reshape(-1, 784)
+    y = np.concatenate([train_labels, test_labels])
+    n = n_rows(len(x))
+    if n == len(x):
+        return x, y
+    kept = np.sort(np.random.default_rng(0).choice(len(x), n, replace=False))
+    return x[kept], y[kept]
+
+
+def n_rows(wanted: int) -> int:
+    """So many rows, or as many as FASTTSNE_EXAMPLES_ROWS allows."""
+    return min(wanted, int(os.environ.get(FEW_ROWS) or wanted))
 
 
 def read_idx(content: bytes) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Checks of what users pass in; messages name the parameter, the value and what is accepted."""
 
+import math
 import numbers
 import os
 
@@ -123,15 +124,17 @@ def check_finite(array: np.ndarray, name: str) -> None:
         )
 
 
-def check_number(value, name, *, low=None, high=None, above=None, integer=False):
+def check_number(
+    value, name, *, low=None, high=None, above=None, integer=False, finite=False
+):  # fmt: skip
     """Return a number, an int if ``integer``, within [low, high] or above a bound."""
     kind = numbers.Integral if integer else numbers.Real
     if isinstance(value, bool) or not isinstance(value, kind):
         word = "an integer" if integer else "a number"
         raise TypeError(f"{name} must be {word}; got {value!r}")
     value = int(value) if integer else float(value)
-    if value != value:
-        raise ValueError(f"{name} must be a number; got {value}")
+    if value != value or (finite and value in (math.inf, -math.inf)):
+        raise ValueError(f"{name} must be a {'finite ' * finite}number; got {value}")
     if low is not None and value < low:
         raise ValueError(f"{name} must be at least {low}; got {value}")
     if above is not None and value <= above:

@@ -63,7 +63,8 @@ class TSNEEmbedding(StatefulArray):
 
     Attributes
     ----------
-    kl_divergence : of the map as the last ``optimize`` left it, or None before.
+    kl_divergence : of the map as the last ``optimize`` left it; None before, and where
+        Ctrl-C or an exception ended it.
     optimizer : momentum and gains, kept from one call of ``optimize`` to the next.
     """
 
@@ -172,6 +173,7 @@ class TSNEEmbedding(StatefulArray):
         embedding = self if inplace else self.copy()
         params = self.all_params(**gradient_descent_params)
         stages = _stages(n_iter, len(self), params)
+        embedding.kl_divergence = None  # what was true of the map before
         try:
             embedding.kl_divergence = embedding._descend(stages, params)
         except OptimizationInterrupt as interrupt:
@@ -363,8 +365,8 @@ AUTO_WORDS = ("learning_rate", "momentum", "tol")
 
 _LIMITS = {
     "dof": {"above": 0},
-    "learning_rate": {"above": 0},
-    "exaggeration": {"above": 0},
+    "learning_rate": {"above": 0, "finite": True},
+    "exaggeration": {"above": 0, "finite": True},
     "momentum": {"low": 0, "high": 1},
     "tol": {"low": 0},
     "max_grad_norm": {"above": 0},

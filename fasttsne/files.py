@@ -191,6 +191,8 @@ def _read_text(path, key, leave_out):
     ]  # fmt: skip
     numbers = [i for i in range(len(names)) if i not in text]
 
+    _check_widths(path, delimiter, len(names))
+
     def load(columns, dtype):
         return np.loadtxt(
             path, dtype, delimiter=delimiter, skiprows=int(has_header), usecols=columns, ndmin=2,
@@ -223,6 +225,16 @@ def _head(path, delimiter):
         if all(is_name) or any(n and v for n, v in zip(is_name, is_value, strict=True)):
             return lines[0], lines[1], True
     return [str(i) for i in range(len(lines[0]))], lines[0], False
+
+
+def _check_widths(path, delimiter, n_columns):
+    """NumPy takes the columns it is told to, and does not see that a row has more."""
+    import csv
+
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        for number, row in enumerate(csv.reader(file, delimiter=delimiter), 1):
+            if row and len(row) != n_columns:
+                raise ValueError(f"row {number} has {len(row)} fields, the first {n_columns}")
 
 
 def _is_number(text):

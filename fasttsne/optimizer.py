@@ -216,7 +216,7 @@ class _Points:
     def take_from(self, embedding):
         """A callback may have moved points of the live embedding, though not out of all bounds."""
         low, high = np.min(embedding), np.max(embedding)
-        if not (-FARTHEST <= low and high <= FARTHEST):  # NaN is in no order
+        if not (low >= -FARTHEST and high <= FARTHEST):  # NaN is in no order
             raise ValueError(
                 f"a callback may write finite numbers up to {FARTHEST:g} into the embedding; it "
                 f"now has numbers from {low} to {high}"

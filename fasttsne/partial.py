@@ -97,6 +97,7 @@ class PartialTSNEEmbedding(StatefulArray):
         stages = schedule.classical(n_iter, len(self), exaggeration, rate, params["momentum"])
         settings = descent_settings(stages, params)
         objective = PointObjective(self.P, self.reference_embedding, params)
+        embedding.kl_divergence = None  # what was true of the map before
         try:
             embedding.kl_divergence = embedding.optimizer.run(embedding, objective, settings)
         except OptimizationInterrupt as interrupt:

@@ -249,9 +249,9 @@ class TSNE:
     def _phases(self, n_samples=1):
         """The phases in order: (name, iterations, parameters of ``optimize``)."""
         early = EARLY_EXAGGERATION if _is_auto(self.early_exaggeration) else self.early_exaggeration
-        early = check_number(early, "early_exaggeration", above=0)
+        early = check_number(early, "early_exaggeration", above=0, finite=True)
         final = 1.0 if self.exaggeration is None else self.exaggeration
-        final = check_number(final, "exaggeration", above=0)
+        final = check_number(final, "exaggeration", above=0, finite=True)
         initial_momentum = _check_momentum(self.initial_momentum, "initial_momentum")
         final_momentum = _check_momentum(self.final_momentum, "final_momentum")
         early_iter = self.early_exaggeration_iter

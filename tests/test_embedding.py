@@ -102,11 +102,14 @@ def test_keyboard_interrupt_leaves_everything_usable(embedding, affinities):
         if iteration == 7:
             raise KeyboardInterrupt
 
+    embedding.optimize(0, inplace=True)
+    assert embedding.kl_divergence > 0
     with pytest.raises(KeyboardInterrupt) as caught:
         embedding.optimize(
             20, inplace=True, exaggeration=12, callbacks=press_ctrl_c, callbacks_every_iters=1
         )
     assert caught.value.final_embedding is embedding
+    assert embedding.kl_divergence is None  # not that of the map before
     assert (affinities.P != P).nnz == 0
     fresh = TSNEEmbedding(initialization.random(300, random_state=0), affinities, n_jobs=2)
     np.testing.assert_array_equal(embedding, fresh.optimize(6, exaggeration=12))

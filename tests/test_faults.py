@@ -248,4 +248,6 @@ def test_a_callback_that_fits(digits):
 @linux
 def test_a_checkpoint_where_there_is_no_folder(digits):
     with pytest.raises(OSError, match="/dev/full"):
-        TSNE(callbacks=Checkpoint("/dev/full/map.npz"), callbacks_every_iters=2, **QUICK).fit(digits)
+        TSNE(callbacks=Checkpoint("/dev/full/map.npz"), callbacks_every_iters=2, **QUICK).fit(
+            digits
+        )

@@ -93,7 +93,9 @@ def test_affinity_is_respected():
 def test_omp_num_threads_is_respected():
     code = "from fasttsne._validation import resolve_n_jobs as r; print(r(-1), r(-2), r(3))"
     assert run(code, OMP_NUM_THREADS="1") == ["1", "1", "3"]
-    cores = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    cores = str(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    )
     assert run(code, OMP_NUM_THREADS="1000")[0] == cores
     for wrong in ("", "many", "-3", "0"):
         assert run(code, OMP_NUM_THREADS=wrong)[0] == cores

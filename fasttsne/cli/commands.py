@@ -68,6 +68,10 @@ def _check_outputs(options):
     files.check_output(options.output)
     if options.checkpoint:
         files.check_output(options.checkpoint, (".npz",))
+    for name in ("plot", "html", "animate"):
+        n_components = getattr(options, "n_components", 2)
+        if getattr(options, name) and n_components != 2:
+            raise ValueError(f"--{name} draws maps with --n-components 2; got {n_components}")
     if options.plot:
         files.check_output(options.plot, PICTURES)
         _part("plotting")
@@ -151,6 +155,7 @@ def metrics(options):
 
 
 def demo(options):
+    files.check_output(options.output)
     X, y = load_digits()
     print(f"Embedding {X.shape[0]:,} images of {X.shape[1]} pixels ...")
     start = time.perf_counter()
@@ -159,7 +164,7 @@ def demo(options):
         callbacks=callbacks.ErrorLogger(), callbacks_every_iters=125,
     ).fit(X)  # fmt: skip
     print(f"KL divergence {embedding.kl_divergence:.4f} in {time.perf_counter() - start:.2f} s")
-    np.save(options.output, np.asarray(embedding))
+    files.write_map(options.output, embedding, y, embedding.kl_divergence)
     print(f"wrote {options.output}")
     if is_package_installed("matplotlib"):
         picture = options.output.with_suffix(".png")
@@ -186,7 +191,7 @@ def config(options):
 def _oriented(table, options):
     """The rows, with as many dimensions as rows have."""
     if table.data is None:
-        raise ValueError(f"there are no numbers but in columns {', '.join(table.columns)}")
+        raise ValueError(f"no column holds numbers; there are {', '.join(table.columns)}")
     return table.data.T if options.transpose else table.data
 
 
