@@ -115,7 +115,7 @@ def test_demo(tmp_path, capsys, monkeypatch):
 
 def test_demo_without_matplotlib(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("fasttsne.cli.is_package_installed", lambda name: False)
+    monkeypatch.setattr("fasttsne.cli.commands.is_package_installed", lambda name: False)
     assert main(["demo"]) == 0
     assert (tmp_path / "embedding.npy").exists()
     assert "pip install matplotlib" in capsys.readouterr().out
