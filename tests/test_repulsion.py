@@ -149,3 +149,16 @@ def test_choose_method():
     assert choose_method("auto", 5000) == "auto"
     assert choose_method("interpolation", 100) == "fft"
     assert choose_method("barnes-hut", 100) == "bh"
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_map_wider_than_any_grid_goes_to_the_tree(rng, d):
+    y = (rng.normal(size=(50, d)) * 1e9).astype(np.float32)
+    forces = [np.empty_like(y) for _ in range(2)]
+    z = [
+        method(y, out)
+        for method, out in zip((MeshRepulsion(), ExactRepulsion()), forces, strict=True)
+    ]
+    assert z[0] == pytest.approx(z[1], abs=1e-6)
+    found, expected = forces
+    assert np.linalg.norm(found - expected) < 3e-2 * np.linalg.norm(expected)

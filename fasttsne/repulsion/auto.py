@@ -7,10 +7,10 @@ from fasttsne.repulsion.mesh import MeshRepulsion
 from fasttsne.repulsion.tree import TreeRepulsion
 
 # The mesh costs about as much for so many padded grid cells as the tree does for
-# one point, beyond what a call of it costs whatever its size: measured by
-# benchmarks/crossover.py.
-CELLS_PER_POINT = {1: 30, 2: 40, 3: 75}
-CELLS_OF_A_CALL = {1: 45_000, 2: 100_000, 3: 1_000_000}
+# one point, beyond what a call of it costs whatever its size, and its share of the new grids
+# that a growing map needs: measured over whole runs by benchmarks/crossover.py.
+CELLS_PER_POINT = {1: 30, 2: 20, 3: 75}
+CELLS_OF_A_CALL = {1: 45_000, 2: 160_000, 3: 1_000_000}
 
 
 class AutoRepulsion:

@@ -229,7 +229,7 @@ def _sizes(deep) -> list[int]:
     """Even lengths with the factors 2, 3, 5 that FFTs like.
 
     Each is at least 4 % above the last, and small ones 12 %: a growing map then needs
-    fewer of them, whose plans and influence functions cost more than the cells do.
+    fewer of them, whose arrays and influence functions cost more than the cells do.
     """
     smooth = sorted(
         2**a * 3**b * 5**c
@@ -244,5 +244,8 @@ def _sizes(deep) -> list[int]:
 
 
 def padded_size(least: int, deep: bool = False) -> int:
-    """The smallest good transform length that is not below ``least``; ``deep`` is in 3-D."""
-    return next(size for size in _sizes(deep) if size >= least)
+    """The smallest good transform length that is not below ``least``; ``deep`` is in 3-D.
+
+    Beyond the largest that is ``least`` itself: no grid is made so large.
+    """
+    return next((size for size in _sizes(deep) if size >= least), least)
