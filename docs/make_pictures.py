@@ -1,20 +1,29 @@
-"""The guide's pictures: maps of the digits that ship with the package.
+"""The pictures of the guide and of README.rst.
 
-    python docs/make_pictures.py
+    python docs/make_pictures.py             # all of them
+    python docs/make_pictures.py transform   # one
 
-Prints the KL divergence of each, and writes docs/pictures/*.png.
+Prints the KL divergences that the guide gives, and writes docs/pictures/*.png.  Most are of the
+digits that ship with the package; mnist.png and large.png need MNIST, in the folder that
+FASTTSNE_DATA names or from the network.
 """
 
+import sys
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
-from fasttsne import TSNE
+from fasttsne import TSNE, affinity, plotting
+from fasttsne._style import colour_points
 from fasttsne.datasets import load_digits
 
 FOLDER = Path(__file__).parent / "pictures"
+GREY = ["#d0d0d0"]
+N_COLORS = 128
 
-ROWS = {
+CHOICES = {
     "perplexity": [{"perplexity": value} for value in (5, 30, 100)],
     "exaggeration": [{"exaggeration": value} for value in (1, 4, 12)],
     "initialization": [
@@ -26,22 +35,133 @@ ROWS = {
 }
 
 
-def draw(name, choices, X, y):
-    """One picture: a map for each choice of parameters, side by side."""
-    figure = Figure(figsize=(9, 3.3), layout="constrained")
-    for axes, choice in zip(figure.subplots(1, len(choices)), choices, strict=True):
+def panels(n, height=3.3):
+    """A figure with n Axes side by side."""
+    figure = Figure(figsize=(9, height), layout="constrained")
+    return figure, figure.subplots(1, n)
+
+
+def keep(figure, name, dpi=110):
+    """Write a picture, in as few bytes as it takes."""
+    path = FOLDER / f"{name}.png"
+    for ax in figure.axes:
+        ax.title.set_fontsize(10)
+    figure.savefig(path, dpi=dpi)
+    with Image.open(path) as picture:
+        few = picture.convert("RGB").quantize(N_COLORS, Image.Quantize.MAXCOVERAGE, dither=0)
+    few.save(path, optimize=True)
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")  # noqa: T201
+
+
+def by_choices(name):
+    """A map of the digits for each choice of parameters."""
+    X, y = load_digits()
+    figure, axes = panels(len(CHOICES[name]))
+    for ax, choice in zip(axes, CHOICES[name], strict=True):
         embedding = TSNE(**{"random_state": 0, **choice}).fit(X)
         title = ", ".join(f"{key} {value}" for key, value in choice.items()).replace("_", " ")
+        title = title.replace("initialization ", "").replace("random state", "seed")
         print(f"{title}: KL divergence {embedding.kl_divergence:.3f}")  # noqa: T201
-        axes.scatter(*embedding.T, c=y, s=3, cmap="tab10", linewidths=0)
-        axes.set_title(f"{title}", fontsize=9)
-        axes.set_aspect("equal", adjustable="datalim")
-        axes.set_xticks([])
-        axes.set_yticks([])
-    figure.savefig(FOLDER / f"{name}.png", dpi=110)
+        plotting.scatter(embedding, y, ax, legend=False, title=title)
+    keep(figure, name)
 
+
+def multiscale():
+    """One perplexity, two, and the other one."""
+    X, y = load_digits()
+    figure, axes = panels(3)
+    for ax, perplexities in zip(axes, ([10], [10, 300], [300]), strict=True):
+        affinities = affinity.Multiscale(X, perplexities, n_jobs=-1, random_state=0)
+        embedding = TSNE(random_state=0).fit(affinities=affinities, initialization=start_of(X))
+        title = "perplexity " + " and ".join(map(str, perplexities))
+        plotting.scatter(embedding, y, ax, legend=False, title=title)
+    keep(figure, "multiscale")
+
+
+def start_of(X):
+    from fasttsne import initialization
+
+    return initialization.pca(X, random_state=0)
+
+
+def transform():
+    """A map of two thirds of the digits, and the others in it."""
+    X, y = load_digits()
+    embedding = TSNE(random_state=0).fit(X[:1200])
+    placed = embedding.transform(X[1200:])
+    figure, axes = panels(2, 4.2)
+    plotting.scatter(embedding, y[:1200], axes[0], legend=False, title="1,200 digits")
+    plotting.scatter(embedding, ax=axes[1], palette=GREY, opacity=1.0)
+    plotting.scatter(placed, y[1200:], axes[1], legend=False, opacity=1.0,
+                     title="597 others, placed among them")  # fmt: skip
+    keep(figure, "transform")
+
+
+def three_dimensions():
+    """One map, from three sides."""
+    X, y = load_digits()
+    embedding = np.asarray(TSNE(n_components=3, random_state=0).fit(X))
+    colours = colour_points(y, len(y))
+    figure = Figure(figsize=(9, 3.3), layout="constrained")
+    for place, azimuth in enumerate((0, 40, 80), 1):
+        ax = figure.add_subplot(1, 3, place, projection="3d")
+        ax.scatter(*embedding.T, c=colours.table[colours.codes], s=4, linewidths=0, alpha=0.8)
+        ax.view_init(elev=15, azim=azimuth)
+        ax.set(xticklabels=[], yticklabels=[], zticklabels=[], title=f"from {azimuth}°")
+        ax.set_box_aspect(None, zoom=1.15)
+    keep(figure, "three_dimensions")
+
+
+def honest():
+    """What is not there: clumps in noise; and what is lost: that one cluster is broader."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(1000, 50))
+    figure, axes = panels(3)
+    for ax, perplexity in zip(axes, (5, 50), strict=False):
+        embedding = TSNE(perplexity=perplexity, random_state=0).fit(noise)
+        plotting.scatter(embedding, ax=ax, title=f"plain noise, perplexity {perplexity}")
+    broad = np.repeat([0, 1], 500)
+    two = noise * np.where(broad, 10, 1)[:, None] + 60 * broad[:, None]
+    title = "two clusters, one ten times as broad"
+    plotting.scatter(TSNE(random_state=0).fit(two), broad, axes[2], legend=False, title=title)
+    keep(figure, "honest")
+
+
+def mnist():
+    """The picture of README.rst."""
+    embedding, y = map_of_mnist()
+    figure = Figure(figsize=(5.2, 4.6), layout="constrained")
+    plotting.scatter(embedding, y, figure.subplots())
+    keep(figure, "mnist")
+
+
+def large():
+    """70,000 points as anybody draws them, as plotting does, and counted."""
+    embedding, y = map_of_mnist()
+    figure, axes = panels(3)
+    plotting.scatter(embedding, y, axes[0], legend=False, point_size=12, opacity=1.0,
+                     title="large, opaque points")  # fmt: skip
+    plotting.scatter(embedding, y, axes[1], legend=False, title="as plotting.scatter chooses")
+    counts, *_ = np.histogram2d(*np.asarray(embedding).T, bins=150)
+    axes[2].imshow(np.sqrt(counts.T), origin="lower", cmap="Greys")
+    axes[2].set(title="counted, in 150 by 150 cells", xticks=[], yticks=[])
+    axes[2].spines[:].set_visible(False)
+    keep(figure, "large")
+
+
+def map_of_mnist():
+    sys.path.append(str(FOLDER.parent.parent))
+    from examples import utils
+
+    x, y = utils.get_mnist()
+    return TSNE(random_state=0).fit(x), y
+
+
+DRAW = {
+    **{name: lambda name=name: by_choices(name) for name in CHOICES},
+    **{f.__name__: f for f in (multiscale, transform, three_dimensions, honest, mnist, large)},
+}
 
 if __name__ == "__main__":
-    X, y = load_digits()
-    for name, choices in ROWS.items():
-        draw(name, choices, X, y)
+    for name in sys.argv[1:] or DRAW:
+        DRAW[name]()
