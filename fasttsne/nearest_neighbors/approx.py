@@ -27,8 +27,9 @@ from fasttsne.utils import log
 RECALL = 0.95
 # Principal components that candidates are chosen in.
 DIMENSIONS = 64
-# Rows whose true neighbours are looked up, at most.
-SAMPLE = 500
+# Rows whose true neighbours are looked up: more where rows are short, and it costs little.
+SAMPLE = 500, 2000
+SAMPLE_ENTRIES = 200_000
 # Rows of a cell, about; rows for each cell that k-means is trained on, and its rounds.
 CELL_ROWS = 250
 TRAINING_ROWS = 40
@@ -178,7 +179,8 @@ class _Sample:
     def __init__(self, rows, reduced, blocks, k, generator, n_threads):
         n = rows.n
         self.k = k
-        size = min(SAMPLE, max(n // 40, 200), n)
+        size = int(np.clip(SAMPLE_ENTRIES // rows.n_columns, *SAMPLE))
+        size = min(size, max(n // 40, 200), n)
         self.rows = np.sort(generator.permutation(n)[:size])
         self.true, distances = rows.sample_nearest(self.rows, k, n_threads)
         self._farthest = distances[:, -1:] * (1 + 1e-5)
@@ -187,14 +189,17 @@ class _Sample:
         block = place // blocks.packed.block
         self._block_rank = self._ranks_of_blocks(blocks, block)
         self._probe_rank = _ranks_of_centres(reduced[self.rows], blocks.centres, block[self.true])
-        self._point_rank = self._ranks_of_points(reduced)
         self._n_blocks = blocks.packed.n_blocks
+        self._is_reduced = rows.n_columns > reduced.shape[1]
+        # Where nothing was reduced, the true neighbours are the nearest.
+        self._point_rank = (
+            self._ranks_of_points(reduced) if self._is_reduced else np.zeros_like(self.true)
+        )
         self._block = blocks.packed.block
         # Every row must meet k others, also where a block is the short last one.
         self._least_blocks = min(2 + k // self._block, self._n_blocks)
         self._depth = reduced.shape[1]
         self._columns = rows.n_columns
-        self._is_reduced = rows.n_columns > reduced.shape[1]
         self._n = n
 
     def _ranks_of_blocks(self, blocks, block):
@@ -228,11 +233,15 @@ class _Sample:
         best = None
         for factor in CANDIDATE_FACTORS if self._is_reduced else (1.0,):
             kept = int(factor * self.k) + SPARE
-            found = self._block_rank[self._point_rank < kept]
+            is_kept = self._point_rank < kept
+            counts = np.bincount(self._block_rank[is_kept], minlength=self._n_blocks)
+            counts = counts.cumsum() / self.true.size
+            if counts[-1] < recall:
+                continue
             # Two standard errors of the sample's mean on the safe side.
-            share = (self._point_rank < kept).mean(1)
+            blocks = int(np.searchsorted(counts, recall)) + 1
+            share = (is_kept & (self._block_rank < blocks)).mean(1)
             needed = min(recall + 2 * share.std() / np.sqrt(len(share)), (1 + recall) / 2)
-            counts = np.bincount(found, minlength=self._n_blocks).cumsum() / self.true.size
             if counts[-1] < needed:
                 continue
             blocks = max(int(np.searchsorted(counts, needed)) + 1, self._least_blocks)
