@@ -127,6 +127,18 @@ def honest():
     keep(figure, "honest")
 
 
+def density():
+    """The two clusters of the last picture of ``honest``, with their breadths."""
+    rng = np.random.default_rng(0)
+    broad = np.repeat([0, 1], 500)
+    X = rng.normal(size=(1000, 50)) * np.where(broad, 10, 1)[:, None] + 60 * broad[:, None]
+    figure, axes = panels(3)
+    for ax, weight in zip(axes, (0, 0.1, 0.3), strict=True):
+        embedding = TSNE(density_weight=weight, random_state=0).fit(X)
+        plotting.scatter(embedding, broad, ax, legend=False, title=f"density weight {weight}")
+    keep(figure, "density")
+
+
 def mnist():
     """The picture of README.rst."""
     embedding, y = map_of_mnist()
@@ -159,7 +171,18 @@ def map_of_mnist():
 
 DRAW = {
     **{name: lambda name=name: by_choices(name) for name in CHOICES},
-    **{f.__name__: f for f in (multiscale, transform, three_dimensions, honest, mnist, large)},
+    **{
+        f.__name__: f
+        for f in (
+            multiscale,
+            transform,
+            three_dimensions,
+            honest,
+            density,
+            mnist,
+            large,
+        )
+    },
 }
 
 if __name__ == "__main__":

@@ -33,7 +33,12 @@ DAMAGED = (
 
 
 class SavedAffinities(Affinities):
-    """Affinities from a file: P, without the data that it came from."""
+    """Affinities from a file: P, and radii, without the data that they came from."""
+
+    _log_radii: np.ndarray | None = None
+
+    def log_radii(self) -> np.ndarray:
+        return super().log_radii() if self._log_radii is None else self._log_radii
 
     def to_new(self, *arguments, **keywords):
         raise NotImplementedError(
@@ -104,6 +109,9 @@ def _described(embedding):
         ),
         "state": None,
     }
+    radii = _radii_known_to(embedding.affinities)
+    if radii is not None:
+        arrays["log_radii"] = radii
     state = embedding.optimizer.state
     if state is not None:
         header["state"] = {}
@@ -114,6 +122,13 @@ def _described(embedding):
             else:
                 header["state"][field.name] = _plain(value)
     return header, arrays
+
+
+def _radii_known_to(affinities):
+    try:
+        return affinities.log_radii()
+    except ValueError:
+        return None
 
 
 def _whole(random_state):
@@ -192,6 +207,7 @@ def _embedding(cls, header, arrays):
         raise ValueError(f"embedding has dtype {points.dtype} and shape {points.shape}")
     affinities = SavedAffinities()
     affinities.P = _affinity_matrix(arrays, len(points))
+    affinities._log_radii = _log_radii(arrays, len(points))
     for name in ABOUT_AFFINITIES:
         value = _member(header, "affinities", dict).get(name)
         if value is not None:
@@ -241,6 +257,15 @@ def _affinity_matrix(arrays, n):
     if len(data) == 0 or data.min() < 0 or not data.max() > 0:
         raise ValueError("P_data is negative somewhere, or zero everywhere")
     return sp.csr_matrix((data, indices, indptr), shape=(n, n))
+
+
+def _log_radii(arrays, n):
+    radii = arrays.get("log_radii")
+    if radii is None:
+        return None
+    if not _is_array(radii, np.float64, (n,)) or not (radii < np.inf).all():
+        raise ValueError(f"log_radii is not float64 of shape ({n},) and below infinity")
+    return radii
 
 
 def _state(scalars, arrays, shape):

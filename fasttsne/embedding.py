@@ -4,38 +4,23 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fasttsne import _saving, functions, schedule
+from fasttsne import _saving, functions
 from fasttsne._stateful import StatefulArray
-from fasttsne._validation import check_choice, check_finite, check_number, resolve_n_jobs
+from fasttsne._validation import check_finite, check_number, resolve_n_jobs
 from fasttsne.affinity import Affinities, PrecomputedAffinities
-from fasttsne.callbacks import as_callbacks
+from fasttsne.density import DensityObjective
+from fasttsne.descent_params import (
+    ACCURACY,
+    DEFAULTS,
+    check_n_iter,
+    check_params,
+    descent_settings,
+    stages_of,
+)
 from fasttsne.functions import FunctionObjective, gradient_descent
 from fasttsne.objective import Objective
-from fasttsne.optimizer import DescentSettings, GradientDescent, OptimizationInterrupt
+from fasttsne.optimizer import GradientDescent, OptimizationInterrupt
 from fasttsne.repulsion import check_method, choose_method, make_repulsion
-
-# What `optimize` takes, and its value where neither it nor the embedding has been told.
-DEFAULTS = {
-    "learning_rate": "auto",
-    "exaggeration": None,
-    "momentum": "auto",
-    "tol": "auto",
-    "max_grad_norm": None,
-    "max_step_norm": 5,
-    "theta": 0.5,
-    "n_interpolation_points": 3,
-    "min_num_intervals": 50,
-    "ints_in_interval": 1,
-    "n_jobs": -1,
-    "callbacks": None,
-    "callbacks_every_iters": 50,
-    "verbose": False,
-}
-
-# What `optimize` takes in place of the embedding's own.
-OF_THE_EMBEDDING = ("dof", "negative_gradient_method")
-
-ACCURACY = ("theta", "n_interpolation_points", "min_num_intervals", "ints_in_interval")
 
 _STATE = (
     "affinities", "dof", "negative_gradient_method", "random_state", "optimizer",
@@ -140,6 +125,8 @@ class TSNEEmbedding(StatefulArray):
         learning_rate : "auto" is n_samples / exaggeration (Belkina et al. 2019), and twice
             that where n_iter is "auto".
         exaggeration : factor on the attractive forces; None is 1.
+        density_weight : of the correlation of local radii (:mod:`fasttsne.density`); 0 is
+            plain t-SNE, 0.1 was proposed.
         momentum : of each step; "auto" is 0.8, and 0.95 or, for 30,000 points and more, 0.97
             where n_iter is "auto".
         tol : with n_iter="auto", stop when the KL divergence falls by less than this share
@@ -172,7 +159,7 @@ class TSNEEmbedding(StatefulArray):
             raise ValueError("this array is a view of an embedding; optimize the embedding itself")
         embedding = self if inplace else self.copy()
         params = self.all_params(**gradient_descent_params)
-        stages = _stages(n_iter, len(self), params)
+        stages = stages_of(n_iter, len(self), params)
         embedding.kl_divergence = None  # what was true of the map before
         try:
             embedding.kl_divergence = embedding._descend(stages, params)
@@ -290,100 +277,23 @@ class TSNEEmbedding(StatefulArray):
         n_threads, dof = resolve_n_jobs(params["n_jobs"]), float(params["dof"])
         method = choose_method(params["negative_gradient_method"], len(self))
         method = functions.NAMES.get(method, method)
-        key = (id(self.affinities.P), method, dof, n_threads,
+        key = (id(self.affinities.P), method, dof, n_threads, params["density_weight"],
                *(params[name] for name in ACCURACY))  # fmt: skip
         if self._kept_objective is None or self._kept_objective[0] != key:
             self._kept_objective = key, self._make_objective(method, dof, n_threads, params)
         return self._kept_objective[1]
 
     def _make_objective(self, method, dof, n_threads, params):
-        P, d = self.affinities.P, self.shape[1]
+        P, d, density_weight = self.affinities.P, self.shape[1], params["density_weight"]
         if callable(method):
+            if density_weight:
+                raise ValueError("density_weight needs a named negative_gradient_method")
             return FunctionObjective(method, P, d, dof, params, n_threads)
         repulsion = make_repulsion(method, dof, n_threads, params)
+        if density_weight:
+            radii = self.affinities.log_radii()
+            return DensityObjective(P, repulsion, d, dof, n_threads, radii, density_weight)
         return Objective(P, repulsion, d, dof, n_threads)
-
-
-def descent_settings(stages, params: dict) -> DescentSettings:
-    """The optimizer's settings for these stages."""
-    return DescentSettings(
-        stages=stages,
-        max_grad_norm=params["max_grad_norm"],
-        max_step_norm=params["max_step_norm"],
-        callbacks=as_callbacks(params["callbacks"]),
-        callbacks_every_iters=params["callbacks_every_iters"],
-    )
-
-
-def _stages(n_iter, n_samples, params):
-    """What is to be done, from what the user asked for."""
-    if isinstance(n_iter, tuple):
-        return n_iter
-    exaggeration = 1.0 if params["exaggeration"] is None else float(params["exaggeration"])
-    pace = params["learning_rate"], params["momentum"]
-    if n_iter == "auto":
-        return schedule.until_it_settles(n_samples, exaggeration, *pace, params["tol"])
-    return schedule.classical(n_iter, n_samples, exaggeration, *pace)
-
-
-def check_n_iter(n_iter, name: str) -> None:
-    """Check a number of iterations, "auto", or stages."""
-    if isinstance(n_iter, str):
-        check_choice(n_iter, name, ("auto",))
-    elif not (isinstance(n_iter, tuple) and all(isinstance(s, schedule.Stage) for s in n_iter)):
-        check_number(n_iter, name, low=0, integer=True)
-
-
-def check_params(params: dict) -> None:
-    """Check the parameters of gradient descent that are there.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the parameter, its value and what is accepted.
-    """
-    unknown = set(params) - set(DEFAULTS) - set(OF_THE_EMBEDDING)
-    if unknown:
-        raise TypeError(
-            f"unknown parameter {sorted(unknown)[0]!r}; accepted are {', '.join(DEFAULTS)}"
-        )
-    for name, limits in _LIMITS.items():
-        if name in params and not _is_default_word(name, params[name]):
-            check_number(params[name], name, **limits)
-    for name in AUTO_WORDS:
-        if isinstance(params.get(name), str):
-            check_choice(params[name], name, ("auto",))
-    if "n_jobs" in params:
-        resolve_n_jobs(params["n_jobs"])
-    if "callbacks" in params:
-        as_callbacks(params["callbacks"])
-    if "negative_gradient_method" in params:
-        check_method(params["negative_gradient_method"])
-
-
-AUTO_WORDS = ("learning_rate", "momentum", "tol")
-
-_LIMITS = {
-    "dof": {"above": 0},
-    "learning_rate": {"above": 0, "finite": True},
-    "exaggeration": {"above": 0, "finite": True},
-    "momentum": {"low": 0, "high": 1},
-    "tol": {"low": 0},
-    "max_grad_norm": {"above": 0},
-    "max_step_norm": {"above": 0},
-    "theta": {"low": 0},
-    "n_interpolation_points": {"low": 1, "high": 6, "integer": True},
-    "min_num_intervals": {"low": 1, "integer": True},
-    "ints_in_interval": {"above": 0},
-    "callbacks_every_iters": {"low": 1, "integer": True},
-}
-
-
-def _is_default_word(name, value):
-    """None and "auto" stand where the default has such a word or None is no bound."""
-    if value is None:
-        return name in ("exaggeration", "max_grad_norm", "max_step_norm")
-    return name in AUTO_WORDS and isinstance(value, str)
 
 
 def _check_points(embedding, n_samples):

@@ -14,9 +14,11 @@ from fasttsne._validation import (
     resolve_n_jobs,
 )
 from fasttsne.nearest_neighbors.dense_rows import DenseRows
-from fasttsne.nearest_neighbors.distances import distances_within, ranks_of
+from fasttsne.nearest_neighbors.distances import distances_within, nearest_distances, ranks_of
 
-__all__ = ["distance_correlation", "neighbor_recall", "pBIC", "trustworthiness"]
+__all__ = [
+    "density_correlation", "distance_correlation", "neighbor_recall", "pBIC", "trustworthiness",
+]  # fmt: skip
 
 
 def pBIC(embedding) -> float:
@@ -131,6 +133,31 @@ def distance_correlation(
     if method == "spearman":
         in_data, in_map = _ranked(in_data), _ranked(in_map)
     return _pearson(in_data, in_map)
+
+
+def density_correlation(
+    X, embedding, k=30, metric="euclidean", metric_params=None, sample_size=2000,
+    random_state=0, n_jobs=-1,
+) -> float:  # fmt: skip
+    """The correlation between how crowded rows are in the data and in the map.
+
+    It is that of the log of the root mean squared distance to the k nearest, among the
+    rows that have neighbours at a distance in both.
+
+    The parameters are those of :func:`neighbor_recall`.
+
+    Source: Narayan, Berger & Cho 2021 (local radius); see :mod:`fasttsne.density`.
+    """
+    distances, points = _check(X, embedding, metric, metric_params)
+    k = check_number(k, "k", low=1, high=len(points) - 1, integer=True)
+    rows, n_threads = _sample(len(points), sample_size, random_state), resolve_n_jobs(n_jobs)
+    in_data = nearest_distances(distances, rows, k, n_threads)
+    if not np.isfinite(in_data).all():
+        raise ValueError(f"X must hold the distances to {k} neighbours; some are unknown")
+    in_map = nearest_distances(distances_within(points), rows, k, n_threads)
+    radii = np.stack([(d.astype(np.float64) ** 2).mean(1) for d in (in_data, in_map)])
+    a, b = np.log(radii[:, (radii > 0).all(0)])
+    return _pearson(a, b)
 
 
 def _ranks_of_map_neighbors(X, embedding, k, metric, metric_params, size, random_state, n_jobs):

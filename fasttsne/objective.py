@@ -89,6 +89,10 @@ class Objective:
             return None
         return self._entropy_term() + cross + float(np.log(self.z)) * self._total
 
+    def loss(self, error: float) -> float:
+        """What descent makes smaller, for the KL divergence of the last ``evaluate``."""
+        return error
+
     def gradient_norm(self) -> float:
         """The norm of the KL divergence's gradient, from the forces that were computed last."""
         gradient = 4 * (self.attractive - self.repulsive / np.float32(self.z))

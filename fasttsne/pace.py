@@ -31,15 +31,17 @@ class Steady:
 
 
 class Settling(Steady):
-    """Until the KL divergence falls by less than ``tol`` of itself in an iteration.
+    """Until the loss falls by less than ``tol`` of itself in an iteration.
 
-    Where it rises, momentum is dropped and the learning rate halved.
+    It is the KL divergence, where nothing else is asked for.  Where it rises, momentum is
+    dropped and the learning rate halved.
     """
 
     check_every: int = 25
     _last: float | None = None
 
     def is_over(self, number, error, objective, points) -> bool:
+        error = objective.loss(error)
         last, self._last = self._last, error
         if last is None:
             return False
@@ -50,10 +52,10 @@ class Settling(Steady):
         ):
             self.learning_rate /= 2
             points.update[...] = 0
-            log.info("the KL divergence rose from %.4f to %.4f: slowing down", last, error)
+            log.info("the loss rose from %.4f to %.4f: slowing down", last, error)
             return False
         if progress < self.stage.tol and number >= self.stage.least:
-            log.info("the KL divergence has settled at %.4f", error)
+            log.info("the loss has settled at %.4f", error)
             return True
         return False
 

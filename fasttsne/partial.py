@@ -15,7 +15,8 @@ from fasttsne import _kernels, schedule
 from fasttsne import initialization as init
 from fasttsne._stateful import StatefulArray
 from fasttsne._validation import check_choice, check_finite, check_number, resolve_n_jobs
-from fasttsne.embedding import ACCURACY, DEFAULTS, TSNEEmbedding, check_params, descent_settings
+from fasttsne.descent_params import ACCURACY, DEFAULTS, check_params, descent_settings
+from fasttsne.embedding import TSNEEmbedding
 from fasttsne.optimizer import (
     DescentSettings,
     DescentState,

@@ -38,6 +38,8 @@ COOLING = 25
 COOLING_MOMENTUM = 0.5
 
 CLASSICAL_MOMENTUM = 0.8
+# The share of the main phase, at its end, in which density counts (Narayan et al. 2021).
+DENSITY_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,14 @@ def classical(n_iter, n_samples, exaggeration, learning_rate, momentum):
         momentum = CLASSICAL_MOMENTUM
     rate = _rate(learning_rate, n_samples, exaggeration)
     return (Stage(n_iter, exaggeration, rate, momentum),)
+
+
+def split_for_density(n_iter):
+    """Iterations of the main phase without and with a weight of density; "auto" for both."""
+    if isinstance(n_iter, str):
+        return n_iter, n_iter
+    after = round(DENSITY_SHARE * n_iter)
+    return n_iter - after, after
 
 
 def default_tol(n_samples):

@@ -74,8 +74,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         initial_momentum="auto", final_momentum="auto", max_grad_norm=None, max_step_norm=5,
         n_jobs=-1, neighbors="auto", knn_kwargs=None, negative_gradient_method="auto",
         callbacks=None, callbacks_every_iters=50, random_state=None, verbose=False, tol="auto",
-        max_iter=None, init=None, method=None, angle=None, n_iter_without_progress=None,
-        min_grad_norm=None,
+        density_weight=0, max_iter=None, init=None, method=None, angle=None,
+        n_iter_without_progress=None, min_grad_norm=None,
     ):  # fmt: skip
         self.n_components = n_components
         self.perplexity = perplexity
@@ -105,6 +105,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
         self.tol = tol
+        self.density_weight = density_weight
         self.max_iter = max_iter
         self.init = init
         self.method = method

@@ -20,7 +20,8 @@ from fasttsne.affinity import (
     PerplexityBasedNN,
     PrecomputedAffinities,
 )
-from fasttsne.embedding import TSNEEmbedding, check_n_iter, check_params
+from fasttsne.descent_params import check_n_iter, check_params
+from fasttsne.embedding import TSNEEmbedding
 from fasttsne.functions import gradient_descent, kl_divergence_bh, kl_divergence_fft
 from fasttsne.optimizer import OptimizationInterrupt
 from fasttsne.partial import PartialTSNEEmbedding
@@ -92,6 +93,9 @@ class TSNE:
     tol : with n_iter="auto", stop when the KL divergence falls by less than this share of
         itself in an iteration; "auto" is 2e-4 to 3e-3, more for more rows.  A smaller one
         goes on toward the minimum.
+    density_weight : above 0, the last 30 % of n_iter, or as many more as "auto" finds, let
+        points be as crowded in the map as rows are in the data (:mod:`fasttsne.density`; 0.1
+        was proposed).  It needs affinities that know the distances of neighbours.
 
     Attributes
     ----------
@@ -116,6 +120,7 @@ class TSNE:
         final_momentum="auto", max_grad_norm=None, max_step_norm=5, n_jobs=-1, neighbors="auto",
         knn_kwargs=None, negative_gradient_method="auto", callbacks=None,
         callbacks_every_iters=50, random_state=None, verbose=False, tol="auto",
+        density_weight=0,
     ):  # fmt: skip
         self.n_components = n_components
         self.perplexity = perplexity
@@ -145,6 +150,7 @@ class TSNE:
         self.random_state = random_state
         self.verbose = verbose
         self.tol = tol
+        self.density_weight = density_weight
 
     def __repr__(self):
         changed = {
@@ -211,6 +217,8 @@ class TSNE:
         else:
             data = X = check_data(X, accept_sparse=True)
         affinities = self._affinities(data, affinities, generator)
+        if self.density_weight:
+            affinities.log_radii()  # raises where it cannot tell, before time is spent
         start = self._start(X, initialization, affinities, generator)
         return TSNEEmbedding(
             start, affinities, dof=self.dof, random_state=self.random_state,
@@ -261,11 +269,19 @@ class TSNE:
             early_iter = schedule.early_exaggeration(
                 n_samples, early, final, self.learning_rate, initial_momentum
             )
-        return [
+        main = {"momentum": final_momentum, "exaggeration": final}
+        phases = [
             ("early exaggeration", early_iter,
-             {"momentum": initial_momentum, "exaggeration": early}),
-            ("main phase", self.n_iter, {"momentum": final_momentum, "exaggeration": final}),
+             {"momentum": initial_momentum, "exaggeration": early, "density_weight": 0}),
+            ("main phase", self.n_iter, main),
         ]  # fmt: skip
+        if self.density_weight:
+            before, after = schedule.split_for_density(self.n_iter)
+            phases[1:] = [
+                ("main phase", before, {**main, "density_weight": 0}),
+                ("main phase, density", after, main),
+            ]
+        return phases
 
     def _descent_params(self):
         return {
@@ -273,7 +289,7 @@ class TSNE:
             for name in (
                 "learning_rate", "exaggeration", "max_grad_norm", "max_step_norm", "theta",
                 "n_interpolation_points", "min_num_intervals", "ints_in_interval", "n_jobs",
-                "callbacks", "callbacks_every_iters", "verbose", "tol",
+                "callbacks", "callbacks_every_iters", "verbose", "tol", "density_weight",
             )
         } | {"momentum": self.final_momentum}  # fmt: skip
 

@@ -65,6 +65,7 @@ simd = _choose_level()
 attraction = load_level(simd, "attraction")
 convolve = load_level(simd, "convolve")
 curve = load_level(simd, "curve")
+density = load_level(simd, "density")
 exact = load_level(simd, "exact")
 grid = load_level(simd, "grid")
 nearer = load_level(simd, "nearer")
@@ -78,7 +79,7 @@ sparse = load_level(simd, "sparse")
 tree = load_level(simd, "tree")
 
 __all__ = [
-    "SIMD_LEVELS", "attraction", "convolve", "cpu", "curve", "exact", "graph", "grid",
-    "load_level", "nearer", "perplexity", "points", "products", "rank", "raster", "rows", "simd",
-    "sparse", "step", "tree",
+    "SIMD_LEVELS", "attraction", "convolve", "cpu", "curve", "density", "exact", "graph",
+    "grid", "load_level", "nearer", "perplexity", "points", "products", "rank", "raster", "rows",
+    "simd", "sparse", "step", "tree",
 ]  # fmt: skip

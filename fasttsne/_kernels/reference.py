@@ -44,6 +44,14 @@ def gradient(P, y, dof=1.0):
     return 4 * (attractive - repulsive / z)
 
 
+def squared_radii(P, y, dof=1.0):
+    """sum_j w_ij r_ij^2 / sum_j w_ij over the pairs that P has, and sum_j w_ij; 0 without pairs."""
+    _, r2 = differences(y)
+    w = np.where(P > 0, (1 + r2 / dof) ** -dof, 0)
+    weights = w.sum(1)
+    return (w * r2).sum(1) / np.where(weights > 0, weights, 1), weights
+
+
 def conditional_affinities(distances, perplexity):
     """Affinities of one row's neighbours, by bisection of beta in float64."""
     square = np.asarray(distances, float) ** 2

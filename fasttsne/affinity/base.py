@@ -32,6 +32,20 @@ class Affinities:
         """How many rows the affinities are about."""
         return self.P.shape[0]
 
+    def log_radii(self) -> np.ndarray:
+        """How far each row's neighbours are: log of their mean squared distance, (n,) float64.
+
+        Means are weighted by the row's own affinities; -inf where all neighbours are equal
+        to the row.
+
+        Raises
+        ------
+        ValueError
+            Where distances are not known, or each row counts its own neighbours only
+            (``symmetrize="none"``).
+        """
+        raise ValueError(f"{type(self).__name__} does not know how far neighbours are")
+
     def to_new(self, data, return_distances: bool = False):
         """Affinities of new rows to the rows of the data set.
 

@@ -1,7 +1,7 @@
 """Gaussian affinities of one width for all rows."""
 
 from fasttsne._validation import check_number
-from fasttsne.affinity.base import check_symmetrize, joint
+from fasttsne.affinity.base import check_symmetrize
 from fasttsne.affinity.gaussian import of_width
 from fasttsne.affinity.neighbors import NeighborAffinities, count_of_neighbors, rows_of
 from fasttsne.utils import Timer
@@ -28,7 +28,7 @@ class FixedSigmaNN(NeighborAffinities):
     ):  # fmt: skip
         super().__init__(n_jobs, verbose)
         self.sigma = _check_sigma(sigma)
-        mode = check_symmetrize(symmetrize)
+        self._mode = check_symmetrize(symmetrize)
         self.symmetrize = symmetrize
         self._find(
             data, count_of_neighbors(k, rows_of(data), "k"), knn_index, method, metric=metric,
@@ -37,7 +37,7 @@ class FixedSigmaNN(NeighborAffinities):
         )  # fmt: skip
         with Timer(f"computing affinities, sigma {self.sigma:g}", verbose):
             conditional = of_width(self._distances, self._units, self.sigma, self._n_threads)
-            self.P = joint(self._indices, conditional, mode, self._n_threads)
+            self._join(self._indices, self._distances, conditional)
 
     def to_new(self, data, k=None, sigma=None, return_distances=False):
         """Affinities of new rows to the rows of the data set.

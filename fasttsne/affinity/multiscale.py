@@ -4,7 +4,7 @@ import numbers
 import warnings
 
 from fasttsne._validation import check_number
-from fasttsne.affinity.base import check_symmetrize, joint
+from fasttsne.affinity.base import check_symmetrize
 from fasttsne.affinity.gaussian import of_average, of_mixture
 from fasttsne.affinity.neighbors import NeighborAffinities, rows_of
 from fasttsne.utils import Timer
@@ -77,7 +77,7 @@ class MultiscaleMixture(NeighborAffinities):
         with Timer(f"computing affinities, perplexities {shown}", self.verbose):
             indices, distances = self._nearest(_neighbors_for(effective, self.n_samples))
             conditional = self._conditional(distances, effective, self._n_threads)
-            self.P = joint(indices, conditional, self._mode, self._n_threads)
+            self._join(indices, distances, conditional)
 
     def to_new(self, data, perplexities=None, return_distances=False):
         """Affinities of new rows to the rows of the data set.

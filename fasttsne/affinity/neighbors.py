@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from fasttsne._validation import check_number, resolve_n_jobs
-from fasttsne.affinity.base import Affinities
+from fasttsne.affinity.base import Affinities, joint
 from fasttsne.affinity.gaussian import in_safe_unit, row_distributions
 from fasttsne.nearest_neighbors import KNNIndex, PrecomputedNeighbors, make_index
 
@@ -31,6 +31,8 @@ def get_knn_index(
 
 class NeighborAffinities(Affinities):
     """Base of the families whose rows are weights of nearest neighbours."""
+
+    _mode: str
 
     def __init__(self, n_jobs=1, verbose=False):
         super().__init__(verbose)
@@ -59,6 +61,18 @@ class NeighborAffinities(Affinities):
             indices, distances = PrecomputedNeighbors(indices, distances).build()
         self._indices = np.ascontiguousarray(indices, np.int32)
         self._distances, self._units = in_safe_unit(distances)
+
+    def log_radii(self) -> np.ndarray:
+        if self._mode == "none":
+            raise ValueError("radii need symmetric affinities; symmetrize is 'none'")
+        return self._log_radii
+
+    def _join(self, indices, distances, conditional):
+        """Set P from each row's conditional affinities, and how far they reach."""
+        square = np.einsum("ij,ij,ij->i", conditional, distances, distances, dtype=np.float64)
+        with np.errstate(divide="ignore"):
+            self._log_radii = np.log(square) + 2 * np.log(self._units)
+        self.P = joint(indices, conditional, self._mode, self._n_threads)
 
     def _nearest(self, k):
         """The first k neighbours that were found, and their distances."""

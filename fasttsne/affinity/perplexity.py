@@ -1,7 +1,7 @@
 """Gaussian affinities of a given perplexity: those of t-SNE as published."""
 
 from fasttsne._validation import check_number
-from fasttsne.affinity.base import check_symmetrize, joint
+from fasttsne.affinity.base import check_symmetrize
 from fasttsne.affinity.gaussian import of_perplexity
 from fasttsne.affinity.neighbors import NeighborAffinities, reduced, rows_of
 from fasttsne.utils import Timer
@@ -74,7 +74,7 @@ class PerplexityBasedNN(NeighborAffinities):
         ):
             indices, distances = self._nearest(max(int(3 * self.effective_perplexity_), 1))
             conditional = of_perplexity(distances, self.effective_perplexity_, self._n_threads)
-            self.P = joint(indices, conditional, self._mode, self._n_threads)
+            self._join(indices, distances, conditional)
 
     def to_new(self, data, perplexity=None, return_distances=False, k_neighbors="auto"):
         """Affinities of new rows to the rows of the data set.

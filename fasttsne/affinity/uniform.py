@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fasttsne.affinity.base import check_symmetrize, joint
+from fasttsne.affinity.base import check_symmetrize
 from fasttsne.affinity.neighbors import NeighborAffinities, count_of_neighbors, rows_of
 from fasttsne.utils import Timer
 
@@ -29,7 +29,7 @@ class Uniform(NeighborAffinities):
         knn_index=None,
     ):  # fmt: skip
         super().__init__(n_jobs, verbose)
-        mode = check_symmetrize(symmetrize, of_true="max")
+        self._mode = check_symmetrize(symmetrize, of_true="max")
         self.symmetrize = symmetrize
         self._find(
             data, count_of_neighbors(k_neighbors, rows_of(data), "k_neighbors"), knn_index,
@@ -37,7 +37,7 @@ class Uniform(NeighborAffinities):
             random_state=random_state, verbose=verbose, knn_kwargs=knn_kwargs,
         )  # fmt: skip
         with Timer("computing affinities, uniform", verbose):
-            self.P = joint(self._indices, _equal_shares(self._distances), mode, self._n_threads)
+            self._join(self._indices, self._distances, _equal_shares(self._distances))
 
     def to_new(self, data, k_neighbors=None, return_distances=False):
         """Affinities of new rows to the rows of the data set.

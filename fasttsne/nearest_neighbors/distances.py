@@ -70,9 +70,28 @@ def ranks_of(distances: Distances, rows: np.ndarray, others: np.ndarray, n_threa
     return ranks
 
 
+def nearest_distances(distances: Distances, rows: np.ndarray, k: int, n_threads: int):
+    """The distances to the k nearest others of each row, by number; (rows, k), in no order."""
+    if isinstance(distances, _Dense):
+        return distances.nearest(rows, k, n_threads)
+    everyone = np.arange(distances.n_samples)
+    step = max(BLOCK_ENTRIES // distances.n_samples, 1)
+    found = []
+    for a in range(0, len(rows), step):
+        block = distances.between(rows[a : a + step], everyone)
+        block[np.arange(len(block)), rows[a : a + step]] = np.inf
+        block.partition(k - 1, axis=1)
+        found.append(block[:, :k].copy())
+    return np.concatenate(found)
+
+
 class _Dense:
     def __init__(self, rows):
         self.n_samples, self.points, self._in_metric = rows.n, rows.points, rows.in_metric
+        self._rows = rows
+
+    def nearest(self, rows, k, n_threads):
+        return self._in_metric(self._rows.sample_nearest(rows, k, n_threads)[1])
 
     def between(self, rows, others):
         return self._in_metric(cdist(self.points[rows], self.points[others]))
