@@ -5,9 +5,9 @@
 where C is the correlation, over all points, of the log radius that a row's neighbours
 have in the data with the one that they have in the map,
 
-    log sum_j p_ij d_ij^2 / sum_j p_ij    and    log sum_j w_ij |y_i - y_j|^2 / sum_j w_ij,
+    log sum_j p_ij d_ij^2 / sum_j p_ij    and    log sum_j w_ij r_ij^2 / sum_j w_ij,
 
-over the edges of the affinity graph.  t-SNE alone gives each row the same room.
+over the edges of the affinity graph, r_ij being distances in the map.  t-SNE alone gives each row the same room.
 
 Source: Narayan, Berger & Cho 2021, Assessing single-cell transcriptomic variability through
 density-preserving data visualization (den-SNE).
