@@ -3,15 +3,18 @@
     FASTTSNE_DATA=... python benchmarks/compare.py iteration
     FASTTSNE_DATA=... python benchmarks/compare.py kl
     FASTTSNE_DATA=... python benchmarks/compare.py fit --rows 2000 10000
+    FASTTSNE_DATA=... python benchmarks/compare.py transform
 
 ``iteration``: 50 iterations on the final MNIST map with the same P, here and in
 openTSNE.  ``kl``: 250 + 500 iterations from the same P and start, and the exact
 KL divergence of both maps.  ``fit``: whole fits, 1,000 iterations, from raw
-pixels.  Every run is a process of its own; run it on an idle machine, in an
+pixels.  ``transform``: 60,000 images embedded and 10,000 placed among them; the labels
+of the 10 nearest tell how well.  Every run is a process of its own; run it on an idle machine, in an
 environment made from ``benchmarks/requirements.txt``.
 """
 
 import argparse
+import importlib
 import json
 import statistics
 import subprocess
@@ -23,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 from common import exact_kl, mnist, mnist_rows
+from scipy.spatial import cKDTree
 
 PERPLEXITY = 30
 
@@ -75,6 +79,20 @@ def fit_fasttsne_bh(X, n_jobs, iterations):
     return fit_fasttsne(X, n_jobs, iterations, negative_gradient_method="bh")
 
 
+def fit_fasttsne_3d(X, n_jobs, iterations):
+    return fit_fasttsne(X, n_jobs, iterations, n_components=3, negative_gradient_method="fft")
+
+
+def fit_fasttsne_3d_bh(X, n_jobs, iterations):
+    return fit_fasttsne(X, n_jobs, iterations, n_components=3, negative_gradient_method="bh")
+
+
+def fit_sklearn_3d(X, n_jobs, iterations):
+    from sklearn.manifold import TSNE
+
+    return TSNE(3, max_iter=iterations, n_jobs=n_jobs, random_state=0).fit_transform(X)
+
+
 def fit_fasttsne_auto(X, n_jobs, _):
     from fasttsne import TSNE
 
@@ -115,9 +133,25 @@ def fit_pacmap(X, n_jobs, _):
 FITS = {
     "fasttsne": fit_fasttsne, "fasttsne-bh": fit_fasttsne_bh, "fasttsne-auto": fit_fasttsne_auto,
     "sklearnex": fit_sklearnex, "sklearn": fit_sklearn, "openTSNE": fit_opentsne,
-    "umap": fit_umap, "pacmap": fit_pacmap,
+    "umap": fit_umap, "pacmap": fit_pacmap, "fasttsne-3d": fit_fasttsne_3d,
+    "fasttsne-3d-bh": fit_fasttsne_3d_bh, "sklearn-3d": fit_sklearn_3d,
 }  # fmt: skip
+IN_PLANE = [name for name in FITS if "-3d" not in name]
 ITERATIONS = {"fasttsne": iterate_fasttsne, "openTSNE": iterate_opentsne}
+
+
+def place_new(folder, program, n_jobs):
+    """Embed the old rows and place the new ones, which is what is timed."""
+    package = importlib.import_module(program)
+    X, new = np.load(folder / "X.npy"), np.load(folder / "new.npy")
+    few = package.TSNE(n_iter=10, n_jobs=n_jobs, random_state=0).fit(X[:300])
+    few.transform(new[:10])  # imports and compilation do not count
+    embedding = package.TSNE(n_jobs=n_jobs, random_state=0).fit(X)
+    start = time.perf_counter()
+    placed = embedding.transform(new)
+    seconds = time.perf_counter() - start
+    np.save(folder / "map.npy", np.concatenate([embedding, placed]))
+    return seconds
 
 
 def work(order):
@@ -125,6 +159,8 @@ def work(order):
     folder = Path(order["folder"])
     if order["job"] == "iterate":
         seconds = ITERATIONS[order["program"]](folder, order["n_jobs"], *order["arguments"])
+    elif order["job"] == "transform":
+        seconds = place_new(folder, order["program"], order["n_jobs"])
     else:
         X = np.load(folder / "X.npy")
         fit = FITS[order["program"]]
@@ -216,6 +252,26 @@ def compare_fit(folder, options):
         report(seconds, {name: statistics.median(values) for name, values in error.items()})
 
 
+def compare_transform(folder, options):
+    X, y = mnist()
+    old = 60_000
+    np.save(folder / "X.npy", X[:old].astype(np.float32))
+    np.save(folder / "new.npy", X[old:].astype(np.float32))
+    seconds = {}
+    for name in ITERATIONS:
+        seconds[name], points = in_process(
+            job="transform", program=name, folder=str(folder), n_jobs=options.n_jobs
+        )
+        _, nearest = cKDTree(points[:old]).query(points[old:], 10)
+        votes = np.apply_along_axis(np.bincount, 1, y[nearest], minlength=10)
+        accuracy = (votes.argmax(1) == y[old:]).mean()
+        print(
+            f"  {name:12} {len(X) - old:,} rows in {seconds[name]:6.2f} s   "
+            f"{seconds[name] / seconds['fasttsne']:6.2f} x   label accuracy {accuracy:.4f}",
+            flush=True,
+        )
+
+
 def mnist_graph(folder, n_jobs):
     """P of all of MNIST from exact neighbours, and the PCA start; kept for the next run."""
     from fasttsne import initialization
@@ -245,9 +301,9 @@ def report(seconds, error):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", choices=["iteration", "kl", "fit"])
+    parser.add_argument("what", nargs="?", choices=["iteration", "kl", "fit", "transform"])
     parser.add_argument("--rows", type=int, nargs="+", default=[2000, 10_000])
-    parser.add_argument("--programs", nargs="+", default=list(FITS), choices=list(FITS))
+    parser.add_argument("--programs", nargs="+", default=IN_PLANE, choices=list(FITS))
     parser.add_argument("--once", nargs="*", default=["sklearn", "openTSNE", "umap"],
                         help="programs that run in the first round only")  # fmt: skip
     parser.add_argument("--iterations", type=int, default=1000)
@@ -259,9 +315,10 @@ def main():
         work(json.loads(options.order))
         return
     with tempfile.TemporaryDirectory() as folder:
-        {"iteration": compare_iteration, "kl": compare_kl, "fit": compare_fit}[options.what](
-            Path(folder), options
-        )
+        {
+            "iteration": compare_iteration, "kl": compare_kl, "fit": compare_fit,
+            "transform": compare_transform,
+        }[options.what](Path(folder), options)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -89,16 +89,19 @@ class MeshField:
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
         """Write the forces on the points y to ``out``, and their Z."""
-        inside = np.clip(y, self._low, self._high)
+        outside = (y < self._low) | (y > self._high)
+        inside = np.clip(y, self._low, self._high) if outside.any() else y
         potential = np.empty(len(y), np.float32)
         _kernels.grid.gather(
             inside, self._cells, self._low, self._spacing, self._mesh.polynomials,
             self._no_self_force, out, self._mesh.n_threads, potential,
         )  # fmt: skip
         np.add(potential, self._mean, out=z)
-        lost = np.flatnonzero((inside != y).any(axis=1) | (z < self._least))
-        if len(lost):
-            self._by_tree(y, lost, out, z)
+        lost = z < self._least
+        if inside is not y:
+            lost |= outside.any(axis=1)
+        if lost.any():
+            self._by_tree(y, np.flatnonzero(lost), out, z)
 
     def _by_tree(self, y, lost, out, z):
         if self._tree is None:
