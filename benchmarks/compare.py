@@ -9,8 +9,8 @@
 openTSNE.  ``kl``: 250 + 500 iterations from the same P and start, and the exact
 KL divergence of both maps.  ``fit``: whole fits, 1,000 iterations, from raw
 pixels.  ``transform``: 60,000 images embedded and 10,000 placed among them; the labels
-of the 10 nearest tell how well.  Every run is a process of its own; run it on an idle machine, in an
-environment made from ``benchmarks/requirements.txt``.
+of the 10 nearest tell how well.  Every run is a process of its own; run it on an idle
+machine, in an environment made from ``benchmarks/requirements.txt``.
 """
 
 import argparse
