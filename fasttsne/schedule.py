@@ -13,27 +13,30 @@ learning rate halved.  :mod:`fasttsne.pace` tells when a stage is over.  Measure
 benchmarks/schedule.py.
 """
 
+import bisect
 from dataclasses import dataclass
 
 import numpy as np
 
+# Small, middle and large maps have more and less time for each stage.
+SIZES = 5_000, 30_000
 # Automatic early exaggeration: so many iterations at least and at most, and the fall of the
-# exaggerated objective that ends them in small and large maps; then so many for each step
-# down.
-EARLY = 40, 150
-EARLY_TOL = 1e-4, 5e-3
+# exaggerated objective that ends them; then so many for each step down.
+EARLY_LEAST = 20, 40, 40
+EARLY_MOST = 250
+EARLY_TOL = 5e-5, 5e-3, 5e-3
 FADING_STEPS = 5
-FADING = 8
-# Points of small maps then take this long to find their neighbours before they are hurried.
-SETTLING = 25
-# Automatic main phase: the learning rate in units of n, the momentum of small and large
-# maps (the larger throws the points of small ones about), the fewest and most iterations.
+FADING = 16, 8, 6
+# Points of smaller maps then take this long to find their neighbours before they are hurried.
+SETTLING = 25, 25, 0
+# Automatic main phase: the learning rate in units of n, the momentum (the larger throws the
+# points of small maps about), the fewest and most iterations.
 FAST_LEARNING_RATE = 2.0
-FAST_MOMENTUM = 0.95, 0.97
-LARGE_MAP = 30_000
+FAST_MOMENTUM = 0.95, 0.96, 0.97
 LEAST_ITERATIONS = 75
 MOST_ITERATIONS = 1000
-# Its end.
+# Its end: large maps go on expanding for long, and stop at a rate that small ones pass early.
+TOL = 3e-4, 1.3e-3, 2.5e-3
 COOLING = 25
 COOLING_MOMENTUM = 0.5
 
@@ -69,11 +72,12 @@ def early_exaggeration(n_samples, exaggeration, final_exaggeration, learning_rat
     """The stages of automatic early exaggeration; "auto" is the schedule's own choice."""
     if momentum == "auto":
         momentum = CLASSICAL_MOMENTUM
-    (least, most), tol = EARLY, EARLY_TOL[n_samples >= LARGE_MAP]
+    size = _size(n_samples)
+    least, tol, fading = EARLY_LEAST[size], EARLY_TOL[size], FADING[size]
     rate = _rate(learning_rate, n_samples, exaggeration)
-    parting = Stage(most, float(exaggeration), rate, momentum, "parted", tol, least)
+    parting = Stage(EARLY_MOST, float(exaggeration), rate, momentum, "parted", tol, least)
     return parting, *(
-        Stage(FADING, float(factor), _rate(learning_rate, n_samples, factor), momentum)
+        Stage(fading, float(factor), _rate(learning_rate, n_samples, factor), momentum)
         for factor in np.geomspace(exaggeration, final_exaggeration, FADING_STEPS + 2)[1:-1]
     )
 
@@ -81,11 +85,11 @@ def early_exaggeration(n_samples, exaggeration, final_exaggeration, learning_rat
 def until_it_settles(n_samples, exaggeration, learning_rate, momentum, tol):
     """The stages of the automatic main phase; "auto" is the schedule's own choice."""
     if momentum == "auto":
-        momentum = FAST_MOMENTUM[n_samples >= LARGE_MAP]
+        momentum = FAST_MOMENTUM[_size(n_samples)]
     fast = _rate(learning_rate, n_samples, exaggeration / FAST_LEARNING_RATE)
     slow = _rate(learning_rate, n_samples, exaggeration)
     tol = default_tol(n_samples) if tol == "auto" else tol
-    settling = 0 if n_samples >= LARGE_MAP else SETTLING
+    settling = SETTLING[_size(n_samples)]
     return (
         Stage(settling, exaggeration, slow, CLASSICAL_MOMENTUM),
         Stage(MOST_ITERATIONS, exaggeration, fast, momentum, "settled", tol, LEAST_ITERATIONS),
@@ -110,8 +114,13 @@ def split_for_density(n_iter):
 
 
 def default_tol(n_samples):
-    """Large maps go on expanding for long: they stop at a rate that small ones pass early."""
-    return 3.5e-4 * float(np.clip(n_samples / 10_000, 0.5, 9))
+    """The ``tol`` of the main phase where it is "auto"."""
+    return TOL[_size(n_samples)]
+
+
+def _size(n_samples):
+    """0, 1 or 2 for small, middle and large maps."""
+    return bisect.bisect(SIZES, n_samples)
 
 
 def _rate(learning_rate, n_samples, exaggeration):

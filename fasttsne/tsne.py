@@ -57,7 +57,7 @@ class TSNE:
     learning_rate : "auto" is n_samples / exaggeration in each phase (Belkina et al. 2019),
         and twice that where n_iter is "auto".
     early_exaggeration_iter, n_iter : iterations of the two phases.  "auto" is the schedule of
-        :mod:`fasttsne.schedule`: exaggeration fades over 80 iterations, then larger steps
+        :mod:`fasttsne.schedule`: exaggeration fades out in steps, then larger steps
         are taken until the KL divergence settles.  Numbers, 250 and 500 as a rule, give
         exactly the classical schedule.
     early_exaggeration, exaggeration : factors on the attractive forces in the two
@@ -72,7 +72,7 @@ class TSNE:
         n_components) array.  Without rows to take components of, "pca" is "spectral".
     metric, metric_params : distance between rows; "precomputed" where X is a square matrix
         of distances, dense or sparse (the distances that are known).
-    initial_momentum, final_momentum : in the two phases; "auto" is 0.8, and 0.95 or 0.97 in
+    initial_momentum, final_momentum : in the two phases; "auto" is 0.8, and 0.95 to 0.97 in
         the second where n_iter is "auto".
     max_grad_norm, max_step_norm : bounds on a point's gradient and on its step; None
         is no bound.
@@ -91,7 +91,7 @@ class TSNE:
         same data give the same map, bit for bit.
     verbose : print what happens, and the KL divergence, to standard error.
     tol : with n_iter="auto", stop when the KL divergence falls by less than this share of
-        itself in an iteration; "auto" is 2e-4 to 3e-3, more for more rows.  A smaller one
+        itself in an iteration; "auto" is 3e-4 to 2.5e-3, more for more rows.  A smaller one
         goes on toward the minimum.
     density_weight : above 0, the last 30 % of n_iter, or as many more as "auto" finds, let
         points be as crowded in the map as rows are in the data (:mod:`fasttsne.density`; 0.1

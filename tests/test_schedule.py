@@ -53,7 +53,7 @@ def test_smaller_tolerance_goes_on_toward_the_minimum(digits, affinities):
 def test_tolerance_of_zero_has_a_cap(affinities, digits, monkeypatch):
     monkeypatch.setattr(schedule, "MOST_ITERATIONS", 130)
     embedding = embed(affinities, digits).optimize("auto", tol=0)
-    assert embedding.optimizer.state.iteration <= 130 + schedule.SETTLING + schedule.COOLING
+    assert embedding.optimizer.state.iteration <= 130 + schedule.SETTLING[0] + schedule.COOLING
 
 
 def test_rising_divergence_slows_the_steps_down(affinities, digits, caplog):
@@ -106,8 +106,8 @@ def test_callbacks_count_within_each_phase(affinities, digits):
     ).fit(digits, affinities=affinities)  # fmt: skip
     second = seen.index(10, 1)
     assert seen[:second] == list(range(10, 10 * second + 1, 10))
-    least, most = schedule.EARLY
-    fading = schedule.FADING * schedule.FADING_STEPS
+    least, most = schedule.EARLY_LEAST[0], schedule.EARLY_MOST
+    fading = schedule.FADING[0] * schedule.FADING_STEPS
     assert least + fading - 10 < seen[second - 1] <= most + fading
     assert seen[second:] == list(range(10, 10 * (len(seen) - second) + 1, 10))
 
@@ -124,8 +124,8 @@ def test_early_exaggeration_waits_for_a_random_start_and_for_sheets(rng, affinit
     ):
         embedding = TSNEEmbedding(start, P, n_jobs=2).optimize(stages)
         iterations.append(embedding.optimizer.state.iteration)
-    assert schedule.EARLY[0] <= iterations[0] < min(iterations[1:])
-    assert max(iterations) <= schedule.EARLY[1]
+    assert schedule.EARLY_LEAST[0] <= iterations[0] < min(iterations[1:])
+    assert max(iterations) <= schedule.EARLY_MOST
 
 
 @pytest.mark.parametrize("rows", [5, 30])
