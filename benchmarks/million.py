@@ -67,13 +67,13 @@ def grows_linearly(results):
     ``results`` are those of fasttsne by number of rows.
     """
     sizes = sorted(results)
-    print("\nfasttsne, us a row" + "".join(f"{n:>12,}" for n in sizes) + "     ratio")
+    print("\nfasttsne, us a row  " + "".join(f"{n:>12,}" for n in sizes) + "     ratio")
     fine = True
     for name in NAMES:
         each = [1e6 * results[n]["stages"][name] / n for n in sizes]
         linear = each[-1] <= GROWTH * each[0]
         fine = fine and linear
-        line = f"  {name:16}" + "".join(f"{t:12.2f}" for t in each)
+        line = f"  {name:18}" + "".join(f"{t:12.2f}" for t in each)
         print(f"{line}{each[-1] / each[0]:10.2f}{'' if linear else '   faster than linear'}")
     return fine
 
