@@ -19,16 +19,20 @@ def data_folder() -> Path:
 
 def mnist() -> tuple[np.ndarray, np.ndarray]:
     """The 70,000 x 784 images, uint8, training images first, and their labels."""
-    folder = data_folder() / "mnist"
+    return _images(data_folder() / "mnist")
 
-    X = [idx_images(folder / f"{part}-images-idx3-ubyte.gz") for part in ("train", "t10k")]
-    y = [_idx(folder / f"{part}-labels-idx1-ubyte.gz", 8) for part in ("train", "t10k")]
+
+def fashion() -> tuple[np.ndarray, np.ndarray]:
+    """Fashion-MNIST in the same form: of Debian, or from the folder that FASHION_MNIST names."""
+    return _images(Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist")))
+
+
+def _images(folder):
+    """The 28 x 28 images, a row each, and their labels, from a folder of gzipped IDX files."""
+    parts = "train", "t10k"
+    X = [_idx(folder / f"{part}-images-idx3-ubyte.gz", 16).reshape(-1, 784) for part in parts]
+    y = [_idx(folder / f"{part}-labels-idx1-ubyte.gz", 8) for part in parts]
     return np.vstack(X), np.concatenate(y)
-
-
-def idx_images(path) -> np.ndarray:
-    """The 28 x 28 images of a gzipped IDX file, a row each, uint8."""
-    return _idx(path, 16).reshape(-1, 784)
 
 
 def _idx(path, header):
@@ -45,11 +49,16 @@ def mnist_rows(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def clusters(rows: int, columns: int = 50, n_clusters: int = 100, seed: int = 0) -> np.ndarray:
     """Gaussian clusters of very unequal sizes, float32."""
+    return labelled_clusters(rows, columns, n_clusters, seed)[0]
+
+
+def labelled_clusters(rows, columns=50, n_clusters=100, seed=0) -> tuple[np.ndarray, np.ndarray]:
+    """The clusters, and which of them each row is of."""
     rng = np.random.default_rng(seed)
     sizes = rng.dirichlet(np.full(n_clusters, 0.5))
     centres = rng.normal(0, 4, (n_clusters, columns)).astype(np.float32)
     label = rng.choice(n_clusters, rows, p=sizes)
-    return centres[label] + rng.standard_normal((rows, columns), dtype=np.float32)
+    return centres[label] + rng.standard_normal((rows, columns), dtype=np.float32), label
 
 
 def median_seconds(function, repeats: int = 7) -> float:
@@ -66,6 +75,15 @@ def median_seconds(function, repeats: int = 7) -> float:
 def peak_memory() -> float:
     """The most memory that this process has had, MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def resident_memory() -> float:
+    """The memory that this process has now, MiB; where the system does not tell, the most."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return peak_memory()
+    return pages * resource.getpagesize() / 2**20
 
 
 def exact_kl(P, y) -> float:

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 from common import exact_kl, mnist, mnist_rows
+from programs import FITS, IN_PLANE, fit_in_process
 from scipy.spatial import cKDTree
 
 PERPLEXITY = 30
@@ -65,78 +66,6 @@ def _iterate(embedding, folder, n_iter, exaggeration, momentum):
     return seconds
 
 
-def fit_fasttsne(X, n_jobs, iterations, **settings):
-    from fasttsne import TSNE
-
-    classical = TSNE(
-        early_exaggeration_iter=250, n_iter=iterations - 250, n_jobs=n_jobs, random_state=0,
-        **settings,
-    )  # fmt: skip
-    return np.asarray(classical.fit(X))
-
-
-def fit_fasttsne_bh(X, n_jobs, iterations):
-    return fit_fasttsne(X, n_jobs, iterations, negative_gradient_method="bh")
-
-
-def fit_fasttsne_3d(X, n_jobs, iterations):
-    return fit_fasttsne(X, n_jobs, iterations, n_components=3, negative_gradient_method="fft")
-
-
-def fit_fasttsne_3d_bh(X, n_jobs, iterations):
-    return fit_fasttsne(X, n_jobs, iterations, n_components=3, negative_gradient_method="bh")
-
-
-def fit_sklearn_3d(X, n_jobs, iterations):
-    from sklearn.manifold import TSNE
-
-    return TSNE(3, max_iter=iterations, n_jobs=n_jobs, random_state=0).fit_transform(X)
-
-
-def fit_fasttsne_auto(X, n_jobs, _):
-    from fasttsne import TSNE
-
-    return np.asarray(TSNE(n_jobs=n_jobs, random_state=0).fit(X))
-
-
-def fit_sklearn(X, n_jobs, iterations):
-    from sklearn.manifold import TSNE
-
-    return TSNE(max_iter=iterations, n_jobs=n_jobs, random_state=0).fit_transform(X)
-
-
-def fit_sklearnex(X, n_jobs, iterations):
-    from sklearnex import patch_sklearn
-
-    patch_sklearn(verbose=False)
-    return fit_sklearn(X, n_jobs, iterations)
-
-
-def fit_opentsne(X, n_jobs, iterations):
-    import openTSNE
-
-    return np.asarray(openTSNE.TSNE(n_iter=iterations - 250, n_jobs=n_jobs, random_state=0).fit(X))
-
-
-def fit_umap(X, n_jobs, _):
-    import umap
-
-    return umap.UMAP(n_jobs=n_jobs).fit_transform(X)
-
-
-def fit_pacmap(X, n_jobs, _):
-    import pacmap
-
-    return pacmap.PaCMAP().fit_transform(X)
-
-
-FITS = {
-    "fasttsne": fit_fasttsne, "fasttsne-bh": fit_fasttsne_bh, "fasttsne-auto": fit_fasttsne_auto,
-    "sklearnex": fit_sklearnex, "sklearn": fit_sklearn, "openTSNE": fit_opentsne,
-    "umap": fit_umap, "pacmap": fit_pacmap, "fasttsne-3d": fit_fasttsne_3d,
-    "fasttsne-3d-bh": fit_fasttsne_3d_bh, "sklearn-3d": fit_sklearn_3d,
-}  # fmt: skip
-IN_PLANE = [name for name in FITS if "-3d" not in name]
 ITERATIONS = {"fasttsne": iterate_fasttsne, "openTSNE": iterate_opentsne}
 
 
@@ -159,16 +88,8 @@ def work(order):
     folder = Path(order["folder"])
     if order["job"] == "iterate":
         seconds = ITERATIONS[order["program"]](folder, order["n_jobs"], *order["arguments"])
-    elif order["job"] == "transform":
-        seconds = place_new(folder, order["program"], order["n_jobs"])
     else:
-        X = np.load(folder / "X.npy")
-        fit = FITS[order["program"]]
-        fit(X[:200], order["n_jobs"], 300)  # imports and compilation do not count
-        start = time.perf_counter()
-        points = fit(X, order["n_jobs"], order["iterations"])
-        seconds = time.perf_counter() - start
-        np.save(folder / "map.npy", points)
+        seconds = place_new(folder, order["program"], order["n_jobs"])
     print(seconds)
 
 
@@ -242,11 +163,8 @@ def compare_fit(folder, options):
             for name in options.programs:
                 if turn and name in options.once:
                     continue
-                taken, points = in_process(
-                    job="fit", program=name, folder=str(folder), n_jobs=options.n_jobs,
-                    iterations=options.iterations,
-                )  # fmt: skip
-                seconds[name].append(taken)
+                result, points = fit_in_process(folder, name, options.n_jobs, options.iterations)
+                seconds[name].append(result["seconds"])
                 error.setdefault(name, []).append(exact_kl(P, points.astype(float)))
         print(f"{rows:,} rows of MNIST, {options.iterations:,} iterations, whole fit")
         report(seconds, {name: statistics.median(values) for name, values in error.items()})

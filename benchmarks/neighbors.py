@@ -17,7 +17,6 @@ of the process less what it held before the search, the data included.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import clusters, idx_images, mnist, peak_memory
+from common import clusters, fashion, mnist, peak_memory
 
 from fasttsne import initialization, nearest_neighbors
 
@@ -45,7 +44,6 @@ PROGRAMS = {
     "sklearn": ("sklearn", {}),
 }
 SLOW = ("faiss-flat", "sklearn")
-FASHION = "/usr/share/datasets/fashion-mnist"
 
 
 def load(name, rows):
@@ -53,9 +51,7 @@ def load(name, rows):
     if name == "clusters":
         return clusters(rows, n_clusters=max(rows // 2000, 50))
     if name == "fashion":
-        folder = Path(os.environ.get("FASHION_MNIST", FASHION))
-        parts = [idx_images(folder / f"{p}-images-idx3-ubyte.gz") for p in ("train", "t10k")]
-        return np.vstack(parts).astype(np.float32)
+        return fashion()[0].astype(np.float32)
     X = mnist()[0].astype(np.float32)
     return initialization.principal_components(X, 50) if name == "pca" else X
 
