@@ -67,7 +67,7 @@ def by_choices(name):
 
 
 def multiscale():
-    """One perplexity, two, and the other one."""
+    """One perplexity, two whose affinities are averaged, and the other one."""
     X, y = load_digits()
     figure, axes = panels(3)
     for ax, perplexities in zip(axes, ([10], [10, 300], [300]), strict=True):

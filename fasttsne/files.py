@@ -8,6 +8,7 @@ ever unpickled.
 import contextlib
 import io
 import os
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +36,12 @@ class Table:
 
     data: object
     columns: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def rows(self):
+        """The numbers; a ValueError where there are none."""
+        if self.data is None:
+            raise ValueError(f"no column holds numbers; there are {', '.join(self.columns)}")
+        return self.data
 
 
 def read_table(path, key: str | None = None, leave_out: str | None = None) -> Table:
@@ -64,7 +71,10 @@ def read_table(path, key: str | None = None, leave_out: str | None = None) -> Ta
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
     try:
-        return reader(path, key, leave_out)
+        table = reader(path, key, leave_out)
+        if table.data is not None and table.data.ndim == 0:
+            raise ValueError("it holds one value, not rows")
+        return table
     except (ImportError, MemoryError):
         raise
     except Exception as error:  # libraries raise all sorts of things for damaged files
@@ -76,7 +86,7 @@ def read_table(path, key: str | None = None, leave_out: str | None = None) -> Ta
 
 def read_rows(path, key: str | None = None):
     """The rows of a data set, (n, columns), without the columns that are no numbers."""
-    return read_table(path, key).data
+    return read_table(path, key).rows()
 
 
 def read_vector(path, key: str | None = None) -> np.ndarray:
@@ -134,11 +144,16 @@ def check_output(path, endings=None) -> None:
         raise ValueError(f"{path} must end in {' '.join(endings)}")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(f"{path} is there, and may not be written to")
     folder = path.parent
     if not folder.is_dir():
         raise FileNotFoundError(f"{path}: there is no folder {folder}")
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"{path}: nothing can be written to the folder {folder}")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass  # the one proof: some file systems take nothing even from those who may write
+    except OSError as error:
+        raise PermissionError(f"{path}: nothing can be written to the folder {folder}") from error
 
 
 def _of_kind(path, kinds, verb):

@@ -1,7 +1,12 @@
 """Mistakes that the command line finds before the work, not after it."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
+import scipy.io
+import scipy.sparse
 
 from fasttsne.cli import main
 
@@ -58,3 +63,76 @@ def test_where_the_demo_writes(data, says, capsys):
     lines = (data / "map.csv").read_text().splitlines()
     assert lines[0] == "tsne_1,tsne_2,label"
     assert len(lines) == 1798
+
+
+@pytest.mark.parametrize("verb", ["fit", "plot", "metrics", "transform", "animate"])
+def test_a_file_of_one_number(data, says, verb):
+    pytest.importorskip("matplotlib")
+    np.save("one.npy", np.float64(3))
+    arguments = {
+        "metrics": ["rows.npy", "one.npy"],
+        "transform": ["rows.npy", "--data", "rows.npy", "--map", "one.npy"],
+    }
+    said = says(verb, *arguments.get(verb, ["one.npy"]))
+    assert said == "fasttsne: one.npy: it holds one value, not rows\n"
+
+
+@pytest.mark.parametrize("verb", ["fit", "plot", "metrics", "transform", "animate"])
+def test_a_file_of_text(data, says, verb):
+    pytest.importorskip("matplotlib")
+    (data / "text.csv").write_text("a,b\nx,y\nz,w\n")
+    arguments = {
+        "metrics": ["rows.npy", "text.csv"],
+        "transform": ["rows.npy", "--data", "rows.npy", "--map", "text.csv"],
+    }
+    said = says(verb, *arguments.get(verb, ["text.csv"]))
+    assert said == "fasttsne: no column holds numbers; there are a, b\n"
+
+
+@pytest.mark.parametrize("verb", ["plot", "metrics", "transform"])
+def test_a_map_that_is_none(data, says, verb):
+    pytest.importorskip("matplotlib")
+    np.save("flat.npy", np.arange(60.0))
+    scipy.io.mmwrite("map.mtx", scipy.sparse.eye_array(60, format="coo"))
+    before = {"metrics": ["rows.npy"], "transform": ["rows.npy", "--data", "rows.npy", "--map"]}
+    for name, got in (("flat.npy", "shape (60,)"), ("map.mtx", "a sparse matrix")):
+        said = says(verb, *before.get(verb, []), name)
+        assert said == f"fasttsne: {name} must hold a map, (rows, components); got {got}\n"
+
+
+def test_a_column_to_leave_out_that_is_not_there(data, says):
+    (data / "rows.csv").write_text("a,b\n" + "1,2\n3,4\n5,7\n" * 10)
+    np.save("map.npy", np.random.default_rng(0).normal(size=(30, 2)))
+    said = says("metrics", "rows.csv", "map.npy", "--leave-out", "c")
+    assert said == "fasttsne: rows.csv has no column 'c' to leave out\n"
+
+
+@pytest.mark.parametrize("option", ["-o=/proc/map.npy", "--plot=/proc/map.png"])
+def test_folders_that_take_no_files(data, says, option):
+    if not Path("/proc").is_dir():
+        pytest.skip("needs a file system that takes no files, such as /proc of Linux")
+    pytest.importorskip("matplotlib")
+    name, path = option.split("=")
+    said = says("fit", "rows.npy", "-q", name, path)
+    assert said == f"fasttsne: {path}: nothing can be written to the folder /proc\n"
+
+
+def test_a_file_that_is_write_protected(data, says):
+    (data / "map.npy").touch()
+    (data / "map.npy").chmod(0o444)
+    if os.access("map.npy", os.W_OK):
+        pytest.skip("this user may write to protected files")
+    said = says("fit", "rows.npy", "-q", "-o", "map.npy")
+    assert said == "fasttsne: map.npy is there, and may not be written to\n"
+
+
+def test_parameters_of_a_metric_that_are_no_dictionary(data, says):
+    said = says("fit", "rows.npy", "-q", "--metric-params", "5")
+    assert said == "fasttsne: metric_params must be a dictionary or None; got 5\n"
+
+
+def test_quiet_animations(data, capsys):
+    pytest.importorskip("PIL")
+    quick = ["--n-iter=20", "--early-exaggeration-iter=10", "--perplexity=5"]
+    assert main(["fit", "rows.npy", "-q", "--animate", "run.gif", *quick]) == 0
+    assert capsys.readouterr().err == ""

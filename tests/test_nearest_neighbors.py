@@ -102,6 +102,20 @@ def test_approx_awkward_data(rng, kind):
     assert np.isclose(distances, true, rtol=1e-3, atol=1e-5).mean() > 0.93
 
 
+def test_no_rows_are_left_out_of_the_recall(rng):
+    """Clusters whose ends share blocks: such rows found each other only, and made false islands."""
+    n = 9000
+    families = rng.normal(scale=1.2, size=(3, 50))
+    centres = families.repeat(5, axis=0) + rng.normal(scale=0.6, size=(15, 50))
+    X = (centres[rng.integers(15, size=n)] + rng.normal(size=(n, 50))).astype(np.float32)
+    index = Approx(X, 90, n_jobs=-1, random_state=0)
+    found, _ = index.build()
+    true, _ = Exact(X, 90, n_jobs=-1).build()
+    assert 0.95 <= index.recall_ < 1
+    recall = [np.isin(a, b).mean() for a, b in zip(found, true, strict=True)]
+    assert np.mean(np.less(recall, 0.5)) < 0.005
+
+
 def test_exact_query(digits):
     index = Exact(digits[:400], 5)
     _indices, distances = index.query(digits[400:], 7)

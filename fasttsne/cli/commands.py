@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse
 
 from fasttsne import callbacks, files
 from fasttsne import metrics as measures
@@ -94,7 +95,9 @@ def _draw(options, points, labels, frames):
         _page(points, labels, options.html)
         print(f"wrote {options.html}")
     if options.animate:
-        _part("animation").save(frames.frames, options.animate, labels=labels)
+        _part("animation").save(
+            frames.frames, options.animate, labels=labels, progress=not options.quiet
+        )
         print(f"wrote {options.animate}")
 
 
@@ -106,7 +109,7 @@ def transform(options):
     new = _oriented(files.read_table(options.new, options.key), options)
     if options.transpose:
         data = data.T
-    points = np.array(files.read_rows(options.map))
+    points, _ = _map(options.map)
     if len(points) != data.shape[0]:
         raise ValueError(
             f"{options.map} has {len(points)} points, {options.data} has {data.shape[0]} rows"
@@ -127,9 +130,9 @@ def transform(options):
 def plot(options):
     is_page = options.output.suffix.lower() in PAGES
     files.check_output(options.output, PAGES if is_page else PICTURES)
-    table = files.read_table(options.map)
-    labels = _labels(options.labels, table.columns, len(table.data), options.map)
-    (_page if is_page else _picture)(np.asarray(table.data), labels, options.output)
+    points, columns = _map(options.map)
+    labels = _labels(options.labels, columns, len(points), options.map)
+    (_page if is_page else _picture)(points, labels, options.output)
     print(f"wrote {options.output}")
 
 
@@ -145,8 +148,11 @@ def animate(options):
 
 
 def metrics(options):
-    X = _oriented(files.read_table(options.data, options.key, options.leave_out), options)
-    points = np.asarray(files.read_rows(options.map))
+    table = files.read_table(options.data, options.key, options.leave_out)
+    if options.leave_out is not None and options.leave_out not in table.columns:
+        raise ValueError(f"{options.data} has no column {options.leave_out!r} to leave out")
+    X = _oriented(table, options)
+    points, _ = _map(options.map)
     common = {"metric": options.metric, "random_state": 0}
     parallel = {"k": options.k, "n_jobs": options.n_jobs, **common}
     print(f"neighbor_recall       {measures.neighbor_recall(X, points, **parallel):.4f}")
@@ -190,9 +196,18 @@ def config(options):
 
 def _oriented(table, options):
     """The rows, with as many dimensions as rows have."""
-    if table.data is None:
-        raise ValueError(f"no column holds numbers; there are {', '.join(table.columns)}")
-    return table.data.T if options.transpose else table.data
+    return table.rows().T if options.transpose else table.rows()
+
+
+def _map(path):
+    """The points of a map, (n, components), and the columns beside them."""
+    table = files.read_table(path)
+    points = table.rows()
+    is_sparse = scipy.sparse.issparse(points)
+    if is_sparse or points.ndim != 2:
+        found = "a sparse matrix" if is_sparse else f"shape {points.shape}"
+        raise ValueError(f"{path} must hold a map, (rows, components); got {found}")
+    return np.asarray(points), table.columns
 
 
 def _labels(name, columns, n, source):

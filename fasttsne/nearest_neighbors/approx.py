@@ -2,8 +2,8 @@
 
 Rows are projected to their first principal components where they have many
 columns, sorted into cells by k-means, and cut into blocks.  A block meets the
-blocks whose centres are nearest to its own, by the kernel that serves the exact
-search; the best candidates of each row are ranked by their exact distance.
+blocks that are nearest to it, by the kernel that serves the exact search; the
+best candidates of each row are ranked by their exact distance.
 
 How many blocks, and how many candidates, a sample of rows tells whose true
 neighbours are known: the cheapest choice that finds the asked share of them.
@@ -35,6 +35,11 @@ CELL_ROWS = 250
 TRAINING_ROWS = 40
 KMEANS_ROUNDS = 8
 MOST_CELLS = 8192
+# Where a block ends in another cell than it began in, its centre is near neither.  So blocks are
+# as near as the nearest of so many parts of them.
+PARTS = 4
+# Distances to all others are computed for so many blocks at once.
+BLOCKS_AT_ONCE = 64
 # Candidates to try, as multiples of k.
 CANDIDATE_FACTORS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0)
 # A random read of a row for its exact distance costs this much more than its share of products.
@@ -138,19 +143,23 @@ class _Blocks:
     ----------
     order : (n,) row at each place.
     packed : the reduced rows in that order.
+    centres : (blocks, columns) means of the blocks.
+    nearest : (blocks, blocks) all blocks for each, itself first, then by their distance.
     """
 
     def __init__(self, reduced, generator, n_threads):
         self.order = _order_by_cell(reduced, generator, n_threads)
         self.packed = pack(reduced, self.order, n_threads=n_threads)
-        n, block = self.packed.n, self.packed.block
-        edges = np.arange(0, n, block)
+        self.centres = self._means(reduced, self.packed.block)
+        self.nearest = _by_nearest_parts(
+            self._means(reduced, self.packed.block // PARTS), self.packed.n_blocks
+        )
+
+    def _means(self, reduced, size):
+        """Of each so many rows, in the order of their cells."""
+        edges = np.arange(0, self.packed.n, size)
         sums = np.add.reduceat(reduced[self.order].astype(np.float64), edges)
-        self.centres = sums / np.diff(np.append(edges, n))[:, None]
-        square = (self.centres**2).sum(1)
-        distance = square[:, None] + square[None, :] - 2 * self.centres @ self.centres.T
-        np.fill_diagonal(distance, -np.inf)
-        self.nearest = np.argsort(distance, axis=1, kind="stable").astype(np.int32)
+        return sums / np.diff(np.append(edges, self.packed.n))[:, None]
 
     def search(self, n_nearest: int, kept: int, n_threads: int) -> Candidates:
         """Candidates of each row from the nearest blocks; rows are numbered by their place."""
@@ -171,6 +180,21 @@ class _Blocks:
         _, first = np.unique(code, return_index=True)
         chosen = by_rank[np.sort(first)]
         return np.stack([low[chosen], high[chosen]], axis=1)
+
+
+def _by_nearest_parts(parts, n_blocks):
+    """All blocks for each, itself first, then by the distance of their nearest parts; int32."""
+    # The last block may have fewer parts: what is repeated does not change the nearest.
+    parts = np.concatenate([parts, parts[-1:].repeat(n_blocks * PARTS - len(parts), axis=0)])
+    square = (parts**2).sum(1)
+    nearest = np.empty((n_blocks, n_blocks), np.int32)
+    for start in range(0, n_blocks, BLOCKS_AT_ONCE):
+        own = slice(start * PARTS, (start + BLOCKS_AT_ONCE) * PARTS)
+        distance = square[own, None] + square - 2 * parts[own] @ parts.T
+        distance = distance.reshape(-1, PARTS, n_blocks, PARTS).min((1, 3))
+        np.fill_diagonal(distance[:, start:], -np.inf)
+        nearest[start : start + BLOCKS_AT_ONCE] = np.argsort(distance, axis=1, kind="stable")
+    return nearest
 
 
 class _Sample:

@@ -55,8 +55,9 @@ class KNNIndex(ABC):
         self.n_threads = resolve_n_jobs(n_jobs)
         self.random_state = random_state
         self.verbose = verbose
-        if not isinstance(knn_kwargs, (Mapping, type(None))):
-            raise TypeError(f"knn_kwargs must be a dictionary or None; got {knn_kwargs!r}")
+        for name, value in (("metric_params", metric_params), ("knn_kwargs", knn_kwargs)):
+            if not isinstance(value, (Mapping, type(None))):
+                raise TypeError(f"{name} must be a dictionary or None; got {value!r}")
         self.knn_kwargs = dict(knn_kwargs or {})
         self.settings = self._check_settings()
 
