@@ -128,14 +128,19 @@ def spectral(
 
     Returns
     -------
-    (n, n_components) float64 array.  Modes that the graph does not have hold noise only.
+    (n, n_components) float64 array.  Modes that the graph does not have hold noise only;
+    without any, the start is that of :func:`random`.
     """
     A = _check_graph(A)
     n_components = check_number(n_components, "n_components", low=1, integer=True)
-    tol = check_number(tol, "tol", low=0)
+    tol = check_number(tol, "tol", low=0, finite=True)
+    if max_iter is not None:
+        max_iter = check_number(max_iter, "max_iter", low=1, integer=True)
     generator = check_random_state(random_state)
     with Timer("computing the spectral map", verbose):
         result = spectral_map(A, n_components, tol, max_iter, generator)
+    if not result.any():
+        return random(len(result), n_components, generator)
     rescale(result, inplace=True)
     if add_jitter:
         result += generator.normal(0, 1e-6, result.shape)
@@ -143,11 +148,13 @@ def spectral(
 
 
 def _check_graph(A):
-    A = scipy.sparse.csr_array(A, dtype=np.float64)
+    A = scipy.sparse.csr_array(A, dtype=np.float64, copy=True)
     if A.ndim != 2 or A.shape[0] != A.shape[1]:
         raise ValueError(f"A must be a square matrix; got shape {A.shape}")
     if not np.isfinite(A.data).all() or (A.data < 0).any():
         raise ValueError("A must hold finite numbers that are not negative")
+    # Only ratios count, and sums of the largest numbers would overflow.
+    A.data = np.ldexp(A.data, -np.frexp(A.data.max(initial=0))[1])
     symmetric = (A + A.T) / 2
     symmetric.eliminate_zeros()
     return symmetric
