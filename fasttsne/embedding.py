@@ -6,7 +6,7 @@ import numpy as np
 
 from fasttsne import _saving, functions
 from fasttsne._stateful import StatefulArray
-from fasttsne._validation import check_finite, check_number, resolve_n_jobs
+from fasttsne._validation import check_places, resolve_n_jobs
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.density import DensityObjective
 from fasttsne.descent_params import (
@@ -71,10 +71,10 @@ class TSNEEmbedding(StatefulArray):
         if not isinstance(affinities, Affinities):
             affinities = PrecomputedAffinities(affinities)
         points = _check_points(embedding, affinities.n_samples)
-        check_params(gradient_descent_params)
+        check_params({**gradient_descent_params, "dof": dof})
         self = points.view(cls)
         self.affinities = affinities
-        self.dof = check_number(dof, "dof", above=0)
+        self.dof = float(dof)
         self.negative_gradient_method = check_method(negative_gradient_method)
         self.random_state = random_state
         self.optimizer = gradient_descent() if optimizer is None else optimizer
@@ -149,6 +149,8 @@ class TSNEEmbedding(StatefulArray):
         ------
         OptimizationInterrupt
             If a callback stops the run and ``propagate_exception`` is true.
+        OverflowError
+            If the map flies apart; points that would be too far out stay where they were.
         KeyboardInterrupt
             On Ctrl-C; its attribute ``final_embedding`` is the embedding as of
             the last whole iteration.
@@ -300,5 +302,5 @@ def _check_points(embedding, n_samples):
     points = np.array(embedding, dtype=np.float64, order="C")
     if points.ndim != 2 or len(points) != n_samples or not 1 <= points.shape[1] <= 3:
         raise ValueError(f"embedding must have the shape ({n_samples}, 1 to 3); got {points.shape}")
-    check_finite(points, "embedding")
+    check_places(points, "embedding")
     return points

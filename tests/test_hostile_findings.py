@@ -1,0 +1,76 @@
+"""What hypothesis found in test_hostile_input.py, and what was found by looking for more of it."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from fasttsne import TSNE, TSNEEmbedding
+from fasttsne.affinity import PrecomputedAffinities
+
+QUICK = {"early_exaggeration_iter": 3, "n_iter": 3, "random_state": 0, "n_jobs": 2}
+
+
+@pytest.mark.parametrize("dtype", ["c8", "U5", "M8[s]", "m8[s]"])
+def test_what_only_looks_like_numbers_is_refused(dtype):
+    X = np.arange(12).reshape(6, 2).astype(dtype)
+    with pytest.raises(TypeError, match="X must hold real numbers; got dtype"):
+        TSNE(**QUICK).fit(X)
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "bsr", "coo"])
+@pytest.mark.parametrize("value", [-1, 30, 10**6])
+@pytest.mark.parametrize("use", ["data", "neighbors", "affinities", "embedding"])
+def test_sparse_matrices_that_point_outside_themselves(kind, value, use):
+    matrix = sp.random(30, 30, 0.5, random_state=0).asformat(kind)
+    (matrix.row if kind == "coo" else matrix.indices)[7] = value
+    calls = {
+        "data": lambda: TSNE(**QUICK).fit(matrix),
+        "neighbors": lambda: TSNE(neighbors=matrix, **QUICK).fit(),
+        "affinities": lambda: TSNE(**QUICK).fit(affinities=matrix),
+        "embedding": lambda: TSNEEmbedding(np.zeros((30, 2)), matrix),
+    }
+    with pytest.raises(ValueError, match=rf"must have indices from 0 to \d+; got {value}"):
+        calls[use]()
+
+
+@pytest.mark.parametrize(
+    "change", [lambda p: p[::-1], lambda p: p[:-1], lambda p: p + 1, lambda p: p.astype(float)]
+)
+def test_sparse_matrices_whose_parts_do_not_fit(change):
+    matrix = sp.random(30, 30, 0.5, random_state=0, format="csr")
+    matrix.indptr = change(matrix.indptr)
+    with pytest.raises(ValueError, match="parts of the sparse matrix X do not fit"):
+        TSNE(**QUICK).fit(matrix)
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e300, 1e308])
+def test_affinities_of_any_scale(scale):
+    matrix = np.ones((20, 20)) * scale
+    P = PrecomputedAffinities(matrix).P
+    assert P.data.sum() == pytest.approx(1, rel=1e-5)
+    with pytest.raises(ValueError, match="between 1e-30 and 1e30"):
+        PrecomputedAffinities(matrix, normalize=False)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("unit", [1e-200, 1.0, 1e200])
+@pytest.mark.parametrize("neighbors", ["exact", "approx"])
+def test_new_rows_far_out(sparse, unit, neighbors):
+    """Beyond float32's range a row is as far out as it can be, and all rows are its neighbours."""
+    kind = sp.csr_matrix if sparse else np.asarray
+    data = np.r_[np.eye(3), -np.eye(3), 2 * np.eye(3), [[0, 0, 0]]] * unit
+    tsne = TSNE(perplexity=2, neighbors=neighbors, **QUICK)
+    embedding = tsne.fit(kind(data))
+    index = embedding.affinities.knn_index
+    new = np.array([[0, 1e308, 0], [-1e307, 0, 0]])
+    indices, distances = index.query(kind(new), 1)
+    assert indices.min() >= 0
+    assert (distances > 1e11 * unit).all()
+    assert np.isfinite(distances).all()
+    assert np.isfinite(embedding.transform(kind(new), perplexity=1, k=2)).all()
+
+
+@pytest.mark.parametrize("callbacks", [np.array(3), 3, [3]])
+def test_callbacks_that_cannot_be_called(callbacks):
+    with pytest.raises(TypeError, match="callbacks must be callable"):
+        TSNE(callbacks=callbacks).fit(np.eye(9))
