@@ -85,6 +85,20 @@ import numpy as np
 from fasttsne import animation, callbacks, files, plotting
 from fasttsne.cli import main
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+def fill():
+    if sys.argv[1] != "disk":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+        return
+    with open("filler", "wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+def free():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    if sys.argv[1] == "disk":
+        os.remove("filler")
 rng = np.random.default_rng(0)
 maps = rng.normal(size=(4, 2000, 2))
 np.save("map.npy", maps[0])
@@ -117,7 +131,7 @@ for module, name, write in (
 for name in writers:
     open(name, "w").write("old")
 before = sorted(os.listdir("."))
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+fill()
 for name, write in writers.items():
     try:
         answer = write()
@@ -126,12 +140,13 @@ for name, write in writers.items():
     told = isinstance(answer, OSError) or answer == 2
     kept = open(name, "rb").read() == b"old"
     print(name, "kept" if told and kept else "lost", repr(answer)[:300])
-for _ in range(3):
+for _ in range(20):
     try:
         recorder(2, 1.0, maps[0, :50])
     except OSError:
-        print("recorder", len(np.load("frames.npy")) == len(recorder.frames) and "kept")
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        count = len(recorder.iterations)
+        print("recorder", "kept" if len(np.load("frames.npy")) == count else "lost")
+free()
 recorder(3, 1.0, maps[1, :50])
 assert (np.load("frames.npy")[-1] == maps[1, :50].astype("f4")).all()
 assert sorted(os.listdir(".")) == before, os.listdir(".")
@@ -143,10 +158,25 @@ assert sorted(os.listdir(".")) == before, os.listdir(".")
 def test_all_outputs_on_a_full_disk(tmp_path, limit):
     """Files may not grow beyond a limit: whatever is written then, the old files stay."""
     (tmp_path / "program.py").write_text(FULL)
-    result = subprocess.run(
-        [sys.executable, tmp_path / "program.py", str(limit)], capture_output=True, text=True,
-        timeout=300, cwd=tmp_path,
-    )  # fmt: skip
+    check_outputs([sys.executable, "program.py", str(limit)], tmp_path)
+
+
+@linux
+def test_all_outputs_on_a_disk_that_is_full(tmp_path):
+    """The same where there is no more room at all, on a small disk of its own."""
+    (tmp_path / "program.py").write_text(FULL)
+    script = 'mount -t tmpfs -o size=2m tmpfs . && cd "$PWD" && "$@"'
+    small = ["unshare", "-rm", "sh", "-c", script, "-"]
+    try:
+        subprocess.run([*small, "true"], cwd=tmp_path, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no disk can be mounted here")
+    (tmp_path / "disk").mkdir()
+    check_outputs([*small, sys.executable, tmp_path / "program.py", "disk"], tmp_path / "disk")
+
+
+def check_outputs(command, folder):
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=folder)
     assert result.returncode == 0, result.stderr
     lines = [line.split(None, 2) for line in result.stdout.splitlines()]
     outcomes = [(name, outcome) for name, outcome, *_ in lines if outcome in ("kept", "lost")]
