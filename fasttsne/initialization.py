@@ -12,7 +12,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from fasttsne._columns import chunks, mean_and_largest, safe_unit
+from fasttsne._columns import chunks, divided, mean_and_largest, safe_unit
 from fasttsne._spectral import spectral_map
 from fasttsne._validation import check_choice, check_data, check_number, check_random_state
 from fasttsne.utils import Timer
@@ -211,7 +211,7 @@ class _Centred:
         self.mean, largest = mean_and_largest(X)
         self.unit = safe_unit(largest)
         if self.is_sparse and self.unit != 1:
-            self.X = X / X.dtype.type(self.unit)
+            self.X = divided(X, self.unit)
             self.mean, self.unit = self.mean / self.unit, 1.0
 
     def loadings(self, rank, random_state, svd_solver="auto", power_iterations=POWER_ITERATIONS):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from fasttsne import TSNE, TSNEEmbedding
+from fasttsne import TSNE, TSNEEmbedding, initialization
 from fasttsne.affinity import PrecomputedAffinities
 
 QUICK = {"early_exaggeration_iter": 3, "n_iter": 3, "random_state": 0, "n_jobs": 2}
@@ -74,3 +74,13 @@ def test_new_rows_far_out(sparse, unit, neighbors):
 def test_callbacks_that_cannot_be_called(callbacks):
     with pytest.raises(TypeError, match="callbacks must be callable"):
         TSNE(callbacks=callbacks).fit(np.eye(9))
+
+
+@pytest.mark.parametrize("value", [5e-324, 1e-310, 1.7e308])
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix])
+def test_components_of_the_smallest_and_largest_numbers(rng, value, kind):
+    """One divided by the smallest of them is infinite."""
+    X = (rng.uniform(size=(30, 4)) < 0.3) * value
+    components = initialization.pca(kind(X), add_jitter=False)
+    assert np.isfinite(components).all()
+    assert np.std(components[:, 0]) == pytest.approx(1e-4)
