@@ -290,7 +290,8 @@ def _write_npy(path, points, labels, kl_divergence):
 def _write_npz(path, points, labels, kl_divergence):
     more = {"labels": labels, "kl_divergence": kl_divergence}
     arrays = {name: _without_objects(value) for name, value in more.items() if value is not None}
-    np.savez(path, embedding=points, **arrays)
+    with open(path, "wb") as file:  # to a name in capitals NumPy would add an ending
+        np.savez(file, embedding=points, **arrays)
 
 
 def _without_objects(values):

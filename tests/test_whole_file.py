@@ -59,6 +59,14 @@ def test_a_link_stays_one(tmp_path):
     np.testing.assert_array_equal(np.load(target), np.ones((3, 2)))
 
 
+@pytest.mark.parametrize("ending", [".NPY", ".NPZ", ".CSV"])
+def test_names_in_capitals(tmp_path, ending):
+    path = tmp_path / f"MAP{ending}"
+    files.write_map(path, np.ones((3, 2)))
+    assert os.listdir(tmp_path) == [path.name]
+    np.testing.assert_array_equal(files.read_rows(path), np.ones((3, 2)))
+
+
 def test_names_as_long_as_they_may_be(tmp_path):
     path = tmp_path / f"{'x' * 251}.npy"
     files.write_map(path, np.ones((3, 2)))

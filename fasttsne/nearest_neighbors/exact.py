@@ -30,7 +30,9 @@ class Exact(KeepsRows, KNNIndex):
 
     Euclidean, cosine and correlation: float32 products choose candidates, whose
     distances are computed again from differences, so equal rows are at distance
-    0.  Other metrics of SciPy, and any callable f(u, v), by a blocked loop.
+    0.  Other metrics of SciPy, and any callable f(u, v), by a blocked loop; variances and
+    covariance, for "seuclidean" and "mahalanobis", are those of the data where
+    ``metric_params`` does not give V or VI.
     Ties fall to the smaller row number.  Sparse rows stay sparse; the blocked loop
     makes a block of them dense at a time.  Memory: the data packed for the
     kernel, up to half a gigabyte at a time, and candidates of 8 bytes.
