@@ -84,3 +84,17 @@ def test_components_of_the_smallest_and_largest_numbers(rng, value, kind):
     components = initialization.pca(kind(X), add_jitter=False)
     assert np.isfinite(components).all()
     assert np.std(components[:, 0]) == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (print, "must take the arguments of an objective function"),
+        (lambda embedding, P: None, "must take the arguments of an objective function"),
+        (lambda *_, **__: None, "must return an error and a gradient; got None"),
+        (lambda y, *_, **__: y, "must return an error and a gradient; got"),
+    ],
+)
+def test_functions_that_are_no_objectives(rng, function, message):
+    with pytest.raises(TypeError, match=f"negative_gradient_method {message}"):
+        TSNE(perplexity=5, negative_gradient_method=function, **QUICK).fit(rng.normal(size=(30, 3)))
