@@ -189,7 +189,7 @@ def raise_if_lost(count, n_samples, learning_rate, max_step_norm) -> None:
         raise OverflowError(
             f"{count} of {n_samples} points would be moved beyond {FARTHEST:g}: the map flies "
             f"apart.  Give a smaller learning_rate (it is {learning_rate:g}), max_step_norm (it is "
-            f"{max_step_norm}), exaggeration, or density_weight"
+            f"{max_step_norm}) or density_weight, or another early_exaggeration or exaggeration"
         )
 
 

@@ -70,6 +70,13 @@ def test_new_rows_far_out(sparse, unit, neighbors):
     assert np.isfinite(embedding.transform(kind(new), perplexity=1, k=2)).all()
 
 
+@pytest.mark.parametrize("metric", [np.array([1.0, 2.0]), None, 3, ["euclidean"]])
+@pytest.mark.parametrize("neighbors", ["auto", "exact", "approx"])
+def test_metrics_that_are_no_names(metric, neighbors):
+    with pytest.raises(TypeError, match="metric must be one of 'euclidean'"):
+        TSNE(metric=metric, neighbors=neighbors).fit(np.eye(9))
+
+
 @pytest.mark.parametrize("callbacks", [np.array(3), 3, [3]])
 def test_callbacks_that_cannot_be_called(callbacks):
     with pytest.raises(TypeError, match="callbacks must be callable"):
