@@ -1,5 +1,7 @@
 """The parameters of gradient descent: what `optimize` takes, their defaults and limits."""
 
+import numpy as np
+
 from fasttsne import schedule
 from fasttsne._validation import check_choice, check_number, resolve_n_jobs
 from fasttsne.callbacks import as_callbacks
@@ -70,6 +72,14 @@ def stages_of(n_iter, n_samples, params):
     if n_iter == "auto":
         return schedule.until_it_settles(n_samples, exaggeration, *pace, params["tol"])
     return schedule.classical(n_iter, n_samples, exaggeration, *pace)
+
+
+def plain(params: dict) -> dict:
+    """The same with Python's numbers for NumPy's, in whose few bits sums would overflow."""
+    return {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in params.items()
+    }
 
 
 def check_n_iter(n_iter, name: str) -> None:

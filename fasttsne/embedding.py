@@ -15,6 +15,7 @@ from fasttsne.descent_params import (
     check_n_iter,
     check_params,
     descent_settings,
+    plain,
     stages_of,
 )
 from fasttsne.functions import FunctionObjective, gradient_descent
@@ -182,10 +183,10 @@ class TSNEEmbedding(StatefulArray):
 
     def all_params(self, **gradient_descent_params) -> dict:
         """Every parameter of :meth:`optimize`: those given here, the embedding's, the defaults."""
-        return {
+        return plain({
             **DEFAULTS, "dof": self.dof, "negative_gradient_method": self.negative_gradient_method,
             **(self.gradient_descent_params or {}), **gradient_descent_params,
-        }  # fmt: skip
+        })  # fmt: skip
 
     def _descend(self, stages, params):
         """Move the points; return their KL divergence."""

@@ -94,6 +94,7 @@ def pca(
     (one column, equal rows) hold noise only.
     """
     X = check_data(X, accept_sparse=True)
+    n_components = check_number(n_components, "n_components", low=1, integer=True)
     check_choice(svd_solver, "svd_solver", ("auto", "full", "randomized", "arpack"))
     generator = check_random_state(random_state)
     rank = min(*X.shape, n_components)

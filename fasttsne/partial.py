@@ -21,7 +21,7 @@ from fasttsne._validation import (
     check_places,
     resolve_n_jobs,
 )
-from fasttsne.descent_params import ACCURACY, DEFAULTS, check_params, descent_settings
+from fasttsne.descent_params import ACCURACY, DEFAULTS, check_params, descent_settings, plain
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.optimizer import (
     DescentSettings,
@@ -102,7 +102,8 @@ class PartialTSNEEmbedding(StatefulArray):
         if self.P is None:
             raise ValueError("this array is a view of an embedding; optimize the embedding itself")
         embedding = self if inplace else self.copy()
-        params = {**DEFAULTS, **(self.gradient_descent_params or {}), **gradient_descent_params}
+        given = {**(self.gradient_descent_params or {}), **gradient_descent_params}
+        params = plain({**DEFAULTS, **given})
         rate = LEARNING_RATE if params["learning_rate"] == "auto" else params["learning_rate"]
         exaggeration = 1.0 if params["exaggeration"] is None else float(params["exaggeration"])
         stages = schedule.classical(n_iter, len(self), exaggeration, rate, params["momentum"])

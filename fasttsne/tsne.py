@@ -245,7 +245,7 @@ class TSNE:
         return affinities
 
     def _start(self, X, initialization, affinities, generator):
-        n, d = affinities.n_samples, self.n_components
+        n, d = affinities.n_samples, int(self.n_components)
         if not isinstance(initialization, str):
             return _check_start(initialization, (n, d))
         if initialization == "random":

@@ -70,6 +70,21 @@ def test_new_rows_far_out(sparse, unit, neighbors):
     assert np.isfinite(embedding.transform(kind(new), perplexity=1, k=2)).all()
 
 
+@pytest.mark.parametrize("method", ["fft", "bh", "exact"])
+def test_small_types_of_numbers(digits, method):
+    """In eight bits most sums of theirs would overflow."""
+    numbers = {
+        "n_components": 2, "perplexity": 100, "min_num_intervals": 100, "n_interpolation_points": 5,
+        "ints_in_interval": 1, "theta": 1, "early_exaggeration": 12, "early_exaggeration_iter": 100,
+        "n_iter": 120, "callbacks_every_iters": 100, "max_step_norm": 5, "learning_rate": 100,
+    }  # fmt: skip
+    common = {"negative_gradient_method": method, "random_state": 0, "callbacks": lambda *_: None}
+    small = {name: np.int8(value) for name, value in numbers.items()}
+    np.testing.assert_array_equal(
+        TSNE(**small, **common).fit(digits), TSNE(**numbers, **common).fit(digits)
+    )
+
+
 @pytest.mark.parametrize("metric", [np.array([1.0, 2.0]), None, 3, ["euclidean"]])
 @pytest.mark.parametrize("neighbors", ["auto", "exact", "approx"])
 def test_metrics_that_are_no_names(metric, neighbors):
