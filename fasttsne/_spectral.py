@@ -94,8 +94,13 @@ def _leading(S, first, rank, tol, max_iter, generator):
     start = generator.uniform(-1, 1, n)
     try:
         if n <= DENSE_UP_TO or rank >= n // 2:
-            return _by_decomposition(S, first, rank)
-        return _by_lanczos(S, first, rank, tol, max_iter, start)
+            values, vectors = _by_decomposition(S, first, rank)
+        else:
+            values, vectors = _by_lanczos(S, first, rank, tol, max_iter, start)
+        # LAPACK, too, may find fewer where many are equal, and says nothing.
+        if vectors.shape[1] < rank:
+            raise np.linalg.LinAlgError(f"only {vectors.shape[1]} of {rank} modes were found")
+        return values, vectors
     except (ArpackError, np.linalg.LinAlgError) as error:
         log.info("%s; going on by power iterations", error)
         return _by_power_iterations(S, first, rank, generator)
@@ -117,8 +122,6 @@ def _by_lanczos(S, first, rank, tol, max_iter, start):
     values, vectors = eigsh(
         deflated, k=rank, which="LA", tol=tol, maxiter=max_iter, v0=start - first
     )
-    if len(values) < rank:
-        raise np.linalg.LinAlgError(f"only {len(values)} of {rank} eigenvalues were found")
     order = np.argsort(values)[::-1]
     return values[order], vectors[:, order]
 

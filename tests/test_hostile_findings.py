@@ -120,3 +120,11 @@ def test_components_of_the_smallest_and_largest_numbers(rng, value, kind):
 def test_functions_that_are_no_objectives(rng, function, message):
     with pytest.raises(TypeError, match=f"negative_gradient_method {message}"):
         TSNE(perplexity=5, negative_gradient_method=function, **QUICK).fit(rng.normal(size=(30, 3)))
+
+
+def test_equal_eigenvalues_of_which_lapack_finds_none():
+    """Two groups of equal rows as far apart as numbers go."""
+    X = np.random.default_rng(0).choice([-1, 1], size=(50, 1)) * np.finfo(float).max
+    with pytest.warns(UserWarning, match="perplexity 1000 is too large"):
+        embedding = TSNE(1, 1000, initialization="spectral", **QUICK).fit(X)
+    assert np.isfinite(embedding).all()
