@@ -36,7 +36,7 @@ def mean_and_largest(X) -> tuple[np.ndarray, float]:
     if scipy.sparse.issparse(X):
         largest = float(np.abs(X.data).max(initial=0))
         unit = safe_unit(largest)
-        total = X.sum(0, dtype=np.float64) if unit == 1 else (X.astype(np.float64) / unit).sum(0)
+        total = (X if unit == 1 else divided(X, unit)).sum(0, dtype=np.float64)
         return np.asarray(total).ravel() / X.shape[0] * unit, largest
     low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
     total = np.zeros(X.shape[1])
@@ -55,6 +55,16 @@ def mean_and_largest(X) -> tuple[np.ndarray, float]:
 def safe_unit(largest: float) -> float:
     """The unit in which numbers up to ``largest`` can be squared as float32."""
     return 1.0 if largest == 0 or SAFE[0] < largest < SAFE[1] else largest
+
+
+def divided(X, unit: float):
+    """A sparse matrix in a unit, in its own dtype.
+
+    SciPy would multiply by 1 / unit, which is infinite for the smallest.
+    """
+    result = X.copy()
+    result.data = X.data / X.dtype.type(unit)
+    return result
 
 
 def brought_near(rows: np.ndarray) -> np.ndarray:

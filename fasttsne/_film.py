@@ -152,11 +152,23 @@ def write_mp4(path, pictures, film):
         ffmpeg_log_level="error",
     )  # fmt: skip
     writer.send(None)
+    count = 0
     try:
         for picture in pictures:
             writer.send(np.ascontiguousarray(picture))
+            count += 1
     finally:
         writer.close()
+    if not _has_frames(ffmpeg, path, count):
+        raise OSError("ffmpeg could not write all of the film: is the disk full?")
+
+
+def _has_frames(ffmpeg, path, count):
+    """Whether a film can be read: nobody says so where ffmpeg fails at its end."""
+    try:
+        return ffmpeg.count_frames_and_secs(str(path))[0] >= count
+    except RuntimeError:
+        return False
 
 
 WRITERS = {

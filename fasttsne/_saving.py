@@ -8,7 +8,6 @@ import dataclasses
 import json
 import numbers
 import os
-import secrets
 import zipfile
 import zlib
 
@@ -17,6 +16,7 @@ import scipy.sparse as sp
 
 from fasttsne._validation import check_finite
 from fasttsne._version import __version__
+from fasttsne._whole_file import whole_file
 from fasttsne.affinity import Affinities
 from fasttsne.functions import gradient_descent
 from fasttsne.optimizer import DescentState
@@ -61,7 +61,8 @@ def save(embedding, path, kl_divergence: float | None = None) -> None:
     header, arrays = _described(embedding)
     if kl_divergence is not None:
         header["kl_divergence"] = float(kl_divergence)
-    _replace(path, {"header": np.array(json.dumps(header)), **arrays})
+    with whole_file(path) as part, open(part, "xb") as file:
+        np.savez(file, header=np.array(json.dumps(header)), **arrays)
 
 
 def load(cls, path):
@@ -153,23 +154,6 @@ def _sayable(params):
             continue
         found[name] = value
     return found
-
-
-def _replace(path, arrays):
-    """Write arrays beside the file, and put them in its place when they are on the disk."""
-    path = os.path.realpath(path)
-    folder, name = os.path.split(path)
-    part = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.part")
-    try:
-        with open(part, "xb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        if os.path.exists(part):
-            os.remove(part)
-        raise
 
 
 def _read(file):

@@ -6,6 +6,10 @@ the leading eigenvectors u of the symmetric S = D^(-1/2) A D^(-1/2), of which th
 sqrt(d), is known and taken out.  Times their eigenvalues they are a diffusion map (Coifman
 & Lafon 2006).
 
+Modes of eigenvalues that are not positive are not slow: neighbours have opposite signs
+there, or nothing to do with each other.  A graph without enough others is flat in
+some coordinates.
+
 In a graph of several parts the slowest modes only tell the parts apart, and each
 would be one point.  So each part gets a map of its own, and parts lie side by side.
 """
@@ -27,6 +31,10 @@ BELOW = 3.0
 # Of the fallback; each costs two products with the graph.
 POWER_ITERATIONS = 100
 OVERSAMPLES = 6
+# An eigenvalue up to here is 0 but for rounding.
+FLAT = 1e-8
+# How much wider than the first mode another may be: some live on a few nodes of low degree.
+WIDER = 10.0
 # Of one turn of the spiral on which parts lie.
 GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 
@@ -36,7 +44,7 @@ def spectral_map(A, n_components: int, tol: float, max_iter, generator) -> np.nd
 
     Parameters
     ----------
-    A : (n, n) CSR matrix, float64, without negative entries.
+    A : (n, n) CSR matrix, float64, with entries from 0 to 1.
     tol, max_iter : of the eigenvectors, as for ``scipy.sparse.linalg.eigsh``.
     generator : seeds the search for them.
     """
@@ -51,8 +59,9 @@ def spectral_map(A, n_components: int, tol: float, max_iter, generator) -> np.nd
     for number, members in enumerate(np.split(rows, np.cumsum(sizes)[:-1])):
         own = _map_of_part(A[members][:, members], n_components, tol, max_iter, generator)
         own -= own.mean(0)
-        if len(members) > 1:
-            own *= radii[number] / (2 * np.sqrt((own**2).sum(1).mean()))
+        radius = np.sqrt((own**2).sum(1).mean())
+        if radius > 0:
+            own *= radii[number] / (2 * radius)
         result[members] = centres[number] + own
     return result
 
@@ -71,8 +80,11 @@ def _map_of_part(A, n_components, tol, max_iter, generator):
     values, vectors = _leading(S, first, rank, tol, max_iter, generator)
     modes = vectors * scale[:, None]
     modes *= np.sign(modes[np.abs(modes).argmax(0), np.arange(rank)])
+    modes /= np.abs(modes).max()
     result = np.zeros((n, n_components))
-    result[:, :rank] = modes * values
+    result[:, :rank] = modes * np.where(values > FLAT, values, 0)
+    widths = np.std(result, axis=0)
+    result *= np.minimum(1, WIDER * widths[0] / np.where(widths > 0, widths, 1))
     return result
 
 
@@ -80,22 +92,36 @@ def _leading(S, first, rank, tol, max_iter, generator):
     """The largest eigenvalues of S but the first, and their vectors, largest first."""
     n = S.shape[0]
     start = generator.uniform(-1, 1, n)
-    if n <= DENSE_UP_TO or rank >= n // 2:
-        products = S.toarray() - BELOW * np.outer(first, first)
-        values, vectors = scipy.linalg.eigh(products, subset_by_index=(n - rank, n - 1))
-        return values[::-1], vectors[:, ::-1]
+    try:
+        if n <= DENSE_UP_TO or rank >= n // 2:
+            values, vectors = _by_decomposition(S, first, rank)
+        else:
+            values, vectors = _by_lanczos(S, first, rank, tol, max_iter, start)
+        # LAPACK, too, may find fewer where many are equal, and says nothing.
+        if vectors.shape[1] < rank:
+            raise np.linalg.LinAlgError(f"only {vectors.shape[1]} of {rank} modes were found")
+        return values, vectors
+    except (ArpackError, np.linalg.LinAlgError) as error:
+        log.info("%s; going on by power iterations", error)
+        return _by_power_iterations(S, first, rank, generator)
+
+
+def _by_decomposition(S, first, rank):
+    n = S.shape[0]
+    products = S.toarray() - BELOW * np.outer(first, first)
+    values, vectors = scipy.linalg.eigh(products, subset_by_index=(n - rank, n - 1))
+    return values[::-1], vectors[:, ::-1]
+
+
+def _by_lanczos(S, first, rank, tol, max_iter, start):
     deflated = LinearOperator(
         S.shape,
         matvec=lambda x: S @ x - first * (BELOW * (first @ np.ravel(x))),
         dtype=np.float64,
     )
-    try:
-        values, vectors = eigsh(
-            deflated, k=rank, which="LA", tol=tol, maxiter=max_iter, v0=start - first
-        )
-    except ArpackError as error:
-        log.info("%s; going on by power iterations", error)
-        return _by_power_iterations(S, first, rank, generator)
+    values, vectors = eigsh(
+        deflated, k=rank, which="LA", tol=tol, maxiter=max_iter, v0=start - first
+    )
     order = np.argsort(values)[::-1]
     return values[order], vectors[:, order]
 

@@ -11,6 +11,8 @@ from fasttsne import _kernels
 
 # More threads than these are never started: OpenMP ends the process where it cannot.
 MOST_THREADS = 64
+# From the origin of a map, in each coordinate.
+FARTHEST = _kernels.step.FARTHEST
 
 
 def check_data(X, name: str = "X", least_rows: int = 2, accept_sparse: bool = False):
@@ -122,6 +124,14 @@ def check_finite(array: np.ndarray, name: str) -> None:
         raise ValueError(
             f"{name} must be finite; {name}[{', '.join(map(str, place))}] is {array[place]}"
         )
+
+
+def check_places(places: np.ndarray, name: str) -> None:
+    """Raise ValueError where points are at no place that a map has."""
+    check_finite(places, name)
+    largest = np.abs(places).max(initial=0)
+    if largest > FARTHEST:
+        raise ValueError(f"{name} must lie within {FARTHEST:g} of the origin; got {largest:g}")
 
 
 def check_number(

@@ -25,6 +25,7 @@ from fasttsne import _kernels
 from fasttsne._film import WRITERS, Film, write_gif, write_mp4
 from fasttsne._style import colour_points, point_style, read_colour
 from fasttsne._validation import check_choice, check_finite, check_number, resolve_n_jobs
+from fasttsne._whole_file import whole_file
 from fasttsne.utils import is_package_installed, require
 
 LEAST_RADIUS = 0.6  # pixels
@@ -93,7 +94,9 @@ def save(
     shown = _with_bar(itertools.chain([first], maps), total, progress)
     pictures = _draw_all(shown, page, colouring, brush, titles, round(fps / 2), n_jobs)
     film = Film(size, fps, page.paper, page.ink, colouring.table, n_colors)
-    write(path, _hold(pictures, round(pause * fps)), film)
+    # What was drawn until Ctrl-C can be seen.
+    with whole_file(path, also_after=KeyboardInterrupt) as part:
+        write(part, _hold(pictures, round(pause * fps)), film)
     return path
 
 

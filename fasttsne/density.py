@@ -25,6 +25,8 @@ LEAST_SQUARED_RADIUS = 1e-2
 LEAST_SHARE = 1e-4
 # Added to the variance of a map's log radii: a map of one density is not magnified to noise.
 LEAST_VARIANCE = 0.1
+# float32 can take it times any squared distance.
+MOST_PULL = 1e15
 
 
 class DensityObjective(Objective):
@@ -67,6 +69,8 @@ class DensityObjective(Objective):
         self.correlation, slope = correlation_and_slope(self._wanted, self._squares)
         with np.errstate(divide="ignore", invalid="ignore"):
             a = np.where(self._sums > 0, slope / self._sums, 0)
+        # Of a point that is alone: its sum of weights hardly differs from 0.
+        np.clip(a, -MOST_PULL, MOST_PULL, out=a)
         self._factors[:, 0] = a
         self._factors[:, 1] = a * self._squares
         indptr, columns, _ = self._edges

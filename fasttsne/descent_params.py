@@ -1,5 +1,7 @@
 """The parameters of gradient descent: what `optimize` takes, their defaults and limits."""
 
+import numpy as np
+
 from fasttsne import schedule
 from fasttsne._validation import check_choice, check_number, resolve_n_jobs
 from fasttsne.callbacks import as_callbacks
@@ -32,19 +34,20 @@ ACCURACY = ("theta", "n_interpolation_points", "min_num_intervals", "ints_in_int
 
 AUTO_WORDS = ("learning_rate", "momentum", "tol")
 
-_LIMITS = {
-    "dof": {"above": 0},
+_LIMITS: dict[str, dict] = {
+    # Beyond, float32 cannot tell w, or 1 + r^2 / dof, from 1.
+    "dof": {"above": 0.001, "high": 1e6},
     "learning_rate": {"above": 0, "finite": True},
     "exaggeration": {"above": 0, "finite": True},
-    "density_weight": {"low": 0, "finite": True},
+    "density_weight": {"low": 0, "high": 1e6},
     "momentum": {"low": 0, "high": 1},
-    "tol": {"low": 0},
+    "tol": {"low": 0, "finite": True},
     "max_grad_norm": {"above": 0},
     "max_step_norm": {"above": 0},
-    "theta": {"low": 0},
+    "theta": {"low": 0, "high": 10},
     "n_interpolation_points": {"low": 1, "high": 6, "integer": True},
-    "min_num_intervals": {"low": 1, "integer": True},
-    "ints_in_interval": {"above": 0},
+    "min_num_intervals": {"low": 1, "high": 10**6, "integer": True},
+    "ints_in_interval": {"above": 0.001, "high": 1000},
     "callbacks_every_iters": {"low": 1, "integer": True},
 }
 
@@ -69,6 +72,14 @@ def stages_of(n_iter, n_samples, params):
     if n_iter == "auto":
         return schedule.until_it_settles(n_samples, exaggeration, *pace, params["tol"])
     return schedule.classical(n_iter, n_samples, exaggeration, *pace)
+
+
+def plain(params: dict) -> dict:
+    """The same with Python's numbers for NumPy's, in whose few bits sums would overflow."""
+    return {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in params.items()
+    }
 
 
 def check_n_iter(n_iter, name: str) -> None:

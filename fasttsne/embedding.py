@@ -6,7 +6,7 @@ import numpy as np
 
 from fasttsne import _saving, functions
 from fasttsne._stateful import StatefulArray
-from fasttsne._validation import check_finite, check_number, resolve_n_jobs
+from fasttsne._validation import check_places, resolve_n_jobs
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.density import DensityObjective
 from fasttsne.descent_params import (
@@ -15,6 +15,7 @@ from fasttsne.descent_params import (
     check_n_iter,
     check_params,
     descent_settings,
+    plain,
     stages_of,
 )
 from fasttsne.functions import FunctionObjective, gradient_descent
@@ -71,10 +72,10 @@ class TSNEEmbedding(StatefulArray):
         if not isinstance(affinities, Affinities):
             affinities = PrecomputedAffinities(affinities)
         points = _check_points(embedding, affinities.n_samples)
-        check_params(gradient_descent_params)
+        check_params({**gradient_descent_params, "dof": dof})
         self = points.view(cls)
         self.affinities = affinities
-        self.dof = check_number(dof, "dof", above=0)
+        self.dof = float(dof)
         self.negative_gradient_method = check_method(negative_gradient_method)
         self.random_state = random_state
         self.optimizer = gradient_descent() if optimizer is None else optimizer
@@ -149,6 +150,8 @@ class TSNEEmbedding(StatefulArray):
         ------
         OptimizationInterrupt
             If a callback stops the run and ``propagate_exception`` is true.
+        OverflowError
+            If the map flies apart; points that would be too far out stay where they were.
         KeyboardInterrupt
             On Ctrl-C; its attribute ``final_embedding`` is the embedding as of
             the last whole iteration.
@@ -180,10 +183,10 @@ class TSNEEmbedding(StatefulArray):
 
     def all_params(self, **gradient_descent_params) -> dict:
         """Every parameter of :meth:`optimize`: those given here, the embedding's, the defaults."""
-        return {
+        return plain({
             **DEFAULTS, "dof": self.dof, "negative_gradient_method": self.negative_gradient_method,
             **(self.gradient_descent_params or {}), **gradient_descent_params,
-        }  # fmt: skip
+        })  # fmt: skip
 
     def _descend(self, stages, params):
         """Move the points; return their KL divergence."""
@@ -300,5 +303,5 @@ def _check_points(embedding, n_samples):
     points = np.array(embedding, dtype=np.float64, order="C")
     if points.ndim != 2 or len(points) != n_samples or not 1 <= points.shape[1] <= 3:
         raise ValueError(f"embedding must have the shape ({n_samples}, 1 to 3); got {points.shape}")
-    check_finite(points, "embedding")
+    check_places(points, "embedding")
     return points

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.io
 import scipy.sparse
 
+from fasttsne._whole_file import whole_file
 from fasttsne.utils import require
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -113,18 +114,12 @@ def write_map(path, embedding, labels=None, kl_divergence: float | None = None) 
     """Write a map to ``.npy``, ``.csv``, ``.tsv``, ``.npz`` or ``.parquet``.
 
     Tables have the columns tsne_1, tsne_2, ... and, where there are labels, label; ``.npz``
-    files the arrays embedding, labels and kl_divergence.  A file that exists is replaced.
+    files the arrays embedding, labels and kl_divergence.  A file that exists is replaced, as
+    a whole: an interrupt, or a full disk, leaves the old one.
     """
-    path = Path(os.path.realpath(path))
-    writer = _of_kind(path, _WRITERS, "write")
-    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
+    writer = _of_kind(Path(path), _WRITERS, "write")
+    with whole_file(path) as part:
         writer(part, np.asarray(embedding), labels, kl_divergence)
-        os.replace(part, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
 
 
 def check_output(path, endings=None) -> None:
@@ -310,7 +305,8 @@ def _write_npy(path, points, labels, kl_divergence):
 def _write_npz(path, points, labels, kl_divergence):
     more = {"labels": labels, "kl_divergence": kl_divergence}
     arrays = {name: _without_objects(value) for name, value in more.items() if value is not None}
-    np.savez(path, embedding=points, **arrays)
+    with open(path, "wb") as file:  # to a name in capitals NumPy would add an ending
+        np.savez(file, embedding=points, **arrays)
 
 
 def _without_objects(values):

@@ -16,6 +16,7 @@ An optimizer is an instance of :class:`gradient_descent`, or of a class derived 
 
 import copy
 import dataclasses
+import inspect
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -146,6 +147,7 @@ class FunctionObjective:
             "reference_embedding": None,
             "n_jobs": n_threads,
         }
+        _check_signature(function, self._arguments)
 
     def renumber(self, order) -> None:
         """Let place r belong to point ``order[r]``; the function sees the caller's order."""
@@ -155,9 +157,14 @@ class FunctionObjective:
         """Call the function at y, (n, d) float64; return the error for P without exaggeration."""
         embedding = np.empty(y.shape)
         embedding[self._order] = y
-        error, gradient = self.function(
+        result = self.function(
             embedding, self._affinities(), should_eval_error=bool(with_error), **self._arguments
         )
+        if not (isinstance(result, (tuple, list)) and len(result) == 2):
+            raise TypeError(
+                f"negative_gradient_method must return an error and a gradient; got {result!r}"
+            )
+        error, gradient = result
         gradient = np.asarray(gradient)
         if gradient.shape != y.shape:
             raise ValueError(
@@ -178,6 +185,21 @@ class FunctionObjective:
             self._factor = self.exaggeration
             self._exaggerated = self._P if self._factor == 1 else self._P * self._factor
         return self._exaggerated
+
+
+def _check_signature(function, arguments):
+    """Raise TypeError where a function does not take what it will be called with."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some compiled functions do not tell
+        return
+    try:
+        signature.bind(None, None, should_eval_error=True, **arguments)
+    except TypeError as error:
+        raise TypeError(
+            f"negative_gradient_method must take the arguments of an objective function "
+            f"(fasttsne.functions); for {function!r}: {error}"
+        ) from None
 
 
 class gradient_descent(GradientDescent):

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from fasttsne._columns import chunks, mean_and_largest, safe_unit
+from fasttsne._columns import chunks, divided, mean_and_largest, safe_unit
 from fasttsne._spectral import spectral_map
 from fasttsne._validation import check_choice, check_data, check_number, check_random_state
 from fasttsne.utils import Timer
@@ -94,6 +94,7 @@ def pca(
     (one column, equal rows) hold noise only.
     """
     X = check_data(X, accept_sparse=True)
+    n_components = check_number(n_components, "n_components", low=1, integer=True)
     check_choice(svd_solver, "svd_solver", ("auto", "full", "randomized", "arpack"))
     generator = check_random_state(random_state)
     rank = min(*X.shape, n_components)
@@ -128,14 +129,19 @@ def spectral(
 
     Returns
     -------
-    (n, n_components) float64 array.  Modes that the graph does not have hold noise only.
+    (n, n_components) float64 array.  Modes that the graph does not have hold noise only;
+    without any, the start is that of :func:`random`.
     """
     A = _check_graph(A)
     n_components = check_number(n_components, "n_components", low=1, integer=True)
-    tol = check_number(tol, "tol", low=0)
+    tol = check_number(tol, "tol", low=0, finite=True)
+    if max_iter is not None:
+        max_iter = check_number(max_iter, "max_iter", low=1, integer=True)
     generator = check_random_state(random_state)
     with Timer("computing the spectral map", verbose):
         result = spectral_map(A, n_components, tol, max_iter, generator)
+    if not result.any():
+        return random(len(result), n_components, generator)
     rescale(result, inplace=True)
     if add_jitter:
         result += generator.normal(0, 1e-6, result.shape)
@@ -143,11 +149,13 @@ def spectral(
 
 
 def _check_graph(A):
-    A = scipy.sparse.csr_array(A, dtype=np.float64)
+    A = scipy.sparse.csr_array(A, dtype=np.float64, copy=True)
     if A.ndim != 2 or A.shape[0] != A.shape[1]:
         raise ValueError(f"A must be a square matrix; got shape {A.shape}")
     if not np.isfinite(A.data).all() or (A.data < 0).any():
         raise ValueError("A must hold finite numbers that are not negative")
+    # Only ratios count, and sums of the largest numbers would overflow.
+    A.data = np.ldexp(A.data, -np.frexp(A.data.max(initial=0))[1])
     symmetric = (A + A.T) / 2
     symmetric.eliminate_zeros()
     return symmetric
@@ -204,7 +212,7 @@ class _Centred:
         self.mean, largest = mean_and_largest(X)
         self.unit = safe_unit(largest)
         if self.is_sparse and self.unit != 1:
-            self.X = X / X.dtype.type(self.unit)
+            self.X = divided(X, self.unit)
             self.mean, self.unit = self.mean / self.unit, 1.0
 
     def loadings(self, rank, random_state, svd_solver="auto", power_iterations=POWER_ITERATIONS):

@@ -7,6 +7,7 @@ import numpy as np
 
 from fasttsne import _kernels
 from fasttsne._curve import curve_order
+from fasttsne._validation import FARTHEST
 from fasttsne.pace import pace_of
 from fasttsne.schedule import Stage
 
@@ -16,9 +17,6 @@ log = logging.getLogger(__name__)
 # space-filling curve of the map: often while the map is made, seldom later.
 RENUMBER_AT = (20, 100, 300)
 RENUMBER_EVERY = 1000
-
-# Squares of float32 numbers up to here can be added.
-FARTHEST = 1e15
 
 
 class OptimizationInterrupt(InterruptedError):
@@ -125,6 +123,8 @@ class GradientDescent:
         ------
         OptimizationInterrupt
             Where a callback's answer is true.
+        OverflowError
+            Where points would leave all bounds; they stay where they were.
         """
         tell(settings.callbacks, "receive_settings", settings)
         tell(settings.callbacks, "optimization_about_to_start")
@@ -158,13 +158,14 @@ class GradientDescent:
                         if any([bool(c(step, error, embedding)) for c in settings.callbacks]):
                             raise OptimizationInterrupt(error, embedding)
                         points.take_from(embedding)
-                    _kernels.step.gradient_step(
+                    lost = _kernels.step.gradient_step(
                         points.y, points.update, points.gains, objective.attractive,
                         objective.repulsive, objective.z, stage.exaggeration,
                         pace.learning_rate, stage.momentum, settings.max_grad_norm,
                         settings.max_step_norm, objective.n_threads,
                     )  # fmt: skip
                     iteration += 1
+                    raise_if_lost(lost, len(points.y), pace.learning_rate, settings.max_step_norm)
         finally:
             # Whatever ended the loop, the caller finds the map and the state as of the last step.
             points.show_in(embedding)
@@ -180,6 +181,26 @@ def tell(callbacks, what, *arguments):
     for callback in callbacks:
         if hasattr(callback, what):
             getattr(callback, what)(*arguments)
+
+
+def raise_if_lost(count, n_samples, learning_rate, max_step_norm) -> None:
+    """Raise OverflowError where a step could not move some points."""
+    if count:
+        raise OverflowError(
+            f"{count} of {n_samples} points would be moved beyond {FARTHEST:g}: the map flies "
+            f"apart.  Give a smaller learning_rate (it is {learning_rate:g}), max_step_norm (it is "
+            f"{max_step_norm}) or density_weight, or another early_exaggeration or exaggeration"
+        )
+
+
+def check_written(embedding) -> None:
+    """Raise ValueError where a callback has moved points of the live embedding out of bounds."""
+    low, high = np.min(embedding, initial=0), np.max(embedding, initial=0)
+    if not (low >= -FARTHEST and high <= FARTHEST):  # NaN is in no order
+        raise ValueError(
+            f"a callback may write finite numbers up to {FARTHEST:g} into the embedding; it "
+            f"now has numbers from {low} to {high}"
+        )
 
 
 def renumber_is_due(iteration: int) -> bool:
@@ -214,13 +235,8 @@ class _Points:
         _kernels.points.scatter(self.y, self.order, np.asarray(embedding))
 
     def take_from(self, embedding):
-        """A callback may have moved points of the live embedding, though not out of all bounds."""
-        low, high = np.min(embedding), np.max(embedding)
-        if not (low >= -FARTHEST and high <= FARTHEST):  # NaN is in no order
-            raise ValueError(
-                f"a callback may write finite numbers up to {FARTHEST:g} into the embedding; it "
-                f"now has numbers from {low} to {high}"
-            )
+        """A callback may have moved points of the live embedding."""
+        check_written(embedding)
         _kernels.points.gather(np.asarray(embedding), self.order, self.y)
 
     def as_state(self, iteration):

@@ -14,14 +14,22 @@ import scipy.sparse as sp
 from fasttsne import _kernels, schedule
 from fasttsne import initialization as init
 from fasttsne._stateful import StatefulArray
-from fasttsne._validation import check_choice, check_finite, check_number, resolve_n_jobs
-from fasttsne.descent_params import ACCURACY, DEFAULTS, check_params, descent_settings
+from fasttsne._validation import (
+    check_choice,
+    check_finite,
+    check_number,
+    check_places,
+    resolve_n_jobs,
+)
+from fasttsne.descent_params import ACCURACY, DEFAULTS, check_params, descent_settings, plain
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.optimizer import (
     DescentSettings,
     DescentState,
     GradientDescent,
     OptimizationInterrupt,
+    check_written,
+    raise_if_lost,
     tell,
 )
 from fasttsne.repulsion import choose_method
@@ -31,6 +39,8 @@ from fasttsne.utils import Timer
 INITIALIZATIONS = ("median", "weighted", "weighted_mean", "random")
 # Gradients of single rows do not shrink with the number of rows, so neither does the rate grow.
 LEARNING_RATE = 0.1
+# Of a point by itself: below it float32 forces are denormal, or 0.
+LEAST_Z = 1e-30
 
 
 class PartialTSNEEmbedding(StatefulArray):
@@ -92,7 +102,8 @@ class PartialTSNEEmbedding(StatefulArray):
         if self.P is None:
             raise ValueError("this array is a view of an embedding; optimize the embedding itself")
         embedding = self if inplace else self.copy()
-        params = {**DEFAULTS, **(self.gradient_descent_params or {}), **gradient_descent_params}
+        given = {**(self.gradient_descent_params or {}), **gradient_descent_params}
+        params = plain({**DEFAULTS, **given})
         rate = LEARNING_RATE if params["learning_rate"] == "auto" else params["learning_rate"]
         exaggeration = 1.0 if params["exaggeration"] is None else float(params["exaggeration"])
         stages = schedule.classical(n_iter, len(self), exaggeration, rate, params["momentum"])
@@ -144,6 +155,8 @@ class PointObjective:
             self.n_threads,
         )  # fmt: skip
         self._field(self._points, self.repulsive, self._z)
+        # The map's kernel may have tails too light for a point so far out.
+        np.maximum(self._z, LEAST_Z, out=self._z)
         self.repulsive /= self._z[:, None]
         if not with_error:
             return None
@@ -202,14 +215,16 @@ class PointDescent(GradientDescent):
                         embedding[:] = y
                         if any([bool(c(step, error, embedding)) for c in settings.callbacks]):
                             raise OptimizationInterrupt(error, embedding)
+                        check_written(embedding)
                         y[:] = embedding
-                    _kernels.step.gradient_step(
+                    lost = _kernels.step.gradient_step(
                         y, state.update, state.gains, objective.attractive, objective.repulsive,
                         1.0, stage.exaggeration, stage.learning_rate, stage.momentum,
                         settings.max_grad_norm, settings.max_step_norm, objective.n_threads,
                         recentre=False,
                     )  # fmt: skip
                     state.iteration += 1
+                    raise_if_lost(lost, len(y), stage.learning_rate, settings.max_step_norm)
         finally:
             # Whatever ended the loop, the caller finds the points as of the last step.
             embedding[:] = y
@@ -311,5 +326,5 @@ def _check_places(places, shape, name):
     if places.shape != shape:
         raise ValueError(f"{name} must have the shape {shape}; got {places.shape}")
     places = np.array(places, dtype=np.float64, order="C")
-    check_finite(places, name)
+    check_places(places, name)
     return places

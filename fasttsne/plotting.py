@@ -9,6 +9,7 @@ import numpy as np
 
 from fasttsne._style import N_SHADES, as_hex, colour_points, point_style
 from fasttsne._validation import check_data, check_number
+from fasttsne._whole_file import whole_file
 from fasttsne.utils import require
 
 MOST_LEGEND_ROWS = 50
@@ -186,7 +187,8 @@ def html(
     if path is None:
         return page
     path = Path(os.fspath(path))
-    path.write_text(page, encoding="utf-8")
+    with whole_file(path) as part:
+        part.write_text(page, encoding="utf-8")
     return path
 
 

@@ -9,8 +9,8 @@ from fasttsne import schedule
 from fasttsne._validation import (
     check_choice,
     check_data,
-    check_finite,
     check_number,
+    check_places,
     check_random_state,
     resolve_n_jobs,
 )
@@ -180,8 +180,10 @@ class TSNE:
         ------
         ValueError, TypeError
             Naming the parameter, its value and what is accepted.
+        OverflowError
+            Where the map flies apart: the learning rate is far too large.
         KeyboardInterrupt
-            On Ctrl-C; ``embedding_`` is then the embedding so far.
+            On Ctrl-C; ``embedding_`` is then the embedding so far, as after the former.
         """
         embedding = self.prepare_initial(X, affinities, initialization)
         self.embedding_ = embedding
@@ -243,7 +245,7 @@ class TSNE:
         return affinities
 
     def _start(self, X, initialization, affinities, generator):
-        n, d = affinities.n_samples, self.n_components
+        n, d = affinities.n_samples, int(self.n_components)
         if not isinstance(initialization, str):
             return _check_start(initialization, (n, d))
         if initialization == "random":
@@ -297,7 +299,7 @@ class TSNE:
         """Check all parameters before anything is computed."""
         check_number(self.n_components, "n_components", low=1, high=3, integer=True)
         _check_perplexity(self.perplexity)
-        check_number(self.dof, "dof", above=0)
+        check_params({"dof": self.dof})
         check_method(self.negative_gradient_method)
         for name in ("initial_momentum", "final_momentum"):
             _check_momentum(getattr(self, name), name)
@@ -330,7 +332,7 @@ def _check_perplexity(perplexity):
     if several and len(perplexity) == 0:
         raise ValueError(f"perplexity must be a number or several; got {perplexity!r}")
     for each in perplexity if several else [perplexity]:
-        check_number(each, "perplexity", above=0)
+        check_number(each, "perplexity", above=0, finite=True)
 
 
 def _check_initialization(initialization):
@@ -347,5 +349,5 @@ def _check_start(start, shape):
         )
     if start.shape != shape:
         raise ValueError(f"initialization must have the shape {shape}; got {start.shape}")
-    check_finite(start, "initialization")
+    check_places(start, "initialization")
     return start

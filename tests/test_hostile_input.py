@@ -4,6 +4,7 @@ Data is drawn as a recipe (sizes, dtype, content, scale, layout), which hypothes
 """
 
 import faulthandler
+import re
 import warnings
 from dataclasses import dataclass
 
@@ -13,8 +14,8 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasttsne import TSNE, TSNEEmbedding
-from fasttsne.affinity import PrecomputedAffinities
+from fasttsne import TSNE
+from fasttsne.nearest_neighbors import Exact
 
 METHODS = ("auto", "fft", "bh", "exact")
 QUICK = {"early_exaggeration_iter": 3, "n_iter": 3, "random_state": 0, "n_jobs": 2}
@@ -135,12 +136,22 @@ kinds = st.fixed_dictionaries(
         "perplexity": st.sampled_from([30, 5, 1, 0.3, 1000]),
     },
     optional={
-        "dof": st.sampled_from([0.3, 3.5, 50]),
-        "learning_rate": st.sampled_from([1e-6, 1, 100]),
-        "max_step_norm": st.just(0.1),
-        "max_grad_norm": st.sampled_from([0.25, 1e-9]),
+        "dof": st.sampled_from([0.3, 3.5, 50, 0.0011, 1e6]),
+        "learning_rate": st.sampled_from([1e-6, 1, 100, 1e5]),
+        "max_step_norm": st.sampled_from([0.1, 1e-300, 1e300, None]),
+        "max_grad_norm": st.sampled_from([0.25, 1e-9, 1e300]),
+        "early_exaggeration": st.sampled_from([1e-300, 0.1, 1000, 1e300]),
+        "density_weight": st.sampled_from([0.1, 10, 1e6]),
     },
 )
+
+
+def may_fly_apart(params):
+    """Whether steps are so long, and not bounded."""
+    is_bold = params.get("learning_rate") == 1e5 or params.get("density_weight") == 1e6
+    # With the automatic rate, n / exaggeration, the one makes up for the other only in part.
+    is_bold |= params.get("early_exaggeration") in (1e-300, 1e300)
+    return is_bold and params.get("max_step_norm", 5) in (None, 1e300)
 
 
 def bits(X):
@@ -158,12 +169,46 @@ def test_arrays(recipe, params):
         warnings.filterwarnings("ignore", "perplexity")
         try:
             embedding = TSNE(**{**QUICK, **params}).fit(X)
+        except OverflowError as error:
+            assert may_fly_apart(params), error
+            assert "learning_rate" in str(error)
         except (ValueError, TypeError) as error:
             assert not is_valid, "data that must be embedded was refused"
             assert "X" in str(error).split(), error
         else:
             assert is_valid, "data that must be refused was embedded"
             assert embedding.shape == (recipe.rows, params["n_components"])
+            assert np.isfinite(embedding).all()
+            assert np.isfinite(embedding.kl_divergence)
+    assert bits(X) == before
+
+
+# ---- metrics
+
+METRIC_PARAMS = (
+    None, None, {"p": 3}, {"p": 0.5}, {"p": -1}, {"p": np.inf}, {"p": "x"}, {"V": np.zeros((3, 3))},
+    {"V": np.ones(3)}, {"VI": np.eye(3)}, {"VI": "x"}, {"w": [1, 2, 3]}, {"w": [-1, 0, np.nan]},
+    {"sorcery": 1}, [1], "x",
+)  # fmt: skip
+
+
+@given(
+    recipes, st.sampled_from(sorted(Exact.VALID_METRICS)), st.sampled_from(METRIC_PARAMS),
+    st.sampled_from(["auto", "exact"]),
+)  # fmt: skip
+def test_metrics(recipe, metric, metric_params, neighbors):
+    """Not all numbers have all metrics; what is not embedded is refused for a reason."""
+    recipe.columns = recipe.columns and 3
+    X, _ = recipe.make()
+    before = bits(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tsne = TSNE(metric=metric, metric_params=metric_params, neighbors=neighbors, **QUICK)
+        try:
+            embedding = tsne.fit(X)
+        except (ValueError, TypeError) as error:
+            assert {"X", "metric", "metric_params"} & set(re.findall(r"\w+", str(error))), error
+        else:
             assert np.isfinite(embedding).all()
             assert np.isfinite(embedding.kl_divergence)
     assert bits(X) == before
@@ -181,9 +226,12 @@ def reference():
 
 @given(
     recipes, st.integers(0, 5), st.sampled_from(["median", "weighted", "random"]),
-    st.sampled_from([5, 0.5, 40]), st.integers(1, 40), st.sampled_from([0.1, 100, "auto"]),
+    st.sampled_from([5, 0.5, 40]), st.integers(1, 40), st.sampled_from([0.1, 100, "auto", 1e5]),
+    st.sampled_from([0.25, 1e300, None]),
 )  # fmt: skip
-def test_new_rows(reference, recipe, columns, initialization, perplexity, k, learning_rate):
+def test_new_rows(
+    reference, recipe, columns, initialization, perplexity, k, learning_rate, max_grad_norm
+):  # fmt: skip
     recipe.columns = columns if columns < 4 else 4
     X, is_finite = recipe.make()
     is_valid = recipe.columns == 4 and (is_finite or (recipe.rows == 1 and allowed(X)))
@@ -193,8 +241,10 @@ def test_new_rows(reference, recipe, columns, initialization, perplexity, k, lea
         try:
             placed = reference.transform(
                 X, perplexity, initialization, k, learning_rate, n_iter=3,
-                early_exaggeration_iter=2,
+                early_exaggeration_iter=2, max_grad_norm=max_grad_norm,
             )  # fmt: skip
+        except OverflowError as error:
+            assert learning_rate == 1e5, error
         except (ValueError, TypeError) as error:
             assert not is_valid or recipe.layout == "sparse", error
         else:
@@ -232,12 +282,16 @@ def test_parameters(data):
     name = data.draw(st.sampled_from(sorted(PARAMETERS)))
     value = data.draw(st.sampled_from(PARAMETERS[name]))
     method = data.draw(st.sampled_from(METHODS))
-    params = {**QUICK, "perplexity": 5, "negative_gradient_method": method, name: value}
+    bound = data.draw(st.sampled_from([5, None]))
+    params = {
+        **QUICK, "perplexity": 5, "negative_gradient_method": method, "max_step_norm": bound,
+        name: value,
+    }  # fmt: skip
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "perplexity")
         try:
             embedding = TSNE(**params).fit(SMALL)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             assert name in str(error), f"{error} does not name {name}"
         else:
             assert np.isfinite(embedding).all()
@@ -292,21 +346,22 @@ graphs = st.builds(
     scale=st.just(0) | st.integers(-300, 300),
     dtype=st.sampled_from(["f4", "f8"]),
 )
+STARTS = st.sampled_from(["random", "spectral"])
 
 
-@given(graphs, st.sampled_from(METHODS))
-def test_graphs(graph, method):
+@given(graphs, st.sampled_from(METHODS), STARTS)
+def test_graphs(graph, method, start):
     indices, distances, is_faulty = graph.make()
     before = indices.tobytes(), distances.tobytes()
     params = {"neighbors": (indices, distances), "negative_gradient_method": method,
-              "perplexity": 3, "initialization": "random"}  # fmt: skip
+              "perplexity": 3, "initialization": start}  # fmt: skip
     check_outcome(lambda: TSNE(**params, **QUICK).fit(), is_faulty, graph.n)
     assert (indices.tobytes(), distances.tobytes()) == before
 
 
 @given(graphs, st.sampled_from(METHODS), st.sampled_from(["csr", "csc", "coo", "dense"]),
-       st.booleans())  # fmt: skip
-def test_matrices(graph, method, kind, as_affinities):
+       st.booleans(), STARTS)  # fmt: skip
+def test_matrices(graph, method, kind, as_affinities, start):
     """The graph as a matrix of distances or of affinities, whose columns may be forged."""
     indices, distances, is_faulty = graph.make()
     if kind == "dense" or graph.fault in ("negative number", "number too large", "number huge"):
@@ -317,7 +372,7 @@ def test_matrices(graph, method, kind, as_affinities):
     if kind != "csr":
         matrix = matrix.asformat(kind)
     before = [part.tobytes() for part in (matrix.data, *matrix_parts(matrix))]
-    common = {"negative_gradient_method": method, "initialization": "random", **QUICK}
+    common = {"negative_gradient_method": method, "initialization": start, **QUICK}
     if as_affinities:
         nothing = not distances.astype(np.float64).any()
         check_outcome(lambda: TSNE(**common).fit(affinities=matrix), is_faulty or nothing, graph.n)
@@ -345,66 +400,3 @@ def check_outcome(function, is_faulty, n):
             assert embedding.shape == (n, 2)
             assert np.isfinite(embedding).all()
             assert np.isfinite(embedding.kl_divergence)
-
-
-# ---- what was found by these, and by looking for more of the kind
-
-
-@pytest.mark.parametrize("dtype", ["c8", "U5", "M8[s]", "m8[s]"])
-def test_what_only_looks_like_numbers_is_refused(dtype):
-    X = np.arange(12).reshape(6, 2).astype(dtype)
-    with pytest.raises(TypeError, match="X must hold real numbers; got dtype"):
-        TSNE(**QUICK).fit(X)
-
-
-@pytest.mark.parametrize("kind", ["csr", "csc", "bsr", "coo"])
-@pytest.mark.parametrize("value", [-1, 30, 10**6])
-@pytest.mark.parametrize("use", ["data", "neighbors", "affinities", "embedding"])
-def test_sparse_matrices_that_point_outside_themselves(kind, value, use):
-    matrix = sp.random(30, 30, 0.5, random_state=0).asformat(kind)
-    (matrix.row if kind == "coo" else matrix.indices)[7] = value
-    calls = {
-        "data": lambda: TSNE(**QUICK).fit(matrix),
-        "neighbors": lambda: TSNE(neighbors=matrix, **QUICK).fit(),
-        "affinities": lambda: TSNE(**QUICK).fit(affinities=matrix),
-        "embedding": lambda: TSNEEmbedding(np.zeros((30, 2)), matrix),
-    }
-    with pytest.raises(ValueError, match=rf"must have indices from 0 to \d+; got {value}"):
-        calls[use]()
-
-
-@pytest.mark.parametrize(
-    "change", [lambda p: p[::-1], lambda p: p[:-1], lambda p: p + 1, lambda p: p.astype(float)]
-)
-def test_sparse_matrices_whose_parts_do_not_fit(change):
-    matrix = sp.random(30, 30, 0.5, random_state=0, format="csr")
-    matrix.indptr = change(matrix.indptr)
-    with pytest.raises(ValueError, match="parts of the sparse matrix X do not fit"):
-        TSNE(**QUICK).fit(matrix)
-
-
-@pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e300, 1e308])
-def test_affinities_of_any_scale(scale):
-    matrix = np.ones((20, 20)) * scale
-    P = PrecomputedAffinities(matrix).P
-    assert P.data.sum() == pytest.approx(1, rel=1e-5)
-    with pytest.raises(ValueError, match="between 1e-30 and 1e30"):
-        PrecomputedAffinities(matrix, normalize=False)
-
-
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("unit", [1e-200, 1.0, 1e200])
-@pytest.mark.parametrize("neighbors", ["exact", "approx"])
-def test_new_rows_far_out(sparse, unit, neighbors):
-    """Beyond float32's range a row is as far out as it can be, and all rows are its neighbours."""
-    kind = sp.csr_matrix if sparse else np.asarray
-    data = np.r_[np.eye(3), -np.eye(3), 2 * np.eye(3), [[0, 0, 0]]] * unit
-    tsne = TSNE(perplexity=2, neighbors=neighbors, **QUICK)
-    embedding = tsne.fit(kind(data))
-    index = embedding.affinities.knn_index
-    new = np.array([[0, 1e308, 0], [-1e307, 0, 0]])
-    indices, distances = index.query(kind(new), 1)
-    assert indices.min() >= 0
-    assert (distances > 1e11 * unit).all()
-    assert np.isfinite(distances).all()
-    assert np.isfinite(embedding.transform(kind(new), perplexity=1, k=2)).all()

@@ -147,6 +147,60 @@ def test_spectral_of_several_parts(rng, n_components, sizes):
         assert np.median(np.linalg.norm(own, axis=1)) < apart
 
 
+def star(n):
+    A = np.zeros((n, n))
+    A[0, 1:] = A[1:, 0] = 1
+    return A
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3])
+@pytest.mark.parametrize("dense_up_to", [0, 10_000])
+@pytest.mark.parametrize(
+    "A",
+    [np.ones((50, 50)), np.ones((50, 50)) - np.eye(50), star(50), star(3), 2 * np.eye(50),
+     np.zeros((50, 50)), np.outer(np.arange(1, 51), np.arange(1, 51))],
+)  # fmt: skip
+def test_spectral_of_flat_graphs(monkeypatch, A, n_components, dense_up_to):
+    """They have no slow modes, or no edges: the start is about as wide as any other."""
+    monkeypatch.setattr(_spectral, "DENSE_UP_TO", dense_up_to)
+    map_ = initialization.spectral(A, n_components, random_state=3)
+    assert 3e-5 < np.std(map_[:, 0]) < 3e-4
+    assert np.abs(map_).max() < 1e-3
+    assert len(np.unique(map_, axis=0)) == len(A)
+    np.testing.assert_array_equal(map_, initialization.spectral(A, n_components, random_state=3))
+
+
+def test_spectral_of_some_flat_modes():
+    """Three groups in a row, all of whose members are alike, have one slow mode."""
+    path = np.diag(np.ones(2), 1)
+    path += path.T
+    A = np.kron(path, np.ones((5, 5))) + np.kron(np.eye(3), np.ones((5, 5)))
+    map_ = initialization.spectral(A, 3, random_state=0)
+    assert np.std(map_[:, 0]) == pytest.approx(1e-4, rel=1e-2)
+    assert np.abs(np.std(map_[:, 1:], axis=0) / 1e-6 - 1).max() < 0.5
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e300, 1.7e308])
+def test_spectral_of_any_scale(rng, scale):
+    A = scipy.sparse.csr_array(rng.uniform(0.01, 1, (60, 60)))
+    map_ = initialization.spectral(A * scale, 2, random_state=0)
+    want = initialization.spectral(A, 2, random_state=0)
+    np.testing.assert_allclose(map_, want, atol=1e-3 if scale < 1e-310 else 1e-9)
+    mixed = A.copy()
+    mixed.data *= 10.0 ** rng.uniform(-300, 300, len(A.data))
+    map_ = initialization.spectral(mixed, 2, random_state=0)
+    assert np.isfinite(map_).all()
+    assert np.abs(map_).max() < 1
+
+
+def test_spectral_where_lanczos_does_not_converge(affinities):
+    """One iteration is too few for it."""
+    map_ = initialization.spectral(affinities, 3, tol=0, max_iter=1, random_state=0)
+    again = initialization.spectral(affinities, 3, tol=0, max_iter=1, random_state=0)
+    assert np.std(map_[:, 0]) == pytest.approx(1e-4, rel=0.01)
+    np.testing.assert_array_equal(map_, again)
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_spectral_of_tiny_graphs(n):
     map_ = initialization.spectral(np.ones((n, n)), 3, random_state=0)
@@ -166,3 +220,9 @@ def test_spectral_of_tiny_graphs(n):
 def test_spectral_of_what_is_no_graph(A, message):
     with pytest.raises(ValueError, match=message):
         initialization.spectral(A)
+
+
+@pytest.mark.parametrize("params", [{"max_iter": 0}, {"tol": -1}, {"tol": np.inf}])
+def test_spectral_with_bad_settings(params):
+    with pytest.raises(ValueError, match=f"{next(iter(params))} must be"):
+        initialization.spectral(np.ones((5, 5)), **params)

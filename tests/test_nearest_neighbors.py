@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 
 from fasttsne import nearest_neighbors
 from fasttsne._kernels import reference
-from fasttsne.nearest_neighbors import Annoy, Approx, Exact, dense_rows, make_index
+from fasttsne.nearest_neighbors import Annoy, Approx, Exact, dense_rows, exact, make_index
 
 
 def test_exact_equals_twin(digits):
@@ -274,6 +274,76 @@ def test_covariance_of_mahalanobis_by_either_name(rng):
         found = Exact(X, 5, metric="mahalanobis", metric_params=params).build()[0]
         np.testing.assert_array_equal(found, expected)
         assert set(params) <= {"V", "VI"}
+
+
+@pytest.mark.parametrize(
+    ("name", "same", "params"),
+    [
+        ("infinity", "chebyshev", None), ("linf", "chebyshev", None),
+        ("p", "minkowski", {"p": 3}), ("taxicab", "l1", None), ("l1", "manhattan", None),
+        ("standardised_euclidean", "seuclidean", None), ("sokalmichener", "rogerstanimoto", None),
+    ],
+)  # fmt: skip
+def test_names_of_metrics_elsewhere(rng, name, same, params):
+    X = rng.integers(0, 3, size=(50, 6)).astype(float)
+    for kind in (
+        lambda metric: Exact(X, 5, metric=metric, metric_params=params),
+        lambda metric: make_index("auto", X, 5, metric=metric, metric_params=params),
+    ):
+        np.testing.assert_array_equal(kind(name).build(), kind(same).build())
+
+
+@pytest.mark.parametrize("neighbors", ["auto", "exact", "approx"])
+def test_unknown_metrics_are_refused_with_what_there_is(rng, neighbors):
+    with pytest.raises(ValueError, match=r"metric must be one of 'euclidean', .*; got 'edges'"):
+        make_index(neighbors, rng.normal(size=(50, 6)), 5, metric="edges")
+
+
+@pytest.mark.parametrize(
+    ("metric", "params", "message"),
+    [
+        ("minkowski", {"p": -1}, r"metric_params\['p'\] must be greater than 0"),
+        ("p", {"q": 1}, r"metric_params \['q'\] do not suit metric='minkowski'"),
+        ("mahalanobis", {"VI": np.eye(2)}, r"\['VI'\] must have the shape \(6, 6\); got \(2, 2"),
+        ("mahalanobis", {"V": np.eye(2)}, r"\['VI'\] must have the shape \(6, 6\); got \(2, 2"),
+        ("mahalanobis", {"VI": np.ones(3)}, r"metric_params\['VI'\] must be two-dimensional"),
+        ("mahalanobis", {"V": np.zeros((6, 6))}, r"metric_params\['V'\] must be an invertible"),
+        ("mahalanobis", {"V": "x"}, r"metric_params\['V'\] must be an invertible"),
+        ("mahalanobis", [1], "metric_params must be a dictionary or None"),
+    ],
+)
+def test_metric_params_that_do_not_suit(rng, metric, params, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        Exact(rng.normal(size=(50, 6)), 5, metric=metric, metric_params=params).build()
+
+
+@pytest.mark.parametrize("metric", ["mahalanobis", "seuclidean"])
+def test_columns_that_do_not_vary_make_no_difference(rng, metric):
+    X = rng.normal(size=(50, 4))
+    more = np.c_[X, np.full(50, 7.0)]
+    found, distances = Exact(more, 5, metric=metric).build()
+    expected = Exact(X, 5, metric=metric).build()
+    np.testing.assert_array_equal(found, expected[0])
+    np.testing.assert_allclose(distances, expected[1], rtol=1e-6)
+    with pytest.raises(ValueError, match=f"metric='{metric}': the .* of X overflow"):
+        Exact(X * 1e300, 5, metric=metric).build()
+
+
+def test_mahalanobis_of_the_data_does_not_depend_on_blocks(rng, monkeypatch):
+    X = rng.normal(size=(90, 5)) @ rng.normal(size=(5, 5))
+    expected = np.sort(cdist(X, X, "mahalanobis", VI=np.linalg.inv(np.cov(X.T))))[:, 1:6]
+    for entries in (90 * 7, 90 * 100):
+        monkeypatch.setattr(exact, "LOOP_ENTRIES", entries)
+        np.testing.assert_allclose(Exact(X, 5, metric="mahalanobis").build()[1], expected)
+
+
+def test_rows_without_finite_distances_are_refused(rng):
+    X = rng.normal(size=(50, 6))
+    with pytest.raises(ValueError, match="metric='minkowski' gives row 0 of X fewer than 5"):
+        Exact(X * 1e300, 5, metric="minkowski", metric_params={"p": 3}).build()
+    X[7] *= -1e5
+    with pytest.raises(ValueError, match=r"metric='jensenshannon' gives row \d of X fewer than 5"):
+        Exact(X, 5, metric="jensenshannon").build()
 
 
 def test_negative_distances_are_refused(rng):

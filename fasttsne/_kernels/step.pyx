@@ -6,19 +6,23 @@
     y     = y + u,   then y = y - mean(y)
 
 ``max_grad_norm`` and ``max_step_norm`` bound the length of a point's g and u.
+A point that a step would take beyond FARTHEST, or to no place at all, stays where it is.
 Positions are float64 (a late step is far below float32 resolution of a wide
 map), updates and gains float32.  Sums run over fixed blocks: any number of
 threads gives the same bits.  Source: van der Maaten & Hinton 2008; Jacobs 1988.
 """
 
 from cython.parallel cimport prange
-from libc.math cimport sqrt
+from libc.float cimport DBL_MAX
+from libc.math cimport fabs, sqrt
 
 import numpy as np
 
 cdef Py_ssize_t BLOCK = 1024
 
 MIN_GAIN = 0.01
+# Squares of float32 numbers up to here can be added, and divided by any ``dof``.
+FARTHEST = 1e15
 
 
 cdef struct Step:
@@ -29,25 +33,47 @@ cdef struct Step:
     double min_gain
     double max_grad_norm  # negative: no bound
     double max_step_norm  # negative: no bound
+    double farthest
 
 
 cdef inline void shorten(double *v, int d, double bound) noexcept nogil:
     """Scale v down to the length ``bound``."""
-    cdef double norm2 = 0
+    cdef double norm2 = 0, largest = 0
     cdef int c
     for c in range(d):
         norm2 += v[c] * v[c]
     if norm2 > bound * bound:
+        if norm2 > DBL_MAX:  # numbers whose squares are too large
+            norm2 = 0
+            for c in range(d):
+                largest = max(largest, fabs(v[c]))
+            for c in range(d):
+                v[c] /= largest
+                norm2 += v[c] * v[c]
         for c in range(d):
             v[c] *= bound / sqrt(norm2)
 
 
-cdef inline void step_block(
+cdef inline bint stays_within(
+    const double *y, const double *u, int d, double farthest
+) noexcept nogil:
+    """Whether y + u is a place; NaN is none."""
+    cdef bint within = True
+    cdef int c
+    for c in range(d):
+        within = within and fabs(y[c] + u[c]) <= farthest
+    return within
+
+
+cdef inline Py_ssize_t step_block(
     const Step *step, double *y, float *update, float *gains, const float *attractive,
     const float *repulsive, Py_ssize_t first, Py_ssize_t last, int d, double *total,
 ) noexcept nogil:
-    """Move the points first..last and write the sum of their new positions to ``total``."""
-    cdef Py_ssize_t i, e
+    """Move the points first..last; return how many had to stay.
+
+    The sum of their new positions is written to ``total``.
+    """
+    cdef Py_ssize_t i, e, kept = 0
     cdef int c
     cdef double g[3]
     cdef double u[3]
@@ -70,24 +96,28 @@ cdef inline void step_block(
             u[c] = step.momentum * update[e] - step.learning_rate * gain * g[c]
         if step.max_step_norm >= 0:
             shorten(u, d, step.max_step_norm)
+        if not stays_within(y + i * d, u, d, step.farthest):
+            kept += 1
+            for c in range(d):
+                u[c] = 0
         for c in range(d):
             e = i * d + c
             update[e] = <float> u[c]
             y[e] += u[c]
             total[c] += y[e]
+    return kept
 
 
-cdef void dispatch(
+cdef Py_ssize_t dispatch(
     const Step *step, double *y, float *update, float *gains, const float *attractive,
     const float *repulsive, Py_ssize_t first, Py_ssize_t last, int d, double *total,
 ) noexcept nogil:
     """One compiled loop for each dimension."""
     if d == 1:
-        step_block(step, y, update, gains, attractive, repulsive, first, last, 1, total)
-    elif d == 2:
-        step_block(step, y, update, gains, attractive, repulsive, first, last, 2, total)
-    else:
-        step_block(step, y, update, gains, attractive, repulsive, first, last, 3, total)
+        return step_block(step, y, update, gains, attractive, repulsive, first, last, 1, total)
+    if d == 2:
+        return step_block(step, y, update, gains, attractive, repulsive, first, last, 2, total)
+    return step_block(step, y, update, gains, attractive, repulsive, first, last, 3, total)
 
 
 cdef void centre_block(
@@ -117,23 +147,26 @@ def gradient_step(
 ):
     """Take one step and, if ``recentre``, move the map's mean to the origin, in place. O(n).
 
-    Without that, no point depends on another.
+    Without that, no point depends on another.  Returns how many points had to stay.
     """
     cdef Step step
     cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK
     cdef int d = <int> y.shape[1]
     cdef double[:, ::1] totals = np.zeros((n_blocks, d))
+    cdef Py_ssize_t[::1] kept = np.zeros(n_blocks, np.intp)
     step.exaggeration, step.inverse_z = exaggeration, 1 / z
     step.learning_rate, step.momentum, step.min_gain = learning_rate, momentum, MIN_GAIN
     step.max_grad_norm = -1 if max_grad_norm is None else max_grad_norm
     step.max_step_norm = -1 if max_step_norm is None else max_step_norm
+    step.farthest = FARTHEST
     for b in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
-        dispatch(
+        kept[b] = dispatch(
             &step, &y[0, 0], &update[0, 0], &gains[0, 0], &attractive[0, 0], &repulsive[0, 0],
             b * BLOCK, min((b + 1) * BLOCK, n), d, &totals[b, 0],
         )
     if not recentre:
-        return
+        return int(np.sum(kept))
     cdef double[::1] mean = np.sum(totals, axis=0) / n
     for b in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
         centre_block(&y[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), d, &mean[0])
+    return int(np.sum(kept))

@@ -65,4 +65,4 @@ class FixedSigmaNN(NeighborAffinities):
 def _check_sigma(sigma):
     if sigma is None:
         raise ValueError("sigma must be given: the standard deviation of the Gaussians")
-    return check_number(sigma, "sigma", above=0)
+    return check_number(sigma, "sigma", above=0, finite=True)

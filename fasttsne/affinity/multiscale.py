@@ -136,7 +136,7 @@ def _as_list(perplexities) -> list[float]:
         raise ValueError("perplexities must be given: a list of numbers, or one")
     if isinstance(perplexities, numbers.Number):
         perplexities = [perplexities]
-    perplexities = [check_number(p, "perplexities", above=0) for p in perplexities]
+    perplexities = [check_number(p, "perplexities", above=0, finite=True) for p in perplexities]
     if not perplexities:
         raise ValueError("perplexities must not be empty")
     return sorted(perplexities)

@@ -39,7 +39,7 @@ class PerplexityBasedNN(NeighborAffinities):
         knn_kwargs=None, knn_index=None,
     ):  # fmt: skip
         super().__init__(n_jobs, verbose)
-        perplexity = check_number(perplexity, "perplexity", above=0)
+        perplexity = check_number(perplexity, "perplexity", above=0, finite=True)
         self._mode = check_symmetrize(symmetrize)
         self.symmetrize = symmetrize
         self._find(
@@ -57,7 +57,7 @@ class PerplexityBasedNN(NeighborAffinities):
         RuntimeError
             Where the perplexity is larger than the number of neighbours: it takes a new search.
         """
-        new_perplexity = check_number(new_perplexity, "perplexity", above=0)
+        new_perplexity = check_number(new_perplexity, "perplexity", above=0, finite=True)
         k = self._indices.shape[1]
         if new_perplexity > k:
             raise RuntimeError(
@@ -93,7 +93,7 @@ class PerplexityBasedNN(NeighborAffinities):
         """
         if perplexity is None:
             perplexity = self.perplexity
-        perplexity = check_number(perplexity, "perplexity", above=0)
+        perplexity = check_number(perplexity, "perplexity", above=0, finite=True)
         k = _neighbors_for(perplexity, self.n_samples + 1, k_neighbors)
         perplexity = reduced(perplexity, k, stacklevel=2)
         return self._to_new(
@@ -104,7 +104,8 @@ class PerplexityBasedNN(NeighborAffinities):
     @staticmethod
     def check_perplexity(perplexity: float, k_neighbors: int) -> float:
         """Return a perplexity that k neighbours can have; warn where it is not the given one."""
-        return reduced(check_number(perplexity, "perplexity", above=0), k_neighbors, stacklevel=2)
+        perplexity = check_number(perplexity, "perplexity", above=0, finite=True)
+        return reduced(perplexity, k_neighbors, stacklevel=2)
 
 
 def _neighbors_for(perplexity, n_samples, k_neighbors):

@@ -1,6 +1,6 @@
 """What an optimization tells its callbacks, and when."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 
 class Callback:
@@ -35,9 +35,12 @@ def as_callbacks(callbacks) -> tuple[Callable, ...]:
         return ()
     if callable(callbacks):
         return (callbacks,)
-    if not isinstance(callbacks, Iterable):
-        raise TypeError(f"callbacks must be callable, or a list of callables; got {callbacks!r}")
-    callbacks = tuple(callbacks)
+    try:
+        callbacks = tuple(callbacks)
+    except TypeError:  # an array without dimensions says that it is iterable
+        raise TypeError(
+            f"callbacks must be callable, or a list of callables; got {callbacks!r}"
+        ) from None
     for callback in callbacks:
         if not callable(callback):
             raise TypeError(f"callbacks must be callable; got {callback!r}")

@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 from fasttsne._validation import check_number
+from fasttsne._whole_file import whole_file
 from fasttsne.callbacks.base import Callback
 
 HEADER_BYTES = 128
@@ -84,8 +85,9 @@ class _File:
     def append(self, frame):
         if self._shape is None:
             self._shape = frame.shape
-            with open(self._path, "wb") as file:
-                file.write(_npy_header((0, *frame.shape)))
+            # Frames of an earlier file that somebody still looks at stay as they are.
+            with whole_file(self._path) as part:
+                part.write_bytes(_npy_header((0, *frame.shape)))
         _check_shape(frame, self._shape)
         with open(self._path, "r+b") as file:
             file.seek(HEADER_BYTES + self._count * frame.nbytes)

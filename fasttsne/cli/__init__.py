@@ -13,6 +13,11 @@ from fasttsne._version import __version__
 from fasttsne.cli import commands, options
 from fasttsne.cli.messages import say
 
+# What a user can do something about.
+EXPECTED = (
+    OSError, ValueError, TypeError, ImportError, NotImplementedError, OverflowError,
+)  # fmt: skip
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code: 0, 2 for a user's error, 130 after Ctrl-C."""
@@ -26,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 130
         except MemoryError as error:
             say(f"not enough memory: {error}")
-        except (OSError, ValueError, TypeError, ImportError, NotImplementedError) as error:
+        except EXPECTED as error:
             say(str(error))
     return 2
 

@@ -10,6 +10,7 @@ import scipy.sparse
 from fasttsne import callbacks, files
 from fasttsne import metrics as measures
 from fasttsne._build import show_config
+from fasttsne._whole_file import whole_file
 from fasttsne.cli.messages import say
 from fasttsne.cli.options import ANIMATIONS, FOR_NEW_ROWS, PAGES, PICTURES, given
 from fasttsne.cli.progress import Progress
@@ -187,7 +188,8 @@ def _scatter(points, labels, path):
 
     figure = Figure(figsize=(7, 7), layout="constrained")
     plotting.scatter(points, labels, figure.subplots())
-    figure.savefig(path, dpi=120)
+    with whole_file(path) as part:
+        figure.savefig(part, dpi=120)
 
 
 def config(options):
@@ -239,7 +241,8 @@ def _part(name):
 def _picture(points, labels, path):
     figure = require("matplotlib.figure", "a picture", "plot").Figure((7, 7), layout="constrained")
     _part("plotting").scatter(points, labels, ax=figure.subplots())
-    figure.savefig(path, dpi=150)
+    with whole_file(path) as part:
+        figure.savefig(part, dpi=150)
 
 
 def _page(points, labels, path):

@@ -63,7 +63,8 @@ def make_index(neighbors, data, k, **kwargs):
         return PrecomputedDistanceMatrix(data, k)
     if isinstance(neighbors, str):
         if neighbors == "auto":
-            neighbors = "approx" if metric in METRICS else "exact"
+            is_built_in = isinstance(metric, str) and metric in METRICS
+            neighbors = "approx" if is_built_in else "exact"
         if neighbors not in BACKENDS:
             names = ", ".join(map(repr, ("auto", *BACKENDS)))
             raise ValueError(

@@ -50,6 +50,8 @@ class KNNIndex(ABC):
                 f"k must be less than the number of rows, {self.n_samples}; got {self.k}"
             )
         self.metric = self.check_metric(metric)
+        if not isinstance(metric_params, (Mapping, type(None))):
+            raise TypeError(f"metric_params must be a dictionary or None; got {metric_params!r}")
         self.metric_params = metric_params
         self.n_jobs = n_jobs
         self.n_threads = resolve_n_jobs(n_jobs)

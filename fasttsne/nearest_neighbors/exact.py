@@ -4,18 +4,24 @@ import numpy as np
 import scipy.sparse
 from scipy.spatial.distance import cdist
 
+from fasttsne._validation import check_data, check_number
 from fasttsne.nearest_neighbors.base import KNNIndex
 from fasttsne.nearest_neighbors.rows import METRICS, KeepsRows, as_rows
 
 # Distances computed at a time by the blocked loop.
 LOOP_ENTRIES = 2**22
 
+# Names that other packages have for metrics of SciPy.
+SCIPY_NAMES = {
+    "manhattan": "cityblock", "l1": "cityblock", "taxicab": "cityblock",
+    "infinity": "chebyshev", "linfinity": "chebyshev", "linfty": "chebyshev", "linf": "chebyshev",
+    "p": "minkowski", "standardised_euclidean": "seuclidean", "sokalmichener": "rogerstanimoto",
+}  # fmt: skip
 OTHER_METRICS = (
-    "manhattan", "l1", "cityblock", "chebyshev", "minkowski", "canberra", "braycurtis",
-    "hamming", "jaccard", "dice", "rogerstanimoto", "russellrao", "sokalsneath", "yule",
-    "seuclidean", "mahalanobis", "jensenshannon",
+    "cityblock", "chebyshev", "minkowski", "canberra", "braycurtis", "hamming", "jaccard", "dice",
+    "rogerstanimoto", "russellrao", "sokalsneath", "yule", "seuclidean", "mahalanobis",
+    "jensenshannon", *SCIPY_NAMES,
 )  # fmt: skip
-SCIPY_NAMES = {"manhattan": "cityblock", "l1": "cityblock"}
 BOOLEAN_METRICS = ("jaccard", "dice", "rogerstanimoto", "russellrao", "sokalsneath", "yule")
 
 
@@ -24,7 +30,9 @@ class Exact(KeepsRows, KNNIndex):
 
     Euclidean, cosine and correlation: float32 products choose candidates, whose
     distances are computed again from differences, so equal rows are at distance
-    0.  Other metrics of SciPy, and any callable f(u, v), by a blocked loop.
+    0.  Other metrics of SciPy, and any callable f(u, v), by a blocked loop; variances and
+    covariance, for "seuclidean" and "mahalanobis", are those of the data where
+    ``metric_params`` does not give V or VI.
     Ties fall to the smaller row number.  Sparse rows stay sparse; the blocked loop
     makes a block of them dense at a time.  Memory: the data packed for the
     kernel, up to half a gigabyte at a time, and candidates of 8 bytes.
@@ -67,20 +75,30 @@ class Exact(KeepsRows, KNNIndex):
             found = _smallest(block, k)
             indices[a : a + step] = found
             distances[a : a + step] = np.take_along_axis(block, found, 1)
+        known = np.isfinite(distances).all(axis=1)
+        if not known.all():
+            raise ValueError(
+                f"metric={self.metric!r} gives row {known.argmin()} of X fewer than {k} neighbours "
+                "at a finite distance: its numbers are too large, or none that the metric is for"
+            )
         return indices, distances
 
     def _for_scipy(self):
-        """The metric's name there, or the callable, and its parameters."""
-        metric, params = self.metric, dict(self.metric_params or {})
+        """The metric's name there, or the callable, and its parameters.
+
+        SciPy would take variances and covariances of the blocks: they are those of the data.
+        """
+        params = dict(self.metric_params or {})
+        if callable(self.metric):
+            return self.metric, params
+        metric = SCIPY_NAMES.get(self.metric, self.metric)
         if metric == "seuclidean" and "V" not in params:
             params["V"] = _variances(self.data)
-        if metric == "mahalanobis" and "V" in params:  # scikit-learn's name for the covariance
-            params["VI"] = np.linalg.inv(params.pop("V"))
         if metric == "mahalanobis" and "VI" not in params:
-            if scipy.sparse.issparse(self.data):
-                raise ValueError("metric='mahalanobis' of sparse data needs metric_params['VI']")
-            params["VI"] = np.linalg.pinv(np.atleast_2d(np.cov(self.data.T)))
-        return (metric if callable(metric) else SCIPY_NAMES.get(metric, metric)), params
+            # V is scikit-learn's name for the covariance.
+            params["VI"] = _inverse(params.pop("V")) if "V" in params else _precision(self.data)
+        _check_params(metric, params, self.data.shape[1])
+        return metric, params
 
     def _distances(self, rows, step, metric, params):
         """From a block of rows to all of the data."""
@@ -97,13 +115,59 @@ def _cdist(rows, data, metric, params):
     return cdist(rows, data, metric, **params)
 
 
+def _check_params(metric, params, n_columns):
+    """Raise ValueError where the parameters are not what the metric takes, naming them."""
+    if "p" in params:
+        check_number(params["p"], "metric_params['p']", above=0)
+    if metric == "mahalanobis":
+        # SciPy reads beyond a matrix that is too small.
+        params["VI"] = check_data(params["VI"], "metric_params['VI']", least_rows=1)
+        if params["VI"].shape != (n_columns, n_columns):
+            raise ValueError(
+                f"metric_params['VI'] must have the shape {(n_columns, n_columns)}; "
+                f"got {params['VI'].shape}"
+            )
+    row = np.ones((1, n_columns))
+    try:
+        _cdist(row, row, metric, params)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"metric_params {sorted(params)} do not suit metric={metric!r}: {error}"
+        ) from error
+
+
 def _variances(data):
-    if not scipy.sparse.issparse(data):
-        return np.var(data, axis=0, ddof=1, dtype=np.float64)
+    """Of the columns; those that do not vary, and make no difference, get 1."""
     n = data.shape[0]
-    mean = np.asarray(data.mean(0, dtype=np.float64)).ravel()
-    square = np.asarray(data.multiply(data).mean(0, dtype=np.float64)).ravel()
-    return (square - mean**2) * n / (n - 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if scipy.sparse.issparse(data):
+            mean = np.asarray(data.mean(0, dtype=np.float64)).ravel()
+            square = np.asarray(data.multiply(data).mean(0, dtype=np.float64)).ravel()
+            variances = (square - mean**2) * n / (n - 1)
+        else:
+            variances = np.var(data, axis=0, ddof=1, dtype=np.float64)
+    if not np.isfinite(variances).all():
+        raise ValueError("metric='seuclidean': the variances of X overflow; scale X down")
+    return np.where(variances > 0, variances, 1)
+
+
+def _precision(data):
+    """The inverse of the covariance, of which the data may not have all dimensions."""
+    if scipy.sparse.issparse(data):
+        raise ValueError("metric='mahalanobis' of sparse data needs metric_params['VI']")
+    with np.errstate(over="ignore", invalid="ignore"):
+        covariance = np.atleast_2d(np.cov(data.T))
+    if not np.isfinite(covariance).all():
+        raise ValueError("metric='mahalanobis': the covariance of X overflows; scale X down")
+    rounding = 10 * len(covariance) * np.finfo(float).eps
+    return np.linalg.pinv(covariance, rounding, hermitian=True)
+
+
+def _inverse(covariance):
+    try:
+        return np.linalg.inv(covariance)
+    except (np.linalg.LinAlgError, TypeError, ValueError) as error:
+        raise ValueError(f"metric_params['V'] must be an invertible matrix: {error}") from error
 
 
 def _smallest(block, k):

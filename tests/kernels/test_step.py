@@ -29,6 +29,33 @@ def test_leaves_the_mean_at_the_origin(kernel, rng):
     np.testing.assert_allclose(y.mean(0), 0, atol=1e-12)
 
 
+def test_points_stay_where_a_step_leads_nowhere(kernel, rng):
+    y = rng.normal(0, 5, (2000, 2))
+    y[7] = 9e14
+    start = y.copy()
+    force, zeros = np.zeros((2, *y.shape), np.float32)
+    force[3, 0], force[5, 1], force[7] = np.nan, np.inf, -2e14
+    update, gains = zeros.copy(), np.ones_like(zeros)
+    kept = kernel("step").gradient_step(
+        y, update, gains, force, zeros, 1.0, 1, 1, 0.8, None, None, 2, recentre=False
+    )
+    assert kept == 3
+    np.testing.assert_array_equal(y, start)
+    assert not update.any()
+
+
+def test_bounds_hold_where_squares_overflow(kernel):
+    y = np.zeros((1, 2))
+    force, zeros = np.array([[3, 4]], np.float32), np.zeros((1, 2), np.float32)
+    for learning_rate in (1e3, 1e250):
+        y[:] = 0
+        kernel("step").gradient_step(
+            y, zeros.copy(), np.ones_like(zeros), force, zeros, 1.0, 1, learning_rate, 0, None,
+            5.0, 1, recentre=False,
+        )  # fmt: skip
+        np.testing.assert_allclose(y, [[-3, -4]])
+
+
 def test_threads_do_not_change_bits(kernel, rng):
     shape = (5000, 2)
     start = rng.normal(0, 5, shape)

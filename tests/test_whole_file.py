@@ -1,0 +1,192 @@
+"""Outputs are there as a whole or as they were: full disks, interrupts, files in use."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fasttsne import files
+from fasttsne._whole_file import whole_file
+from fasttsne.callbacks import EmbeddingRecorder
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them")
+
+
+def write_and_raise(path, error, **settings):
+    with whole_file(path, **settings) as part:
+        part.write_text("half")
+        raise error
+
+
+def test_a_file_is_replaced_when_all_is_written(tmp_path):
+    path = tmp_path / "map.npy"
+    path.write_text("old")
+    with whole_file(path) as part:
+        assert part.suffix == ".npy"
+        assert part.parent == tmp_path
+        part.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["map.npy"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_after_an_exception_the_old_file_stays(tmp_path, error):
+    path = tmp_path / "map.npy"
+    path.write_text("old")
+    with pytest.raises(error):
+        write_and_raise(path, error)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["map.npy"]
+
+
+def test_exceptions_that_leave_a_good_file(tmp_path):
+    path = tmp_path / "x.gif"
+    with pytest.raises(KeyboardInterrupt):
+        write_and_raise(path, KeyboardInterrupt, also_after=KeyboardInterrupt)
+    assert path.read_text() == "half"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_stays_one(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    path, target = tmp_path / "map.npy", tmp_path / "elsewhere" / "real.npy"
+    path.symlink_to(target)
+    files.write_map(path, np.ones((3, 2)))
+    assert path.is_symlink()
+    np.testing.assert_array_equal(np.load(target), np.ones((3, 2)))
+
+
+@pytest.mark.parametrize("ending", [".NPY", ".NPZ", ".CSV"])
+def test_names_in_capitals(tmp_path, ending):
+    path = tmp_path / f"MAP{ending}"
+    files.write_map(path, np.ones((3, 2)))
+    assert os.listdir(tmp_path) == [path.name]
+    np.testing.assert_array_equal(files.read_rows(path), np.ones((3, 2)))
+
+
+def test_names_as_long_as_they_may_be(tmp_path):
+    path = tmp_path / f"{'x' * 251}.npy"
+    files.write_map(path, np.ones((3, 2)))
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files in use cannot be replaced there")
+def test_frames_of_an_earlier_recording_stay(tmp_path):
+    """They are mapped into memory: to cut the file short would end the process."""
+    recorder = EmbeddingRecorder(path=tmp_path / "frames.npy")
+    for number in range(3):
+        recorder(number, 1.0, np.full((5000, 2), float(number)))
+    earlier = recorder.frames
+    recorder.clear()
+    recorder(0, 1.0, np.ones((5, 2)))
+    assert recorder.frames.shape == (1, 5, 2)
+    assert earlier.shape == (3, 5000, 2)
+    assert earlier[2, -1, 0] == 2
+
+
+FULL = """
+import os, resource, signal, sys
+import numpy as np
+from fasttsne import animation, callbacks, files, plotting
+from fasttsne.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+def fill():
+    if sys.argv[1] != "disk":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+        return
+    with open("filler", "wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+def free():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    if sys.argv[1] == "disk":
+        os.remove("filler")
+rng = np.random.default_rng(0)
+maps = rng.normal(size=(4, 2000, 2))
+np.save("map.npy", maps[0])
+recorder = callbacks.EmbeddingRecorder(path="frames.npy")
+recorder(1, 1.0, maps[0, :50])
+earlier = callbacks.EmbeddingRecorder(path="earlier.npy")
+earlier(1, 1.0, maps[0])
+earlier.clear()
+writers = {
+    "x.npy": lambda: files.write_map("x.npy", maps[0]),
+    "x.csv": lambda: files.write_map("x.csv", maps[0]),
+    "x.npz": lambda: files.write_map("x.npz", maps[0]),
+    "demo.npy": lambda: main(["demo", "-o", "demo.npy"]),
+}
+for module, name, write in (
+    ("pyarrow", "x.parquet", lambda: files.write_map("x.parquet", maps[0])),
+    ("matplotlib", "x.png", lambda: main(["plot", "map.npy", "-o", "x.png"])),
+    ("matplotlib", "x.pdf", lambda: main(["plot", "map.npy", "-o", "x.pdf"])),
+    ("plotly", "x.html", lambda: plotting.html(maps[0], path="x.html")),
+    ("PIL", "x.gif", lambda: animation.save(maps, "x.gif", progress=False)),
+    ("PIL", "x.apng", lambda: animation.save(maps, "x.apng", progress=False)),
+    ("PIL", "x.webp", lambda: animation.save(maps, "x.webp", progress=False)),
+    ("imageio_ffmpeg", "x.mp4", lambda: animation.save(maps, "x.mp4", progress=False)),
+):
+    try:
+        __import__(module)
+    except ImportError:
+        continue
+    writers[name] = write
+for name in writers:
+    open(name, "w").write("old")
+before = sorted(os.listdir("."))
+fill()
+for name, write in writers.items():
+    try:
+        answer = write()
+    except Exception as error:
+        answer = error
+    told = isinstance(answer, OSError) or answer == 2
+    kept = open(name, "rb").read() == b"old"
+    print(name, "kept" if told and kept else "lost", repr(answer)[:300])
+for _ in range(20):
+    try:
+        recorder(2, 1.0, maps[0, :50])
+    except OSError:
+        count = len(recorder.iterations)
+        print("recorder", "kept" if len(np.load("frames.npy")) == count else "lost")
+free()
+recorder(3, 1.0, maps[1, :50])
+assert (np.load("frames.npy")[-1] == maps[1, :50].astype("f4")).all()
+assert sorted(os.listdir(".")) == before, os.listdir(".")
+"""
+
+
+@linux
+@pytest.mark.parametrize("limit", [0, 1000])
+def test_all_outputs_on_a_full_disk(tmp_path, limit):
+    """Files may not grow beyond a limit: whatever is written then, the old files stay."""
+    (tmp_path / "program.py").write_text(FULL)
+    check_outputs([sys.executable, "program.py", str(limit)], tmp_path)
+
+
+@linux
+def test_all_outputs_on_a_disk_that_is_full(tmp_path):
+    """The same where there is no more room at all, on a small disk of its own."""
+    (tmp_path / "program.py").write_text(FULL)
+    script = 'mount -t tmpfs -o size=2m tmpfs . && cd "$PWD" && "$@"'
+    small = ["unshare", "-rm", "sh", "-c", script, "-"]
+    try:
+        subprocess.run([*small, "true"], cwd=tmp_path, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no disk can be mounted here")
+    (tmp_path / "disk").mkdir()
+    check_outputs([*small, sys.executable, tmp_path / "program.py", "disk"], tmp_path / "disk")
+
+
+def check_outputs(command, folder):
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    lines = [line.split(None, 2) for line in result.stdout.splitlines()]
+    outcomes = [(name, outcome) for name, outcome, *_ in lines if outcome in ("kept", "lost")]
+    assert len(outcomes) >= 6
+    assert all(outcome == "kept" for _, outcome in outcomes), result.stdout
