@@ -3,6 +3,7 @@
 Environment variables:
   FASTTSNE_DEBUG=1       bounds checks in the kernels and no optimisation
   FASTTSNE_NO_OPENMP=1   build without threads, as on a machine that lacks OpenMP
+  FASTTSNE_SANITIZE=...  sanitizers of GCC or Clang, such as address,undefined: see ci/sanitize.sh
 """
 
 import os
@@ -27,6 +28,7 @@ HOT = [
 COLD = ["cpu", "graph", "raster"]
 
 DEBUG = os.environ.get("FASTTSNE_DEBUG") == "1"
+SANITIZE = os.environ.get("FASTTSNE_SANITIZE")
 HAS_AVX2 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
 
 DIRECTIVES = {
@@ -85,6 +87,10 @@ class BuildKernels(build_ext):
                 extension.extra_compile_args += ["-O0", "-g"] if DEBUG else ["-O3", "-g0"]
                 # The kernels do not read errno or trap on floating-point exceptions.
                 extension.extra_compile_args += ["-fno-math-errno", "-fno-trapping-math"]
+            if SANITIZE:
+                sanitize = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all"]
+                extension.extra_compile_args += [*sanitize, "-O1", "-g", "-fno-omit-frame-pointer"]
+                extension.extra_link_args += sanitize
             if ".avx2." in extension.name:
                 extension.extra_compile_args += ["/arch:AVX2"] if msvc else ["-mavx2", "-mfma"]
         super().build_extensions()

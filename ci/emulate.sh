@@ -17,6 +17,8 @@ emulated=(qemu-x86_64 -cpu "${CPU:-Nehalem}" "$(readlink -f "$python")")
 export PYTHONPATH
 PYTHONPATH=$("$python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
 export OMP_NUM_THREADS=2
+# NumPy's OpenBLAS would run the code of the processor that this names, not of the emulated one.
+unset OPENBLAS_CORETYPE
 cd "$(dirname "$python")"
 
 "${emulated[@]}" - <<'PY'

@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Build the kernels with sanitizers and run the tests on them; what is found ends the run.
+#
+#   bash ci/sanitize.sh address   out of bounds, used after it was freed, undefined (overflow,
+#                                 shifts, null or misaligned pointers, casts that do not fit):
+#                                 AddressSanitizer and UndefinedBehaviorSanitizer of GCC
+#   bash ci/sanitize.sh thread    two threads at one place, one of them writing:
+#                                 ThreadSanitizer with LLVM's OpenMP, to which Archer explains
+#                                 the barriers; GCC's OpenMP explains nothing and would be blamed
+#
+#   PYTHON   the interpreter to use (default: python3)
+#   VENV     where the environment goes (default: .venv-address or .venv-thread)
+#   CLANG    for threads (default: clang); its libomp and libarcher are needed, and GCC's libtsan
+# Arguments after the kind go to pytest, which runs elsewhere, in place of the tests named below.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+root=$PWD
+tests=$root/tests
+kind=$1
+shift
+case $kind in
+  address)
+    sanitizers=address,undefined
+    # The libraries come before all others; that of C++ too, which exceptions go through.
+    libraries=(libasan.so libubsan.so libstdc++.so)
+    # CPython frees little when it ends: for leaks there is ci/leaks.py.
+    options=(
+      ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+      # Each of Python's objects is then an allocation with bounds of its own.
+      PYTHONMALLOC=malloc
+    )
+    finding=heap-buffer-overflow
+    # Limits on memory make no sense: the sanitizer reserves terabytes of addresses.
+    chosen=(
+      "$tests/kernels" "$tests"/test_{affinity,affinity_families,density,embedding,faults}.py
+      "$tests"/test_{initialization,metrics,nearest_neighbors,objective,precomputed_neighbors}.py
+      "$tests"/test_{repulsion,sparse_neighbors,threads,transform,tsne,hostile_input}.py
+      --deselect tests/test_faults.py::test_no_memory
+      --deselect tests/test_nearest_neighbors.py::test_approx_on_a_file_larger_than_the_memory_allowed
+    )
+    ;;
+  thread)
+    sanitizers=thread
+    export CC=${CLANG:-clang}
+    export LDSHARED="$CC -shared"
+    libraries=(libtsan.so)
+    options=(
+      "OMP_TOOL_LIBRARIES=$("$CC" -print-file-name=libarcher.so)"
+      # NumPy, SciPy and CPython are not instrumented: what they do between threads is not seen.
+      TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1:exitcode=66
+    )
+    finding="data race"
+    chosen=("$tests/kernels" "$tests"/test_{density,repulsion,transform,tsne}.py)
+    ;;
+  *)
+    echo "address or thread, not $kind" >&2
+    exit 2
+    ;;
+esac
+
+venv=${VENV:-.venv-$kind}
+[ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
+venv=$(cd "$venv" && pwd)
+python=$venv/bin/python
+"$python" -m pip install --quiet --upgrade "pip>=24"
+# A copy is built, so that no object made with other flags is reused, here or by later builds.
+rm -rf "$venv/src"
+mkdir "$venv/src"
+git ls-files -z | xargs -0 cp --parents -t "$venv/src"
+FASTTSNE_SANITIZE=$sanitizers "$python" -m pip install --quiet "$venv/src[test]"
+
+preload=$(for name in "${libraries[@]}"; do gcc "-print-file-name=$name"; done)
+watched=(env "${options[@]}" "LD_PRELOAD=${preload//$'\n'/:}")
+# ThreadSanitizer's shadow wants addresses where they are without randomisation.
+[ "$kind" != thread ] || watched+=(setarch -R)
+cd "$venv"
+
+# A kernel that is given an array too small, and one that writes over what it reads, must be
+# seen: else the rest would show nothing.
+if "${watched[@]}" "$python" - "$kind" >"$venv/proof.log" 2>&1 <<'PY'
+import sys
+import numpy as np
+from fasttsne._kernels import load_level
+if sys.argv[1] == "address":
+    y = np.ones((5000, 2), np.float32)
+    load_level("portable", "exact").exact_repulsion(y, y[:4000].copy(), 1.0, 2)
+else:
+    n = 200_000  # enough that both threads have woken up before all is done
+    y = np.ones((n, 2), np.float32)
+    indptr, values = np.arange(0, 8 * n + 1, 8), np.ones(8 * n, np.float32)
+    columns = np.random.default_rng(0).integers(0, n, 8 * n, np.int32)
+    for _ in range(10):
+        load_level("portable", "attraction").attraction(indptr, columns, values, y, y, 1, False, 2)
+PY
+then
+  echo "a fault made on purpose went unseen" >&2
+  exit 1
+fi
+grep -q "$finding" "$venv/proof.log" || { cat "$venv/proof.log" >&2; exit 1; }
+
+[ "$kind" != thread ] || "${watched[@]}" "$python" "$root/ci/busy_threads.py"
+[ $# -gt 0 ] || set -- "${chosen[@]}"
+exec "${watched[@]}" "$python" -m pytest -q -c "$root/pyproject.toml" --rootdir "$root" \
+  -p no:cacheprovider "$@"
