@@ -22,8 +22,8 @@ KERNELS = "fasttsne/_kernels"
 
 # Kernels whose speed depends on the vector instructions are built for each level.
 HOT = [
-    "attraction", "convolve", "curve", "density", "exact", "grid", "nearer", "perplexity",
-    "points", "products", "rank", "rows", "sparse", "step", "tree",
+    "attraction", "convolve", "curve", "density", "exact", "gram", "grid", "nearer",
+    "perplexity", "points", "products", "rank", "rows", "sparse", "step", "tree",
 ]  # fmt: skip
 COLD = ["cpu", "graph", "raster"]
 

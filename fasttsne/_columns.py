@@ -44,7 +44,7 @@ def mean_and_largest(X) -> tuple[np.ndarray, float]:
         for _, chunk in chunks(X):
             np.minimum(low, chunk.min(0), out=low)
             np.maximum(high, chunk.max(0), out=high)
-            total += np.ones(len(chunk), X.dtype) @ chunk
+            total += chunk.sum(0)
         mean = total / len(X)
         if not np.isfinite(mean).all():  # the sums overflow near the largest float
             mean = low / 2 + high / 2

@@ -6,6 +6,7 @@ keeps the arrangement of the clusters (Kobak & Berens 2019).
 """
 
 import numbers
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ import scipy.linalg
 import scipy.sparse
 
 from fasttsne._columns import chunks, divided, mean_and_largest, safe_unit
+from fasttsne._products import product, products_of_columns, products_of_few_columns
 from fasttsne._spectral import spectral_map
 from fasttsne._validation import check_choice, check_data, check_number, check_random_state
 from fasttsne.utils import Timer
@@ -226,7 +228,7 @@ class _Centred:
         elif d <= PRODUCTS_UP_TO:
             # Once the columns' products are known, iterations cost nothing.
             products = self._products_of_columns()
-            loadings = _leading_subspace(products.__matmul__, d, rank, random_state)
+            loadings = _leading_subspace(partial(product, products), d, rank, random_state)
         else:
             loadings = _leading_subspace(
                 self._squared_product, d, rank, random_state, power_iterations
@@ -242,7 +244,7 @@ class _Centred:
             return self._sparse_product(loadings)
         out = np.empty((self.X.shape[0], loadings.shape[1]), self.X.dtype)
         for a, chunk in self._chunks():
-            np.matmul(chunk, loadings, out=out[a : a + len(chunk)])
+            out[a : a + len(chunk)] = product(chunk, loadings)
         return out
 
     def _chunks(self):
@@ -262,17 +264,14 @@ class _Centred:
         if self.is_sparse:
             X = self.X.astype(np.float64)
             return (X.T @ X).toarray() - n * np.outer(self.mean, self.mean)
-        products = np.zeros((d, d))
-        for _, chunk in self._chunks():
-            # With few columns double precision costs nothing.
-            chunk = chunk.astype(np.float64) if d < 64 else chunk
-            products += chunk.T @ chunk
-        return products
+        of_columns = products_of_few_columns if d < 64 else products_of_columns
+        return of_columns((chunk for _, chunk in self._chunks()), d)
 
     def _eigenvectors_by_rows(self, rank):
         """Of the rows' products, turned into directions: for few rows of many columns."""
         centred = np.concatenate([chunk for _, chunk in self._chunks()])
-        directions = centred.T @ _eigenvectors((centred @ centred.T).astype(np.float64), rank)
+        products = products_of_columns([centred.T], len(centred))
+        directions = product(centred.T, _eigenvectors(products, rank))
         norms = np.linalg.norm(directions, axis=0)
         return directions / np.where(norms > 0, norms, 1)
 
@@ -284,12 +283,12 @@ class _Centred:
             return self.X.T @ scores - np.outer(mean, scores.sum(0))
         out = np.zeros(basis.shape)
         for _, chunk in self._chunks():
-            out += chunk.T @ (chunk @ basis.astype(chunk.dtype))
+            out += product(chunk.T, product(chunk, basis.astype(chunk.dtype)))
         return out
 
     def _sparse_product(self, directions):
         mean = self.mean.astype(self.X.dtype)
-        return self.X @ directions - mean @ directions
+        return self.X @ directions - product(mean[None], directions)
 
 
 def _eigenvectors(products, rank):
@@ -298,17 +297,17 @@ def _eigenvectors(products, rank):
     return scipy.linalg.eigh(products, subset_by_index=(n - rank, n - 1))[1][:, ::-1]
 
 
-def _leading_subspace(product, size, rank, random_state, power_iterations=POWER_ITERATIONS):
+def _leading_subspace(multiply, size, rank, random_state, power_iterations=POWER_ITERATIONS):
     """Those eigenvectors by power iterations on a random subspace (Halko et al. 2011).
 
-    ``product`` multiplies the matrix, (size, size), with vectors.
+    ``multiply`` multiplies the matrix, (size, size), with vectors.
     """
     width = min(rank + OVERSAMPLES, size)
     basis = check_random_state(random_state).normal(size=(size, width))
     for _ in range(power_iterations):
-        basis = np.linalg.qr(product(basis))[0]
-    _, rotation = np.linalg.eigh(basis.T @ product(basis))
-    return basis @ rotation[:, ::-1][:, :rank]
+        basis = np.linalg.qr(multiply(basis))[0]
+    _, rotation = np.linalg.eigh(product(basis.T, multiply(basis)))
+    return product(basis, rotation[:, ::-1][:, :rank])
 
 
 def weighted_mean(X, embedding, neighbors, distances, verbose: bool = False) -> np.ndarray:

@@ -67,6 +67,7 @@ convolve = load_level(simd, "convolve")
 curve = load_level(simd, "curve")
 density = load_level(simd, "density")
 exact = load_level(simd, "exact")
+gram = load_level(simd, "gram")
 grid = load_level(simd, "grid")
 nearer = load_level(simd, "nearer")
 perplexity = load_level(simd, "perplexity")
@@ -79,7 +80,7 @@ sparse = load_level(simd, "sparse")
 tree = load_level(simd, "tree")
 
 __all__ = [
-    "SIMD_LEVELS", "attraction", "convolve", "cpu", "curve", "density", "exact", "graph",
-    "grid", "load_level", "nearer", "perplexity", "points", "products", "rank", "raster", "rows",
+    "SIMD_LEVELS", "attraction", "convolve", "cpu", "curve", "density", "exact", "gram",
+    "graph", "grid", "load_level", "nearer", "perplexity", "points", "products", "rank", "raster", "rows",
     "simd", "sparse", "step", "tree",
 ]  # fmt: skip

@@ -15,14 +15,8 @@ from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from fasttsne._kernels.best cimport Best, offer
-from fasttsne._kernels.lanes cimport (
-    f8, f8_fma, f8_less, f8_load, f8_panel_products, f8_set1, f8_store,
-)
-
-cdef enum:
-    PANEL = 8  # rows of a panel
-    TILE = 3  # panels that one panel meets at once
-    CHUNK = 128  # depth that both halves of a panel pass before the next: it stays in the L1 cache
+from fasttsne._kernels.lanes cimport f8, f8_fma, f8_less, f8_load, f8_set1, f8_store
+from fasttsne._kernels.panels cimport PANEL, TILE, tile_products
 
 PANEL_ROWS = PANEL
 TILE_ROWS = PANEL * TILE
@@ -97,24 +91,6 @@ cdef inline void offer_panel(
         below = f8_less(scores, f8_load(best.thresholds + first_point))
         if below:
             offer_lanes(best, below, scores, first_point, row, False, -1)
-
-
-cdef void tile_products(
-    const float *rows, const float *points, Py_ssize_t depth, f8 *products
-) noexcept nogil:
-    """Products of the eight rows of a panel with the points of TILE panels: products[3 r + t]."""
-    cdef Py_ssize_t k, count
-    cdef int i
-    for i in range(PANEL * TILE):
-        products[i] = f8_set1(0)
-    for k in range(0, depth, 128):
-        count = min(<Py_ssize_t> CHUNK, depth - k)
-        f8_panel_products(
-            rows + PANEL * k, points + PANEL * k, PANEL * depth, count, products
-        )
-        f8_panel_products(
-            rows + PANEL * k + 4, points + PANEL * k, PANEL * depth, count, products + 4 * TILE
-        )
 
 
 cdef void offer_block_pair(
