@@ -15,15 +15,28 @@ ALONE = 2**18
 ALONE_WITH_VECTOR = 2**13
 # Rows whose products are summed in single precision.
 DEPTH = 512
+# What the kernel that projects rows is made for.
+DIRECTIONS = 64
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a @ b for matrices, (m, k) and (k, n) of which n is small."""
+    if b.shape[1] == DIRECTIONS and a.dtype == b.dtype == np.float32 and a.flags.c_contiguous:
+        return _projected(a, b)
     out = np.empty((len(a), b.shape[1]), np.result_type(a, b))
     most = ALONE if b.shape[1] > 1 else ALONE_WITH_VECTOR
     step = max(most // max(b.size, 1), 1)
     for start in range(0, len(a), step):
         np.matmul(a[start : start + step], b, out=out[start : start + step])
+    return out
+
+
+def _projected(rows, directions):
+    out = np.empty((len(rows), DIRECTIONS), np.float32)
+    _kernels.products.project(
+        rows, np.zeros(rows.shape[1], np.float32), np.ascontiguousarray(directions), out,
+        resolve_n_jobs(-1),
+    )  # fmt: skip
     return out
 
 

@@ -91,13 +91,14 @@ def symmetrized(indices, values, n_threads: int, largest: bool = False) -> sp.cs
     Parameters
     ----------
     indices : (n, k) int32 array of neighbours.
-    values : (n, k) float32 array of weights, each row of which sums to one.
+    values : (n, k) float32 array of weights, each row of which sums to one; overwritten.
     largest : take max(C, C^T), divided by its sum, instead.
     """
     n, k = indices.shape
     rows = (np.arange(n + 1, dtype=np.int64) * k, indices.ravel(), values.ravel())
     backward = _transposed(rows, n, n_threads)
-    forward = _transposed(backward, n, n_threads)  # twice transposed is sorted
+    # Twice transposed is sorted.
+    forward = _transposed(backward, n, n_threads, rows[2])
     indptr = np.empty(n + 1, np.int64)
     _kernels.graph.count_merged(*forward, *backward, indptr, n_threads)
     columns, merged = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
@@ -135,9 +136,11 @@ def as_csr(indptr, columns, values, n_columns) -> sp.csr_matrix:
     return matrix
 
 
-def _transposed(graph, n, n_threads):
+def _transposed(graph, n, n_threads, out_values=None):
     indptr, columns, values = graph
-    out = np.empty(n + 1, np.int64), np.empty_like(columns), np.empty_like(values)
+    if out_values is None:
+        out_values = np.empty_like(values)
+    out = np.empty(n + 1, np.int64), np.empty_like(columns), out_values
     _kernels.graph.transpose(
         indptr, columns, values, out[0], np.empty(n, np.int64), out[1], out[2], n_threads
     )

@@ -17,7 +17,7 @@ def neighbours(rng, n, k):
 @pytest.mark.parametrize(("n", "k"), [(2, 1), (5, 4), (60, 11)])
 def test_symmetrized_equals_twin(rng, n, k, n_threads):
     indices, values = neighbours(rng, n, k)
-    P = symmetrized(indices, values, n_threads)
+    P = symmetrized(indices, values.copy(), n_threads)
     np.testing.assert_allclose(P.toarray(), reference.symmetrized(indices, values), rtol=1e-6)
     assert P.sum() == pytest.approx(1, rel=1e-5)
     assert P.has_canonical_format
