@@ -27,7 +27,10 @@ class Probes:
     """
 
     def __init__(self, blocks, projection, n_probed: int, kept: float, k: int):
-        self.packed, self.order = blocks.packed, blocks.order
+        # Rows that are not reduced are packed again when they are asked for: until then that
+        # memory is free.
+        self._packed = None if projection is None else blocks.packed
+        self.order = blocks.order
         self.centres = np.ascontiguousarray(blocks.centres, np.float32)
         self.projection = projection
         self.n_probed, self.kept, self.k = n_probed, kept, k
@@ -46,8 +49,9 @@ class Probes:
         return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
     def _search(self, rows, queries, k, n_threads):
-        n_blocks, block = self.packed.n_blocks, self.packed.block
-        kept = min(int(self.kept * k) + SPARE, self.packed.n)
+        packed = self._packed_rows(rows, n_threads)
+        n_blocks, block = packed.n_blocks, packed.block
+        kept = min(int(self.kept * k) + SPARE, packed.n)
         n_probed = -(-self.n_probed * max(k, self.k) // self.k)
         # Whatever the last, short block is, there are enough candidates.
         n_probed = min(max(n_probed, 2 + kept // block), n_blocks)
@@ -57,11 +61,15 @@ class Probes:
         order = np.argsort(probed[:, 0], kind="stable")
         candidates = Candidates(len(reduced), kept)
         _kernels.products.offer_probed(
-            pack(reduced, order, n_threads=n_threads).panels, self.packed.panels,
-            self.packed.norms, block, *_by_panel(probed[order], n_blocks), kept,
-            candidates.keys, candidates.counts, candidates.thresholds, n_threads,
+            pack(reduced, order, n_threads=n_threads).panels, packed.panels, packed.norms, block,
+            *_by_panel(probed[order], n_blocks), kept, candidates.keys, candidates.counts, candidates.thresholds, n_threads,
         )  # fmt: skip
         return rows.ranked(queries, candidates, order, self.order, k, n_threads)
+
+    def _packed_rows(self, rows, n_threads):
+        if self._packed is None:
+            self._packed = pack(rows.dense(), self.order, n_threads=n_threads)
+        return self._packed
 
     def _reduced(self, rows, queries, n_threads):
         if self.projection is None:
