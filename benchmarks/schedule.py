@@ -47,6 +47,14 @@ def images(name, rows):
     return X, (mnist()[1][chosen] if name == "mnist" else np.zeros(rows, int))
 
 
+def cells(rng):
+    """700 blood cells, which ship with scanpy, and their types."""
+    import scanpy
+
+    data = scanpy.datasets.pbmc68k_reduced()
+    return data.obsm["X_pca"], np.unique(data.obs["bulk_labels"], return_inverse=True)[1]
+
+
 DATA = {
     "digits": lambda rng: load_digits(),
     "mnist-2000": lambda rng: images("mnist", 2000),
@@ -59,6 +67,7 @@ DATA = {
     "line": lambda rng: (np.linspace(0, 1, 1500)[:, None], np.arange(1500) // 100),
     "noise": lambda rng: (rng.random((2000, 20)), np.zeros(2000, int)),
     "half-duplicates": half_duplicates,
+    "pbmc68k": cells,
     "20-rows": lambda rng: (rng.normal(size=(20, 4)), np.arange(20) % 2),
 }
 

@@ -36,7 +36,7 @@ FAST_MOMENTUM = 0.95, 0.96, 0.97
 LEAST_ITERATIONS = 75
 MOST_ITERATIONS = 1000
 # Its end: large maps go on expanding for long, and stop at a rate that small ones pass early.
-TOL = 3e-4, 1.3e-3, 2.5e-3
+TOL = 1.75e-4, 1.3e-3, 2.5e-3
 COOLING = 25
 COOLING_MOMENTUM = 0.5
 

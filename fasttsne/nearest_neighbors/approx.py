@@ -32,8 +32,8 @@ SAMPLE = 500, 2000
 SAMPLE_ENTRIES = 200_000
 # Rows of a cell, about; rows for each cell that k-means is trained on, and its rounds.
 CELL_ROWS = 250
-TRAINING_ROWS = 40
-KMEANS_ROUNDS = 8
+TRAINING_ROWS = 20
+KMEANS_ROUNDS = 5
 MOST_CELLS = 8192
 # Where a block ends in another cell than it began in, its centre is near neither.  So blocks are
 # as near as the nearest of so many parts of them.

@@ -62,7 +62,8 @@ class Probes:
         candidates = Candidates(len(reduced), kept)
         _kernels.products.offer_probed(
             pack(reduced, order, n_threads=n_threads).panels, packed.panels, packed.norms, block,
-            *_by_panel(probed[order], n_blocks), kept, candidates.keys, candidates.counts, candidates.thresholds, n_threads,
+            *_by_panel(probed[order], n_blocks), kept, candidates.keys, candidates.counts,
+            candidates.thresholds, n_threads,
         )  # fmt: skip
         return rows.ranked(queries, candidates, order, self.order, k, n_threads)
 
