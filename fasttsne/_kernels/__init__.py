@@ -81,6 +81,6 @@ tree = load_level(simd, "tree")
 
 __all__ = [
     "SIMD_LEVELS", "attraction", "convolve", "cpu", "curve", "density", "exact", "gram",
-    "graph", "grid", "load_level", "nearer", "perplexity", "points", "products", "rank", "raster", "rows",
-    "simd", "sparse", "step", "tree",
+    "graph", "grid", "load_level", "nearer", "perplexity", "points", "products", "rank", "raster",
+    "rows", "simd", "sparse", "step", "tree",
 ]  # fmt: skip
