@@ -162,3 +162,15 @@ def test_a_map_wider_than_any_grid_goes_to_the_tree(rng, d):
     assert z[0] == pytest.approx(z[1], abs=1e-6)
     found, expected = (out.astype(float) for out in forces)  # squares would underflow
     assert np.linalg.norm(found - expected) < 3e-2 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("dof", [0.5, 1.0, 2.0, 10.0])
+@pytest.mark.parametrize("method", [TreeRepulsion, MeshRepulsion])
+def test_forces_of_dense_maps_for_all_tails(rng, d, dof, method):
+    """As wide as maps of a few thousand rows are: light tails see a cell's inside."""
+    y = rng.normal(0, 20 / dof**0.9, (3000, d)).astype(np.float32)
+    expected, found = np.empty_like(y), np.empty_like(y)
+    z = ExactRepulsion(dof, 2)(y, expected)
+    assert method(dof)(y, found) == pytest.approx(z, rel=1e-2)
+    assert np.linalg.norm(found - expected) < 3e-2 * np.linalg.norm(expected)

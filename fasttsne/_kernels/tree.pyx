@@ -10,10 +10,10 @@ Points ask in groups, one leaf at a time.  A walk sorts what it meets into three
 lists, each summed in vectors:
 
 - points that are near: for every point of the group;
-- cells far from all points of the group (width < REACH theta * distance): for
+- cells far from all points of the group (width < reach * distance): for
   every point of the group;
 - cells so far that the group, too, is small beside the distance (width + the
-  group's width < REACH theta * distance): once for the group's centre, with the
+  group's width < reach * distance): once for the group's centre, with the
   derivatives of the field, from which each point takes its own value.
 
 The force of a cell includes the second moment of its points as if it were the
@@ -41,6 +41,8 @@ from fasttsne._kernels.student cimport student_q, student_w
 # With their second moments, cells may be this much nearer than theta says and be
 # as accurate as cells of masses alone would be at theta, by dimensions: benchmarks/forces.py.
 REACH = {1: 1.2, 2: 1.5, 3: 1.5}
+# A kernel with light tails changes more across a cell.
+LIGHT_TAILS = 0.25
 
 cdef enum:
     LIST = 512  # sources gathered before they are summed
@@ -48,6 +50,11 @@ cdef enum:
     SYMMETRIC = 6  # entries of a symmetric matrix in three dimensions
 
 NODE_FLOATS = sizeof(Node) // sizeof(float)
+
+
+def reach(d, dof, theta):
+    """The largest width of a cell for its distance, by dimensions and degrees of freedom."""
+    return REACH[d] * theta / max(dof, 1.0) ** LIGHT_TAILS
 
 
 def build_tree(
@@ -330,7 +337,7 @@ def tree_repulsion(
     cdef const Node *tree = <const Node *> &nodes[0, 0]
     cdef int d = <int> y.shape[1]
     cdef Py_ssize_t i
-    cdef float theta2 = (<float> REACH[d] * theta) ** 2
+    cdef float theta2 = reach(d, dof, theta) ** 2
     cdef double[::1] partial = np.zeros(n_nodes)
     for i in prange(n_nodes, nogil=True, schedule="dynamic", chunksize=16, num_threads=n_threads):
         if tree[i].skip == i + 1:
@@ -371,7 +378,7 @@ def tree_field(
     cdef const Node *tree = <const Node *> &nodes[0, 0]
     cdef int d = <int> y.shape[1]
     cdef Py_ssize_t i
-    cdef float theta2 = (<float> REACH[d] * theta) ** 2
+    cdef float theta2 = reach(d, dof, theta) ** 2
     for i in prange(points.shape[0], nogil=True, schedule="dynamic", chunksize=16,
                     num_threads=n_threads):
         field_at(
