@@ -34,8 +34,9 @@ from fasttsne._kernels.codes cimport bits_for
 from fasttsne._kernels.lanes cimport (
     f8, f8_add, f8_fma, f8_load, f8_mul, f8_set1, f8_sub, f8_sum,
 )
+from fasttsne._kernels.lists cimport LIST, List, add_cell, add_points, padded
 from fasttsne._kernels.nodes cimport LEAF, Node, add_node
-from fasttsne._kernels.pairwise cimport Sources, far, repel_by_cells, repel_by_points
+from fasttsne._kernels.pairwise cimport Sources, repel_by_cells, repel_by_points
 from fasttsne._kernels.student cimport student_q, student_w
 
 # With their second moments, cells may be this much nearer than theta says and be
@@ -45,7 +46,6 @@ REACH = {1: 1.2, 2: 1.5, 3: 1.5}
 LIGHT_TAILS = 0.25
 
 cdef enum:
-    LIST = 512  # sources gathered before they are summed
     GROUP = 48  # points that share a walk, at most
     SYMMETRIC = 6  # entries of a symmetric matrix in three dimensions
 
@@ -83,48 +83,6 @@ def build_tree(
             <Node *> &nodes[0, 0], 0, &codes[0, 0], &prefix[0, 0], 0, <int32_t> n, d, bits, extent
         )
     return count
-
-
-cdef struct List:
-    float place[3 * LIST]
-    float mass[LIST]
-    float spread[LIST]
-    Py_ssize_t count
-
-
-cdef Sources padded(List *list, int d) noexcept nogil:
-    """The list as sources, padded to whole vectors; it is empty afterwards."""
-    cdef Sources sources
-    cdef int c
-    while list.count % 8:
-        for c in range(d):
-            list.place[c * LIST + list.count] = far()
-        list.mass[list.count] = list.spread[list.count] = 0
-        list.count += 1
-    sources.place, sources.mass, sources.spread = list.place, list.mass, list.spread
-    sources.capacity, sources.count = LIST, list.count
-    list.count = 0
-    return sources
-
-
-cdef inline void add_cell(List *list, const Node *node, int d) noexcept nogil:
-    cdef int c
-    for c in range(d):
-        list.place[c * LIST + list.count] = node.centre[c]
-    list.mass[list.count] = node.stop - node.start
-    list.spread[list.count] = node.spread
-    list.count += 1
-
-
-cdef inline void add_points(
-    List *list, const float *y, int32_t start, int32_t stop, int d
-) noexcept nogil:
-    cdef int32_t i
-    cdef int c
-    for i in range(start, stop):
-        for c in range(d):
-            list.place[c * LIST + list.count] = y[i * d + c]
-        list.count += 1
 
 
 cdef struct Group:

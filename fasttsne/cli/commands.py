@@ -103,8 +103,6 @@ def _draw(options, points, labels, frames):
 
 
 def transform(options):
-    if not hasattr(TSNEEmbedding, "transform"):
-        raise NotImplementedError("this version of fasttsne cannot place new rows")
     files.check_output(options.output)
     data = files.read_rows(options.data, options.key)
     new = _oriented(files.read_table(options.new, options.key), options)

@@ -50,9 +50,9 @@ def add_transform(command):
         "-o", "--output", type=Path, default=Path("new.npy"),
         help="where the places of the new rows go (default: %(default)s)",
     )  # fmt: skip
-    placing = getattr(TSNEEmbedding, "transform", None)
-    if placing is not None:
-        _add_parameters(command, "how rows are placed", placing, leave_out=("self", "X"))
+    _add_parameters(
+        command, "how rows are placed", TSNEEmbedding.transform, leave_out=("self", "X")
+    )
     _add_parameters(command, "as for fit", TSNE, only=FOR_NEW_ROWS)
 
 

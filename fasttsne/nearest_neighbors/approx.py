@@ -150,16 +150,12 @@ class _Blocks:
     def __init__(self, reduced, generator, n_threads):
         self.order = _order_by_cell(reduced, generator, n_threads)
         self.packed = pack(reduced, self.order, n_threads=n_threads)
-        self.centres = self._means(reduced, self.packed.block)
-        self.nearest = _by_nearest_parts(
-            self._means(reduced, self.packed.block // PARTS), self.packed.n_blocks
-        )
-
-    def _means(self, reduced, size):
-        """Of each so many rows, in the order of their cells."""
-        edges = np.arange(0, self.packed.n, size)
+        edges = np.arange(0, self.packed.n, self.packed.block // PARTS)
         sums = np.add.reduceat(reduced[self.order].astype(np.float64), edges)
-        return sums / np.diff(np.append(edges, self.packed.n))[:, None]
+        counts = np.diff(np.append(edges, self.packed.n))[:, None]
+        self.nearest = _by_nearest_parts(sums / counts, self.packed.n_blocks)
+        firsts = np.arange(0, len(edges), PARTS)
+        self.centres = np.add.reduceat(sums, firsts) / np.add.reduceat(counts, firsts)
 
     def search(self, n_nearest: int, kept: int, n_threads: int) -> Candidates:
         """Candidates of each row from the nearest blocks; rows are numbered by their place."""
