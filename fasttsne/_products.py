@@ -4,7 +4,10 @@ BLAS libraries split large products among threads, and sums come out in another 
 process that joblib started has fewer threads, and would end at another map.
 """
 
+import functools
+
 import numpy as np
+import scipy.linalg.blas
 
 from fasttsne import _kernels
 from fasttsne._validation import resolve_n_jobs
@@ -13,10 +16,24 @@ from fasttsne._validation import resolve_n_jobs
 # a matrix with a vector.
 ALONE = 2**18
 ALONE_WITH_VECTOR = 2**13
+# OpenBLAS takes 32 MiB at its first large product.
+BUFFER = 2**26
 # Rows whose products are summed in single precision.
 DEPTH = 512
 # What the kernel that projects rows is made for.
 DIRECTIONS = 64
+
+
+@functools.cache
+def wake_blas() -> None:
+    """Have the BLAS libraries of NumPy and SciPy take the memory that they work in.
+
+    They end the process where they get none; asked here first, it is a MemoryError.
+    """
+    for multiply in (np.matmul, functools.partial(scipy.linalg.blas.dgemm, 1.0)):
+        np.empty(BUFFER, np.uint8)
+        square = np.zeros((128, 128))
+        multiply(square, square)
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:

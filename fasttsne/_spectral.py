@@ -22,6 +22,8 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
+from fasttsne._products import wake_blas
+
 log = logging.getLogger("fasttsne.initialization")
 
 # Up to so many nodes the dense decomposition is the faster one, and cannot fail.
@@ -48,6 +50,7 @@ def spectral_map(A, n_components: int, tol: float, max_iter, generator) -> np.nd
     tol, max_iter : of the eigenvectors, as for ``scipy.sparse.linalg.eigsh``.
     generator : seeds the search for them.
     """
+    wake_blas()
     count, part = connected_components(A, directed=False)
     if count == 1:
         return _map_of_part(A, n_components, tol, max_iter, generator)

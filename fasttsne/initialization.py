@@ -14,7 +14,7 @@ import scipy.linalg
 import scipy.sparse
 
 from fasttsne._columns import chunks, divided, mean_and_largest, safe_unit
-from fasttsne._products import product, products_of_columns, products_of_few_columns
+from fasttsne._products import product, products_of_columns, products_of_few_columns, wake_blas
 from fasttsne._spectral import spectral_map
 from fasttsne._validation import check_choice, check_data, check_number, check_random_state
 from fasttsne.utils import Timer
@@ -165,6 +165,7 @@ def _check_graph(A):
 
 def principal_components(X, rank, random_state=None, svd_solver="auto"):
     """Scores of the first ``rank`` principal components, (n, rank), in the dtype of X."""
+    wake_blas()
     columns = _Centred(X)
     return columns.scores(columns.loadings(rank, check_random_state(random_state), svd_solver))
 

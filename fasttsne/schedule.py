@@ -13,32 +13,25 @@ learning rate halved.  :mod:`fasttsne.pace` tells when a stage is over.  Measure
 benchmarks/schedule.py.
 """
 
-import bisect
 from dataclasses import dataclass
 
 import numpy as np
 
-# Small, middle and large maps have more and less time for each stage.
-SIZES = 5_000, 30_000
-# Automatic early exaggeration: so many iterations at least and at most, and the fall of the
-# exaggerated objective that ends them; then so many for each step down.
-EARLY_LEAST = 20, 40, 40
+# Automatic early exaggeration: the most iterations, how many steps down follow, and iterations
+# of each where the map is still a point.
 EARLY_MOST = 250
-EARLY_TOL = 5e-5, 5e-3, 5e-3
 FADING_STEPS = 5
-FADING = 16, 8, 6
-# Points of smaller maps then take this long to find their neighbours before they are hurried.
-SETTLING = 25, 25, 0
-# Automatic main phase: the learning rate in units of n, the momentum (the larger throws the
-# points of small maps about), the fewest and most iterations.
+FADING_OF_A_POINT = 12
+# Automatic main phase: the learning rate in units of n, the momentum for so many points and
+# between (the larger throws the points of small maps about), the most iterations.
 FAST_LEARNING_RATE = 2.0
-FAST_MOMENTUM = 0.95, 0.96, 0.97
-LEAST_ITERATIONS = 75
+FAST_MOMENTUM = (700, 0.93), (2_000, 0.95), (10_000, 0.96), (70_000, 0.97)
 MOST_ITERATIONS = 1000
-# Its end: large maps go on expanding for long, and stop at a rate that small ones pass early.
-TOL = 1.75e-4, 1.3e-3, 2.5e-3
-COOLING = 25
-COOLING_MOMENTUM = 0.5
+# Its end: how long at least and at most, with which momentum, looked at how often.
+COOLING_LEAST = 20
+COOLING_MOST = 100
+COOLING_MOMENTUM = 0.7
+COOLING_CHECK = 5
 
 CLASSICAL_MOMENTUM = 0.8
 # The share of the main phase, at its end, in which density counts (Narayan et al. 2021).
@@ -54,9 +47,11 @@ class Stage:
     n_iter : how many; the most, if it says ``until`` when.
     exaggeration : factor on the attractive forces.
     learning_rate, momentum : of each step.
-    until : "settled", "parted", or None: see :mod:`fasttsne.pace`.
+    until : "parted", "faded", "settled", or None: see :mod:`fasttsne.pace`.
     tol : how little progress is none.
     least : iterations before it can be over.
+    check_every, patience : after how many iterations, and how often one after the other,
+        "settled" has to find no progress.
     """
 
     n_iter: int
@@ -66,35 +61,83 @@ class Stage:
     until: str | None = None
     tol: float = 0.0
     least: int = 0
+    check_every: int = 25
+    patience: int = 1
+
+
+@dataclass(frozen=True)
+class Times:
+    """How long the automatic schedule takes for maps of one size.
+
+    Attributes
+    ----------
+    early, early_tol : iterations of early exaggeration at least; the fall of its objective that
+        ends it.
+    fading : iterations of each step down.
+    settling : slow iterations after them, in which points find their neighbours.
+    least, check_every, patience, tol : of the fast stage.  Large maps go on expanding for long,
+        and stop at a rate that small ones pass early.
+    cooling_tol : the fall of the KL divergence that ends the last stage.
+    """
+
+    early: int
+    early_tol: float
+    fading: int
+    settling: int
+    least: int
+    check_every: int
+    patience: int
+    tol: float
+    cooling_tol: float
+
+
+SMALL = Times(125, 5e-5, 16, 25, 60, 15, 2, 1e-4, 1e-4)
+MIDDLE = Times(40, 5e-3, 8, 25, 75, 25, 1, 1.3e-3, 1e-4)
+LARGE = Times(40, 5e-3, 6, 0, 75, 25, 1, 2.5e-3, 2e-4)
+
+
+def times(n_samples):
+    """What holds for maps of so many points."""
+    return SMALL if n_samples < 5_000 else MIDDLE if n_samples < 30_000 else LARGE
 
 
 def early_exaggeration(n_samples, exaggeration, final_exaggeration, learning_rate, momentum):
     """The stages of automatic early exaggeration; "auto" is the schedule's own choice."""
     if momentum == "auto":
         momentum = CLASSICAL_MOMENTUM
-    size = _size(n_samples)
-    least, tol, fading = EARLY_LEAST[size], EARLY_TOL[size], FADING[size]
+    its = times(n_samples)
     rate = _rate(learning_rate, n_samples, exaggeration)
-    parting = Stage(EARLY_MOST, float(exaggeration), rate, momentum, "parted", tol, least)
-    return parting, *(
-        Stage(fading, float(factor), _rate(learning_rate, n_samples, factor), momentum)
-        for factor in np.geomspace(exaggeration, final_exaggeration, FADING_STEPS + 2)[1:-1]
+    parting = Stage(
+        EARLY_MOST, float(exaggeration), rate, momentum, "parted", its.early_tol, its.early
     )
+    until = "faded" if its.fading > FADING_OF_A_POINT else None
+    return parting, *(
+        Stage(
+            its.fading, float(factor), _rate(learning_rate, n_samples, factor), momentum, until,
+            least=FADING_OF_A_POINT,
+        )
+        for factor in np.geomspace(exaggeration, final_exaggeration, FADING_STEPS + 2)[1:-1]
+    )  # fmt: skip
 
 
 def until_it_settles(n_samples, exaggeration, learning_rate, momentum, tol):
     """The stages of the automatic main phase; "auto" is the schedule's own choice."""
     if momentum == "auto":
-        momentum = FAST_MOMENTUM[_size(n_samples)]
+        momentum = _fast_momentum(n_samples)
+    its = times(n_samples)
     fast = _rate(learning_rate, n_samples, exaggeration / FAST_LEARNING_RATE)
     slow = _rate(learning_rate, n_samples, exaggeration)
-    tol = default_tol(n_samples) if tol == "auto" else tol
-    settling = SETTLING[_size(n_samples)]
     return (
-        Stage(settling, exaggeration, slow, CLASSICAL_MOMENTUM),
-        Stage(MOST_ITERATIONS, exaggeration, fast, momentum, "settled", tol, LEAST_ITERATIONS),
-        Stage(COOLING, exaggeration, slow, COOLING_MOMENTUM),
-    )
+        Stage(its.settling, exaggeration, slow, CLASSICAL_MOMENTUM),
+        Stage(
+            MOST_ITERATIONS, exaggeration, fast, momentum, "settled",
+            its.tol if tol == "auto" else tol, its.least, its.check_every, its.patience,
+        ),
+        Stage(
+            COOLING_MOST, exaggeration, slow, COOLING_MOMENTUM, "settled",
+            its.cooling_tol, COOLING_LEAST, COOLING_CHECK,
+        ),
+    )  # fmt: skip
 
 
 def classical(n_iter, n_samples, exaggeration, learning_rate, momentum):
@@ -113,14 +156,9 @@ def split_for_density(n_iter):
     return n_iter - after, after
 
 
-def default_tol(n_samples):
-    """The ``tol`` of the main phase where it is "auto"."""
-    return TOL[_size(n_samples)]
-
-
-def _size(n_samples):
-    """0, 1 or 2 for small, middle and large maps."""
-    return bisect.bisect(SIZES, n_samples)
+def _fast_momentum(n_samples):
+    rows, momentum = zip(*FAST_MOMENTUM, strict=True)
+    return float(np.interp(np.log(n_samples), np.log(rows), momentum))
 
 
 def _rate(learning_rate, n_samples, exaggeration):

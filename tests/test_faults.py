@@ -41,8 +41,8 @@ TSNE(n_iter=1, early_exaggeration_iter=1, **fit).fit(X)
 while True:
     tsne = TSNE(n_iter=60, early_exaggeration_iter=20, callbacks_every_iters=3,
                 callbacks=lambda *_: None, **fit)
-    print("go", flush=True)
     try:
+        print("go", flush=True)
         tsne.fit(X)
     except KeyboardInterrupt:
         y = getattr(tsne, "embedding_", None)
@@ -138,6 +138,27 @@ for method in ("fft", "bh"):
 """)  # fmt: skip
     assert len(lines) == 12
     assert lines.count("MemoryError") >= 4
+
+
+@linux
+def test_no_memory_for_the_first_products(tmp_path):
+    """OpenBLAS ends the process where it gets none for itself."""
+    lines = run(tmp_path, """
+import resource, numpy as np
+from fasttsne import initialization
+from fasttsne.nearest_neighbors import Approx
+X = np.random.default_rng(0).normal(size=(5000, 20)).astype("f4")
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 20 * 2**20, resource.RLIM_INFINITY))
+for first in (lambda: initialization.pca(X), lambda: Approx(X, 10).build()):
+    try:
+        first()
+    except MemoryError:
+        print("MemoryError")
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+print(*initialization.pca(X).shape, *Approx(X, 10).build()[0].shape)
+""")  # fmt: skip
+    assert lines == ["MemoryError", "MemoryError", "5000 2 5000 10"]
 
 
 @linux

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import logging
 
@@ -53,7 +54,8 @@ def test_smaller_tolerance_goes_on_toward_the_minimum(digits, affinities):
 def test_tolerance_of_zero_has_a_cap(affinities, digits, monkeypatch):
     monkeypatch.setattr(schedule, "MOST_ITERATIONS", 130)
     embedding = embed(affinities, digits).optimize("auto", tol=0)
-    assert embedding.optimizer.state.iteration <= 130 + schedule.SETTLING[0] + schedule.COOLING
+    slow = schedule.SMALL.settling + schedule.COOLING_MOST
+    assert embedding.optimizer.state.iteration <= 130 + slow
 
 
 def test_rising_divergence_slows_the_steps_down(affinities, digits, caplog):
@@ -74,7 +76,7 @@ def test_early_exaggeration_fades():
         assert stage.learning_rate == pytest.approx(1000 / stage.exaggeration)
         assert stage.momentum == 0.8
     assert stages[0].until == "parted"
-    assert all(stage.until is None for stage in stages[1:])
+    assert all(stage.until == "faded" for stage in stages[1:])
 
 
 def test_explicit_settings_are_kept():
@@ -82,7 +84,7 @@ def test_explicit_settings_are_kept():
     assert (main.learning_rate, main.momentum, main.tol) == (77.0, 0.6, 1e-5)
     *_, main, _cooling = schedule.until_it_settles(100_000, 4.0, "auto", "auto", "auto")
     assert (main.learning_rate, main.momentum) == (50_000.0, 0.97)
-    assert main.tol == schedule.default_tol(100_000)
+    assert main.tol == schedule.LARGE.tol
 
 
 def test_optimizing_again_goes_on_with_the_state(affinities, digits):
@@ -106,8 +108,8 @@ def test_callbacks_count_within_each_phase(affinities, digits):
     ).fit(digits, affinities=affinities)  # fmt: skip
     second = seen.index(10, 1)
     assert seen[:second] == list(range(10, 10 * second + 1, 10))
-    least, most = schedule.EARLY_LEAST[0], schedule.EARLY_MOST
-    fading = schedule.FADING[0] * schedule.FADING_STEPS
+    least, most = schedule.SMALL.early, schedule.EARLY_MOST
+    fading = schedule.SMALL.fading * schedule.FADING_STEPS
     assert least + fading - 10 < seen[second - 1] <= most + fading
     assert seen[second:] == list(range(10, 10 * (len(seen) - second) + 1, 10))
 
@@ -115,17 +117,28 @@ def test_callbacks_count_within_each_phase(affinities, digits):
 def test_early_exaggeration_waits_for_a_random_start_and_for_sheets(rng, affinities, digits):
     """A random start grows from nothing first; a line unfolds slowly; principal components part."""
     line = np.linspace(0, 1, 500)[:, None]
-    stages = schedule.early_exaggeration(500, 12.0, 1.0, "auto", "auto")[:1]
+    first, *_ = schedule.early_exaggeration(500, 12.0, 1.0, "auto", "auto")
     iterations = []
     for P, start in (
         (affinities, initialization.pca(digits, random_state=0)),
         (affinities, initialization.random(500, random_state=0)),
         (PerplexityBasedNN(line, 20, n_jobs=2), initialization.pca(line, random_state=0)),
     ):
+        stages = (dataclasses.replace(first, least=20),)
         embedding = TSNEEmbedding(start, P, n_jobs=2).optimize(stages)
         iterations.append(embedding.optimizer.state.iteration)
-    assert schedule.EARLY_LEAST[0] <= iterations[0] < min(iterations[1:])
+    assert 20 < iterations[0] < min(iterations[1:])
     assert max(iterations) <= schedule.EARLY_MOST
+
+
+def test_a_map_that_is_a_point_is_not_exaggerated_for_long(rng):
+    """Noise does not part: its map grows only when exaggeration is over."""
+    noise = rng.random((1000, 20))
+    embedding = TSNEEmbedding(
+        initialization.pca(noise, random_state=0), PerplexityBasedNN(noise, 30, n_jobs=2), n_jobs=2
+    ).optimize(schedule.early_exaggeration(1000, 12.0, 1.0, "auto", "auto"))
+    fading = schedule.FADING_STEPS * schedule.FADING_OF_A_POINT
+    assert embedding.optimizer.state.iteration <= 40 + fading
 
 
 @pytest.mark.parametrize("rows", [5, 30])

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fasttsne._products import wake_blas
 from fasttsne._validation import check_number, check_random_state
 from fasttsne.nearest_neighbors.base import KNNIndex
 from fasttsne.nearest_neighbors.candidates import SPARE, Candidates, pack
@@ -148,6 +149,7 @@ class _Blocks:
     """
 
     def __init__(self, reduced, generator, n_threads):
+        wake_blas()
         self.order = _order_by_cell(reduced, generator, n_threads)
         self.packed = pack(reduced, self.order, n_threads=n_threads)
         edges = np.arange(0, self.packed.n, self.packed.block // PARTS)
