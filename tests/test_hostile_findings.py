@@ -111,7 +111,7 @@ def test_components_of_the_smallest_and_largest_numbers(rng, value, kind):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (print, "must take the arguments of an objective function"),
+        (np.linalg.norm, "must take the arguments of an objective function"),
         (lambda embedding, P: None, "must take the arguments of an objective function"),
         (lambda *_, **__: None, "must return an error and a gradient; got None"),
         (lambda y, *_, **__: y, "must return an error and a gradient; got"),
