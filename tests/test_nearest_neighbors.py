@@ -8,7 +8,9 @@ from scipy.spatial.distance import cdist
 
 from fasttsne import nearest_neighbors
 from fasttsne._kernels import reference
-from fasttsne.nearest_neighbors import Annoy, Approx, Exact, dense_rows, exact, make_index
+from fasttsne.nearest_neighbors import (
+    Annoy, Approx, Exact, approx, dense_rows, exact, make_index,
+)  # fmt: skip
 
 
 def test_exact_equals_twin(digits):
@@ -58,6 +60,13 @@ def clustered():
     return (centres[rng.integers(40, size=8000)] + rng.normal(size=(8000, 100))).astype("f4")
 
 
+@pytest.fixture(params=[512, 6])
+def levels(request, monkeypatch):
+    """Cells found at once, and within a coarse division as for hundreds of thousands of rows."""
+    monkeypatch.setattr(approx, "CELLS_AT_ONCE", request.param)
+
+
+@pytest.mark.usefixtures("levels")
 @pytest.mark.parametrize("recall", [0.8, 0.95, 0.99])
 def test_approx_has_the_recall_that_it_says(clustered, recall):
     index = Approx(clustered, 15, n_jobs=2, random_state=0, knn_kwargs={"recall": recall})
@@ -70,6 +79,7 @@ def test_approx_has_the_recall_that_it_says(clustered, recall):
     assert not (indices == np.arange(8000)[:, None]).any()
 
 
+@pytest.mark.usefixtures("levels")
 def test_approx_same_seed_same_graph_for_any_number_of_threads(clustered):
     results = {
         tuple(a.tobytes() for a in Approx(clustered, 15, n_jobs=n, random_state=0).build())
@@ -88,6 +98,7 @@ def test_approx_on_noise_without_cells_is_not_silently_bad(rng):
     assert index.recall_ >= 0.95
 
 
+@pytest.mark.usefixtures("levels")
 @pytest.mark.parametrize("kind", ["all equal", "half duplicated", "one column"])
 def test_approx_awkward_data(rng, kind):
     X = rng.normal(0, 1, (4000, 5)).astype(np.float32)

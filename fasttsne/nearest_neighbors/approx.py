@@ -36,6 +36,9 @@ CELL_ROWS = 250
 TRAINING_ROWS = 20
 KMEANS_ROUNDS = 5
 MOST_CELLS = 8192
+# More are sought within the cells of a coarse division, whose number is the root of theirs: to
+# compare each row with all centres would take time with the square of the rows.
+CELLS_AT_ONCE = 512
 # Where a block ends in another cell than it began in, its centre is near neither.  So blocks are
 # as near as the nearest of so many parts of them.
 PARTS = 4
@@ -295,8 +298,24 @@ def _ranks_of_centres(rows, centres, block):
 
 def _order_by_cell(reduced, generator, n_threads):
     """Rows sorted by cell, cells along the chain of nearest centres."""
+    n_cells = _fine_cells(reduced)
+    if n_cells <= CELLS_AT_ONCE:
+        return np.concatenate(_cells(reduced, n_cells, generator, n_threads))
+    order = []
+    for rows in _cells(reduced, round(n_cells**0.5), generator, n_threads):
+        part = reduced[rows]
+        fine = _cells(part, _fine_cells(part), generator, n_threads)
+        order.extend(rows[members] for members in fine)
+    return np.concatenate(order)
+
+
+def _fine_cells(points):
+    return int(np.clip(len(points) // CELL_ROWS, 1, MOST_CELLS))
+
+
+def _cells(reduced, n_cells, generator, n_threads):
+    """The rows of each cell of a division by k-means, neighbouring cells one after the other."""
     n = len(reduced)
-    n_cells = int(np.clip(n // CELL_ROWS, 1, MOST_CELLS))
     training = reduced[np.sort(generator.permutation(n)[: n_cells * TRAINING_ROWS])]
     centres = training[:: max(len(training) // n_cells, 1)][:n_cells].copy()
     for _ in range(KMEANS_ROUNDS):
@@ -307,8 +326,10 @@ def _order_by_cell(reduced, generator, n_threads):
         starts = np.cumsum(counts)[filled] - counts[filled]
         sums = np.add.reduceat(training[by_cell].astype(np.float64), starts)
         centres[filled] = sums / counts[filled, None]
-    cell = _nearest_centre(reduced, centres, n_threads)
-    return np.argsort(_chain(centres)[cell], kind="stable")
+    place = _chain(centres)[_nearest_centre(reduced, centres, n_threads)]
+    ends = np.cumsum(np.bincount(place, minlength=len(centres)))
+    cells = np.split(np.argsort(place, kind="stable"), ends[:-1])
+    return [rows for rows in cells if len(rows)]
 
 
 def _nearest_centre(points, centres, n_threads):
