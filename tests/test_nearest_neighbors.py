@@ -9,7 +9,13 @@ from scipy.spatial.distance import cdist
 from fasttsne import nearest_neighbors
 from fasttsne._kernels import reference
 from fasttsne.nearest_neighbors import (
-    Annoy, Approx, Exact, approx, dense_rows, exact, make_index,
+    Annoy,
+    Approx,
+    Exact,
+    approx,
+    dense_rows,
+    exact,
+    make_index,
 )  # fmt: skip
 
 
