@@ -188,11 +188,16 @@ def _by_nearest_parts(parts, n_blocks):
     # The last block may have fewer parts: what is repeated does not change the nearest.
     parts = np.concatenate([parts, parts[-1:].repeat(n_blocks * PARTS - len(parts), axis=0)])
     square = (parts**2).sum(1)
+    # First parts of all blocks, second parts, and so on: the minimum is then along memory.
+    by_part = np.arange(len(parts)).reshape(-1, PARTS).T.ravel()
+    others, square_of_others = parts[by_part], square[by_part]
     nearest = np.empty((n_blocks, n_blocks), np.int32)
     for start in range(0, n_blocks, BLOCKS_AT_ONCE):
         own = slice(start * PARTS, (start + BLOCKS_AT_ONCE) * PARTS)
-        distance = square[own, None] + square - 2 * parts[own] @ parts.T
-        distance = distance.reshape(-1, PARTS, n_blocks, PARTS).min((1, 3))
+        distance = -2 * parts[own] @ others.T
+        distance += square[own, None]
+        distance += square_of_others
+        distance = distance.reshape(-1, PARTS * PARTS, n_blocks).min(1)
         np.fill_diagonal(distance[:, start:], -np.inf)
         nearest[start : start + BLOCKS_AT_ONCE] = np.argsort(distance, axis=1, kind="stable")
     return nearest
