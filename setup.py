@@ -29,7 +29,10 @@ COLD = ["cpu", "graph", "raster"]
 
 DEBUG = os.environ.get("FASTTSNE_DEBUG") == "1"
 SANITIZE = os.environ.get("FASTTSNE_SANITIZE")
-HAS_AVX2 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
+# Who builds for another processor tells Python so, by this variable of its own.
+MACHINE = os.environ.get("_PYTHON_HOST_PLATFORM", "").rpartition("-")[2] or platform.machine()
+CROSS = MACHINE != platform.machine()
+HAS_AVX2 = MACHINE.lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
 
 DIRECTIVES = {
     "language_level": 3,
@@ -98,7 +101,7 @@ class BuildKernels(build_ext):
     def probe_openmp(self, msvc):
         """Compile, link and run a program with each candidate's flags; the first that works.
 
-        Returns (compile flags, link flags), or None.
+        What is for another processor is not run.  Returns (compile flags, link flags), or None.
         """
         if os.environ.get("FASTTSNE_NO_OPENMP") == "1":
             return None
@@ -124,6 +127,8 @@ class BuildKernels(build_ext):
                 self.compiler.link_executable(
                     objects, "probe", output_dir=folder, extra_postargs=link_flags
                 )
+                if CROSS:
+                    return True
                 executable = Path(folder, self.compiler.executable_filename("probe"))
                 output = subprocess.run(
                     [executable], check=True, capture_output=True, text=True, timeout=60
