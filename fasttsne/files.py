@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import tempfile
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -290,7 +291,10 @@ def _read_h5ad(path, key, leave_out):
 
 
 def _read_mtx(path, key, leave_out):
-    matrix = scipy.io.mmread(path)
+    with warnings.catch_warnings():
+        # SciPy announces that it will read arrays in place of matrices: both will do.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        matrix = scipy.io.mmread(path)
     return Table(matrix.tocsr() if scipy.sparse.issparse(matrix) else matrix)
 
 

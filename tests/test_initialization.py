@@ -122,7 +122,7 @@ def blocks(rng, *sizes):
         i = np.arange(n)
         if n > 1:
             A[i, (i + 1) % n] = A[(i + 1) % n, i] = 1
-        parts.append(A)
+        parts.append(scipy.sparse.csr_array(A))
     order = rng.permutation(sum(sizes))
     return scipy.sparse.block_diag(parts, format="csr")[order][:, order], np.repeat(
         np.arange(len(sizes)), sizes
