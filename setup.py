@@ -31,7 +31,7 @@ DEBUG = os.environ.get("FASTTSNE_DEBUG") == "1"
 SANITIZE = os.environ.get("FASTTSNE_SANITIZE")
 # Who builds for another processor tells Python so, by this variable of its own.
 MACHINE = os.environ.get("_PYTHON_HOST_PLATFORM", "").rpartition("-")[2] or platform.machine()
-CROSS = MACHINE != platform.machine()
+CROSS = platform.machine() != MACHINE
 HAS_AVX2 = MACHINE.lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
 
 DIRECTIVES = {
