@@ -131,7 +131,7 @@ class TSNEEmbedding(StatefulArray):
         momentum : of each step; "auto" is 0.8, and 0.95 to 0.97, more for more points,
             where n_iter is "auto".
         tol : with n_iter="auto", stop when the KL divergence falls by less than this share
-            of itself in an iteration; "auto" is 2e-4 to 2.5e-3, more for more points.
+            of itself in an iteration; "auto" is 1e-4 to 2.5e-3, more for more points.
         max_grad_norm, max_step_norm : bounds on a point's gradient and step; None is no bound.
         theta : accuracy of the tree, smaller is finer.
         n_interpolation_points, min_num_intervals, ints_in_interval : accuracy of the

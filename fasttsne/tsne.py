@@ -91,7 +91,7 @@ class TSNE:
         same data give the same map, bit for bit.
     verbose : print what happens, and the KL divergence, to standard error.
     tol : with n_iter="auto", stop when the KL divergence falls by less than this share of
-        itself in an iteration; "auto" is 2e-4 to 2.5e-3, more for more rows.  A smaller one
+        itself in an iteration; "auto" is 1e-4 to 2.5e-3, more for more rows.  A smaller one
         goes on toward the minimum.
     density_weight : above 0, the last 30 % of n_iter, or as many more as "auto" finds, let
         points be as crowded in the map as rows are in the data (:mod:`fasttsne.density`; 0.1
