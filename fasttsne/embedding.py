@@ -128,7 +128,7 @@ class TSNEEmbedding(StatefulArray):
         exaggeration : factor on the attractive forces; None is 1.
         density_weight : of the correlation of local radii (:mod:`fasttsne.density`); 0 is
             plain t-SNE, 0.1 was proposed.
-        momentum : of each step; "auto" is 0.8, and 0.95 to 0.97, more for more points,
+        momentum : of each step; "auto" is 0.8, and 0.93 to 0.97, more for more points,
             where n_iter is "auto".
         tol : with n_iter="auto", stop when the KL divergence falls by less than this share
             of itself in an iteration; "auto" is 1e-4 to 2.5e-3, more for more points.

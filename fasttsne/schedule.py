@@ -7,8 +7,8 @@ The automatic one takes about a third of the iterations to the same KL
 divergence.  Exaggeration is kept until the exaggerated map has come to rest, and then fades
 in steps, with slow momentum, so that clusters part before they are let go; then momentum is
 high and the learning rate doubled, until the KL divergence falls by less than ``tol`` of
-itself in an iteration; at last a few iterations with little momentum let each point come to
-rest among its neighbours.  Where the KL divergence rises, momentum is dropped and the
+itself in an iteration; at last iterations with less momentum let each point come to rest among
+its neighbours.  Where the KL divergence rises, momentum is dropped and the
 learning rate halved.  :mod:`fasttsne.pace` tells when a stage is over.  Measured by
 benchmarks/schedule.py.
 """
@@ -91,9 +91,18 @@ class Times:
     cooling_tol: float
 
 
-SMALL = Times(125, 5e-5, 16, 25, 60, 15, 2, 1e-4, 1e-4)
-MIDDLE = Times(40, 5e-3, 8, 25, 75, 25, 1, 1.3e-3, 1e-4)
-LARGE = Times(40, 5e-3, 6, 0, 75, 25, 1, 2.5e-3, 2e-4)
+SMALL = Times(
+    early=125, early_tol=5e-5, fading=16, settling=25,
+    least=60, check_every=15, patience=2, tol=1e-4, cooling_tol=1e-4,
+)  # fmt: skip
+MIDDLE = Times(
+    early=40, early_tol=5e-3, fading=8, settling=25,
+    least=75, check_every=25, patience=1, tol=1.3e-3, cooling_tol=1e-4,
+)  # fmt: skip
+LARGE = Times(
+    early=40, early_tol=5e-3, fading=6, settling=0,
+    least=75, check_every=25, patience=1, tol=2.5e-3, cooling_tol=2e-4,
+)  # fmt: skip
 
 
 def times(n_samples):

@@ -72,7 +72,7 @@ class TSNE:
         n_components) array.  Without rows to take components of, "pca" is "spectral".
     metric, metric_params : distance between rows; "precomputed" where X is a square matrix
         of distances, dense or sparse (the distances that are known).
-    initial_momentum, final_momentum : in the two phases; "auto" is 0.8, and 0.95 to 0.97 in
+    initial_momentum, final_momentum : in the two phases; "auto" is 0.8, and 0.93 to 0.97 in
         the second where n_iter is "auto".
     max_grad_norm, max_step_norm : bounds on a point's gradient and on its step; None
         is no bound.
