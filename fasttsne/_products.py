@@ -16,7 +16,7 @@ from fasttsne._validation import resolve_n_jobs
 # a matrix with a vector.
 ALONE = 2**18
 ALONE_WITH_VECTOR = 2**13
-# OpenBLAS takes 32 MiB at its first large product.
+# OpenBLAS takes 32 MiB at its first large product; asked for is twice as much, to be safe.
 BUFFER = 2**26
 # Rows whose products are summed in single precision.
 DEPTH = 512

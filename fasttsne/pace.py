@@ -102,7 +102,8 @@ class Fading(Steady):
 
     def __init__(self, stage):
         super().__init__(stage)
-        self.check_every = stage.least
+        # To ask costs a KL divergence.
+        self.check_every = stage.least if stage.least < stage.n_iter else None
 
     def is_over(self, number, error, objective, points) -> bool:
         return number > 0 and float(np.std(points.y)) < A_POINT

@@ -119,10 +119,9 @@ def early_exaggeration(n_samples, exaggeration, final_exaggeration, learning_rat
     parting = Stage(
         EARLY_MOST, float(exaggeration), rate, momentum, "parted", its.early_tol, its.early
     )
-    until = "faded" if its.fading > FADING_OF_A_POINT else None
     return parting, *(
         Stage(
-            its.fading, float(factor), _rate(learning_rate, n_samples, factor), momentum, until,
+            its.fading, float(factor), _rate(learning_rate, n_samples, factor), momentum, "faded",
             least=FADING_OF_A_POINT,
         )
         for factor in np.geomspace(exaggeration, final_exaggeration, FADING_STEPS + 2)[1:-1]

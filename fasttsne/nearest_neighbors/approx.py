@@ -303,18 +303,19 @@ def _ranks_of_centres(rows, centres, block):
 
 def _order_by_cell(reduced, generator, n_threads):
     """Rows sorted by cell, cells along the chain of nearest centres."""
-    n_cells = _fine_cells(reduced)
+    n_cells = _count_cells(reduced)
     if n_cells <= CELLS_AT_ONCE:
         return np.concatenate(_cells(reduced, n_cells, generator, n_threads))
     order = []
     for rows in _cells(reduced, round(n_cells**0.5), generator, n_threads):
         part = reduced[rows]
-        fine = _cells(part, _fine_cells(part), generator, n_threads)
+        fine = _cells(part, _count_cells(part), generator, n_threads)
         order.extend(rows[members] for members in fine)
     return np.concatenate(order)
 
 
-def _fine_cells(points):
+def _count_cells(points):
+    """How many cells so many points are worth."""
     return int(np.clip(len(points) // CELL_ROWS, 1, MOST_CELLS))
 
 
