@@ -5,7 +5,7 @@
 # of that one can be installed nowhere older.
 set -euo pipefail
 
-prefix=${1:-/tmp/openmp}
+prefix=${1:-$HOME/openmp}
 brew install micromamba
 micromamba create --yes --quiet --prefix "$prefix" --channel conda-forge --override-channels "llvm-openmp=19"
 ls "$prefix/lib/libomp.dylib" "$prefix/include/omp.h"
