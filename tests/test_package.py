@@ -1,7 +1,9 @@
 """The package around the library: names, builds, the old name, the command line."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +13,13 @@ from fasttsne import _kernels
 from fasttsne.cli import main
 
 
-def run(code, **environment):
-    """Run a program in a process of its own, away from the checkout."""
+def run(code, folder=None, **environment):
+    """Run a program in a process of its own, which looks for modules in the folder first."""
     import os
 
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120,
-        env={**os.environ, **environment},
+        cwd=folder, env={**os.environ, **environment},
     )  # fmt: skip
 
 
@@ -52,6 +54,16 @@ def test_show_config(capsys):
     shown = capsys.readouterr().out
     for word in ("OpenMP", "SIMD level", "FFT backend", fasttsne.__version__, _kernels.simd):
         assert word in shown
+
+
+def test_a_source_folder_says_why_it_cannot_be_imported(tmp_path):
+    """As in a checkout whose package was installed elsewhere."""
+    sources = Path(fasttsne.__file__).parent
+    compiled = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
+    shutil.copytree(sources, tmp_path / "fasttsne", ignore=compiled)
+    result = run("import fasttsne", tmp_path)
+    assert "ImportError: no compiled kernels in" in result.stderr
+    assert "pip install --editable ." in result.stderr
 
 
 @pytest.mark.parametrize("level", _kernels._available_levels())

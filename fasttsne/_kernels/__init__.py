@@ -24,6 +24,12 @@ def _load_sleeping_soon():
         os.environ[name] = SPINS[name]
     try:
         import_module(f"{__name__}.graph")
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"no compiled kernels in {os.path.dirname(__file__)}.  In a checkout, start Python in "
+            "another folder to use the installed fasttsne, or build the kernels here: "
+            "python -m pip install --editable ."
+        ) from error
     finally:
         for name in added:
             del os.environ[name]
