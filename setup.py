@@ -22,10 +22,13 @@ KERNELS = "fasttsne/_kernels"
 
 # Kernels whose speed depends on the vector instructions are built for each level.
 HOT = [
-    "attraction", "convolve", "curve", "density", "exact", "gram", "grid", "nearer",
-    "perplexity", "points", "products", "rank", "rows", "sparse", "step", "tree",
+    "attraction", "barnes_hut", "coordinates", "exact_repulsion", "fft_convolve", "gradient_step",
+    "gram", "knn_dense", "knn_sparse", "local_radii", "morton", "neighbor_ranks", "particle_mesh",
+    "perplexity", "rerank", "row_fft",
 ]  # fmt: skip
-COLD = ["cpu", "graph", "raster"]
+COLD = ["cpu", "drawing/raster", "graph/csr"]
+# Folders with headers that kernels include.
+HEADERS = [KERNELS, f"{KERNELS}/simd"]
 
 DEBUG = os.environ.get("FASTTSNE_DEBUG") == "1"
 SANITIZE = os.environ.get("FASTTSNE_SANITIZE")
@@ -80,7 +83,7 @@ class BuildKernels(build_ext):
             print("fasttsne: OpenMP did not compile, link and run: building without threads")
         compile_openmp, link_openmp = openmp or ([], [])
         for extension in self.extensions:
-            extension.include_dirs.append(KERNELS)
+            extension.include_dirs = [*extension.include_dirs, *HEADERS]
             extension.extra_compile_args += compile_openmp
             extension.extra_link_args += link_openmp
             if msvc:

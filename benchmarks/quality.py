@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.metrics import neighbor_recall, trustworthiness
-from fasttsne.objective import kl_divergence
+from fasttsne.objective.kl import kl_divergence
 from fasttsne.repulsion import MeshRepulsion
 
 # Up to so many rows neighbours are exact, and Z is that of all pairs.

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fasttsne import TSNE, affinity, plotting
-from fasttsne._style import colour_points
+from fasttsne.drawing.style import colour_points
 from fasttsne.datasets import load_digits
 
 FOLDER = Path(__file__).parent / "pictures"

@@ -18,12 +18,15 @@ from fasttsne import (
     tsne,
     utils,
 )
-from fasttsne._build import show_config
 from fasttsne._version import __version__
-from fasttsne.embedding import TSNEEmbedding
-from fasttsne.optimizer import OptimizationInterrupt
-from fasttsne.partial import PartialTSNEEmbedding
+from fasttsne.compat import old_paths
+from fasttsne.embedding.full import TSNEEmbedding
+from fasttsne.embedding.partial import PartialTSNEEmbedding
+from fasttsne.optimize.descent import OptimizationInterrupt
+from fasttsne.runtime.build_info import show_config
 from fasttsne.tsne import TSNE
+
+old_paths.install()
 
 __all__ = [
     "TSNE",

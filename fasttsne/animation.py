@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne._film import WRITERS, Film, write_gif, write_mp4
-from fasttsne._style import colour_points, point_style, read_colour
-from fasttsne._validation import check_choice, check_finite, check_number, resolve_n_jobs
-from fasttsne._whole_file import whole_file
+from fasttsne.drawing.style import colour_points, point_style, read_colour
+from fasttsne.drawing.writers import WRITERS, Film, write_gif, write_mp4
+from fasttsne.io.atomic import whole_file
+from fasttsne.runtime.validation import check_choice, check_finite, check_number, resolve_n_jobs
 from fasttsne.utils import is_package_installed, require
 
 LEAST_RADIUS = 0.6  # pixels

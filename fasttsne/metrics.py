@@ -6,15 +6,15 @@ against all rows or, for distances, against each other.
 
 import numpy as np
 
-from fasttsne._validation import (
+from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
+from fasttsne.nearest_neighbors.builtin.ranks import distances_within, nearest_distances, ranks_of
+from fasttsne.runtime.validation import (
     check_choice,
     check_data,
     check_number,
     check_random_state,
     resolve_n_jobs,
 )
-from fasttsne.nearest_neighbors.dense_rows import DenseRows
-from fasttsne.nearest_neighbors.distances import distances_within, nearest_distances, ranks_of
 
 __all__ = [
     "density_correlation", "distance_correlation", "neighbor_recall", "pBIC", "trustworthiness",

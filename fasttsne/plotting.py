@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fasttsne._style import N_SHADES, as_hex, colour_points, point_style
-from fasttsne._validation import check_data, check_number
-from fasttsne._whole_file import whole_file
+from fasttsne.drawing.style import N_SHADES, as_hex, colour_points, point_style
+from fasttsne.io.atomic import whole_file
+from fasttsne.runtime.validation import check_data, check_number
 from fasttsne.utils import require
 
 MOST_LEGEND_ROWS = 50

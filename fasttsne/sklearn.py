@@ -18,10 +18,10 @@ except ImportError as error:
     ) from error
 
 import fasttsne
-from fasttsne._known_rows import KnownRows
-from fasttsne._validation import check_choice, check_number
 from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
+from fasttsne.linalg.row_hashes import KnownRows
 from fasttsne.nearest_neighbors import Exact
+from fasttsne.runtime.validation import check_choice, check_number
 
 __all__ = ["TSNE"]
 

@@ -5,8 +5,21 @@ import logging
 import numpy as np
 
 from fasttsne import initialization as init
-from fasttsne import schedule
-from fasttsne._validation import (
+from fasttsne.affinity import (
+    Affinities,
+    MultiscaleMixture,
+    PerplexityBasedNN,
+    PrecomputedAffinities,
+)
+from fasttsne.embedding.full import TSNEEmbedding
+from fasttsne.embedding.partial import PartialTSNEEmbedding
+from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
+from fasttsne.optimize import schedule
+from fasttsne.optimize.called import gradient_descent
+from fasttsne.optimize.descent import OptimizationInterrupt
+from fasttsne.optimize.parameters import check_n_iter, check_params
+from fasttsne.repulsion import check_method
+from fasttsne.runtime.validation import (
     check_choice,
     check_data,
     check_number,
@@ -14,18 +27,6 @@ from fasttsne._validation import (
     check_random_state,
     resolve_n_jobs,
 )
-from fasttsne.affinity import (
-    Affinities,
-    MultiscaleMixture,
-    PerplexityBasedNN,
-    PrecomputedAffinities,
-)
-from fasttsne.descent_params import check_n_iter, check_params
-from fasttsne.embedding import TSNEEmbedding
-from fasttsne.functions import gradient_descent, kl_divergence_bh, kl_divergence_fft
-from fasttsne.optimizer import OptimizationInterrupt
-from fasttsne.partial import PartialTSNEEmbedding
-from fasttsne.repulsion import check_method
 from fasttsne.utils import Timer, show_messages
 
 __all__ = [

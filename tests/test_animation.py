@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fasttsne import animation
-from fasttsne._style import PALETTE, read_colour
+from fasttsne.drawing.style import PALETTE, read_colour
 
 Image = pytest.importorskip("PIL.Image")
 

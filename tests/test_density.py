@@ -7,8 +7,8 @@ import scipy.sparse as sp
 from fasttsne import TSNE, TSNEEmbedding
 from fasttsne._kernels import reference
 from fasttsne.affinity import FixedSigmaNN, MultiscaleMixture, PerplexityBasedNN, Uniform
-from fasttsne.density import DensityObjective, correlation_and_slope, standardized
 from fasttsne.metrics import density_correlation
+from fasttsne.objective.density import DensityObjective, correlation_and_slope, standardized
 from fasttsne.repulsion import ExactRepulsion
 
 WEIGHT = 0.1

@@ -8,7 +8,7 @@ import pytest
 from fasttsne import TSNE, TSNEEmbedding, initialization, tsne
 from fasttsne._kernels import reference
 from fasttsne.affinity import PerplexityBasedNN
-from fasttsne.functions import kl_divergence_exact
+from fasttsne.compat.functions import kl_divergence_exact
 
 BH_PARAMS = {"theta": 0.2}
 FFT_PARAMS = {"n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1}

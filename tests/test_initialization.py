@@ -4,8 +4,9 @@ import scipy.linalg
 import scipy.sparse
 from scipy.sparse.linalg import ArpackNoConvergence
 
-from fasttsne import _spectral, initialization
+from fasttsne import initialization
 from fasttsne.affinity import PerplexityBasedNN
+from fasttsne.linalg import spectral as _spectral
 
 
 @pytest.mark.parametrize("solver", ["full", "randomized", "auto"])

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from fasttsne import TSNEEmbedding, initialization
 from fasttsne._kernels import reference
 from fasttsne.affinity import PerplexityBasedNN
-from fasttsne.objective import Objective
+from fasttsne.objective.kl import Objective
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 
 

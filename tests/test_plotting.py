@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fasttsne import TSNE, plotting
-from fasttsne._style import MISSING, PALETTE, as_hex, colour_points, point_style, read_colour
+from fasttsne.drawing.style import MISSING, PALETTE, as_hex, colour_points, point_style, read_colour
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

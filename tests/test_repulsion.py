@@ -13,7 +13,7 @@ from fasttsne.repulsion import (
     TreeRepulsion,
     choose_method,
 )
-from fasttsne.repulsion.mesh import padded_size
+from fasttsne.repulsion.mesh.mesh import padded_size
 
 ROWS = 3000
 # Bounds of the error in 1-D and 2-D, and in 3-D, where the default spacing is wider.

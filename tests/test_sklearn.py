@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from scipy.spatial.distance import cdist
 
 import fasttsne
-from fasttsne._known_rows import KnownRows
 from fasttsne.datasets import load_digits
+from fasttsne.linalg.row_hashes import KnownRows
 
 sklearn = pytest.importorskip("sklearn")
 

@@ -18,7 +18,7 @@ def counts(rng):
 
 @pytest.fixture(autouse=True)
 def level(kernel, monkeypatch):
-    monkeypatch.setattr(_kernels, "sparse", kernel("sparse"))
+    monkeypatch.setattr(_kernels, "knn_sparse", kernel("knn_sparse"))
 
 
 @pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, scipy.sparse.csc_array])

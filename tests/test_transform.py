@@ -10,7 +10,7 @@ from fasttsne import TSNE, PartialTSNEEmbedding, TSNEEmbedding, affinity, initia
 from fasttsne._kernels import reference as twins
 from fasttsne.datasets import load_digits
 from fasttsne.repulsion import ExactRepulsion
-from fasttsne.repulsion.field import make_field
+from fasttsne.repulsion.fixed_reference import make_field
 
 PARAMS = {"theta": 0.2, "n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1}
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fasttsne import files
-from fasttsne._whole_file import whole_file
 from fasttsne.callbacks import EmbeddingRecorder
+from fasttsne.io.atomic import whole_file
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them")
 

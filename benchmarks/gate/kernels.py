@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from fasttsne import _kernels
-from fasttsne._curve import bounding_box
 from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.affinity.base import symmetrized
 from fasttsne.nearest_neighbors import Approx, Exact
-from fasttsne.objective import Objective
+from fasttsne.objective.kl import Objective
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
+from fasttsne.repulsion.morton import bounding_box
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_mesh_convolution(benchmark, points):
 def test_mesh_gather(benchmark, points, forces):
     mesh, grid, low, spacing, influence = on_mesh(points)
     benchmark(
-        _kernels.grid.gather, points, grid.cells, low, spacing, mesh.polynomials,
+        _kernels.particle_mesh.gather, points, grid.cells, low, spacing, mesh.polynomials,
         influence.self_force, forces, 1,
     )  # fmt: skip
 
@@ -97,5 +97,17 @@ def test_step(benchmark, points):
     y, force = points.astype(float), np.full_like(points, 1e-3)
     update, gains = np.zeros_like(force), np.ones_like(force)
     benchmark(
-        _kernels.step.gradient_step, y, update, gains, force, force, 1.0, 1, 1, 0.8, None, 5, 1
+        _kernels.gradient_step.gradient_step,
+        y,
+        update,
+        gains,
+        force,
+        force,
+        1.0,
+        1,
+        1,
+        0.8,
+        None,
+        5,
+        1,
     )

@@ -23,7 +23,7 @@ def _load_sleeping_soon():
     for name in added:
         os.environ[name] = SPINS[name]
     try:
-        import_module(f"{__name__}.graph")
+        import_module(f"{__name__}.graph.csr")
     except ModuleNotFoundError as error:
         raise ImportError(
             f"no compiled kernels in {os.path.dirname(__file__)}.  In a checkout, start Python in "
@@ -37,7 +37,9 @@ def _load_sleeping_soon():
 
 _load_sleeping_soon()
 
-from . import cpu, graph, raster  # type: ignore[attr-defined]  # noqa: E402
+from . import cpu  # type: ignore[attr-defined]  # noqa: E402
+from .drawing import raster  # type: ignore[attr-defined]  # noqa: E402
+from .graph import csr  # type: ignore[attr-defined]  # noqa: E402
 
 SIMD_LEVELS = ("portable", "avx2")
 
@@ -69,24 +71,43 @@ def load_level(level: str, name: str):
 simd = _choose_level()
 
 attraction = load_level(simd, "attraction")
-convolve = load_level(simd, "convolve")
-curve = load_level(simd, "curve")
-density = load_level(simd, "density")
-exact = load_level(simd, "exact")
+barnes_hut = load_level(simd, "barnes_hut")
+coordinates = load_level(simd, "coordinates")
+exact_repulsion = load_level(simd, "exact_repulsion")
+fft_convolve = load_level(simd, "fft_convolve")
+gradient_step = load_level(simd, "gradient_step")
 gram = load_level(simd, "gram")
-grid = load_level(simd, "grid")
-nearer = load_level(simd, "nearer")
+knn_dense = load_level(simd, "knn_dense")
+knn_sparse = load_level(simd, "knn_sparse")
+local_radii = load_level(simd, "local_radii")
+morton = load_level(simd, "morton")
+neighbor_ranks = load_level(simd, "neighbor_ranks")
+particle_mesh = load_level(simd, "particle_mesh")
 perplexity = load_level(simd, "perplexity")
-points = load_level(simd, "points")
-step = load_level(simd, "step")
-products = load_level(simd, "products")
-rank = load_level(simd, "rank")
-rows = load_level(simd, "rows")
-sparse = load_level(simd, "sparse")
-tree = load_level(simd, "tree")
+rerank = load_level(simd, "rerank")
+row_fft = load_level(simd, "row_fft")
 
 __all__ = [
-    "SIMD_LEVELS", "attraction", "convolve", "cpu", "curve", "density", "exact", "gram",
-    "graph", "grid", "load_level", "nearer", "perplexity", "points", "products", "rank", "raster",
-    "rows", "simd", "sparse", "step", "tree",
-]  # fmt: skip
+    "SIMD_LEVELS",
+    "attraction",
+    "barnes_hut",
+    "coordinates",
+    "cpu",
+    "csr",
+    "exact_repulsion",
+    "fft_convolve",
+    "gradient_step",
+    "gram",
+    "knn_dense",
+    "knn_sparse",
+    "load_level",
+    "local_radii",
+    "morton",
+    "neighbor_ranks",
+    "particle_mesh",
+    "perplexity",
+    "raster",
+    "rerank",
+    "row_fft",
+    "simd",
+]

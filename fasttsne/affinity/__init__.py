@@ -1,10 +1,10 @@
 """Affinities between rows: how much each pair attracts."""
 
 from fasttsne.affinity.base import Affinities, log
+from fasttsne.affinity.conditional import joint_probabilities_nn
 from fasttsne.affinity.fixed_sigma import FixedSigmaNN
-from fasttsne.affinity.gaussian import joint_probabilities_nn
 from fasttsne.affinity.multiscale import Multiscale, MultiscaleMixture
-from fasttsne.affinity.neighbors import get_knn_index
+from fasttsne.affinity.neighbor_based import get_knn_index
 from fasttsne.affinity.perplexity import PerplexityBasedNN
 from fasttsne.affinity.precomputed import PrecomputedAffinities
 from fasttsne.affinity.uniform import Uniform

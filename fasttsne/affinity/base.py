@@ -100,9 +100,9 @@ def symmetrized(indices, values, n_threads: int, largest: bool = False) -> sp.cs
     # Twice transposed is sorted.
     forward = _transposed(backward, n, n_threads, rows[2])
     indptr = np.empty(n + 1, np.int64)
-    _kernels.graph.count_merged(*forward, *backward, indptr, n_threads)
+    _kernels.csr.count_merged(*forward, *backward, indptr, n_threads)
     columns, merged = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
-    _kernels.graph.merge(
+    _kernels.csr.merge(
         *forward, *backward, 1 / (2 * n), indptr, columns, merged, n_threads, largest
     )
     if largest:
@@ -141,7 +141,7 @@ def _transposed(graph, n, n_threads, out_values=None):
     if out_values is None:
         out_values = np.empty_like(values)
     out = np.empty(n + 1, np.int64), np.empty_like(columns), out_values
-    _kernels.graph.transpose(
+    _kernels.csr.transpose(
         indptr, columns, values, out[0], np.empty(n, np.int64), out[1], out[2], n_threads
     )
     return out

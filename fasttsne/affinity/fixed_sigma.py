@@ -1,9 +1,9 @@
 """Gaussian affinities of one width for all rows."""
 
-from fasttsne._validation import check_number
 from fasttsne.affinity.base import check_symmetrize
-from fasttsne.affinity.gaussian import of_width
-from fasttsne.affinity.neighbors import NeighborAffinities, count_of_neighbors, rows_of
+from fasttsne.affinity.conditional import of_width
+from fasttsne.affinity.neighbor_based import NeighborAffinities, count_of_neighbors, rows_of
+from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer
 
 

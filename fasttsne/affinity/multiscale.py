@@ -3,10 +3,10 @@
 import numbers
 import warnings
 
-from fasttsne._validation import check_number
 from fasttsne.affinity.base import check_symmetrize
-from fasttsne.affinity.gaussian import of_average, of_mixture
-from fasttsne.affinity.neighbors import NeighborAffinities, rows_of
+from fasttsne.affinity.conditional import of_average, of_mixture
+from fasttsne.affinity.neighbor_based import NeighborAffinities, rows_of
+from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer
 
 

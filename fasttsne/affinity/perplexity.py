@@ -1,9 +1,9 @@
 """Gaussian affinities of a given perplexity: those of t-SNE as published."""
 
-from fasttsne._validation import check_number
 from fasttsne.affinity.base import check_symmetrize
-from fasttsne.affinity.gaussian import of_perplexity
-from fasttsne.affinity.neighbors import NeighborAffinities, reduced, rows_of
+from fasttsne.affinity.conditional import of_perplexity
+from fasttsne.affinity.neighbor_based import NeighborAffinities, reduced, rows_of
+from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer
 
 

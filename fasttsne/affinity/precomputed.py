@@ -3,8 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne._validation import check_finite, check_structure
 from fasttsne.affinity.base import Affinities
+from fasttsne.runtime.validation import check_finite, check_structure
 
 
 class PrecomputedAffinities(Affinities):

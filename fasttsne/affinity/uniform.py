@@ -3,7 +3,7 @@
 import numpy as np
 
 from fasttsne.affinity.base import check_symmetrize
-from fasttsne.affinity.neighbors import NeighborAffinities, count_of_neighbors, rows_of
+from fasttsne.affinity.neighbor_based import NeighborAffinities, count_of_neighbors, rows_of
 from fasttsne.utils import Timer
 
 

@@ -1,8 +1,8 @@
 """Saving a run while it goes on."""
 
-from fasttsne import _saving
-from fasttsne._validation import check_number
 from fasttsne.callbacks.base import Callback
+from fasttsne.io import embedding_file
+from fasttsne.runtime.validation import check_number
 
 
 class Checkpoint(Callback):
@@ -28,4 +28,4 @@ class Checkpoint(Callback):
     def __call__(self, iteration: int, error: float, embedding) -> None:
         self._reports += 1
         if self._reports % self.every == 0:
-            _saving.save(embedding, self.path, kl_divergence=error)
+            embedding_file.save(embedding, self.path, kl_divergence=error)

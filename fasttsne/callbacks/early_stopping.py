@@ -3,8 +3,8 @@
 import logging
 import math
 
-from fasttsne._validation import check_number
 from fasttsne.callbacks.base import Callback
+from fasttsne.runtime.validation import check_number
 
 log = logging.getLogger("fasttsne.callbacks")
 

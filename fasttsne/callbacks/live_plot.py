@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 
-from fasttsne._validation import check_number
 from fasttsne.callbacks.base import Callback
+from fasttsne.runtime.validation import check_number
 from fasttsne.utils import require
 
 # Drawing waits so many times as long as the last drawing took: it has a quarter of the time.

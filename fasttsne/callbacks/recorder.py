@@ -4,9 +4,9 @@ import os
 
 import numpy as np
 
-from fasttsne._validation import check_number
-from fasttsne._whole_file import whole_file
 from fasttsne.callbacks.base import Callback
+from fasttsne.io.atomic import whole_file
+from fasttsne.runtime.validation import check_number
 
 HEADER_BYTES = 128
 

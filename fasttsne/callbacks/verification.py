@@ -4,10 +4,10 @@ import logging
 
 import numpy as np
 
-from fasttsne._validation import resolve_n_jobs
 from fasttsne.callbacks.base import Callback
-from fasttsne.objective import kl_divergence
+from fasttsne.objective.kl import kl_divergence
 from fasttsne.repulsion import choose_method, make_repulsion
+from fasttsne.runtime.validation import resolve_n_jobs
 
 log = logging.getLogger("fasttsne.callbacks")
 

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse
 
-from fasttsne import callbacks, files
+from fasttsne import callbacks
 from fasttsne import metrics as measures
-from fasttsne._build import show_config
-from fasttsne._whole_file import whole_file
 from fasttsne.cli.messages import say
 from fasttsne.cli.options import ANIMATIONS, FOR_NEW_ROWS, PAGES, PICTURES, given
 from fasttsne.cli.progress import Progress
 from fasttsne.datasets import load_digits
-from fasttsne.embedding import TSNEEmbedding
+from fasttsne.embedding.full import TSNEEmbedding
+from fasttsne.io import tables as files
+from fasttsne.io.atomic import whole_file
+from fasttsne.runtime.build_info import show_config
 from fasttsne.tsne import TSNE
 from fasttsne.utils import is_package_installed, require
 

@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from fasttsne import files
-from fasttsne.embedding import TSNEEmbedding
+from fasttsne.embedding.full import TSNEEmbedding
+from fasttsne.io import tables as files
 from fasttsne.tsne import TSNE
 
 PICTURES = (".png", ".svg", ".pdf", ".jpg", ".webp")

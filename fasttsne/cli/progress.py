@@ -5,8 +5,9 @@ import time
 
 import numpy as np
 
-from fasttsne import callbacks, schedule
+from fasttsne import callbacks
 from fasttsne.callbacks.progress import clock
+from fasttsne.optimize import schedule
 
 
 class Progress(callbacks.Callback):

@@ -3,16 +3,16 @@
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.nearest_neighbors.annoy import Annoy
 from fasttsne.nearest_neighbors.approx import Approx
-from fasttsne.nearest_neighbors.base import KNNIndex
+from fasttsne.nearest_neighbors.backends.annoy import Annoy
+from fasttsne.nearest_neighbors.backends.faiss import Faiss
+from fasttsne.nearest_neighbors.backends.hnsw import HNSW
+from fasttsne.nearest_neighbors.backends.pynndescent import NNDescent
+from fasttsne.nearest_neighbors.backends.scikit import Sklearn
+from fasttsne.nearest_neighbors.builtin.rows import METRICS
 from fasttsne.nearest_neighbors.exact import Exact
-from fasttsne.nearest_neighbors.faiss_index import Faiss
-from fasttsne.nearest_neighbors.hnsw import HNSW
-from fasttsne.nearest_neighbors.nndescent import NNDescent
+from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.nearest_neighbors.precomputed import PrecomputedDistanceMatrix, PrecomputedNeighbors
-from fasttsne.nearest_neighbors.rows import METRICS
-from fasttsne.nearest_neighbors.scikit import Sklearn
 
 __all__ = [
     "HNSW",

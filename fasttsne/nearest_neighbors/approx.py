@@ -17,12 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fasttsne._products import wake_blas
-from fasttsne._validation import check_number, check_random_state
-from fasttsne.nearest_neighbors.base import KNNIndex
-from fasttsne.nearest_neighbors.candidates import SPARE, Candidates, pack
-from fasttsne.nearest_neighbors.probes import Probes
-from fasttsne.nearest_neighbors.rows import METRICS, KeepsRows, as_rows
+from fasttsne.linalg.products import wake_blas
+from fasttsne.nearest_neighbors.builtin.candidates import SPARE, Candidates, pack
+from fasttsne.nearest_neighbors.builtin.probes import Probes
+from fasttsne.nearest_neighbors.builtin.rows import METRICS, KeepsRows, as_rows
+from fasttsne.nearest_neighbors.index import KNNIndex
+from fasttsne.runtime.validation import check_number, check_random_state
 from fasttsne.utils import log
 
 RECALL = 0.95

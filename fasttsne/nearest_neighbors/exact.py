@@ -4,9 +4,9 @@ import numpy as np
 import scipy.sparse
 from scipy.spatial.distance import cdist
 
-from fasttsne._validation import check_data, check_number
-from fasttsne.nearest_neighbors.base import KNNIndex
-from fasttsne.nearest_neighbors.rows import METRICS, KeepsRows, as_rows
+from fasttsne.nearest_neighbors.builtin.rows import METRICS, KeepsRows, as_rows
+from fasttsne.nearest_neighbors.index import KNNIndex
+from fasttsne.runtime.validation import check_data, check_number
 
 # Distances computed at a time by the blocked loop.
 LOOP_ENTRIES = 2**22

@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne._validation import check_data, check_number
-from fasttsne.nearest_neighbors.base import KNNIndex
+from fasttsne.nearest_neighbors.backends.results import without_self
 from fasttsne.nearest_neighbors.exact import _smallest
-from fasttsne.nearest_neighbors.graph import without_self
+from fasttsne.nearest_neighbors.index import KNNIndex
+from fasttsne.runtime.validation import check_data, check_number
 
 # Entries of a dense matrix looked at at a time.
 BLOCK_ENTRIES = 2**22

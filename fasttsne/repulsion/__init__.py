@@ -5,11 +5,11 @@ returns Z, the sum of all pairs' similarities; it owns what can be reused from
 one iteration to the next.
 """
 
-from fasttsne._validation import check_choice
 from fasttsne.repulsion.auto import AutoRepulsion
+from fasttsne.repulsion.barnes_hut import TreeRepulsion
 from fasttsne.repulsion.exact import ExactRepulsion
-from fasttsne.repulsion.mesh import MeshRepulsion
-from fasttsne.repulsion.tree import TreeRepulsion
+from fasttsne.repulsion.mesh.mesh import MeshRepulsion
+from fasttsne.runtime.validation import check_choice
 
 __all__ = [
     "METHODS",

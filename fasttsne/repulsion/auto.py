@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from fasttsne._curve import bounding_box
-from fasttsne.repulsion.mesh import MeshRepulsion
-from fasttsne.repulsion.tree import TreeRepulsion
+from fasttsne.repulsion.barnes_hut import TreeRepulsion
+from fasttsne.repulsion.mesh.mesh import MeshRepulsion
+from fasttsne.repulsion.morton import bounding_box
 
 # The mesh costs about as much for so many padded grid cells as the tree does for
 # one point, beyond what a call of it costs whatever its size, and its share of the new grids

@@ -20,4 +20,4 @@ class ExactRepulsion:
 
     def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
-        return _kernels.exact.exact_repulsion(y, out, self.dof, self.n_threads)
+        return _kernels.exact_repulsion.exact_repulsion(y, out, self.dof, self.n_threads)

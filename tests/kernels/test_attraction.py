@@ -16,7 +16,7 @@ def packed(P, order):
     indptr = np.zeros(n + 1, np.int64)
     np.cumsum((counts + 7) // 8 * 8, out=indptr[1:])
     edges = indptr, np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
-    _kernels.graph.pack_edges(
+    _kernels.csr.pack_edges(
         csr.indptr.astype(np.int64), csr.indices, csr.data, order.astype(np.int32), place,
         *edges, 2,
     )  # fmt: skip

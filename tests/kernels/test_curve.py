@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from fasttsne._curve import bounding_box, curve_order, sort_along_curve
-from fasttsne._kernels import curve, reference
+from fasttsne._kernels import morton, reference
+from fasttsne.repulsion.morton import bounding_box, curve_order, sort_along_curve
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])

@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 
 from fasttsne._kernels import reference
-from fasttsne.objective import Objective
+from fasttsne.objective.kl import Objective
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def edges_of(P, d):
 
 def radii(kernel, P, y, dof, n_threads=2):
     out = np.empty((2, len(P)), np.float32)
-    kernel("density").radii(
+    kernel("local_radii").radii(
         *edges_of(P, y.shape[1]), y.astype(np.float32), dof, out[0], out[1], n_threads
     )
     return out
@@ -49,7 +49,7 @@ def test_forces_are_the_derivative_of_a_function_of_the_radii(kernel, P, rng, d,
     a = np.where(weights > 0, slope / np.where(weights > 0, weights, 1), 0)
     indptr, columns, _ = edges_of(P, d)
     out = np.empty((60, d), np.float32)
-    kernel("density").forces(
+    kernel("local_radii").forces(
         indptr, columns, y.astype(np.float32), np.stack([a, a * squares], 1).astype(np.float32),
         dof, out, 2,
     )  # fmt: skip

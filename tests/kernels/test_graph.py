@@ -52,7 +52,7 @@ def test_pack_renumbers_and_pads(rng):
     indptr = np.zeros(41, np.int64)
     np.cumsum((counts + 7) // 8 * 8, out=indptr[1:])
     columns, values = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
-    _kernels.graph.pack_edges(
+    _kernels.csr.pack_edges(
         matrix.indptr.astype(np.int64), matrix.indices, matrix.data, order, place, indptr,
         columns, values, 2,
     )  # fmt: skip

@@ -3,9 +3,9 @@ import pytest
 
 from fasttsne import _kernels
 from fasttsne._kernels import reference
-from fasttsne.repulsion.influence import student_influence
-from fasttsne.repulsion.mesh import Grid
-from fasttsne.repulsion.splines import polynomials
+from fasttsne.repulsion.mesh.influence import student_influence
+from fasttsne.repulsion.mesh.mesh import Grid
+from fasttsne.repulsion.mesh.splines import polynomials
 
 SPACING = 0.4
 
@@ -46,7 +46,9 @@ def test_polynomials_are_the_spline(order):
 def test_spread_equals_twin(kernel, rng, d, order, n):
     y, low = points(rng, n, d)
     grid = np.full(SHAPES[d], np.nan, np.float32)
-    kernel("grid").spread(y, grid, low, SPACING, polynomials(order), scratch(n, SHAPES[d]), 2)
+    kernel("particle_mesh").spread(
+        y, grid, low, SPACING, polynomials(order), scratch(n, SHAPES[d]), 2
+    )
     expected = reference.spread(y.astype(float), grid.shape, low, SPACING, order)
     np.testing.assert_allclose(grid, expected, atol=1e-4)
     assert grid.sum() == pytest.approx(n, rel=1e-5)
@@ -60,9 +62,9 @@ def test_gather_equals_twin(kernel, rng, d, order):
     layer, row, column = np.indices(SHAPES[d])
     potential = np.sin(row / 5) + np.cos(column / 7) + np.sin(layer / 6 + column / 9)
     out, phi = np.empty_like(y), np.empty(len(y), np.float32)
-    kernel("grid").gather(
+    kernel("particle_mesh").gather(
         y, potential.astype(np.float32), low, SPACING, polynomials(order),
-        np.zeros(_kernels.grid.SELF_FORCE_TERMS, np.float32), out, 2, phi,
+        np.zeros(_kernels.particle_mesh.SELF_FORCE_TERMS, np.float32), out, 2, phi,
     )  # fmt: skip
     expected = reference.gather(y.astype(float), potential, low, SPACING, order)
     np.testing.assert_allclose(out, expected, atol=3e-3 * abs(expected).max())
@@ -99,11 +101,11 @@ def test_a_lone_point_does_not_push_itself(kernel, rng, order, d):
         y = rng.uniform(8, 9, (1, d)).astype(np.float32)
         origin = np.zeros(d, np.float32)
         tables = polynomials(order)
-        kernel("grid").spread(y, grid.cells, origin, SPACING, tables, scratch(1, shape), 1)
+        kernel("particle_mesh").spread(y, grid.cells, origin, SPACING, tables, scratch(1, shape), 1)
         grid.convolve(1)
         for own, forces in ((influence.self_force, left), (influence.self_force * 0, before)):
             out = np.empty_like(y)
-            kernel("grid").gather(y, grid.cells, origin, SPACING, tables, own, out, 1)
+            kernel("particle_mesh").gather(y, grid.cells, origin, SPACING, tables, own, out, 1)
             forces.append(np.linalg.norm(out))
     assert np.mean(left) < 0.1 * np.mean(before)
     assert np.mean(left) < 2e-3
@@ -116,7 +118,7 @@ def test_threads_do_not_change_bits(kernel, rng, shape):
     results = set()
     for n_threads in (1, 2, 3, 8):
         grid = np.empty(shape, np.float32)
-        kernel("grid").spread(
+        kernel("particle_mesh").spread(
             y, grid, low, SPACING, polynomials(5), scratch(5000, shape), n_threads
         )
         results.add(grid.tobytes())

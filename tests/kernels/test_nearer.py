@@ -17,7 +17,7 @@ def test_ranks_equal_twin(kernel, rng, d, k):
     rows = np.arange(3, 60, 2, dtype=np.int32)
     others = others_of(rng, rows, 60, k).astype(np.int32)
     ranks = np.empty(others.shape, np.int32)
-    kernel("nearer").ranks_of(points, rows, others, ranks, 2)
+    kernel("neighbor_ranks").ranks_of(points, rows, others, ranks, 2)
     np.testing.assert_array_equal(ranks, reference.ranks_of(points.astype(float), rows, others))
 
 
@@ -25,7 +25,7 @@ def test_ties_fall_to_the_smaller_number(kernel):
     points = np.array([[0], [1], [-1], [1], [0], [0]], np.float32)
     others = np.array([[5, 3, 2, 1, 4]], np.int32)
     ranks = np.empty(others.shape, np.int32)
-    kernel("nearer").ranks_of(points, np.array([0], np.int32), others, ranks, 1)
+    kernel("neighbor_ranks").ranks_of(points, np.array([0], np.int32), others, ranks, 1)
     np.testing.assert_array_equal(ranks, [[2, 5, 4, 3, 1]])
 
 
@@ -36,7 +36,7 @@ def test_the_nearest_have_the_first_ranks(kernel, rng, d):
     maps = []
     for n_threads in (1, 3):
         ranks = np.empty(neighbors.shape, np.int32)
-        kernel("nearer").ranks_of(
+        kernel("neighbor_ranks").ranks_of(
             points, np.arange(400, dtype=np.int32), neighbors, ranks, n_threads
         )
         maps.append(ranks)

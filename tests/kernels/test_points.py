@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from fasttsne._kernels import points
+from fasttsne._kernels import coordinates
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_bounds(rng, d):
     y = rng.normal(0, 1, (50, d)).astype(np.float32)
     low, high = np.empty((2, d), np.float32)
-    points.bounds(y, low, high)
+    coordinates.bounds(y, low, high)
     np.testing.assert_array_equal(low, y.min(0))
     np.testing.assert_array_equal(high, y.max(0))
 
@@ -17,7 +17,7 @@ def test_bounds(rng, d):
 def test_gather_and_scatter(rng, d):
     rows, order = rng.normal(0, 1, (50, d)), rng.permutation(50).astype(np.int32)
     places, back = np.empty((2, 50, d))
-    points.gather(rows, order, places)
+    coordinates.gather(rows, order, places)
     np.testing.assert_array_equal(places, rows[order])
-    points.scatter(places, order, back)
+    coordinates.scatter(places, order, back)
     np.testing.assert_array_equal(back, rows)

@@ -3,14 +3,14 @@ import pytest
 
 from fasttsne import _kernels
 from fasttsne._kernels import reference
-from fasttsne.nearest_neighbors.candidates import Candidates, all_pairs, pack, rounds
+from fasttsne.nearest_neighbors.builtin.candidates import Candidates, all_pairs, pack, rounds
 
 
 @pytest.fixture(autouse=True)
 def level(kernel, monkeypatch):
     """The search uses the kernels of the SIMD level under test."""
-    monkeypatch.setattr(_kernels, "products", kernel("products"))
-    monkeypatch.setattr(_kernels, "rank", kernel("rank"))
+    monkeypatch.setattr(_kernels, "knn_dense", kernel("knn_dense"))
+    monkeypatch.setattr(_kernels, "rerank", kernel("rerank"))
 
 
 def ranked(candidates, queries, points, k, n_threads, rows=None, names=None):
@@ -18,7 +18,7 @@ def ranked(candidates, queries, points, k, n_threads, rows=None, names=None):
     names = np.arange(len(points)) if names is None else names
     indices = np.empty((len(queries), k), np.int32)
     distances = np.empty((len(queries), k), np.float32)
-    _kernels.rank.rank(
+    _kernels.rerank.rank(
         queries, points, rows.astype(np.int32), names.astype(np.int32), candidates.keys,
         candidates.counts, candidates.kept, k, indices, distances, n_threads,
     )  # fmt: skip

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from fasttsne import _kernels
-from fasttsne.repulsion.mesh import _sizes, padded_size
-from fasttsne.repulsion.passes import passes
+from fasttsne.repulsion.mesh.fft_plan import passes
+from fasttsne.repulsion.mesh.mesh import _sizes, padded_size
 
 # Each radix alone after the first, and together; 1,080 has all of them.
 LENGTHS = (4, 8, 12, 16, 20, 36, 48, 100, 128, 180, 1024, 1080)
@@ -29,16 +29,16 @@ def as_complex(spectrum, length):
 @pytest.mark.parametrize("rows", [1, 16, 21])
 def test_rows_equal_numpy(kernel, rng, length, rows):
     cells, spectrum = grid_of(rng, 2, rows, length)
-    work = np.full((2, _kernels.rows.work_size(length)), np.nan, np.float32)
+    work = np.full((2, _kernels.row_fft.work_size(length)), np.nan, np.float32)
     before = cells.copy()
-    kernel("rows").transform_rows(cells, spectrum, passes(length), work, False, 2)
+    kernel("row_fft").transform_rows(cells, spectrum, passes(length), work, False, 2)
     np.testing.assert_array_equal(cells, before)
     modes, beyond = as_complex(spectrum, length)
     half = cells[..., : length // 2].astype(float)
     np.testing.assert_allclose(modes, np.fft.rfft(half, length), atol=3e-6 * length**0.5)
     assert not beyond.any()
 
-    kernel("rows").transform_rows(cells, spectrum, passes(length), work, True, 2)
+    kernel("row_fft").transform_rows(cells, spectrum, passes(length), work, True, 2)
     back = cells[..., : length // 2] / length
     np.testing.assert_allclose(back, before[..., : length // 2], atol=1e-6)
 
@@ -64,9 +64,9 @@ def test_threads_do_not_change_bits(kernel, rng, n_threads):
     cells, spectrum = grid_of(rng, 1, 100, 180)
     for threads in (1, n_threads):
         copy, out = cells.copy(), spectrum.copy()
-        work = np.zeros((threads, _kernels.rows.work_size(180)), np.float32)
-        kernel("rows").transform_rows(copy, out, passes(180), work, False, threads)
+        work = np.zeros((threads, _kernels.row_fft.work_size(180)), np.float32)
+        kernel("row_fft").transform_rows(copy, out, passes(180), work, False, threads)
         results.append(out.tobytes())
-        kernel("rows").transform_rows(copy, out, passes(180), work, True, threads)
+        kernel("row_fft").transform_rows(copy, out, passes(180), work, True, threads)
         results[-1] += copy.tobytes()
     assert results[0] == results[1]

@@ -15,7 +15,7 @@ def test_equals_twin(kernel, rng, d, bounds):
     attractive[::5] = repulsive[::5] = 0
     settings = (2.0, 12.0, 0.3, 0.8, *bounds)
     expected = reference.gradient_step(y, update, gains, attractive, repulsive, *settings)
-    kernel("step").gradient_step(y, update, gains, attractive, repulsive, *settings, 2)
+    kernel("gradient_step").gradient_step(y, update, gains, attractive, repulsive, *settings, 2)
     for got, want in zip((y, update, gains), expected, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
 
@@ -23,7 +23,7 @@ def test_equals_twin(kernel, rng, d, bounds):
 def test_leaves_the_mean_at_the_origin(kernel, rng):
     y = rng.normal(100, 5, (5000, 2))
     zeros = np.zeros(y.shape, np.float32)
-    kernel("step").gradient_step(
+    kernel("gradient_step").gradient_step(
         y, zeros.copy(), np.ones_like(zeros), zeros, zeros, 1.0, 1, 1, 0.8, None, None, 2
     )
     np.testing.assert_allclose(y.mean(0), 0, atol=1e-12)
@@ -36,7 +36,7 @@ def test_points_stay_where_a_step_leads_nowhere(kernel, rng):
     force, zeros = np.zeros((2, *y.shape), np.float32)
     force[3, 0], force[5, 1], force[7] = np.nan, np.inf, -2e14
     update, gains = zeros.copy(), np.ones_like(zeros)
-    kept = kernel("step").gradient_step(
+    kept = kernel("gradient_step").gradient_step(
         y, update, gains, force, zeros, 1.0, 1, 1, 0.8, None, None, 2, recentre=False
     )
     assert kept == 3
@@ -49,7 +49,7 @@ def test_bounds_hold_where_squares_overflow(kernel):
     force, zeros = np.array([[3, 4]], np.float32), np.zeros((1, 2), np.float32)
     for learning_rate in (1e3, 1e250):
         y[:] = 0
-        kernel("step").gradient_step(
+        kernel("gradient_step").gradient_step(
             y, zeros.copy(), np.ones_like(zeros), force, zeros, 1.0, 1, learning_rate, 0, None,
             5.0, 1, recentre=False,
         )  # fmt: skip
@@ -64,7 +64,7 @@ def test_threads_do_not_change_bits(kernel, rng):
     for n_threads in (1, 2, 3, 8):
         y, update, gains = start.copy(), np.zeros_like(force), np.ones_like(force)
         for _ in range(3):
-            kernel("step").gradient_step(
+            kernel("gradient_step").gradient_step(
                 y, update, gains, force, force, 3.0, 1, 1, 0.8, None, 5, n_threads
             )
         results.add((y.tobytes(), update.tobytes(), gains.tobytes()))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fasttsne import _kernels
-from fasttsne._curve import sort_along_curve
 from fasttsne._kernels import reference
 from fasttsne.repulsion import TreeRepulsion
+from fasttsne.repulsion.morton import sort_along_curve
 
 
 def tree_forces(kernel, y, theta, dof=1.0, n_threads=2):
@@ -16,11 +16,11 @@ def tree_forces(kernel, y, theta, dof=1.0, n_threads=2):
     extent = sort_along_curve(y, repulsion._codes, repulsion._order)
     sorted_y = y[repulsion._order[0]]
     nodes = repulsion._nodes
-    n_nodes = kernel("tree").build_tree(
+    n_nodes = kernel("barnes_hut").build_tree(
         sorted_y, repulsion._codes, extent, repulsion._prefix, nodes
     )
     out = np.empty_like(y)
-    z = kernel("tree").tree_repulsion(
+    z = kernel("barnes_hut").tree_repulsion(
         sorted_y, repulsion._order, nodes, n_nodes, out, dof, theta, n_threads
     )
     return z, out
@@ -71,7 +71,7 @@ def test_nodes_are_nested_runs_that_cover_all_points(kernel, rng):
     repulsion._allocate(*y.shape)
     extent = sort_along_curve(y, repulsion._codes, repulsion._order)
     y = y[repulsion._order[0]]
-    n_nodes = kernel("tree").build_tree(
+    n_nodes = kernel("barnes_hut").build_tree(
         y, repulsion._codes, extent, repulsion._prefix, repulsion._nodes
     )
     nodes = repulsion._nodes[:n_nodes]
@@ -109,4 +109,4 @@ def test_threads_do_not_change_bits(kernel, rng):
 
 
 def test_package_uses_the_level_it_says(rng):
-    assert _kernels.tree is _kernels.load_level(_kernels.simd, "tree")
+    assert _kernels.barnes_hut is _kernels.load_level(_kernels.simd, "barnes_hut")

@@ -1,1 +1,1 @@
-include "../gram.pyx"
+include "../linalg/gram.pyx"

@@ -1,1 +1,1 @@
-include "../attraction.pyx"
+include "../graph/attraction.pyx"

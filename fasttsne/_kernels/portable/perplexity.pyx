@@ -1,1 +1,1 @@
-include "../perplexity.pyx"
+include "../graph/perplexity.pyx"

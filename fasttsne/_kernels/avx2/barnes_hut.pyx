@@ -1,0 +1,1 @@
+include "../repulsion/barnes_hut.pyx"

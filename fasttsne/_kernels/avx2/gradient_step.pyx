@@ -1,0 +1,1 @@
+include "../optimize/gradient_step.pyx"

@@ -1,0 +1,1 @@
+include "../graph/local_radii.pyx"

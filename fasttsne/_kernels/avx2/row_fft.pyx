@@ -1,0 +1,1 @@
+include "../fft/row_fft.pyx"

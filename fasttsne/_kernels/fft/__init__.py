@@ -1,0 +1,1 @@
+"""Real Fourier transforms of a padded grid."""

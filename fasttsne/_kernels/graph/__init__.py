@@ -1,0 +1,1 @@
+"""Edges: symmetrisation, affinities, attractive forces, local radii."""

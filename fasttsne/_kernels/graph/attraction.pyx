@@ -1,0 +1,134 @@
+"""Attractive forces: one pass over the edges of the affinity graph.
+
+    out_i = sum_j p_ij q_ij (y_i - y_j),    q_ij = 1 / (1 + |y_i - y_j|^2 / dof)
+
+which is a quarter of the attractive half of the gradient of the KL divergence,
+for any number of degrees of freedom.  On request the same pass returns
+
+    cross = dof * sum_ij p_ij log(1 + |y_i - y_j|^2 / dof),
+
+the part of the KL divergence that depends on single edges:
+KL = sum p log p + cross + log Z.
+
+``attraction_to`` does the same for points that are attracted by others than themselves.
+
+Rows come padded to whole groups of eight edges (``graph.pack_edges``), so that
+the loop has no tail.  Cost: one read of the edges, which is what bounds it;
+points should be numbered along a space-filling curve so that the gathered
+coordinates are in the cache.  Float32 sums over one row, float64 over blocks.
+"""
+
+from cython.parallel cimport prange
+from libc.stdint cimport int32_t, int64_t
+
+import numpy as np
+
+from fasttsne._kernels.simd.simd8 cimport (
+    f8, f8_fma, f8_gather, f8_load, f8_mul, f8_set1, f8_sub, f8_sum,
+)
+from fasttsne._kernels.simd.student cimport student_log, student_q
+
+cdef Py_ssize_t BLOCK = 256
+
+
+cdef inline double attract_rows(
+    const int64_t *indptr, const int32_t *columns, const float *values,
+    const float *y, const float *others, float *out, Py_ssize_t first, Py_ssize_t last,
+    int d, float dof, bint with_cross,
+) noexcept nogil:
+    """Forces of ``others`` on the rows first..last of y.
+
+    ``d`` and ``with_cross`` are literals at each call.
+    """
+    cdef Py_ssize_t i, e
+    cdef int c
+    cdef f8 own[3]
+    cdef f8 difference[3]
+    cdef f8 force[3]
+    cdef f8 r2, p, strength, cross
+    cdef float inverse_dof = 1 / dof
+    cdef double total = 0
+    for i in range(first, last):
+        cross = f8_set1(0)
+        for c in range(d):
+            own[c] = f8_set1(y[i * d + c])
+            force[c] = f8_set1(0)
+        for e in range(indptr[i], indptr[i + 1], 8):
+            f8_gather(others, columns + e, d, difference)
+            p = f8_load(values + e)
+            r2 = f8_set1(0)
+            for c in range(d):
+                difference[c] = f8_sub(own[c], difference[c])
+                r2 = f8_fma(difference[c], difference[c], r2)
+            strength = f8_mul(p, student_q(r2, inverse_dof))
+            for c in range(d):
+                force[c] = f8_fma(strength, difference[c], force[c])
+            if with_cross:
+                cross = f8_fma(p, student_log(r2, inverse_dof), cross)
+        for c in range(d):
+            out[i * d + c] = f8_sum(force[c])
+        if with_cross:
+            total += f8_sum(cross)
+    return total * dof
+
+
+cdef double attract_block(
+    const int64_t *indptr, const int32_t *columns, const float *values,
+    const float *y, const float *others, float *out, Py_ssize_t first, Py_ssize_t last,
+    int d, float dof, bint with_cross,
+) noexcept nogil:
+    """One compiled loop for each dimension, with and without the cross term."""
+    if d == 1:
+        if with_cross:
+            return attract_rows(
+                indptr, columns, values, y, others, out, first, last, 1, dof, True
+            )
+        return attract_rows(indptr, columns, values, y, others, out, first, last, 1, dof, False)
+    if d == 2:
+        if with_cross:
+            return attract_rows(
+                indptr, columns, values, y, others, out, first, last, 2, dof, True
+            )
+        return attract_rows(indptr, columns, values, y, others, out, first, last, 2, dof, False)
+    if with_cross:
+        return attract_rows(indptr, columns, values, y, others, out, first, last, 3, dof, True)
+    return attract_rows(indptr, columns, values, y, others, out, first, last, 3, dof, False)
+
+
+def attraction(
+    const int64_t[::1] indptr,  # IN (n + 1,), multiples of 8
+    const int32_t[::1] columns,  # IN (edges,)
+    const float[::1] values,  # IN (edges,), the p_ij, 0 in the padding
+    const float[:, ::1] y,  # IN (n, d), d <= 3
+    float[:, ::1] out,  # OUT (n, d)
+    float dof,
+    bint with_cross,
+    int n_threads,
+):
+    """Write the attractive forces to ``out``; return the cross term, or 0.0 if not wanted."""
+    return attraction_to(indptr, columns, values, y, y, out, dof, with_cross, n_threads)
+
+
+def attraction_to(
+    const int64_t[::1] indptr, const int32_t[::1] columns,  # IN as in `attraction`
+    const float[::1] values,  # IN as in `attraction`
+    const float[:, ::1] y,  # IN (n, d), d <= 3
+    const float[:, ::1] others,  # IN (any, d), what the columns number
+    float[:, ::1] out,  # OUT (n, d)
+    float dof,
+    bint with_cross,
+    int n_threads,
+):
+    """As ``attraction``, for edges from the points y to others."""
+    cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK
+    cdef int d = <int> y.shape[1]
+    cdef double[::1] partial = np.zeros(n_blocks)
+    if n == 0 or columns.shape[0] == 0:
+        out[:] = 0
+        return 0.0
+    for b in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
+        partial[b] = attract_block(
+            &indptr[0], &columns[0], &values[0], &y[0, 0], &others[0, 0], &out[0, 0],
+            b * BLOCK, min((b + 1) * BLOCK, n), d, dof, with_cross,
+        )
+    return float(np.sum(partial))

@@ -1,0 +1,1 @@
+"""Candidate lists of nearest neighbours, and exact ranks among them."""

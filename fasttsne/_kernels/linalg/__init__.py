@@ -1,0 +1,1 @@
+"""Matrix products that do not depend on the number of threads."""

@@ -1,0 +1,1 @@
+"""One optimization step, and the order of the points in memory."""

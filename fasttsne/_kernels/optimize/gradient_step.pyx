@@ -1,0 +1,207 @@
+"""One step of gradient descent: gains, momentum, clipping and recentring in two passes.
+
+    g     = gradient / 4
+    gain  = gain + 0.2 where the signs of g and of the last u differ, else 0.8 gain, at least 0.01
+    u     = momentum * u - learning_rate * gain * g
+    y     = y + u,   then y = y - mean(y)
+
+``max_grad_norm`` and ``max_step_norm`` bound the length of a point's g and u.
+A point that a step would take beyond MAX_COORDINATE, or to NaN, stays where it is.
+Positions are float64 (a late step is far below float32 resolution of a wide
+map), updates and gains float32.  Sums run over fixed blocks: any number of
+threads gives the same bits.  Source: van der Maaten & Hinton 2008; Jacobs 1988.
+"""
+
+from cython.parallel cimport prange
+from libc.float cimport DBL_MAX
+from libc.math cimport fabs, sqrt
+from libc.stdint cimport int64_t
+
+import numpy as np
+
+cdef Py_ssize_t BLOCK = 1024
+
+MIN_GAIN = 0.01
+# Squares of float32 numbers up to here can be added, and divided by any ``dof``.
+MAX_COORDINATE = 1e15
+
+
+cdef struct Step:
+    double learning_rate
+    double momentum
+    double min_gain
+    double max_grad_norm  # negative: no bound
+    double max_step_norm  # negative: no bound
+    double max_coordinate
+
+
+cdef inline void shorten(double *v, int d, double bound) noexcept nogil:
+    """Scale v down to the length ``bound``."""
+    cdef double norm2 = 0, largest = 0
+    cdef int c
+    for c in range(d):
+        norm2 += v[c] * v[c]
+    if norm2 > bound * bound:
+        if norm2 > DBL_MAX:  # numbers whose squares are too large
+            norm2 = 0
+            for c in range(d):
+                largest = max(largest, fabs(v[c]))
+            for c in range(d):
+                v[c] /= largest
+                norm2 += v[c] * v[c]
+        for c in range(d):
+            v[c] *= bound / sqrt(norm2)
+
+
+cdef inline bint stays_within(
+    const double *y, const double *u, int d, double max_coordinate
+) noexcept nogil:
+    """Whether y + u is finite and within the limit."""
+    cdef bint within = True
+    cdef int c
+    for c in range(d):
+        within = within and fabs(y[c] + u[c]) <= max_coordinate
+    return within
+
+
+cdef inline Py_ssize_t step_block(
+    const Step *step, double *y, float *update, float *gains, const double *gradient,
+    Py_ssize_t first, Py_ssize_t last, int d, double *total,
+) noexcept nogil:
+    """Move the points first..last; return how many could not be moved.
+
+    The sum of their new positions is written to ``total``.
+    """
+    cdef Py_ssize_t i, e, n_stuck = 0
+    cdef int c
+    cdef double g[3]
+    cdef double u[3]
+    cdef double gain
+    cdef bint same_sign
+    for c in range(d):
+        total[c] = 0
+    for i in range(first, last):
+        for c in range(d):
+            e = i * d + c
+            g[c] = gradient[e]
+        if step.max_grad_norm >= 0:
+            shorten(g, d, step.max_grad_norm)
+        for c in range(d):
+            e = i * d + c
+            same_sign = (g[c] > 0) == (update[e] > 0) and (g[c] < 0) == (update[e] < 0)
+            gain = gains[e] * 0.8 if same_sign else gains[e] + 0.2
+            gain = max(gain, step.min_gain)
+            gains[e] = <float> gain
+            u[c] = step.momentum * update[e] - step.learning_rate * gain * g[c]
+        if step.max_step_norm >= 0:
+            shorten(u, d, step.max_step_norm)
+        if not stays_within(y + i * d, u, d, step.max_coordinate):
+            n_stuck += 1
+            for c in range(d):
+                u[c] = 0
+        for c in range(d):
+            e = i * d + c
+            update[e] = <float> u[c]
+            y[e] += u[c]
+            total[c] += y[e]
+    return n_stuck
+
+
+cdef Py_ssize_t dispatch(
+    const Step *step, double *y, float *update, float *gains, const double *gradient,
+    Py_ssize_t first, Py_ssize_t last, int d, double *total,
+) noexcept nogil:
+    """One compiled loop for each dimension."""
+    if d == 1:
+        return step_block(step, y, update, gains, gradient, first, last, 1, total)
+    if d == 2:
+        return step_block(step, y, update, gains, gradient, first, last, 2, total)
+    return step_block(step, y, update, gains, gradient, first, last, 3, total)
+
+
+cdef void combine_block(
+    const float *attractive, const float *repulsive, double inverse_z, double exaggeration,
+    double *gradient, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    cdef Py_ssize_t e
+    for e in range(first, last):
+        gradient[e] = exaggeration * attractive[e] - inverse_z * repulsive[e]
+
+
+cdef void center_block(
+    double *y, Py_ssize_t first, Py_ssize_t last, int d, const double *mean
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int c
+    for i in range(first, last):
+        for c in range(d):
+            y[i * d + c] -= mean[c]
+
+
+cpdef Py_ssize_t count_blocks(Py_ssize_t n) noexcept nogil:
+    """How many blocks of points a step has: the rows of its scratch arrays."""
+    return (n + BLOCK - 1) // BLOCK
+
+
+def gradient_step(
+    double[:, ::1] y,  # INOUT (n, d), d <= 3
+    float[:, ::1] update,  # INOUT (n, d)
+    float[:, ::1] gains,  # INOUT (n, d)
+    const double[:, ::1] gradient,  # IN (n, d), a quarter of the gradient
+    double[:, ::1] block_sums,  # SCRATCH (count_blocks(n) + 1, d)
+    int64_t[::1] block_counts,  # SCRATCH (count_blocks(n),)
+    double learning_rate,
+    double momentum,
+    max_grad_norm,  # a length, or None
+    max_step_norm,  # a length, or None
+    int n_threads,
+    bint recentre=True,
+):
+    """Take one step and, if ``recentre``, move the map's mean to the origin, in place. O(n).
+
+    Without that, no point depends on another.  Returns how many points could not be moved.
+    """
+    cdef Step step
+    cdef Py_ssize_t n = y.shape[0], b, n_blocks = count_blocks(n)
+    cdef int d = <int> y.shape[1]
+    cdef int64_t n_stuck = 0
+    step.learning_rate, step.momentum, step.min_gain = learning_rate, momentum, MIN_GAIN
+    step.max_grad_norm = -1 if max_grad_norm is None else max_grad_norm
+    step.max_step_norm = -1 if max_step_norm is None else max_step_norm
+    step.max_coordinate = MAX_COORDINATE
+    for b in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
+        block_counts[b] = dispatch(
+            &step, &y[0, 0], &update[0, 0], &gains[0, 0], &gradient[0, 0],
+            b * BLOCK, min((b + 1) * BLOCK, n), d, &block_sums[b, 0],
+        )
+    for b in range(n_blocks):
+        n_stuck += block_counts[b]
+    if not recentre:
+        return n_stuck
+    cdef int c
+    cdef double *mean = &block_sums[n_blocks, 0]
+    np.sum(block_sums[:n_blocks], axis=0, out=np.asarray(block_sums[n_blocks]))
+    for c in range(d):
+        mean[c] /= n
+    for b in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
+        center_block(&y[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), d, mean)
+    return n_stuck
+
+
+def combine_forces(
+    const float[:, ::1] attractive,  # IN (n, d)
+    const float[:, ::1] repulsive,  # IN (n, d), not divided by Z
+    double z,
+    double exaggeration,
+    double[:, ::1] gradient,  # OUT (n, d)
+    int n_threads,
+):
+    """A quarter of the KL divergence's gradient: exaggeration * attractive - repulsive / z.  O(n)."""
+    cdef Py_ssize_t n = attractive.shape[0], b, n_blocks = count_blocks(n)
+    cdef int d = <int> attractive.shape[1]
+    cdef double inverse_z = 1 / z
+    for b in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
+        combine_block(
+            &attractive[0, 0], &repulsive[0, 0], inverse_z, exaggeration, &gradient[0, 0],
+            b * BLOCK * d, min((b + 1) * BLOCK, n) * d,
+        )

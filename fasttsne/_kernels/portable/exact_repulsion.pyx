@@ -1,0 +1,1 @@
+include "../repulsion/exact_repulsion.pyx"

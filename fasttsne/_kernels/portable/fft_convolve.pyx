@@ -1,0 +1,1 @@
+include "../fft/fft_convolve.pyx"

@@ -1,0 +1,1 @@
+include "../knn/neighbor_ranks.pyx"

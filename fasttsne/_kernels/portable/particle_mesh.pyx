@@ -1,0 +1,1 @@
+include "../repulsion/particle_mesh.pyx"

@@ -1,1 +1,0 @@
-include "../sparse.pyx"

@@ -1,0 +1,1 @@
+"""Repulsive forces: all pairs, Barnes-Hut tree, particle mesh."""

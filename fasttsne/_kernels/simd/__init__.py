@@ -1,0 +1,1 @@
+"""Eight floats at a time, and functions of them."""

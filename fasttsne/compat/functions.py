@@ -1,0 +1,13 @@
+"""Names of ``fasttsne.functions`` in version 0.1.0."""
+
+from fasttsne.objective.callable import FunctionObjective
+from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_exact, kl_divergence_fft
+from fasttsne.optimize.called import gradient_descent
+
+__all__ = [
+    "FunctionObjective",
+    "gradient_descent",
+    "kl_divergence_bh",
+    "kl_divergence_exact",
+    "kl_divergence_fft",
+]

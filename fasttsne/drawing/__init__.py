@@ -1,0 +1,1 @@
+"""How maps are drawn: colours, points, pages and animation files."""

@@ -1,0 +1,1 @@
+"""Files: atomic writes, saved embeddings, tables of data."""

@@ -1,0 +1,48 @@
+"""Rows that were seen before, found by their content without keeping them."""
+
+from hashlib import blake2b
+
+import numpy as np
+import scipy.sparse as sp
+
+from fasttsne.linalg.chunks import chunks
+
+
+class KnownRows:
+    """The rows of a data set by 64-bit digests of their numbers: 16 bytes a row.
+
+    Parameters
+    ----------
+    X : (n, columns) array or CSR matrix.
+    """
+
+    def __init__(self, X):
+        digests = _digests(X)
+        self._row = np.argsort(digests, kind="stable")
+        self._sorted = digests[self._row]
+
+    def find(self, X) -> np.ndarray:
+        """The number of the first known row that equals each row of X, -1 where there is none."""
+        wanted = _digests(X)
+        place = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
+        return np.where(self._sorted[place] == wanted, self._row[place], -1)
+
+
+def _digests(X):
+    rows = _sparse_rows(X) if sp.issparse(X) else _dense_rows(X)
+    digests = b"".join(blake2b(row, digest_size=8).digest() for row in rows)
+    return np.frombuffer(digests, np.uint64)
+
+
+def _dense_rows(X):
+    for _, chunk in chunks(X):
+        yield from np.add(chunk, 0.0, dtype=np.float64, order="C")  # -0.0 becomes 0.0
+
+
+def _sparse_rows(X):
+    X = sp.csr_matrix(X, dtype=np.float64, copy=True)
+    X.sum_duplicates()
+    X.eliminate_zeros()
+    columns = X.indices.astype(np.int64)
+    for a, b in zip(X.indptr[:-1], X.indptr[1:], strict=True):
+        yield columns[a:b].tobytes() + X.data[a:b].tobytes()

@@ -1,0 +1,1 @@
+"""Neighbour searches of other packages; each is an optional extra."""

@@ -1,0 +1,65 @@
+"""Approximate neighbours by Annoy's random trees: an optional backend, extra ``annoy``."""
+
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from fasttsne.nearest_neighbors.backends.results import check_found, without_self
+from fasttsne.nearest_neighbors.index import KNNIndex
+from fasttsne.utils import require
+
+METRICS = {
+    "euclidean": "euclidean", "l2": "euclidean", "manhattan": "manhattan", "l1": "manhattan",
+    "cosine": "angular", "angular": "angular", "hamming": "hamming", "dot": "dot",
+}  # fmt: skip
+
+
+class Annoy(KNNIndex):
+    """Neighbours by random projection trees, as old fastTSNE had them.
+
+    ``knn_kwargs``: ``n_trees`` (50), ``search_k`` (-1: trees times k).
+
+    Raises
+    ------
+    ImportError
+        Where the package ``annoy`` is not installed.
+    """
+
+    VALID_METRICS = tuple(METRICS)
+    SETTINGS: ClassVar = {"n_trees": 50, "search_k": -1}
+
+    def __getstate__(self):
+        """Annoy's index cannot be pickled: it is made again when it is needed."""
+        return {name: value for name, value in vars(self).items() if name != "_index"}
+
+    @cached_property
+    def _index(self):
+        annoy = require("annoy", "neighbors='annoy'", "annoy")
+        index = annoy.AnnoyIndex(self.data.shape[1], METRICS[self.metric])
+        index.set_seed(self.seed)
+        for i, row in enumerate(self.data):
+            index.add_item(i, row)
+        index.build(self.settings["n_trees"], n_jobs=self.n_threads)
+        return index
+
+    def _build(self):
+        indices, distances = self._gather(
+            self._index.get_nns_by_item, range(self.n_samples), self.k + 1
+        )
+        return without_self(indices, distances)
+
+    def _query(self, X, k):
+        return self._gather(self._index.get_nns_by_vector, X, k)
+
+    def _gather(self, ask, items, k):
+        search_k = self.settings["search_k"]
+        indices = np.full((len(items), k), -1, np.int32)
+        distances = np.empty((len(items), k), np.float32)
+        for row, item in enumerate(items):
+            found, at = ask(item, k, search_k=search_k, include_distances=True)
+            indices[row, : len(found)], distances[row, : len(at)] = found, at
+        check_found(indices, distances, "Annoy", "search_k")
+        if self.metric == "cosine":
+            distances = distances**2 / 2
+        return indices, distances

@@ -1,0 +1,126 @@
+"""The protocol that every neighbour search follows."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import scipy.sparse
+
+from fasttsne.runtime.validation import (
+    check_choice,
+    check_data,
+    check_number,
+    check_random_state,
+    resolve_n_jobs,
+)
+from fasttsne.utils import Timer
+
+
+class KNNIndex(ABC):
+    """The k nearest neighbours of all rows of a data set, and of new rows.
+
+    Parameters
+    ----------
+    data : (n, columns) array, or a SciPy sparse matrix where the backend takes one; it is
+        not copied where that can be helped, and never changed.
+    k : neighbours of each row, less than n; the row itself is not one of them.
+    metric : a name among the backend's ``VALID_METRICS``.
+    metric_params : further arguments of the metric.
+    n_jobs : threads; -1 is all cores.
+    random_state : seeds a search that is random.
+    knn_kwargs : settings of the backend.
+    """
+
+    VALID_METRICS: tuple[str, ...] = ()
+    ACCEPTS_SPARSE = False
+    # What knn_kwargs may hold, names or integers, and the defaults; None leaves it to the backend.
+    SETTINGS: ClassVar[dict | None] = None
+
+    def __init__(
+        self, data, k, metric="euclidean", metric_params=None, n_jobs=1, random_state=None,
+        verbose=False, knn_kwargs=None,
+    ):  # fmt: skip
+        self.data = check_data(data, "data", accept_sparse=self.ACCEPTS_SPARSE)
+        self.n_samples = self.data.shape[0]
+        self.k = check_number(k, "k", low=1, integer=True)
+        if self.k >= self.n_samples:
+            raise ValueError(
+                f"k must be less than the number of rows, {self.n_samples}; got {self.k}"
+            )
+        self.metric = self.check_metric(metric)
+        if not isinstance(metric_params, (Mapping, type(None))):
+            raise TypeError(f"metric_params must be a dictionary or None; got {metric_params!r}")
+        self.metric_params = metric_params
+        self.n_jobs = n_jobs
+        self.n_threads = resolve_n_jobs(n_jobs)
+        self.random_state = random_state
+        self.verbose = verbose
+        for name, value in (("metric_params", metric_params), ("knn_kwargs", knn_kwargs)):
+            if not isinstance(value, (Mapping, type(None))):
+                raise TypeError(f"{name} must be a dictionary or None; got {value!r}")
+        self.knn_kwargs = dict(knn_kwargs or {})
+        self.settings = self._check_settings()
+
+    def _describe(self, n_samples, k):
+        """Take the place of the constructor for neighbours that are known without data."""
+        self.n_samples, self.k = n_samples, k
+        self.metric, self.verbose = "precomputed", False
+
+    def check_metric(self, metric: str) -> str:
+        """Return the metric if this backend has it."""
+        return check_choice(metric, "metric", self.VALID_METRICS)
+
+    def build(self) -> tuple[np.ndarray, np.ndarray]:
+        """Find the neighbours of every row.
+
+        Returns
+        -------
+        indices : (n, k) int32 array, nearest first.
+        distances : (n, k) array of floats.
+        """
+        with Timer(self._message(f"{self.k} nearest neighbours of each row"), self.verbose):
+            return self._build()
+
+    def query(self, X, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Find the k rows of the data nearest to each row of X, as ``build`` does."""
+        X = check_data(X, least_rows=1, accept_sparse=scipy.sparse.issparse(self.data))
+        if X.shape[1] != self.data.shape[1]:
+            raise ValueError(
+                f"X must have {self.data.shape[1]} columns, as the data has; got {X.shape[1]}"
+            )
+        k = check_number(k, "k", low=1, high=self.n_samples, integer=True)
+        with Timer(self._message(f"{k} nearest neighbours of {X.shape[0]} new rows"), self.verbose):
+            return self._query(X, k)
+
+    @cached_property
+    def seed(self) -> int:
+        """One number for a library that has its own random generator, drawn once."""
+        generator = check_random_state(self.random_state)
+        draw = generator.integers if hasattr(generator, "integers") else generator.randint
+        return int(draw(2**31 - 1))
+
+    def _check_settings(self):
+        if self.SETTINGS is None:
+            return self.knn_kwargs
+        unknown = set(self.knn_kwargs) - set(self.SETTINGS)
+        if unknown:
+            raise TypeError(
+                f"unknown knn_kwargs {sorted(unknown)}; accepted are "
+                f"{', '.join(map(repr, self.SETTINGS))}"
+            )
+        for name, value in self.knn_kwargs.items():
+            default = self.SETTINGS[name]
+            if value is not None and not isinstance(default, str):
+                check_number(value, name, low=min(default or 1, 1), integer=True)
+        return {**self.SETTINGS, **self.knn_kwargs}
+
+    def _message(self, what):
+        return f"finding the {what} ({type(self).__name__}, {self.metric})"
+
+    @abstractmethod
+    def _build(self): ...
+
+    @abstractmethod
+    def _query(self, X, k): ...

@@ -1,0 +1,82 @@
+"""The KL divergence as plain functions of a map, with openTSNE's names and arguments.
+
+They can stand where ``negative_gradient_method`` takes a function, and be called from one
+of a user's own: see :mod:`fasttsne.objective.callable` for the arguments.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fasttsne.objective.kl import Objective
+from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
+from fasttsne.repulsion.morton import curve_order
+from fasttsne.runtime.validation import resolve_n_jobs
+
+
+def kl_divergence_bh(
+    embedding, P, dof, bh_params, reference_embedding=None, should_eval_error=False, n_jobs=1, **_
+):
+    """The KL divergence and a quarter of its gradient, by the Barnes-Hut tree.
+
+    Parameters
+    ----------
+    embedding : (n, d) array.
+    P : (n, n) CSR matrix of affinities; where they do not sum to one, its gradient is that of
+        exaggeration.
+    dof : degrees of freedom of the kernel.
+    bh_params : ``{"theta": ...}``.
+    should_eval_error : compute the KL divergence, too; otherwise it is 0.
+    n_jobs : threads; -1 all cores.
+
+    Returns
+    -------
+    error : float.
+    gradient : (n, d) float64 array.
+
+    Raises
+    ------
+    NotImplementedError
+        With a ``reference_embedding``: new points are placed by ``TSNEEmbedding.transform``.
+    """
+    n_threads = resolve_n_jobs(n_jobs)
+    repulsion = TreeRepulsion(dof, bh_params["theta"], n_threads)
+    return _evaluate(embedding, P, repulsion, reference_embedding, should_eval_error)
+
+
+def kl_divergence_fft(
+    embedding, P, dof, fft_params, reference_embedding=None, should_eval_error=False, n_jobs=1, **_
+):
+    """The same by the particle mesh; ``fft_params`` are those of :class:`MeshRepulsion`."""
+    repulsion = MeshRepulsion(dof, **fft_params, n_threads=resolve_n_jobs(n_jobs))
+    return _evaluate(embedding, P, repulsion, reference_embedding, should_eval_error)
+
+
+def kl_divergence_exact(
+    embedding, P, dof, reference_embedding=None, should_eval_error=False, n_jobs=1, **_
+):
+    """The same by the sum over all pairs."""
+    repulsion = ExactRepulsion(dof, resolve_n_jobs(n_jobs))
+    return _evaluate(embedding, P, repulsion, reference_embedding, should_eval_error)
+
+
+# Functions that are methods by another name, which costs less.
+NAMES: dict[Callable, str] = {
+    kl_divergence_bh: "bh", kl_divergence_fft: "fft", kl_divergence_exact: "exact",
+}  # fmt: skip
+
+
+def _evaluate(embedding, P, repulsion, reference_embedding, should_eval_error):
+    if reference_embedding is not None:
+        raise NotImplementedError(
+            "reference_embedding must be None; TSNEEmbedding.transform places new points"
+        )
+    embedding = np.asarray(embedding, float)
+    points = embedding.reshape(len(embedding), -1)
+    objective = Objective(P, repulsion, points.shape[1], repulsion.dof, repulsion.n_threads)
+    order = curve_order(points)
+    objective.renumber(order)
+    error = objective.evaluate(points[order], bool(should_eval_error))
+    gradient = np.empty(points.shape)
+    gradient[order] = objective.attractive - objective.repulsive / objective.z
+    return error or 0.0, gradient.reshape(embedding.shape)

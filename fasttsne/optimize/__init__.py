@@ -1,0 +1,1 @@
+"""A run: its parameters, its plan, and the loop that carries it out."""

@@ -1,0 +1,59 @@
+"""Repulsion by a Barnes-Hut tree: O(n log n), whatever the span of the map."""
+
+import numpy as np
+
+from fasttsne import _kernels
+from fasttsne.repulsion.morton import sort_along_curve
+
+
+class TreeRepulsion:
+    """Repulsive forces of Student's kernel by a Barnes-Hut tree.
+
+    Parameters
+    ----------
+    dof : degrees of freedom of the kernel.
+    theta : a cell counts as one point where its width is below theta times its distance.
+    n_threads : how many threads share the work.  The result does not depend on it.
+    """
+
+    def __init__(self, dof=1.0, theta=0.5, n_threads=1):
+        self.dof = dof
+        self.theta = theta
+        self.n_threads = n_threads
+        self._shape = None
+
+    def __call__(self, y: np.ndarray, out: np.ndarray, box=None) -> float:
+        """Write the forces on the points y, (n, d) float32, to ``out``; return Z.
+
+        ``box`` is the bounding box of the points, where the caller has it.
+        """
+        self.build(y, box)
+        return _kernels.barnes_hut.tree_repulsion(
+            self._sorted, self._order, self._nodes, self._n_nodes, out, self.dof, self.theta,
+            self.n_threads,
+        )  # fmt: skip
+
+    def build(self, y: np.ndarray, box=None) -> None:
+        """Make the tree of the points y."""
+        if self._shape != y.shape:
+            self._allocate(*y.shape)
+        extent = sort_along_curve(y, self._codes, self._order, box)
+        np.take(y, self._order[0], axis=0, out=self._sorted)
+        self._n_nodes = _kernels.barnes_hut.build_tree(
+            self._sorted, self._codes, extent, self._prefix, self._nodes
+        )
+
+    def field(self, points: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
+        """Write the forces of the tree that was built on other points, and the Z of each."""
+        _kernels.barnes_hut.tree_field(
+            points, self._sorted, self._nodes, self._n_nodes, out, z, self.dof, self.theta,
+            self.n_threads,
+        )  # fmt: skip
+
+    def _allocate(self, n, d):
+        self._shape = n, d
+        self._codes = np.empty((2, n), np.uint64)
+        self._order = np.empty((2, n), np.int32)
+        self._sorted = np.empty((n, d), np.float32)
+        self._prefix = np.empty((n + 1, d + 1))
+        self._nodes = np.empty((2 * n, _kernels.barnes_hut.NODE_FLOATS), np.float32)

@@ -1,0 +1,123 @@
+"""The repulsion of a map that stands still, on points that are not among its own.
+
+    F_i = sum_j w_ij q_ij (y_i - r_j),    Z_i = sum_j w_ij,    over the points r of the map
+
+A field is made once for a map and asked in every iteration.  What it says of one
+point does not depend, to the last bit, on the others that it is asked about.
+"""
+
+import numpy as np
+
+from fasttsne import _kernels
+from fasttsne.repulsion.barnes_hut import TreeRepulsion
+from fasttsne.repulsion.mesh.mesh import FALLBACK_THETA, LINEAR_SPAN, MeshRepulsion, most_cells
+from fasttsne.repulsion.morton import bounding_box
+
+# The grid reaches so much of the map's extent beyond it: new points may land outside.
+MARGIN = 0.1
+# A potential below this share of the largest drowns in the grid's errors.
+LEAST_SHARE = 1e-5
+
+
+def make_field(points: np.ndarray, method: str, dof: float, n_threads: int, params: dict):
+    """The field of a map.
+
+    Parameters
+    ----------
+    points : (n, d) float32 array.
+    method : as from ``choose_method``; "auto" is the mesh unless its grid would be too large.
+    params : accuracy, as for ``make_repulsion``.
+
+    Returns
+    -------
+    A callable (y, out, z) that writes F, (m, d) float32, and Z, (m,) float64.
+    """
+    if method == "exact":
+        return ExactField(points, dof, n_threads)
+    if method == "bh":
+        return TreeField(points, dof, params["theta"], n_threads)
+    mesh = MeshRepulsion(
+        dof, params["n_interpolation_points"], params["min_num_intervals"],
+        params["ints_in_interval"], n_threads,
+    )  # fmt: skip
+    box = _widened(*bounding_box(points))
+    is_tiny = float(np.max(box[1] - box[0])) < LINEAR_SPAN
+    if is_tiny or mesh.padded_cells(box) > most_cells(*points.shape):
+        return TreeField(points, dof, _fine_theta(dof, points.shape[1]), n_threads)
+    return MeshField(points, mesh, box)
+
+
+class ExactField:
+    """The sum over all points of the map."""
+
+    def __init__(self, points, dof, n_threads):
+        self.points, self.dof, self.n_threads = points, dof, n_threads
+
+    def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
+        """Write the forces on the points y to ``out``, and their Z."""
+        _kernels.exact_repulsion.exact_field(y, self.points, out, z, self.dof, self.n_threads)
+
+
+class TreeField:
+    """The Barnes-Hut tree of the map, in which each point walks by itself."""
+
+    def __init__(self, points, dof, theta, n_threads):
+        self._tree = TreeRepulsion(dof, theta, n_threads)
+        self._tree.build(points)
+
+    def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
+        """Write the forces on the points y to ``out``, and their Z."""
+        self._tree.field(y, out, z)
+
+
+class MeshField:
+    """The potential of the map on a grid; the tree serves points that are off it.
+
+    So it does where the potential is so small that the grid's errors would
+    matter: in the empty parts of a map whose kernel has light tails.
+    """
+
+    def __init__(self, points, mesh, box):
+        self._points, self._mesh = points, mesh
+        self._low, self._high = box
+        self._cells, self._spacing, constant = mesh.potential(points, box)
+        self._mean = len(points) * constant
+        self._least = LEAST_SHARE * (float(self._cells.max()) + self._mean)
+        # A new point was not spread: it does not push itself.
+        self._no_self_force = np.zeros(_kernels.particle_mesh.SELF_FORCE_TERMS, np.float32)
+        self._tree = None
+
+    def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
+        """Write the forces on the points y to ``out``, and their Z."""
+        outside = (y < self._low) | (y > self._high)
+        inside = np.clip(y, self._low, self._high) if outside.any() else y
+        potential = np.empty(len(y), np.float32)
+        _kernels.particle_mesh.gather(
+            inside, self._cells, self._low, self._spacing, self._mesh.polynomials,
+            self._no_self_force, out, self._mesh.n_threads, potential,
+        )  # fmt: skip
+        np.add(potential, self._mean, out=z)
+        lost = z < self._least
+        if inside is not y:
+            lost |= outside.any(axis=1)
+        if lost.any():
+            self._by_tree(y, np.flatnonzero(lost), out, z)
+
+    def _by_tree(self, y, lost, out, z):
+        if self._tree is None:
+            dof, n_threads = self._mesh.dof, self._mesh.n_threads
+            theta = _fine_theta(dof, y.shape[1])
+            self._tree = TreeField(self._points, dof, theta, n_threads)
+        forces, shares = np.empty((len(lost), y.shape[1]), np.float32), np.empty(len(lost))
+        self._tree(y[lost], forces, shares)
+        out[lost], z[lost] = forces, shares
+
+
+def _fine_theta(dof, dimensions):
+    """Far out, w changes across a cell in proportion to dof."""
+    return FALLBACK_THETA[dimensions] / max(dof, 1.0)
+
+
+def _widened(low, high):
+    margin = np.float32(MARGIN) * (high - low).max()
+    return low - margin, high + margin

@@ -1,0 +1,5 @@
+"""Repulsion by a particle mesh and Fourier transforms."""
+
+from fasttsne.repulsion.mesh.mesh import MeshRepulsion
+
+__all__ = ["MeshRepulsion"]

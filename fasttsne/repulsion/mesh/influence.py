@@ -1,0 +1,198 @@
+"""What the mesh is multiplied by between the two Fourier transforms.
+
+Spreading with a spline and gathering with its derivative blurs the potential
+and mixes in aliases.  The influence function that makes the force's error
+smallest on average (Hockney & Eastwood 1981; for differentiated splines,
+Ballenegger, Cerda & Holm 2012) is, with U = W^2 the squared window,
+
+    G(k) = sum_m |k_m|^2 U(k_m) w^(k_m) / (sum_m U(k_m) * sum_m |k_m|^2 U(k_m)),
+
+where k_m = k + 2 pi m are the aliases of a mode.  The transform of the kernel
+sampled on the grid is the sum of w^ over the aliases; the share of each is
+taken from the transform of Student's kernel, x^nu K_nu(x) with nu = dof - d / 2 and
+x = sqrt(dof) |k|, by an asymptotic form: aliases matter only near the edge of the
+band, where that is accurate.
+
+Arrays have three axes, layers, rows and columns; those that the map does not
+have are of length one.
+"""
+
+import functools
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from scipy.fft import dctn
+
+from fasttsne import _kernels
+from fasttsne.linalg.products import wake_blas
+
+# Aliases whose squared spline windows are summed; the next would add less than 1e-6.
+ALIASES = np.arange(-3, 4)
+SELF_FORCE_TERMS = _kernels.particle_mesh.SELF_FORCE_TERMS
+
+
+class Influence(NamedTuple):
+    """The mesh's Green's function, and what the normalisation needs of it.
+
+    modes : float32 array, (layers // 2 + 1, rows // 2 + 1, columns // 2 + 1); even
+        along each axis, so this part holds all; the constant mode is 0 (it moves no
+        point), and the division of the inverse transform is included.
+    constant : float, the value of the constant mode.
+    self_term : float, the average that a point contributes to its own potential.
+    self_force : (SELF_FORCE_TERMS,) float32 array, the force of a point on itself,
+        which a grid makes: coefficients of an odd polynomial in t - 1/2, highest
+        power first, where t is the point's place between two grid points.
+    """
+
+    modes: np.ndarray
+    constant: float
+    self_term: float
+    self_force: np.ndarray
+
+
+def student_influence(
+    shape: tuple[int, int, int], spacing: float, order: int, dof: float
+) -> Influence:
+    """The influence function of w = (1 + r^2 / dof)^-dof on a periodic grid.
+
+    Parameters
+    ----------
+    shape : (layers, rows, columns) of the padded grid, each even; one layer in 2-D,
+        one layer and one row in 1-D.
+    spacing : distance of neighbouring grid points, in units of the map.
+    order : order p of the B-splines.
+    dof : degrees of freedom of the kernel.
+    """
+    size = np.prod(shape)
+    frequency = [2 * np.pi * np.arange(m // 2 + 1) / m for m in shape]
+    sampled = _transform_of_samples(shape, spacing, dof)
+    window, gradient = _squared_windows(frequency, order)
+    gradient[0, 0, 0] = 1  # 0 / 0: the constant mode is set apart below
+    modes = sampled * _shared_by_aliases(frequency, spacing, order, dof)
+    modes /= window
+    modes /= gradient
+    # The constant that the samples left out is the same at all grid points.
+    constant = sampled[0, 0, 0] + size
+    modes[0, 0, 0] = constant
+    weights = _multiplicity(shape) * modes / size
+    self_term = np.sum(weights * window)
+    self_force = _self_force(weights, frequency, order, spacing)
+    modes[0, 0, 0] = 0
+    return Influence((modes / size).astype(np.float32), constant / size, self_term, self_force)
+
+
+def _outer(factors):
+    """The product of a vector for each axis, an array of three axes."""
+    return functools.reduce(np.multiply.outer, factors)
+
+
+def _squares(vectors):
+    """The sum of squares of a vector for each axis, an array of three axes."""
+    return functools.reduce(np.add.outer, [v**2 for v in vectors])
+
+
+def _transform_of_samples(shape, spacing, dof):
+    """The DFT of w - 1 on the grid: even in each axis, hence a cosine transform of a part.
+
+    The 1 is left out because a small map's w differs from it by less than float64 holds.
+    """
+    samples = _squares([spacing * np.arange(m // 2 + 1) for m in shape])
+    samples = np.expm1(-dof * np.log1p(samples / dof))
+    axes = [axis for axis, m in enumerate(shape) if m > 1]
+    return dctn(samples, type=1, axes=axes, overwrite_x=True)
+
+
+def _squared_windows(frequency, order):
+    """sum_m U(k_m) and sum_m |k_m|^2 U(k_m); both are made of 1-D sums."""
+    sums, slopes = [], []
+    for k in frequency:
+        k_m = k[:, None] + 2 * np.pi * ALIASES
+        u = _window(k, order) ** 2
+        sums.append(u.sum(1))
+        slopes.append((k_m**2 * u).sum(1))
+    gradient = sum(
+        _outer([*sums[:axis], slopes[axis], *sums[axis + 1 :]]) for axis in range(len(frequency))
+    )
+    return _outer(sums), gradient
+
+
+def _shared_by_aliases(frequency, spacing, order, dof):
+    """sum_m |k_m|^2 U(k_m) share_m, with each alias's share of the sampled kernel.
+
+    Single precision is ten times as fast, and the shares are not exact anyway.
+    """
+    nu = dof - sum(len(k) > 1 for k in frequency) / 2
+    frequency = [k.astype(np.float32) for k in frequency]
+    total = weighted = base = None
+    # Frequencies are not negative, so the strongest alias lies one band below.
+    shifts = [(0, -1) if len(k) > 1 else (0,) for k in frequency]
+    for shift in itertools.product(*shifts):
+        aliases = [k + np.float32(2 * np.pi * m) for k, m in zip(frequency, shift, strict=True)]
+        k2 = np.maximum(_squares(aliases), np.float32(1e-24))
+        share = _log_matern(k2 * np.float32(dof / spacing**2), nu)
+        if base is None:
+            base = share.copy()
+        share -= base
+        np.exp(np.minimum(share, 0, out=share), out=share)
+        k2 *= _outer([np.sinc(k / (2 * np.pi)) ** (2 * order) for k in aliases])
+        k2 *= share
+        total = share if total is None else np.add(total, share, out=total)
+        weighted = k2 if weighted is None else np.add(weighted, k2, out=weighted)
+    return weighted / total
+
+
+def _log_matern(x2, nu):
+    """log(x^nu K_nu(x)) of x^2, up to a constant: uniform for large x or nu (DLMF 10.41)."""
+    root = np.sqrt(x2 + np.float32(nu**2))
+    log = np.log(root)
+    log *= np.float32(-0.5)
+    log -= root
+    if nu != 0:
+        power = np.log(root + np.float32(abs(nu)))
+        if nu < 0:
+            power -= np.log(x2)
+        power *= np.float32(abs(nu))
+        log += power
+    return log
+
+
+def _self_force(weights, frequency, order, spacing):
+    """The force of a point on itself along the columns, as a polynomial in t - 1/2.
+
+    It has the period of the grid: b_q sin(2 pi q t) with
+    b_q = (-1)^(p q) pi q / spacing * sum_k G(k) sum_m W(k_m) W(k_(m - q)).
+    The second harmonic is a tenth of the first, the others do not matter.
+    """
+    wake_blas()
+    for k in frequency[:-1]:
+        weights = np.tensordot((_window(k, order) ** 2).sum(1), weights, 1)
+    t = np.linspace(0, 1, 101)
+    force = np.zeros_like(t)
+    w = _window(frequency[-1], order)
+    for q in (1, 2):
+        overlap = (w[:, q:] * w[:, :-q]).sum(1)
+        strength = (-1) ** (order * q) * np.pi * q / spacing * (weights @ overlap)
+        force += strength * np.sin(2 * np.pi * q * t)
+    powers = 2 * np.arange(SELF_FORCE_TERMS)[::-1] + 1
+    basis = (t[:, None] - 0.5) ** powers
+    return np.linalg.lstsq(basis, force, rcond=None)[0].astype(np.float32)
+
+
+def _window(k, order):
+    """W(k_m) of the spline for each alias, (modes, aliases); an axis that is missing has none."""
+    if len(k) == 1:
+        return (ALIASES == 0)[None, :].astype(float)
+    return np.sinc(k[:, None] / (2 * np.pi) + ALIASES) ** order
+
+
+def _multiplicity(shape):
+    """How many modes of the whole spectrum each entry of the part that is kept stands for."""
+    counts = []
+    for m in shape:
+        count = np.full(m // 2 + 1, 2.0)
+        count[0] = 1
+        if m % 2 == 0:
+            count[-1] = 1
+        counts.append(count)
+    return _outer(counts)

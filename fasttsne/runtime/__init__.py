@@ -1,0 +1,1 @@
+"""What the package finds on this machine: checks of input, threads, the build."""

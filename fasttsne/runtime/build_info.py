@@ -1,0 +1,31 @@
+"""How this copy of the package was built, and what it uses."""
+
+import platform
+
+import numpy as np
+import scipy
+
+from fasttsne import _kernels
+from fasttsne._version import __version__
+from fasttsne.runtime.validation import available_cores
+
+
+def config() -> dict[str, str]:
+    """Facts about the build and the machine, for a report of a problem."""
+    return {
+        "fasttsne": __version__,
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
+        "SciPy": scipy.__version__,
+        "OpenMP": "yes" if _kernels.cpu.has_openmp() else "no: one thread",
+        "SIMD level": _kernels.simd,
+        "FFT backend": "built in",
+        "processor": platform.machine(),
+        "cores": str(available_cores()),
+    }
+
+
+def show_config() -> None:
+    """Print how the package was built: OpenMP, SIMD level, FFT, versions."""
+    for name, value in config().items():
+        print(f"{name:12} {value}")
