@@ -130,12 +130,16 @@ def interpolated(y, potential, origin, spacing, order):
     return values
 
 
+def combine_forces(attractive, repulsive, z, exaggeration):
+    """A quarter of the KL divergence's gradient, from forces in float32."""
+    return exaggeration * attractive.astype(float) - repulsive.astype(float) / z
+
+
 def gradient_step(
-    y, update, gains, attractive, repulsive, z, exaggeration, learning_rate, momentum,
-    max_grad_norm, max_step_norm,
+    y, update, gains, gradient, learning_rate, momentum, max_grad_norm, max_step_norm
 ):  # fmt: skip
     """One step of gradient descent; returns the new y, update and gains."""
-    g = _shortened(exaggeration * attractive - repulsive / z, max_grad_norm)
+    g = _shortened(gradient, max_grad_norm)
     gains = np.where(np.sign(g) == np.sign(update), 0.8 * gains, gains + 0.2)
     gains = np.maximum(gains, 0.01)
     update = _shortened(momentum * update - learning_rate * gains * g, max_step_norm)

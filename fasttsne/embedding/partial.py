@@ -227,7 +227,7 @@ class PointDescent(GradientDescent):
                     lost = _kernels.gradient_step.gradient_step(
                         y, state.update, state.gains, gradient, *scratch(y), stage.learning_rate, stage.momentum,
                         settings.max_grad_norm, settings.max_step_norm, objective.n_threads,
-                        recentre=False,
+                        recenter=False,
                     )  # fmt: skip
                     state.iteration += 1
                     raise_if_lost(lost, len(y), stage.learning_rate, settings.max_step_norm)

@@ -1,4 +1,4 @@
-"""One step of gradient descent: gains, momentum, clipping and recentring in two passes.
+"""One step of gradient descent: gains, momentum, clipping and recentering in two passes.
 
     g     = gradient / 4
     gain  = gain + 0.2 where the signs of g and of the last u differ, else 0.8 gain, at least 0.01
@@ -155,9 +155,9 @@ def gradient_step(
     max_grad_norm,  # a length, or None
     max_step_norm,  # a length, or None
     int n_threads,
-    bint recentre=True,
+    bint recenter=True,
 ):
-    """Take one step and, if ``recentre``, move the map's mean to the origin, in place. O(n).
+    """Take one step and, if ``recenter``, move the map's mean to the origin, in place. O(n).
 
     Without that, no point depends on another.  Returns how many points could not be moved.
     """
@@ -176,7 +176,7 @@ def gradient_step(
         )
     for b in range(n_blocks):
         n_stuck += block_counts[b]
-    if not recentre:
+    if not recenter:
         return n_stuck
     cdef int c
     cdef double *mean = &block_sums[n_blocks, 0]
