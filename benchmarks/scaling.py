@@ -13,7 +13,7 @@ from common import clusters, peak_memory
 
 from fasttsne import TSNEEmbedding, initialization
 from fasttsne.affinity import PerplexityBasedNN
-from fasttsne.repulsion import choose_method
+from fasttsne.optimize.plan import resolve_method
 
 ITERATIONS = 20
 
@@ -49,7 +49,7 @@ def main():
         seconds = [one_iteration(embedding) for _ in range(3)]
         second = sorted(seconds)[1]
         edges = affinities.P.nnz
-        method = choose_method(options.method, rows)
+        method = resolve_method(options.method, rows)
         print(
             f"{rows:10,} {edges:12,} {method:>7} {1e3 * second:9.2f} "
             f"{1e9 * second / rows:11.1f} {1e9 * second / edges:11.3f}   "

@@ -1,3 +1,108 @@
-"""The stages of gradient descent, as ``TSNEEmbedding.optimize`` takes them."""
+"""Stages of gradient descent, for ``TSNEEmbedding.optimize`` in place of a number of iterations.
 
-from fasttsne.optimize.schedule import *  # noqa: F403
+``automatic_early_exaggeration``, ``automatic_main_phase`` and ``classical`` make them as a fit
+does; None as learning rate, momentum or tolerance is the schedule's own choice.  The other
+names, and "auto" for None, are those of version 0.1.0.
+"""
+
+from fasttsne.optimize import schedule
+from fasttsne.optimize.schedule import (
+    LARGE,
+    SMALL,
+    SizeSettings,
+    automatic_early_exaggeration,
+    automatic_main_phase,
+    classical,
+    size_settings,
+)
+from fasttsne.optimize.stopping import Collapsed, ExaggeratedLossConverged, LossConverged
+
+__all__ = [
+    "LARGE", "MIDDLE", "SMALL", "Stage", "Times", "automatic_early_exaggeration",
+    "automatic_main_phase", "classical", "early_exaggeration", "split_for_density", "times",
+    "until_it_settles",
+]  # fmt: skip
+
+MIDDLE = schedule.MEDIUM
+EARLY_MOST = schedule.MAX_EARLY_ITER
+FADING_STEPS = schedule.N_ANNEALING_STAGES
+FADING_OF_A_POINT = schedule.COLLAPSED_ANNEALING_ITER
+FAST_LEARNING_RATE, FAST_MOMENTUM = schedule.FAST_LEARNING_RATE, schedule.FAST_MOMENTUM
+MOST_ITERATIONS = schedule.MAX_ITER
+COOLING_LEAST, COOLING_MOST = schedule.FINAL_MIN_ITER, schedule.FINAL_MAX_ITER
+COOLING_MOMENTUM, COOLING_CHECK = schedule.FINAL_MOMENTUM, schedule.FINAL_CHECK_EVERY
+CLASSICAL_MOMENTUM, DENSITY_SHARE = schedule.CLASSICAL_MOMENTUM, schedule.DENSITY_SHARE
+times = size_settings
+
+
+class Times(SizeSettings):
+    """Settings of the automatic schedule, by their names of version 0.1.0."""
+
+    def __init__(
+        self, early: int, early_tol: float, fading: int, settling: int, least: int,
+        check_every: int, patience: int, tol: float, cooling_tol: float,
+    ):  # fmt: skip
+        super().__init__(
+            early, early_tol, fading, settling, least, check_every, patience, tol, cooling_tol
+        )
+
+
+class Stage(schedule.Stage):
+    """Iterations with the same settings.
+
+    Parameters
+    ----------
+    n_iter : number of iterations; the maximum where ``until`` ends them.
+    exaggeration : factor on the attractive forces.
+    learning_rate, momentum : of each step.
+    until : "settled" (the loss has converged), "parted" (the exaggerated loss has), "faded" (the
+        map is collapsed), or None.  :class:`fasttsne.optimize.schedule.Stage` takes the rules
+        of :mod:`fasttsne.optimize.stopping`.
+    tol : decrease of the loss below which it has converged.
+    least : minimum number of iterations.
+    check_every, patience : iterations between two checks of the loss, and how many in a row
+        have to find it converged.
+    """
+
+    def __init__(
+        self, n_iter: int, exaggeration: float, learning_rate: float, momentum: float,
+        until: str | None = None, tol: float = 0.0, least: int = 0, check_every: int = 25,
+        patience: int = 1,
+    ):  # fmt: skip
+        rules = {
+            None: None,
+            "settled": LossConverged(tol, least, check_every, patience),
+            "parted": ExaggeratedLossConverged(tol, least, exaggeration),
+            "faded": Collapsed(least) if 0 < least < n_iter else None,
+        }
+        super().__init__(n_iter, exaggeration, learning_rate, momentum, rules[until])
+
+    def __setstate__(self, state):
+        """Pickles of version 0.1.0 have the arguments."""
+        if "stopping" in state:
+            self.__dict__.update(state)
+        else:
+            self.__init__(**state)  # type: ignore[misc]
+
+
+def early_exaggeration(n_samples, exaggeration, final_exaggeration, learning_rate, momentum):
+    """The name of ``automatic_early_exaggeration`` in version 0.1.0."""
+    return automatic_early_exaggeration(
+        n_samples, exaggeration, final_exaggeration, _number(learning_rate), _number(momentum)
+    )
+
+
+def until_it_settles(n_samples, exaggeration, learning_rate, momentum, tol):
+    """The name of ``automatic_main_phase`` in version 0.1.0."""
+    return automatic_main_phase(
+        n_samples, exaggeration, _number(learning_rate), _number(momentum), _number(tol)
+    )
+
+
+def split_for_density(n_iter):
+    """Iterations of the main phase without and with the density term; "auto" for both."""
+    return (n_iter, n_iter) if isinstance(n_iter, str) else schedule.split_for_density(n_iter)
+
+
+def _number(value):
+    return None if isinstance(value, str) else value

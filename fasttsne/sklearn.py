@@ -4,7 +4,6 @@
 >>> points = TSNE(random_state=0).fit_transform(X)  # doctest: +SKIP
 """
 
-import inspect
 import math
 
 import numpy as np
@@ -21,40 +20,33 @@ import fasttsne
 from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
 from fasttsne.linalg.row_hashes import KnownRows
 from fasttsne.nearest_neighbors import Exact
-from fasttsne.runtime.validation import check_choice, check_number
+from fasttsne.optimize.parameters import SKLEARN, documented
+from fasttsne.optimize.parameters import TSNE as PARAMETERS
+from fasttsne.runtime.validation import check_choice
 
 __all__ = ["TSNE"]
 
-OWN = inspect.signature(fasttsne.TSNE).parameters
 # scikit-learn's names, and what they are called here.
 SYNONYMS = {"init": "initialization", "method": "negative_gradient_method", "angle": "theta"}
 METHODS = {"barnes_hut": "bh", "exact": "exact", "fft": "fft", "auto": "auto"}
 CLASSICAL_EARLY_ITER = 250
 
 
+@documented(parameters=PARAMETERS.values(), scikit_learn=SKLEARN.values())
 class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """t-distributed stochastic neighbour embedding, with scikit-learn's conventions.
 
-    The parameters of :class:`fasttsne.TSNE`, with their meanings and defaults, and
-    those of ``sklearn.manifold.TSNE``, None where they are not used.  ``random_state=None``
-    takes NumPy's global generator, as everywhere in scikit-learn.  A number as
-    ``learning_rate`` is four times one of scikit-learn's, whose gradient has a
-    factor 4 more.
+    The parameters of :class:`fasttsne.TSNE`, and those of ``sklearn.manifold.TSNE``, None where
+    they are not used.  ``random_state=None`` takes NumPy's global generator, as everywhere in
+    scikit-learn.  A number as ``learning_rate`` is four times one of scikit-learn's, whose
+    gradient has a factor 4 more.  ``metric`` may also be one of scikit-learn's further metrics,
+    which its own search then finds neighbours by; with "precomputed" the initialization "pca"
+    is "spectral", where scikit-learn refuses it.
 
     Parameters
     ----------
-    max_iter : iterations of both phases, in place of ``n_iter``, which is what
-        ``early_exaggeration_iter``, 250 for "auto", leaves of it.
-    init : in place of ``initialization``.
-    method : "barnes_hut", "exact", "fft" or "auto", in place of ``negative_gradient_method``.
-    angle : in place of ``theta``.
-    n_iter_without_progress : stop the main phase after so many iterations without a
-        smaller KL divergence; looked at every ``callbacks_every_iters`` iterations.
-    min_grad_norm : stop the main phase where the gradient's norm is not above this;
-        looked at as often.
-    metric : also scikit-learn's further metrics, which its own search then finds
-        neighbours by.  "precomputed": X is a square matrix of distances, dense, or sparse
-        with those that are known; "pca" is then "spectral", where scikit-learn refuses it.
+    {parameters}
+    {scikit_learn}
 
     Attributes
     ----------
@@ -176,8 +168,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return isinstance(self.metric, str) and self.metric == "precomputed"
 
     def _own_params(self):
-        """What :class:`fasttsne.TSNE` is to be told."""
-        params = {name: getattr(self, name) for name in OWN}
+        """The parameters of :class:`fasttsne.TSNE`."""
+        for name, parameter in SKLEARN.items():
+            parameter.check(getattr(self, name))
+        params = {name: getattr(self, name) for name in PARAMETERS}
         for theirs, ours in SYNONYMS.items():
             value = getattr(self, theirs)
             if value is not None:
@@ -190,7 +184,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             self._check_only_one("max_iter", "n_iter")
             early = self.early_exaggeration_iter
             early = CLASSICAL_EARLY_ITER if isinstance(early, str) else early
-            total = check_number(self.max_iter, "max_iter", low=0, integer=True)
+            total = self.max_iter
             params["early_exaggeration_iter"] = min(early, total)
             params["n_iter"] = max(total - early, 0)
         if self._needs_their_search():
@@ -200,7 +194,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return params
 
     def _check_only_one(self, theirs, ours):
-        given, default = getattr(self, ours), OWN[ours].default
+        given, default = getattr(self, ours), PARAMETERS[ours].default
         if not (isinstance(given, type(default)) and given == default):
             raise ValueError(f"{theirs} and {ours} are two names of one parameter; give one")
 
@@ -213,12 +207,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _stopping(self):
         if self.n_iter_without_progress is not None:
-            patience = check_number(
-                self.n_iter_without_progress, "n_iter_without_progress", integer=True
-            )
-            yield EarlyStopping(0, max(math.ceil(patience / self.callbacks_every_iters), 1))
+            patience = math.ceil(self.n_iter_without_progress / self.callbacks_every_iters)
+            yield EarlyStopping(0, max(patience, 1))
         if self.min_grad_norm is not None:
-            yield _StopWhereFlat(check_number(self.min_grad_norm, "min_grad_norm", low=0))
+            yield _StopWhereFlat(self.min_grad_norm)
 
     @property
     def _n_features_out(self):

@@ -1,4 +1,4 @@
-"""t-SNE: neighbours, affinities, a start, early exaggeration, and the main phase."""
+"""t-SNE: neighbours, affinities, an initialization, early exaggeration, and the main phase."""
 
 import logging
 
@@ -11,21 +11,19 @@ from fasttsne.affinity import (
     PerplexityBasedNN,
     PrecomputedAffinities,
 )
-from fasttsne.embedding.full import TSNEEmbedding
-from fasttsne.embedding.partial import PartialTSNEEmbedding
+from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
 from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
-from fasttsne.optimize import schedule
-from fasttsne.optimize.called import gradient_descent
+from fasttsne.optimize import plan
+from fasttsne.optimize.descent import GradientDescent as gradient_descent
 from fasttsne.optimize.descent import OptimizationInterrupt
-from fasttsne.optimize.parameters import check_n_iter, check_params
-from fasttsne.repulsion import check_method
+from fasttsne.optimize.parameters import OPTIMIZE, check_params, documented
+from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.runtime.validation import (
     check_choice,
+    check_coordinates,
     check_data,
     check_number,
-    check_places,
     check_random_state,
-    resolve_n_jobs,
 )
 from fasttsne.utils import Timer, show_messages
 
@@ -44,59 +42,14 @@ log = logging.getLogger("fasttsne.tsne")
 
 INITIALIZATIONS = ("pca", "spectral", "random")
 
-EARLY_EXAGGERATION = 12.0
 
-
+@documented(parameters=PARAMETERS.values())
 class TSNE:
     """t-distributed stochastic neighbour embedding.
 
     Parameters
     ----------
-    n_components : dimensions of the map: 2, 1, or 3.
-    perplexity : effective number of neighbours of each row; or several numbers, for the
-        affinities of :class:`fasttsne.affinity.MultiscaleMixture`.
-    learning_rate : "auto" is n_samples / exaggeration in each phase (Belkina et al. 2019),
-        and twice that where n_iter is "auto".
-    early_exaggeration_iter, n_iter : iterations of the two phases.  "auto" is the schedule of
-        :mod:`fasttsne.schedule`: exaggeration fades out in steps, then larger steps
-        are taken until the KL divergence settles.  Numbers, 250 and 500 as a rule, give
-        exactly the classical schedule.
-    early_exaggeration, exaggeration : factors on the attractive forces in the two
-        phases; "auto" is 12, None is 1.
-    dof : degrees of freedom of the kernel (1 + r^2 / dof)^-dof; below 1 the tails are
-        heavier and clusters split up (Kobak et al. 2020).
-    theta : accuracy of the Barnes-Hut tree, smaller is finer.
-    n_interpolation_points, min_num_intervals, ints_in_interval : accuracy of the grid:
-        order of its splines less two, least number of cells across the map, and a factor
-        of the spacing (for 1 it is 0.4 units of the map, in 3-D 0.6).
-    initialization : "pca", "spectral" (of the affinities), "random", or an (n_samples,
-        n_components) array.  Without rows to take components of, "pca" is "spectral".
-    metric, metric_params : distance between rows; "precomputed" where X is a square matrix
-        of distances, dense or sparse (the distances that are known).
-    initial_momentum, final_momentum : in the two phases; "auto" is 0.8, and 0.93 to 0.97 in
-        the second where n_iter is "auto".
-    max_grad_norm, max_step_norm : bounds on a point's gradient and on its step; None
-        is no bound.
-    n_jobs : threads; -1 all cores, -2 all but one.  The map does not depend on it.
-    neighbors : "auto", "exact", "approx" (built in), "annoy", "hnsw", "pynndescent", "faiss",
-        "sklearn" (extras of these names); an index object; or a graph of neighbours: a pair
-        (indices, distances), or a sparse matrix of distances, as scanpy's
-        ``obsp["distances"]``.  With a graph, X serves the initialization only.
-    knn_kwargs : settings of the neighbour search; ``{"recall": 0.99}`` asks the built-in
-        one for more than 0.95 of the true neighbours.
-    negative_gradient_method : "fft" ("interpolation"), "bh" ("barnes-hut"), "exact", or
-        "auto": the one measured to be fastest for so many rows; or an objective function
-        (:mod:`fasttsne.functions`).
-    callbacks, callbacks_every_iters : see :mod:`fasttsne.callbacks`.
-    random_state : None, an integer, or a NumPy generator.  The same integer and the
-        same data give the same map, bit for bit.
-    verbose : print what happens, and the KL divergence, to standard error.
-    tol : with n_iter="auto", stop when the KL divergence falls by less than this share of
-        itself in an iteration; "auto" is 1e-4 to 2.5e-3, more for more rows.  A smaller one
-        goes on toward the minimum.
-    density_weight : above 0, the last 30 % of n_iter, or as many more as "auto" finds, let
-        points be as crowded in the map as rows are in the data (:mod:`fasttsne.density`; 0.1
-        was proposed).  It needs affinities that know the distances of neighbours.
+    {parameters}
 
     Attributes
     ----------
@@ -154,18 +107,18 @@ class TSNE:
         self.density_weight = density_weight
 
     def __repr__(self):
-        changed = {
-            name: value for name, value in vars(self).items() if not name.endswith("_")
-            and value is not _DEFAULTS[name] and not _equal(value, _DEFAULTS[name])
-        }  # fmt: skip
-        return f"TSNE({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+        changed = (
+            f"{name}={getattr(self, name)!r}" for name, parameter in PARAMETERS.items()
+            if not _is_default(getattr(self, name), parameter.default)
+        )  # fmt: skip
+        return f"TSNE({', '.join(changed)})"
 
     def fit(self, X=None, affinities=None, initialization=None) -> TSNEEmbedding:
         """Embed a data set.
 
         Parameters
         ----------
-        X : (n_samples, columns) array of finite numbers; never changed.  It is not
+        X : (n_samples, n_features) array of finite numbers; never changed.  It is not
             needed where affinities, or a graph as ``neighbors``, are given.
         affinities : :class:`fasttsne.affinity.Affinities`, or a matrix of them, in
             place of those of the neighbours of X.
@@ -180,27 +133,37 @@ class TSNE:
         Raises
         ------
         ValueError, TypeError
-            Naming the parameter, its value and what is accepted.
+            With the name of the parameter, its value and what is accepted.
         OverflowError
-            Where the map flies apart: the learning rate is far too large.
+            Where the optimization diverges: the learning rate is far too large.
         KeyboardInterrupt
-            On Ctrl-C; ``embedding_`` is then the embedding so far, as after the former.
+            On Ctrl-C.  As after an OverflowError, ``embedding_`` is the embedding so far.
         """
         embedding = self.prepare_initial(X, affinities, initialization)
         self.embedding_ = embedding
-        for name, n_iter, params in self._phases(len(embedding)):
-            if n_iter == 0:
-                continue
+        for phase in self.plan(len(embedding)).phases:
             try:
-                with Timer(name, self.verbose):
-                    embedding.optimize(n_iter, inplace=True, propagate_exception=True, **params)
+                with Timer(phase.name, self.verbose):
+                    embedding.run(phase, propagate_exception=True)
             except OptimizationInterrupt:
                 log.info("stopped by a callback")
                 break
         return embedding
 
+    def plan(self, n_samples: int) -> plan.RunPlan:
+        """What a fit of so many rows will do: each stage, and who decided each parameter.
+
+        Returns
+        -------
+        fasttsne.optimize.plan.RunPlan
+            Its ``str`` is a table.
+        """
+        n_samples = check_number(n_samples, "n_samples", low=1, integer=True)
+        self._check()
+        return plan.resolve(vars(self), n_samples)
+
     def prepare_initial(self, X=None, affinities=None, initialization=None) -> TSNEEmbedding:
-        """The embedding before optimization: affinities and starting places.
+        """The embedding before optimization: affinities and initial positions.
 
         Parameters and errors are those of :meth:`fit`.
         """
@@ -210,23 +173,25 @@ class TSNE:
         generator = check_random_state(self.random_state)
         if initialization is None:
             initialization = self.initialization
-        _check_initialization(initialization)
+        if isinstance(initialization, str):
+            check_choice(initialization, "initialization", INITIALIZATIONS)
         data = X
         if X is None:
             if affinities is None and isinstance(self.neighbors, str):
                 raise ValueError("X is needed where no affinities or neighbours are given")
         elif _is_precomputed(self.metric):
-            X = None  # distances are no place to start from
+            X = None  # distances have no principal components
         else:
             data = X = check_data(X, accept_sparse=True)
         affinities = self._affinities(data, affinities, generator)
         if self.density_weight:
-            affinities.log_radii()  # raises where it cannot tell, before time is spent
-        start = self._start(X, initialization, affinities, generator)
+            affinities.log_radii()  # raises where they are not known, before time is spent
+        start = self._initial_positions(X, initialization, affinities, generator)
+        params = {name: getattr(self, name) for name in OPTIMIZE if name != "momentum"}
         return TSNEEmbedding(
             start, affinities, dof=self.dof, random_state=self.random_state,
             negative_gradient_method=self.negative_gradient_method,
-            **self._descent_params(),
+            momentum=self.final_momentum, **params,
         )  # fmt: skip
 
     def _affinities(self, X, affinities, generator):
@@ -245,110 +210,51 @@ class TSNE:
             )
         return affinities
 
-    def _start(self, X, initialization, affinities, generator):
+    def _initial_positions(self, X, initialization, affinities, generator):
         n, d = affinities.n_samples, int(self.n_components)
         if not isinstance(initialization, str):
-            return _check_start(initialization, (n, d))
+            return _check_positions(initialization, (n, d))
         if initialization == "random":
             return init.random(n, d, generator)
         if initialization == "pca" and X is not None:
             return init.pca(X, d, random_state=generator, verbose=self.verbose)
         if initialization == "pca":
-            log.info("there are no rows to take principal components of: a spectral start")
+            log.info("no rows to take principal components of: spectral initialization")
         return init.spectral(affinities.P, d, random_state=generator, verbose=self.verbose)
-
-    def _phases(self, n_samples=1):
-        """The phases in order: (name, iterations, parameters of ``optimize``)."""
-        early = EARLY_EXAGGERATION if _is_auto(self.early_exaggeration) else self.early_exaggeration
-        early = check_number(early, "early_exaggeration", above=0, finite=True)
-        final = 1.0 if self.exaggeration is None else self.exaggeration
-        final = check_number(final, "exaggeration", above=0, finite=True)
-        initial_momentum = _check_momentum(self.initial_momentum, "initial_momentum")
-        final_momentum = _check_momentum(self.final_momentum, "final_momentum")
-        early_iter = self.early_exaggeration_iter
-        check_n_iter(early_iter, "early_exaggeration_iter")
-        check_n_iter(self.n_iter, "n_iter")
-        if _is_auto(early_iter):
-            early_iter = schedule.early_exaggeration(
-                n_samples, early, final, self.learning_rate, initial_momentum
-            )
-        main = {"momentum": final_momentum, "exaggeration": final}
-        phases = [
-            ("early exaggeration", early_iter,
-             {"momentum": initial_momentum, "exaggeration": early, "density_weight": 0}),
-            ("main phase", self.n_iter, main),
-        ]  # fmt: skip
-        if self.density_weight:
-            before, after = schedule.split_for_density(self.n_iter)
-            phases[1:] = [
-                ("main phase", before, {**main, "density_weight": 0}),
-                ("main phase, density", after, main),
-            ]
-        return phases
-
-    def _descent_params(self):
-        return {
-            name: getattr(self, name)
-            for name in (
-                "learning_rate", "exaggeration", "max_grad_norm", "max_step_norm", "theta",
-                "n_interpolation_points", "min_num_intervals", "ints_in_interval", "n_jobs",
-                "callbacks", "callbacks_every_iters", "verbose", "tol", "density_weight",
-            )
-        } | {"momentum": self.final_momentum}  # fmt: skip
 
     def _check(self):
         """Check all parameters before anything is computed."""
-        check_number(self.n_components, "n_components", low=1, high=3, integer=True)
         _check_perplexity(self.perplexity)
-        check_params({"dof": self.dof})
-        check_method(self.negative_gradient_method)
-        for name in ("initial_momentum", "final_momentum"):
-            _check_momentum(getattr(self, name), name)
-        check_params(self._descent_params())
-        resolve_n_jobs(self.n_jobs)
-        self._phases()
+        check_params({name: getattr(self, name) for name in PARAMETERS}, PARAMETERS)
 
 
-_DEFAULTS = dict(vars(TSNE()))
-
-
-def _equal(a, b):
-    return type(a) is type(b) and isinstance(a, (str, int, float)) and a == b
+def _is_default(value, default):
+    same = type(value) is type(default) and isinstance(value, (str, int, float))
+    return value is default or (same and value == default)
 
 
 def _is_precomputed(metric):
     return isinstance(metric, str) and metric == "precomputed"
 
 
-def _is_auto(value):
-    return isinstance(value, str) and value == "auto"
-
-
-def _check_momentum(value, name):
-    return value if _is_auto(value) else check_number(value, name, low=0, high=1)
-
-
 def _check_perplexity(perplexity):
     several = np.ndim(perplexity) > 0
     if several and len(perplexity) == 0:
-        raise ValueError(f"perplexity must be a number or several; got {perplexity!r}")
+        raise ValueError(
+            f"perplexity must be a number or a non-empty list of numbers; got {perplexity!r}"
+        )
     for each in perplexity if several else [perplexity]:
         check_number(each, "perplexity", above=0, finite=True)
 
 
-def _check_initialization(initialization):
-    if isinstance(initialization, str):
-        check_choice(initialization, "initialization", INITIALIZATIONS)
-
-
-def _check_start(start, shape):
-    start = np.asarray(start)
-    if start.dtype.kind not in "fiub":
+def _check_positions(positions, shape):
+    positions = np.asarray(positions)
+    if positions.dtype.kind not in "fiub":
         raise TypeError(
             f"initialization must be one of {', '.join(map(repr, INITIALIZATIONS))} or an "
-            f"array of numbers; got dtype {start.dtype}"
+            f"array of numbers; got dtype {positions.dtype}"
         )
-    if start.shape != shape:
-        raise ValueError(f"initialization must have the shape {shape}; got {start.shape}")
-    check_places(start, "initialization")
-    return start
+    if positions.shape != shape:
+        raise ValueError(f"initialization must have the shape {shape}; got {positions.shape}")
+    check_coordinates(positions, "initialization")
+    return positions

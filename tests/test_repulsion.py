@@ -6,12 +6,12 @@ import logging
 import numpy as np
 import pytest
 
+from fasttsne.optimize.plan import resolve_method
 from fasttsne.repulsion import (
     AutoRepulsion,
     ExactRepulsion,
     MeshRepulsion,
     TreeRepulsion,
-    choose_method,
 )
 from fasttsne.repulsion.mesh.mesh import padded_size
 
@@ -144,11 +144,11 @@ def test_auto_takes_the_mesh_for_dense_maps_and_the_tree_for_wide_ones(d, copies
         np.testing.assert_array_equal(*forces)
 
 
-def test_choose_method():
-    assert choose_method("auto", 100) == "exact"
-    assert choose_method("auto", 5000) == "auto"
-    assert choose_method("interpolation", 100) == "fft"
-    assert choose_method("barnes-hut", 100) == "bh"
+def test_resolve_method():
+    assert resolve_method("auto", 100) == "exact"
+    assert resolve_method("auto", 5000) == "auto"
+    assert resolve_method("interpolation", 100) == "fft"
+    assert resolve_method("barnes-hut", 100) == "bh"
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])

@@ -138,7 +138,7 @@ def test_bad_data(X, error, message):
         ({"n_components": 0}, ValueError, "n_components must be at least 1; got 0"),
         ({"n_components": 4}, ValueError, "n_components must be at most 3; got 4"),
         ({"perplexity": 0}, ValueError, "perplexity must be greater than 0"),
-        ({"perplexity": []}, ValueError, r"perplexity must be a number or several; got \[\]"),
+        ({"perplexity": []}, ValueError, r"a number or a non-empty list of numbers; got \[\]"),
         ({"perplexity": [5, -1]}, ValueError, "perplexity must be greater than 0; got -1"),
         ({"perplexity": "high"}, TypeError, "perplexity must be a number; got 'high'"),
         ({"learning_rate": "fast"}, ValueError, "'auto'; got 'fast'"),

@@ -1,47 +1,5 @@
-"""What an optimization tells its callbacks, and when."""
+"""What an optimization tells its callbacks, and when: the protocol, for users to import."""
 
-from collections.abc import Callable
+from fasttsne.optimize.callback import Callback, as_callbacks
 
-
-class Callback:
-    """Base for callbacks that want to know when a run starts and ends.
-
-    A run is one call of ``optimize``: a fit has two, early exaggeration and main phase.
-    """
-
-    def receive_settings(self, settings) -> None:
-        """Called before a run with what it is to do, its ``DescentSettings``."""
-
-    def optimization_about_to_start(self) -> None:
-        """Called once before the first iteration of each ``optimize`` call."""
-
-    def optimization_ended(self) -> None:
-        """Called once when the run is over, however it ended."""
-
-    def __call__(self, iteration: int, error: float, embedding) -> bool | None:
-        """Called at every n-th iteration; a true answer stops the optimization."""
-        raise TypeError(f"{type(self).__name__} does not define __call__")
-
-
-def as_callbacks(callbacks) -> tuple[Callable, ...]:
-    """One callable, several, or None, as a tuple.
-
-    Raises
-    ------
-    TypeError
-        Where one of them cannot be called.
-    """
-    if callbacks is None:
-        return ()
-    if callable(callbacks):
-        return (callbacks,)
-    try:
-        callbacks = tuple(callbacks)
-    except TypeError:  # an array without dimensions says that it is iterable
-        raise TypeError(
-            f"callbacks must be callable, or a list of callables; got {callbacks!r}"
-        ) from None
-    for callback in callbacks:
-        if not callable(callback):
-            raise TypeError(f"callbacks must be callable; got {callback!r}")
-    return callbacks
+__all__ = ["Callback", "as_callbacks"]

@@ -6,7 +6,8 @@ import numpy as np
 
 from fasttsne.callbacks.base import Callback
 from fasttsne.objective.kl import kl_divergence
-from fasttsne.repulsion import choose_method, make_repulsion
+from fasttsne.optimize.plan import resolve_fixed_method
+from fasttsne.repulsion import make_repulsion
 from fasttsne.runtime.validation import resolve_n_jobs
 
 log = logging.getLogger("fasttsne.callbacks")
@@ -71,8 +72,7 @@ class VerifyExaggerationError(Callback):
             log.warning("VerifyExaggerationError: this run has no exaggeration to verify")
 
     def __call__(self, iteration: int, error: float, embedding) -> None:
-        method = embedding.negative_gradient_method
-        method = choose_method("auto" if callable(method) else method, len(embedding))
+        method = resolve_fixed_method(embedding.negative_gradient_method, len(embedding))
         expected = _divergence(self.P, embedding, method)
         if not abs(error - expected) <= TOLERANCE * max(1, abs(expected)):
             raise RuntimeError(

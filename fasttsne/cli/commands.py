@@ -13,9 +13,9 @@ from fasttsne.cli.messages import say
 from fasttsne.cli.options import ANIMATIONS, FOR_NEW_ROWS, PAGES, PICTURES, given
 from fasttsne.cli.progress import Progress
 from fasttsne.datasets import load_digits
-from fasttsne.embedding.full import TSNEEmbedding
 from fasttsne.io import tables as files
 from fasttsne.io.atomic import whole_file
+from fasttsne.optimize import parameters
 from fasttsne.runtime.build_info import show_config
 from fasttsne.tsne import TSNE
 from fasttsne.utils import is_package_installed, require
@@ -31,15 +31,15 @@ def fit(options):
     table = files.read_table(options.data, options.key, options.labels)
     X = _oriented(table, options)
     labels = _labels(options.labels, table.columns, X.shape[0], options.data)
-    parameters = given(options, TSNE)
+    params = given(options, parameters.TSNE)
     frames = callbacks.EmbeddingRecorder() if options.animate else None
-    parameters.setdefault("callbacks_every_iters", FRAME_EVERY if frames else REPORT_EVERY)
+    params.setdefault("callbacks_every_iters", FRAME_EVERY if frames else REPORT_EVERY)
     progress = None if options.quiet else Progress()
     checkpoint = callbacks.Checkpoint(options.checkpoint) if options.checkpoint else None
     watchers = [c for c in (progress, checkpoint, frames) if c is not None]
-    tsne = TSNE(callbacks=watchers, **parameters)
+    tsne = TSNE(callbacks=watchers, **params)
     if progress is not None:
-        progress.receive_plan(tsne, X.shape[0])
+        progress.receive_plan(tsne.plan(X.shape[0]))
     start = time.perf_counter()
     interrupted = False
     try:
@@ -114,10 +114,8 @@ def transform(options):
         raise ValueError(
             f"{options.map} has {len(points)} points, {options.data} has {data.shape[0]} rows"
         )
-    placing = given(options, TSNEEmbedding.transform)
-    about_data = {
-        name: value for name, value in given(options, TSNE).items() if name in FOR_NEW_ROWS
-    }
+    placing = given(options, parameters.TRANSFORM)
+    about_data = given(options, FOR_NEW_ROWS)
     tsne = TSNE(
         n_components=points.shape[1], perplexity=min(30, (len(points) - 1) / 3), **about_data
     )

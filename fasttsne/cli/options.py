@@ -1,14 +1,11 @@
-"""The options of each command, those of TSNE's parameters made from its documentation."""
+"""The options of each command, those of TSNE's parameters made from their table."""
 
 import argparse
-import inspect
 import json
-import re
 from pathlib import Path
 
-from fasttsne.embedding.full import TSNEEmbedding
 from fasttsne.io import tables as files
-from fasttsne.tsne import TSNE
+from fasttsne.optimize.parameters import TRANSFORM, TSNE
 
 PICTURES = (".png", ".svg", ".pdf", ".jpg", ".webp")
 PAGES = (".html", ".htm")
@@ -50,10 +47,8 @@ def add_transform(command):
         "-o", "--output", type=Path, default=Path("new.npy"),
         help="where the places of the new rows go (default: %(default)s)",
     )  # fmt: skip
-    _add_parameters(
-        command, "how rows are placed", TSNEEmbedding.transform, leave_out=("self", "X")
-    )
-    _add_parameters(command, "as for fit", TSNE, only=FOR_NEW_ROWS)
+    _add_parameters(command, "how rows are placed", TRANSFORM)
+    _add_parameters(command, "as for fit", {name: TSNE[name] for name in FOR_NEW_ROWS})
 
 
 def add_plot(command):
@@ -113,40 +108,16 @@ def _add_labels(command):
     )
 
 
-def _add_parameters(command, title, function, only=None, leave_out=()):
-    """An option for each parameter, with the text that documents it."""
+def _add_parameters(command, title, table, leave_out=()):
+    """An option for each parameter of a table."""
     group = command.add_argument_group(title)
-    texts = _documented(function)
-    for name, parameter in inspect.signature(function).parameters.items():
-        if name in leave_out or (only is not None and name not in only):
-            continue
-        flags = [f"--{name.replace('_', '-')}"] + ["--seed"] * (name == "random_state")
-        group.add_argument(
-            *flags, dest=name, type=_value, default=argparse.SUPPRESS, metavar="VALUE",
-            help=f"{texts.get(name, '')} (default: {parameter.default})".replace("%", "%%"),
-        )  # fmt: skip
-
-
-def _documented(function) -> dict[str, str]:
-    """What a docstring says of each parameter."""
-    lines = iter((inspect.getdoc(function) or "").splitlines())
-    texts: dict[str, str] = {}
-    names: list[str] = []
-    for line in lines:
-        if line == "Parameters":
-            next(lines)
-            break
-    for line in lines:
-        start = re.match(r"(\w+(?:, \w+)*) : (.*)", line)
-        if start:
-            names, text = start[1].split(", "), start[2]
-        elif line.startswith("    "):
-            text = f"{texts[names[0]]} {line.strip()}"
-        elif line:
-            break
-        for name in names:
-            texts[name] = text
-    return {name: re.sub(r":\w+:(?=`)|`", "", text) for name, text in texts.items()}
+    for name, parameter in table.items():
+        if name not in leave_out:
+            flags = [f"--{name.replace('_', '-')}"] + ["--seed"] * (name == "random_state")
+            group.add_argument(
+                *flags, dest=name, type=_value, default=argparse.SUPPRESS, metavar="VALUE",
+                help=parameter.help.replace("%", "%%"),
+            )  # fmt: skip
 
 
 def _value(text):
@@ -161,9 +132,8 @@ def _value(text):
     return text
 
 
-def given(options, function):
-    """The parameters of a function that the user gave."""
-    names = inspect.signature(function).parameters
+def given(options, names):
+    """The parameters of these names that the user gave."""
     found = {name: value for name, value in vars(options).items() if name in names}
     for name in ("initialization", "neighbors"):
         value = found.get(name)

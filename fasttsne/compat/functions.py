@@ -2,7 +2,7 @@
 
 from fasttsne.objective.callable import FunctionObjective
 from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_exact, kl_divergence_fft
-from fasttsne.optimize.called import gradient_descent
+from fasttsne.optimize.descent import GradientDescent as gradient_descent
 
 __all__ = [
     "FunctionObjective",

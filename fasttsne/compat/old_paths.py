@@ -26,7 +26,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "_whole_file": ("io.atomic",),
     "affinity.gaussian": ("affinity.conditional",),
     "affinity.neighbors": ("affinity.neighbor_based",),
-    "descent_params": ("optimize.parameters",),
+    "descent_params": ("optimize.parameters", "optimize.plan"),
     "functions": ("compat.functions",),
     "nearest_neighbors.annoy": ("nearest_neighbors.backends.annoy",),
     "nearest_neighbors.base": ("nearest_neighbors.index",),
@@ -42,9 +42,9 @@ MOVED: dict[str, tuple[str, ...]] = {
     "nearest_neighbors.rows": ("nearest_neighbors.builtin.rows",),
     "nearest_neighbors.scikit": ("nearest_neighbors.backends.scikit",),
     "nearest_neighbors.sparse_rows": ("nearest_neighbors.builtin.sparse_rows",),
-    "optimizer": ("optimize.descent",),
+    "optimizer": ("optimize.descent", "optimize.plan", "optimize.state", "optimize.callback"),
     "pace": ("optimize.stopping",),
-    "partial": ("embedding.partial",),
+    "partial": ("embedding.partial", "objective.points", "optimize.descent"),
     "repulsion.field": ("repulsion.fixed_reference",),
     "repulsion.influence": ("repulsion.mesh.influence",),
     "repulsion.passes": ("repulsion.mesh.fft_plan",),
@@ -53,7 +53,16 @@ MOVED: dict[str, tuple[str, ...]] = {
 }
 
 # Names that are other ones now: by old module, old name -> new name.
-RENAMED: dict[str, dict[str, str]] = {}
+RENAMED: dict[str, dict[str, str]] = {
+    "_stateful": {"StatefulArray": "ArrayWithState"},
+    "optimizer": {
+        "DescentSettings": "Phase",
+        "raise_if_lost": "_Loop",
+        "renumber_is_due": "reordering_is_due",
+        "tell": "notify",
+    },
+    "partial": {"PointDescent": "GradientDescent", "PointObjective": "NewPointsDivergence"},
+}
 
 
 class _OldModule(ModuleType):

@@ -5,18 +5,18 @@ import copy
 import numpy as np
 
 
-class StatefulArray(np.ndarray):
+class ArrayWithState(np.ndarray):
     """An array with attributes that belong to all of its rows.
 
     Slices, arithmetic and NumPy functions give plain arrays.  Copies
     (``copy.copy``, ``copy.deepcopy``, ``.copy()``), pickle and joblib keep the
     attributes named in ``_STATE``; ``optimizer`` and ``gradient_descent_params`` must be
-    among them and are never shared with a copy.  Those in ``_KEPT`` only save
-    time, and start as None in every array.
+    among them and are never shared with a copy.  Those in ``_CACHED`` only save
+    time, and are None in every new array.
     """
 
     _STATE: tuple[str, ...] = ()
-    _KEPT: tuple[str, ...] = ()
+    _CACHED: tuple[str, ...] = ()
 
     optimizer: object
     gradient_descent_params: dict
@@ -24,7 +24,7 @@ class StatefulArray(np.ndarray):
     def __array_finalize__(self, source):
         # A view or copy that NumPy makes is not known to be of all rows: it
         # starts without state.  Those that are get it from `_with_state_of`.
-        for name in (*self._STATE, *self._KEPT):
+        for name in (*self._STATE, *self._CACHED):
             setattr(self, name, None)
 
     def __array_wrap__(self, array, context=None, return_scalar=False):

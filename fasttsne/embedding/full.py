@@ -5,33 +5,27 @@ from collections.abc import Callable
 import numpy as np
 
 from fasttsne.affinity import Affinities, PrecomputedAffinities
-from fasttsne.embedding.array import StatefulArray
+from fasttsne.embedding.array import ArrayWithState
+from fasttsne.embedding.partial import PartialTSNEEmbedding, prepare_partial, transform
 from fasttsne.io import embedding_file
-from fasttsne.objective.callable import FunctionObjective
-from fasttsne.objective.density import DensityObjective
-from fasttsne.objective.functions import NAMES
-from fasttsne.objective.kl import Objective
-from fasttsne.optimize.called import as_function, call_optimizer, gradient_descent, is_called
+from fasttsne.objective import check_method, make_objective
+from fasttsne.optimize.called import call_optimizer, is_called
 from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
 from fasttsne.optimize.parameters import (
-    ACCURACY,
     DEFAULTS,
+    OPTIMIZE,
+    TRANSFORM,
     check_n_iter,
     check_params,
-    descent_settings,
-    plain,
-    stages_of,
+    documented,
+    without_numpy,
 )
-from fasttsne.repulsion import check_method, choose_method, make_repulsion
-from fasttsne.runtime.validation import check_places, resolve_n_jobs
-
-_STATE = (
-    "affinities", "dof", "negative_gradient_method", "random_state", "optimizer",
-    "gradient_descent_params", "kl_divergence",
-)  # fmt: skip
+from fasttsne.optimize.plan import Phase, resolve_fixed_method, resolve_phase
+from fasttsne.repulsion.fixed_reference import make_field
+from fasttsne.runtime.validation import check_coordinates
 
 
-class TSNEEmbedding(StatefulArray):
+class TSNEEmbedding(ArrayWithState):
     """A t-SNE map of a data set, (n_samples, n_components) float64.
 
     It is an array: slices, arithmetic and NumPy functions give plain arrays.
@@ -44,7 +38,7 @@ class TSNEEmbedding(StatefulArray):
     affinities : :class:`fasttsne.affinity.Affinities`, or a matrix of them.
     dof : degrees of freedom of the kernel (1 + r^2 / dof)^-dof.
     negative_gradient_method : "auto", "fft" ("interpolation"), "bh" ("barnes-hut"), "exact",
-        or an objective function (:mod:`fasttsne.functions`).
+        or an objective function (:mod:`fasttsne.objective.callable`), or a registered one.
     random_state : kept for the caller.
     optimizer : the optimizer of an earlier embedding, to continue with its state.
     gradient_descent_params : defaults of :meth:`optimize`.
@@ -56,8 +50,11 @@ class TSNEEmbedding(StatefulArray):
     optimizer : momentum and gains, kept from one call of ``optimize`` to the next.
     """
 
-    _STATE = _STATE
-    _KEPT = ("_kept_objective", "_kept_field")
+    _STATE = (
+        "affinities", "dof", "negative_gradient_method", "random_state", "optimizer",
+        "gradient_descent_params", "kl_divergence",
+    )  # fmt: skip
+    _CACHED = ("_cached_objective", "_cached_repulsion")
 
     affinities: Affinities
     dof: float
@@ -80,7 +77,7 @@ class TSNEEmbedding(StatefulArray):
         self.dof = float(dof)
         self.negative_gradient_method = check_method(negative_gradient_method)
         self.random_state = random_state
-        self.optimizer = gradient_descent() if optimizer is None else optimizer
+        self.optimizer = GradientDescent() if optimizer is None else optimizer
         self.gradient_descent_params = gradient_descent_params
         self.kl_divergence = None
         return self
@@ -112,6 +109,7 @@ class TSNEEmbedding(StatefulArray):
         """
         return embedding_file.load(cls, path)
 
+    @documented(parameters=OPTIMIZE.values())
     def optimize(
         self, n_iter: int | str | tuple, inplace: bool = False, propagate_exception: bool = False,
         **gradient_descent_params,
@@ -120,27 +118,12 @@ class TSNEEmbedding(StatefulArray):
 
         Parameters
         ----------
-        n_iter : how many iterations; "auto" goes on until the KL divergence settles, with
-            larger steps (:mod:`fasttsne.schedule`, whose stages are accepted, too).
+        n_iter : number of iterations; "auto" goes on until the KL divergence has converged, with
+            larger steps; or a tuple of stages (:mod:`fasttsne.schedule`).
         inplace : move the points of this embedding; otherwise those of a copy.
         propagate_exception : raise OptimizationInterrupt where a callback stops the run,
             instead of returning the embedding so far.
-        learning_rate : "auto" is n_samples / exaggeration (Belkina et al. 2019), and twice
-            that where n_iter is "auto".
-        exaggeration : factor on the attractive forces; None is 1.
-        density_weight : of the correlation of local radii (:mod:`fasttsne.density`); 0 is
-            plain t-SNE, 0.1 was proposed.
-        momentum : of each step; "auto" is 0.8, and 0.93 to 0.97, more for more points,
-            where n_iter is "auto".
-        tol : with n_iter="auto", stop when the KL divergence falls by less than this share
-            of itself in an iteration; "auto" is 1e-4 to 2.5e-3, more for more points.
-        max_grad_norm, max_step_norm : bounds on a point's gradient and step; None is no bound.
-        theta : accuracy of the tree, smaller is finer.
-        n_interpolation_points, min_num_intervals, ints_in_interval : accuracy of the
-            grid: order of the splines less two, least number of cells, and factor of the
-            spacing, which is 0.4 units of the map, in 3-D 0.6.
-        n_jobs : threads; -1 all cores, -2 all but one.  The map does not depend on it.
-        callbacks, callbacks_every_iters : see :mod:`fasttsne.callbacks`.
+        {parameters}
         dof, negative_gradient_method : in place of the embedding's own, in this call.
 
         Returns
@@ -153,63 +136,66 @@ class TSNEEmbedding(StatefulArray):
         OptimizationInterrupt
             If a callback stops the run and ``propagate_exception`` is true.
         OverflowError
-            If the map flies apart; points that would be too far out stay where they were.
+            If the optimization diverges; points that would be too far out stay where they were.
         KeyboardInterrupt
             On Ctrl-C; its attribute ``final_embedding`` is the embedding as of
             the last whole iteration.
         """
-        check_n_iter(n_iter, "n_iter")
+        check_n_iter(n_iter)
         check_params(gradient_descent_params)
-        if self.affinities is None:
-            raise ValueError("this array is a view of an embedding; optimize the embedding itself")
-        embedding = self if inplace else self.copy()
+        self.raise_if_view()
         params = self.all_params(**gradient_descent_params)
-        stages = stages_of(n_iter, len(self), params)
-        embedding.kl_divergence = None  # what was true of the map before
+        phase = resolve_phase("optimize", n_iter, params, len(self))
+        embedding = self if inplace else self.copy()
+        return embedding.run(phase, propagate_exception, params)
+
+    def run(self, phase: Phase, propagate_exception: bool = False, params: dict | None = None):
+        """Carry out a phase of a plan, in place; errors and the result are those of ``optimize``.
+
+        Parameters
+        ----------
+        params : those of ``optimize``, for an optimizer of a user's own; None is the embedding's.
+        """
+        self.kl_divergence = None  # what was true of the map before
         try:
-            embedding.kl_divergence = embedding._descend(stages, params)
+            if is_called(self.optimizer):
+                error = call_optimizer(self, phase, params or self.all_params())
+            else:
+                error = self.optimizer.run(self, self._objective(phase), phase)
+            self.kl_divergence = error
         except OptimizationInterrupt as interrupt:
-            embedding.kl_divergence = interrupt.error
+            self.kl_divergence = interrupt.error
             if propagate_exception:
                 raise
         except KeyboardInterrupt as interrupt:
-            interrupt.final_embedding = embedding  # type: ignore[attr-defined]
+            interrupt.final_embedding = self  # type: ignore[attr-defined]
             raise
-        return embedding
+        return self
 
     def gradient_norm(self) -> float:
         """The norm of the KL divergence's gradient at the last report or end of ``optimize``."""
-        if self._kept_objective is None:
+        if self._cached_objective is None:
             raise ValueError("the gradient is not known yet: optimize the embedding first")
-        return self._kept_objective[1].gradient_norm()
+        return self._cached_objective[1].gradient_norm()
 
     def all_params(self, **gradient_descent_params) -> dict:
         """Every parameter of :meth:`optimize`: those given here, the embedding's, the defaults."""
-        return plain({
+        return without_numpy({
             **DEFAULTS, "dof": self.dof, "negative_gradient_method": self.negative_gradient_method,
             **(self.gradient_descent_params or {}), **gradient_descent_params,
         })  # fmt: skip
 
-    def _descend(self, stages, params):
-        """Move the points; return their KL divergence."""
-        method = params["negative_gradient_method"]
-        if is_called(self.optimizer):
-            function = as_function(method, len(self))
-            return call_optimizer(self, stages, function, params)
-        settings = descent_settings(stages, params)
-        return self.optimizer.run(self, self._objective(params), settings)
-
     def prepare_partial(self, X, initialization="median", k=25, **affinity_params):
-        """Put new rows where they may start to be placed in this map.
+        """An embedding of new rows at initial positions in this map.
 
         Parameters
         ----------
         X : new rows, as those the affinities were made of; with precomputed distances,
             (m, n) distances to those.
         initialization : "median" or "weighted" (mean, by inverse distance) of the map's
-            points for the nearest rows; "random", one place near the origin, for all the
+            points for the nearest rows; "random", one position near the origin, for all the
             same; or an (m, n_components) array.
-        k : how many nearest rows, of those that the affinities take, the start looks at.
+        k : number of nearest rows, of those that the affinities take, for the initialization.
         affinity_params : for :meth:`fasttsne.affinity.Affinities.to_new`, as perplexity.
 
         Returns
@@ -217,15 +203,15 @@ class TSNEEmbedding(StatefulArray):
         PartialTSNEEmbedding
             Its parameters of gradient descent are those of this embedding.
         """
-        from fasttsne.embedding.partial import prepare_partial
-
+        self.raise_if_view()
         return prepare_partial(self, X, initialization, k, affinity_params)
 
+    @documented(parameters=TRANSFORM.values())
     def transform(
         self, X, perplexity=5, initialization="median", k=25, learning_rate=0.1,
         early_exaggeration=4, early_exaggeration_iter=0, exaggeration=1.5, n_iter=250,
         initial_momentum=0.8, final_momentum=0.8, max_grad_norm=0.25, max_step_norm=None,
-    ):  # fmt: skip
+    ) -> PartialTSNEEmbedding:  # fmt: skip
         """Place new rows in this map, which does not move.
 
         Each row is attracted by its nearest rows in the data and repelled by all
@@ -234,19 +220,13 @@ class TSNEEmbedding(StatefulArray):
 
         Parameters
         ----------
-        X, initialization, k : as for :meth:`prepare_partial`.
-        perplexity : of the new rows; affinities without one (``FixedSigmaNN``, ``Uniform``)
-            go by their own parameters.
-        learning_rate : "auto" is 0.1, for any number of rows.
-        early_exaggeration, early_exaggeration_iter, initial_momentum : of a first phase.
-        exaggeration, n_iter, final_momentum : of the second.
-        max_grad_norm, max_step_norm : bounds on a point's gradient and on its step; None
-            is no bound.
+        X : new rows, as for :meth:`prepare_partial`.
+        {parameters}
 
         Returns
         -------
         PartialTSNEEmbedding
-            (m, n_components) float64.  If a callback stops the run, the places so far.
+            (m, n_components) float64.  If a callback stops the run, the positions so far.
 
         Raises
         ------
@@ -254,8 +234,6 @@ class TSNEEmbedding(StatefulArray):
             Where the neighbours of new rows cannot be found: with precomputed affinities
             or lists of neighbours.
         """
-        from fasttsne.embedding.partial import transform
-
         common = {
             "learning_rate": learning_rate, "max_grad_norm": max_grad_norm,
             "max_step_norm": max_step_norm,
@@ -264,6 +242,7 @@ class TSNEEmbedding(StatefulArray):
             (early_exaggeration_iter, early_exaggeration, initial_momentum),
             (n_iter, exaggeration, final_momentum),
         )
+        self.raise_if_view()
         return transform(self, X, perplexity, initialization, k, phases, common)
 
     def plot(self, labels=None, ax=None, **params):
@@ -277,33 +256,42 @@ class TSNEEmbedding(StatefulArray):
 
         return plotting.scatter(self, labels, ax, **params)
 
-    def _objective(self, params):
-        """The forces by this method, kept while what they depend on is the same."""
-        n_threads, dof = resolve_n_jobs(params["n_jobs"]), float(params["dof"])
-        method = choose_method(params["negative_gradient_method"], len(self))
-        method = NAMES.get(method, method)
-        key = (id(self.affinities.P), method, dof, n_threads, params["density_weight"],
-               *(params[name] for name in ACCURACY))  # fmt: skip
-        if self._kept_objective is None or self._kept_objective[0] != key:
-            self._kept_objective = key, self._make_objective(method, dof, n_threads, params)
-        return self._kept_objective[1]
+    def raise_if_view(self) -> None:
+        """Raise ValueError for an array that NumPy made of an embedding: it has no state."""
+        if self.affinities is None:
+            raise ValueError("this array is a view of an embedding; use the embedding itself")
 
-    def _make_objective(self, method, dof, n_threads, params):
-        P, d, density_weight = self.affinities.P, self.shape[1], params["density_weight"]
-        if callable(method):
-            if density_weight:
-                raise ValueError("density_weight needs a named negative_gradient_method")
-            return FunctionObjective(method, P, d, dof, params, n_threads)
-        repulsion = make_repulsion(method, dof, n_threads, params)
-        if density_weight:
-            radii = self.affinities.log_radii()
-            return DensityObjective(P, repulsion, d, dof, n_threads, radii, density_weight)
-        return Objective(P, repulsion, d, dof, n_threads)
+    def fixed_repulsion(self, points, accuracy: dict, n_threads: int):
+        """The repulsion of this map on other points, cached while the map is the same.
+
+        Parameters
+        ----------
+        points : (n, n_components) float32 array, this map.
+        """
+        method = resolve_fixed_method(self.negative_gradient_method, len(self))
+        key = method, self.dof, n_threads, tuple(accuracy.items())
+        cached = self._cached_repulsion
+        if cached is None or cached[0] != key or not np.array_equal(cached[1], points):
+            field = make_field(points, method, self.dof, n_threads, accuracy)
+            self._cached_repulsion = cached = key, points, field
+        return cached[2]
+
+    def _objective(self, phase):
+        """The objective of a phase, cached while what it depends on is the same."""
+        P = self.affinities.P
+        key = (
+            phase.method, phase.dof, phase.n_threads, phase.density_weight, phase.accuracy,
+        )  # fmt: skip
+        cached = self._cached_objective
+        if cached is None or cached[0] != key or cached[2] is not P:
+            objective = make_objective(phase, self.affinities, self.shape[1])
+            self._cached_objective = cached = key, objective, P
+        return cached[1]
 
 
 def _check_points(embedding, n_samples):
     points = np.array(embedding, dtype=np.float64, order="C")
     if points.ndim != 2 or len(points) != n_samples or not 1 <= points.shape[1] <= 3:
         raise ValueError(f"embedding must have the shape ({n_samples}, 1 to 3); got {points.shape}")
-    check_places(points, "embedding")
+    check_coordinates(points, "embedding")
     return points

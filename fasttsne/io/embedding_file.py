@@ -17,8 +17,8 @@ import scipy.sparse as sp
 from fasttsne._version import __version__
 from fasttsne.affinity import Affinities
 from fasttsne.io.atomic import whole_file
-from fasttsne.optimize.called import gradient_descent
-from fasttsne.optimize.descent import DescentState
+from fasttsne.optimize.descent import GradientDescent
+from fasttsne.optimize.state import DescentState
 from fasttsne.runtime.validation import check_finite
 
 KIND = "fasttsne embedding"
@@ -196,7 +196,7 @@ def _embedding(cls, header, arrays):
         value = _member(header, "affinities", dict).get(name)
         if value is not None:
             setattr(affinities, name, _number(value, name))
-    optimizer = gradient_descent()
+    optimizer = GradientDescent()
     if header["state"] is not None:
         optimizer.state = _state(_member(header, "state", dict), arrays, points.shape)
     embedding = cls(

@@ -1,5 +1,14 @@
-"""What gradient descent makes smaller: one objective a file."""
+"""What gradient descent makes smaller: one objective a file, one protocol for all."""
 
-from fasttsne.objective.kl import Objective, kl_divergence
+from fasttsne.objective.base import Objective
+from fasttsne.objective.kl import KLDivergence, kl_divergence
+from fasttsne.objective.select import check_method, make_objective, register_objective
 
-__all__ = ["Objective", "kl_divergence"]
+__all__ = [
+    "KLDivergence",
+    "Objective",
+    "check_method",
+    "kl_divergence",
+    "make_objective",
+    "register_objective",
+]

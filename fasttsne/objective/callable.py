@@ -13,57 +13,52 @@ import inspect
 
 import numpy as np
 
+from fasttsne.objective.base import Objective
+
 BH_PARAMS = ("theta",)
 FFT_PARAMS = ("n_interpolation_points", "min_num_intervals", "ints_in_interval")
 
 
-class FunctionObjective:
-    """An objective function in the place of :class:`fasttsne.objective.Objective`.
+class FunctionObjective(Objective):
+    """A function as an objective.
 
     Parameters
     ----------
     function : see the module.
     P : (n, n) CSR matrix of affinities.
+    n_components : dimensions of the map.
     dof : degrees of freedom of the kernel.
-    params : accuracy, as for ``TSNEEmbedding.optimize``.
+    accuracy : mapping with ``BH_PARAMS`` and ``FFT_PARAMS``, as for ``TSNEEmbedding.optimize``.
     n_threads : how many threads the function may use.
-
-    Attributes
-    ----------
-    exaggeration : what P is multiplied by.
     """
 
-    def __init__(self, function, P, n_components, dof, params, n_threads):
+    def __init__(self, function, P, n_components, dof, accuracy, n_threads):
+        super().__init__((P.shape[0], n_components), n_threads)
         self.function = function
-        self.n_threads = n_threads
-        self.exaggeration = 1.0
-        shape = (P.shape[0], n_components)
-        self.attractive = np.zeros(shape, np.float32)
-        self.repulsive = np.empty(shape, np.float32)
-        self.z = 1.0
-        self._order = np.arange(shape[0], dtype=np.int32)
-        self._P = self._exaggerated = P
+        self._rounded = np.empty(self.shape, np.float32)
+        self._order = np.arange(self.shape[0], dtype=np.int32)
+        self._P = self._exaggerated_P = P
         self._factor = 1.0
         self._arguments = {
             "dof": dof,
-            "bh_params": {name: params[name] for name in BH_PARAMS},
-            "fft_params": {name: params[name] for name in FFT_PARAMS},
+            "bh_params": {name: accuracy[name] for name in BH_PARAMS},
+            "fft_params": {name: accuracy[name] for name in FFT_PARAMS},
             "reference_embedding": None,
             "n_jobs": n_threads,
         }
         _check_signature(function, self._arguments)
 
-    def renumber(self, order) -> None:
-        """Let place r belong to point ``order[r]``; the function sees the caller's order."""
+    def reorder(self, order) -> None:
+        """The function gets the caller's order all the same."""
         self._order = order
 
-    def evaluate(self, y, with_error: bool = False) -> float | None:
-        """Call the function at y, (n, d) float64; return the error for P without exaggeration."""
+    def gradient(self, y, exaggeration=1.0, with_error=False):
         embedding = np.empty(y.shape)
         embedding[self._order] = y
         result = self.function(
-            embedding, self._affinities(), should_eval_error=bool(with_error), **self._arguments
-        )
+            embedding, self._affinities(exaggeration), should_eval_error=bool(with_error),
+            **self._arguments,
+        )  # fmt: skip
         if not (isinstance(result, (tuple, list)) and len(result) == 2):
             raise TypeError(
                 f"negative_gradient_method must return an error and a gradient; got {result!r}"
@@ -75,32 +70,31 @@ class FunctionObjective:
                 f"negative_gradient_method must return an error and a gradient of shape "
                 f"{y.shape}; got {gradient.shape}"
             )
-        np.negative(gradient[self._order], out=self.repulsive, casting="same_kind")
+        np.copyto(self._rounded, gradient[self._order], casting="same_kind")
+        self._gradient[...] = self._rounded
         if not with_error:
-            return None
-        return float(error) / self._factor - float(np.log(self._factor))
+            return self._gradient, None
+        # The error for P without exaggeration.
+        return self._gradient, float(error) / exaggeration - float(np.log(exaggeration))
 
-    def gradient_norm(self) -> float:
-        """The norm of the objective's gradient, as the function gave it last."""
-        return 4 * float(np.linalg.norm(self.repulsive.astype(np.float64)))
-
-    def _affinities(self):
-        if self._factor != self.exaggeration:
-            self._factor = self.exaggeration
-            self._exaggerated = self._P if self._factor == 1 else self._P * self._factor
-        return self._exaggerated
+    def _affinities(self, exaggeration):
+        """P times the exaggeration, made anew where that has changed."""
+        if self._factor != exaggeration:
+            self._factor = exaggeration
+            self._exaggerated_P = self._P if exaggeration == 1 else self._P * exaggeration
+        return self._exaggerated_P
 
 
 def _check_signature(function, arguments):
     """Raise TypeError where a function does not take what it will be called with."""
     try:
         signature = inspect.signature(function)
-    except ValueError:  # some compiled functions do not tell
+    except ValueError:  # some compiled functions have none
         return
     try:
         signature.bind(None, None, should_eval_error=True, **arguments)
     except TypeError as error:
         raise TypeError(
             f"negative_gradient_method must take the arguments of an objective function "
-            f"(fasttsne.functions); for {function!r}: {error}"
+            f"(fasttsne.objective.callable); for {function!r}: {error}"
         ) from None

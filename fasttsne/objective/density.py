@@ -1,4 +1,4 @@
-"""Maps that keep density: where rows are crowded, points are; where sparse, they are sparse.
+"""The KL divergence with a term that preserves density.
 
     loss = KL - density_weight * C
 
@@ -17,19 +17,19 @@ density-preserving data visualization (den-SNE).
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.objective.kl import Objective
+from fasttsne.objective.kl import KLDivergence
 
-# Squared radii of a map are told apart down to about here; and a share of the typical one
-# of the data, so that equal rows are not infinitely far from all others.
-LEAST_SQUARED_RADIUS = 1e-2
-LEAST_SHARE = 1e-4
+# Added to the squared radii of a map: smaller ones are not distinguished.
+MIN_SQUARED_RADIUS = 1e-2
+# Radii in the data are raised to this share of the median: equal rows are not infinitely dense.
+MIN_RADIUS_SHARE = 1e-4
 # Added to the variance of a map's log radii: a map of one density is not magnified to noise.
-LEAST_VARIANCE = 0.1
-# float32 can take it times any squared distance.
-MOST_PULL = 1e15
+VARIANCE_SHIFT = 0.1
+# float32 can hold it times any squared distance.
+MAX_FACTOR = 1e15
 
 
-class DensityObjective(Objective):
+class DensityObjective(KLDivergence):
     """The KL divergence less the correlation of radii: see the module.
 
     Parameters
@@ -41,9 +41,9 @@ class DensityObjective(Objective):
 
     Attributes
     ----------
-    correlation : C at the points of the last ``evaluate``.
+    correlation : C at the points of the last ``gradient``.
 
-    ``evaluate`` returns the KL divergence alone; ``repulsive`` has the forces of both.
+    The error is the KL divergence alone; ``repulsive`` has the forces of both terms.
     """
 
     def __init__(self, P, repulsion, n_components, dof, n_threads, log_radii, weight):
@@ -51,65 +51,66 @@ class DensityObjective(Objective):
         n = P.shape[0]
         self.weight = weight
         self.correlation = 0.0
-        self._standard_radii = standardized(log_radii)
-        self._wanted = self._standard_radii
+        self._all_target_radii = standardize_log_radii(log_radii)
+        self._target_radii = self._all_target_radii
         self._sums, self._squares = np.empty((2, n), np.float32)
         self._factors = np.empty((n, 2), np.float32)
-        self._change = np.empty((n, n_components), np.float32)
+        self._density_forces = np.empty(self.shape, np.float32)
 
-    def renumber(self, order) -> None:
-        super().renumber(order)
-        self._wanted = self._standard_radii[order]
+    def reorder(self, order) -> None:
+        super().reorder(order)
+        self._target_radii = self._all_target_radii[order]
 
-    def evaluate(self, y, with_error: bool = False) -> float | None:
-        error = super().evaluate(y, with_error)
+    def compute_forces(self, y, with_error: bool = False) -> float | None:
+        error = super().compute_forces(y, with_error)
         _kernels.local_radii.radii(
             *self._edges, self._points, self.dof, self._sums, self._squares, self.n_threads
         )
-        self.correlation, slope = correlation_and_slope(self._wanted, self._squares)
+        self.correlation, slope = correlation_and_gradient(self._target_radii, self._squares)
         with np.errstate(divide="ignore", invalid="ignore"):
             a = np.where(self._sums > 0, slope / self._sums, 0)
-        # Of a point that is alone: its sum of weights hardly differs from 0.
-        np.clip(a, -MOST_PULL, MOST_PULL, out=a)
+        # The sum of weights of an isolated point hardly differs from 0.
+        np.clip(a, -MAX_FACTOR, MAX_FACTOR, out=a)
         self._factors[:, 0] = a
         self._factors[:, 1] = a * self._squares
         indptr, columns, _ = self._edges
         _kernels.local_radii.forces(
-            indptr, columns, self._points, self._factors, self.dof, self._change, self.n_threads
-        )
-        # A step follows attractive - repulsive / z, a quarter of the gradient.
-        self.repulsive += np.float32(self.z * self.weight / 4) * self._change
+            indptr, columns, self._points, self._factors, self.dof, self._density_forces,
+            self.n_threads,
+        )  # fmt: skip
+        # The gradient has repulsive / z, and is a quarter.
+        self.repulsive += np.float32(self.z * self.weight / 4) * self._density_forces
         return error
 
     def loss(self, error: float) -> float:
         return error - self.weight * self.correlation
 
 
-def standardized(log_radii) -> np.ndarray:
-    """With mean 0 and variance 1; the least are raised to a share of the typical one."""
+def standardize_log_radii(log_radii) -> np.ndarray:
+    """With mean 0 and variance 1; the smallest are raised to a share of the median."""
     radii = np.array(log_radii, np.float64)
-    known = np.isfinite(radii)
-    if not known.any():
+    finite = np.isfinite(radii)
+    if not finite.any():
         return np.zeros_like(radii)
-    np.maximum(radii, np.median(radii[known]) + np.log(LEAST_SHARE), out=radii)
+    np.maximum(radii, np.median(radii[finite]) + np.log(MIN_RADIUS_SHARE), out=radii)
     radii -= radii.mean()
     deviation = radii.std()
     # Radii that differ by rounding only are equal.
     return radii / deviation if deviation > 1e-6 else np.zeros_like(radii)
 
 
-def correlation_and_slope(wanted, squares) -> tuple[float, np.ndarray]:
+def correlation_and_gradient(target_radii, squares) -> tuple[float, np.ndarray]:
     """C, and its derivative by each squared radius of the map.
 
     Parameters
     ----------
-    wanted : (n,) standardized log radii of the data.
+    target_radii : (n,) standardized log radii of the data.
     squares : (n,) squared radii of the map.
     """
-    shifted = squares.astype(np.float64) + LEAST_SQUARED_RADIUS
+    shifted = squares.astype(np.float64) + MIN_SQUARED_RADIUS
     logs = np.log(shifted)
     logs -= logs.mean()
-    spread = np.sqrt((logs**2).mean() + LEAST_VARIANCE)
-    correlation = float((wanted * logs).mean() / spread)
-    slope = (wanted / spread - correlation * logs / spread**2) / len(logs)
+    deviation = np.sqrt((logs**2).mean() + VARIANCE_SHIFT)
+    correlation = float((target_radii * logs).mean() / deviation)
+    slope = (target_radii / deviation - correlation * logs / deviation**2) / len(logs)
     return correlation, slope / shifted

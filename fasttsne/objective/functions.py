@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fasttsne.objective.kl import Objective
+from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 from fasttsne.repulsion.morton import curve_order
 from fasttsne.runtime.validation import resolve_n_jobs
@@ -73,10 +73,10 @@ def _evaluate(embedding, P, repulsion, reference_embedding, should_eval_error):
         )
     embedding = np.asarray(embedding, float)
     points = embedding.reshape(len(embedding), -1)
-    objective = Objective(P, repulsion, points.shape[1], repulsion.dof, repulsion.n_threads)
+    objective = KLDivergence(P, repulsion, points.shape[1], repulsion.dof, repulsion.n_threads)
     order = curve_order(points)
-    objective.renumber(order)
-    error = objective.evaluate(points[order], bool(should_eval_error))
+    objective.reorder(order)
+    error = objective.compute_forces(points[order], bool(should_eval_error))
     gradient = np.empty(points.shape)
     gradient[order] = objective.attractive - objective.repulsive / objective.z
     return error or 0.0, gradient.reshape(embedding.shape)

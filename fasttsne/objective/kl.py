@@ -1,26 +1,25 @@
 """The KL divergence between affinities and a map, and its gradient.
 
     KL = sum p log p + sum p (-log w) + log Z,    w = (1 + r^2 / dof)^-dof
-    dKL/dy_i = 4 (attractive_i - repulsive_i / Z)
+    dKL/dy_i = 4 (exaggeration * attractive_i - repulsive_i / Z)
 
-The parts stay apart: exaggeration scales the attractive one when a step is
-taken, P itself is never changed.
+P itself is never changed: exaggeration scales the attractive forces.
 """
 
 import numpy as np
 
 from fasttsne import _kernels
+from fasttsne.objective.base import Objective
 
-# Z of a map whose points are all far apart is nearly zero, and approximated
-# may be below; this share of n is a floor that no map in use comes near.
-LEAST_Z = 1e-6
+# Z of a map whose points are all far apart is nearly zero, and an approximation of it may be
+# below; this share of n is a floor that no map in use comes near.
+MIN_Z_PER_POINT = 1e-6
+# Entries of P in a piece of a sum.
+PIECE = 1 << 20
 
 
-class Objective:
-    """Forces on the points of a map, and its KL divergence.
-
-    Points are kept in an order of the objective's own, which :meth:`renumber`
-    sets: all arrays here are in that order.
+class KLDivergence(Objective):
+    """The KL divergence of a map.
 
     Parameters
     ----------
@@ -34,76 +33,72 @@ class Objective:
     ----------
     attractive, repulsive : (n, d) float32 arrays; ``repulsive`` is not divided by ``z``.
     z : sum of the similarities of all pairs.
-    exaggeration : of the steps to come; only objectives that do not keep the forces apart
-        need to know it (:mod:`fasttsne.functions`).
     """
 
-    exaggeration = 1.0
-
     def __init__(self, P, repulsion, n_components, dof=1.0, n_threads=1):
+        super().__init__((P.shape[0], n_components), n_threads)
         self._P = P
         self._indptr = P.indptr.astype(np.int64)
         self._columns = P.indices.astype(np.int32, copy=False)
         self._values = P.data.astype(np.float32, copy=False)
         self.repulsion = repulsion
         self.dof = dof
-        self.n_threads = n_threads
-        shape = (P.shape[0], n_components)
-        self._points = np.empty(shape, np.float32)
-        self.attractive = np.empty(shape, np.float32)
-        self.repulsive = np.empty(shape, np.float32)
+        self._points, self.attractive, self.repulsive = np.empty((3, *self.shape), np.float32)
         self.z = 1.0
         self._edges = self._order = None
         self._negative_entropy = None
 
-    def renumber(self, order) -> None:
-        """Let place r belong to point ``order[r]`` from now on; costs a few iterations' time."""
+    def reorder(self, order) -> None:
+        """See the base; it costs as much as a few iterations."""
         if order is self._order:
             return
-        n = len(order)
-        place = np.empty(n, np.int32)
-        place[order] = np.arange(n, dtype=np.int32)
-        indptr = np.zeros(n + 1, np.int64)
+        position = np.empty(len(order), np.int32)
+        position[order] = np.arange(len(order), dtype=np.int32)
         counts = np.diff(self._indptr)[order]
-        np.cumsum((counts + 7) // 8 * 8, out=indptr[1:])
-        if self._edges is not None and len(self._edges[1]) == indptr[-1]:
-            _, columns, values = self._edges
-        else:
-            columns, values = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
-        _kernels.csr.pack_edges(
-            self._indptr, self._columns, self._values, order, place, indptr, columns, values,
-            self.n_threads,
+        self._edges = pack_edges(
+            (self._indptr, self._columns, self._values), counts, order, position, self.n_threads,
+            self._edges,
         )  # fmt: skip
-        self._edges = indptr, columns, values
         self._order = order
 
-    def evaluate(self, y, with_error: bool = False) -> float | None:
-        """Compute the forces at y, (n, d) float64; return the KL divergence if it is wanted."""
+    def gradient(self, y, exaggeration=1.0, with_error=False):
+        error = self.compute_forces(y, with_error)
+        _kernels.gradient_step.combine_forces(
+            self.attractive, self.repulsive, self.z, exaggeration, self._gradient, self.n_threads
+        )
+        return self._gradient, error
+
+    def compute_forces(self, y, with_error: bool = False) -> float | None:
+        """Write ``attractive``, ``repulsive`` and ``z``; return the KL divergence if wanted."""
         np.copyto(self._points, y, casting="same_kind")
         cross = _kernels.attraction.attraction(
             *self._edges, self._points, self.attractive, self.dof, with_error, self.n_threads
         )
         z = self.repulsion(self._points, self.repulsive)
-        self.z = max(z, LEAST_Z * len(y))
+        self.z = max(z, MIN_Z_PER_POINT * len(y))
         if not with_error:
             return None
         return self._entropy_term() + cross + float(np.log(self.z)) * self._total
 
-    def loss(self, error: float) -> float:
-        """What descent makes smaller, for the KL divergence of the last ``evaluate``."""
-        return error
+    def exaggerated_loss(self, error, exaggeration):
+        """exaggeration * sum p (log p - log w) + log Z."""
+        log_z = float(np.log(self.z))
+        return exaggeration * (error - log_z) + log_z
 
     def gradient_norm(self) -> float:
-        """The norm of the KL divergence's gradient, from the forces that were computed last."""
         gradient = 4 * (self.attractive - self.repulsive / np.float32(self.z))
         return float(np.linalg.norm(gradient.astype(np.float64)))
+
+    @property
+    def approximation(self) -> str | None:
+        return getattr(self.repulsion, "last_method", None)
 
     def _entropy_term(self):
         """sum p log p, which no map changes; computed when first asked for, in pieces."""
         if self._negative_entropy is None:
             entropy = total = 0.0
-            for start in range(0, len(self._values), 1 << 20):
-                p = self._values[start : start + (1 << 20)]
+            for start in range(0, len(self._values), PIECE):
+                p = self._values[start : start + PIECE]
                 p = p[p > 0]
                 total += p.sum(dtype=np.float64)
                 entropy += (p * np.log(p)).sum(dtype=np.float64)
@@ -111,10 +106,31 @@ class Objective:
         return self._negative_entropy
 
 
+def pack_edges(edges, counts, rows, position, n_threads, reuse=None):
+    """Edges for the kernels of attraction: rows in another order, padded to multiples of eight.
+
+    Parameters
+    ----------
+    edges : (indptr, columns, values) of a CSR matrix: int64, int32 and float32 arrays.
+    counts : (m,) number of edges of each row of the result.
+    rows : (m,) int32, the row that becomes each row of the result.
+    position : (n,) int32, the new number of each column.
+    reuse : packed edges whose memory is used again where they are as many.
+    """
+    indptr = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum((counts.astype(np.int64) + 7) // 8 * 8, out=indptr[1:])
+    if reuse is not None and len(reuse[1]) == indptr[-1]:
+        _, columns, values = reuse
+    else:
+        columns, values = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
+    _kernels.csr.pack_edges(*edges, rows, position, indptr, columns, values, n_threads)
+    return indptr, columns, values
+
+
 def kl_divergence(P, y, repulsion, dof: float = 1.0, n_threads: int = 1) -> float:
     """The KL divergence of one map, (n, d) array; the other arguments as for the class."""
-    objective = Objective(P, repulsion, y.shape[1], dof, n_threads)
-    objective.renumber(np.arange(len(y), dtype=np.int32))
-    error = objective.evaluate(np.asarray(y), with_error=True)
+    objective = KLDivergence(P, repulsion, y.shape[1], dof, n_threads)
+    objective.reorder(np.arange(len(y), dtype=np.int32))
+    error = objective.compute_forces(np.asarray(y), with_error=True)
     assert error is not None
     return error

@@ -1,22 +1,27 @@
-"""Gradient descent with momentum and gains: settings, state, and the loop."""
+"""Gradient descent with momentum and gains: the one loop, for maps and for new points."""
 
+import copy
+import dataclasses
 import logging
-from dataclasses import dataclass
 
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.optimize.schedule import Stage
-from fasttsne.optimize.stopping import pace_of
-from fasttsne.repulsion.morton import curve_order
-from fasttsne.runtime.validation import FARTHEST
+from fasttsne.objective.callable import FunctionObjective
+from fasttsne.optimize import schedule
+from fasttsne.optimize.callback import as_callbacks, notify
+from fasttsne.optimize.plan import Phase
+from fasttsne.optimize.state import (
+    DescentState,
+    WorkingPoints,
+    initial_state,
+    reordering_is_due,
+)
+from fasttsne.optimize.stopping import Check, Decision
+from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.validation import MAX_COORDINATE
 
-log = logging.getLogger(__name__)
-
-# Iterations, counted over all calls, at which points are renumbered along the
-# space-filling curve of the map: often while the map is made, seldom later.
-RENUMBER_AT = (20, 100, 300)
-RENUMBER_EVERY = 1000
+log = logging.getLogger("fasttsne.optimizer")
 
 
 class OptimizationInterrupt(InterruptedError):
@@ -34,65 +39,22 @@ class OptimizationInterrupt(InterruptedError):
         self.final_embedding = final_embedding
 
 
-@dataclass(frozen=True)
-class DescentSettings:
-    """What one call of the optimizer is to do.
-
-    Attributes
-    ----------
-    stages : what is done, one after the other; see :mod:`fasttsne.schedule`.
-    max_grad_norm, max_step_norm : bounds on a point's gradient and step, or None.
-    callbacks : called at every ``callbacks_every_iters``-th iteration.
-    """
-
-    stages: tuple[Stage, ...]
-    max_grad_norm: float | None = None
-    max_step_norm: float | None = 5.0
-    callbacks: tuple = ()
-    callbacks_every_iters: int = 50
-
-    @property
-    def n_iter(self) -> int:
-        """How many iterations, at most."""
-        return sum(stage.n_iter for stage in self.stages)
-
-    @property
-    def may_settle(self) -> bool:
-        """Whether there may be fewer."""
-        return any(stage.until is not None for stage in self.stages)
-
-    @property
-    def exaggeration(self) -> float:
-        """The largest of all stages."""
-        return max((stage.exaggeration for stage in self.stages), default=1.0)
-
-
-@dataclass
-class DescentState:
-    """What the next call continues with; arrays are in the caller's order of rows.
-
-    Attributes
-    ----------
-    update, gains : (n, d) float32, the last step and the gain of each coordinate.
-    order : (n,) int32, the point at each place of the optimizer's own order.
-    iteration : how many iterations there have been in all calls.
-    """
-
-    update: np.ndarray
-    gains: np.ndarray
-    order: np.ndarray
-    iteration: int = 0
-
-
 class GradientDescent:
     """The optimizer of an embedding: keeps momentum, gains and order from call to call.
+
+    It can be called by itself, as openTSNE's is, with an objective function.
+
+    Attributes
+    ----------
+    gains, update : (n, d) float32 arrays, the gain of each coordinate and its last step, in the
+        order of the rows; None before the first call.
 
     Source: van der Maaten & Hinton 2008 (the schedule's form), Jacobs 1988 (gains).
     """
 
-    def __init__(self):
-        self._state: DescentState | None = None
-        self._running: tuple | None = None
+    # Derived classes need not call this class's __init__.
+    _state: DescentState | None = None
+    _running: tuple[WorkingPoints, int] | None = None
 
     @property
     def state(self) -> DescentState | None:
@@ -100,7 +62,7 @@ class GradientDescent:
         if self._running is None:
             return self._state
         points, iteration = self._running
-        return points.as_state(iteration)
+        return points.to_state(iteration)
 
     @state.setter
     def state(self, state: DescentState | None) -> None:
@@ -108,16 +70,46 @@ class GradientDescent:
 
     @property
     def iteration(self) -> int:
-        """How many iterations there have been in all calls; ``state`` costs more to ask for."""
+        """Number of iterations of all calls; to ask for ``state`` costs more."""
         if self._running is not None:
             return self._running[1]
         return 0 if self._state is None else self._state.iteration
 
+    @property
+    def gains(self):
+        return None if self.state is None else self.state.gains
+
+    @gains.setter
+    def gains(self, gains):
+        self._replace("gains", gains)
+
+    @property
+    def update(self):
+        return None if self.state is None else self.state.update
+
+    @update.setter
+    def update(self, update):
+        self._replace("update", update)
+
+    def _replace(self, name, value):
+        if value is None:
+            self.state = None
+            return
+        value = np.array(value, np.float32, order="C")
+        state = self.state
+        if state is None or state.update.shape != value.shape:
+            state = initial_state(value, sort=False)
+        self.state = dataclasses.replace(state, **{name: value})
+
+    def copy(self):
+        """A copy whose steps do not change this one."""
+        return copy.deepcopy(self)
+
     def __getstate__(self):
         return {"_state": self.state, "_running": None}
 
-    def run(self, embedding: np.ndarray, objective, settings: DescentSettings) -> float:
-        """Optimize ``embedding``, (n, d) float64, in place; return its KL divergence.
+    def run(self, embedding: np.ndarray, objective, phase: Phase) -> float:
+        """Optimize ``embedding``, (n, d) float64, in place; return its error.
 
         Raises
         ------
@@ -126,129 +118,147 @@ class GradientDescent:
         OverflowError
             Where points would leave all bounds; they stay where they were.
         """
-        tell(settings.callbacks, "receive_settings", settings)
-        tell(settings.callbacks, "optimization_about_to_start")
+        notify(phase.callbacks, "receive_settings", phase)
+        notify(phase.callbacks, "optimization_about_to_start")
         if self.state is None or self.state.update.shape != embedding.shape:
-            self.state = DescentState(
-                update=np.zeros(embedding.shape, np.float32),
-                gains=np.ones(embedding.shape, np.float32),
-                order=curve_order(embedding),
-            )
-        points = _Points.of(embedding, self.state)
-        objective.renumber(points.order)
-        iteration, step = self.state.iteration, 0
+            self.state = initial_state(embedding, sort=objective.gains_by_order)
+        loop = _Loop(self, embedding, objective, phase)
         try:
-            for stage in settings.stages:
-                pace = pace_of(stage)
-                objective.exaggeration = stage.exaggeration
-                for number in range(stage.n_iter):
-                    if renumber_is_due(iteration):
-                        points = points.renumbered()
-                        objective.renumber(points.order)
-                    step += 1
-                    report = settings.callbacks and step % settings.callbacks_every_iters == 0
-                    check = pace.check_every and number % pace.check_every == 0
-                    error = objective.evaluate(points.y, with_error=report or check)
-                    if check and pace.is_over(number, error, objective, points):
-                        step -= 1
-                        break
-                    if report:
-                        points.show_in(embedding)
-                        self._running = points, iteration
-                        if any([bool(c(step, error, embedding)) for c in settings.callbacks]):
-                            raise OptimizationInterrupt(error, embedding)
-                        points.take_from(embedding)
-                    gradient = np.empty(points.y.shape)
-                    _kernels.gradient_step.combine_forces(
-                        objective.attractive, objective.repulsive, objective.z,
-                        stage.exaggeration, gradient, objective.n_threads,
-                    )  # fmt: skip
-                    lost = _kernels.gradient_step.gradient_step(
-                        points.y, points.update, points.gains, gradient, *scratch(points.y),
-                        pace.learning_rate, stage.momentum, settings.max_grad_norm,
-                        settings.max_step_norm, objective.n_threads,
-                    )  # fmt: skip
-                    iteration += 1
-                    raise_if_lost(lost, len(points.y), pace.learning_rate, settings.max_step_norm)
+            for stage in phase.stages:
+                loop.run_stage(stage)
         finally:
             # Whatever ended the loop, the caller finds the map and the state as of the last step.
-            points.show_in(embedding)
+            loop.points.write_to(embedding)
             self._running = None
-            self.state = points.as_state(iteration)
-            objective.exaggeration = 1.0
-            tell(settings.callbacks, "optimization_ended")
-        return objective.evaluate(points.y, with_error=True)
+            self.state = loop.points.to_state(loop.iteration)
+            notify(phase.callbacks, "optimization_ended")
+        _, error = objective.gradient(loop.points.y, with_error=True)
+        return error
 
+    def __call__(
+        self, embedding, P, n_iter, objective_function, learning_rate="auto", momentum=0.8,
+        exaggeration=None, dof=1, max_grad_norm=None, max_step_norm=5, theta=0.5,
+        n_interpolation_points=3, min_num_intervals=50, ints_in_interval=1,
+        reference_embedding=None, n_jobs=1, use_callbacks=True, callbacks=None,
+        callbacks_every_iters=50, verbose=False,
+    ):  # fmt: skip
+        """Move an embedding, (n, d) float64, in place.
 
-def scratch(y):
-    n_blocks = _kernels.gradient_step.count_blocks(len(y))
-    return np.empty((n_blocks + 1, y.shape[1])), np.empty(n_blocks, np.int64)
+        Parameters
+        ----------
+        P : (n, n) CSR matrix of affinities, which is not changed.
+        objective_function : see :mod:`fasttsne.objective.callable`; ``kl_divergence_bh`` and
+            ``kl_divergence_fft`` are two of this package.
 
+        The others are those of ``TSNEEmbedding.optimize``.
 
-def tell(callbacks, what, *arguments):
-    """Call a method of the callbacks that have it."""
-    for callback in callbacks:
-        if hasattr(callback, what):
-            getattr(callback, what)(*arguments)
+        Returns
+        -------
+        error : float, of the embedding afterwards.
+        embedding : the same array.
 
-
-def raise_if_lost(count, n_samples, learning_rate, max_step_norm) -> None:
-    """Raise OverflowError where a step could not move some points."""
-    if count:
-        raise OverflowError(
-            f"{count} of {n_samples} points would be moved beyond {FARTHEST:g}: the map flies "
-            f"apart.  Give a smaller learning_rate (it is {learning_rate:g}), max_step_norm (it is "
-            f"{max_step_norm}) or density_weight, or another early_exaggeration or exaggeration"
+        Raises
+        ------
+        OptimizationInterrupt
+            If a callback stops the run.
+        NotImplementedError
+            With a ``reference_embedding``.
+        """
+        if reference_embedding is not None:
+            raise NotImplementedError(
+                "reference_embedding must be None; TSNEEmbedding.transform places new points"
+            )
+        if not isinstance(embedding, np.ndarray) or embedding.dtype != np.float64:
+            raise TypeError(f"embedding must be a float64 array; got {type(embedding).__name__}")
+        accuracy = {
+            "theta": theta, "n_interpolation_points": n_interpolation_points,
+            "min_num_intervals": min_num_intervals, "ints_in_interval": ints_in_interval,
+        }  # fmt: skip
+        phase = Phase(
+            "objective function",
+            schedule.classical(
+                n_iter, len(embedding), 1.0 if exaggeration is None else float(exaggeration),
+                None if isinstance(learning_rate, str) else learning_rate, momentum,
+            ),
+            max_grad_norm=max_grad_norm,
+            max_step_norm=max_step_norm,
+            callbacks=as_callbacks(callbacks) if use_callbacks else (),
+            callbacks_every_iters=callbacks_every_iters,
+        )  # fmt: skip
+        objective = FunctionObjective(
+            objective_function, P, embedding.shape[1], dof, accuracy, resolve_n_jobs(n_jobs)
         )
+        return self.run(embedding, objective, phase), embedding
 
 
-def check_written(embedding) -> None:
-    """Raise ValueError where a callback has moved points of the live embedding out of bounds."""
-    low, high = np.min(embedding, initial=0), np.max(embedding, initial=0)
-    if not (low >= -FARTHEST and high <= FARTHEST):  # NaN is in no order
-        raise ValueError(
-            f"a callback may write finite numbers up to {FARTHEST:g} into the embedding; it "
-            f"now has numbers from {low} to {high}"
-        )
+class _Loop:
+    """The iterations of one ``run``: stages one after the other, with one count of steps."""
 
+    def __init__(self, optimizer, embedding, objective, phase):
+        self.optimizer, self.embedding = optimizer, embedding
+        self.objective, self.phase = objective, phase
+        self.points = WorkingPoints.from_state(embedding, optimizer.state)
+        self.iteration = optimizer.state.iteration  # of all calls
+        self.step = 0  # of this one
+        objective.reorder(self.points.order)
+        n, d = embedding.shape
+        n_blocks = _kernels.gradient_step.count_blocks(n)
+        self._scratch = np.empty((n_blocks + 1, d)), np.empty(n_blocks, np.int64)
 
-def renumber_is_due(iteration: int) -> bool:
-    """Whether points are renumbered before the iteration of this number, counted from 0."""
-    return iteration in RENUMBER_AT or (iteration > 0 and iteration % RENUMBER_EVERY == 0)
+    def run_stage(self, stage):
+        rate, rule, checks = stage.learning_rate, stage.stopping, []
+        every = self.phase.callbacks_every_iters
+        for number in range(stage.n_iter):
+            if self.objective.gains_by_order and reordering_is_due(self.iteration):
+                self.points = self.points.sorted()
+                self.objective.reorder(self.points.order)
+            check = rule is not None and number % rule.check_every == 0
+            report = bool(self.phase.callbacks) and (self.step + 1) % every == 0
+            gradient, error = self.objective.gradient(
+                self.points.y, stage.exaggeration, with_error=report or check
+            )
+            if check:
+                checks.append(self._check(number, error, stage.exaggeration))
+                decision = rule.decide(checks)
+                if decision is Decision.STOP:
+                    log.info("stage %r ended after %d iterations: %s", stage.name, number, rule)
+                    return
+                if decision is Decision.SLOW_DOWN:
+                    rate /= 2
+                    self.points.update[...] = 0
+                    log.info("the loss rose to %.4f: slowing down", checks[-1].loss)
+            self.step += 1
+            if report:
+                self._call_callbacks(error)
+            self._take_step(gradient, rate, stage.momentum)
 
+    def _check(self, number, error, exaggeration):
+        return Check(
+            number, self.objective.loss(error),
+            self.objective.exaggerated_loss(error, exaggeration), float(np.std(self.points.y)),
+            self.objective.approximation,
+        )  # fmt: skip
 
-@dataclass(frozen=True)
-class _Points:
-    """The optimizer's working arrays, all in its own order of points.
+    def _call_callbacks(self, error):
+        self.points.write_to(self.embedding)
+        self.optimizer._running = self.points, self.iteration
+        # Every callback is called, also after one that stops the run.
+        if any([bool(call(self.step, error, self.embedding)) for call in self.phase.callbacks]):
+            raise OptimizationInterrupt(error, self.embedding)
+        self.points.read_from(self.embedding)
 
-    An order and its arrays are one object, replaced as a whole: an interrupt
-    between two of its lines cannot leave them at odds.
-    """
-
-    order: np.ndarray
-    y: np.ndarray
-    update: np.ndarray
-    gains: np.ndarray
-
-    @classmethod
-    def of(cls, embedding, state):
-        order = state.order
-        y = np.ascontiguousarray(np.asarray(embedding)[order], dtype=np.float64)
-        return cls(order, y, state.update[order], state.gains[order])
-
-    def renumbered(self):
-        change = curve_order(self.y)
-        return _Points(self.order[change], self.y[change], self.update[change], self.gains[change])
-
-    def show_in(self, embedding):
-        _kernels.coordinates.scatter(self.y, self.order, np.asarray(embedding))
-
-    def take_from(self, embedding):
-        """A callback may have moved points of the live embedding."""
-        check_written(embedding)
-        _kernels.coordinates.gather(np.asarray(embedding), self.order, self.y)
-
-    def as_state(self, iteration):
-        update, gains = np.empty_like(self.update), np.empty_like(self.gains)
-        update[self.order], gains[self.order] = self.update, self.gains
-        return DescentState(update, gains, self.order, iteration)
+    def _take_step(self, gradient, rate, momentum):
+        points, phase = self.points, self.phase
+        n_stuck = _kernels.gradient_step.gradient_step(
+            points.y, points.update, points.gains, gradient, *self._scratch, rate, momentum,
+            phase.max_grad_norm, phase.max_step_norm, self.objective.n_threads,
+            recenter=self.objective.is_translation_invariant,
+        )  # fmt: skip
+        self.iteration += 1
+        if n_stuck:
+            raise OverflowError(
+                f"the optimization diverged: {n_stuck} of {len(points.y)} points would move "
+                f"beyond {MAX_COORDINATE:g}.  Give a smaller learning_rate (it is {rate:g}), "
+                f"max_step_norm (it is {phase.max_step_norm}) or density_weight, or another "
+                "early_exaggeration or exaggeration"
+            )

@@ -1,114 +1,344 @@
-"""The parameters of gradient descent: what `optimize` takes, their defaults and limits."""
+"""Every parameter once: its default, its limits, and the text that users read.
+
+Checks, the docstrings of ``TSNE``, ``sklearn.TSNE``, ``optimize`` and ``transform``, the options
+of the command line and the table in the documentation are made from these tables.
+"""
+
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from numbers import Real
 
 import numpy as np
 
-from fasttsne.callbacks.base import as_callbacks
-from fasttsne.optimize import schedule
-from fasttsne.optimize.descent import DescentSettings
-from fasttsne.repulsion import check_method
-from fasttsne.runtime.validation import check_choice, check_number, resolve_n_jobs
+from fasttsne.objective.select import check_method
+from fasttsne.optimize.callback import as_callbacks
+from fasttsne.optimize.schedule import Stage
+from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.validation import check_number
 
-# What `optimize` takes, and its value where neither it nor the embedding has been told.
-DEFAULTS = {
-    "learning_rate": "auto",
-    "exaggeration": None,
-    "density_weight": 0,
-    "momentum": "auto",
-    "tol": "auto",
-    "max_grad_norm": None,
-    "max_step_norm": 5,
-    "theta": 0.5,
-    "n_interpolation_points": 3,
-    "min_num_intervals": 50,
-    "ints_in_interval": 1,
-    "n_jobs": -1,
-    "callbacks": None,
-    "callbacks_every_iters": 50,
-    "verbose": False,
-}
 
-# What `optimize` takes in place of the embedding's own.
-OF_THE_EMBEDDING = ("dof", "negative_gradient_method")
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a function.
 
+    Attributes
+    ----------
+    name, default : as in the signature.
+    text : what it means, in reStructuredText.
+    limits : keyword arguments of ``check_number``; None where it is no number.
+    words : texts that are accepted in place of a number.
+    optional : whether None is accepted.
+    """
+
+    name: str
+    default: object
+    text: str
+    limits: Mapping | None = field(default=None, hash=False)
+    words: tuple[str, ...] = ()
+    optional: bool = False
+
+    @property
+    def help(self) -> str:
+        """The text without markup."""
+        plain = self.text.replace("`", "")
+        for role in (":class:", ":func:", ":meth:", ":mod:"):
+            plain = plain.replace(role, "")
+        return f"{plain} (default: {self.default})"
+
+    def check(self, value) -> None:
+        """Raise TypeError or ValueError, with name and value, for a number out of its limits."""
+        if self.limits is None or (value is None and self.optional):
+            return
+        if self.words and not isinstance(value, Real):
+            if isinstance(value, str) and value in self.words:
+                return
+            kind = "an integer" if self.limits.get("integer") else "a number"
+            accepted = " or ".join([kind, *map(repr, self.words)])
+            error = ValueError if isinstance(value, str) else TypeError
+            raise error(f"{self.name} must be {accepted}; got {value!r}")
+        check_number(value, self.name, **self.limits)
+
+
+def _table(*parameters: Parameter) -> dict[str, Parameter]:
+    return {parameter.name: parameter for parameter in parameters}
+
+
+AUTO = ("auto",)
+ITERATIONS = {"low": 0, "integer": True}
+FACTOR = {"above": 0, "finite": True}
+SHARE = {"low": 0, "high": 1}
+
+# Of each optimization step, and how exact the forces are: for TSNE and for ``optimize``.
+_STEP = _table(
+    Parameter(
+        "max_grad_norm", None,
+        "bound on the length of a point's gradient; None is no bound.",
+        {"above": 0}, optional=True,
+    ),
+    Parameter(
+        "max_step_norm", 5,
+        "bound on the length of a point's step, in units of the map; None is no bound.",
+        {"above": 0}, optional=True,
+    ),
+    Parameter(
+        "theta", 0.5,
+        "accuracy of the Barnes-Hut tree: the largest ratio of a cell's size to its distance; "
+        "smaller is more accurate and slower.",
+        {"low": 0, "high": 10},
+    ),
+    Parameter(
+        "n_interpolation_points", 3,
+        "accuracy of the FFT grid: order of its splines less two.",
+        {"low": 1, "high": 6, "integer": True},
+    ),
+    Parameter(
+        "min_num_intervals", 50,
+        "minimum number of grid cells across the map.",
+        {"low": 1, "high": 10**6, "integer": True},
+    ),
+    Parameter(
+        "ints_in_interval", 1,
+        "factor of the grid's spacing; for 1 it is 0.4 units of the map, in 3-D 0.6.",
+        {"above": 0.001, "high": 1000},
+    ),
+    Parameter(
+        "n_jobs", -1,
+        "number of threads; -1 is all cores, -2 all but one.  The map does not depend on it.",
+    ),
+    Parameter(
+        "callbacks", None,
+        "a callable, or several: ``callback(iteration, error, embedding)``; a true answer stops "
+        "the run.  See :mod:`fasttsne.callbacks`.",
+    ),
+    Parameter(
+        "callbacks_every_iters", 50,
+        "iterations between two calls of the callbacks.",
+        {"low": 1, "integer": True},
+    ),
+    Parameter(
+        "verbose", False,
+        "print each step, and the KL divergence, to standard error.",
+    ),
+    Parameter(
+        "tol", "auto",
+        'with n_iter="auto", stop when the KL divergence falls by less than this share of '
+        'itself in an iteration; "auto" is 1e-4 to 2.5e-3, more for more rows.  A smaller one '
+        "comes closer to the minimum.",
+        {"low": 0, "finite": True}, AUTO,
+    ),
+    Parameter(
+        "density_weight", 0,
+        "weight of a term that lets points be as dense in the map as rows are in the data "
+        "(:mod:`fasttsne.density`); 0 is plain t-SNE, 0.1 was proposed.  In a fit it is "
+        "active in the last 30 % of n_iter, or in a phase of its own where that is "
+        '"auto".  It needs affinities with known distances.',
+        {"low": 0, "high": 1e6},
+    ),
+)  # fmt: skip
+
+_MODEL = _table(
+    Parameter(
+        "dof", 1,
+        "degrees of freedom of the kernel (1 + r^2 / dof)^-dof; below 1 its tails are heavier "
+        "and clusters split up (Kobak et al. 2020).",
+        # Beyond, float32 cannot tell w, or 1 + r^2 / dof, from 1.
+        {"above": 0.001, "high": 1e6},
+    ),
+    Parameter(
+        "negative_gradient_method", "auto",
+        '"fft" ("interpolation"), "bh" ("barnes-hut"), "exact", or "auto": the fastest for so '
+        "many rows; or an objective function (:mod:`fasttsne.objective.callable`), or the name of "
+        "a registered objective.",
+    ),
+)  # fmt: skip
+
+TSNE = _table(
+    Parameter(
+        "n_components", 2, "dimensions of the map: 2, 1, or 3.",
+        {"low": 1, "high": 3, "integer": True},
+    ),
+    Parameter(
+        "perplexity", 30,
+        "effective number of neighbours of each row; or several numbers, for the affinities of "
+        ":class:`fasttsne.affinity.MultiscaleMixture`.",
+    ),
+    Parameter(
+        "learning_rate", "auto",
+        '"auto" is n_samples / exaggeration in each phase (Belkina et al. 2019), and twice that '
+        'where n_iter is "auto".',
+        FACTOR, AUTO,
+    ),
+    Parameter(
+        "early_exaggeration_iter", "auto",
+        'iterations of early exaggeration, usually 250; "auto" is until it has converged, '
+        "then it is annealed (:mod:`fasttsne.schedule`).",
+        ITERATIONS, AUTO,
+    ),
+    Parameter(
+        "early_exaggeration", "auto",
+        'factor on the attractive forces in the first phase; "auto" is 12.',
+        FACTOR, AUTO,
+    ),
+    Parameter(
+        "n_iter", "auto",
+        'iterations of the main phase, usually 500; "auto" is until the KL divergence has '
+        "converged.  Numbers for both give exactly the classical schedule.",
+        ITERATIONS, AUTO,
+    ),
+    Parameter(
+        "exaggeration", None,
+        "factor on the attractive forces in the main phase; None is 1.",
+        FACTOR, optional=True,
+    ),
+    _MODEL["dof"],
+    *(_STEP[name] for name in (
+        "theta", "n_interpolation_points", "min_num_intervals", "ints_in_interval",
+    )),
+    Parameter(
+        "initialization", "pca",
+        '"pca", "spectral" (of the affinities), "random", or an (n_samples, n_components) '
+        'array.  Where X is not given, "pca" falls back to "spectral".',
+    ),
+    Parameter(
+        "metric", "euclidean",
+        'distance between rows, a name or a callable; "precomputed" where X is a square matrix of '
+        "distances, dense or sparse (with those that are known).",
+    ),
+    Parameter("metric_params", None, "a dictionary of further arguments of the metric."),
+    Parameter(
+        "initial_momentum", "auto", 'momentum of early exaggeration; "auto" is 0.8.', SHARE, AUTO
+    ),
+    Parameter(
+        "final_momentum", "auto",
+        'momentum of the main phase; "auto" is 0.8, and 0.93 to 0.97, more for more rows, where '
+        'n_iter is "auto".',
+        SHARE, AUTO,
+    ),
+    _STEP["max_grad_norm"],
+    _STEP["max_step_norm"],
+    _STEP["n_jobs"],
+    Parameter(
+        "neighbors", "auto",
+        'search for nearest neighbours: "auto", "exact", "approx" (built in), "annoy", "hnsw", '
+        '"pynndescent", "faiss", "sklearn" (extras of these names); an index object; or a graph '
+        "of neighbours: a pair (indices, distances), or a sparse matrix of distances, as scanpy's "
+        '``obsp["distances"]``.  With a graph, X serves the initialization only.',
+    ),
+    Parameter(
+        "knn_kwargs", None,
+        'a dictionary of settings of the search; ``{"recall": 0.99}`` asks the built-in one for '
+        "more than 0.95 of the true neighbours.",
+    ),
+    _MODEL["negative_gradient_method"],
+    _STEP["callbacks"],
+    _STEP["callbacks_every_iters"],
+    Parameter(
+        "random_state", None,
+        "None, an integer, or a NumPy generator.  The same integer and the same data give the "
+        "same map, bit for bit.",
+    ),
+    _STEP["verbose"],
+    _STEP["tol"],
+    _STEP["density_weight"],
+)  # fmt: skip
+
+# What scikit-learn's estimator takes besides, None where it is not used.
+SKLEARN = _table(
+    Parameter(
+        "max_iter", None,
+        "iterations of both phases, in place of ``n_iter``, which is what "
+        '``early_exaggeration_iter``, 250 for "auto", leaves of it.',
+        ITERATIONS, optional=True,
+    ),
+    Parameter("init", None, "in place of ``initialization``."),
+    Parameter(
+        "method", None,
+        '"barnes_hut", "exact", "fft" or "auto", in place of ``negative_gradient_method``.',
+    ),
+    Parameter("angle", None, "in place of ``theta``."),
+    Parameter(
+        "n_iter_without_progress", None,
+        "stop the main phase after this many iterations without a smaller KL divergence; checked "
+        "every ``callbacks_every_iters`` iterations.",
+        {"integer": True}, optional=True,
+    ),
+    Parameter(
+        "min_grad_norm", None,
+        "stop the main phase where the gradient's norm is not above this; checked as often.",
+        {"low": 0}, optional=True,
+    ),
+)  # fmt: skip
+
+# What ``TSNEEmbedding.optimize`` takes by keyword: defaults where neither it nor the embedding has
+# been given a value.
+OPTIMIZE = _table(
+    TSNE["learning_rate"],
+    TSNE["exaggeration"],
+    _STEP["density_weight"],
+    Parameter(
+        "momentum", "auto",
+        'momentum of each step; "auto" is 0.8, and 0.93 to 0.97, more for more points, where '
+        'n_iter is "auto".',
+        SHARE, AUTO,
+    ),
+    *(_STEP[name] for name in (
+        "tol", "max_grad_norm", "max_step_norm", "theta", "n_interpolation_points",
+        "min_num_intervals", "ints_in_interval", "n_jobs", "callbacks", "callbacks_every_iters",
+        "verbose",
+    )),
+)  # fmt: skip
+
+TRANSFORM = _table(
+    Parameter(
+        "perplexity", 5,
+        "of the new rows; affinities without one (``FixedSigmaNN``, ``Uniform``) go by their own "
+        "parameters.",
+    ),
+    Parameter(
+        "initialization", "median",
+        '"median" or "weighted" (mean, by inverse distance) of the map\'s points for the nearest '
+        'rows; "random", one position near the origin, for all the same; or an '
+        "(m, n_components) array.",
+    ),
+    Parameter("k", 25, "number of nearest rows that the initialization looks at."),
+    Parameter("learning_rate", 0.1, '"auto" is 0.1, for any number of rows.', FACTOR, AUTO),
+    Parameter(
+        "early_exaggeration", 4, "factor on the attractive forces in a first phase.",
+        FACTOR, optional=True,
+    ),
+    Parameter("early_exaggeration_iter", 0, "iterations of the first phase.", ITERATIONS),
+    Parameter(
+        "exaggeration", 1.5, "factor on the attractive forces in the second phase.",
+        FACTOR, optional=True,
+    ),
+    Parameter("n_iter", 250, "iterations of the second phase.", ITERATIONS),
+    Parameter("initial_momentum", 0.8, "momentum of the first phase.", SHARE, AUTO),
+    Parameter("final_momentum", 0.8, "momentum of the second phase.", SHARE, AUTO),
+    Parameter("max_grad_norm", 0.25, _STEP["max_grad_norm"].text, {"above": 0}, optional=True),
+    Parameter("max_step_norm", None, _STEP["max_step_norm"].text, {"above": 0}, optional=True),
+)  # fmt: skip
+
+DEFAULTS = {name: parameter.default for name, parameter in OPTIMIZE.items()}
 ACCURACY = ("theta", "n_interpolation_points", "min_num_intervals", "ints_in_interval")
 
-AUTO_WORDS = ("learning_rate", "momentum", "tol")
 
-_LIMITS: dict[str, dict] = {
-    # Beyond, float32 cannot tell w, or 1 + r^2 / dof, from 1.
-    "dof": {"above": 0.001, "high": 1e6},
-    "learning_rate": {"above": 0, "finite": True},
-    "exaggeration": {"above": 0, "finite": True},
-    "density_weight": {"low": 0, "high": 1e6},
-    "momentum": {"low": 0, "high": 1},
-    "tol": {"low": 0, "finite": True},
-    "max_grad_norm": {"above": 0},
-    "max_step_norm": {"above": 0},
-    "theta": {"low": 0, "high": 10},
-    "n_interpolation_points": {"low": 1, "high": 6, "integer": True},
-    "min_num_intervals": {"low": 1, "high": 10**6, "integer": True},
-    "ints_in_interval": {"above": 0.001, "high": 1000},
-    "callbacks_every_iters": {"low": 1, "integer": True},
-}
+def check_params(params: Mapping, table: Mapping[str, Parameter] = OPTIMIZE) -> None:
+    """Check the parameters that are there.
 
-
-def descent_settings(stages, params: dict) -> DescentSettings:
-    """The optimizer's settings for these stages."""
-    return DescentSettings(
-        stages=stages,
-        max_grad_norm=params["max_grad_norm"],
-        max_step_norm=params["max_step_norm"],
-        callbacks=as_callbacks(params["callbacks"]),
-        callbacks_every_iters=params["callbacks_every_iters"],
-    )
-
-
-def stages_of(n_iter, n_samples, params):
-    """What is to be done, from what the user asked for."""
-    if isinstance(n_iter, tuple):
-        return n_iter
-    exaggeration = 1.0 if params["exaggeration"] is None else float(params["exaggeration"])
-    pace = params["learning_rate"], params["momentum"]
-    if n_iter == "auto":
-        return schedule.until_it_settles(n_samples, exaggeration, *pace, params["tol"])
-    return schedule.classical(n_iter, n_samples, exaggeration, *pace)
-
-
-def plain(params: dict) -> dict:
-    """The same with Python's numbers for NumPy's, in whose few bits sums would overflow."""
-    return {
-        name: value.item() if isinstance(value, np.generic) else value
-        for name, value in params.items()
-    }
-
-
-def check_n_iter(n_iter, name: str) -> None:
-    """Check a number of iterations, "auto", or stages."""
-    if isinstance(n_iter, str):
-        check_choice(n_iter, name, ("auto",))
-    elif not (isinstance(n_iter, tuple) and all(isinstance(s, schedule.Stage) for s in n_iter)):
-        check_number(n_iter, name, low=0, integer=True)
-
-
-def check_params(params: dict) -> None:
-    """Check the parameters of gradient descent that are there.
+    Besides those of the table, ``optimize`` takes ``dof`` and ``negative_gradient_method`` in
+    place of the embedding's own.
 
     Raises
     ------
     TypeError, ValueError
-        Naming the parameter, its value and what is accepted.
+        With the name of the parameter, its value and what is accepted.
     """
-    unknown = set(params) - set(DEFAULTS) - set(OF_THE_EMBEDDING)
-    if unknown:
-        raise TypeError(
-            f"unknown parameter {sorted(unknown)[0]!r}; accepted are {', '.join(DEFAULTS)}"
-        )
-    for name, limits in _LIMITS.items():
-        if name in params and not _is_default_word(name, params[name]):
-            check_number(params[name], name, **limits)
-    for name in AUTO_WORDS:
-        if isinstance(params.get(name), str):
-            check_choice(params[name], name, ("auto",))
+    accepted = {**table, **_MODEL}
+    for name in params:
+        if name not in accepted:
+            raise TypeError(f"unknown parameter {name!r}; accepted are {', '.join(table)}")
+        accepted[name].check(params[name])
     if "n_jobs" in params:
         resolve_n_jobs(params["n_jobs"])
     if "callbacks" in params:
@@ -117,8 +347,45 @@ def check_params(params: dict) -> None:
         check_method(params["negative_gradient_method"])
 
 
-def _is_default_word(name, value):
-    """None and "auto" stand where the default has such a word or None is no bound."""
-    if value is None:
-        return name in ("exaggeration", "max_grad_norm", "max_step_norm")
-    return name in AUTO_WORDS and isinstance(value, str)
+def check_n_iter(n_iter, name: str = "n_iter") -> None:
+    """Check a number of iterations, "auto", or a tuple of stages."""
+    if not (isinstance(n_iter, tuple) and all(isinstance(stage, Stage) for stage in n_iter)):
+        Parameter(name, None, "", ITERATIONS, AUTO).check(n_iter)
+
+
+def without_numpy(params: Mapping) -> dict:
+    """The same with Python's numbers for NumPy's, in whose few bits sums would overflow."""
+    return {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in params.items()
+    }
+
+
+def documented(**tables: Iterable[Parameter]) -> Callable:
+    """A decorator that puts descriptions of parameters into a docstring.
+
+    Each line ``{name}`` is replaced by the entries of the table of that name.
+    """
+
+    def decorate(thing):
+        if thing.__doc__ is None:  # python -OO
+            return thing
+        lines = []
+        for line in thing.__doc__.splitlines():
+            name = line.strip().strip("{}")
+            if line.strip() == f"{{{name}}}" and name in tables:
+                indent = line[: len(line) - len(line.lstrip())]
+                lines += [_entry(parameter, indent) for parameter in tables[name]]
+            else:
+                lines.append(line)
+        thing.__doc__ = "\n".join(lines)
+        return thing
+
+    return decorate
+
+
+def _entry(parameter, indent):
+    return textwrap.fill(
+        f"{parameter.name} : {parameter.text}", 100, initial_indent=indent,
+        subsequent_indent=indent + "    ", break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip

@@ -1,40 +1,46 @@
-"""How many iterations, how long their steps, and how exaggeration ends: the two schedules.
+"""The stages of a run: how many iterations, how long their steps, how exaggeration ends.
 
-The classical schedule has explicit numbers of iterations, momentum 0.8 and a sudden
-end of early exaggeration (van der Maaten & Hinton 2008; Belkina et al. 2019).
+The classical schedule has given numbers of iterations, momentum 0.8 and a sudden end of early
+exaggeration (van der Maaten & Hinton 2008; Belkina et al. 2019).
 
-The automatic one takes about a third of the iterations to the same KL
-divergence.  Exaggeration is kept until the exaggerated map has come to rest, and then fades
-in steps, with slow momentum, so that clusters part before they are let go; then momentum is
-high and the learning rate doubled, until the KL divergence falls by less than ``tol`` of
-itself in an iteration; at last iterations with less momentum let each point come to rest among
-its neighbours.  Where the KL divergence rises, momentum is dropped and the
-learning rate halved.  :mod:`fasttsne.pace` tells when a stage is over.  Measured by
-benchmarks/schedule.py.
+The automatic one takes about a third of the iterations to the same KL divergence.  Early
+exaggeration runs until the exaggerated loss has converged, and is then annealed: reduced to its
+final value in steps, with low momentum, so that clusters separate before it ends.
+Then momentum is high and the learning rate doubled until the KL divergence has converged; a last
+stage with low momentum lets each point settle among its neighbours.  Measured by
+benchmarks/schedule.py.  When a stage ends: :mod:`fasttsne.optimize.stopping`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-# Automatic early exaggeration: the most iterations, how many steps down follow, and iterations
-# of each where the map is still a point.
-EARLY_MOST = 250
-FADING_STEPS = 5
-FADING_OF_A_POINT = 12
-# Automatic main phase: the learning rate in units of n, the momentum for so many points and
-# between (the larger throws the points of small maps about), the most iterations.
+from fasttsne.optimize.stopping import (
+    Collapsed,
+    ExaggeratedLossConverged,
+    LossConverged,
+    StoppingRule,
+)
+
+# Early exaggeration: its factor (Belkina et al. 2019); for the automatic schedule the maximum of
+# its iterations, how many annealing stages follow, and their iterations for a collapsed map.
+EARLY_EXAGGERATION = 12.0
+MAX_EARLY_ITER = 250
+N_ANNEALING_STAGES = 5
+COLLAPSED_ANNEALING_ITER = 12
+# Automatic main phase: the learning rate in units of n, momentum by number of samples (log-linear
+# between; a larger one throws points of small maps about), the maximum of its iterations.
 FAST_LEARNING_RATE = 2.0
 FAST_MOMENTUM = (700, 0.93), (2_000, 0.95), (10_000, 0.96), (70_000, 0.97)
-MOST_ITERATIONS = 1000
-# Its end: how long at least and at most, with which momentum, looked at how often.
-COOLING_LEAST = 20
-COOLING_MOST = 100
-COOLING_MOMENTUM = 0.7
-COOLING_CHECK = 5
+MAX_ITER = 1000
+# Its last stage.
+FINAL_MIN_ITER = 20
+FINAL_MAX_ITER = 100
+FINAL_MOMENTUM = 0.7
+FINAL_CHECK_EVERY = 5
 
 CLASSICAL_MOMENTUM = 0.8
-# The share of the main phase, at its end, in which density counts (Narayan et al. 2021).
+# The share of the main phase, at its end, that has the density term (Narayan et al. 2021).
 DENSITY_SHARE = 0.3
 
 
@@ -44,132 +50,138 @@ class Stage:
 
     Attributes
     ----------
-    n_iter : how many; the most, if it says ``until`` when.
+    n_iter : number of iterations; the maximum where there is a stopping rule.
     exaggeration : factor on the attractive forces.
     learning_rate, momentum : of each step.
-    until : "parted", "faded", "settled", or None: see :mod:`fasttsne.pace`.
-    tol : how little progress is none.
-    least : iterations before it can be over.
-    check_every, patience : after how many iterations, and how often one after the other,
-        "settled" has to find no progress.
+    stopping : a rule of :mod:`fasttsne.optimize.stopping`, or None.
+    name : what the stage is for.
     """
 
     n_iter: int
     exaggeration: float
     learning_rate: float
     momentum: float
-    until: str | None = None
-    tol: float = 0.0
-    least: int = 0
-    check_every: int = 25
-    patience: int = 1
+    stopping: StoppingRule | None = None
+    name: str = "constant"
 
 
 @dataclass(frozen=True)
-class Times:
-    """How long the automatic schedule takes for maps of one size.
+class SizeSettings:
+    """Settings of the automatic schedule for data sets of one size.
 
     Attributes
     ----------
-    early, early_tol : iterations of early exaggeration at least; the fall of its objective that
-        ends it.
-    fading : iterations of each step down.
-    settling : slow iterations after them, in which points find their neighbours.
-    least, check_every, patience, tol : of the fast stage.  Large maps go on expanding for long,
-        and stop at a rate that small ones pass early.
-    cooling_tol : the fall of the KL divergence that ends the last stage.
+    min_early_iter, early_tol : early exaggeration: minimum of iterations, and the decrease of the
+        exaggerated loss that ends it.
+    annealing_iter : iterations of each annealing stage.
+    settling_iter : iterations with low momentum after them.
+    min_iter, check_every, patience, tol : stopping rule of the fast stage.  Large maps expand for
+        long, and stop at a rate that small ones pass early.
+    final_tol : the decrease of the loss that ends the last stage.
     """
 
-    early: int
+    min_early_iter: int
     early_tol: float
-    fading: int
-    settling: int
-    least: int
+    annealing_iter: int
+    settling_iter: int
+    min_iter: int
     check_every: int
     patience: int
     tol: float
-    cooling_tol: float
+    final_tol: float
 
 
-SMALL = Times(
-    early=125, early_tol=5e-5, fading=16, settling=25,
-    least=60, check_every=15, patience=2, tol=1e-4, cooling_tol=1e-4,
+SMALL = SizeSettings(
+    min_early_iter=125, early_tol=5e-5, annealing_iter=16, settling_iter=25,
+    min_iter=60, check_every=15, patience=2, tol=1e-4, final_tol=1e-4,
 )  # fmt: skip
-MIDDLE = Times(
-    early=40, early_tol=5e-3, fading=8, settling=25,
-    least=75, check_every=25, patience=1, tol=1.3e-3, cooling_tol=1e-4,
+MEDIUM = SizeSettings(
+    min_early_iter=40, early_tol=5e-3, annealing_iter=8, settling_iter=25,
+    min_iter=75, check_every=25, patience=1, tol=1.3e-3, final_tol=1e-4,
 )  # fmt: skip
-LARGE = Times(
-    early=40, early_tol=5e-3, fading=6, settling=0,
-    least=75, check_every=25, patience=1, tol=2.5e-3, cooling_tol=2e-4,
+LARGE = SizeSettings(
+    min_early_iter=40, early_tol=5e-3, annealing_iter=6, settling_iter=0,
+    min_iter=75, check_every=25, patience=1, tol=2.5e-3, final_tol=2e-4,
 )  # fmt: skip
+MEDIUM_FROM, LARGE_FROM = 5_000, 30_000
 
 
-def times(n_samples):
-    """What holds for maps of so many points."""
-    return SMALL if n_samples < 5_000 else MIDDLE if n_samples < 30_000 else LARGE
+def size_settings(n_samples: int) -> SizeSettings:
+    """The settings for so many samples."""
+    return SMALL if n_samples < MEDIUM_FROM else MEDIUM if n_samples < LARGE_FROM else LARGE
 
 
-def early_exaggeration(n_samples, exaggeration, final_exaggeration, learning_rate, momentum):
-    """The stages of automatic early exaggeration; "auto" is the schedule's own choice."""
-    if momentum == "auto":
-        momentum = CLASSICAL_MOMENTUM
-    its = times(n_samples)
-    rate = _rate(learning_rate, n_samples, exaggeration)
-    parting = Stage(
-        EARLY_MOST, float(exaggeration), rate, momentum, "parted", its.early_tol, its.early
+def default_learning_rate(n_samples: int, exaggeration: float) -> float:
+    """n / exaggeration (Belkina et al. 2019)."""
+    return n_samples / exaggeration
+
+
+def fast_momentum(n_samples: int) -> float:
+    """Momentum of the fast stage."""
+    sizes, momentum = zip(*FAST_MOMENTUM, strict=True)
+    return float(np.interp(np.log(n_samples), np.log(sizes), momentum))
+
+
+def automatic_early_exaggeration(
+    n_samples: int, exaggeration: float, final_exaggeration: float,
+    learning_rate: float | None = None, momentum: float | None = None,
+) -> tuple[Stage, ...]:  # fmt: skip
+    """Early exaggeration until it has converged, and its annealing; None is the schedule's own."""
+    settings = size_settings(n_samples)
+    momentum = CLASSICAL_MOMENTUM if momentum is None else momentum
+
+    def stage(n_iter, factor, stopping, name):
+        rate = default_learning_rate(n_samples, factor) if learning_rate is None else learning_rate
+        return Stage(n_iter, float(factor), float(rate), momentum, stopping, name)
+
+    converged = ExaggeratedLossConverged(
+        settings.early_tol, settings.min_early_iter, float(exaggeration)
     )
-    return parting, *(
-        Stage(
-            its.fading, float(factor), _rate(learning_rate, n_samples, factor), momentum, "faded",
-            least=FADING_OF_A_POINT,
-        )
-        for factor in np.geomspace(exaggeration, final_exaggeration, FADING_STEPS + 2)[1:-1]
-    )  # fmt: skip
-
-
-def until_it_settles(n_samples, exaggeration, learning_rate, momentum, tol):
-    """The stages of the automatic main phase; "auto" is the schedule's own choice."""
-    if momentum == "auto":
-        momentum = _fast_momentum(n_samples)
-    its = times(n_samples)
-    fast = _rate(learning_rate, n_samples, exaggeration / FAST_LEARNING_RATE)
-    slow = _rate(learning_rate, n_samples, exaggeration)
+    n_iter = settings.annealing_iter
+    collapsed = Collapsed(COLLAPSED_ANNEALING_ITER) if n_iter > COLLAPSED_ANNEALING_ITER else None
+    factors = np.geomspace(exaggeration, final_exaggeration, N_ANNEALING_STAGES + 2)[1:-1]
     return (
-        Stage(its.settling, exaggeration, slow, CLASSICAL_MOMENTUM),
-        Stage(
-            MOST_ITERATIONS, exaggeration, fast, momentum, "settled",
-            its.tol if tol == "auto" else tol, its.least, its.check_every, its.patience,
-        ),
-        Stage(
-            COOLING_MOST, exaggeration, slow, COOLING_MOMENTUM, "settled",
-            its.cooling_tol, COOLING_LEAST, COOLING_CHECK,
-        ),
+        stage(MAX_EARLY_ITER, exaggeration, converged, "exaggerated"),
+        *(stage(n_iter, factor, collapsed, "annealing") for factor in factors),
+    )
+
+
+def automatic_main_phase(
+    n_samples: int, exaggeration: float, learning_rate: float | None = None,
+    momentum: float | None = None, tol: float | None = None,
+) -> tuple[Stage, ...]:  # fmt: skip
+    """The main phase until the loss has converged; None is the schedule's own."""
+    settings = size_settings(n_samples)
+    momentum = fast_momentum(n_samples) if momentum is None else momentum
+    slow = fast = learning_rate
+    if learning_rate is None:
+        slow = default_learning_rate(n_samples, exaggeration)
+        fast = default_learning_rate(n_samples, exaggeration / FAST_LEARNING_RATE)
+    slow, fast = float(slow), float(fast)
+    converged = LossConverged(
+        settings.tol if tol is None else tol, settings.min_iter, settings.check_every,
+        settings.patience,
     )  # fmt: skip
+    final = LossConverged(settings.final_tol, FINAL_MIN_ITER, FINAL_CHECK_EVERY)
+    return (
+        Stage(settings.settling_iter, exaggeration, slow, CLASSICAL_MOMENTUM, None, "settling"),
+        Stage(MAX_ITER, exaggeration, fast, momentum, converged, "fast"),
+        Stage(FINAL_MAX_ITER, exaggeration, slow, FINAL_MOMENTUM, final, "final"),
+    )
 
 
-def classical(n_iter, n_samples, exaggeration, learning_rate, momentum):
-    """A given number of iterations, one stage."""
-    if momentum == "auto":
-        momentum = CLASSICAL_MOMENTUM
-    rate = _rate(learning_rate, n_samples, exaggeration)
-    return (Stage(n_iter, exaggeration, rate, momentum),)
+def classical(
+    n_iter: int, n_samples: int, exaggeration: float, learning_rate: float | None = None,
+    momentum: float | None = None,
+) -> tuple[Stage, ...]:  # fmt: skip
+    """A given number of iterations; None is the published value."""
+    momentum = CLASSICAL_MOMENTUM if momentum is None else momentum
+    if learning_rate is None:
+        learning_rate = default_learning_rate(n_samples, exaggeration)
+    return (Stage(n_iter, exaggeration, float(learning_rate), momentum),)
 
 
-def split_for_density(n_iter):
-    """Iterations of the main phase without and with a weight of density; "auto" for both."""
-    if isinstance(n_iter, str):
-        return n_iter, n_iter
-    after = round(DENSITY_SHARE * n_iter)
-    return n_iter - after, after
-
-
-def _fast_momentum(n_samples):
-    rows, momentum = zip(*FAST_MOMENTUM, strict=True)
-    return float(np.interp(np.log(n_samples), np.log(rows), momentum))
-
-
-def _rate(learning_rate, n_samples, exaggeration):
-    if learning_rate == "auto":
-        learning_rate = n_samples / exaggeration
-    return float(learning_rate)
+def split_for_density(n_iter: int) -> tuple[int, int]:
+    """Iterations of the main phase before and with the density term."""
+    with_density = round(DENSITY_SHARE * n_iter)
+    return n_iter - with_density, with_density

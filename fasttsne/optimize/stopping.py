@@ -1,109 +1,154 @@
-"""When a stage of gradient descent is over, and how long its steps are until then."""
+"""When a stage of gradient descent ends before its last iteration, and when its steps shrink.
 
-import logging
+A rule is pure: its ``decide`` looks at the checks of a stage so far, which are numbers, and
+answers.  The loop of :mod:`fasttsne.optimize.descent` makes the checks and carries the
+answer out.
+"""
 
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import pairwise
+from typing import NamedTuple, Protocol
 
-log = logging.getLogger("fasttsne.optimizer")
-
-# How far the learning rate may be halved where the KL divergence rises.
-LEAST_RATE = 1 / 16
-# A map of this standard deviation is a point, which after so many iterations may stay one while
-# it is exaggerated.
-A_POINT = 1e-3
-LEAST_OF_A_POINT = 20
-
-
-def pace_of(stage):
-    """The pace of a :class:`fasttsne.schedule.Stage`.
-
-    Its ``is_over`` is asked before each iteration whose number, counted from 0, is a
-    multiple of ``check_every``, with the KL divergence, the objective and the points, which
-    have ``y`` and ``update``.
-    """
-    paces = {None: Steady, "settled": Settling, "parted": Parting, "faded": Fading}
-    return paces[stage.until](stage)
+# How often the learning rate may be halved in a stage where the loss rises.
+MAX_HALVINGS = 4
+# An embedding of a smaller standard deviation has collapsed to a point.
+COLLAPSED_STD = 1e-3
+# Iterations after which a collapsed embedding need not be exaggerated any longer.
+COLLAPSED_MIN_ITER = 20
+# An embedding whose standard deviation grows by this factor from check to check is expanding.
+EXPANSION = 1.5
 
 
-class Steady:
-    """As many iterations as the stage has, at its learning rate."""
+class Check(NamedTuple):
+    """What a rule knows of one iteration.
 
-    check_every: int | None = None
-
-    def __init__(self, stage):
-        self.stage = stage
-        self.learning_rate = stage.learning_rate
-
-
-class Settling(Steady):
-    """Until the loss falls by less than ``tol`` of itself in an iteration.
-
-    Where ``patience`` is 2, it has to do so twice in succession, as the loss of small maps falls
-    by fits and starts.  It is the KL divergence, where nothing else is asked for.  Where it
-    rises, momentum is dropped and the learning rate halved.
+    iteration : its number within the stage, counted from 0.
+    loss : the objective without exaggeration.
+    exaggerated_loss : the objective with the exaggeration of the stage.
+    std : standard deviation of all coordinates.
+    method : name of the approximation that computed the loss; losses of two approximations differ
+        by their errors.
     """
 
-    _last: float | None = None
-    _rests = 0
-
-    def __init__(self, stage):
-        super().__init__(stage)
-        self.check_every = stage.check_every
-
-    def is_over(self, number, error, objective, points) -> bool:
-        error = objective.loss(error)
-        last, self._last = self._last, error
-        if last is None:
-            return False
-        progress = (last - error) / (self.check_every * max(abs(error), 1e-6))
-        if (
-            progress < -self.stage.tol
-            and self.learning_rate > LEAST_RATE * self.stage.learning_rate
-        ):
-            self.learning_rate /= 2
-            points.update[...] = 0
-            log.info("the loss rose from %.4f to %.4f: slowing down", last, error)
-            return False
-        self._rests = self._rests + 1 if progress < self.stage.tol else 0
-        if self._rests >= self.stage.patience and number >= self.stage.least:
-            log.info("the loss has settled at %.4f", error)
-            return True
-        return False
+    iteration: int
+    loss: float
+    exaggerated_loss: float
+    std: float
+    method: str | None = None
 
 
-class Parting(Steady):
-    """Until the exaggerated objective hardly falls: clusters have parted, sheets are unfolded.
+class Decision(Enum):
+    """What the loop does after a check."""
 
-    That objective, exaggeration * sum p (log p - log w) + log Z, falls by less than
-    ``tol`` * exaggeration in an iteration then.  A small random start looks so, too, while
-    the map grows from nothing: it goes on as long as it grows.  So does a folded sheet, between
-    two of its folds: hence the ``least`` number of iterations.
+    CONTINUE = "continue"
+    SLOW_DOWN = "halve the learning rate and drop the momentum"
+    STOP = "end the stage"
+
+
+class StoppingRule(Protocol):
+    """What a stage has as its ``stopping``."""
+
+    @property
+    def check_every(self) -> int:
+        """Iterations between two checks; the first is before the first iteration."""
+
+    def decide(self, checks: Sequence[Check]) -> Decision:
+        """Answer after the last of the checks of a stage; there is at least one."""
+
+
+@dataclass(frozen=True)
+class LossConverged:
+    """Stop where the loss falls by less than ``tol`` of itself in an iteration.
+
+    Where it rises, the steps were too long: they are slowed down.
+
+    Attributes
+    ----------
+    tol : relative decrease of the loss in an iteration below which there is no progress.
+    min_iter : iterations before the stage may end.
+    check_every : iterations between two checks.
+    patience : consecutive checks without progress that end the stage; the loss of small data
+        sets decreases unevenly.
     """
 
+    tol: float
+    min_iter: int = 0
+    check_every: int = 25
+    patience: int = 1
+
+    def decide(self, checks: Sequence[Check]) -> Decision:
+        decision, n_flat, n_halvings = Decision.CONTINUE, 0, 0
+        for last, now in pairwise(checks):
+            progress = (last.loss - now.loss) / (self.check_every * max(abs(now.loss), 1e-6))
+            if progress < self.tol and last.method != now.method:
+                # The difference of two approximations' errors looks like a rise.
+                decision = Decision.CONTINUE
+                continue
+            if progress < -self.tol and n_halvings < MAX_HALVINGS:
+                decision = Decision.SLOW_DOWN
+                n_halvings += 1
+                continue
+            n_flat = n_flat + 1 if progress < self.tol else 0
+            ends = n_flat >= self.patience and now.iteration >= self.min_iter
+            decision = Decision.STOP if ends else Decision.CONTINUE
+        return decision
+
+    def __str__(self):
+        return f"loss falls by less than {self.tol:.2g} of itself"
+
+
+@dataclass(frozen=True)
+class ExaggeratedLossConverged:
+    """Stop early exaggeration where the exaggerated loss hardly falls and the map does not expand.
+
+    That loss is exaggeration * sum p (log p - log w) + log Z.  A small random initialization
+    shows little decrease while it is still expanding, and a folded sheet between two of
+    its folds: hence the minimum number of iterations.
+
+    Attributes
+    ----------
+    tol : decrease in an iteration, in units of the exaggeration, below which there is none.
+    min_iter : iterations before the stage may end, unless the embedding has collapsed.
+    exaggeration : of the stage.
+    check_every : iterations between two checks.
+    """
+
+    tol: float
+    min_iter: int
+    exaggeration: float
     check_every: int = 10
-    _last: tuple[float, float] | None = None
 
-    def is_over(self, number, error, objective, points) -> bool:
-        log_z = float(np.log(objective.z))
-        now = self.stage.exaggeration * (error - log_z) + log_z, float(np.std(points.y))
-        last, self._last = self._last, now
-        least = self.stage.least if now[1] > A_POINT else LEAST_OF_A_POINT
-        if last is None or number < least:
-            return False
-        falls = last[0] - now[0] >= self.stage.tol * self.stage.exaggeration * self.check_every
-        awakes = now[1] > 1.5 * last[1]
-        if not (falls or awakes):
-            log.info("the exaggerated map has come to rest after %d iterations", number)
-        return not (falls or awakes)
+    def decide(self, checks: Sequence[Check]) -> Decision:
+        now = checks[-1]
+        min_iter = self.min_iter if now.std > COLLAPSED_STD else COLLAPSED_MIN_ITER
+        if len(checks) < 2 or now.iteration < min_iter:
+            return Decision.CONTINUE
+        decrease = checks[-2].exaggerated_loss - now.exaggerated_loss
+        falls = decrease >= self.tol * self.exaggeration * self.check_every
+        expands = now.std > EXPANSION * checks[-2].std
+        return Decision.CONTINUE if falls or expands else Decision.STOP
+
+    def __str__(self):
+        return f"exaggerated loss falls by less than {self.tol * self.exaggeration:.2g}"
 
 
-class Fading(Steady):
-    """As many iterations as the stage has; the ``least`` where the map is a point all the same."""
+@dataclass(frozen=True)
+class Collapsed:
+    """Stop where the embedding is collapsed to a point, in which nothing can separate.
 
-    def __init__(self, stage):
-        super().__init__(stage)
-        # To ask costs a KL divergence.
-        self.check_every = stage.least if stage.least < stage.n_iter else None
+    Attributes
+    ----------
+    check_every : iterations between two checks.
+    """
 
-    def is_over(self, number, error, objective, points) -> bool:
-        return number > 0 and float(np.std(points.y)) < A_POINT
+    check_every: int
+
+    def decide(self, checks: Sequence[Check]) -> Decision:
+        now = checks[-1]
+        stops = now.iteration > 0 and now.std < COLLAPSED_STD
+        return Decision.STOP if stops else Decision.CONTINUE
+
+    def __str__(self):
+        return f"map is collapsed after {self.check_every}"

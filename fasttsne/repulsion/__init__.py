@@ -9,7 +9,6 @@ from fasttsne.repulsion.auto import AutoRepulsion
 from fasttsne.repulsion.barnes_hut import TreeRepulsion
 from fasttsne.repulsion.exact import ExactRepulsion
 from fasttsne.repulsion.mesh.mesh import MeshRepulsion
-from fasttsne.runtime.validation import check_choice
 
 __all__ = [
     "METHODS",
@@ -17,8 +16,6 @@ __all__ = [
     "ExactRepulsion",
     "MeshRepulsion",
     "TreeRepulsion",
-    "check_method",
-    "choose_method",
     "make_repulsion",
 ]
 
@@ -29,32 +26,6 @@ METHODS = {
     "fft": "fft", "interpolation": "fft", "FFT": "fft",
     "exact": "exact",
 }  # fmt: skip
-
-# Up to so many points the sum over all pairs is the fastest: measured by
-# benchmarks/crossover.py.
-EXACT_UP_TO = 700
-
-
-def check_method(method):
-    """Return a method that users may give: a name, or an objective function.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the parameter, its value and what is accepted.
-    """
-    return method if callable(method) else check_choice(method, "negative_gradient_method", METHODS)
-
-
-def choose_method(method, n_samples: int):
-    """Resolve a name to "exact", "bh", "fft", or "auto", which is either of the last two.
-
-    A function is what it is.
-    """
-    if callable(method):
-        return method
-    method = METHODS[method]
-    return "exact" if method == "auto" and n_samples <= EXACT_UP_TO else method
 
 
 def make_repulsion(method: str, dof: float, n_threads: int, params: dict):

@@ -234,3 +234,7 @@ def check_random_state(random_state):
         "random_state must be None, an integer, or a NumPy RandomState or Generator; "
         f"got {random_state!r}"
     )
+
+
+MAX_COORDINATE = FARTHEST
+check_coordinates = check_places

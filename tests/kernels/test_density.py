@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 
 from fasttsne._kernels import reference
-from fasttsne.objective.kl import Objective
+from fasttsne.objective.kl import KLDivergence
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def P(rng):
 
 
 def edges_of(P, d):
-    objective = Objective(sp.csr_matrix(P), None, d)
-    objective.renumber(np.arange(len(P), dtype=np.int32))
+    objective = KLDivergence(sp.csr_matrix(P), None, d)
+    objective.reorder(np.arange(len(P), dtype=np.int32))
     return objective._edges
 
 

@@ -5,8 +5,10 @@ import logging
 import numpy as np
 import pytest
 
-from fasttsne import TSNE, TSNEEmbedding, initialization, schedule
+from fasttsne import TSNE, TSNEEmbedding, initialization
 from fasttsne.affinity import PerplexityBasedNN
+from fasttsne.optimize import schedule
+from fasttsne.optimize.stopping import Collapsed
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +54,9 @@ def test_smaller_tolerance_goes_on_toward_the_minimum(digits, affinities):
 
 
 def test_tolerance_of_zero_has_a_cap(affinities, digits, monkeypatch):
-    monkeypatch.setattr(schedule, "MOST_ITERATIONS", 130)
+    monkeypatch.setattr(schedule, "MAX_ITER", 130)
     embedding = embed(affinities, digits).optimize("auto", tol=0)
-    slow = schedule.SMALL.settling + schedule.COOLING_MOST
+    slow = schedule.SMALL.settling_iter + schedule.FINAL_MAX_ITER
     assert embedding.optimizer.state.iteration <= 130 + slow
 
 
@@ -67,24 +69,24 @@ def test_rising_divergence_slows_the_steps_down(affinities, digits, caplog):
     assert np.isfinite(reckless).all()
 
 
-def test_early_exaggeration_fades():
-    stages = schedule.early_exaggeration(1000, 12.0, 1.0, "auto", "auto")
+def test_early_exaggeration_is_annealed():
+    stages = schedule.automatic_early_exaggeration(1000, 12.0, 1.0)
     factors = [stage.exaggeration for stage in stages]
     assert factors[0] == 12
     assert all(1 < low < high for high, low in itertools.pairwise(factors))
     for stage in stages:
         assert stage.learning_rate == pytest.approx(1000 / stage.exaggeration)
         assert stage.momentum == 0.8
-    assert stages[0].until == "parted"
-    assert all(stage.until == "faded" for stage in stages[1:])
+    assert stages[0].stopping.min_iter == schedule.SMALL.min_early_iter
+    assert all(isinstance(stage.stopping, Collapsed) for stage in stages[1:])
 
 
 def test_explicit_settings_are_kept():
-    *_, main, _cooling = schedule.until_it_settles(1000, 1.0, 77.0, 0.6, 1e-5)
-    assert (main.learning_rate, main.momentum, main.tol) == (77.0, 0.6, 1e-5)
-    *_, main, _cooling = schedule.until_it_settles(100_000, 4.0, "auto", "auto", "auto")
+    *_, main, _final = schedule.automatic_main_phase(1000, 1.0, 77.0, 0.6, 1e-5)
+    assert (main.learning_rate, main.momentum, main.stopping.tol) == (77.0, 0.6, 1e-5)
+    *_, main, _final = schedule.automatic_main_phase(100_000, 4.0)
     assert (main.learning_rate, main.momentum) == (50_000.0, 0.97)
-    assert main.tol == schedule.LARGE.tol
+    assert main.stopping.tol == schedule.LARGE.tol
 
 
 def test_optimizing_again_goes_on_with_the_state(affinities, digits):
@@ -108,37 +110,38 @@ def test_callbacks_count_within_each_phase(affinities, digits):
     ).fit(digits, affinities=affinities)  # fmt: skip
     second = seen.index(10, 1)
     assert seen[:second] == list(range(10, 10 * second + 1, 10))
-    least, most = schedule.SMALL.early, schedule.EARLY_MOST
-    fading = schedule.SMALL.fading * schedule.FADING_STEPS
-    assert least + fading - 10 < seen[second - 1] <= most + fading
+    low, high = schedule.SMALL.min_early_iter, schedule.MAX_EARLY_ITER
+    annealing = schedule.SMALL.annealing_iter * schedule.N_ANNEALING_STAGES
+    assert low + annealing - 10 < seen[second - 1] <= high + annealing
     assert seen[second:] == list(range(10, 10 * (len(seen) - second) + 1, 10))
 
 
 def test_early_exaggeration_waits_for_a_random_start_and_for_sheets(rng, affinities, digits):
-    """A random start grows from nothing first; a line unfolds slowly; principal components part."""
+    """A random start grows from nothing first, a line unfolds slowly, digits separate at once."""
     line = np.linspace(0, 1, 500)[:, None]
-    first, *_ = schedule.early_exaggeration(500, 12.0, 1.0, "auto", "auto")
+    first, *_ = schedule.automatic_early_exaggeration(500, 12.0, 1.0)
     iterations = []
     for P, start in (
         (affinities, initialization.pca(digits, random_state=0)),
         (affinities, initialization.random(500, random_state=0)),
         (PerplexityBasedNN(line, 20, n_jobs=2), initialization.pca(line, random_state=0)),
     ):
-        stages = (dataclasses.replace(first, least=20),)
+        rule = dataclasses.replace(first.stopping, min_iter=20)
+        stages = (dataclasses.replace(first, stopping=rule),)
         embedding = TSNEEmbedding(start, P, n_jobs=2).optimize(stages)
         iterations.append(embedding.optimizer.state.iteration)
     assert 20 < iterations[0] < min(iterations[1:])
-    assert max(iterations) <= schedule.EARLY_MOST
+    assert max(iterations) <= schedule.MAX_EARLY_ITER
 
 
-def test_a_map_that_is_a_point_is_not_exaggerated_for_long(rng):
-    """Noise does not part: its map grows only when exaggeration is over."""
+def test_a_collapsed_map_is_not_exaggerated_for_long(rng):
+    """Noise has no clusters: its map grows only when exaggeration is over."""
     noise = rng.random((1000, 20))
     embedding = TSNEEmbedding(
         initialization.pca(noise, random_state=0), PerplexityBasedNN(noise, 30, n_jobs=2), n_jobs=2
-    ).optimize(schedule.early_exaggeration(1000, 12.0, 1.0, "auto", "auto"))
-    fading = schedule.FADING_STEPS * schedule.FADING_OF_A_POINT
-    assert embedding.optimizer.state.iteration <= 40 + fading
+    ).optimize(schedule.automatic_early_exaggeration(1000, 12.0, 1.0))
+    annealing = schedule.N_ANNEALING_STAGES * schedule.COLLAPSED_ANNEALING_ITER
+    assert embedding.optimizer.state.iteration <= 40 + annealing
 
 
 @pytest.mark.parametrize("rows", [5, 30])
@@ -151,9 +154,13 @@ def test_few_rows(rng, rows):
     ("params", "error", "message"),
     [
         ({"tol": -1}, ValueError, "tol must be at least 0; got -1"),
-        ({"tol": "small"}, ValueError, "tol must be one of 'auto'; got 'small'"),
-        ({"n_iter": "many"}, ValueError, "n_iter must be one of 'auto'; got 'many'"),
-        ({"final_momentum": "high"}, TypeError, "final_momentum must be a number; got 'high'"),
+        ({"tol": "small"}, ValueError, "tol must be a number or 'auto'; got 'small'"),
+        ({"n_iter": "many"}, ValueError, "n_iter must be an integer or 'auto'; got 'many'"),
+        (
+            {"final_momentum": "high"},
+            ValueError,
+            "final_momentum must be a number or 'auto'; got 'high'",
+        ),
     ],
 )
 def test_bad_parameters(digits, params, error, message):

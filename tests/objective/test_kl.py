@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from fasttsne import TSNEEmbedding, initialization
 from fasttsne._kernels import reference
 from fasttsne.affinity import PerplexityBasedNN
-from fasttsne.objective.kl import Objective
+from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 
 
@@ -44,10 +44,10 @@ def test_twin_gradient_by_finite_differences(P, rng, d, dof):
 )
 def test_objective_equals_twin(P, rng, dof, method, tolerance):
     y = rng.normal(0, 2, (40, 2))
-    objective = Objective(sp.csr_matrix(P), method(dof), 2, dof)
+    objective = KLDivergence(sp.csr_matrix(P), method(dof), 2, dof)
     order = rng.permutation(40).astype(np.int32)
-    objective.renumber(order)
-    error = objective.evaluate(y[order], with_error=True)
+    objective.reorder(order)
+    error = objective.compute_forces(y[order], with_error=True)
     gradient = 4 * (objective.attractive - objective.repulsive / objective.z)
     expected = reference.gradient(P, y, dof)[order]
     assert error == pytest.approx(reference.kl_divergence(P, y, dof), rel=tolerance, abs=tolerance)
@@ -67,9 +67,9 @@ def test_methods_agree_on_a_map_of_any_kernel(digits, affinities, d, dof):
     embedding.optimize(40, inplace=True, exaggeration=12).optimize(80, inplace=True)
     results = []
     for repulsion in (ExactRepulsion(dof), TreeRepulsion(dof), MeshRepulsion(dof)):
-        objective = Objective(affinities.P, repulsion, d, dof)
-        objective.renumber(np.arange(len(digits), dtype=np.int32))
-        results.append((objective.evaluate(np.asarray(embedding), True), objective.repulsive))
+        objective = KLDivergence(affinities.P, repulsion, d, dof)
+        objective.reorder(np.arange(len(digits), dtype=np.int32))
+        results.append((objective.compute_forces(np.asarray(embedding), True), objective.repulsive))
     exact_error, exact = results[0]
     assert exact_error == pytest.approx(embedding.kl_divergence, rel=1e-6)
     for error, forces in results[1:]:
@@ -90,10 +90,10 @@ def test_the_error_is_never_negative(digits, affinities, method, dof):
 
 def test_error_does_not_depend_on_being_asked_for(P, rng):
     y = rng.normal(0, 2, (40, 2))
-    objective = Objective(sp.csr_matrix(P), ExactRepulsion(), 2)
-    objective.renumber(np.arange(40, dtype=np.int32))
+    objective = KLDivergence(sp.csr_matrix(P), ExactRepulsion(), 2)
+    objective.reorder(np.arange(40, dtype=np.int32))
     forces = []
     for with_error in (True, False):
-        objective.evaluate(y, with_error)
+        objective.compute_forces(y, with_error)
         forces.append((objective.attractive.tobytes(), objective.repulsive.tobytes()))
     assert forces[0] == forces[1]

@@ -1,0 +1,71 @@
+"""The protocol of what gradient descent makes smaller."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+
+class Objective(ABC):
+    """A loss of n points in d dimensions, and its gradient.
+
+    Points come in an order of the optimizer's own, which :meth:`reorder` sets: ``y`` and the
+    gradient are in that order.
+
+    Parameters
+    ----------
+    shape : (n, d).
+    n_threads : how many threads share the work.  Results do not depend on it.
+    """
+
+    # Whether the loss stays the same when all points move together: then the map is kept
+    # centered.
+    is_translation_invariant = True
+    # Whether it is computed faster where points that are near in the map are near in memory.
+    gains_by_order = True
+    # The gradient in units of what :meth:`gradient` returns: each pair of points counts twice.
+    scale = 4.0
+
+    def __init__(self, shape: tuple[int, int], n_threads: int = 1):
+        self.shape = shape
+        self.n_threads = n_threads
+        self._gradient = np.empty(shape)
+
+    @abstractmethod
+    def gradient(
+        self, y: np.ndarray, exaggeration: float = 1.0, with_error: bool = False
+    ) -> tuple[np.ndarray, float | None]:
+        """The gradient divided by ``scale``, and the error.
+
+        Parameters
+        ----------
+        y : (n, d) float64 array, not changed.
+        exaggeration : factor on the attractive forces.
+        with_error : whether the error is wanted.
+
+        Returns
+        -------
+        gradient : (n, d) float64 array, which the next call overwrites.
+        error : what is reported to callbacks, as for exaggeration 1: the KL divergence, as a
+            rule.  None where it is not wanted.
+        """
+
+    @abstractmethod
+    def reorder(self, order: np.ndarray) -> None:
+        """From now on row r of y is the point ``order[r]``; an (n,) int32 array."""
+
+    def loss(self, error: float) -> float:
+        """What descent makes smaller, for the error of the last ``gradient``."""
+        return error
+
+    def exaggerated_loss(self, error: float, exaggeration: float) -> float:
+        """The same with exaggeration."""
+        return exaggeration * self.loss(error)
+
+    def gradient_norm(self) -> float:
+        """The norm of the gradient without exaggeration, at the last ``gradient``."""
+        return self.scale * float(np.linalg.norm(self._gradient))
+
+    @property
+    def approximation(self) -> str | None:
+        """Which approximation computed the last error, where there are several."""
+        return None

@@ -1,0 +1,71 @@
+"""The objective of a run, by the name or function that stands for it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fasttsne.objective.base import Objective
+from fasttsne.objective.callable import FunctionObjective
+from fasttsne.objective.density import DensityObjective
+from fasttsne.objective.functions import NAMES
+from fasttsne.objective.kl import KLDivergence
+from fasttsne.repulsion import METHODS, make_repulsion
+from fasttsne.runtime.validation import check_choice
+
+_REGISTERED: dict[str, Callable[..., Objective]] = {}
+
+
+def register_objective(name: str, factory: Callable[..., Objective]) -> None:
+    """Give an objective a name that ``negative_gradient_method`` takes.
+
+    Its runs report progress, call callbacks, and are saved and resumed as those of the KL
+    divergence are; a program that loads a saved map registers the objective first.
+
+    Parameters
+    ----------
+    name : not one of the built-in methods.
+    factory : called as ``factory(affinities, n_components, dof=, n_threads=)``; an
+        :class:`Objective`'s class, as a rule.
+    """
+    if name in METHODS:
+        raise ValueError(f"name must not be one of {', '.join(map(repr, METHODS))}; got {name!r}")
+    _REGISTERED[name] = factory
+
+
+def check_method(method):
+    """Return a method that users may give: a name, or an objective function.
+
+    Raises
+    ------
+    TypeError, ValueError
+        With the name of the parameter, its value and what is accepted.
+    """
+    if callable(method):
+        return method
+    return check_choice(method, "negative_gradient_method", (*METHODS, *_REGISTERED))
+
+
+def make_objective(phase, affinities, n_components: int) -> Objective:
+    """The objective of a :class:`fasttsne.optimize.plan.Phase`.
+
+    Parameters
+    ----------
+    affinities : :class:`fasttsne.affinity.Affinities`.
+    n_components : dimensions of the map.
+    """
+    method = NAMES.get(phase.method, phase.method)
+    if method not in METHODS and phase.density_weight:
+        raise ValueError("density_weight cannot be used with another objective function")
+    common: dict[str, Any] = {"dof": phase.dof, "n_threads": phase.n_threads}
+    accuracy = dict(phase.accuracy)
+    P = affinities.P
+    if callable(method):
+        return FunctionObjective(method, P, n_components, phase.dof, accuracy, phase.n_threads)
+    if method in _REGISTERED:
+        return _REGISTERED[method](affinities, n_components, **common)
+    repulsion = make_repulsion(method, phase.dof, phase.n_threads, accuracy)
+    if phase.density_weight:
+        return DensityObjective(
+            P, repulsion, n_components, **common, log_radii=affinities.log_radii(),
+            weight=phase.density_weight,
+        )  # fmt: skip
+    return KLDivergence(P, repulsion, n_components, **common)

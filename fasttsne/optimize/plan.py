@@ -1,0 +1,318 @@
+"""What a run will do, decided before it starts: the one place where "auto" becomes a number.
+
+``resolve`` turns the parameters of :class:`fasttsne.TSNE`, and ``resolve_phase`` those of one
+``optimize`` call, into a frozen plan.  The loop, the callbacks, the progress display, files
+and the command line read it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from fasttsne.optimize import schedule
+from fasttsne.optimize.callback import as_callbacks
+from fasttsne.optimize.parameters import ACCURACY, TSNE, without_numpy
+from fasttsne.optimize.schedule import Stage
+from fasttsne.repulsion import METHODS
+from fasttsne.runtime.threads import resolve_n_jobs
+
+# New points move by single gradients, which do not shrink with the number of points.
+NEW_POINTS_LEARNING_RATE = 0.1
+# Up to so many points the sum over all pairs is the fastest: measured by
+# benchmarks/crossover.py.
+EXACT_MAX_POINTS = 700
+# From so many points on an optimizer that is called gets the FFT function for "auto".
+FFT_MIN_POINTS = 10_000
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One ``optimize`` call: stages, and what holds in all of them.
+
+    Attributes
+    ----------
+    name : "early exaggeration", "main phase", ...
+    stages : what is done, one after the other.
+    dof : degrees of freedom of the kernel.
+    method : of the repulsive forces: "exact", "bh", "fft", "auto" (either of the last two, by the
+        size of the map in each iteration), the name of a registered objective, or a function.
+    accuracy : theta, n_interpolation_points, min_num_intervals, ints_in_interval.
+    density_weight : weight of the density term.
+    max_grad_norm, max_step_norm : bounds on a point's gradient and step, or None.
+    n_threads : how many threads share the work.
+    callbacks, callbacks_every_iters : who is called, and how often.
+    """
+
+    name: str
+    stages: tuple[Stage, ...]
+    dof: float = 1.0
+    method: str | Callable = "auto"
+    accuracy: tuple[tuple[str, float], ...] = ()
+    density_weight: float = 0.0
+    max_grad_norm: float | None = None
+    max_step_norm: float | None = 5.0
+    n_threads: int = 1
+    callbacks: tuple[Callable, ...] = ()
+    callbacks_every_iters: int = 50
+
+    @property
+    def n_iter(self) -> int:
+        """Number of iterations, at most."""
+        return sum(stage.n_iter for stage in self.stages)
+
+    @property
+    def may_stop_early(self) -> bool:
+        """Whether there may be fewer."""
+        return any(stage.stopping is not None for stage in self.stages)
+
+    # The name of version 0.1.0.
+    may_settle = may_stop_early
+
+    @property
+    def exaggeration(self) -> float:
+        """The largest of all stages."""
+        return max((stage.exaggeration for stage in self.stages), default=1.0)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The value of one parameter, and who decided it.
+
+    Attributes
+    ----------
+    parameter, value : its name, and what it is in the run.
+    decided_by : "given", "default", or "automatic: " and the rule.
+    """
+
+    parameter: str
+    value: object
+    decided_by: str
+
+    def __str__(self):
+        return f"{self.parameter:26}{_shown(self.value):18}{self.decided_by}"
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """The whole fit: its phases in order, and who decided what.
+
+    Attributes
+    ----------
+    n_samples : number of points.
+    phases : those that have iterations.
+    choices : each parameter of the run.
+    """
+
+    n_samples: int
+    phases: tuple[Phase, ...]
+    choices: tuple[Choice, ...]
+
+    @property
+    def n_iter(self) -> int:
+        """Number of iterations, at most."""
+        return sum(phase.n_iter for phase in self.phases)
+
+    @property
+    def may_stop_early(self) -> bool:
+        """Whether there may be fewer."""
+        return any(phase.may_stop_early for phase in self.phases)
+
+    def __str__(self):
+        at_most = "at most " if self.may_stop_early else ""
+        lines = [
+            f"{self.n_samples:,} samples, {at_most}{self.n_iter:,} iterations", "",
+            STAGE_LINE.format(
+                "phase", "stage", "iterations", "exaggeration", "learning rate", "momentum",
+                "stops early where",
+            ),
+        ]  # fmt: skip
+        for phase in self.phases:
+            for stage in phase.stages:
+                if stage.n_iter:
+                    lines.append(STAGE_LINE.format(
+                        phase.name, stage.name, stage.n_iter, f"{stage.exaggeration:.4g}",
+                        f"{stage.learning_rate:.6g}", f"{stage.momentum:.3g}",
+                        "" if stage.stopping is None else str(stage.stopping),
+                    ).rstrip())  # fmt: skip
+        lines += ["", f"{'parameter':26}{'value':18}decided by", *map(str, self.choices)]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+STAGE_LINE = "{:20}{:13}{:>10}{:>14}{:>15}{:>10}  {}"
+
+
+def resolve(parameters: Mapping, n_samples: int) -> RunPlan:
+    """The plan of a fit.
+
+    Parameters
+    ----------
+    parameters : those of :class:`fasttsne.TSNE`, checked.
+    n_samples : number of rows of the data.
+    """
+    wanted = without_numpy(parameters)
+    early = _number(wanted["early_exaggeration"]) or schedule.EARLY_EXAGGERATION
+    final = exaggeration_of(wanted)
+    phase = partial(resolve_phase, n_samples=n_samples)
+
+    early_iter = wanted["early_exaggeration_iter"]
+    if _is_auto(early_iter):
+        early_iter = schedule.automatic_early_exaggeration(
+            n_samples, early, final, _number(wanted["learning_rate"]),
+            _number(wanted["initial_momentum"]),
+        )  # fmt: skip
+    first = {
+        **wanted, "momentum": wanted["initial_momentum"], "exaggeration": early,
+        "density_weight": 0,
+    }  # fmt: skip
+    main = {**wanted, "momentum": wanted["final_momentum"], "exaggeration": final}
+    phases = [phase("early exaggeration", early_iter, first)]
+    n_iter = wanted["n_iter"]
+    if wanted["density_weight"]:
+        before, after = (
+            (n_iter, n_iter) if isinstance(n_iter, str) else schedule.split_for_density(n_iter)
+        )
+        phases.append(phase("main phase", before, {**main, "density_weight": 0}))
+        phases.append(phase("main phase, density", after, main))
+    else:
+        phases.append(phase("main phase", n_iter, main))
+    return RunPlan(
+        n_samples,
+        tuple(phase for phase in phases if phase.n_iter),
+        tuple(_choices(wanted, n_samples, phases)),
+    )
+
+
+def resolve_phase(name: str, n_iter, params: Mapping, n_samples: int) -> Phase:
+    """The plan of one ``optimize`` call.
+
+    Parameters
+    ----------
+    n_iter : a number, "auto", or stages.
+    params : those of ``optimize``, checked, all of them.
+    n_samples : number of points.
+    """
+    exaggeration = exaggeration_of(params)
+    rate, momentum = _number(params["learning_rate"]), _number(params["momentum"])
+    if isinstance(n_iter, tuple):
+        stages = n_iter
+    elif _is_auto(n_iter):
+        stages = schedule.automatic_main_phase(
+            n_samples, exaggeration, rate, momentum, _number(params["tol"])
+        )
+    else:
+        stages = schedule.classical(n_iter, n_samples, exaggeration, rate, momentum)
+    return _phase(name, stages, params, n_samples)
+
+
+def resolve_new_points(n_iter: int, params: Mapping, n_samples: int) -> Phase:
+    """The plan of ``optimize`` for new points in a fixed map of so many samples."""
+    rate = _number(params["learning_rate"])
+    stages = schedule.classical(
+        n_iter, n_samples, exaggeration_of(params),
+        NEW_POINTS_LEARNING_RATE if rate is None else rate, _number(params["momentum"]),
+    )  # fmt: skip
+    return _phase("new points", stages, params, n_samples)
+
+
+def resolve_method(method, n_samples: int):
+    """The method of repulsion for a name: "exact", "bh", "fft", or "auto".
+
+    The last is either of the two before, whichever is faster for the map in each iteration.
+    A function, and the name of a registered objective, is what it is.
+    """
+    if callable(method) or method not in METHODS:
+        return method
+    method = METHODS[method]
+    return "exact" if _is_auto(method) and n_samples <= EXACT_MAX_POINTS else method
+
+
+def resolve_fixed_method(method, n_samples: int):
+    """The method for the repulsion of a fixed map: a function has only forces on its own points."""
+    fixed = method if isinstance(method, str) and method in METHODS else "auto"
+    return resolve_method(fixed, n_samples)
+
+
+def resolve_function_method(method, n_samples: int) -> str:
+    """The method whose function an optimizer that is called gets."""
+    method = METHODS[method]
+    return ("fft" if n_samples >= FFT_MIN_POINTS else "bh") if _is_auto(method) else method
+
+
+def exaggeration_of(params: Mapping) -> float:
+    """The exaggeration as a number: None is none."""
+    return 1.0 if params["exaggeration"] is None else float(params["exaggeration"])
+
+
+def _phase(name, stages, params, n_samples):
+    return Phase(
+        name, stages,
+        dof=float(params["dof"]),
+        method=resolve_method(params["negative_gradient_method"], n_samples),
+        accuracy=tuple((name, params[name]) for name in ACCURACY),
+        density_weight=params["density_weight"],
+        max_grad_norm=params["max_grad_norm"],
+        max_step_norm=params["max_step_norm"],
+        n_threads=resolve_n_jobs(params["n_jobs"]),
+        callbacks=as_callbacks(params["callbacks"]),
+        callbacks_every_iters=params["callbacks_every_iters"],
+    )  # fmt: skip
+
+
+def _is_auto(value):
+    return isinstance(value, str) and value == "auto"
+
+
+def _number(value):
+    """A number, or None for "auto"."""
+    return None if _is_auto(value) else value
+
+
+def _shown(value):
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _choices(wanted, n_samples, phases):
+    """Who decided each parameter of a fit."""
+    automatic = _is_auto(wanted["n_iter"])
+    size = (
+        "fewer than 5,000" if n_samples < schedule.MEDIUM_FROM
+        else "5,000 to 30,000" if n_samples < schedule.LARGE_FROM else "30,000 or more"
+    )  # fmt: skip
+    main = phases[-1].stages[-2] if automatic else phases[-1].stages[-1]
+    rules = {
+        "early_exaggeration": (phases[0].exaggeration, "Belkina et al. 2019"),
+        "early_exaggeration_iter": (
+            f"at most {phases[0].n_iter}",
+            f"until the exaggerated loss has converged, then annealing; settings for {size}",
+        ),
+        "n_iter": (
+            f"at most {sum(phase.n_iter for phase in phases[1:])}",
+            f"until the loss has converged; settings for {size}",
+        ),
+        "learning_rate": (
+            main.learning_rate,
+            f"{'2 ' * automatic}n_samples / exaggeration in each stage (Belkina et al. 2019)",
+        ),
+        "initial_momentum": (phases[0].stages[0].momentum, "the published value"),
+        "final_momentum": (
+            main.momentum, "by the number of samples" if automatic else "the published value",
+        ),
+        "tol": (
+            getattr(main.stopping, "tol", "not used"),
+            f"settings for {size}" if automatic else "n_iter is a number",
+        ),
+        "negative_gradient_method": (
+            phases[0].method,
+            f"all pairs up to {EXACT_MAX_POINTS} points, else tree or FFT by the size of the map",
+        ),
+    }  # fmt: skip
+    for name in ("exaggeration", *rules, "dof", "max_grad_norm", "max_step_norm", "density_weight"):
+        value, decided_by = wanted[name], "given"
+        if _is_auto(value):
+            value, rule = rules[name]
+            decided_by = f"automatic: {rule}"
+        elif value == TSNE[name].default:
+            decided_by = "default"
+        yield Choice(name, 1.0 if name == "exaggeration" and value is None else value, decided_by)

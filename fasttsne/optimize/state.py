@@ -1,0 +1,96 @@
+"""The state of an optimization: what the next call continues with, and the loop's own arrays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fasttsne import _kernels
+from fasttsne.repulsion.morton import curve_order
+from fasttsne.runtime.validation import MAX_COORDINATE
+
+# Iterations, counted over all calls, at which points are sorted along the space-filling curve of
+# the map: often while the map is made, seldom later.
+REORDER_AT = (20, 100, 300)
+REORDER_EVERY = 1000
+
+
+@dataclass
+class DescentState:
+    """What the next call continues with; arrays are in the caller's order of rows.
+
+    Attributes
+    ----------
+    update, gains : (n, d) float32, the last step and the gain of each coordinate.
+    order : (n,) int32, the point at each position of the optimizer's own order.
+    iteration : number of iterations of all calls.
+    """
+
+    update: np.ndarray
+    gains: np.ndarray
+    order: np.ndarray
+    iteration: int = 0
+
+
+def initial_state(embedding: np.ndarray, sort: bool) -> DescentState:
+    """The state before the first iteration; points sorted along the curve, if wanted."""
+    n = len(embedding)
+    return DescentState(
+        update=np.zeros(embedding.shape, np.float32),
+        gains=np.ones(embedding.shape, np.float32),
+        order=curve_order(embedding) if sort else np.arange(n, dtype=np.int32),
+    )
+
+
+def reordering_is_due(iteration: int) -> bool:
+    """Whether points are sorted before the iteration of this number, counted from 0."""
+    return iteration in REORDER_AT or (iteration > 0 and iteration % REORDER_EVERY == 0)
+
+
+@dataclass(frozen=True)
+class WorkingPoints:
+    """The loop's arrays, all in its own order of points.
+
+    An order and its arrays are one object, replaced as a whole: an interrupt
+    between two of its lines cannot leave them inconsistent.
+    """
+
+    order: np.ndarray
+    y: np.ndarray
+    update: np.ndarray
+    gains: np.ndarray
+
+    @classmethod
+    def from_state(cls, embedding, state):
+        order = state.order
+        y = np.ascontiguousarray(np.asarray(embedding)[order], dtype=np.float64)
+        return cls(order, y, state.update[order], state.gains[order])
+
+    def sorted(self):
+        """The same in the order of the curve."""
+        change = curve_order(self.y)
+        return WorkingPoints(
+            self.order[change], self.y[change], self.update[change], self.gains[change]
+        )
+
+    def write_to(self, embedding):
+        _kernels.coordinates.scatter(self.y, self.order, np.asarray(embedding))
+
+    def read_from(self, embedding):
+        """A callback may have moved points of the live embedding."""
+        check_written(embedding)
+        _kernels.coordinates.gather(np.asarray(embedding), self.order, self.y)
+
+    def to_state(self, iteration):
+        update, gains = np.empty_like(self.update), np.empty_like(self.gains)
+        update[self.order], gains[self.order] = self.update, self.gains
+        return DescentState(update, gains, self.order, iteration)
+
+
+def check_written(embedding) -> None:
+    """Raise ValueError where a callback has moved points of the live embedding out of bounds."""
+    low, high = np.min(embedding, initial=0), np.max(embedding, initial=0)
+    if not (low >= -MAX_COORDINATE and high <= MAX_COORDINATE):  # false for NaN, too
+        raise ValueError(
+            f"a callback may write finite numbers up to {MAX_COORDINATE:g} into the embedding; it "
+            f"now has numbers from {low} to {high}"
+        )

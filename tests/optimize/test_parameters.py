@@ -1,0 +1,65 @@
+"""One table: signatures, docstrings and the command line agree with it."""
+
+import inspect
+
+import pytest
+
+from fasttsne import TSNE, TSNEEmbedding
+from fasttsne.optimize import parameters
+from fasttsne.optimize.parameters import OPTIMIZE, SKLEARN, TRANSFORM
+
+
+def defaults_of(function):
+    signature = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in signature if p.name not in ("self", "X")}
+
+
+def test_signatures_have_the_defaults_of_the_table():
+    assert defaults_of(TSNE) == {name: p.default for name, p in parameters.TSNE.items()}
+    assert list(defaults_of(TSNE)) == list(parameters.TSNE)
+    assert defaults_of(TSNEEmbedding.transform) == {n: p.default for n, p in TRANSFORM.items()}
+
+
+def test_scikit_learns_estimator_has_the_same():
+    pytest.importorskip("sklearn")
+    import fasttsne.sklearn
+
+    expected = {**parameters.TSNE, **SKLEARN}
+    assert defaults_of(fasttsne.sklearn.TSNE) == {name: p.default for name, p in expected.items()}
+
+
+@pytest.mark.parametrize(
+    ("thing", "table"),
+    [
+        (TSNE, parameters.TSNE),
+        (TSNEEmbedding.optimize, OPTIMIZE),
+        (TSNEEmbedding.transform, TRANSFORM),
+    ],
+)
+def test_docstrings_have_every_parameter(thing, table):
+    text = inspect.getdoc(thing)
+    for name, parameter in table.items():
+        assert f"\n{name} : {parameter.text.split()[0]}" in text
+    assert "{" not in text.replace('{"recall": 0.99}', "")
+    assert max(map(len, thing.__doc__.splitlines())) <= 100
+
+
+def test_help_is_plain_text():
+    for parameter in parameters.TSNE.values():
+        assert "`" not in parameter.help
+        assert parameter.help.endswith(f"(default: {parameter.default})")
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"theta": 11}, "theta must be at most 10; got 11"),
+        ({"learning_rate": "5"}, "learning_rate must be a number or 'auto'; got '5'"),
+        ({"nonsense": 1}, "unknown parameter 'nonsense'; accepted are learning_rate"),
+        ({"n_jobs": 0}, "n_jobs must not be 0"),
+        ({"negative_gradient_method": "slow"}, "negative_gradient_method must be one of 'auto'"),
+    ],
+)
+def test_wrong_values_are_named(params, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        parameters.check_params(params)

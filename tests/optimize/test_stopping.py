@@ -1,0 +1,88 @@
+"""The rules, on made-up courses of a loss."""
+
+import pytest
+
+from fasttsne.optimize.stopping import (
+    COLLAPSED_MIN_ITER,
+    MAX_HALVINGS,
+    Check,
+    Collapsed,
+    Decision,
+    ExaggeratedLossConverged,
+    LossConverged,
+)
+
+
+def course(losses, every, std=1.0, method="exact"):
+    """Checks with these losses; stds and methods may be lists."""
+    stds = std if isinstance(std, list) else [std] * len(losses)
+    methods = method if isinstance(method, list) else [method] * len(losses)
+    return [Check(every * i, loss, 12 * loss, stds[i], methods[i]) for i, loss in enumerate(losses)]
+
+
+def decisions(rule, checks):
+    """What the rule answers after each check."""
+    return [rule.decide(checks[: i + 1]) for i in range(len(checks))]
+
+
+GO, SLOW, STOP = Decision.CONTINUE, Decision.SLOW_DOWN, Decision.STOP
+
+
+def test_loss_that_falls_goes_on_and_one_that_does_not_stops():
+    rule = LossConverged(tol=1e-3, check_every=10)
+    assert decisions(rule, course([4, 3, 2, 1.999], 10)) == [GO, GO, GO, STOP]
+
+
+def test_minimum_of_iterations():
+    rule = LossConverged(tol=1e-3, min_iter=30, check_every=10)
+    assert decisions(rule, course([2, 2, 2, 2], 10)) == [GO, GO, GO, STOP]
+
+
+def test_patience_counts_checks_in_a_row():
+    rule = LossConverged(tol=1e-3, check_every=10, patience=2)
+    assert decisions(rule, course([3, 3, 2, 2, 2], 10)) == [GO, GO, GO, GO, STOP]
+
+
+def test_loss_that_rises_slows_the_steps_down_a_few_times():
+    rule = LossConverged(tol=1e-3, check_every=10)
+    rising = [1 + i for i in range(MAX_HALVINGS + 2)]
+    assert decisions(rule, course(rising, 10)) == [GO, *[SLOW] * MAX_HALVINGS, STOP]
+
+
+def test_a_halving_is_not_a_check_without_progress():
+    rule = LossConverged(tol=1e-3, check_every=10, patience=2)
+    assert decisions(rule, course([3, 3, 4, 4], 10)) == [GO, GO, SLOW, STOP]
+
+
+def test_another_approximation_is_no_rise_of_the_loss():
+    rule = LossConverged(tol=1e-3, check_every=10)
+    switched = course([3, 3.1, 3.0, 2.0], 10, method=["fft", "bh", "bh", "bh"])
+    assert decisions(rule, switched) == [GO, GO, GO, GO]
+    assert decisions(rule, course([3, 3.1], 10))[-1] is SLOW
+
+
+@pytest.mark.parametrize(("decrease", "expected"), [(0.3, GO), (1e-4, STOP)])
+def test_exaggerated_loss(decrease, expected):
+    rule = ExaggeratedLossConverged(tol=1e-3, min_iter=20, exaggeration=12.0)
+    losses = [9 - decrease * i for i in range(4)]
+    assert decisions(rule, course(losses, 10)) == [GO, GO, expected, expected]
+
+
+def test_exaggeration_goes_on_while_the_map_expands():
+    rule = ExaggeratedLossConverged(tol=1e-3, min_iter=0, exaggeration=12.0)
+    checks = course([9, 9, 9, 9], 10, std=[1e-2, 2e-2, 4e-2, 5e-2])
+    assert decisions(rule, checks) == [GO, GO, GO, STOP]
+
+
+def test_a_collapsed_map_is_not_exaggerated_for_long():
+    rule = ExaggeratedLossConverged(tol=1e-3, min_iter=125, exaggeration=12.0)
+    checks = course([9] * 4, 10, std=1e-4)
+    stop = decisions(rule, checks).index(STOP)
+    assert checks[stop].iteration == COLLAPSED_MIN_ITER
+    assert STOP not in decisions(rule, course([9] * 4, 10, std=1.0))
+
+
+def test_collapsed():
+    rule = Collapsed(12)
+    assert decisions(rule, course([9, 9], 12, std=1e-4)) == [GO, STOP]
+    assert decisions(rule, course([9, 9], 12, std=1e-2)) == [GO, GO]
