@@ -248,8 +248,9 @@ def estimated():
     """The estimator with scikit-learn's conventions."""
     from fasttsne.sklearn import TSNE as Estimator
 
-    estimator = Estimator(max_iter=60, early_exaggeration_iter=25, random_state=0, n_jobs=1,
-                          method="barnes_hut", angle=0.6, perplexity=10).fit(digits(250))  # fmt: skip
+    settings = {"max_iter": 60, "early_exaggeration_iter": 25, "perplexity": 10}
+    estimator = Estimator(**settings, random_state=0, n_jobs=1, method="barnes_hut", angle=0.6)
+    estimator.fit(digits(250))
     return {
         **of_map(estimator.embedding_object_),
         "map_float32": estimator.embedding_,
