@@ -100,7 +100,7 @@ def test_threads_have_the_same_golden(level):
 def test_a_small_change_is_noticed():
     """Of one bit of the map, and of the learning rate by a millionth."""
     arrays = computed(_kernels.simd, "fit rates")
-    golden = {key: (store.described(a), store.thinned(a)) for key, a in arrays.items()}
+    golden = store.golden(arrays)
     assert store.compare(arrays, golden) == []
     points = arrays["map"].copy()
     points[-1, 0] = np.nextafter(points[-1, 0], np.inf)
@@ -126,7 +126,7 @@ def test_update_golden(capsys):
                 after |= {name: before[name]} if name in before else {}
                 continue
             assert "ERROR" not in arrays, f"{name}: {arrays['ERROR']}"
-            after[name] = {key: (store.described(a), store.thinned(a)) for key, a in arrays.items()}
+            after[name] = store.golden(arrays)
         store.write(level, after)
         texts = [
             {name: {key: text for key, (text, _) in arrays.items()}

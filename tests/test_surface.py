@@ -2,8 +2,8 @@
 
 ``surface.json`` has those of "documented" modules with their signatures, and those of other
 "importable" modules without an underscore in their path.  Classes and functions that a module
-imports from elsewhere in fasttsne are among them, with the module they come from.  ``pytest --update-golden
-tests/test_surface.py`` replaces it.
+imports from elsewhere in fasttsne are among them, with the module they come from.
+``pytest --update-golden tests/test_surface.py`` replaces it.
 """
 
 import importlib

@@ -64,8 +64,9 @@ def of_affinities(affinities) -> dict:
 
 def of_map(embedding) -> dict:
     """All that an embedding is made of: map, KL divergence, P, the optimizer's state."""
+    kl = embedding.kl_divergence
     found = {
-        "map": np.array(embedding), "kl": embedding.kl_divergence,
+        "map": np.array(embedding), "kl": -1.0 if kl is None else kl,
         **of_affinities(embedding.affinities),
     }  # fmt: skip
     state = embedding.optimizer.state
