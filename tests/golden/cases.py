@@ -156,7 +156,9 @@ add_fit("fit sparse", sparse_rows)
 add_fit("fit float64", lambda: digits(250).astype(np.float64) / 3)
 add_fit("fit integers", lambda: digits(250).astype(np.int64))
 add_fit("fit duplicates", lambda: digits(60)[np.arange(240) % 60])
-add_fit("fit Generator", random_state=np.random.RandomState(7), initialization="random")
+add("fit RandomState", lambda: fit(digits(250), random_state=np.random.RandomState(7),
+                                   initialization="random"))  # fmt: skip
+add("fit Generator", lambda: fit(blobs(300, 230), random_state=np.random.default_rng(7)))
 
 add_fit("auto of 150 rows", lambda: digits(150), **AUTO, about=KL)
 add_fit("auto of 750 rows", lambda: blobs(750), **AUTO, about=KL)
@@ -168,6 +170,8 @@ add_fit("auto with tol and exaggeration", tol=1e-3, exaggeration=2, **AUTO, abou
 add_fit("classical 750", n_iter=500, early_exaggeration_iter=250, about=KL)
 add("schedule stages", runs.stages_of_all_sizes)
 add("schedule stages given", runs.staged, **KL)
+add_fit("schedule stages of fit", early_exaggeration_iter=runs.STAGES[:2], n_iter=runs.STAGES[2:],
+        about=KL)  # fmt: skip
 
 for method in ("exact", "bh", "fft"):
     add(f"transform {method}", lambda m=method: runs.transformed(
@@ -181,6 +185,12 @@ add("transform phases", lambda: runs.transformed({"dof": 0.7}, {
     "early_exaggeration_iter": 10, "learning_rate": "auto", "max_step_norm": 0.2}))  # fmt: skip
 add("transform several perplexities", lambda: runs.transformed({"perplexity": [5, 20]}, {}))
 add("transform prepared", runs.prepared)
+add("transform auto of 1500 rows", lambda: runs.transformed_large(1_500))
+add("transform Approx", lambda: runs.transformed_large(4_000, metric="cosine", perplexity=5))
+add("transform Uniform", lambda: runs.transformed_by(affinity.Uniform))
+add("transform FixedSigmaNN", lambda: runs.transformed_by(
+    lambda X: affinity.FixedSigmaNN(X, 12.0)))  # fmt: skip
+add("transform distances", runs.transformed_distances)
 
 add("run continued", runs.continued)
 add("run resumed from file", lambda: runs.resumed(runs.by_file))
@@ -193,9 +203,11 @@ add_fit("run stopped early", callbacks=EarlyStopping(0.01, 2), callbacks_every_i
         about=KL)  # fmt: skip
 add("function optimizer", runs.called)
 add("function optimizer with bounds", lambda: runs.called(max_grad_norm=0.01, dof=2, theta=0.3))
+add("function optimizer of an embedding", runs.called_by_embedding)
 add("function objectives", runs.objectives)
 add("start functions", runs.starts)
 add("quality", runs.measured)
+add("scanpy", runs.annotated)
 add("sklearn estimator", runs.estimated, **SKLEARN)
 add("name of 2018", runs.of_2018)
 

@@ -2,12 +2,14 @@
 
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from golden.data import (
     QUICK,
     blobs,
     digits,
+    distances,
     fitted,
     neighbors,
     new_digits,
@@ -27,6 +29,7 @@ from fasttsne import (
     functions,
     initialization,
     metrics,
+    scanpy,
     schedule,
 )
 from fasttsne import nearest_neighbors as nn
@@ -266,12 +269,59 @@ def of_2018():
     return of_map(Old(**{**QUICK, "negative_gradient_method": "BH"}).fit(digits(250)))
 
 
+STAGES = (
+    schedule.Stage(15, 12.0, 20.0, 0.5),
+    schedule.Stage(12, 4.0, 60.0, 0.8),
+    schedule.Stage(40, 1.0, 250.0, 0.9, "settled", 5e-3, 10, 5, 1),
+)
+
+
 def staged():
     """Stages given as a tuple, one of which settles by itself."""
-    stages = (
-        schedule.Stage(15, 12.0, 20.0, 0.5),
-        schedule.Stage(12, 4.0, 60.0, 0.8),
-        schedule.Stage(40, 1.0, 250.0, 0.9, "settled", 5e-3, 10, 5, 1),
-    )
     embedding = TSNE(**QUICK).prepare_initial(digits(250))
-    return of_map(embedding.optimize(stages, tol=1e-3))
+    return of_map(embedding.optimize(STAGES, tol=1e-3))
+
+
+class Halving(functions.gradient_descent):
+    """An optimizer of somebody's own, which is called in the place of ours."""
+
+    def __call__(self, embedding, P, n_iter, **params):
+        params["learning_rate"] = 50
+        return super().__call__(embedding, P, max(n_iter // 2, 1), **params)
+
+
+def called_by_embedding():
+    """An embedding whose optimizer has a call of its own."""
+    family = affinity.PerplexityBasedNN(digits(200), 10)
+    embedding = TSNEEmbedding(places(200), family, optimizer=Halving(), n_jobs=1)
+    return of_map(embedding.optimize(30, exaggeration=12).optimize(20))
+
+
+def annotated():
+    """A map of an object such as scanpy's, with and without its neighbours."""
+    data = SimpleNamespace(X=digits(200), obsm={"X_pca": digits(200)[:, 20:40]}, obsp={}, uns={})
+    params = {name: value for name, value in QUICK.items() if name != "random_state"}
+    scanpy.tsne(data, **params)
+    scanpy.tsne(data, use_rep="X", n_pcs=30, key_added="other", **params)
+    return {f"map_{name}": places for name, places in data.obsm.items()}
+
+
+def transformed_large(n, **params):
+    """New rows placed in a map of more rows, a short one."""
+    params = {"early_exaggeration_iter": 10, "n_iter": 10, **params}
+    X = blobs(n, 20)
+    partial = fitted(X, **params).transform(X[-20:] + X[-21:-1] / 8, perplexity=4, n_iter=15)
+    return of_partial(partial)
+
+
+def transformed_by(make):
+    """New digits placed in a map of other affinities, which go by their own parameters."""
+    partial = fitted(affinities=make(digits(250))).transform(new_digits(), n_iter=30)
+    return of_partial(partial)
+
+
+def transformed_distances():
+    """New rows placed by their distances."""
+    matrix = distances(220)
+    embedding = fitted(matrix[:200, :200], metric="precomputed", initialization="random")
+    return of_partial(embedding.transform(matrix[200:, :200], n_iter=30))

@@ -66,11 +66,15 @@ def _fingerprint():
         "compiler": compiler[0].decode() if compiler else "unknown",
         "NumPy": np.__version__,
         "SciPy": scipy.__version__,
-        "NumPy's vectors": " ".join(np.show_config("dicts")["SIMD Extensions"]["found"]),
+        "NumPy's vectors": " ".join(_vectors()),
         "BLAS": _blas(),
         **{name: os.environ[name] for name in VARIABLES if name in os.environ},
         **{name: _version(name) for name in PACKAGES},
     }
+
+
+def _vectors():
+    return np.show_config("dicts").get("SIMD Extensions", {}).get("found", [])
 
 
 def _blas():
