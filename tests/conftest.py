@@ -5,7 +5,9 @@
 
 import os
 import signal
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import hypothesis
 import numpy as np
@@ -26,6 +28,9 @@ hypothesis.settings.register_profile(
     suppress_health_check=list(hypothesis.HealthCheck), **COMMON,
 )  # fmt: skip
 hypothesis.settings.load_profile(os.environ.get("FASTTSNE_HYPOTHESIS", "ci"))
+
+# Tests import the helpers beside them, in golden/ and old_files/.
+sys.path.append(str(Path(__file__).parent))
 
 LEVELS = _kernels._available_levels()
 
@@ -48,3 +53,24 @@ def digits():
     X = X[:500].astype(np.float32)
     X.setflags(write=False)
     return X
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--update-golden", action="store_true",
+        help="rewrite the golden maps and the snapshot of the public names, and do nothing else",
+    )  # fmt: skip
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--update-golden"):
+        kept = [item for item in items if item.name.startswith("test_update_golden")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say where golden maps were not compared bit by bit, and why."""
+    store = sys.modules.get("golden.store")
+    for note in sorted(store.NOTES) if store else ():
+        terminalreporter.write_line(f"golden maps: {note}")
