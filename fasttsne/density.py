@@ -1,13 +1,22 @@
-"""Maps that preserve density: ``TSNE(density_weight=0.1)``; see its module for the formula."""
+"""Maps that preserve density: ``TSNE(density_weight=0.1)``.
 
-from fasttsne.objective.density import (
-    DensityObjective,
-    correlation_and_gradient,
-    standardize_log_radii,
-)
+The formula is that of :mod:`fasttsne.objective.density`; the names are those of version 0.1.0.
+"""
 
-# The names of version 0.1.0.
-correlation_and_slope = correlation_and_gradient
-standardized = standardize_log_radii
+from fasttsne.objective import density
+from fasttsne.objective.density import standardize_log_radii as standardized
 
 __all__ = ["DensityObjective", "correlation_and_slope", "standardized"]
+
+
+class DensityObjective(density.DensityObjective):
+    """See the base."""
+
+    exaggeration = 1.0
+    renumber = density.DensityObjective.reorder
+    evaluate = density.DensityObjective.compute_forces
+
+
+def correlation_and_slope(wanted, squares):
+    """:func:`fasttsne.objective.density.correlation_and_gradient`."""
+    return density.correlation_and_gradient(wanted, squares)

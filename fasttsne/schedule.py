@@ -1,19 +1,17 @@
 """Stages of gradient descent, for ``TSNEEmbedding.optimize`` in place of a number of iterations.
 
-``automatic_early_exaggeration``, ``automatic_main_phase`` and ``classical`` make them as a fit
-does; None as learning rate, momentum or tolerance is the schedule's own choice.  The other
-names, and "auto" for None, are those of version 0.1.0.
+``automatic_early_exaggeration`` and ``automatic_main_phase`` make them as a fit does; None as
+learning rate, momentum or tolerance is the schedule's own choice.  The other names, and "auto"
+for None, are those of version 0.1.0.
 """
+
+from operator import attrgetter
 
 from fasttsne.optimize import schedule
 from fasttsne.optimize.schedule import (
-    LARGE,
-    SMALL,
     SizeSettings,
     automatic_early_exaggeration,
     automatic_main_phase,
-    classical,
-    size_settings,
 )
 from fasttsne.optimize.stopping import Collapsed, ExaggeratedLossConverged, LossConverged
 
@@ -23,7 +21,6 @@ __all__ = [
     "until_it_settles",
 ]  # fmt: skip
 
-MIDDLE = schedule.MEDIUM
 EARLY_MOST = schedule.MAX_EARLY_ITER
 FADING_STEPS = schedule.N_ANNEALING_STAGES
 FADING_OF_A_POINT = schedule.COLLAPSED_ANNEALING_ITER
@@ -32,7 +29,6 @@ MOST_ITERATIONS = schedule.MAX_ITER
 COOLING_LEAST, COOLING_MOST = schedule.FINAL_MIN_ITER, schedule.FINAL_MAX_ITER
 COOLING_MOMENTUM, COOLING_CHECK = schedule.FINAL_MOMENTUM, schedule.FINAL_CHECK_EVERY
 CLASSICAL_MOMENTUM, DENSITY_SHARE = schedule.CLASSICAL_MOMENTUM, schedule.DENSITY_SHARE
-times = size_settings
 
 
 class Times(SizeSettings):
@@ -45,6 +41,23 @@ class Times(SizeSettings):
         super().__init__(
             early, early_tol, fading, settling, least, check_every, patience, tol, cooling_tol
         )
+
+    early = property(attrgetter("min_early_iter"))
+    fading = property(attrgetter("annealing_iter"))
+    settling = property(attrgetter("settling_iter"))
+    least = property(attrgetter("min_iter"))
+    cooling_tol = property(attrgetter("final_tol"))
+
+
+SMALL, MIDDLE, LARGE = (
+    Times(*vars(settings).values())
+    for settings in (schedule.SMALL, schedule.MEDIUM, schedule.LARGE)
+)
+
+
+def times(n_samples):
+    """The settings for so many samples."""
+    return Times(*vars(schedule.size_settings(n_samples)).values())
 
 
 class Stage(schedule.Stage):
@@ -64,6 +77,8 @@ class Stage(schedule.Stage):
         have to find it converged.
     """
 
+    until = tol = least = check_every = patience = None
+
     def __init__(
         self, n_iter: int, exaggeration: float, learning_rate: float, momentum: float,
         until: str | None = None, tol: float = 0.0, least: int = 0, check_every: int = 25,
@@ -76,27 +91,61 @@ class Stage(schedule.Stage):
             "faded": Collapsed(least) if 0 < least < n_iter else None,
         }
         super().__init__(n_iter, exaggeration, learning_rate, momentum, rules[until])
+        vars(self).update(
+            until=until, tol=tol, least=least, check_every=check_every, patience=patience
+        )
 
     def __setstate__(self, state):
-        """Pickles of version 0.1.0 have the arguments."""
-        if "stopping" in state:
-            self.__dict__.update(state)
-        else:
-            self.__init__(**state)  # type: ignore[misc]
+        """Pickles have the arguments, those of version 0.1.0 nothing else."""
+        self.__init__(**{name: state[name] for name in _ARGUMENTS})  # type: ignore[misc]
+
+    def __repr__(self):
+        return f"Stage({', '.join(f'{name}={getattr(self, name)!r}' for name in _ARGUMENTS)})"
+
+
+_ARGUMENTS = tuple(Stage.__init__.__annotations__)
+
+
+def _with_old_names(stages):
+    """The stages as version 0.1.0 had them."""
+    old = []
+    for stage in stages:
+        until, rule = _UNTIL.get(stage.name), stage.stopping
+        settings = {}
+        if until == "faded":
+            settings = {"least": FADING_OF_A_POINT}
+        elif rule is not None:
+            settings = {"tol": rule.tol, "least": rule.min_iter}
+        if isinstance(rule, LossConverged):
+            settings |= {"check_every": rule.check_every, "patience": rule.patience}
+        old.append(Stage(
+            stage.n_iter, stage.exaggeration, stage.learning_rate, stage.momentum, until, **settings
+        ))  # fmt: skip
+    return tuple(old)
+
+
+_UNTIL = {"exaggerated": "parted", "annealing": "faded", "fast": "settled", "final": "settled"}
 
 
 def early_exaggeration(n_samples, exaggeration, final_exaggeration, learning_rate, momentum):
-    """The name of ``automatic_early_exaggeration`` in version 0.1.0."""
-    return automatic_early_exaggeration(
+    """``automatic_early_exaggeration`` as version 0.1.0 had it."""
+    return _with_old_names(automatic_early_exaggeration(
         n_samples, exaggeration, final_exaggeration, _number(learning_rate), _number(momentum)
-    )
+    ))  # fmt: skip
 
 
 def until_it_settles(n_samples, exaggeration, learning_rate, momentum, tol):
-    """The name of ``automatic_main_phase`` in version 0.1.0."""
-    return automatic_main_phase(
+    """``automatic_main_phase`` as version 0.1.0 had it."""
+    return _with_old_names(automatic_main_phase(
         n_samples, exaggeration, _number(learning_rate), _number(momentum), _number(tol)
-    )
+    ))  # fmt: skip
+
+
+def classical(n_iter, n_samples, exaggeration, learning_rate, momentum):
+    """A given number of iterations, one stage."""
+    return _with_old_names(schedule.classical(
+        n_iter, n_samples, exaggeration, _number(learning_rate), _number(momentum)
+    ))  # fmt: skip
 
 
 def split_for_density(n_iter):

@@ -1,10 +1,12 @@
 """Names of ``fasttsne.functions`` in version 0.1.0."""
 
-from fasttsne.objective.callable import FunctionObjective
+from fasttsne.objective.callable import BH_PARAMS, FFT_PARAMS, FunctionObjective
 from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_exact, kl_divergence_fft
 from fasttsne.optimize.descent import GradientDescent as gradient_descent
 
 __all__ = [
+    "BH_PARAMS",
+    "FFT_PARAMS",
     "FunctionObjective",
     "gradient_descent",
     "kl_divergence_bh",

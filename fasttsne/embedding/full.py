@@ -15,11 +15,11 @@ from fasttsne.optimize.parameters import (
     DEFAULTS,
     OPTIMIZE,
     TRANSFORM,
-    check_n_iter,
     check_params,
     documented,
     without_numpy,
 )
+from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, resolve_fixed_method, resolve_phase
 from fasttsne.repulsion.fixed_reference import make_field
 from fasttsne.runtime.validation import check_coordinates
@@ -141,7 +141,7 @@ class TSNEEmbedding(ArrayWithState):
             On Ctrl-C; its attribute ``final_embedding`` is the embedding as of
             the last whole iteration.
         """
-        check_n_iter(n_iter)
+        PARAMETERS["n_iter"].check(n_iter)
         check_params(gradient_descent_params)
         self.raise_if_view()
         params = self.all_params(**gradient_descent_params)

@@ -29,6 +29,7 @@ class Parameter:
     limits : keyword arguments of ``check_number``; None where it is no number.
     words : texts that are accepted in place of a number.
     optional : whether None is accepted.
+    stages : whether a tuple of stages is accepted.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Parameter:
     limits: Mapping | None = field(default=None, hash=False)
     words: tuple[str, ...] = ()
     optional: bool = False
+    stages: bool = False
 
     @property
     def help(self) -> str:
@@ -49,6 +51,8 @@ class Parameter:
     def check(self, value) -> None:
         """Raise TypeError or ValueError, with name and value, for a number out of its limits."""
         if self.limits is None or (value is None and self.optional):
+            return
+        if self.stages and isinstance(value, tuple) and all(isinstance(s, Stage) for s in value):
             return
         if self.words and not isinstance(value, Real):
             if isinstance(value, str) and value in self.words:
@@ -172,8 +176,8 @@ TSNE = _table(
     Parameter(
         "early_exaggeration_iter", "auto",
         'iterations of early exaggeration, usually 250; "auto" is until it has converged, '
-        "then it is annealed (:mod:`fasttsne.schedule`).",
-        ITERATIONS, AUTO,
+        "then it is annealed; or a tuple of stages (:mod:`fasttsne.schedule`).",
+        ITERATIONS, AUTO, stages=True,
     ),
     Parameter(
         "early_exaggeration", "auto",
@@ -183,8 +187,9 @@ TSNE = _table(
     Parameter(
         "n_iter", "auto",
         'iterations of the main phase, usually 500; "auto" is until the KL divergence has '
-        "converged.  Numbers for both give exactly the classical schedule.",
-        ITERATIONS, AUTO,
+        "converged.  Numbers for both give exactly the classical schedule.  A tuple of stages is "
+        "accepted, too.",
+        ITERATIONS, AUTO, stages=True,
     ),
     Parameter(
         "exaggeration", None,
@@ -345,12 +350,6 @@ def check_params(params: Mapping, table: Mapping[str, Parameter] = OPTIMIZE) -> 
         as_callbacks(params["callbacks"])
     if "negative_gradient_method" in params:
         check_method(params["negative_gradient_method"])
-
-
-def check_n_iter(n_iter, name: str = "n_iter") -> None:
-    """Check a number of iterations, "auto", or a tuple of stages."""
-    if not (isinstance(n_iter, tuple) and all(isinstance(stage, Stage) for stage in n_iter)):
-        Parameter(name, None, "", ITERATIONS, AUTO).check(n_iter)
 
 
 def without_numpy(params: Mapping) -> dict:

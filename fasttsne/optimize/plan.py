@@ -170,9 +170,9 @@ def resolve(parameters: Mapping, n_samples: int) -> RunPlan:
     phases = [phase("early exaggeration", early_iter, first)]
     n_iter = wanted["n_iter"]
     if wanted["density_weight"]:
-        before, after = (
-            (n_iter, n_iter) if isinstance(n_iter, str) else schedule.split_for_density(n_iter)
-        )
+        if isinstance(n_iter, tuple):
+            raise ValueError("n_iter must be a number or 'auto' with density_weight; got stages")
+        before, after = (n_iter, n_iter) if _is_auto(n_iter) else schedule.split_for_density(n_iter)
         phases.append(phase("main phase", before, {**main, "density_weight": 0}))
         phases.append(phase("main phase, density", after, main))
     else:
@@ -313,6 +313,8 @@ def _choices(wanted, n_samples, phases):
         if _is_auto(value):
             value, rule = rules[name]
             decided_by = f"automatic: {rule}"
+        elif isinstance(value, tuple):
+            value = f"{len(value)} stages"
         elif value == TSNE[name].default:
             decided_by = "default"
         yield Choice(name, 1.0 if name == "exaggeration" and value is None else value, decided_by)

@@ -234,6 +234,12 @@ def starts():
     }  # fmt: skip
 
 
+STAGE = (
+    "n_iter", "exaggeration", "learning_rate", "momentum", "until", "tol", "least", "check_every",
+    "patience",
+)  # fmt: skip
+
+
 def stages_of_all_sizes():
     """The automatic stages from 3 rows to a million, as one table of numbers."""
     rows = []
@@ -242,7 +248,8 @@ def stages_of_all_sizes():
                   *schedule.until_it_settles(n, 1.0, "auto", "auto", "auto"),
                   *schedule.classical(750, n, 4.0, "auto", "auto"))  # fmt: skip
         for stage in stages:
-            values = vars(stage) | {"until": len(stage.until or "")}
+            values = {name: getattr(stage, name) for name in STAGE}
+            values["until"] = len(stage.until or "")
             rows.append([float(value) for value in values.values()])
     return {"stages": rows}
 

@@ -59,7 +59,7 @@ def fingerprint() -> dict:
 
 
 def _fingerprint():
-    compiler = COMPILER.search(Path(_kernels.graph.__file__).read_bytes())
+    compiler = COMPILER.search(Path(_kernels.csr.__file__).read_bytes())
     return {
         "machine": f"{platform.system()} {platform.machine()}",
         "C library": " ".join(platform.libc_ver()),
