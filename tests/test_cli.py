@@ -14,8 +14,8 @@ import scipy.io
 import scipy.sparse as sp
 
 from fasttsne import TSNE, TSNEEmbedding, __version__, files, metrics
-from fasttsne.optimize import parameters
 from fasttsne.cli import main
+from fasttsne.optimize import parameters
 
 QUICK = ("--perplexity", "5", "--n-iter", "20", "--early-exaggeration-iter", "10", "--seed", "0",
          "--n-jobs", "2")  # fmt: skip
