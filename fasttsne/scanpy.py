@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.nearest_neighbors.select import n_neighbors_for
+from fasttsne.nearest_neighbors.select import NEIGHBORS_PER_PERPLEXITY
 from fasttsne.tsne import TSNE
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def _known_graph(adata, key, use_rep, n_pcs, metric, perplexity):
         return None
     graph = _graph(adata, "neighbors")
     fewest = int(np.diff(sp.csr_matrix(graph).indptr).min())
-    wanted = min(n_neighbors_for(perplexity), graph.shape[0] - 1)
+    wanted = min(int(NEIGHBORS_PER_PERPLEXITY * perplexity), graph.shape[0] - 1)
     if fewest < wanted:
         log.info(
             "rows have only %d neighbours there, perplexity %g takes %d: searching",

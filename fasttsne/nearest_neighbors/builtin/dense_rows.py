@@ -42,12 +42,12 @@ class DenseRows:
     def __init__(self, data: np.ndarray, metric: str):
         self.metric = check_choice(metric, "metric", METRICS)
         self.n, self.n_columns = data.shape
-        self._scale, self._shift = 1.0, np.zeros(self.n_columns)
+        self._unit, self._shift = 1.0, np.zeros(self.n_columns)
         self._origin = np.zeros(self.n_columns, np.float32)
         if not is_angular(metric):
             mean, largest = mean_and_max_deviation(data)
-            self._scale = float32_scale(largest)
-            if data.dtype == np.float32 and data.flags.c_contiguous and self._scale == 1:
+            self._unit = float32_scale(largest)
+            if data.dtype == np.float32 and data.flags.c_contiguous and self._unit == 1:
                 self._origin = mean.astype(np.float32)
                 self.points = data
                 return
@@ -71,13 +71,13 @@ class DenseRows:
             else:
                 with np.errstate(over="ignore"):
                     rows -= self._shift
-                    rows = clip_far_rows(rows / self._scale)
+                    rows = clip_far_rows(rows / self._unit)
             out[a : a + len(rows)] = rows
         return out
 
     def to_metric(self, distances: np.ndarray) -> np.ndarray:
         """Convert Euclidean distances of points to the metric."""
-        return to_metric(distances, self.metric, self._scale)
+        return to_metric(distances, self.metric, self._unit)
 
     @staticmethod
     def to_dense(points: np.ndarray) -> np.ndarray:

@@ -63,16 +63,16 @@ class SparseRows:
     def __init__(self, data, metric: str):
         self.metric = check_choice(metric, "metric", METRICS)
         self.n, self.n_columns = data.shape
-        self._scale = 1.0
+        self._unit = 1.0
         if not is_angular(metric) and data.nnz:
-            self._scale = float32_scale(float(np.abs(data.data).max()))
+            self._unit = float32_scale(float(np.abs(data.data).max()))
         self.points = self.prepare(data)
 
     def prepare(self, X) -> SparsePoints:
         """Return new rows, scaled to length one for cosine, and centered for correlation."""
         X = scipy.sparse.csr_matrix(X)
         with np.errstate(over="ignore"):
-            values, counts = X.data.astype(np.float64) / self._scale, np.diff(X.indptr)
+            values, counts = X.data.astype(np.float64) / self._unit, np.diff(X.indptr)
         means = np.zeros(X.shape[0])
         if is_angular(self.metric):
             values /= np.repeat(
@@ -97,7 +97,7 @@ class SparseRows:
 
     def to_metric(self, distances: np.ndarray) -> np.ndarray:
         """Convert Euclidean distances of points to the metric."""
-        return to_metric(distances, self.metric, self._scale)
+        return to_metric(distances, self.metric, self._unit)
 
     @staticmethod
     def to_dense(points: SparsePoints) -> np.ndarray:
