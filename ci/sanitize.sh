@@ -37,7 +37,7 @@ case $kind in
       "$tests"/test_{initialization,metrics,nearest_neighbors,objective,precomputed_neighbors}.py
       "$tests"/test_{repulsion,sparse_neighbors,threads,transform,tsne,hostile_input}.py
       --deselect tests/test_faults.py::test_no_memory
-      --deselect tests/test_nearest_neighbors.py::test_approx_on_a_file_larger_than_the_memory_allowed
+      --deselect tests/nearest_neighbors/test_search.py::test_approx_on_a_file_larger_than_the_memory_allowed
     )
     ;;
   thread)

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fasttsne import TSNE, affinity, plotting
-from fasttsne.drawing.style import colour_points
 from fasttsne.datasets import load_digits
+from fasttsne.drawing.style import colour_points
 
 FOLDER = Path(__file__).parent / "pictures"
 GREY = ["#d0d0d0"]

@@ -25,7 +25,8 @@ from fasttsne import _kernels
 from fasttsne.drawing.style import colour_points, point_style, read_colour
 from fasttsne.drawing.writers import WRITERS, Film, write_gif, write_mp4
 from fasttsne.io.atomic import whole_file
-from fasttsne.runtime.validation import check_choice, check_finite, check_number, resolve_n_jobs
+from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.validation import check_choice, check_finite, check_number
 from fasttsne.utils import is_package_installed, require
 
 LEAST_RADIUS = 0.6  # pixels

@@ -1,8 +1,8 @@
-"""Where the points start: principal components, slow modes of the affinities, or random places.
+"""Initial positions: principal components, a spectral embedding of the affinities, or random.
 
-A map should start small: all pairs then repel each other about equally, and
-attraction alone decides who goes where.  Starting from the principal components
-keeps the arrangement of the clusters (Kobak & Berens 2019).
+An embedding should start small: all pairs then repel each other about equally, and attraction
+alone decides who goes where.  Starting from the principal components keeps the arrangement of
+the clusters (Kobak & Berens 2019).
 """
 
 import numbers
@@ -10,17 +10,18 @@ import numbers
 import numpy as np
 import scipy.sparse
 
-from fasttsne.linalg.pca import (
-    SAMPLE_ROWS,
-    principal_components,
-)
-from fasttsne.linalg.spectral import spectral_map
+from fasttsne.compat.old_paths import old_names
+from fasttsne.linalg.chunks import iter_chunks
+from fasttsne.linalg.pca import EXACT_MAX_SIZE, principal_components
+from fasttsne.linalg.spectral import spectral_embedding
 from fasttsne.runtime.validation import check_choice, check_data, check_number, check_random_state
 from fasttsne.utils import Timer
 
+__getattr__ = old_names(__name__)
+
 
 def rescale(x: np.ndarray, inplace: bool = False, target_std: float = 1e-4) -> np.ndarray:
-    """Scale a map so that its first coordinate has the standard deviation ``target_std``.
+    """Scale an embedding so that its first coordinate has standard deviation ``target_std``.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ def rescale(x: np.ndarray, inplace: bool = False, target_std: float = 1e-4) -> n
 def jitter(x: np.ndarray, inplace: bool = False, scale: float = 0.01, random_state=None):
     """Add normal noise of ``scale`` times the first coordinate's standard deviation.
 
-    Rows that are equal in the data would otherwise start, and stay, in one place.
+    Rows that are equal in the data would otherwise start, and stay, at one point.
     """
     x = np.asarray(x) if inplace else np.array(x, dtype=float)
     x += check_random_state(random_state).normal(0, np.std(x[:, 0]) * scale, x.shape)
@@ -45,11 +46,11 @@ def jitter(x: np.ndarray, inplace: bool = False, scale: float = 0.01, random_sta
 
 
 def random(n_samples, n_components: int = 2, random_state=None, verbose: bool = False):
-    """Normal noise of standard deviation 1e-4.
+    """Return normal noise of standard deviation 1e-4.
 
     Parameters
     ----------
-    n_samples : how many points, or anything with that many rows.
+    n_samples : number of points, or an array with that many rows.
 
     Returns
     -------
@@ -64,9 +65,9 @@ def random(n_samples, n_components: int = 2, random_state=None, verbose: bool = 
 
 def pca(
     X, n_components: int = 2, svd_solver: str = "auto", random_state=None,
-    verbose: bool = False, add_jitter: bool = True,
+    verbose: bool = False, add_jitter: bool = True, n_jobs=-1,
 ) -> np.ndarray:  # fmt: skip
-    """The first principal components, scaled down to a standard deviation of 1e-4.
+    """Return the first principal components, scaled to a standard deviation of 1e-4.
 
     Parameters
     ----------
@@ -77,7 +78,8 @@ def pca(
         is positive.
     random_state : seeds the randomized solver and the jitter.
     add_jitter : move each point by 1 % of the standard deviation at random, so
-        that equal rows do not start in one place.
+        that equal rows do not start at one point.
+    n_jobs : threads; -1 is all cores.  The result does not depend on it.
 
     Returns
     -------
@@ -86,14 +88,14 @@ def pca(
     """
     X = check_data(X, accept_sparse=True)
     n_components = check_number(n_components, "n_components", low=1, integer=True)
-    check_choice(svd_solver, "svd_solver", ("auto", "full", "randomized", "arpack"))
+    check_choice(svd_solver, "svd_solver", EXACT_MAX_SIZE)
     generator = check_random_state(random_state)
     rank = min(*X.shape, n_components)
     result = np.zeros((X.shape[0], n_components))
     with Timer("computing the principal components", verbose):
-        result[:, :rank] = principal_components(X, rank, generator, svd_solver)
+        result[:, :rank] = principal_components(X, rank, generator, svd_solver, n_jobs)
     rescale(result, inplace=True)
-    # A component that is rounding noise next to the first is not one.
+    # A component this small next to the first is rounding noise.
     result[:, np.std(result, axis=0) < 1e-10] = 0
     if add_jitter:
         result += generator.normal(0, 1e-6, result.shape)
@@ -104,24 +106,25 @@ def spectral(
     A, n_components: int = 2, tol: float = 1e-4, max_iter: int | None = None, random_state=None,
     verbose: bool = False, add_jitter: bool = True,
 ) -> np.ndarray:  # fmt: skip
-    """The slowest modes of a random walk on a graph, at a standard deviation of 1e-4.
+    """Return the spectral embedding of a graph, scaled to a standard deviation of 1e-4.
 
-    It is a diffusion map of the affinities (Coifman & Lafon 2006), and needs no rows.
-    Parts of the graph that no edge joins start side by side.
+    The coordinates are the leading eigenvectors of a random walk on the graph (a diffusion map,
+    Coifman & Lafon 2006); the data itself is not needed.  Connected components are embedded one
+    by one and start side by side.
 
     Parameters
     ----------
-    A : (n, n) matrix of affinities, sparse or dense, none negative; its symmetric part counts.
-    tol, max_iter : of the eigenvectors, as for ``scipy.sparse.linalg.eigsh``; where that does
-        not converge, power iterations take its place.
-    random_state : seeds the search for the eigenvectors and the jitter.  A mode's sign is such
-        that its largest entry is positive.
+    A : (n, n) matrix of affinities, sparse or dense, none negative; (A + A^T) / 2 is used.
+    tol, max_iter : as for ``scipy.sparse.linalg.eigsh``; where that does not converge, power
+        iterations take its place.
+    random_state : seeds the search for the eigenvectors and the jitter.  An eigenvector's sign
+        is such that its largest entry is positive.
     add_jitter : move each point by 1 % of the standard deviation at random.
 
     Returns
     -------
-    (n, n_components) float64 array.  Modes that the graph does not have hold noise only;
-    without any, the start is that of :func:`random`.
+    (n, n_components) float64 array.  Coordinates for which the graph has no eigenvector hold
+    noise only; if it has none at all, the result is that of :func:`random`.
     """
     A = _check_graph(A)
     n_components = check_number(n_components, "n_components", low=1, integer=True)
@@ -129,8 +132,8 @@ def spectral(
     if max_iter is not None:
         max_iter = check_number(max_iter, "max_iter", low=1, integer=True)
     generator = check_random_state(random_state)
-    with Timer("computing the spectral map", verbose):
-        result = spectral_map(A, n_components, tol, max_iter, generator)
+    with Timer("computing the spectral embedding", verbose):
+        result = spectral_embedding(A, n_components, tol, max_iter, generator)
     if not result.any():
         return random(len(result), n_components, generator)
     rescale(result, inplace=True)
@@ -145,7 +148,7 @@ def _check_graph(A):
         raise ValueError(f"A must be a square matrix; got shape {A.shape}")
     if not np.isfinite(A.data).all() or (A.data < 0).any():
         raise ValueError("A must hold finite numbers that are not negative")
-    # Only ratios count, and sums of the largest numbers would overflow.
+    # Only ratios matter, and sums of the largest numbers would overflow.
     A.data = np.ldexp(A.data, -np.frexp(A.data.max(initial=0))[1])
     symmetric = (A + A.T) / 2
     symmetric.eliminate_zeros()
@@ -153,14 +156,14 @@ def _check_graph(A):
 
 
 def weighted_mean(X, embedding, neighbors, distances, verbose: bool = False) -> np.ndarray:
-    """The mean of the neighbours' places, each weighted by the inverse of its distance.
+    """Return the mean of the neighbours' coordinates, weighted by the inverse of their distances.
 
-    Neighbours at distance 0, if there are any, count alone.
+    If any neighbours are at distance 0, only those are used.
 
     Parameters
     ----------
-    X : the new rows, of which only the number counts.
-    embedding : (n, d) array, the places of the rows that neighbors are among.
+    X : the new rows; only their number is used.
+    embedding : (n, d) array, the coordinates of the rows to which ``neighbors`` refers.
     neighbors, distances : (m, k) arrays.
 
     Returns
@@ -174,23 +177,23 @@ def weighted_mean(X, embedding, neighbors, distances, verbose: bool = False) -> 
     distances = np.asarray(distances, float)
     nearest = distances.min(axis=1)
     with Timer("computing the weighted mean of the neighbours", verbose):
-        total, places = np.zeros((n_rows, 1)), np.zeros((n_rows, embedding.shape[1]))
+        total, points = np.zeros((n_rows, 1)), np.zeros((n_rows, embedding.shape[1]))
         for neighbor, distance in zip(neighbors.T, distances.T, strict=True):
             # Relative to the nearest, so that no weight overflows.
             weight = np.where(
                 nearest > 0, nearest / np.where(nearest > 0, distance, 1), distance == 0
             )[:, None]
-            places += weight * embedding[neighbor]
+            points += weight * embedding[neighbor]
             total += weight
-    return places / total
+    return points / total
 
 
 def median(embedding, neighbors, verbose: bool = False) -> np.ndarray:
-    """The median of the neighbours' places, coordinate by coordinate.
+    """Return the median of the neighbours' positions, coordinate by coordinate.
 
     Parameters
     ----------
-    embedding : (n, d) array, the places of the rows that neighbors are among.
+    embedding : (n, d) array, the coordinates of the rows to which ``neighbors`` refers.
     neighbors : (m, k) integer array.
 
     Returns
@@ -198,9 +201,8 @@ def median(embedding, neighbors, verbose: bool = False) -> np.ndarray:
     (m, d) float64 array; no row depends on another.
     """
     embedding, neighbors = np.asarray(embedding, float), np.asarray(neighbors)
-    places = np.empty((len(neighbors), embedding.shape[1]))
+    points = np.empty((len(neighbors), embedding.shape[1]))
     with Timer("computing the median of the neighbours", verbose):
-        for a in range(0, len(neighbors), SAMPLE_ROWS):
-            rows = neighbors[a : a + SAMPLE_ROWS]
-            places[a : a + SAMPLE_ROWS] = np.median(embedding[rows], axis=1)
-    return places
+        for a, rows in iter_chunks(neighbors):
+            points[a : a + len(rows)] = np.median(embedding[rows], axis=1)
+    return points

@@ -1,20 +1,15 @@
-"""How well a map shows its data: neighbours kept, distances kept, and perplexity chosen.
+"""Quality of an embedding: preservation of neighbours, distances and densities, and pBIC.
 
-All but :func:`pBIC` look at a seeded sample of rows where there are many, each
-against all rows or, for distances, against each other.
+For many rows, all but :func:`pBIC` use a seeded sample of them, each compared with all rows or,
+for distances, with each other.
 """
 
 import numpy as np
 
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
-from fasttsne.nearest_neighbors.builtin.ranks import distances_within, nearest_distances, ranks_of
-from fasttsne.runtime.validation import (
-    check_choice,
-    check_data,
-    check_number,
-    check_random_state,
-    resolve_n_jobs,
-)
+from fasttsne.nearest_neighbors.builtin.ranks import make_distances, nearest_distances, ranks_of
+from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.validation import check_choice, check_data, check_number, check_random_state
 
 __all__ = [
     "density_correlation", "distance_correlation", "neighbor_recall", "pBIC", "trustworthiness",
@@ -22,12 +17,13 @@ __all__ = [
 
 
 def pBIC(embedding) -> float:
-    """A criterion for choosing the perplexity, to be minimised: pseudo-BIC.
+    """Return a criterion for choosing the perplexity, to be minimized: pseudo-BIC.
 
         2 KL(P || Q) + log(n) perplexity / n
 
-    Small perplexities are hard to show, large ones easy, and each pays for what
-    it leaves out.  Compare optimized embeddings of one data set.
+    The KL divergence decreases with the perplexity; the second term penalizes large ones, so
+    values for different perplexities can be compared.  Compare optimized embeddings of one data
+    set.
 
     Parameters
     ----------
@@ -54,23 +50,23 @@ def neighbor_recall(
     X, embedding, k=10, metric="euclidean", metric_params=None, sample_size=2000,
     random_state=0, n_jobs=-1,
 ) -> float:  # fmt: skip
-    """The share of rows' k nearest neighbours that are among their k nearest in the map.
+    """Return the share of the k nearest neighbours in the data that are so in the embedding.
 
     Parameters
     ----------
     X : (n, columns) array or SciPy sparse matrix; (n, n) distances for "precomputed".
-    embedding : (n, d) array, the map.
+    embedding : (n, d) array.
     k : neighbours of each row, less than n.
     metric, metric_params : distance between rows of X, as for
-        :class:`fasttsne.nearest_neighbors.Exact`.  In the map it is Euclidean.
-    sample_size : how many rows are looked up, chosen at random; None is all.  The result
-        for 2,000 is within about a percentage point of that for all.
+        :class:`fasttsne.nearest_neighbors.Exact`.  In the embedding it is Euclidean.
+    sample_size : number of rows that are compared, chosen at random; None is all.  The
+        result for 2,000 is within about a percentage point of that for all.
     random_state : seeds the sample.
     n_jobs : threads; -1 all cores.  The result does not depend on it.
 
     Source: Kobak & Berens 2019, The art of using t-SNE for single-cell transcriptomics (KNN).
     """
-    ranks = _ranks_of_map_neighbors(
+    ranks = _ranks_of_neighbors(
         X, embedding, k, metric, metric_params, sample_size, random_state, n_jobs
     )
     return float((ranks <= k).mean())
@@ -80,11 +76,13 @@ def trustworthiness(
     X, embedding, k=5, metric="euclidean", metric_params=None, sample_size=2000,
     random_state=0, n_jobs=-1,
 ) -> float:  # fmt: skip
-    """How little neighbours in the map are strangers in the data: 1 is not at all.
+    """Return the trustworthiness of an embedding, at most 1.
+
+    It penalizes points that are neighbours in the embedding but not in the data:
 
         1 - 2 / (n k (2n - 3k - 1)) sum_i sum_j max(0, r(i, j) - k)
 
-    over the k nearest j of each i in the map; r(i, j) is the rank of j among the
+    over the k nearest j of each i in the embedding; r(i, j) is the rank of j among the
     neighbours of i in the data.
 
     Parameters
@@ -99,7 +97,7 @@ def trustworthiness(
     k = check_number(k, "k", low=1, integer=True)
     if k >= n / 2:
         raise ValueError(f"k must be less than half of the {n} rows; got {k}")
-    ranks = _ranks_of_map_neighbors(
+    ranks = _ranks_of_neighbors(
         X, embedding, k, metric, metric_params, sample_size, random_state, n_jobs
     )
     excess = np.maximum(ranks.astype(np.int64) - k, 0).sum()
@@ -110,12 +108,12 @@ def distance_correlation(
     X, embedding, method="spearman", metric="euclidean", metric_params=None, sample_size=2000,
     random_state=0,
 ) -> float:  # fmt: skip
-    """The correlation between pairwise distances in the data and in the map.
+    """Return the correlation between pairwise distances in the data and in the embedding.
 
     Parameters
     ----------
     method : "spearman" compares ranks of distances, "pearson" the distances.
-    sample_size : how many rows are chosen at random, of which all pairs count; None is all.
+    sample_size : number of rows, chosen at random, of which all pairs are used; None is all.
         Memory grows with its square: about 60 MB for 1,000.
 
     The others are those of :func:`neighbor_recall`.
@@ -126,23 +124,23 @@ def distance_correlation(
     distances, points = _check(X, embedding, metric, metric_params)
     rows = _sample(len(points), sample_size, random_state)
     pairs = np.triu_indices(len(rows), 1)
-    in_data = distances.between(rows, rows)[pairs]
+    in_data = distances.pairwise(rows, rows)[pairs]
     if not np.isfinite(in_data).all():
         raise ValueError("X must hold all distances between rows; some are unknown")
-    in_map = distances_within(points).between(rows, rows)[pairs]
+    in_embedding = make_distances(points).pairwise(rows, rows)[pairs]
     if method == "spearman":
-        in_data, in_map = _ranked(in_data), _ranked(in_map)
-    return _pearson(in_data, in_map)
+        in_data, in_embedding = _to_ranks(in_data), _to_ranks(in_embedding)
+    return _pearson(in_data, in_embedding)
 
 
 def density_correlation(
     X, embedding, k=30, metric="euclidean", metric_params=None, sample_size=2000,
     random_state=0, n_jobs=-1,
 ) -> float:  # fmt: skip
-    """The correlation between how crowded rows are in the data and in the map.
+    """Return the correlation between local densities in the data and in the embedding.
 
-    It is that of the log of the root mean squared distance to the k nearest, among the
-    rows that have neighbours at a distance in both.
+    It is that of the log of the root mean squared distance to the k nearest neighbours, over
+    the rows where that is positive in both.
 
     The parameters are those of :func:`neighbor_recall`.
 
@@ -154,25 +152,25 @@ def density_correlation(
     in_data = nearest_distances(distances, rows, k, n_threads)
     if not np.isfinite(in_data).all():
         raise ValueError(f"X must hold the distances to {k} neighbours; some are unknown")
-    in_map = nearest_distances(distances_within(points), rows, k, n_threads)
-    radii = np.stack([(d.astype(np.float64) ** 2).mean(1) for d in (in_data, in_map)])
+    in_embedding = nearest_distances(make_distances(points), rows, k, n_threads)
+    radii = np.stack([(d.astype(np.float64) ** 2).mean(1) for d in (in_data, in_embedding)])
     a, b = np.log(radii[:, (radii > 0).all(0)])
     return _pearson(a, b)
 
 
-def _ranks_of_map_neighbors(X, embedding, k, metric, metric_params, size, random_state, n_jobs):
-    """The ranks in the data of each sampled row's k nearest in the map, (rows, k)."""
+def _ranks_of_neighbors(X, embedding, k, metric, metric_params, size, random_state, n_jobs):
+    """Return the ranks in the data of each sampled row's k nearest in the embedding."""
     distances, points = _check(X, embedding, metric, metric_params)
     k = check_number(k, "k", low=1, high=len(points) - 1, integer=True)
     n_threads = resolve_n_jobs(n_jobs)
     rows = _sample(len(points), size, random_state)
-    neighbors, _ = DenseRows(points, "euclidean").sample_nearest(rows, k, n_threads)
+    neighbors, _ = DenseRows(points, "euclidean").kneighbors_of_rows(rows, k, n_threads)
     return ranks_of(distances, rows, neighbors, n_threads)
 
 
 def _check(X, embedding, metric, metric_params):
     points = check_data(np.asarray(embedding), "embedding")
-    distances = distances_within(X, metric, metric_params)
+    distances = make_distances(X, metric, metric_params)
     if distances.n_samples != len(points):
         raise ValueError(
             f"embedding must have as many rows as X, {distances.n_samples}; got {len(points)}"
@@ -181,7 +179,7 @@ def _check(X, embedding, metric, metric_params):
 
 
 def _sample(n, size, random_state):
-    """Numbers of so many rows in ascending order, all where there are no more."""
+    """Return the indices of a sample of rows in ascending order, all if there are no more."""
     if size is not None:
         size = check_number(size, "sample_size", low=2, integer=True)
     if size is None or size >= n:
@@ -189,11 +187,11 @@ def _sample(n, size, random_state):
     return np.sort(check_random_state(random_state).permutation(n)[:size])
 
 
-def _ranked(values):
-    """Ranks of values; ties share their mean rank."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+def _to_ranks(values):
+    """Return the ranks of values; ties share their mean rank."""
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[place]
+    return (last - (counts - 1) / 2)[index]
 
 
 def _pearson(a, b):

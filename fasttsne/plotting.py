@@ -83,7 +83,7 @@ def drawing_order(n_samples: int) -> np.ndarray:
 
 
 def _check_points(embedding):
-    points = check_data(np.asarray(embedding), "embedding", least_rows=1)
+    points = check_data(np.asarray(embedding), "embedding", min_rows=1)
     if points.shape[1] != 2:
         raise ValueError(f"embedding must have the shape (n_samples, 2); got {points.shape}")
     return points

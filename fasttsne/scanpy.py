@@ -10,12 +10,10 @@ from collections.abc import Mapping
 import numpy as np
 import scipy.sparse as sp
 
+from fasttsne.nearest_neighbors.select import NEIGHBORS_PER_PERPLEXITY
 from fasttsne.tsne import TSNE
 
 log = logging.getLogger(__name__)
-
-# A fresh search finds so many neighbours in units of the perplexity.
-NEIGHBORS_PER_PERPLEXITY = 3
 
 
 def tsne(

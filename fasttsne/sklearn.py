@@ -18,7 +18,7 @@ except ImportError as error:
 
 import fasttsne
 from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
-from fasttsne.linalg.row_hashes import KnownRows
+from fasttsne.linalg.row_hashes import RowHashIndex
 from fasttsne.nearest_neighbors import Exact
 from fasttsne.optimize.parameters import SKLEARN, documented
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
@@ -120,7 +120,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.kl_divergence_ = embedding.kl_divergence
         state = embedding.optimizer.state
         self.n_iter_ = max((0 if state is None else state.iteration) - 1, 0)
-        self._known_rows = KnownRows(X)
+        self._known_rows = RowHashIndex(X)
         return self
 
     def fit_transform(self, X, y=None):

@@ -217,7 +217,7 @@ class TSNE:
         if initialization == "random":
             return init.random(n, d, generator)
         if initialization == "pca" and X is not None:
-            return init.pca(X, d, random_state=generator, verbose=self.verbose)
+            return init.pca(X, d, random_state=generator, verbose=self.verbose, n_jobs=self.n_jobs)
         if initialization == "pca":
             log.info("no rows to take principal components of: spectral initialization")
         return init.spectral(affinities.P, d, random_state=generator, verbose=self.verbose)

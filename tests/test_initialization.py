@@ -83,7 +83,7 @@ def same_up_to_sign(got, want):
 @pytest.mark.parametrize("n_components", [1, 2, 3])
 @pytest.mark.parametrize("dense_up_to", [0, 10_000])
 def test_spectral_equals_dense_decomposition(affinities, monkeypatch, n_components, dense_up_to):
-    monkeypatch.setattr(_spectral, "DENSE_UP_TO", dense_up_to)
+    monkeypatch.setattr(_spectral, "DENSE_MAX_NODES", dense_up_to)
     map_ = initialization.spectral(affinities, n_components, tol=1e-10, add_jitter=False)
     want = slowest_modes(affinities.toarray().astype(float), n_components)
     assert same_up_to_sign(map_, want)
@@ -163,7 +163,7 @@ def star(n):
 )  # fmt: skip
 def test_spectral_of_flat_graphs(monkeypatch, A, n_components, dense_up_to):
     """They have no slow modes, or no edges: the start is about as wide as any other."""
-    monkeypatch.setattr(_spectral, "DENSE_UP_TO", dense_up_to)
+    monkeypatch.setattr(_spectral, "DENSE_MAX_NODES", dense_up_to)
     map_ = initialization.spectral(A, n_components, random_state=3)
     assert 3e-5 < np.std(map_[:, 0]) < 3e-4
     assert np.abs(map_).max() < 1e-3

@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 
 import fasttsne
 from fasttsne.datasets import load_digits
-from fasttsne.linalg.row_hashes import KnownRows
+from fasttsne.linalg.row_hashes import RowHashIndex
 
 sklearn = pytest.importorskip("sklearn")
 
@@ -272,7 +272,7 @@ def test_known_rows(rng):
     X = rng.normal(size=(50, 3)).astype(np.float32)
     X[7] = X[3]
     X[9] = 0
-    known = KnownRows(X)
+    known = RowHashIndex(X)
     queries = np.r_[X[[7, 20, 9]], X[[3]] + 1]
     queries[2, 0] = -0.0
     np.testing.assert_array_equal(known.find(queries), [3, 20, 9, -1])
@@ -283,7 +283,7 @@ def test_known_rows(rng):
     sparse = padded.copy()
     sparse.eliminate_zeros()
     assert sparse.nnz < padded.nnz
-    np.testing.assert_array_equal(KnownRows(sparse).find(padded[[4, 6]]), [4, 6])
+    np.testing.assert_array_equal(RowHashIndex(sparse).find(padded[[4, 6]]), [4, 6])
 
 
 def test_without_scikit_learn():

@@ -1,4 +1,4 @@
-"""Affinities between rows: how much each pair attracts."""
+"""Affinities between rows: how strongly each pair attracts in the embedding."""
 
 from fasttsne.affinity.base import Affinities, log
 from fasttsne.affinity.conditional import joint_probabilities_nn

@@ -1,16 +1,16 @@
-"""Gaussian affinities of one width for all rows."""
+"""Gaussian affinities with one standard deviation for all rows."""
 
 from fasttsne.affinity.base import check_symmetrize
-from fasttsne.affinity.conditional import of_width
-from fasttsne.affinity.neighbor_based import NeighborAffinities, count_of_neighbors, rows_of
+from fasttsne.affinity.conditional import from_sigma
+from fasttsne.affinity.neighbor_based import KNNAffinities, check_n_neighbors, n_rows_or_none
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer
 
 
-class FixedSigmaNN(NeighborAffinities):
-    """Affinities from a Gaussian of the same width around each row.
+class FixedSigmaNN(KNNAffinities):
+    """Affinities from a Gaussian of the same standard deviation around each row.
 
-    It shows clusters smaller than any perplexity does, once a width is found that suits the data.
+    It can show smaller clusters than a perplexity can, for a sigma that suits the data.
 
     Parameters
     ----------
@@ -30,24 +30,24 @@ class FixedSigmaNN(NeighborAffinities):
         self.sigma = _check_sigma(sigma)
         self._mode = check_symmetrize(symmetrize)
         self.symmetrize = symmetrize
-        self._find(
-            data, count_of_neighbors(k, rows_of(data), "k"), knn_index, method, metric=metric,
+        self._find_neighbors(
+            data, check_n_neighbors(k, n_rows_or_none(data), "k"), knn_index, method, metric=metric,
             metric_params=metric_params, n_jobs=n_jobs, random_state=random_state,
             verbose=verbose, knn_kwargs=knn_kwargs,
         )  # fmt: skip
         with Timer(f"computing affinities, sigma {self.sigma:g}", verbose):
-            conditional = of_width(self._distances, self._units, self.sigma, self._n_threads)
-            self._join(self._indices, self._distances, conditional)
+            conditional = from_sigma(self._distances, self._units, self.sigma, self._n_threads)
+            self._set_joint(self._indices, self._distances, conditional)
 
     def to_new(self, data, k=None, sigma=None, return_distances=False):
-        """Affinities of new rows to the rows of the data set.
+        """Return affinities of new rows to the rows of the data set.
 
         Parameters
         ----------
         data : new rows, as the index's ``query`` takes them.
         k : neighbours of each row; None is as many as were found for the data.
         sigma : None is that of the affinities.
-        return_distances : return the neighbours and their distances, too.
+        return_distances : also return the neighbours and their distances.
 
         Returns
         -------
@@ -55,10 +55,10 @@ class FixedSigmaNN(NeighborAffinities):
         neighbors, distances : (m, k) arrays, if ``return_distances``.
         """
         sigma = self.sigma if sigma is None else _check_sigma(sigma)
-        k = count_of_neighbors(self._indices.shape[1] if k is None else k, self.n_samples, "k")
+        k = check_n_neighbors(self._indices.shape[1] if k is None else k, self.n_samples, "k")
         return self._to_new(
             data, k, return_distances,
-            lambda distances, units: of_width(distances, units, sigma, self._n_threads),
+            lambda distances, scales: from_sigma(distances, scales, sigma, self._n_threads),
         )  # fmt: skip
 
 

@@ -1,16 +1,17 @@
-"""Gaussian affinities of several perplexities at once: near and far structure in one map."""
+"""Gaussian affinities of several perplexities: local and global structure in one embedding."""
 
 import numbers
 import warnings
 
 from fasttsne.affinity.base import check_symmetrize
-from fasttsne.affinity.conditional import of_average, of_mixture
-from fasttsne.affinity.neighbor_based import NeighborAffinities, rows_of
+from fasttsne.affinity.conditional import from_average, from_mixture
+from fasttsne.affinity.neighbor_based import KNNAffinities, n_rows_or_none
+from fasttsne.nearest_neighbors.select import n_neighbors_for, perplexity_for
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer
 
 
-class MultiscaleMixture(NeighborAffinities):
+class MultiscaleMixture(KNNAffinities):
     """Affinities from a mixture of Gaussians around each row, one for each perplexity.
 
     p_j ~ sum_h sqrt(beta_h) exp(-beta_h d_j^2), where beta_h gives the perplexity h.
@@ -24,13 +25,13 @@ class MultiscaleMixture(NeighborAffinities):
 
     Attributes
     ----------
-    effective_perplexities_ : the perplexities in ascending order, reduced where there
-        are too few neighbours for them.
+    effective_perplexities_ : the perplexities in ascending order, reduced if there are
+        too few neighbours for them.
 
     Source: Kobak & Berens 2019.
     """
 
-    _conditional = staticmethod(of_mixture)
+    _conditional = staticmethod(from_mixture)
 
     def __init__(
         self, data=None, perplexities=None, method="auto", metric="euclidean",
@@ -41,10 +42,13 @@ class MultiscaleMixture(NeighborAffinities):
         wanted = _as_list(perplexities)
         self._mode = check_symmetrize(symmetrize)
         self.symmetrize = symmetrize
-        n_samples = rows_of(data)
-        k = None if n_samples is None else _neighbors_for(_usable(wanted, n_samples), n_samples)
-        self._find(
-            data, k or int(3 * max(wanted)), knn_index, method, metric=metric,
+        n_samples = n_rows_or_none(data)
+        if n_samples is None:
+            k = n_neighbors_for(max(wanted))
+        else:
+            k = _n_neighbors_for(_clip_perplexities(wanted, n_samples), n_samples)
+        self._find_neighbors(
+            data, k, knn_index, method, metric=metric,
             metric_params=metric_params, n_jobs=n_jobs, random_state=random_state,
             verbose=verbose, knn_kwargs=knn_kwargs,
         )  # fmt: skip
@@ -59,14 +63,14 @@ class MultiscaleMixture(NeighborAffinities):
         Raises
         ------
         RuntimeError
-            Where three times the largest is more than the neighbours: it takes a new search.
+            If there are fewer neighbours than three times the largest: it needs a new search.
         """
         effective = self.check_perplexities(new_perplexities, self.n_samples)
-        k = self._indices.shape[1]
-        if _neighbors_for(effective, self.n_samples) > k:
+        k, needed = self._indices.shape[1], _n_neighbors_for(effective, self.n_samples)
+        if needed > k:
             raise RuntimeError(
-                f"perplexity {max(effective):g} needs {_neighbors_for(effective, self.n_samples)} "
-                f"neighbours, but {k} were found; make a new {type(self).__name__} with it"
+                f"perplexity {max(effective):g} needs {needed} neighbours, but {k} were found; "
+                f"make a new {type(self).__name__} with it"
             )
         self._compute(new_perplexities, effective)
 
@@ -75,18 +79,18 @@ class MultiscaleMixture(NeighborAffinities):
         self.effective_perplexities_ = effective
         shown = ", ".join(f"{perplexity:g}" for perplexity in effective)
         with Timer(f"computing affinities, perplexities {shown}", self.verbose):
-            indices, distances = self._nearest(_neighbors_for(effective, self.n_samples))
+            indices, distances = self._first_neighbors(_n_neighbors_for(effective, self.n_samples))
             conditional = self._conditional(distances, effective, self._n_threads)
-            self._join(indices, distances, conditional)
+            self._set_joint(indices, distances, conditional)
 
     def to_new(self, data, perplexities=None, return_distances=False):
-        """Affinities of new rows to the rows of the data set.
+        """Return affinities of new rows to the rows of the data set.
 
         Parameters
         ----------
         data : new rows, as the index's ``query`` takes them.
         perplexities : a list, or one; None is those of the affinities.
-        return_distances : return the neighbours and their distances, too.
+        return_distances : also return the neighbours and their distances.
 
         Returns
         -------
@@ -97,20 +101,20 @@ class MultiscaleMixture(NeighborAffinities):
             perplexities = self.effective_perplexities_
         effective = self.check_perplexities(perplexities, self.n_samples)
         return self._to_new(
-            data, _neighbors_for(effective, self.n_samples), return_distances,
-            lambda distances, units: self._conditional(distances, effective, self._n_threads),
+            data, _n_neighbors_for(effective, self.n_samples), return_distances,
+            lambda distances, scales: self._conditional(distances, effective, self._n_threads),
         )  # fmt: skip
 
     def check_perplexities(self, perplexities, n_samples: int) -> list[float]:
-        """Perplexities that so many rows allow, in ascending order.
+        """Return the perplexities that so many rows allow, in ascending order.
 
-        At most (n_samples - 1) / 3: those that are larger are replaced by that
-        value, once, with a warning.
+        Those larger than (n_samples - 1) / 3 are replaced by that value, once, with a
+        warning.
         """
         wanted = _as_list(perplexities)
-        usable = _usable(wanted, n_samples)
+        usable = _clip_perplexities(wanted, n_samples)
         if usable != wanted:
-            largest = _largest(n_samples)
+            largest = perplexity_for(n_samples - 1)
             too_large = ", ".join(f"{p:g}" for p in wanted if p > largest)
             if too_large:
                 warnings.warn(
@@ -122,16 +126,16 @@ class MultiscaleMixture(NeighborAffinities):
 
 
 class Multiscale(MultiscaleMixture):
-    """Affinities of several perplexities, each computed by itself, and averaged.
+    """The average of the affinities of several perplexities.
 
     Parameters and attributes are those of :class:`MultiscaleMixture`.
     """
 
-    _conditional = staticmethod(of_average)
+    _conditional = staticmethod(from_average)
 
 
 def _as_list(perplexities) -> list[float]:
-    """Checked, in ascending order."""
+    """Return the perplexities, checked, in ascending order."""
     if perplexities is None:
         raise ValueError("perplexities must be given: a list of numbers, or one")
     if isinstance(perplexities, numbers.Number):
@@ -142,20 +146,16 @@ def _as_list(perplexities) -> list[float]:
     return sorted(perplexities)
 
 
-def _largest(n_samples):
-    return max((n_samples - 1) / 3, 1.0)
-
-
-def _usable(perplexities, n_samples):
-    """Those within what n rows allow, and that limit in place of those above."""
-    largest = _largest(n_samples)
+def _clip_perplexities(perplexities, n_samples):
+    """Return those that n rows allow, and the limit once in place of those above."""
+    largest = perplexity_for(n_samples - 1)
     usable = [p for p in perplexities if p <= largest]
     if len(usable) < len(perplexities) and largest not in usable:
         usable.append(largest)
     return usable
 
 
-def _neighbors_for(perplexities, n_samples):
-    """How many neighbours the largest perplexity takes."""
-    # A third of a whole number, times three, may fall short of it.
-    return max(min(n_samples - 1, int(3 * max(perplexities) * (1 + 1e-12))), 1)
+def _n_neighbors_for(perplexities, n_samples):
+    """Return how many neighbours the largest perplexity takes."""
+    # 3.3333333333333, as users write a third of ten, takes ten.
+    return max(min(n_samples - 1, n_neighbors_for(max(perplexities) * (1 + 1e-12))), 1)

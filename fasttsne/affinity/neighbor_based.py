@@ -1,20 +1,23 @@
-"""Affinities that come from nearest neighbours: finding them, for the data and for new rows."""
+"""KNNAffinities, the base class of affinities between nearest neighbours."""
 
 import warnings
 
 import numpy as np
 
-from fasttsne.affinity.base import Affinities, joint
-from fasttsne.affinity.conditional import in_safe_unit, row_distributions
+from fasttsne.affinity.base import Affinities
+from fasttsne.affinity.conditional import row_normalized_csr, to_scaled_float32
+from fasttsne.affinity.csr import joint_affinities
 from fasttsne.nearest_neighbors import KNNIndex, PrecomputedNeighbors, make_index
-from fasttsne.runtime.validation import check_number, resolve_n_jobs
+from fasttsne.nearest_neighbors.select import perplexity_for
+from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.validation import check_number
 
 
 def get_knn_index(
     data, method, k, metric, metric_params=None, n_jobs=1, random_state=None, verbose=False,
     knn_kwargs=None,
 ):  # fmt: skip
-    """The index that finds the k nearest neighbours of the rows of data.
+    """Return the index that finds the k nearest neighbours of the rows of data.
 
     Parameters
     ----------
@@ -29,8 +32,8 @@ def get_knn_index(
     )  # fmt: skip
 
 
-class NeighborAffinities(Affinities):
-    """Base of the families whose rows are weights of nearest neighbours."""
+class KNNAffinities(Affinities):
+    """Base class of affinities between each row and its nearest neighbours."""
 
     _mode: str
 
@@ -46,7 +49,7 @@ class NeighborAffinities(Affinities):
     def _n_threads(self):
         return resolve_n_jobs(self.n_jobs)
 
-    def _find(self, data, k, knn_index, method, **search):
+    def _find_neighbors(self, data, k, knn_index, method, **search):
         """Find the neighbours of all rows, with the given index or a new one for k neighbours."""
         if knn_index is None:
             if data is None and isinstance(method, str):
@@ -57,59 +60,61 @@ class NeighborAffinities(Affinities):
         self.knn_index = knn_index
         indices, distances = knn_index.build()
         if not isinstance(knn_index, KNNIndex):
-            # Kernels trust row numbers: those of somebody else's object are checked.
+            # Kernels trust row indices: those of other objects are checked.
             indices, distances = PrecomputedNeighbors(indices, distances).build()
         self._indices = np.ascontiguousarray(indices, np.int32)
-        self._distances, self._units = in_safe_unit(distances)
+        self._distances, self._units = to_scaled_float32(distances)
 
     def log_radii(self) -> np.ndarray:
         if self._mode == "none":
             raise ValueError("radii need symmetric affinities; symmetrize is 'none'")
         return self._log_radii
 
-    def _join(self, indices, distances, conditional):
-        """Set P from each row's conditional affinities, and how far they reach."""
+    def _set_joint(self, indices, distances, conditional):
+        """Set P and the log radii from each row's conditional affinities."""
         square = np.einsum("ij,ij,ij->i", conditional, distances, distances, dtype=np.float64)
         with np.errstate(divide="ignore"):
             self._log_radii = np.log(square) + 2 * np.log(self._units)
-        self.P = joint(indices, conditional, self._mode, self._n_threads)
+        self.P = joint_affinities(indices, conditional, self._mode, self._n_threads)
 
-    def _nearest(self, k):
-        """The first k neighbours that were found, and their distances."""
+    def _first_neighbors(self, k):
+        """Return the k nearest of the neighbours that were found, and their distances."""
         return tuple(
-            np.ascontiguousarray(found[:, :k]) for found in (self._indices, self._distances)
+            np.ascontiguousarray(array[:, :k]) for array in (self._indices, self._distances)
         )
 
     def _to_new(self, data, k, return_distances, conditional):
-        """``to_new`` with weights ``conditional(distances, units)`` of k neighbours."""
+        """Return ``to_new`` for weights ``conditional(distances, scales)`` of k neighbours."""
         indices, distances = self.knn_index.query(data, k)
         rows = np.ascontiguousarray(indices, np.int32)
         if rows.size and not 0 <= rows.min() <= rows.max() < self.n_samples:
-            raise ValueError(f"knn_index.query must name rows from 0 to {self.n_samples - 1}")
-        P = row_distributions(rows, conditional(*in_safe_unit(distances)), self.n_samples)
+            raise ValueError(
+                f"knn_index.query must give row indices from 0 to {self.n_samples - 1}"
+            )
+        P = row_normalized_csr(rows, conditional(*to_scaled_float32(distances)), self.n_samples)
         return (P, indices, distances) if return_distances else P
 
 
-def rows_of(data):
-    """How many rows; None where they are not known here."""
+def n_rows_or_none(data):
+    """Return the number of rows; None without data."""
     if data is None:
         return None
     return data.shape[0] if hasattr(data, "shape") and len(data.shape) else len(data)
 
 
-def count_of_neighbors(k, n_samples, name: str) -> int:
-    """Check a number of neighbours that a user gives: others than the row itself."""
+def check_n_neighbors(k, n_samples, name: str) -> int:
+    """Return a number of neighbours if it is from 1 to n_samples - 1."""
     k = check_number(k, name, low=1, integer=True)
     if n_samples is not None and k >= n_samples:
         raise ValueError(f"{name} must be less than the number of rows, {n_samples}; got {k}")
     return k
 
 
-def reduced(perplexity: float, k_neighbors: int, stacklevel: int) -> float:
-    """A perplexity that k neighbours can have, with a warning where it is not the given one."""
+def clip_perplexity(perplexity: float, k_neighbors: int, stacklevel: int) -> float:
+    """Return a perplexity for which k neighbours suffice, with a warning if it is a smaller one."""
     if perplexity <= k_neighbors:
         return perplexity
-    usable = max(k_neighbors / 3, 1.0)
+    usable = perplexity_for(k_neighbors)
     warnings.warn(
         f"perplexity {perplexity:g} is too large for {k_neighbors} neighbours; using {usable:g}",
         stacklevel=stacklevel + 1,

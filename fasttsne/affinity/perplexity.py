@@ -1,14 +1,15 @@
-"""Gaussian affinities of a given perplexity: those of t-SNE as published."""
+"""Gaussian affinities of a given perplexity, as in the original t-SNE."""
 
 from fasttsne.affinity.base import check_symmetrize
-from fasttsne.affinity.conditional import of_perplexity
-from fasttsne.affinity.neighbor_based import NeighborAffinities, reduced, rows_of
+from fasttsne.affinity.conditional import from_perplexity
+from fasttsne.affinity.neighbor_based import KNNAffinities, clip_perplexity, n_rows_or_none
+from fasttsne.nearest_neighbors.select import n_neighbors_for, resolve_k_neighbors
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer
 
 
-class PerplexityBasedNN(NeighborAffinities):
-    """Affinities from a Gaussian around each row, as wide as makes ``perplexity`` neighbours.
+class PerplexityBasedNN(KNNAffinities):
+    """Affinities from a Gaussian around each row, whose width gives the row the perplexity.
 
     Parameters
     ----------
@@ -22,13 +23,13 @@ class PerplexityBasedNN(NeighborAffinities):
         "max": max(C, C^T) divided by its sum; False or "none": C / n.
     n_jobs : threads; -1 is all cores.
     random_state : seeds the neighbour search.
-    k_neighbors : "auto" is three times the perplexity, as far as there are rows.
+    k_neighbors : "auto" is three times the perplexity, or all other rows if there are fewer.
     knn_kwargs : settings of the search.
-    knn_index : an index that is already made, with ``build`` and ``query``, in place of data.
+    knn_index : an existing index, with ``build`` and ``query``, instead of data.
 
     Attributes
     ----------
-    effective_perplexity_ : the perplexity, reduced where there are too few neighbours for it.
+    effective_perplexity_ : the perplexity, reduced if there are too few neighbours for it.
 
     Source: van der Maaten & Hinton 2008; van der Maaten 2014 for the 3 u neighbours.
     """
@@ -42,9 +43,9 @@ class PerplexityBasedNN(NeighborAffinities):
         perplexity = check_number(perplexity, "perplexity", above=0, finite=True)
         self._mode = check_symmetrize(symmetrize)
         self.symmetrize = symmetrize
-        self._find(
-            data, _neighbors_for(perplexity, rows_of(data), k_neighbors), knn_index, method,
-            metric=metric, metric_params=metric_params, n_jobs=n_jobs,
+        self._find_neighbors(
+            data, resolve_k_neighbors(k_neighbors, perplexity, n_rows_or_none(data)), knn_index,
+            method, metric=metric, metric_params=metric_params, n_jobs=n_jobs,
             random_state=random_state, verbose=verbose, knn_kwargs=knn_kwargs,
         )  # fmt: skip
         self._compute(perplexity)
@@ -55,7 +56,7 @@ class PerplexityBasedNN(NeighborAffinities):
         Raises
         ------
         RuntimeError
-            Where the perplexity is larger than the number of neighbours: it takes a new search.
+            If the perplexity is larger than the number of neighbours: it needs a new search.
         """
         new_perplexity = check_number(new_perplexity, "perplexity", above=0, finite=True)
         k = self._indices.shape[1]
@@ -67,24 +68,22 @@ class PerplexityBasedNN(NeighborAffinities):
         self._compute(new_perplexity)
 
     def _compute(self, perplexity):
-        self.perplexity = perplexity
-        self.effective_perplexity_ = reduced(perplexity, self._indices.shape[1], stacklevel=3)
-        with Timer(
-            f"computing affinities, perplexity {self.effective_perplexity_:g}", self.verbose
-        ):
-            indices, distances = self._nearest(max(int(3 * self.effective_perplexity_), 1))
-            conditional = of_perplexity(distances, self.effective_perplexity_, self._n_threads)
-            self._join(indices, distances, conditional)
+        effective = clip_perplexity(perplexity, self._indices.shape[1], stacklevel=3)
+        self.perplexity, self.effective_perplexity_ = perplexity, effective
+        with Timer(f"computing affinities, perplexity {effective:g}", self.verbose):
+            indices, distances = self._first_neighbors(max(n_neighbors_for(effective), 1))
+            conditional = from_perplexity(distances, effective, self._n_threads)
+            self._set_joint(indices, distances, conditional)
 
     def to_new(self, data, perplexity=None, return_distances=False, k_neighbors="auto"):
-        """Affinities of new rows to the rows of the data set.
+        """Return affinities of new rows to the rows of the data set.
 
         Parameters
         ----------
         data : new rows, as the index's ``query`` takes them.
         perplexity : None is that of the affinities.
-        return_distances : return the neighbours and their distances, too.
-        k_neighbors : "auto" is three times the perplexity, as far as there are rows.
+        return_distances : also return the neighbours and their distances.
+        k_neighbors : "auto" is three times the perplexity, or all other rows if there are fewer.
 
         Returns
         -------
@@ -94,26 +93,15 @@ class PerplexityBasedNN(NeighborAffinities):
         if perplexity is None:
             perplexity = self.perplexity
         perplexity = check_number(perplexity, "perplexity", above=0, finite=True)
-        k = _neighbors_for(perplexity, self.n_samples + 1, k_neighbors)
-        perplexity = reduced(perplexity, k, stacklevel=2)
+        k = resolve_k_neighbors(k_neighbors, perplexity, self.n_samples + 1)
+        perplexity = clip_perplexity(perplexity, k, stacklevel=2)
         return self._to_new(
             data, k, return_distances,
-            lambda distances, units: of_perplexity(distances, perplexity, self._n_threads),
+            lambda distances, scales: from_perplexity(distances, perplexity, self._n_threads),
         )  # fmt: skip
 
     @staticmethod
     def check_perplexity(perplexity: float, k_neighbors: int) -> float:
-        """Return a perplexity that k neighbours can have; warn where it is not the given one."""
+        """Return a perplexity for which k neighbours suffice; warn if it is a smaller one."""
         perplexity = check_number(perplexity, "perplexity", above=0, finite=True)
-        return reduced(perplexity, k_neighbors, stacklevel=2)
-
-
-def _neighbors_for(perplexity, n_samples, k_neighbors):
-    """How many neighbours to ask for, within what there is."""
-    if isinstance(k_neighbors, str):
-        if k_neighbors != "auto":
-            raise ValueError(f"k_neighbors must be 'auto' or an integer; got {k_neighbors!r}")
-        wanted = int(3 * perplexity)
-    else:
-        wanted = check_number(k_neighbors, "k_neighbors", low=1, integer=True)
-    return max(wanted if n_samples is None else min(wanted, n_samples - 1), 1)
+        return clip_perplexity(perplexity, k_neighbors, stacklevel=2)

@@ -1,14 +1,14 @@
-"""Affinities that somebody else computed."""
+"""A given matrix of affinities."""
 
 import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.affinity.base import Affinities
-from fasttsne.runtime.validation import check_finite, check_structure
+from fasttsne.runtime.validation import check_finite, check_sparse_indices
 
 
 class PrecomputedAffinities(Affinities):
-    """Use a given matrix of affinities.
+    """Affinities from a given matrix.
 
     Parameters
     ----------
@@ -25,17 +25,17 @@ class PrecomputedAffinities(Affinities):
         if affinities.ndim != 2 or affinities.shape[0] != affinities.shape[1]:
             raise ValueError(f"affinities must be a square matrix; got shape {affinities.shape}")
         if sp.issparse(affinities):
-            check_structure(affinities, "affinities")
+            check_sparse_indices(affinities, "affinities")
         P = sp.csr_matrix(affinities, dtype=np.float64, copy=True)
         P.sum_duplicates()
         check_finite(P.data, "affinities")
         if P.nnz and P.data.min() < 0:
-            raise ValueError(f"affinities must not be negative; the least is {P.data.min()}")
+            raise ValueError(f"affinities must not be negative; the smallest is {P.data.min()}")
         largest = P.data.max(initial=0)
         if largest == 0:
             raise ValueError("affinities must not all be zero")
         if normalize:
-            P.data /= largest  # the sum may be beyond what a number can be
+            P.data /= largest  # the sum could overflow
             P.data /= P.data.sum()
         elif not 1e-30 < largest < 1e30:
             raise ValueError(
@@ -45,8 +45,8 @@ class PrecomputedAffinities(Affinities):
         self.P = P.astype(np.float32)
 
     def to_new(self, data, return_distances=False):
-        """Raise NotImplementedError: affinities tell nothing about new rows."""
+        """Raise NotImplementedError: a matrix does not determine affinities of new rows."""
         raise NotImplementedError(
-            "affinities of new rows cannot be told from a matrix of affinities; for new points "
-            "use affinities that are made from the data, such as PerplexityBasedNN"
+            "to_new() is not available for a matrix of affinities; for new rows, use affinities "
+            "that are computed from the data, such as PerplexityBasedNN"
         )

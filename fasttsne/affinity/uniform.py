@@ -1,14 +1,14 @@
-"""Affinities that are the same for all neighbours."""
+"""Affinities that are equal for all neighbours."""
 
 import numpy as np
 
 from fasttsne.affinity.base import check_symmetrize
-from fasttsne.affinity.neighbor_based import NeighborAffinities, count_of_neighbors, rows_of
+from fasttsne.affinity.neighbor_based import KNNAffinities, check_n_neighbors, n_rows_or_none
 from fasttsne.utils import Timer
 
 
-class Uniform(NeighborAffinities):
-    """Each row attracts its nearest neighbours equally: the graph of neighbours itself.
+class Uniform(KNNAffinities):
+    """Affinities that are equal for all nearest neighbours: the graph of neighbours itself.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class Uniform(NeighborAffinities):
     method, metric, metric_params, n_jobs, random_state, knn_kwargs, knn_index : as for
         :class:`PerplexityBasedNN`.
 
-    Source: Böhm et al. 2022, who find hardly a difference to Gaussian affinities.
+    Source: Böhm et al. 2022, who find little difference to Gaussian affinities.
     """
 
     def __init__(
@@ -29,24 +29,24 @@ class Uniform(NeighborAffinities):
         knn_index=None,
     ):  # fmt: skip
         super().__init__(n_jobs, verbose)
-        self._mode = check_symmetrize(symmetrize, of_true="max")
+        self._mode = check_symmetrize(symmetrize, default="max")
         self.symmetrize = symmetrize
-        self._find(
-            data, count_of_neighbors(k_neighbors, rows_of(data), "k_neighbors"), knn_index,
+        self._find_neighbors(
+            data, check_n_neighbors(k_neighbors, n_rows_or_none(data), "k_neighbors"), knn_index,
             method, metric=metric, metric_params=metric_params, n_jobs=n_jobs,
             random_state=random_state, verbose=verbose, knn_kwargs=knn_kwargs,
         )  # fmt: skip
         with Timer("computing affinities, uniform", verbose):
-            self._join(self._indices, self._distances, _equal_shares(self._distances))
+            self._set_joint(self._indices, self._distances, _uniform_weights(self._distances))
 
     def to_new(self, data, k_neighbors=None, return_distances=False):
-        """Affinities of new rows to the rows of the data set.
+        """Return affinities of new rows to the rows of the data set.
 
         Parameters
         ----------
         data : new rows, as the index's ``query`` takes them.
         k_neighbors : of each row; None is as many as were found for the data.
-        return_distances : return the neighbours and their distances, too.
+        return_distances : also return the neighbours and their distances.
 
         Returns
         -------
@@ -54,11 +54,11 @@ class Uniform(NeighborAffinities):
         neighbors, distances : (m, k) arrays, if ``return_distances``.
         """
         k = self._indices.shape[1] if k_neighbors is None else k_neighbors
-        k = count_of_neighbors(k, self.n_samples, "k_neighbors")
+        k = check_n_neighbors(k, self.n_samples, "k_neighbors")
         return self._to_new(
-            data, k, return_distances, lambda distances, units: _equal_shares(distances)
+            data, k, return_distances, lambda distances, scales: _uniform_weights(distances)
         )
 
 
-def _equal_shares(distances):
+def _uniform_weights(distances):
     return np.full(distances.shape, 1 / distances.shape[1], np.float32)

@@ -8,7 +8,7 @@ from fasttsne.callbacks.base import Callback
 from fasttsne.objective.kl import kl_divergence
 from fasttsne.optimize.plan import resolve_fixed_method
 from fasttsne.repulsion import make_repulsion
-from fasttsne.runtime.validation import resolve_n_jobs
+from fasttsne.runtime.threads import resolve_n_jobs
 
 log = logging.getLogger("fasttsne.callbacks")
 

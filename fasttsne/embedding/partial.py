@@ -12,12 +12,7 @@ from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
 from fasttsne.optimize.parameters import DEFAULTS, check_params, without_numpy
 from fasttsne.optimize.plan import resolve_fixed_method, resolve_new_points
 from fasttsne.repulsion.fixed_reference import make_field
-from fasttsne.runtime.validation import (
-    check_choice,
-    check_coordinates,
-    check_finite,
-    check_number,
-)
+from fasttsne.runtime.validation import check_choice, check_coordinates, check_finite, check_number
 from fasttsne.utils import Timer
 
 INITIALIZATIONS = ("median", "weighted", "weighted_mean", "random")

@@ -1,4 +1,4 @@
-"""Passes over a data set a chunk of rows at a time: temporaries stay small beside the data."""
+"""Iteration over chunks of rows, which keeps temporaries small, and scaling against overflow."""
 
 import mmap
 
@@ -6,42 +6,42 @@ import numpy as np
 import scipy.sparse
 
 # Numbers in a chunk.
-CHUNK = 2**18
-# Squares of float32 numbers beyond these overflow, or vanish.
-SAFE = 1e-10, 1e10
-# Rows farther out than this, in units of the data, are put there: none of the data is near.
-FAR = 1e12
+CHUNK_SIZE = 2**18
+# The squares of float32 numbers in this range neither overflow nor vanish.
+FLOAT32_SQUARE_RANGE = 1e-10, 1e10
+# Rows farther out than this, in units of the data, are clipped: they are far from all of the data.
+MAX_ROW_SIZE = 1e12
 
 
-def chunks(X: np.ndarray, size: int = CHUNK):
-    """The rows of X, some at a time, each time with the number of the first."""
+def iter_chunks(X: np.ndarray, size: int = CHUNK_SIZE):
+    """Yield the rows of X in chunks of about ``size`` numbers, as (first row, chunk)."""
     step = max(size // X.shape[1], 1)
     for a in range(0, X.shape[0], step):
         yield a, X[a : a + step]
 
 
-def is_mapped(X: np.ndarray) -> bool:
-    """Whether an array lies in a memory-mapped file, which may be larger than memory."""
+def is_memmapped(X: np.ndarray) -> bool:
+    """Return whether an array lies in a memory-mapped file, which may be larger than memory."""
     owner: object = X
     while isinstance(owner, np.ndarray):
         owner = owner.base
     return isinstance(owner, mmap.mmap)
 
 
-def mean_and_largest(X) -> tuple[np.ndarray, float]:
-    """Each column's mean, float64, and the largest distance of an entry from it.
+def mean_and_max_deviation(X) -> tuple[np.ndarray, float]:
+    """Return each column's mean, float64, and the largest deviation of an entry from it.
 
-    For a sparse matrix the largest entry instead.
+    For a sparse matrix it is the largest absolute entry instead.
     """
     if scipy.sparse.issparse(X):
         largest = float(np.abs(X.data).max(initial=0))
-        unit = safe_unit(largest)
-        total = (X if unit == 1 else divided(X, unit)).sum(0, dtype=np.float64)
-        return np.asarray(total).ravel() / X.shape[0] * unit, largest
+        scale = float32_scale(largest)
+        total = (X if scale == 1 else divide_sparse(X, scale)).sum(0, dtype=np.float64)
+        return np.asarray(total).ravel() / X.shape[0] * scale, largest
     low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
     total = np.zeros(X.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):
-        for _, chunk in chunks(X):
+        for _, chunk in iter_chunks(X):
             np.minimum(low, chunk.min(0), out=low)
             np.maximum(high, chunk.max(0), out=high)
             total += chunk.sum(0)
@@ -52,29 +52,30 @@ def mean_and_largest(X) -> tuple[np.ndarray, float]:
     return mean, min(largest, float(np.finfo(np.float64).max))
 
 
-def safe_unit(largest: float) -> float:
-    """The unit in which numbers up to ``largest`` can be squared as float32."""
-    return 1.0 if largest == 0 or SAFE[0] < largest < SAFE[1] else largest
+def float32_scale(largest: float) -> float:
+    """Return a divisor after which numbers up to ``largest`` can be squared as float32."""
+    low, high = FLOAT32_SQUARE_RANGE
+    return 1.0 if largest == 0 or low < largest < high else largest
 
 
-def divided(X, unit: float):
-    """A sparse matrix in a unit, in its own dtype.
+def divide_sparse(X, scale: float):
+    """Return a sparse matrix divided by a number, in its own dtype.
 
-    SciPy would multiply by 1 / unit, which is infinite for the smallest.
+    SciPy would multiply by 1 / scale, which is infinite for the smallest scales.
     """
     result = X.copy()
-    result.data = X.data / X.dtype.type(unit)
+    result.data = X.data / X.dtype.type(scale)
     return result
 
 
-def brought_near(rows: np.ndarray) -> np.ndarray:
-    """Float64 rows, changed in place: those that lie too far out for float32, in their direction.
+def clip_far_rows(rows: np.ndarray) -> np.ndarray:
+    """Shorten float64 rows beyond ``MAX_ROW_SIZE`` to it, in place, keeping their direction.
 
-    Infinities, of differences and quotients of finite numbers, count as the largest number.
+    Infinities, from differences and quotients of finite numbers, count as the largest number.
     """
     largest = np.finfo(np.float64).max
     np.clip(rows, -largest, largest, out=rows)
     size = np.abs(rows).max(1, keepdims=True, initial=0)
-    out = (size > FAR).ravel()
-    rows[out] = rows[out] / size[out] * FAR
+    is_far = (size > MAX_ROW_SIZE).ravel()
+    rows[is_far] = rows[is_far] / size[is_far] * MAX_ROW_SIZE
     return rows

@@ -1,8 +1,9 @@
-"""Principal components: of small data exactly, of large data by random subspaces.
+"""Principal components: exact for small data, by random subspaces for large data.
 
 Source: Halko, Martinsson & Tropp 2011.
 """
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -10,35 +11,46 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from fasttsne.linalg.chunks import chunks, divided, mean_and_largest, safe_unit
+from fasttsne.linalg.chunks import (
+    divide_sparse,
+    float32_scale,
+    iter_chunks,
+    mean_and_max_deviation,
+)  # fmt: skip
 from fasttsne.linalg.products import (
-    product,
-    products_of_columns,
-    products_of_few_columns,
-    wake_blas,
-)
+    gram_matrix,
+    gram_matrix_float64,
+    matmul,
+    preallocate_blas_buffers,
+)  # fmt: skip
+from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_random_state
 
-# The power iterations and extra directions of the randomized solver (Halko et al. 2011).
-POWER_ITERATIONS = 7
-OVERSAMPLES = 10
-# Up to this many columns (or rows) the exact decomposition costs as little; up to so many
-# their products are computed once, on which iterations cost nothing.
-EXACT_UP_TO = 200
-PRODUCTS_UP_TO = 1000
-# Rows that approximate components are taken from.
-SAMPLE_ROWS = 10_000
+# Power iterations and extra directions of the randomized solver (Halko et al. 2011).
+N_POWER_ITERATIONS = 7
+N_OVERSAMPLES = 10
+# The exact solver is used up to so many columns or rows.  At 200 it costs as much as the
+# randomized one, which "auto" uses beyond.
+AUTO_EXACT_MAX_SIZE = 200
+EXACT_MAX_SIZE = {"auto": AUTO_EXACT_MAX_SIZE, "full": math.inf, "randomized": 0, "arpack": 0}
+# Up to so many columns their products are computed once, after which iterations cost nothing.
+GRAM_MAX_COLUMNS = 1000
+# Rows from which approximate components are computed.
+SAMPLE_SIZE = 10_000
 
 
-def principal_components(X, rank, random_state=None, svd_solver="auto"):
-    """Scores of the first ``rank`` principal components, (n, rank), in the dtype of X."""
-    wake_blas()
-    columns = _Centred(X)
-    return columns.scores(columns.loadings(rank, check_random_state(random_state), svd_solver))
+def principal_components(X, rank, random_state=None, svd_solver="auto", n_jobs=-1):
+    """Return the scores of the first ``rank`` principal components, (n, rank), in X's dtype.
+
+    n_jobs : threads; -1 is all cores.  The result does not depend on it.
+    """
+    preallocate_blas_buffers()
+    data = _CenteredData(X, resolve_n_jobs(n_jobs))
+    return data.scores(data.loadings(rank, check_random_state(random_state), svd_solver))
 
 
 class Projection(NamedTuple):
-    """Directions to project rows on: (row - origin) @ directions.
+    """A linear projection of rows: (row - origin) @ directions.
 
     origin : (columns,) float32.
     directions : (columns, rank) float32.
@@ -48,131 +60,135 @@ class Projection(NamedTuple):
     directions: np.ndarray
 
 
-def approximate_components(X, rank, random_state) -> tuple[np.ndarray, Projection]:
-    """Scores of about the first ``rank`` components, as a sample of the rows has them.
+def approximate_components(X, rank, random_state, n_jobs=-1) -> tuple[np.ndarray, Projection]:
+    """Return scores of about the first ``rank`` components, computed from a sample of the rows.
 
-    Good enough to tell who is near whom, and much faster.
+    They are good enough to find candidates for neighbours, and much faster.
 
     Returns
     -------
     scores : (n, rank) float32.
-    projection : what gives those of other rows.
+    projection : from other rows to their scores.
     """
-    sample = X
-    if X.shape[0] > SAMPLE_ROWS:
-        rows = check_random_state(random_state).permutation(X.shape[0])[:SAMPLE_ROWS]
+    sample, n_threads = X, resolve_n_jobs(n_jobs)
+    if X.shape[0] > SAMPLE_SIZE:
+        rows = check_random_state(random_state).permutation(X.shape[0])[:SAMPLE_SIZE]
         sample = X[np.sort(rows)]
-    loadings = _Centred(sample).loadings(rank, random_state, power_iterations=2)
-    columns = _Centred(X)
+    loadings = _CenteredData(sample, n_threads).loadings(rank, random_state, n_power_iterations=2)
+    data = _CenteredData(X, n_threads)
     projection = Projection(
-        columns.mean.astype(np.float32), (loadings / columns.unit).astype(np.float32)
+        data.mean.astype(np.float32), (loadings / data.scale).astype(np.float32, order="C")
     )
-    return columns.scores(loadings).astype(np.float32, copy=False), projection
+    return data.scores(loadings).astype(np.float32, copy=False), projection
 
 
-class _Centred:
+class _CenteredData:
     """A data set less the mean of each column, never copied as a whole.
 
-    Entries are divided by a unit in which squares neither overflow nor vanish.
+    Entries are divided by a scale with which squares neither overflow nor vanish.
     """
 
-    def __init__(self, X):
-        self.X = X
+    def __init__(self, X, n_threads):
+        self.X, self.n_threads = X, n_threads
         self.is_sparse = scipy.sparse.issparse(X)
-        self.mean, largest = mean_and_largest(X)
-        self.unit = safe_unit(largest)
-        if self.is_sparse and self.unit != 1:
-            self.X = divided(X, self.unit)
-            self.mean, self.unit = self.mean / self.unit, 1.0
+        self.mean, largest = mean_and_max_deviation(X)
+        self.scale = float32_scale(largest)
+        if self.is_sparse and self.scale != 1:
+            self.X = divide_sparse(X, self.scale)
+            self.mean, self.scale = self.mean / self.scale, 1.0
 
-    def loadings(self, rank, random_state, svd_solver="auto", power_iterations=POWER_ITERATIONS):
-        """Orthonormal directions, (columns, rank); the largest entry of each is positive."""
+    def loadings(
+        self, rank, random_state, svd_solver="auto", n_power_iterations=N_POWER_ITERATIONS
+    ):
+        """Return orthonormal directions, (columns, rank); the largest entry of each is positive."""
         n, d = self.X.shape
-        exactly = svd_solver == "full" or (svd_solver == "auto" and min(n, d) <= EXACT_UP_TO)
-        if exactly and d <= (PRODUCTS_UP_TO if self.is_sparse else n):
-            loadings = _eigenvectors(self._products_of_columns(), rank)
-        elif exactly and not self.is_sparse:
-            loadings = self._eigenvectors_by_rows(rank)
-        elif d <= PRODUCTS_UP_TO:
-            # Once the columns' products are known, iterations cost nothing.
-            products = self._products_of_columns()
-            loadings = _leading_subspace(partial(product, products), d, rank, random_state)
+        exact = min(n, d) <= EXACT_MAX_SIZE[svd_solver]
+        if exact and d <= (GRAM_MAX_COLUMNS if self.is_sparse else n):
+            loadings = _leading_eigenvectors(self._gram_matrix(), rank)
+        elif exact and not self.is_sparse:
+            loadings = self._loadings_from_rows(rank)
+        elif d <= GRAM_MAX_COLUMNS:
+            multiply = partial(matmul, self._gram_matrix())
+            loadings = _leading_subspace(multiply, d, rank, random_state)
         else:
             loadings = _leading_subspace(
-                self._squared_product, d, rank, random_state, power_iterations
+                self._multiply_gram, d, rank, random_state, n_power_iterations
             )
         return loadings * np.sign(
             loadings[np.abs(loadings).argmax(0), np.arange(loadings.shape[1])]
         )
 
     def scores(self, loadings):
-        """The data in these directions, (n, directions)."""
+        """Return the data in these directions, (n, directions)."""
         loadings = loadings.astype(self.X.dtype)
         if self.is_sparse:
             return self._sparse_product(loadings)
         out = np.empty((self.X.shape[0], loadings.shape[1]), self.X.dtype)
-        for a, chunk in self._chunks():
-            out[a : a + len(chunk)] = product(chunk, loadings)
+        for a, chunk in self._centered_chunks():
+            out[a : a + len(chunk)] = matmul(chunk, loadings, self.n_threads)
         return out
 
-    def _chunks(self):
-        mean = (self.mean / self.unit if self.unit > 1 else self.mean).astype(self.X.dtype)
-        for a, chunk in chunks(self.X, 2**20):
-            if self.unit > 1:  # differences of the largest numbers would overflow
-                chunk = chunk / self.X.dtype.type(self.unit) - mean
+    def _centered_chunks(self):
+        mean = (self.mean / self.scale if self.scale > 1 else self.mean).astype(self.X.dtype)
+        for a, chunk in iter_chunks(self.X, 2**20):
+            if self.scale > 1:  # differences of the largest numbers would overflow
+                chunk = chunk / self.X.dtype.type(self.scale) - mean
             else:
                 chunk = chunk - mean
-                if self.unit != 1:
-                    chunk /= self.unit
+                if self.scale != 1:
+                    chunk /= self.scale
             yield a, chunk
 
-    def _products_of_columns(self):
-        """Centred^T Centred, (columns, columns)."""
+    def _gram_matrix(self):
+        """Return Y^T Y for the centered data Y, (columns, columns)."""
         n, d = self.X.shape
         if self.is_sparse:
             X = self.X.astype(np.float64)
             return (X.T @ X).toarray() - n * np.outer(self.mean, self.mean)
-        of_columns = products_of_few_columns if d < 64 else products_of_columns
-        return of_columns((chunk for _, chunk in self._chunks()), d)
+        centered = (chunk for _, chunk in self._centered_chunks())
+        if d < 64:
+            return gram_matrix_float64(centered, d)
+        return gram_matrix(centered, d, self.n_threads)
 
-    def _eigenvectors_by_rows(self, rank):
-        """Of the rows' products, turned into directions: for few rows of many columns."""
-        centred = np.concatenate([chunk for _, chunk in self._chunks()])
-        products = products_of_columns([centred.T], len(centred))
-        directions = product(centred.T, _eigenvectors(products, rank))
+    def _loadings_from_rows(self, rank):
+        """Return loadings from the eigenvectors of Y Y^T, for few rows of many columns."""
+        centered = np.concatenate([chunk for _, chunk in self._centered_chunks()])
+        products = gram_matrix([centered.T], len(centered), self.n_threads)
+        directions = matmul(centered.T, _leading_eigenvectors(products, rank), self.n_threads)
         norms = np.linalg.norm(directions, axis=0)
         return directions / np.where(norms > 0, norms, 1)
 
-    def _squared_product(self, basis):
-        """Centred^T Centred basis."""
+    def _multiply_gram(self, basis):
+        """Return Y^T Y basis for the centered data Y."""
         if self.is_sparse:
             scores = self._sparse_product(basis)
             mean = self.mean.astype(self.X.dtype)
             return self.X.T @ scores - np.outer(mean, scores.sum(0))
         out = np.zeros(basis.shape)
-        for _, chunk in self._chunks():
-            out += product(chunk.T, product(chunk, basis.astype(chunk.dtype)))
+        for _, chunk in self._centered_chunks():
+            scores = matmul(chunk, basis.astype(chunk.dtype), self.n_threads)
+            out += matmul(chunk.T, scores, self.n_threads)
         return out
 
     def _sparse_product(self, directions):
         mean = self.mean.astype(self.X.dtype)
-        return self.X @ directions - product(mean[None], directions)
+        return self.X @ directions - matmul(mean[None], directions, self.n_threads)
 
 
-def _eigenvectors(products, rank):
-    """Of the largest eigenvalues of a symmetric matrix, largest first."""
+def _leading_eigenvectors(products, rank):
+    """Return the eigenvectors of the largest eigenvalues of a symmetric matrix, largest first."""
     n = len(products)
     return scipy.linalg.eigh(products, subset_by_index=(n - rank, n - 1))[1][:, ::-1]
 
 
-def _leading_subspace(multiply, size, rank, random_state, power_iterations=POWER_ITERATIONS):
-    """Those eigenvectors by power iterations on a random subspace (Halko et al. 2011).
+def _leading_subspace(multiply, size, rank, random_state, n_power_iterations=N_POWER_ITERATIONS):
+    """Return those eigenvectors by power iterations on a random subspace (Halko et al. 2011).
 
-    ``multiply`` multiplies the matrix, (size, size), with vectors.
+    ``multiply(basis)`` multiplies the matrix, (size, size), with vectors.
     """
-    width = min(rank + OVERSAMPLES, size)
+    width = min(rank + N_OVERSAMPLES, size)
     basis = check_random_state(random_state).normal(size=(size, width))
-    for _ in range(power_iterations):
+    for _ in range(n_power_iterations):
         basis = np.linalg.qr(multiply(basis))[0]
-    _, rotation = np.linalg.eigh(product(basis.T, multiply(basis)))
-    return product(basis, rotation[:, ::-1][:, :rank])
+    _, rotation = np.linalg.eigh(matmul(basis.T, multiply(basis)))
+    return matmul(basis, rotation[:, ::-1][:, :rank])

@@ -1,7 +1,7 @@
-"""Matrix products that have the same bits whatever BLAS does with its threads.
+"""Matrix products whose bits do not depend on the number of threads.
 
-BLAS libraries split large products among threads, and sums come out in another order; a
-process that joblib started has fewer threads, and would end at another map.
+BLAS libraries split large products among threads, which changes the order of the sums: a process
+that joblib started has fewer threads, and would end with another embedding.
 """
 
 import functools
@@ -10,63 +10,56 @@ import numpy as np
 import scipy.linalg.blas
 
 from fasttsne import _kernels
-from fasttsne.runtime.validation import resolve_n_jobs
 
-# OpenBLAS computes products of so few multiplications on one thread: of two matrices, and of
-# a matrix with a vector.
-ALONE = 2**18
-ALONE_WITH_VECTOR = 2**13
-# OpenBLAS takes 32 MiB at its first large product; asked for is twice as much, to be safe.
-BUFFER = 2**26
+# OpenBLAS uses one thread for products of at most so many multiplications: of two matrices, and
+# of a matrix with a vector.
+SINGLE_THREAD_MATMUL = 2**18
+SINGLE_THREAD_MATVEC = 2**13
+# OpenBLAS allocates 32 MiB at its first large product; twice as much is tried, to be safe.
+BLAS_BUFFER_BYTES = 2**26
 # Rows whose products are summed in single precision.
-DEPTH = 512
-# What the kernel that projects rows is made for.
-DIRECTIONS = 64
+GRAM_BLOCK_ROWS = 512
+# Directions for which the kernel that projects rows is made.
+KERNEL_DIRECTIONS = 64
 
 
 @functools.cache
-def wake_blas() -> None:
-    """Have the BLAS libraries of NumPy and SciPy take the memory that they work in.
+def preallocate_blas_buffers() -> None:
+    """Have the BLAS libraries of NumPy and SciPy allocate their buffers.
 
-    They end the process where they get none; asked here first, it is a MemoryError.
+    OpenBLAS ends the process where it cannot allocate them; here that is a MemoryError.
     """
     for multiply in (np.matmul, functools.partial(scipy.linalg.blas.dgemm, 1.0)):
-        np.empty(BUFFER, np.uint8)
+        np.empty(BLAS_BUFFER_BYTES, np.uint8)
         square = np.zeros((128, 128))
         multiply(square, square)
 
 
-def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a @ b for matrices, (m, k) and (k, n) of which n is small."""
-    if b.shape[1] == DIRECTIONS and a.dtype == b.dtype == np.float32 and a.flags.c_contiguous:
-        return _projected(a, b)
+def matmul(a: np.ndarray, b: np.ndarray, n_threads: int = 1) -> np.ndarray:
+    """Return a @ b for matrices, (m, k) and (k, n) of which n is small."""
+    is_float32 = a.dtype == b.dtype == np.float32
+    if b.shape[1] == KERNEL_DIRECTIONS and is_float32 and a.flags.c_contiguous:
+        out = np.empty((len(a), KERNEL_DIRECTIONS), np.float32)
+        origin = np.zeros(a.shape[1], np.float32)
+        _kernels.knn_dense.project(a, origin, np.ascontiguousarray(b), out, n_threads)
+        return out
     out = np.empty((len(a), b.shape[1]), np.result_type(a, b))
-    most = ALONE if b.shape[1] > 1 else ALONE_WITH_VECTOR
-    step = max(most // max(b.size, 1), 1)
+    max_size = SINGLE_THREAD_MATMUL if b.shape[1] > 1 else SINGLE_THREAD_MATVEC
+    step = max(max_size // max(b.size, 1), 1)
     for start in range(0, len(a), step):
         np.matmul(a[start : start + step], b, out=out[start : start + step])
     return out
 
 
-def _projected(rows, directions):
-    out = np.empty((len(rows), DIRECTIONS), np.float32)
-    _kernels.knn_dense.project(
-        rows, np.zeros(rows.shape[1], np.float32), np.ascontiguousarray(directions), out,
-        resolve_n_jobs(-1),
-    )  # fmt: skip
-    return out
-
-
-def products_of_columns(chunks, n_columns: int) -> np.ndarray:
-    """The sum of chunk.T @ chunk, (columns, columns) float64, over chunks of rows."""
+def gram_matrix(chunks, n_columns: int, n_threads: int) -> np.ndarray:
+    """Return the sum of chunk.T @ chunk over chunks of rows, (columns, columns) float64."""
     panel, tile = _kernels.gram.PANEL_COLUMNS, _kernels.gram.TILE_COLUMNS
     padded = -(-n_columns // tile) * tile
     out = np.zeros((padded, padded))
-    n_threads = resolve_n_jobs(-1)
     for chunk in chunks:
         chunk = np.ascontiguousarray(chunk, np.float32)
-        for start in range(0, len(chunk), DEPTH):
-            rows = chunk[start : start + DEPTH]
+        for start in range(0, len(chunk), GRAM_BLOCK_ROWS):
+            rows = chunk[start : start + GRAM_BLOCK_ROWS]
             packed = np.empty((padded // panel, len(rows), panel), np.float32)
             _kernels.gram.pack_columns(rows, packed, n_threads)
             _kernels.gram.add_gram(packed, out, n_threads)
@@ -74,13 +67,13 @@ def products_of_columns(chunks, n_columns: int) -> np.ndarray:
     return np.triu(out) + np.triu(out, 1).T
 
 
-def products_of_few_columns(chunks, n_columns: int) -> np.ndarray:
-    """The same in double precision, which costs nothing where there are less than 64."""
+def gram_matrix_float64(chunks, n_columns: int) -> np.ndarray:
+    """Return the same in double precision, which is as fast for fewer than 64 columns."""
     out = np.zeros((n_columns, n_columns))
-    step = max(ALONE // n_columns**2, 1)
+    step = max(SINGLE_THREAD_MATMUL // n_columns**2, 1)
     for chunk in chunks:
         chunk = chunk.astype(np.float64)
         for start in range(0, len(chunk), step):
             rows = chunk[start : start + step]
-            out += product(np.ascontiguousarray(rows.T), rows)
+            out += matmul(np.ascontiguousarray(rows.T), rows)
     return out

@@ -1,15 +1,15 @@
-"""Rows that were seen before, found by their content without keeping them."""
+"""Lookup of rows by their content, from hashes instead of the rows themselves."""
 
 from hashlib import blake2b
 
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.linalg.chunks import chunks
+from fasttsne.linalg.chunks import iter_chunks
 
 
-class KnownRows:
-    """The rows of a data set by 64-bit digests of their numbers: 16 bytes a row.
+class RowHashIndex:
+    """Finds the rows of a data set that equal given rows, by 64-bit hashes: 16 bytes a row.
 
     Parameters
     ----------
@@ -22,10 +22,10 @@ class KnownRows:
         self._sorted = digests[self._row]
 
     def find(self, X) -> np.ndarray:
-        """The number of the first known row that equals each row of X, -1 where there is none."""
+        """Return the index of the first row that equals each row of X, -1 where there is none."""
         wanted = _digests(X)
-        place = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
-        return np.where(self._sorted[place] == wanted, self._row[place], -1)
+        index = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
+        return np.where(self._sorted[index] == wanted, self._row[index], -1)
 
 
 def _digests(X):
@@ -35,7 +35,7 @@ def _digests(X):
 
 
 def _dense_rows(X):
-    for _, chunk in chunks(X):
+    for _, chunk in iter_chunks(X):
         yield from np.add(chunk, 0.0, dtype=np.float64, order="C")  # -0.0 becomes 0.0
 
 

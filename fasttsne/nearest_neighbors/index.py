@@ -1,4 +1,4 @@
-"""The protocol that every neighbour search follows."""
+"""KNNIndex, the protocol of every neighbour search."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -8,34 +8,29 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse
 
-from fasttsne.runtime.validation import (
-    check_choice,
-    check_data,
-    check_number,
-    check_random_state,
-    resolve_n_jobs,
-)
+from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.validation import check_choice, check_data, check_number, check_random_state
 from fasttsne.utils import Timer
 
 
 class KNNIndex(ABC):
-    """The k nearest neighbours of all rows of a data set, and of new rows.
+    """Finds the k nearest neighbours of all rows of a data set, and of new rows.
 
     Parameters
     ----------
-    data : (n, columns) array, or a SciPy sparse matrix where the backend takes one; it is
-        not copied where that can be helped, and never changed.
+    data : (n, columns) array, or a SciPy sparse matrix where the backend accepts one; it is
+        never changed, and not copied if it is a float32 or float64 array.
     k : neighbours of each row, less than n; the row itself is not one of them.
     metric : a name among the backend's ``VALID_METRICS``.
     metric_params : further arguments of the metric.
     n_jobs : threads; -1 is all cores.
-    random_state : seeds a search that is random.
+    random_state : seeds a randomized search.
     knn_kwargs : settings of the backend.
     """
 
     VALID_METRICS: tuple[str, ...] = ()
     ACCEPTS_SPARSE = False
-    # What knn_kwargs may hold, names or integers, and the defaults; None leaves it to the backend.
+    # Accepted knn_kwargs, names or integers, and their defaults; None: the backend checks them.
     SETTINGS: ClassVar[dict | None] = None
 
     def __init__(
@@ -50,26 +45,24 @@ class KNNIndex(ABC):
                 f"k must be less than the number of rows, {self.n_samples}; got {self.k}"
             )
         self.metric = self.check_metric(metric)
-        if not isinstance(metric_params, (Mapping, type(None))):
-            raise TypeError(f"metric_params must be a dictionary or None; got {metric_params!r}")
+        for name, value in (("metric_params", metric_params), ("knn_kwargs", knn_kwargs)):
+            if not isinstance(value, (Mapping, type(None))):
+                raise TypeError(f"{name} must be a dictionary or None; got {value!r}")
         self.metric_params = metric_params
         self.n_jobs = n_jobs
         self.n_threads = resolve_n_jobs(n_jobs)
         self.random_state = random_state
         self.verbose = verbose
-        for name, value in (("metric_params", metric_params), ("knn_kwargs", knn_kwargs)):
-            if not isinstance(value, (Mapping, type(None))):
-                raise TypeError(f"{name} must be a dictionary or None; got {value!r}")
         self.knn_kwargs = dict(knn_kwargs or {})
         self.settings = self._check_settings()
 
-    def _describe(self, n_samples, k):
-        """Take the place of the constructor for neighbours that are known without data."""
+    def _init_precomputed(self, n_samples, k):
+        """Replace the constructor for neighbours or distances that are given instead of data."""
         self.n_samples, self.k = n_samples, k
         self.metric, self.verbose = "precomputed", False
 
     def check_metric(self, metric: str) -> str:
-        """Return the metric if this backend has it."""
+        """Return the metric if this backend supports it."""
         return check_choice(metric, "metric", self.VALID_METRICS)
 
     def build(self) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +78,7 @@ class KNNIndex(ABC):
 
     def query(self, X, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Find the k rows of the data nearest to each row of X, as ``build`` does."""
-        X = check_data(X, least_rows=1, accept_sparse=scipy.sparse.issparse(self.data))
+        X = check_data(X, min_rows=1, accept_sparse=scipy.sparse.issparse(self.data))
         if X.shape[1] != self.data.shape[1]:
             raise ValueError(
                 f"X must have {self.data.shape[1]} columns, as the data has; got {X.shape[1]}"
@@ -96,7 +89,7 @@ class KNNIndex(ABC):
 
     @cached_property
     def seed(self) -> int:
-        """One number for a library that has its own random generator, drawn once."""
+        """An integer seed for a library that has its own random generator, drawn once."""
         generator = check_random_state(self.random_state)
         draw = generator.integers if hasattr(generator, "integers") else generator.randint
         return int(draw(2**31 - 1))

@@ -1,25 +1,25 @@
-"""Neighbours that somebody else found: lists of them, or a matrix of distances."""
+"""Indexes of given neighbours: lists of neighbours, or a matrix of distances."""
 
 import warnings
 
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.nearest_neighbors.backends.results import without_self
-from fasttsne.nearest_neighbors.exact import _smallest
+from fasttsne.nearest_neighbors.backends.results import drop_self
+from fasttsne.nearest_neighbors.exact import smallest_columns
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime.validation import check_data, check_number
 
-# Entries of a dense matrix looked at at a time.
+# Entries of a dense matrix that are sorted at a time.
 BLOCK_ENTRIES = 2**22
 
 
 class PrecomputedNeighbors(KNNIndex):
-    """Lists of neighbours and their distances.
+    """Index of given lists of neighbours and their distances.
 
-    Rows are sorted, nearest first, where they are not.  Where rows are among
-    their own neighbours, as in graphs of umap-learn and PyNNDescent, they are
-    taken out, and the last neighbour of the rows that are not: k is then one less.
+    Rows are sorted, nearest first, if they are not yet.  If any row is among its own
+    neighbours, as in graphs of umap-learn and PyNNDescent, every row is removed from its
+    own list, or the last neighbour if the row is not in it; k is then one less.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class PrecomputedNeighbors(KNNIndex):
     Raises
     ------
     TypeError, ValueError
-        Naming what is wrong and where.
+        Says what is wrong, and in which entry.
     """
 
     def __init__(self, neighbors, distances):
@@ -39,17 +39,17 @@ class PrecomputedNeighbors(KNNIndex):
             indices = np.take_along_axis(indices, order, 1)
             distances = np.take_along_axis(distances, order, 1)
         if (indices == np.arange(len(indices))[:, None]).any():
-            indices, distances = without_self(indices, distances)
+            indices, distances = drop_self(indices, distances)
         if indices.shape[1] == 0:
             raise ValueError("neighbors must name others than the row itself")
         self._found = indices, distances
-        self._describe(*indices.shape)
+        self._init_precomputed(*indices.shape)
 
     def _build(self):
         return self._found
 
     def query(self, X, k):
-        """Raise NotImplementedError: lists of neighbours tell nothing about new rows."""
+        """Raise NotImplementedError: lists of neighbours do not determine those of new rows."""
         raise NotImplementedError(
             "neighbours of new rows cannot be found from lists of neighbours; give the data, or "
             "PrecomputedDistanceMatrix, which takes the distances of new rows"
@@ -60,11 +60,11 @@ class PrecomputedNeighbors(KNNIndex):
 
 
 class PrecomputedDistanceMatrix(KNNIndex):
-    """The nearest in each row of a matrix of distances; the diagonal does not count.
+    """Index of a given matrix of distances; the diagonal is ignored.
 
-    A sparse matrix holds the distances that are known, zeros that are stored
-    among them; it need not be symmetric.  Where rows have fewer than k, k is
-    the number that every row has, with a warning if some have more.
+    The stored entries of a sparse matrix, zeros among them, are the known distances; it need
+    not be symmetric.  If some rows have fewer than k, k is the smallest number of entries of
+    a row, with a warning if other rows have more.
 
     Parameters
     ----------
@@ -75,11 +75,11 @@ class PrecomputedDistanceMatrix(KNNIndex):
     Raises
     ------
     TypeError, ValueError
-        Naming what is wrong and where.
+        Says what is wrong, and in which entry.
     """
 
     def __init__(self, matrix, k):
-        matrix = _check_matrix(matrix, "matrix", least_rows=2)
+        matrix = check_distance_matrix(matrix, "matrix", min_rows=2)
         n = matrix.shape[0]
         if matrix.shape[1] != n:
             raise ValueError(f"matrix must be square, (n, n); got shape {matrix.shape}")
@@ -88,21 +88,21 @@ class PrecomputedDistanceMatrix(KNNIndex):
             raise ValueError(f"k must be less than the number of rows, {n}; got {k}")
         if sp.issparse(matrix):
             matrix = _without_diagonal(matrix)
-            k = _known_everywhere(matrix, k)
+            k = _clip_k(matrix, k)
         self._matrix = matrix
-        self._describe(n, k)
+        self._init_precomputed(n, k)
 
     def _build(self):
         return _nearest(self._matrix, self.k, "matrix", self_join=True)
 
     def query(self, X, k):
-        """Find the k nearest of the n rows, as ``build`` does, from the distances to them.
+        """Find the k nearest of the n rows, as ``build`` does, from the given distances.
 
         Parameters
         ----------
         X : (m, n) array or SciPy sparse matrix, distances of m new rows to the n rows.
         """
-        X = _check_matrix(X, "X", least_rows=1)
+        X = check_distance_matrix(X, "X", min_rows=1)
         if X.shape[1] != self.n_samples:
             raise ValueError(
                 f"X must have {self.n_samples} columns, distances to the rows of the matrix; "
@@ -116,7 +116,7 @@ class PrecomputedDistanceMatrix(KNNIndex):
 
 
 def _check_lists(neighbors, distances):
-    """Both as arrays, int32 and floats; each fault is named with its place."""
+    """Return both as arrays, int32 and floats; errors name the entry."""
     indices, distances = np.asarray(neighbors), np.asarray(distances)
     if indices.dtype.kind not in "iu":
         raise TypeError(f"neighbors must be integers, row numbers; got dtype {indices.dtype}")
@@ -130,26 +130,26 @@ def _check_lists(neighbors, distances):
     n = len(indices)
     outside = (indices < 0) | (indices >= n)
     if outside.any():
-        row, place = np.argwhere(outside)[0]
+        row, column = np.argwhere(outside)[0]
         raise ValueError(
             f"neighbors must be row numbers from 0 to {n - 1}; "
-            f"neighbors[{row}, {place}] is {indices[row, place]}"
+            f"neighbors[{row}, {column}] is {indices[row, column]}"
         )
     ordered = np.sort(indices, axis=1)
     twice = ordered[:, 1:] == ordered[:, :-1]
     if twice.any():
-        row, place = np.argwhere(twice)[0]
-        raise ValueError(f"neighbors of row {row} have {ordered[row, place]} twice")
+        row, column = np.argwhere(twice)[0]
+        raise ValueError(f"neighbors of row {row} have {ordered[row, column]} twice")
     if distances.dtype not in (np.float32, np.float64):
         distances = distances.astype(np.float64)
-    _check_distances(distances, "distances")
+    check_distances(distances, "distances")
     return indices.astype(np.int32, copy=False), distances
 
 
-def _check_matrix(matrix, name, least_rows):
-    """A matrix of distances as an array or CSR; entries of an array are checked when read."""
+def check_distance_matrix(matrix, name, min_rows):
+    """Return distances as an array or CSR; entries of an array are checked when they are read."""
     if sp.issparse(matrix):
-        matrix = check_data(matrix, name, least_rows, accept_sparse=True)
+        matrix = check_data(matrix, name, min_rows, accept_sparse=True)
         if matrix.nnz and matrix.data.min() < 0:
             raise ValueError(f"{name} must not have negative distances; got {matrix.data.min()}")
         return matrix
@@ -158,18 +158,18 @@ def _check_matrix(matrix, name, least_rows):
         raise TypeError(f"{name} must hold real numbers; got dtype {matrix.dtype}")
     if matrix.ndim != 2:
         raise ValueError(f"{name} must be a matrix of distances; got shape {matrix.shape}")
-    if len(matrix) < least_rows:
-        raise ValueError(f"{name} needs at least {least_rows} rows; got {len(matrix)}")
+    if len(matrix) < min_rows:
+        raise ValueError(f"{name} needs at least {min_rows} rows; got {len(matrix)}")
     return matrix
 
 
-def _check_distances(distances, name, first_row=0):
+def check_distances(distances, name, first_row=0):
     wrong = ~((distances >= 0) & (distances < np.inf))
     if wrong.any():
-        row, place = np.argwhere(wrong)[0]
+        row, column = np.argwhere(wrong)[0]
         raise ValueError(
             f"{name} must be finite and not negative; "
-            f"{name}[{first_row + row}, {place}] is {distances[row, place]}"
+            f"{name}[{first_row + row}, {column}] is {distances[row, column]}"
         )
 
 
@@ -182,8 +182,8 @@ def _without_diagonal(matrix):
     return sp.csr_matrix((matrix.data[others], matrix.indices[others], indptr), matrix.shape)
 
 
-def _known_everywhere(matrix, k):
-    """k, or fewer where not every row of a sparse matrix has so many entries."""
+def _clip_k(matrix, k):
+    """Return k, or the smallest number of entries of a row of a sparse matrix if that is less."""
     counts = np.diff(matrix.indptr)
     row = int(counts.argmin())
     if counts[row] == 0:
@@ -201,7 +201,7 @@ def _known_everywhere(matrix, k):
 
 
 def _nearest(matrix, k, name, self_join):
-    """The k smallest of each row, ties by number, without the diagonal in a self-join."""
+    """Return the k smallest of each row, ties by index, without the diagonal in a self-join."""
     if sp.issparse(matrix):
         return _nearest_stored(matrix, k, name)
     n_rows, n_columns = matrix.shape
@@ -210,13 +210,13 @@ def _nearest(matrix, k, name, self_join):
     step = max(BLOCK_ENTRIES // n_columns, 1)
     for a in range(0, n_rows, step):
         block = np.array(matrix[a : a + step], distances.dtype)
-        own = np.arange(len(block))
+        row = np.arange(len(block))
         if self_join:
-            block[own, a + own] = 0
-        _check_distances(block, name, a)
+            block[row, a + row] = 0
+        check_distances(block, name, a)
         if self_join:
-            block[own, a + own] = np.inf
-        indices[a : a + step] = _smallest(block, k)
+            block[row, a + row] = np.inf
+        indices[a : a + step] = smallest_columns(block, k)
         distances[a : a + step] = np.take_along_axis(block, indices[a : a + step], 1)
     return indices, distances
 

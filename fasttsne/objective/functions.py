@@ -11,7 +11,7 @@ import numpy as np
 from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 from fasttsne.repulsion.morton import curve_order
-from fasttsne.runtime.validation import resolve_n_jobs
+from fasttsne.runtime.threads import resolve_n_jobs
 
 
 def kl_divergence_bh(

@@ -1,4 +1,4 @@
-"""How this copy of the package was built, and what it uses."""
+"""Facts about the build and the machine: versions, OpenMP, SIMD level, cores."""
 
 import platform
 
@@ -7,11 +7,11 @@ import scipy
 
 from fasttsne import _kernels
 from fasttsne._version import __version__
-from fasttsne.runtime.validation import available_cores
+from fasttsne.runtime.threads import available_cores
 
 
-def config() -> dict[str, str]:
-    """Facts about the build and the machine, for a report of a problem."""
+def build_info() -> dict[str, str]:
+    """Return facts about the build and the machine, for bug reports."""
     return {
         "fasttsne": __version__,
         "Python": platform.python_version(),
@@ -27,5 +27,5 @@ def config() -> dict[str, str]:
 
 def show_config() -> None:
     """Print how the package was built: OpenMP, SIMD level, FFT, versions."""
-    for name, value in config().items():
+    for name, value in build_info().items():
         print(f"{name:12} {value}")

@@ -3,7 +3,9 @@ import pytest
 
 from fasttsne import _kernels
 from fasttsne._kernels import reference
-from fasttsne.nearest_neighbors.builtin.candidates import Candidates, all_pairs, pack, rounds
+from fasttsne.nearest_neighbors.builtin.block_pairs import all_block_pairs, conflict_free_batches
+from fasttsne.nearest_neighbors.builtin.candidates import Candidates
+from fasttsne.nearest_neighbors.builtin.packing import pack
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +22,7 @@ def ranked(candidates, queries, points, k, n_threads, rows=None, names=None):
     distances = np.empty((len(queries), k), np.float32)
     _kernels.rerank.rank(
         queries, points, rows.astype(np.int32), names.astype(np.int32), candidates.keys,
-        candidates.counts, candidates.kept, k, indices, distances, n_threads,
+        candidates.counts, candidates.n_kept, k, indices, distances, n_threads,
     )  # fmt: skip
     return indices, distances
 
@@ -28,7 +30,7 @@ def ranked(candidates, queries, points, k, n_threads, rows=None, names=None):
 def self_join(points, k, kept=None, n_threads=2):
     packed = pack(points)
     candidates = Candidates(len(points), kept or k)
-    candidates.offer_pairs(packed, all_pairs(packed.n_blocks), n_threads)
+    candidates.compare_block_pairs(packed, all_block_pairs(packed.n_blocks), n_threads)
     return ranked(candidates, points, points, k, n_threads)
 
 
@@ -50,7 +52,7 @@ def test_queries_equal_twin(rng):
     candidates = Candidates(70, 30)
     packed = pack(queries)
     for first in (0, 100, 200):
-        candidates.offer_all(packed, pack(points[first : first + 100]), first, 2)
+        candidates.compare_all(packed, pack(points[first : first + 100]), first, 2)
     indices, distances = ranked(candidates, queries, points, 20, 2)
     expected, expected_distances = reference.nearest(
         queries.astype(float), points.astype(float), 20, False
@@ -72,12 +74,12 @@ def test_drop_and_other_numbers(rng):
     order = rng.permutation(60)
     packed = pack(points, order)
     candidates = Candidates(60, 20)
-    candidates.offer_pairs(packed, all_pairs(packed.n_blocks), 1)
+    candidates.compare_block_pairs(packed, all_block_pairs(packed.n_blocks), 1)
     indices, _ = ranked(candidates, points, points, 10, 1, order, order)
     np.testing.assert_array_equal(indices, self_join(points, 10, 20)[0])
     candidates = Candidates(60, 21)
-    candidates.offer_all(pack(points), pack(points), 0, 1)
-    candidates.drop(np.arange(60, dtype=np.int32))
+    candidates.compare_all(pack(points), pack(points), 0, 1)
+    candidates.remove(np.arange(60, dtype=np.int32))
     np.testing.assert_array_equal(ranked(candidates, points, points, 10, 1)[0], indices)
 
 
@@ -96,9 +98,9 @@ def test_pack(rng, n):
 
 
 def test_rounds_have_every_pair_once_and_no_block_twice():
-    pairs = all_pairs(9)
+    pairs = all_block_pairs(9)
     met = []
-    for together in rounds(pairs):
+    for together in conflict_free_batches(pairs):
         blocks = [{a, b} for a, b in together.tolist()]
         assert sum(map(len, blocks)) == len(set().union(*blocks))
         met += map(tuple, together.tolist())

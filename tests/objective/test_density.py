@@ -115,7 +115,7 @@ def test_equal_rows_do_no_harm():
 
 def test_what_it_needs(digits):
     P = PerplexityBasedNN(digits, 10).P
-    with pytest.raises(ValueError, match="does not know how far"):
+    with pytest.raises(ValueError, match="has no distances of neighbours"):
         TSNE(density_weight=WEIGHT).fit(affinities=P)
     one_way = PerplexityBasedNN(digits, 10, symmetrize=False)
     with pytest.raises(ValueError, match="symmetric"):

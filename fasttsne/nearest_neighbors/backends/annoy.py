@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fasttsne.nearest_neighbors.backends.results import check_found, without_self
+from fasttsne.nearest_neighbors.backends.results import check_complete, drop_self
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.utils import require
 
@@ -16,7 +16,7 @@ METRICS = {
 
 
 class Annoy(KNNIndex):
-    """Neighbours by random projection trees, as old fastTSNE had them.
+    """Neighbours by random projection trees, as in fastTSNE of 2018.
 
     ``knn_kwargs``: ``n_trees`` (50), ``search_k`` (-1: trees times k).
 
@@ -30,7 +30,7 @@ class Annoy(KNNIndex):
     SETTINGS: ClassVar = {"n_trees": 50, "search_k": -1}
 
     def __getstate__(self):
-        """Annoy's index cannot be pickled: it is made again when it is needed."""
+        """Leave out Annoy's index, which cannot be pickled: it is built again when it is needed."""
         return {name: value for name, value in vars(self).items() if name != "_index"}
 
     @cached_property
@@ -47,19 +47,19 @@ class Annoy(KNNIndex):
         indices, distances = self._gather(
             self._index.get_nns_by_item, range(self.n_samples), self.k + 1
         )
-        return without_self(indices, distances)
+        return drop_self(indices, distances)
 
     def _query(self, X, k):
         return self._gather(self._index.get_nns_by_vector, X, k)
 
-    def _gather(self, ask, items, k):
+    def _gather(self, search, items, k):
         search_k = self.settings["search_k"]
         indices = np.full((len(items), k), -1, np.int32)
         distances = np.empty((len(items), k), np.float32)
         for row, item in enumerate(items):
-            found, at = ask(item, k, search_k=search_k, include_distances=True)
-            indices[row, : len(found)], distances[row, : len(at)] = found, at
-        check_found(indices, distances, "Annoy", "search_k")
+            found = search(item, k, search_k=search_k, include_distances=True)
+            indices[row, : len(found[0])], distances[row, : len(found[1])] = found
+        check_complete(indices, distances, "Annoy", "search_k")
         if self.metric == "cosine":
             distances = distances**2 / 2
         return indices, distances

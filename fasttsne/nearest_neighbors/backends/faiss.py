@@ -6,21 +6,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from fasttsne.nearest_neighbors.backends.results import check_found, without_self
+from fasttsne.nearest_neighbors.backends.results import check_complete, drop_self
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime.validation import check_choice
 from fasttsne.utils import require
 
-# What faiss calls the metrics that only its flat index has.
+# Names in faiss of the metrics that only its flat index has.
 FLAT_METRICS = {
     "manhattan": "METRIC_L1", "l1": "METRIC_L1", "cityblock": "METRIC_L1",
     "chebyshev": "METRIC_Linf", "canberra": "METRIC_Canberra",
     "braycurtis": "METRIC_BrayCurtis",
 }  # fmt: skip
-# Up to so many rows "auto" is "flat".
-FLAT_UP_TO = 20_000
+# Up to so many rows index="auto" is "flat".
+FLAT_MAX_SAMPLES = 20_000
 
 
 class Faiss(KNNIndex):
@@ -48,14 +48,15 @@ class Faiss(KNNIndex):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        kind = check_choice(self.settings["index"], "index", ("auto", "flat", "ivf"))
+        large = self.n_samples > FLAT_MAX_SAMPLES
+        uses_lists = {"auto": large and self.metric in METRICS, "flat": False, "ivf": True}
+        kind = check_choice(self.settings["index"], "index", uses_lists)
         if kind == "ivf" and self.metric in FLAT_METRICS:
             raise ValueError(
                 f"metric must be one of {', '.join(map(repr, METRICS))} for index='ivf'; "
                 f"got {self.metric!r}"
             )
-        many = self.n_samples > FLAT_UP_TO and self.metric in METRICS
-        self._by_lists = kind == "ivf" or (kind == "auto" and many)
+        self._by_lists = uses_lists[kind]
 
     @cached_property
     def _rows(self):
@@ -70,7 +71,7 @@ class Faiss(KNNIndex):
             nlist = self.settings["nlist"] or max(int(self.n_samples**0.5), 1)
             index = faiss.IndexIVFFlat(faiss.IndexFlatL2(columns), columns, nlist)
             index.cp.seed = self.seed
-            # Without a say: faiss prints to the terminal where a list has few rows to train on.
+            # Otherwise faiss prints a warning where a list has few rows for training.
             index.cp.min_points_per_centroid = 1
             index.nprobe = self.settings["nprobe"] or max(nlist // 8, 8)
         else:
@@ -82,26 +83,26 @@ class Faiss(KNNIndex):
         return index
 
     def _points(self, X):
-        """Rows as faiss wants them, about the origin: its products lose what is far from it."""
+        """Return centered float32 rows: faiss's products lose digits far from the origin."""
         if self._rows is None:
             return np.ascontiguousarray(X, np.float32)
         points = self._rows.points if X is self.data else self._rows.prepare(X)
-        return points - self._centre
+        return points - self._center
 
     @cached_property
-    def _centre(self):
+    def _center(self):
         return self._rows.points.mean(0, dtype=np.float64).astype(np.float32)
 
     def _build(self):
-        return without_self(*self._query(self.data, self.k + 1))
+        return drop_self(*self._query(self.data, self.k + 1))
 
     def _query(self, X, k):
         index = self._index
         with _threads(_faiss(), self.n_threads):
             distances, indices = index.search(self._points(X), k)
-        check_found(indices, distances, "faiss", "nprobe")
+        check_complete(indices, distances, "faiss", "nprobe")
         if self._rows is not None:
-            distances = self._rows.in_metric(np.sqrt(np.maximum(distances, 0)))
+            distances = self._rows.to_metric(np.sqrt(np.maximum(distances, 0)))
         return indices.astype(np.int32), distances
 
 
@@ -111,7 +112,7 @@ def _faiss():
 
 @contextmanager
 def _threads(faiss, n_threads):
-    """So many threads inside, as many as before afterwards."""
+    """Set faiss's number of threads, and restore it afterwards."""
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(n_threads)
     try:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fasttsne.nearest_neighbors.backends.results import without_self
+from fasttsne.nearest_neighbors.backends.results import drop_self
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.index import KNNIndex
@@ -17,7 +17,7 @@ class HNSW(KNNIndex):
     """Neighbours by a hierarchical navigable small world graph (Malkov & Yashunin 2018).
 
     ``knn_kwargs``: ``M`` (16) links of a row, ``ef_construction`` (200) and ``ef``
-    (twice k, at least 100) candidates kept while it is built and searched.
+    (twice k, at least 100) candidates while it is built and searched.
 
     Several threads insert rows in an order that is not fixed: the same seed
     gives the same neighbours with ``n_jobs=1`` only.
@@ -54,7 +54,7 @@ class HNSW(KNNIndex):
         return index
 
     def _build(self):
-        return without_self(*self._search(self._rows.points, self.k + 1))
+        return drop_self(*self._search(self._rows.points, self.k + 1))
 
     def _query(self, X, k):
         return self._search(self._rows.prepare(X), k)
@@ -69,4 +69,4 @@ class HNSW(KNNIndex):
                 f"hnswlib found fewer than {k} neighbours of some row; ask for more with "
                 "knn_kwargs={'ef': ..., 'M': ...}"
             ) from error
-        return indices.astype(np.int32), self._rows.in_metric(np.sqrt(squares))
+        return indices.astype(np.int32), self._rows.to_metric(np.sqrt(squares))

@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.nearest_neighbors.backends.results import check_found, without_self
+from fasttsne.nearest_neighbors.backends.results import check_complete, drop_self
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.index import KNNIndex
@@ -19,11 +19,11 @@ OTHER_METRICS = (
     "sokalmichener", "kulsinski", "matching",
 )  # fmt: skip
 
-SYNONYMS = {"cityblock": "manhattan"}
+METRIC_ALIASES = {"cityblock": "manhattan"}
 
 
 class NNDescent(KNNIndex):
-    """Neighbours of neighbours, until they change no more (Dong et al. 2011).
+    """Neighbours by nearest neighbour descent (Dong et al. 2011): neighbours of neighbours.
 
     ``knn_kwargs``: arguments of ``pynndescent.NNDescent``.
 
@@ -55,20 +55,19 @@ class NNDescent(KNNIndex):
 
     @cached_property
     def _index(self):
-        pynndescent = require("pynndescent", "neighbors='pynndescent'", "pynndescent")
-        most = require("numba", "neighbors='pynndescent'", "pynndescent").config.NUMBA_NUM_THREADS
+        pynndescent, numba = _require("pynndescent"), _require("numba")
         if self._rows is not None:
             metric = "euclidean"
         else:
-            metric = _compiled(SYNONYMS.get(self.metric, self.metric))
+            metric = _compile(METRIC_ALIASES.get(self.metric, self.metric))
         return pynndescent.NNDescent(
             self._points(self.data), metric=metric, metric_kwds=self.metric_params,
-            n_neighbors=self.k + 1, random_state=self.seed, n_jobs=min(self.n_threads, most),
-            **self.knn_kwargs,
+            n_neighbors=self.k + 1, random_state=self.seed,
+            n_jobs=min(self.n_threads, numba.config.NUMBA_NUM_THREADS), **self.knn_kwargs,
         )  # fmt: skip
 
     def _points(self, X):
-        """Rows as PyNNDescent wants them."""
+        """Return rows as PyNNDescent takes them."""
         if sp.issparse(self.data):
             return sp.csr_matrix(X, dtype=np.float32)
         if self._rows is None:
@@ -76,21 +75,25 @@ class NNDescent(KNNIndex):
         return self._rows.points if X is self.data else self._rows.prepare(X)
 
     def _build(self):
-        return without_self(*self._found(*self._index.neighbor_graph))
+        return drop_self(*self._checked(*self._index.neighbor_graph))
 
     def _query(self, X, k):
-        return self._found(*self._index.query(self._points(X), k))
+        return self._checked(*self._index.query(self._points(X), k))
 
-    def _found(self, indices, distances):
-        check_found(indices, distances, "PyNNDescent", "n_trees")
+    def _checked(self, indices, distances):
+        check_complete(indices, distances, "PyNNDescent", "n_trees")
         if self._rows is not None:
-            distances = self._rows.in_metric(distances)
+            distances = self._rows.to_metric(distances)
         return indices.astype(np.int32), distances
 
 
-def _compiled(metric):
-    """A function as PyNNDescent's loops can call it; names stay as they are."""
-    numba = require("numba", "neighbors='pynndescent'", "pynndescent")
+def _compile(metric):
+    """Return a function compiled for PyNNDescent's loops; names stay as they are."""
+    numba = _require("numba")
     if not callable(metric) or isinstance(metric, numba.core.dispatcher.Dispatcher):
         return metric
     return numba.njit(metric)
+
+
+def _require(module):
+    return require(module, "neighbors='pynndescent'", "pynndescent")

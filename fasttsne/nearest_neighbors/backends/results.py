@@ -1,36 +1,36 @@
-"""Rows of neighbours as a library gives them: gaps noticed, the row itself taken out."""
+"""Results of other packages: checked, and without each row among its own neighbours."""
 
 import numpy as np
 
 
-def without_self(indices: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Drop each row's own number, or the farthest neighbour where it was not found.
+def drop_self(indices: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Remove each row from its own neighbours, or the farthest neighbour if it is not there.
 
     Among many equal rows a search may find k others before the row itself.
 
     Parameters
     ----------
-    indices, distances : (n, k) arrays, nearest first, no number twice in a row.
+    indices, distances : (n, k) arrays, nearest first, no index twice in a row.
 
     Returns
     -------
     indices, distances : (n, k - 1) arrays.
     """
     n, k = indices.shape
-    own = indices == np.arange(n)[:, None]
-    own[~own.any(1), -1] = True
-    keep = ~own
+    is_self = indices == np.arange(n)[:, None]
+    is_self[~is_self.any(1), -1] = True
+    keep = ~is_self
     return indices[keep].reshape(n, k - 1), distances[keep].reshape(n, k - 1)
 
 
-def check_found(indices: np.ndarray, distances: np.ndarray, library: str, setting: str) -> None:
-    """Check that a library found what it was asked for.
+def check_complete(indices: np.ndarray, distances: np.ndarray, library: str, setting: str) -> None:
+    """Check that a library found all neighbours, at finite distances.
 
     Raises
     ------
     RuntimeError
-        Where a row has fewer neighbours than asked for, marked by -1; ``setting`` names
-        what finds more.
+        Where a row has too few neighbours, marked by -1; ``setting`` is the entry of
+        ``knn_kwargs`` that finds more.
     ValueError
         Where distances are infinite or NaN.
     """

@@ -5,23 +5,23 @@ from typing import ClassVar
 
 import numpy as np
 
-from fasttsne.nearest_neighbors.backends.results import check_found, without_self
+from fasttsne.nearest_neighbors.backends.results import check_complete, drop_self
 from fasttsne.nearest_neighbors.exact import BOOLEAN_METRICS
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime.validation import check_choice
 from fasttsne.utils import require
 
 # Names in scikit-learn's lists that are not metrics of rows.
-NOT_OF_ROWS = {"precomputed", "pyfunc", "p", "nan_euclidean"}
+UNSUPPORTED_METRICS = {"precomputed", "pyfunc", "p", "nan_euclidean"}
 
 
 class Sklearn(KNNIndex):
-    """The true neighbours by ``sklearn.neighbors.NearestNeighbors``: a tree, or all pairs.
+    """Finds the true neighbours by ``sklearn.neighbors.NearestNeighbors``: a tree, or all pairs.
 
     ``knn_kwargs``: ``algorithm`` ("auto", "ball_tree", "kd_tree", "brute") and
     ``leaf_size`` (30).
 
-    All metrics of scikit-learn, with ``metric_params`` as it wants them, and
+    All metrics of scikit-learn, with its ``metric_params``, and
     callables f(u, v).  Rows may be sparse where it has the metric for them.
 
     Raises
@@ -37,7 +37,7 @@ class Sklearn(KNNIndex):
         if callable(metric):
             return metric
         lists = _sklearn("sklearn.neighbors").VALID_METRICS.values()
-        return check_choice(metric, "metric", sorted(set().union(*lists) - NOT_OF_ROWS))
+        return check_choice(metric, "metric", sorted(set().union(*lists) - UNSUPPORTED_METRICS))
 
     @cached_property
     def _index(self):
@@ -46,19 +46,19 @@ class Sklearn(KNNIndex):
             metric=self.metric, p=params.pop("p", 2), metric_params=params or None,
             n_jobs=self.n_threads, **self.settings,
         )  # fmt: skip
-        return search.fit(self._as_metric_wants(self.data))
+        return search.fit(self._to_metric_input(self.data))
 
-    def _as_metric_wants(self, X):
+    def _to_metric_input(self, X):
         return X != 0 if self.metric in BOOLEAN_METRICS else X
 
     def _build(self):
-        return without_self(*self._query(self.data, self.k + 1))
+        return drop_self(*self._query(self.data, self.k + 1))
 
     def _query(self, X, k):
-        # Its search of all pairs looks at the process's threads, not at n_jobs.
+        # Its search of all pairs uses the threads of the process, not n_jobs.
         with _sklearn("threadpoolctl").threadpool_limits(self.n_threads):
-            distances, indices = self._index.kneighbors(self._as_metric_wants(X), k)
-        check_found(indices, distances, "scikit-learn", "algorithm")
+            distances, indices = self._index.kneighbors(self._to_metric_input(X), k)
+        check_complete(indices, distances, "scikit-learn", "algorithm")
         return indices.astype(np.int32), distances
 
 

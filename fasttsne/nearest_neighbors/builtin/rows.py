@@ -1,4 +1,4 @@
-"""The rows of a data set, dense or sparse, as points whose Euclidean distance gives the metric."""
+"""Prepared rows, dense or sparse: points whose Euclidean distances determine the metric."""
 
 import scipy.sparse
 
@@ -6,23 +6,23 @@ from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.sparse_rows import SparseRows
 
-__all__ = ["METRICS", "KeepsRows", "as_rows"]
+__all__ = ["METRICS", "CachedRowsMixin", "prepare_rows"]
 
 
-def as_rows(data, metric: str):
-    """Rows of an array or of a CSR matrix.
+def prepare_rows(data, metric: str):
+    """Return the prepared rows of an array or of a CSR matrix.
 
-    Both kinds have ``n``, ``join`` (the exact neighbours of all rows), ``nearest_to``
-    (those of others), ``rank`` and ``ranked`` (the nearest among candidates), ``reduced``
-    (the first principal components) and ``project`` (those of others), ``dense``,
-    ``as_dense`` and ``in_metric``.
+    Both kinds have ``n``, ``self_kneighbors`` (exact neighbours of all rows), ``kneighbors``
+    (of new rows), ``rerank`` and ``rerank_queries`` (the nearest among candidates), ``reduce``
+    (the first principal components), ``project`` (those of new rows), ``to_dense`` and
+    ``to_metric``.
     """
     kind = SparseRows if scipy.sparse.issparse(data) else DenseRows
     return kind(data, metric)
 
 
-class KeepsRows:
-    """An index that keeps its rows as they were prepared for its first query; not in pickles."""
+class CachedRowsMixin:
+    """Prepares the rows of an index at its first query and caches them, but not in pickles."""
 
     data: object
     metric: str
@@ -30,9 +30,9 @@ class KeepsRows:
 
     @property
     def rows(self):
-        """The rows of ``data``, prepared."""
+        """The prepared rows of ``data``."""
         if self._rows is None:
-            self._rows = as_rows(self.data, self.metric)
+            self._rows = prepare_rows(self.data, self.metric)
         return self._rows
 
     def __getstate__(self):

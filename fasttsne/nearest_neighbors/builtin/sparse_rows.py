@@ -1,4 +1,4 @@
-"""Sparse rows (CSR): their exact neighbours without making them dense."""
+"""Sparse rows (CSR) and their exact neighbours, without making them dense."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,16 +8,16 @@ import scipy.sparse
 
 from fasttsne import _kernels
 from fasttsne.linalg import pca
-from fasttsne.linalg.chunks import FAR, safe_unit
-from fasttsne.nearest_neighbors.builtin.candidates import SPARE, Candidates
-from fasttsne.nearest_neighbors.builtin.metrics import METRICS, in_metric, is_angular
+from fasttsne.linalg.chunks import MAX_ROW_SIZE, float32_scale
+from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
+from fasttsne.nearest_neighbors.builtin.metrics import METRICS, is_angular, to_metric
 from fasttsne.runtime.validation import check_choice
 
-# Rows that have candidates at one time.
-BATCH = 20_000
+# Queries for which candidates are in memory at a time.
+QUERY_BATCH_SIZE = 20_000
 
 
-class Compressed(NamedTuple):
+class CompressedArrays(NamedTuple):
     """Rows or columns of a sparse matrix as the kernels read them."""
 
     indptr: np.ndarray
@@ -25,8 +25,8 @@ class Compressed(NamedTuple):
     values: np.ndarray
 
     @classmethod
-    def of(cls, matrix):
-        # The kernels take the address of the first entry: let there be one.
+    def from_matrix(cls, matrix):
+        # The kernels take the address of the first entry, so there must be one.
         pad = int(matrix.nnz == 0)
         return cls(
             matrix.indptr.astype(np.int64),
@@ -36,8 +36,8 @@ class Compressed(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Points:
-    """Rows in the metric's units.
+class SparsePoints:
+    """Prepared sparse rows.
 
     matrix : CSR, float32, sorted.
     means : (n,) float32, what is subtracted from each row's entries, zeros included.
@@ -50,11 +50,11 @@ class Points:
         return self.matrix.shape[0]
 
     def __getitem__(self, rows):
-        return Points(self.matrix[rows], self.means[rows])
+        return SparsePoints(self.matrix[rows], self.means[rows])
 
     def arrays(self):
-        """What the kernels take: row pointers, columns, values, means."""
-        return *Compressed.of(self.matrix), self.means
+        """Return what the kernels read: row pointers, columns, values, means."""
+        return *CompressedArrays.from_matrix(self.matrix), self.means
 
 
 class SparseRows:
@@ -65,111 +65,116 @@ class SparseRows:
         self.n, self.n_columns = data.shape
         self._unit = 1.0
         if not is_angular(metric) and data.nnz:
-            self._unit = safe_unit(float(np.abs(data.data).max()))
+            self._unit = float32_scale(float(np.abs(data.data).max()))
         self.points = self.prepare(data)
 
-    def prepare(self, X) -> Points:
-        """Rows in the metric's units: of length one for cosine, and centred for correlation."""
+    def prepare(self, X) -> SparsePoints:
+        """Return new rows, scaled to length one for cosine, and centered for correlation."""
         X = scipy.sparse.csr_matrix(X)
         with np.errstate(over="ignore"):
             values, counts = X.data.astype(np.float64) / self._unit, np.diff(X.indptr)
         means = np.zeros(X.shape[0])
         if is_angular(self.metric):
-            values /= np.repeat(_nonzero(_row_reduce(np.maximum, np.abs(values), X.indptr)), counts)
+            values /= np.repeat(
+                _zeros_to_ones(_row_reduce(np.maximum, np.abs(values), X.indptr)), counts
+            )
             if self.metric == "correlation":
                 means = _row_reduce(np.add, values, X.indptr) / X.shape[1]
             squares = _row_reduce(np.add, (values - np.repeat(means, counts)) ** 2, X.indptr)
-            norms = _nonzero(np.sqrt(squares + (X.shape[1] - counts) * means**2))
+            norms = _zeros_to_ones(np.sqrt(squares + (X.shape[1] - counts) * means**2))
             values /= np.repeat(norms, counts)
             means /= norms
         else:
             values = np.nan_to_num(values, copy=False)  # infinities become the largest number
             size = _row_reduce(np.maximum, np.abs(values), X.indptr)
-            far = np.repeat(np.where(size > FAR, size, FAR), counts)
-            values = np.where(far > FAR, values / far * FAR, values)
+            size = np.repeat(np.maximum(size, MAX_ROW_SIZE), counts)
+            values = np.where(size > MAX_ROW_SIZE, values / size * MAX_ROW_SIZE, values)
         matrix = scipy.sparse.csr_matrix(
             (values.astype(np.float32), X.indices, X.indptr), shape=X.shape
         )
         matrix.sort_indices()
-        return Points(matrix, means.astype(np.float32))
+        return SparsePoints(matrix, means.astype(np.float32))
 
-    def in_metric(self, distances: np.ndarray) -> np.ndarray:
-        """Distances of the metric from those of points."""
-        return in_metric(distances, self.metric, self._unit)
+    def to_metric(self, distances: np.ndarray) -> np.ndarray:
+        """Convert Euclidean distances of points to the metric."""
+        return to_metric(distances, self.metric, self._unit)
 
-    def dense(self) -> np.ndarray:
-        """All rows as an array, for few columns."""
-        return self.as_dense(self.points)
+    @staticmethod
+    def to_dense(points: SparsePoints) -> np.ndarray:
+        """Return prepared rows as an array, for few columns."""
+        return points.matrix.toarray() - points.means[:, None]
 
-    def as_dense(self, queries: Points) -> np.ndarray:
-        """Others, prepared, as an array."""
-        return queries.matrix.toarray() - queries.means[:, None]
+    def reduce(self, rank: int, generator, n_threads: int):
+        """Return the first principal components, (n, rank) float32, and their projection.
 
-    def reduced(self, rank: int, generator):
-        """The first principal components, (n, rank) float32, estimated from a sample of rows.
-
-        Rows that count as centred one by one (correlation) are here centred by column only.
+        For correlation, where each row is centered, only the columns are centered here.
         """
-        return pca.approximate_components(self.points.matrix, rank, generator)
+        return pca.approximate_components(self.points.matrix, rank, generator, n_threads)
 
-    def project(self, queries: Points, projection, n_threads: int) -> np.ndarray:
-        """The components of others, prepared; each row by itself."""
+    def project(self, queries: SparsePoints, projection, n_threads: int) -> np.ndarray:
+        """Return the components of new rows, prepared; no row depends on another."""
         shift = projection.origin @ projection.directions
         return np.ascontiguousarray(queries.matrix @ projection.directions - shift)
 
-    def rank(self, candidates: Candidates, order: np.ndarray, k: int, n_threads: int):
-        """The k nearest by exact distance among candidates in another numbering."""
-        return self.ranked(self.points, candidates, order, order, k, n_threads)
+    def rerank(self, candidates: Candidates, order: np.ndarray, k: int, n_threads: int):
+        """Return the k nearest candidates of each row by exact distance; as in ``DenseRows``."""
+        return self.rerank_queries(self.points, candidates, order, order, k, n_threads)
 
-    def join(self, k: int, n_threads: int):
-        """The k nearest other rows of each row."""
-        return self.nearest_to(self.points, k, n_threads, own=np.arange(self.n, dtype=np.int32))
+    def self_kneighbors(self, k: int, n_threads: int):
+        """Return the k nearest other rows of each row."""
+        return self.kneighbors(self.points, k, n_threads, np.arange(self.n))
 
-    def sample_nearest(self, rows: np.ndarray, k: int, n_threads: int):
-        """The k nearest other rows of some rows, (rows,) numbers."""
-        return self.nearest_to(self.points[rows], k, n_threads, own=rows.astype(np.int32))
+    def kneighbors_of_rows(self, rows: np.ndarray, k: int, n_threads: int):
+        """Return the k nearest other rows of some rows, (rows,) indices."""
+        return self.kneighbors(self.points[rows], k, n_threads, rows)
 
-    def nearest_to(self, queries: Points, k: int, n_threads: int, own=None):
-        """The k rows nearest to each query, a batch of queries at a time."""
-        columns = Compressed.of(self.points.matrix.tocsc())
-        norms = self.norms()
-        found = []
-        for a in range(0, len(queries), BATCH):
-            batch = queries[a : a + BATCH]
-            candidates = Candidates(len(batch), min(k + SPARE + (own is not None), self.n))
-            everyone = np.arange(len(batch))
+    def kneighbors(self, queries: SparsePoints, k: int, n_threads: int, self_indices=None):
+        """Return the k rows nearest to each query."""
+        columns = CompressedArrays.from_matrix(self.points.matrix.tocsc())
+        norms = self.squared_norms()
+        results = []
+        for a in range(0, len(queries), QUERY_BATCH_SIZE):
+            batch = queries[a : a + QUERY_BATCH_SIZE]
+            candidates = Candidates(
+                len(batch), min(k + N_EXTRA_CANDIDATES + (self_indices is not None), self.n)
+            )
+            batch_indices = np.arange(len(batch))
             _kernels.knn_sparse.offer_sparse(
-                *batch.arrays(), everyone.astype(np.int32), *columns, norms, self.points.means,
-                candidates.kept, candidates.keys, candidates.counts, candidates.thresholds,
+                *batch.arrays(), batch_indices.astype(np.int32), *columns, norms, self.points.means,
+                candidates.n_kept, candidates.keys, candidates.counts, candidates.thresholds,
                 n_threads,
             )  # fmt: skip
-            if own is not None:
-                candidates.drop(own[a : a + BATCH])
-            found.append(self.ranked(batch, candidates, everyone, np.arange(self.n), k, n_threads))
-        return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+            if self_indices is not None:
+                candidates.remove(self_indices[a : a + len(batch)].astype(np.int32))
+            results.append(
+                self.rerank_queries(
+                    batch, candidates, batch_indices, np.arange(self.n), k, n_threads
+                )
+            )
+        return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))
 
-    def norms(self):
-        """Squared lengths of the rows, (n,) float32."""
+    def squared_norms(self):
+        """Return the squared lengths of the rows, (n,) float32."""
         matrix, means = self.points.matrix, self.points.means
         values = matrix.data.astype(np.float64) - np.repeat(means, np.diff(matrix.indptr))
         squares = _row_reduce(np.add, values**2, matrix.indptr)
         absent = self.n_columns - np.diff(matrix.indptr)
         return (squares + absent * means.astype(np.float64) ** 2).astype(np.float32)
 
-    def ranked(self, queries, candidates, rows, names, k, n_threads):
-        """The k nearest by exact distance to queries, prepared; as ``DenseRows.ranked``."""
+    def rerank_queries(self, queries, candidates, rows, index_map, k, n_threads):
+        """Return the k candidates nearest to queries, as ``DenseRows.rerank_queries``."""
         indices = np.empty((len(queries), k), np.int32)
         distances = np.empty((len(queries), k), np.float32)
         _kernels.knn_sparse.rank_sparse(
             *queries.arrays(), *self.points.arrays(), self.n_columns,
-            rows.astype(np.int32), names.astype(np.int32), candidates.keys, candidates.counts,
-            candidates.kept, k, indices, distances, n_threads,
+            rows.astype(np.int32), index_map.astype(np.int32), candidates.keys, candidates.counts,
+            candidates.n_kept, k, indices, distances, n_threads,
         )  # fmt: skip
         return indices, distances
 
 
 def _row_reduce(ufunc, values, indptr):
-    """Reduce the entries of each row; rows without any give 0."""
+    """Reduce the entries of each row; empty rows give 0."""
     out = np.zeros(len(indptr) - 1)
     filled = np.flatnonzero(np.diff(indptr))
     if len(filled):
@@ -177,5 +182,5 @@ def _row_reduce(ufunc, values, indptr):
     return out
 
 
-def _nonzero(scale):
+def _zeros_to_ones(scale):
     return np.where(scale > 0, scale, 1)

@@ -25,7 +25,7 @@ import numpy as np
 from scipy.fft import dctn
 
 from fasttsne import _kernels
-from fasttsne.linalg.products import wake_blas
+from fasttsne.linalg.products import preallocate_blas_buffers
 
 # Aliases whose squared spline windows are summed; the next would add less than 1e-6.
 ALIASES = np.arange(-3, 4)
@@ -164,7 +164,7 @@ def _self_force(weights, frequency, order, spacing):
     b_q = (-1)^(p q) pi q / spacing * sum_k G(k) sum_m W(k_m) W(k_(m - q)).
     The second harmonic is a tenth of the first, the others do not matter.
     """
-    wake_blas()
+    preallocate_blas_buffers()
     for k in frequency[:-1]:
         weights = np.tensordot((_window(k, order) ** 2).sum(1), weights, 1)
     t = np.linspace(0, 1, 101)

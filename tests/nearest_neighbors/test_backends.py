@@ -1,6 +1,5 @@
 """Optional searches: what they find, its units, and what they say; skipped where not installed."""
 
-import pickle
 import sys
 
 import numpy as np
@@ -12,7 +11,6 @@ from fasttsne import TSNE
 from fasttsne.nearest_neighbors import (
     HNSW,
     Annoy,
-    Approx,
     Exact,
     Faiss,
     NNDescent,
@@ -77,59 +75,6 @@ def test_metrics_of_the_flat_faiss_index(rng, metric):
     check_graph(make(Faiss, X, 5, metric=metric), X.astype(float), 5, metric)
 
 
-@every_backend
-def test_query(digits, backend):
-    index = make(backend, digits[:400], 5, random_state=0)
-    indices, distances = index.query(digits[400:], 7)
-    assert indices.dtype == np.int32
-    true, true_distances = Exact(digits[:400], 5).query(digits[400:], 7)
-    assert recall(indices, true) > 0.95
-    same = indices == true
-    np.testing.assert_allclose(distances[same], true_distances[same], rtol=1e-3)
-    assert index.query(digits[:3], 1)[0].ravel().tolist() == [0, 1, 2]
-
-
-@every_backend
-def test_same_seed_same_neighbours(digits, backend):
-    n_jobs = 1 if backend is HNSW else 2
-    keywords = {"n_jobs": n_jobs, "random_state": 3}
-    first = make(backend, digits, 10, **keywords).build()
-    for got, want in zip(backend(digits, 10, **keywords).build(), first, strict=True):
-        np.testing.assert_array_equal(got, want)
-
-
-@every_backend
-def test_any_random_state(digits, backend):
-    for state in (None, np.random.RandomState(0), np.random.default_rng(0)):
-        assert make(backend, digits, 3, random_state=state).build()[0].shape == (500, 3)
-
-
-@every_backend
-def test_duplicates(rng, backend):
-    """More equal rows than neighbours: a row may not be among its own nearest."""
-    X = np.repeat(rng.normal(0, 1, (10, 4)), 12, axis=0).astype(np.float32)
-    index = make(backend, X, 5, random_state=0)
-    indices, distances = index.build()
-    assert not (indices == np.arange(120)[:, None]).any()
-    assert all(len(set(row)) == 5 for row in indices.tolist())
-    np.testing.assert_allclose(distances, 0, atol=2e-3)
-
-
-@every_backend
-def test_all_others_are_neighbours(rng, backend):
-    X = rng.normal(0, 1, (6, 3))
-    indices, _ = make(backend, X, 5, random_state=0).build()
-    assert np.sort(indices).tolist() == [[j for j in range(6) if j != i] for i in range(6)]
-
-
-@every_backend
-def test_pickled_it_answers_the_same(digits, backend):
-    index = make(backend, digits, 5, random_state=0, n_jobs=1)
-    index.build()
-    again = pickle.loads(pickle.dumps(index))
-    np.testing.assert_array_equal(again.query(digits[:9], 4)[0], index.query(digits[:9], 4)[0])
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_whole_fit(digits, name):
     pytest.importorskip(PACKAGES[NAMES[name]])
@@ -174,12 +119,6 @@ def test_unknown_settings(digits, backend):
 def test_bad_settings(digits, backend, settings, error, message):
     with pytest.raises(error, match=message):
         make(backend, digits, 5, knn_kwargs=settings).build()
-
-
-@every_backend
-def test_unknown_metric(digits, backend):
-    with pytest.raises(ValueError, match=r"metric must be one of .*'euclidean'.* got 'nonsense'"):
-        make(backend, digits, 5, metric="nonsense")
 
 
 @every_backend
@@ -272,22 +211,9 @@ def test_descent_finds_the_neighbours_of_exact(digits, descent):
     assert recall(index.query(digits[:50], 7)[0], Exact(digits, 7).query(digits[:50], 7)[0]) > 0.9
 
 
-def test_descent_same_seed_same_neighbours(digits, descent):
-    again = NNDescent(digits, 15, n_jobs=2, random_state=0).build()
-    for got, want in zip(again, descent[1], strict=True):
-        np.testing.assert_array_equal(got, want)
-
-
 @pytest.mark.parametrize("metric", ["cosine", "correlation", "sqeuclidean"])
 def test_descent_metrics_in_their_own_units(digits, descent, metric):
     check_graph(NNDescent(digits, 15, metric=metric), digits.astype(float), 15, metric)
-
-
-def test_descent_duplicates(rng, descent):
-    X = np.repeat(rng.normal(0, 1, (10, 4)), 12, axis=0)
-    indices, distances = NNDescent(X, 5, random_state=0).build()
-    assert not (indices == np.arange(120)[:, None]).any()
-    assert not distances.any()
 
 
 def test_descent_sparse_rows_and_another_metric(digits, descent):
@@ -301,13 +227,6 @@ def test_descent_settings_go_to_the_library(digits, descent):
     with pytest.raises(TypeError, match="trees"):
         NNDescent(digits, 15, knn_kwargs={"trees": 5}).build()
     assert NNDescent(digits, 15, knn_kwargs={"n_iters": 1}).build()[0].shape == (500, 15)
-
-
-@pytest.mark.parametrize("backend", [*PACKAGES, Approx])
-def test_metric_by_position(backend, digits):
-    if backend in PACKAGES:
-        pytest.importorskip(PACKAGES[backend])
-    assert backend(digits, 5, "cosine").metric == "cosine"
 
 
 def test_nndescent_compiles_functions_and_has_mahalanobis(rng):

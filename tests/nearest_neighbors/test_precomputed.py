@@ -139,15 +139,6 @@ def test_rows_are_sorted_and_taken_out(graph):
     assert (index.k, index.n_samples) == (10, 500)
 
 
-def test_lists_are_not_changed(graph):
-    indices, distances = graph[0][:, ::-1].copy(), graph[1][:, ::-1].copy()
-    before = indices.copy(), distances.copy()
-    for array in (indices, distances):
-        array.setflags(write=False)
-    TSNE(neighbors=(indices, distances), **RANDOM).fit()
-    assert_same((indices, distances), before)
-
-
 @pytest.mark.parametrize(
     ("neighbors", "distances", "error", "message"),
     [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fasttsne import TSNE
-from fasttsne.runtime.validation import resolve_n_jobs
+from fasttsne.runtime.threads import resolve_n_jobs
 
 QUICK = {"early_exaggeration_iter": 20, "n_iter": 30, "random_state": 0, "perplexity": 10}
 METHODS = ("fft", "bh", "exact")
@@ -84,14 +84,14 @@ def test_affinity_is_respected():
     code = (
         "import os\n"
         "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from fasttsne.runtime.validation import resolve_n_jobs\n"
+        "from fasttsne.runtime.threads import resolve_n_jobs\n"
         "print(resolve_n_jobs(-1), resolve_n_jobs(3))\n"
     )
     assert run(code, OMP_NUM_THREADS="") == ["1", "3"]
 
 
 def test_omp_num_threads_is_respected():
-    code = "from fasttsne.runtime.validation import resolve_n_jobs as r; print(r(-1), r(-2), r(3))"
+    code = "from fasttsne.runtime.threads import resolve_n_jobs as r; print(r(-1), r(-2), r(3))"
     assert run(code, OMP_NUM_THREADS="1") == ["1", "1", "3"]
     cores = str(
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,0 +1,75 @@
+"""Sparse matrices of affinities: from neighbours and weights, symmetrized, normalized."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from fasttsne import _kernels
+
+
+def joint_affinities(indices, values, mode: str, n_threads: int) -> sp.csr_matrix:
+    """Return affinities that sum to one, from conditional ones, by a mode of ``symmetrize``."""
+    if mode == "none":
+        return normalize_directed(indices, values)
+    return symmetrize(indices, values, n_threads, use_max=mode == "max")
+
+
+def symmetrize(indices, values, n_threads: int, use_max: bool = False) -> sp.csr_matrix:
+    """Return (C + C^T) / 2n for neighbours and their weights, without SciPy's temporaries.
+
+    Parameters
+    ----------
+    indices : (n, k) int32 array of neighbours.
+    values : (n, k) float32 array of weights, each row of which sums to one; overwritten.
+    use_max : return max(C, C^T) divided by its sum instead.
+    """
+    n, k = indices.shape
+    rows = (np.arange(n + 1, dtype=np.int64) * k, indices.ravel(), values.ravel())
+    backward = _transpose(rows, n, n_threads)
+    # The transpose of the transpose has sorted columns.
+    forward = _transpose(backward, n, n_threads, rows[2])
+    indptr = np.empty(n + 1, np.int64)
+    _kernels.csr.count_merged(*forward, *backward, indptr, n_threads)
+    columns, merged = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
+    _kernels.csr.merge(
+        *forward, *backward, 1 / (2 * n), indptr, columns, merged, n_threads, use_max
+    )
+    if use_max:
+        merged /= merged.sum(dtype=np.float64)
+    return csr_from_arrays(indptr, columns, merged, n)
+
+
+def normalize_directed(indices, values) -> sp.csr_matrix:
+    """Return C / n for neighbours and their weights, columns in ascending order."""
+    n = len(indices)
+    return neighbors_to_csr(indices, values / np.float32(n), n)
+
+
+def neighbors_to_csr(indices, values, n_columns: int) -> sp.csr_matrix:
+    """Return a CSR matrix of neighbours and their weights, columns in ascending order."""
+    m, k = indices.shape
+    indptr = np.arange(m + 1, dtype=np.int64) * k
+    order = np.argsort(indices, axis=1)
+    columns = np.take_along_axis(indices, order, 1).ravel()
+    return csr_from_arrays(indptr, columns, np.take_along_axis(values, order, 1).ravel(), n_columns)
+
+
+def csr_from_arrays(indptr, columns, values, n_columns) -> sp.csr_matrix:
+    """Return a CSR matrix of sorted arrays, not copied, with int32 row pointers if they suffice."""
+    if indptr[-1] < 2**31:
+        indptr = indptr.astype(np.int32)
+    matrix = sp.csr_matrix((len(indptr) - 1, n_columns), dtype=values.dtype)
+    matrix.data, matrix.indices, matrix.indptr = values, columns, indptr
+    matrix.has_sorted_indices = True
+    matrix.has_canonical_format = True
+    return matrix
+
+
+def _transpose(graph, n, n_threads, out_values=None):
+    indptr, columns, values = graph
+    if out_values is None:
+        out_values = np.empty_like(values)
+    out = np.empty(n + 1, np.int64), np.empty_like(columns), out_values
+    _kernels.csr.transpose(
+        indptr, columns, values, out[0], np.empty(n, np.int64), out[1], out[2], n_threads
+    )
+    return out

@@ -1,0 +1,79 @@
+"""k-means clusters of rows, in an order in which neighbouring clusters follow each other."""
+
+import numpy as np
+
+from fasttsne.nearest_neighbors.builtin.candidates import Candidates
+from fasttsne.nearest_neighbors.builtin.packing import pack
+
+# Rows of a cluster, about; rows for each cluster on which k-means is trained, and its iterations.
+CLUSTER_SIZE = 250
+TRAINING_ROWS_PER_CLUSTER = 20
+N_KMEANS_ITERATIONS = 5
+MAX_CLUSTERS = 8192
+# More than these are found in two levels, within the clusters of a coarse k-means with the square
+# root of as many: comparing each row with all centroids takes time quadratic in the rows.
+MAX_CLUSTERS_ONE_LEVEL = 512
+# Rows that are assigned to centroids at a time.
+ASSIGNMENT_BATCH = 100_000
+
+
+def sort_by_cluster(points, generator, n_threads) -> np.ndarray:
+    """Return the rows' indices sorted by cluster, neighbouring clusters one after the other."""
+    n_clusters = _count_clusters(points)
+    if n_clusters <= MAX_CLUSTERS_ONE_LEVEL:
+        return np.concatenate(_kmeans(points, n_clusters, generator, n_threads))
+    order = []
+    for rows in _kmeans(points, round(n_clusters**0.5), generator, n_threads):
+        coarse = points[rows]
+        fine = _kmeans(coarse, _count_clusters(coarse), generator, n_threads)
+        order.extend(rows[members] for members in fine)
+    return np.concatenate(order)
+
+
+def _count_clusters(points):
+    return int(np.clip(len(points) // CLUSTER_SIZE, 1, MAX_CLUSTERS))
+
+
+def _kmeans(points, n_clusters, generator, n_threads):
+    """Return the rows of each cluster, neighbouring clusters one after the other."""
+    rows = generator.permutation(len(points))[: n_clusters * TRAINING_ROWS_PER_CLUSTER]
+    training = points[np.sort(rows)]
+    centroids = training[:: max(len(training) // n_clusters, 1)][:n_clusters].copy()
+    for _ in range(N_KMEANS_ITERATIONS):
+        cluster = _nearest_centroid(training, centroids, n_threads)
+        counts = np.bincount(cluster, minlength=len(centroids))
+        by_cluster = np.argsort(cluster, kind="stable")
+        filled = np.flatnonzero(counts)
+        starts = np.cumsum(counts)[filled] - counts[filled]
+        sums = np.add.reduceat(training[by_cluster].astype(np.float64), starts)
+        centroids[filled] = sums / counts[filled, None]
+    position = _tour_positions(centroids)[_nearest_centroid(points, centroids, n_threads)]
+    ends = np.cumsum(np.bincount(position, minlength=len(centroids)))
+    clusters = np.split(np.argsort(position, kind="stable"), ends[:-1])
+    return [rows for rows in clusters if len(rows)]
+
+
+def _nearest_centroid(points, centroids, n_threads):
+    packed_centroids = pack(np.ascontiguousarray(centroids, np.float32))
+    out = np.empty(len(points), np.int64)
+    for a in range(0, len(points), ASSIGNMENT_BATCH):
+        rows = points[a : a + ASSIGNMENT_BATCH]
+        nearest = Candidates(len(rows), 1)
+        nearest.compare_all(pack(rows, n_threads=n_threads), packed_centroids, 0, n_threads)
+        out[a : a + len(rows)] = nearest.best()
+    return out
+
+
+def _tour_positions(centroids):
+    """Return each centroid's position on a tour that always visits the nearest one left."""
+    centroids = centroids.astype(np.float64)
+    left = np.ones(len(centroids), bool)
+    position = np.empty(len(centroids), np.int64)
+    current = int(np.argmin(centroids[:, 0]))
+    for step in range(len(centroids)):
+        position[current] = step
+        left[current] = False
+        distance = ((centroids - centroids[current]) ** 2).sum(1)
+        distance[~left] = np.inf
+        current = int(np.argmin(distance))
+    return position

@@ -1,0 +1,115 @@
+"""Choice of a neighbour search: what "auto" means, and how many neighbours a perplexity takes."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from fasttsne.nearest_neighbors.approx import Approx
+from fasttsne.nearest_neighbors.backends.annoy import Annoy
+from fasttsne.nearest_neighbors.backends.faiss import Faiss
+from fasttsne.nearest_neighbors.backends.hnsw import HNSW
+from fasttsne.nearest_neighbors.backends.pynndescent import NNDescent
+from fasttsne.nearest_neighbors.backends.scikit import Sklearn
+from fasttsne.nearest_neighbors.builtin.metrics import METRICS
+from fasttsne.nearest_neighbors.exact import Exact
+from fasttsne.nearest_neighbors.precomputed import PrecomputedDistanceMatrix, PrecomputedNeighbors
+from fasttsne.runtime.validation import check_number
+
+BACKENDS = {
+    "exact": Exact,
+    "approx": Approx,
+    "annoy": Annoy,
+    "hnsw": HNSW,
+    "pynndescent": NNDescent,
+    "faiss": Faiss,
+    "sklearn": Sklearn,
+}
+# Neighbours of each row per unit of perplexity (van der Maaten 2014).
+NEIGHBORS_PER_PERPLEXITY = 3
+
+
+def n_neighbors_for(perplexity: float) -> int:
+    """Return how many neighbours of each row a perplexity takes."""
+    return int(NEIGHBORS_PER_PERPLEXITY * perplexity)
+
+
+def perplexity_for(n_neighbors: int) -> float:
+    """Return the largest perplexity for which so many neighbours suffice, at least 1."""
+    return max(n_neighbors / NEIGHBORS_PER_PERPLEXITY, 1.0)
+
+
+def resolve_k_neighbors(k_neighbors, perplexity: float, n_samples: int | None) -> int:
+    """Return how many neighbours to search for; "auto" follows from the perplexity."""
+    if _is_auto(k_neighbors):
+        k = n_neighbors_for(perplexity)
+    elif isinstance(k_neighbors, str):
+        raise ValueError(f"k_neighbors must be 'auto' or an integer; got {k_neighbors!r}")
+    else:
+        k = check_number(k_neighbors, "k_neighbors", low=1, integer=True)
+    return max(k if n_samples is None else min(k, n_samples - 1), 1)
+
+
+def needs_sklearn(neighbors, metric) -> bool:
+    """Return whether "auto" has a metric that, of the searches here, only scikit-learn's may have.
+
+    It is then the scikit-learn estimators' choice; elsewhere "auto" needs no other package.
+    """
+    is_elsewhere = isinstance(metric, str) and metric not in (*Exact.VALID_METRICS, "precomputed")
+    return _is_auto(neighbors) and is_elsewhere
+
+
+def make_index(neighbors, data, k, **kwargs):
+    """Return the index of a name in ``BACKENDS``, of a graph of neighbours, or the given one.
+
+    Parameters
+    ----------
+    neighbors : a name; "auto" is "approx" for the metrics that it has, which searches
+        few rows exactly, else "exact".  Or a pair (indices, distances), as for
+        :class:`PrecomputedNeighbors`; a SciPy sparse matrix of distances, as for
+        :class:`PrecomputedDistanceMatrix`; an object with ``build``, ``query``, ``k``
+        and ``n_samples``.
+    data : the rows; a square matrix of distances where ``metric`` is "precomputed"; None
+        where neighbors is no name.
+    k : neighbours of each row; a pair or an object keeps its own.
+    kwargs : as for :class:`KNNIndex`.
+    """
+    metric = kwargs.get("metric", "euclidean")
+    if isinstance(metric, str) and metric == "precomputed":
+        if not (_is_auto(neighbors) or (isinstance(neighbors, str) and neighbors == "exact")):
+            raise ValueError(
+                f"neighbors must be 'auto' or 'exact' for metric='precomputed'; got {neighbors!r}"
+            )
+        return PrecomputedDistanceMatrix(data, k)
+    if isinstance(neighbors, str):
+        if _is_auto(neighbors):
+            is_built_in = isinstance(metric, str) and metric in METRICS
+            neighbors = "approx" if is_built_in else "exact"
+        if neighbors not in BACKENDS:
+            names = ", ".join(map(repr, ("auto", *BACKENDS)))
+            raise ValueError(
+                f"neighbors must be one of {names}, a graph, or an index; got {neighbors!r}"
+            )
+        return BACKENDS[neighbors](data, k, **kwargs)
+    index = _wrap_graph(neighbors, k)
+    if data is not None and np.shape(data)[0] != index.n_samples:
+        raise ValueError(
+            f"neighbors are of {index.n_samples} rows, but the data has {np.shape(data)[0]}"
+        )
+    return index
+
+
+def _is_auto(value):
+    return isinstance(value, str) and value == "auto"
+
+
+def _wrap_graph(neighbors, k):
+    """Return the index of a graph, or the given object if it is one."""
+    if isinstance(neighbors, (tuple, list)) and len(neighbors) == 2:
+        return PrecomputedNeighbors(*neighbors)
+    if sp.issparse(neighbors):
+        return PrecomputedDistanceMatrix(neighbors, min(k, max(neighbors.shape[0] - 1, 1)))
+    if all(hasattr(neighbors, name) for name in ("build", "query", "k", "n_samples")):
+        return neighbors
+    raise TypeError(
+        "neighbors must be a name, a pair (indices, distances), a sparse matrix of distances, "
+        f"or an object with build, query, k and n_samples; got {neighbors!r}"
+    )
