@@ -5,19 +5,82 @@ alone decides who goes where.  Starting from the principal components keeps the 
 the clusters (Kobak & Berens 2019).
 """
 
+import logging
 import numbers
 
 import numpy as np
 import scipy.sparse
 
-from fasttsne.compat.old_paths import old_names
 from fasttsne.linalg.chunks import iter_chunks
-from fasttsne.linalg.pca import EXACT_MAX_SIZE, principal_components
+from fasttsne.linalg.pca import (
+    EXACT_MAX_SIZE,
+    Projection,
+    approximate_components,
+    principal_components,
+)
 from fasttsne.linalg.spectral import spectral_embedding
-from fasttsne.runtime.validation import check_choice, check_data, check_number, check_random_state
+from fasttsne.runtime.validation import (
+    check_choice,
+    check_coordinates,
+    check_data,
+    check_number,
+    check_random_state,
+)
 from fasttsne.utils import Timer
 
-__getattr__ = old_names(__name__)
+__all__ = [
+    "Projection", "approximate_components", "initial_positions", "jitter", "median", "pca",
+    "principal_components", "random", "rescale", "spectral", "weighted_mean",
+]  # fmt: skip
+
+log = logging.getLogger("fasttsne.initialization")
+
+
+def initial_positions(
+    initialization, X, P, n_components: int = 2, random_state=None, n_jobs: int = -1,
+    verbose: bool = False,
+) -> np.ndarray:  # fmt: skip
+    """The positions that a fit starts from.
+
+    Parameters
+    ----------
+    initialization : "pca", "spectral", "random", or an (n, n_components) array.
+    X : (n, n_features) array or sparse matrix; None, for which "pca" falls back to "spectral".
+    P : (n, n) matrix of affinities.
+    n_components : dimensions of the map.
+    random_state, n_jobs, verbose : as for :func:`pca`.
+    """
+    if not isinstance(initialization, str):
+        return _check_positions(initialization, (P.shape[0], n_components))
+    if initialization == "pca" and X is None:
+        log.info("no rows to take principal components of: spectral initialization")
+        initialization = "spectral"
+    positions = INITIALIZATIONS[check_choice(initialization, "initialization", INITIALIZATIONS)]
+    return positions(X, P, n_components, random_state, n_jobs, verbose)
+
+
+INITIALIZATIONS = {
+    "pca": lambda X, P, d, random_state, n_jobs, verbose: pca(
+        X, d, random_state=random_state, verbose=verbose, n_jobs=n_jobs
+    ),
+    "spectral": lambda X, P, d, random_state, n_jobs, verbose: spectral(
+        P, d, random_state=random_state, verbose=verbose
+    ),
+    "random": lambda X, P, d, random_state, n_jobs, verbose: random(P.shape[0], d, random_state),
+}
+
+
+def _check_positions(positions, shape):
+    positions = np.asarray(positions)
+    if positions.dtype.kind not in "fiub":
+        raise TypeError(
+            f"initialization must be one of {', '.join(map(repr, INITIALIZATIONS))} or an "
+            f"array of numbers; got dtype {positions.dtype}"
+        )
+    if positions.shape != shape:
+        raise ValueError(f"initialization must have the shape {shape}; got {positions.shape}")
+    check_coordinates(positions, "initialization")
+    return positions
 
 
 def rescale(x: np.ndarray, inplace: bool = False, target_std: float = 1e-4) -> np.ndarray:

@@ -2,16 +2,9 @@
 
 import logging
 
-import numpy as np
-
-from fasttsne import initialization as init
-from fasttsne.affinity import (
-    Affinities,
-    MultiscaleMixture,
-    PerplexityBasedNN,
-    PrecomputedAffinities,
-)
+from fasttsne.affinity.select import check_perplexity, make_affinities
 from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
+from fasttsne.initialization import INITIALIZATIONS, initial_positions
 from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
 from fasttsne.optimize import plan
 from fasttsne.optimize.descent import GradientDescent as gradient_descent
@@ -20,7 +13,6 @@ from fasttsne.optimize.parameters import OPTIMIZE, check_params, documented
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.runtime.validation import (
     check_choice,
-    check_coordinates,
     check_data,
     check_number,
     check_random_state,
@@ -39,8 +31,6 @@ __all__ = [
 ]
 
 log = logging.getLogger("fasttsne.tsne")
-
-INITIALIZATIONS = ("pca", "spectral", "random")
 
 
 @documented(parameters=PARAMETERS.values())
@@ -141,7 +131,7 @@ class TSNE:
         """
         embedding = self.prepare_initial(X, affinities, initialization)
         self.embedding_ = embedding
-        for phase in self.plan(len(embedding)).phases:
+        for phase in plan.resolve(vars(self), len(embedding)).phases:
             try:
                 with Timer(phase.name, self.verbose):
                     embedding.run(phase, propagate_exception=True)
@@ -175,86 +165,35 @@ class TSNE:
             initialization = self.initialization
         if isinstance(initialization, str):
             check_choice(initialization, "initialization", INITIALIZATIONS)
-        data = X
-        if X is None:
-            if affinities is None and isinstance(self.neighbors, str):
-                raise ValueError("X is needed where no affinities or neighbours are given")
-        elif _is_precomputed(self.metric):
-            X = None  # distances have no principal components
-        else:
-            data = X = check_data(X, accept_sparse=True)
-        affinities = self._affinities(data, affinities, generator)
+        is_precomputed = isinstance(self.metric, str) and self.metric == "precomputed"
+        if X is None and affinities is None and isinstance(self.neighbors, str):
+            raise ValueError("X is needed where no affinities or neighbours are given")
+        if X is not None and not is_precomputed:
+            X = check_data(X, accept_sparse=True)
+        affinities = make_affinities(
+            X, affinities, self.perplexity, method=self.neighbors, metric=self.metric,
+            metric_params=self.metric_params, n_jobs=self.n_jobs, random_state=generator,
+            verbose=self.verbose, knn_kwargs=self.knn_kwargs,
+        )  # fmt: skip
         if self.density_weight:
             affinities.log_radii()  # raises where they are not known, before time is spent
-        start = self._initial_positions(X, initialization, affinities, generator)
+        positions = initial_positions(
+            initialization, None if is_precomputed else X, affinities.P, int(self.n_components),
+            generator, self.n_jobs, self.verbose,
+        )  # fmt: skip
         params = {name: getattr(self, name) for name in OPTIMIZE if name != "momentum"}
         return TSNEEmbedding(
-            start, affinities, dof=self.dof, random_state=self.random_state,
+            positions, affinities, dof=self.dof, random_state=self.random_state,
             negative_gradient_method=self.negative_gradient_method,
             momentum=self.final_momentum, **params,
         )  # fmt: skip
 
-    def _affinities(self, X, affinities, generator):
-        if affinities is None:
-            several = np.ndim(self.perplexity) > 0
-            return (MultiscaleMixture if several else PerplexityBasedNN)(
-                X, self.perplexity, method=self.neighbors, metric=self.metric,
-                metric_params=self.metric_params, n_jobs=self.n_jobs, random_state=generator,
-                verbose=self.verbose, knn_kwargs=self.knn_kwargs,
-            )  # fmt: skip
-        if not isinstance(affinities, Affinities):
-            affinities = PrecomputedAffinities(affinities)
-        if X is not None and np.shape(X)[0] != affinities.n_samples:
-            raise ValueError(
-                f"affinities are of {affinities.n_samples} rows, but X has {np.shape(X)[0]}"
-            )
-        return affinities
-
-    def _initial_positions(self, X, initialization, affinities, generator):
-        n, d = affinities.n_samples, int(self.n_components)
-        if not isinstance(initialization, str):
-            return _check_positions(initialization, (n, d))
-        if initialization == "random":
-            return init.random(n, d, generator)
-        if initialization == "pca" and X is not None:
-            return init.pca(X, d, random_state=generator, verbose=self.verbose, n_jobs=self.n_jobs)
-        if initialization == "pca":
-            log.info("no rows to take principal components of: spectral initialization")
-        return init.spectral(affinities.P, d, random_state=generator, verbose=self.verbose)
-
     def _check(self):
         """Check all parameters before anything is computed."""
-        _check_perplexity(self.perplexity)
+        check_perplexity(self.perplexity)
         check_params({name: getattr(self, name) for name in PARAMETERS}, PARAMETERS)
 
 
 def _is_default(value, default):
     same = type(value) is type(default) and isinstance(value, (str, int, float))
     return value is default or (same and value == default)
-
-
-def _is_precomputed(metric):
-    return isinstance(metric, str) and metric == "precomputed"
-
-
-def _check_perplexity(perplexity):
-    several = np.ndim(perplexity) > 0
-    if several and len(perplexity) == 0:
-        raise ValueError(
-            f"perplexity must be a number or a non-empty list of numbers; got {perplexity!r}"
-        )
-    for each in perplexity if several else [perplexity]:
-        check_number(each, "perplexity", above=0, finite=True)
-
-
-def _check_positions(positions, shape):
-    positions = np.asarray(positions)
-    if positions.dtype.kind not in "fiub":
-        raise TypeError(
-            f"initialization must be one of {', '.join(map(repr, INITIALIZATIONS))} or an "
-            f"array of numbers; got dtype {positions.dtype}"
-        )
-    if positions.shape != shape:
-        raise ValueError(f"initialization must have the shape {shape}; got {positions.shape}")
-    check_coordinates(positions, "initialization")
-    return positions

@@ -7,6 +7,7 @@ from fasttsne.affinity.multiscale import Multiscale, MultiscaleMixture
 from fasttsne.affinity.neighbor_based import get_knn_index
 from fasttsne.affinity.perplexity import PerplexityBasedNN
 from fasttsne.affinity.precomputed import PrecomputedAffinities
+from fasttsne.affinity.select import make_affinities
 from fasttsne.affinity.uniform import Uniform
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "get_knn_index",
     "joint_probabilities_nn",
     "log",
+    "make_affinities",
 ]

@@ -5,10 +5,6 @@ import logging
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.compat.old_paths import old_names
-
-__getattr__ = old_names(__name__)
-
 log = logging.getLogger("fasttsne.affinity")
 
 # Accepted values of `symmetrize`, and their mode.

@@ -1,8 +1,7 @@
 """Module paths of version 0.1.0, for scripts and pickles that import from them.
 
 An old path is a module without code: each name is looked up in the modules that took its
-contents over, under its new name where it has one.  Modules that kept their path find names that
-are elsewhere or other ones now by ``__getattr__ = old_names(__name__)``.
+contents over, under its new name where it has one.
 """
 
 import importlib.abc
@@ -13,7 +12,6 @@ from types import ModuleType
 
 # Old module, below fasttsne: the modules that have its contents now.
 MOVED: dict[str, tuple[str, ...]] = {
-    "initialization": ("linalg.pca",),
     "_build": ("runtime.build_info",),
     "_columns": ("linalg.chunks",),
     "_curve": ("repulsion.morton",),
@@ -65,85 +63,32 @@ MOVED: dict[str, tuple[str, ...]] = {
     "repulsion.tree": ("repulsion.barnes_hut",),
 }
 
-# Names that are other ones now: by old module, old name -> new name.
-RENAMED: dict[str, dict[str, str]] = {
-    "_known_rows": {"KnownRows": "RowHashIndex"},
-    "_stateful": {"StatefulArray": "ArrayWithState"},
-    "affinity.base": {
-        "SYMMETRIZE": "SYMMETRIZE_MODES", "joint": "joint_affinities",
-        "symmetrized": "symmetrize", "directed": "normalize_directed",
-        "rows_as_csr": "neighbors_to_csr", "as_csr": "csr_from_arrays",
-    },
-    "affinity.gaussian": {
-        "in_safe_unit": "to_scaled_float32", "of_perplexity": "from_perplexity",
-        "of_width": "from_sigma", "of_mixture": "from_mixture", "of_average": "from_average",
-        "row_distributions": "row_normalized_csr",
-    },
-    "affinity.neighbors": {
-        "NeighborAffinities": "KNNAffinities", "rows_of": "n_rows_or_none",
-        "count_of_neighbors": "check_n_neighbors", "reduced": "clip_perplexity",
-    },
-    "initialization": {
-        "POWER_ITERATIONS": "N_POWER_ITERATIONS", "OVERSAMPLES": "N_OVERSAMPLES",
-        "EXACT_UP_TO": "AUTO_EXACT_MAX_SIZE", "PRODUCTS_UP_TO": "GRAM_MAX_COLUMNS",
-        "SAMPLE_ROWS": "SAMPLE_SIZE",
-    },
-    "nearest_neighbors.approx": {
-        "RECALL": "DEFAULT_RECALL", "DIMENSIONS": "N_COMPONENTS", "SAMPLE": "SAMPLE_SIZE_RANGE",
-        "CELL_ROWS": "CLUSTER_SIZE", "TRAINING_ROWS": "TRAINING_ROWS_PER_CLUSTER",
-        "KMEANS_ROUNDS": "N_KMEANS_ITERATIONS", "MOST_CELLS": "MAX_CLUSTERS",
-        "CELLS_AT_ONCE": "MAX_CLUSTERS_ONE_LEVEL", "PARTS": "N_SUB_BLOCKS",
-        "BLOCKS_AT_ONCE": "BLOCK_BATCH", "RANK_COST": "RERANK_COST", "ATTEMPTS": "MAX_ATTEMPTS",
-        "EXACT_UP_TO": "EXACT_MAX_SAMPLES", "Plan": "SearchPlan",
-    },
-    "nearest_neighbors.candidates": {
-        "SPARE": "N_EXTRA_CANDIDATES", "ROOM": "BUFFER_RANGE", "BLOCK_ROWS": "MAX_BLOCK_ROWS",
-        "Packed": "PackedRows", "all_pairs": "all_block_pairs", "rounds": "conflict_free_batches",
-    },
-    "nearest_neighbors.dense_rows": {
-        "BOTH_WAYS_UP_TO": "SELF_JOIN_MAX_SAMPLES", "PACKED": "MAX_PACKED_NUMBERS",
-        "BATCH": "QUERY_BATCH_SIZE", "HUGE": "OVERFLOW_LIMIT",
-    },
-    "nearest_neighbors.distances": {"distances_within": "make_distances"},
-    "nearest_neighbors.exact": {"LOOP_ENTRIES": "BLOCK_ENTRIES", "SCIPY_NAMES": "METRIC_ALIASES"},
-    "nearest_neighbors.faiss_index": {"FLAT_UP_TO": "FLAT_MAX_SAMPLES"},
-    "nearest_neighbors.graph": {"without_self": "drop_self", "check_found": "check_complete"},
-    "nearest_neighbors.metrics": {"in_metric": "to_metric"},
-    "nearest_neighbors.nndescent": {"SYNONYMS": "METRIC_ALIASES"},
-    "nearest_neighbors.probes": {"BATCH": "QUERY_BATCH_SIZE"},
-    "nearest_neighbors.rows": {"as_rows": "prepare_rows", "KeepsRows": "CachedRowsMixin"},
-    "nearest_neighbors.scikit": {"NOT_OF_ROWS": "UNSUPPORTED_METRICS"},
-    "nearest_neighbors.sparse_rows": {
-        "BATCH": "QUERY_BATCH_SIZE", "Compressed": "CompressedArrays", "Points": "SparsePoints",
-    },
-    "optimizer": {
-        "DescentSettings": "Phase", "raise_if_lost": "_Loop",
-        "renumber_is_due": "reordering_is_due", "tell": "notify",
-    },
-    "partial": {"PointDescent": "GradientDescent", "PointObjective": "NewPointsDivergence"},
-}  # fmt: skip
-
-
-def old_names(module: str):
-    """Return a function that finds what a module of version 0.1.0 had under a name."""
-    old = module.removeprefix("fasttsne.")
-
-    def find(name):
-        new = RENAMED.get(old, {}).get(name, name)
-        for path in MOVED.get(old, (old,)) if not name.startswith("__") else ():
-            names = vars(import_module(f"fasttsne.{path}"))
-            if new in names:
-                return names[new]
-        raise AttributeError(f"module {module!r} has no attribute {name!r}")
-
-    return find
+# Classes that have another name now, and functions that were documented; pickles name them.
+RENAMED = {
+    "Compressed": "CompressedArrays",
+    "DescentSettings": "Phase",
+    "KeepsRows": "CachedRowsMixin",
+    "KnownRows": "RowHashIndex",
+    "NeighborAffinities": "KNNAffinities",
+    "Packed": "PackedRows",
+    "PointDescent": "GradientDescent",
+    "PointObjective": "NewPointsDivergence",
+    "Points": "SparsePoints",
+    "StatefulArray": "ArrayWithState",
+}
 
 
 class _OldModule(ModuleType):
     """A module that takes its names from where they are now."""
 
     def __getattr__(self, name):
-        return old_names(self.__name__)(name)
+        paths = MOVED[self.__name__.removeprefix("fasttsne.")]
+        for path in () if name.startswith("__") else paths:
+            names = vars(import_module(f"fasttsne.{path}"))
+            for found in (name, RENAMED.get(name)):
+                if found in names:
+                    return names[found]
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -13,7 +13,6 @@ search, the exact search is used.
 Queries search the same blocks, by ``builtin/probes.py``.
 """
 
-from fasttsne.compat.old_paths import old_names
 from fasttsne.nearest_neighbors.builtin.blocks import Blocks
 from fasttsne.nearest_neighbors.builtin.probes import Probes
 from fasttsne.nearest_neighbors.builtin.rows import METRICS, CachedRowsMixin, prepare_rows
@@ -21,8 +20,6 @@ from fasttsne.nearest_neighbors.builtin.search_plan import RecallSample
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime.validation import check_number, check_random_state
 from fasttsne.utils import log
-
-__getattr__ = old_names(__name__)
 
 DEFAULT_RECALL = 0.95
 # Rows of more than 3/2 as many columns are reduced to so many principal components.

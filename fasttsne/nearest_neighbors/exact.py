@@ -4,12 +4,9 @@ import numpy as np
 import scipy.sparse
 from scipy.spatial.distance import cdist
 
-from fasttsne.compat.old_paths import old_names
 from fasttsne.nearest_neighbors.builtin.rows import METRICS, CachedRowsMixin, prepare_rows
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime.validation import check_data, check_number
-
-__getattr__ = old_names(__name__)
 
 # Distances computed at a time by SciPy.
 BLOCK_ENTRIES = 2**22

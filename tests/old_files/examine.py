@@ -5,14 +5,14 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from fasttsne.functions import gradient_descent
-from fasttsne.optimizer import DescentState, GradientDescent
 from golden.cases import one_thread
 from golden.data import digits, new_digits, of_affinities, of_map, of_partial, places
 
 from fasttsne import PartialTSNEEmbedding, TSNEEmbedding, affinity, schedule
 from fasttsne.callbacks import Callback, EarlyStopping
+from fasttsne.functions import gradient_descent
 from fasttsne.nearest_neighbors import KNNIndex, PrecomputedDistanceMatrix
+from fasttsne.optimizer import DescentState, GradientDescent
 
 FOLDER = Path(__file__).parent
 

@@ -12,7 +12,6 @@ import sys
 import warnings
 
 import numpy as np
-from fasttsne.optimizer import GradientDescent
 from golden import store
 from golden.data import QUICK
 from old_files.examine import FOLDER, examined, new_rows, read, rows, start
@@ -20,6 +19,7 @@ from old_files.examine import FOLDER, examined, new_rows, read, rows, start
 import fasttsne
 from fasttsne import TSNE, _kernels, affinity, callbacks, functions, schedule
 from fasttsne import nearest_neighbors as nn
+from fasttsne.optimizer import GradientDescent
 from fasttsne.sklearn import TSNE as Estimator
 
 SHORT = {**QUICK, "perplexity": 5}
