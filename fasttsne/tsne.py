@@ -170,20 +170,20 @@ class TSNE:
             raise ValueError("X is needed where no affinities or neighbours are given")
         if X is not None and not is_precomputed:
             X = check_data(X, accept_sparse=True)
-        affinities = make_affinities(
+        found = make_affinities(
             X, affinities, self.perplexity, method=self.neighbors, metric=self.metric,
             metric_params=self.metric_params, n_jobs=self.n_jobs, random_state=generator,
             verbose=self.verbose, knn_kwargs=self.knn_kwargs,
         )  # fmt: skip
         if self.density_weight:
-            affinities.log_radii()  # raises where they are not known, before time is spent
+            found.log_radii()  # raises where they are not known, before time is spent
         positions = initial_positions(
-            initialization, None if is_precomputed else X, affinities.P, int(self.n_components),
+            initialization, None if is_precomputed else X, found.P, int(self.n_components),
             generator, self.n_jobs, self.verbose,
         )  # fmt: skip
         params = {name: getattr(self, name) for name in OPTIMIZE if name != "momentum"}
         return TSNEEmbedding(
-            positions, affinities, dof=self.dof, random_state=self.random_state,
+            positions, found, dof=self.dof, random_state=self.random_state,
             negative_gradient_method=self.negative_gradient_method,
             momentum=self.final_momentum, **params,
         )  # fmt: skip
