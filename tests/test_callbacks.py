@@ -246,7 +246,7 @@ def test_error_approximations(digits, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Barnes-Hut: mean difference")
     assert lines[1].startswith("Interpolation: mean difference")
-    assert lines[1].endswith("in 3 reports")
+    assert lines[1].endswith("in 3 calls")
 
 
 @pytest.mark.parametrize("method", ["exact", "bh", "fft"])

@@ -58,7 +58,7 @@ def test_shows_the_map_at_each_report_and_at_the_end(rows, axes):
     assert not np.array_equal(seen[0][2], seen[-1][2])
 
 
-def test_every_point_is_inside_the_axes_and_in_its_colour(rows, axes):
+def test_every_point_is_inside_the_axes_and_in_its_color(rows, axes):
     labels = np.repeat(["a", "b"], 40)
     live = LivePlot(labels, axes, seconds=0, palette={"a": "#ff0000", "b": "#0000ff"}, legend=False)
     embedding = TSNE(callbacks=live, **QUICK).fit(rows)
@@ -110,7 +110,7 @@ def test_points_all_in_one_place(axes):
     live = LivePlot(ax=axes, seconds=0)
     for iteration in (1, 2):
         live(iteration, 0.0, np.zeros((3, 2)))
-        live._due = 0
+        live._next_draw_time = 0
     assert live.n_drawn == 2
 
 

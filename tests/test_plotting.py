@@ -1,4 +1,4 @@
-"""Pictures and pages, and the colours that they share with animations."""
+"""Pictures and pages, and the colors that they share with animations."""
 
 import json
 import re
@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from fasttsne import TSNE, plotting
-from fasttsne.drawing.style import MISSING, PALETTE, as_hex, colour_points, point_style, read_colour
+from fasttsne.drawing.style import (
+    MISSING_COLOR,
+    PALETTE,
+    color_points,
+    default_point_style,
+    parse_color,
+    to_hex,
+)
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -25,7 +32,7 @@ def points(rng):
     return rng.normal(size=(200, 2))
 
 
-# --- colours -----------------------------------------------------------------------------
+# --- colors -----------------------------------------------------------------------------
 
 
 # B. Ottosson's Oklab
@@ -43,9 +50,9 @@ PROTANOPIA = np.array(
 
 
 @pytest.mark.parametrize("eyes", [np.eye(3), DEUTERANOPIA, PROTANOPIA], ids=["all", "deu", "pro"])
-def test_colours_can_be_told_apart(eyes):
+def test_colors_can_be_told_apart(eyes):
     """Matplotlib's tab10 has two that are 0.007 apart to eyes without green cones."""
-    rgb = np.array([read_colour(colour) for colour in PALETTE])
+    rgb = np.array([parse_color(color) for color in PALETTE])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     seen = np.cbrt(np.clip(linear @ eyes.T, 0, 1) @ CONES.T) @ OPPONENTS.T
     apart = np.linalg.norm(seen[:, None] - seen, axis=2) + np.eye(len(seen))
@@ -66,37 +73,37 @@ def test_colours_can_be_told_apart(eyes):
     ],
 )
 def test_classes(labels, names):
-    colouring = colour_points(labels, 3)
-    assert colouring.names == names
-    assert colouring.limits is None
-    shown = [names[code] for code in colouring.codes]
+    colors = color_points(labels, 3)
+    assert colors.names == names
+    assert colors.limits is None
+    shown = [names[code] for code in colors.codes]
     for label, name in zip(labels, shown, strict=True):
         present = label is not None and label == label
         assert name == (str(label).removesuffix(".0") if present else "missing")
     if "missing" in names:
-        assert as_hex(colouring.table[-1]) == MISSING
+        assert to_hex(colors.table[-1]) == MISSING_COLOR
 
 
-def test_categories_of_pandas_keep_their_order_and_colours():
+def test_categories_of_pandas_keep_their_order_and_colors():
     pandas = pytest.importorskip("pandas")
     labels = pandas.Series(pandas.Categorical(["lo", "hi", None], categories=["lo", "mid", "hi"]))
-    colouring = colour_points(labels, 3)
-    assert colouring.names == ("lo", "mid", "hi", "missing")
-    np.testing.assert_array_equal(colouring.codes, [0, 2, 3])
+    colors = color_points(labels, 3)
+    assert colors.names == ("lo", "mid", "hi", "missing")
+    np.testing.assert_array_equal(colors.codes, [0, 2, 3])
 
 
 def test_values():
     values = np.array([0.0, 0.5, 1.0, np.nan])
-    colouring = colour_points(values, 4)
-    assert colouring.limits == (0.0, 1.0)
-    assert colouring.names == ()
-    np.testing.assert_array_equal(colouring.codes, [0, 128, 255, 256])
+    colors = color_points(values, 4)
+    assert colors.limits == (0.0, 1.0)
+    assert colors.names == ()
+    np.testing.assert_array_equal(colors.codes, [0, 128, 255, 256])
     viridis = matplotlib.colormaps["viridis"](np.linspace(0, 1, 256))[:, :3]
-    np.testing.assert_allclose(colouring.table[:256], viridis, atol=0.03)
-    assert as_hex(colouring.table[256]) == MISSING
-    assert colour_points(np.arange(51), 51).limits == (0, 50)
-    assert colour_points(np.full(3, 0.5), 3).limits == (0.5, 0.5)
-    assert colour_points(np.arange(3), 3, kind="values").limits == (0, 2)
+    np.testing.assert_allclose(colors.table[:256], viridis, atol=0.03)
+    assert to_hex(colors.table[256]) == MISSING_COLOR
+    assert color_points(np.arange(51), 51).limits == (0, 50)
+    assert color_points(np.full(3, 0.5), 3).limits == (0.5, 0.5)
+    assert color_points(np.arange(3), 3, kind="values").limits == (0, 2)
 
 
 def test_palettes():
@@ -106,23 +113,25 @@ def test_palettes():
         [(1, 0, 0), (0, 0, 1)],
         {"b": "#0000ff", "a": "#ff0000"},
     ):
-        colouring = colour_points(labels, 3, palette)
-        np.testing.assert_array_equal(colouring.table, [[1, 0, 0], [0, 0, 1]])
-    tab10 = colour_points(labels, 3, "tab10")
-    assert as_hex(tab10.table[1]) == "#ff7f0e"
-    assert len(colour_points(np.arange(40), 40).table) == 40
-    with pytest.raises(ValueError, match="a colour for each label; got none for 'b'"):
-        colour_points(labels, 3, {"a": "#ff0000"})
-    with pytest.raises(ValueError, match="colormap of Matplotlib's; got 'tub10'"):
-        colour_points(labels, 3, "tub10")
-    with pytest.raises(ValueError, match="at least one colour"):
-        colour_points(labels, 3, [])
+        colors = color_points(labels, 3, palette)
+        np.testing.assert_array_equal(colors.table, [[1, 0, 0], [0, 0, 1]])
+    tab10 = color_points(labels, 3, "tab10")
+    assert to_hex(tab10.table[1]) == "#ff7f0e"
+    assert len(color_points(np.arange(40), 40).table) == 40
+    with pytest.raises(ValueError, match="a color for each label; got none for 'b'"):
+        color_points(labels, 3, {"a": "#ff0000"})
+    with pytest.raises(ValueError, match="name of a Matplotlib colormap; got 'tub10'"):
+        color_points(labels, 3, "tub10")
+    with pytest.raises(ValueError, match="at least one color"):
+        color_points(labels, 3, [])
     with pytest.raises(TypeError, match="labels must be numbers"):
-        colour_points(labels, 3, kind="values")
+        color_points(labels, 3, kind="values")
 
 
 def test_size_and_opacity_fall_with_the_number_of_points():
-    styles = np.array([point_style(n, 400.0**2, 0.5) for n in (1, 100, 10**4, 10**6, 10**7)])
+    styles = np.array(
+        [default_point_style(n, 400.0**2, 0.5) for n in (1, 100, 10**4, 10**6, 10**7)]
+    )
     assert np.all(np.diff(styles[:, 0]) <= 0)
     assert np.all(np.diff(styles[:, 1]) <= 0)
     assert styles[0, 1] > 0.8
@@ -132,14 +141,14 @@ def test_size_and_opacity_fall_with_the_number_of_points():
 # --- Matplotlib --------------------------------------------------------------------------
 
 
-def test_scatter_draws_each_point_in_its_colour(axes, points):
+def test_scatter_draws_each_point_in_its_color(axes, points):
     labels = np.arange(200) % 3
     kept = points.copy()
     assert plotting.scatter(points, labels, axes, title="digits") is axes
     np.testing.assert_array_equal(points, kept)
     (dots,) = axes.collections
     drawn = {
-        tuple(p): as_hex(c)
+        tuple(p): to_hex(c)
         for p, c in zip(dots.get_offsets(), dots.get_facecolors()[:, :3], strict=True)
     }
     assert drawn == {tuple(p): PALETTE[k] for p, k in zip(points, labels, strict=True)}

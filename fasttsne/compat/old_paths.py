@@ -29,6 +29,11 @@ MOVED: dict[str, tuple[str, ...]] = {
     "affinity.base": ("affinity.base", "affinity.csr"),
     "affinity.gaussian": ("affinity.conditional",),
     "affinity.neighbors": ("affinity.neighbor_based",),
+    "animation": ("drawing.frames", "drawing.axis_limits"),
+    "callbacks.live_plot": ("callbacks.live_plot", "drawing.scatter"),
+    "callbacks.verification": ("callbacks.approximation_checks",),
+    "cli.messages": ("cli.stderr",),
+    "cli.options": ("drawing.scatter", "drawing.page", "drawing.writers"),
     "descent_params": ("optimize.parameters", "optimize.plan"),
     "functions": ("compat.functions",),
     "nearest_neighbors.annoy": ("nearest_neighbors.backends.annoy",),
@@ -58,6 +63,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "optimizer": ("optimize.descent", "optimize.plan", "optimize.state", "optimize.callback"),
     "pace": ("optimize.stopping",),
     "partial": ("embedding.partial", "objective.points", "optimize.descent"),
+    "plotting": ("drawing.page", "drawing.scatter"),
     "repulsion.field": ("repulsion.fixed_reference",),
     "repulsion.influence": ("repulsion.mesh.influence",),
     "repulsion.passes": ("repulsion.mesh.fft_plan",),
@@ -67,8 +73,16 @@ MOVED: dict[str, tuple[str, ...]] = {
 
 # Names that are other ones now: by old module, old name -> new name.
 RENAMED: dict[str, dict[str, str]] = {
+    "_film": {"Film": "AnimationFormat"},
     "_known_rows": {"KnownRows": "RowHashIndex"},
+    "_saving": {"ABOUT_AFFINITIES": "AFFINITY_ATTRIBUTES", "DAMAGED": "READ_ERRORS"},
     "_stateful": {"StatefulArray": "ArrayWithState"},
+    "_style": {
+        "Colouring": "PointColors", "MISSING": "MISSING_COLOR", "MOST_CLASSES": "MAX_CLASSES",
+        "N_SHADES": "COLORMAP_SIZE", "as_hex": "to_hex", "colour_points": "color_points",
+        "point_style": "default_point_style", "read_colour": "parse_color",
+    },
+    "_whole_file": {"SHOWN": "MAX_STEM_LENGTH", "whole_file": "atomic_write"},
     "affinity.base": {
         "SYMMETRIZE": "SYMMETRIZE_MODES", "joint": "joint_affinities",
         "symmetrized": "symmetrize", "directed": "normalize_directed",
@@ -82,6 +96,13 @@ RENAMED: dict[str, dict[str, str]] = {
     "affinity.neighbors": {
         "NeighborAffinities": "KNNAffinities", "rows_of": "n_rows_or_none",
         "count_of_neighbors": "check_n_neighbors", "reduced": "clip_perplexity",
+    },
+    "animation": {"LEAST_RADIUS": "MIN_RADIUS", "MOST_LEGEND_ROWS": "MAX_LEGEND_ENTRIES"},
+    "callbacks.live_plot": {"SIZE": "FIGURE_SIZE", "WAIT_PER_DRAWING": "MIN_WAIT"},
+    "cli.commands": {"FRAME_EVERY": "FRAME_INTERVAL", "REPORT_EVERY": "PROGRESS_INTERVAL"},
+    "cli.messages": {"say": "print_error"},
+    "cli.options": {
+        "ANIMATIONS": "WRITERS", "PAGES": "HTML_EXTENSIONS", "PICTURES": "IMAGE_EXTENSIONS",
     },
     "initialization": {
         "POWER_ITERATIONS": "N_POWER_ITERATIONS", "OVERSAMPLES": "N_OVERSAMPLES",
@@ -121,6 +142,10 @@ RENAMED: dict[str, dict[str, str]] = {
         "renumber_is_due": "reordering_is_due", "tell": "notify",
     },
     "partial": {"PointDescent": "GradientDescent", "PointObjective": "NewPointsDivergence"},
+    "plotting": {
+        "LEAST_RADIUS": "MIN_RADIUS", "MOST_LEGEND_ROWS": "MAX_LEGEND_ENTRIES",
+        "N_SHADES": "COLORMAP_SIZE", "PAGE_AREA": "WINDOW_AREA", "PAGE_STYLE": "HTML_STYLE",
+    },
 }  # fmt: skip
 
 
