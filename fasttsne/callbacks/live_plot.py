@@ -57,7 +57,7 @@ class LivePlot(Callback):
         self.n_drawn = 0
         self._points = None  # Matplotlib's collection, in drawing order
         self._order = np.empty(0, int)
-        self._latest = None
+        self._latest: tuple | None = None
 
     def __getstate__(self):
         copied = self.__class__(self.labels, seconds=self.seconds, **self.scatter_params)
