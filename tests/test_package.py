@@ -2,26 +2,15 @@
 
 import importlib
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from quick import run_python
 
 import fasttsne
 from fasttsne import _kernels
 from fasttsne.cli import main
-
-
-def run(code, folder=None, **environment):
-    """Run a program in a process of its own, which looks for modules in the folder first."""
-    import os
-
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120,
-        cwd=folder, env={**os.environ, **environment},
-    )  # fmt: skip
 
 
 def test_public_names():
@@ -64,7 +53,7 @@ def test_import_is_light():
         "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    result = run(code)
+    result = run_python("-c", code)
     assert result.returncode == 0, result.stderr
 
 
@@ -80,19 +69,19 @@ def test_a_source_folder_says_why_it_cannot_be_imported(tmp_path):
     sources = Path(fasttsne.__file__).parent
     compiled = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
     shutil.copytree(sources, tmp_path / "fasttsne", ignore=compiled)
-    result = run("import fasttsne", tmp_path)
+    result = run_python("-c", "import fasttsne", folder=tmp_path)
     assert "ImportError: no compiled kernels in" in result.stderr
     assert "pip install --editable ." in result.stderr
 
 
 @pytest.mark.parametrize("level", _kernels._available_levels())
 def test_simd_level_can_be_forced(level):
-    result = run("import fasttsne; fasttsne.show_config()", FASTTSNE_SIMD=level)
+    result = run_python("-c", "import fasttsne; fasttsne.show_config()", FASTTSNE_SIMD=level)
     assert f"SIMD level   {level}" in result.stdout, result.stderr
 
 
 def test_unknown_simd_level_is_refused():
-    result = run("import fasttsne", FASTTSNE_SIMD="mmx")
+    result = run_python("-c", "import fasttsne", FASTTSNE_SIMD="mmx")
     assert result.returncode != 0
     assert "FASTTSNE_SIMD='mmx': expected one of portable, avx2" in result.stderr
 
@@ -108,7 +97,7 @@ def test_needs_nothing_but_numpy_and_scipy():
         "tsne = fasttsne.TSNE(n_iter=50, negative_gradient_method='fft', random_state=0)\n"
         "print('KL', tsne.fit(X).kl_divergence)\n"
     )
-    result = run(code)
+    result = run_python("-c", code)
     assert result.returncode == 0, result.stderr
     assert float(result.stdout.split()[-1]) < 1.2
 
@@ -131,7 +120,7 @@ def test_the_name_of_2018():
         "else:\n"
         "    raise AssertionError\n"
     )
-    result = run(code)
+    result = run_python("-c", code)
     assert result.returncode == 0, result.stderr
 
 
@@ -165,7 +154,7 @@ def test_verbose_logs(digits):
         "from fasttsne.datasets import load_digits\n"
         "TSNE(n_iter=5, early_exaggeration_iter=5, verbose=True).fit(load_digits()[0][:100])\n"
     )
-    result = run(code)
+    result = run_python("-c", code)
     assert result.returncode == 0
     assert result.stdout == ""
     for stage in ("nearest neighbours", "affinities", "early exaggeration", "main phase"):

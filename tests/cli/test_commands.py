@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse as sp
+from quick import run_python
 
 from fasttsne import TSNE, TSNEEmbedding, __version__, files, metrics
 from fasttsne.cli import main
@@ -23,10 +24,7 @@ QUICK = ("--perplexity", "5", "--n-iter", "20", "--early-exaggeration-iter", "10
 
 def run(*arguments):
     """Run ``python -m fasttsne``."""
-    return subprocess.run(
-        [sys.executable, "-m", "fasttsne", *map(str, arguments)],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    return run_python("-m", "fasttsne", *arguments)
 
 
 def fails(*arguments):
