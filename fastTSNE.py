@@ -1,8 +1,4 @@
-"""The name of 2018: ``from fastTSNE import TSNE`` gives fasttsne's.
-
-One file and no second copy: ``fastTSNE`` and its submodules are the very
-modules of fasttsne.
-"""
+"""The package name of 2018: ``fastTSNE`` and its submodules are the modules of fasttsne."""
 
 import importlib.abc
 import importlib.util
@@ -28,9 +24,9 @@ class _Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return module
 
     def exec_module(self, module):
-        module.__spec__ = self._own_spec  # the import system has put the alias's there
+        module.__spec__ = self._own_spec  # the import system replaced it by the alias's
 
 
-# First in line: the usual finder would load a second copy from fasttsne's folder.
+# First: the usual finder would load second copies from the folder of fasttsne.
 sys.meta_path.insert(0, _Alias())
 sys.modules[__name__] = fasttsne

@@ -17,7 +17,7 @@ from PIL import Image
 
 from fasttsne import TSNE, affinity, plotting
 from fasttsne.datasets import load_digits
-from fasttsne.drawing.style import colour_points
+from fasttsne.drawing.style import color_points
 
 FOLDER = Path(__file__).parent / "pictures"
 GREY = ["#d0d0d0"]
@@ -101,7 +101,7 @@ def three_dimensions():
     """One map, from three sides."""
     X, y = load_digits()
     embedding = np.asarray(TSNE(n_components=3, random_state=0).fit(X))
-    colours = colour_points(y, len(y))
+    colours = color_points(y, len(y))
     figure = Figure(figsize=(9, 3.3), layout="constrained")
     for place, azimuth in enumerate((0, 40, 80), 1):
         ax = figure.add_subplot(1, 3, place, projection="3d")

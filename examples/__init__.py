@@ -1,1 +1,1 @@
-"""Notebooks, and what they share; importable from the root of the repository."""
+"""Notebooks, and their shared code; importable from the root of the repository."""

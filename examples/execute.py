@@ -1,10 +1,10 @@
-"""Execute the notebooks of this folder, as CI does with few rows and as they are kept with all.
+"""Execute the notebooks of this folder: CI does so with few rows, before a commit with all.
 
     python examples/execute.py                  # all of them, in place
     python examples/execute.py simple_usage     # one
 
-Needs nbclient and ipykernel (the extra ``test``).  Pictures are kept small: 64 colours are
-enough for a map.  What tells of the machine and the day is left out.
+Needs nbclient and ipykernel (the extra ``test``).  Images are reduced to 64 colors, and
+metadata of the machine and the date is removed.
 """
 
 import base64
@@ -17,12 +17,12 @@ N_COLORS = 64
 
 
 def execute(path, timeout: int = 1800):
-    """The notebook of a file, executed in its folder.
+    """Return the notebook of a file, executed in its folder.
 
     Raises
     ------
     nbclient.exceptions.CellExecutionError
-        Where a cell raises.
+        If a cell raises.
     """
     import nbclient
     import nbformat
@@ -34,13 +34,13 @@ def execute(path, timeout: int = 1800):
 
 
 def compact(notebook) -> None:
-    """Make the outputs small, and the same on each machine but for what they are about."""
+    """Reduce the outputs, and remove what depends on the machine."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
-    for number, cell in enumerate(notebook.cells):
-        cell.id = f"cell-{number}"
+    for i, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{i}"
         cell.metadata = {}
         for output in cell.get("outputs", ()):
             if "image/png" in output.get("data", {}):
@@ -52,8 +52,8 @@ def _with_few_colors(png: str) -> str:
     from PIL import Image
 
     file = io.BytesIO()
-    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    picture.quantize(N_COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+    image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    image.quantize(N_COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
         file, "PNG", optimize=True
     )
     return base64.b64encode(file.getvalue()).decode()

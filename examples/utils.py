@@ -3,8 +3,8 @@
 >>> from examples import utils
 >>> x, y = utils.get_mnist()  # doctest: +SKIP
 
-Where the environment variable FASTTSNE_EXAMPLES_ROWS is a number, there are no more rows than
-that: tests execute the notebooks so.
+The environment variable FASTTSNE_EXAMPLES_ROWS limits the number of rows: tests execute the
+notebooks with few.
 """
 
 import gzip
@@ -20,7 +20,7 @@ import numpy as np
 
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 
-# SHA-256 of the files as they are when unpacked: gzip's bytes differ from copy to copy.
+# SHA-256 of the unpacked files: the bytes of gzip differ between mirrors.
 MNIST_FILES = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
@@ -37,27 +37,27 @@ CHUNK = 1 << 16
 def get_mnist(folder=None, url: str = MNIST_URL) -> tuple[np.ndarray, np.ndarray]:
     """The handwritten digits of LeCun, Cortes and Burges: 60,000 for training, 10,000 for tests.
 
-    Read from ``folder``; from ``mnist`` in the folder that the environment variable
-    FASTTSNE_DATA names; or from a cache, ``fasttsne/mnist`` in XDG_CACHE_HOME or ~/.cache,
-    into which they are downloaded (12 MB) where they are missing.
+    Read from ``folder``; from ``mnist`` in the folder of the environment variable
+    FASTTSNE_DATA; or from a cache, ``fasttsne/mnist`` in XDG_CACHE_HOME or ~/.cache.  Missing
+    files are downloaded (12 MB).
 
     Parameters
     ----------
-    folder : with the four files of the data set, packed by gzip; missing ones are downloaded.
+    folder : of the four files of the data set, compressed by gzip.
     url : of the folder from which to download.
 
     Returns
     -------
     x : (70000, 784) uint8 array, the pixels of images of 28 by 28, 0 is white.
     y : (70000,) uint8 array, the digits.
-        Fewer where FASTTSNE_EXAMPLES_ROWS says so: a sample, in the same order.
+        A sample of them, in the same order, if FASTTSNE_EXAMPLES_ROWS is smaller.
 
     Raises
     ------
     ConnectionError
-        If files are missing and cannot be downloaded: with what can be done.
+        If files are missing and cannot be downloaded.
     ValueError
-        If a file is not what it should be.
+        If a file is damaged.
     """
     folder = _mnist_folder() if folder is None else Path(folder)
     contents = [_get(folder / f"{name}.gz", name, url) for name in MNIST_FILES]
@@ -67,19 +67,19 @@ def get_mnist(folder=None, url: str = MNIST_URL) -> tuple[np.ndarray, np.ndarray
     n = n_rows(len(x))
     if n == len(x):
         return x, y
-    kept = np.sort(np.random.default_rng(0).choice(len(x), n, replace=False))
-    return x[kept], y[kept]
+    sample = np.sort(np.random.default_rng(0).choice(len(x), n, replace=False))
+    return x[sample], y[sample]
 
 
-def n_rows(wanted: int) -> int:
-    """So many rows, or as many as FASTTSNE_EXAMPLES_ROWS allows."""
-    return min(wanted, int(os.environ.get(FEW_ROWS) or wanted))
+def n_rows(requested: int) -> int:
+    """The number of rows, limited by FASTTSNE_EXAMPLES_ROWS."""
+    return min(requested, int(os.environ.get(FEW_ROWS) or requested))
 
 
 def read_idx(content: bytes) -> np.ndarray:
     """An array of bytes from the IDX format: 0, 0, type, dimensions, sizes, numbers."""
     if len(content) < 4 or content[:3] != bytes([0, 0, IDX_UINT8]):
-        raise ValueError(f"this is no IDX file of bytes: it starts with {content[:4]!r}")
+        raise ValueError(f"not an IDX file of bytes: it starts with {content[:4]!r}")
     sizes = np.frombuffer(content, ">i4", count=content[3], offset=4)
     numbers = np.frombuffer(content, np.uint8, offset=4 + 4 * content[3])
     return numbers.reshape(sizes)
@@ -128,14 +128,14 @@ def _download(url, path):
     except (urllib.error.URLError, OSError) as error:
         names = ", ".join(f"{name}.gz" for name in MNIST_FILES)
         raise ConnectionError(
-            f"MNIST is not in {path.parent}, and {url} cannot be had ({error}).  "
+            f"MNIST is not in {path.parent}, and {url} cannot be downloaded ({error}).  "
             f"Without a network: put the files {names} there, or name "
             "a folder that holds mnist/ with them in the environment variable FASTTSNE_DATA."
         ) from error
 
 
 def _read(response, total, name):
-    """All bytes of a response, with a bar where tqdm is installed, else a line."""
+    """All bytes of a response, with a progress bar if tqdm is installed, else a message."""
     try:
         bar = importlib.import_module("tqdm").tqdm(
             total=total or None, unit="B", unit_scale=True, desc=name
@@ -143,11 +143,11 @@ def _read(response, total, name):
     except ImportError:
         bar = None
         print(f"downloading {name}, {total / 1e6:.1f} MB", file=sys.stderr)
-    parts = []
-    while part := response.read(CHUNK):
-        parts.append(part)
+    chunks = []
+    while chunk := response.read(CHUNK):
+        chunks.append(chunk)
         if bar is not None:
-            bar.update(len(part))
+            bar.update(len(chunk))
     if bar is not None:
         bar.close()
-    return b"".join(parts)
+    return b"".join(chunks)

@@ -1,4 +1,4 @@
-"""The data set that ships with the package."""
+"""The data set that is part of the package."""
 
 from importlib.resources import as_file, files
 

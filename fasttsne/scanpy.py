@@ -24,37 +24,37 @@ def tsne(
 
     Parameters
     ----------
-    adata : the object; it is given the map, nothing else of it changes.
+    adata : the object, to which the embedding is added.
     use_rep : the member of ``obsm`` that is embedded, or "X" for ``adata.X``.
-    neighbors_key : neighbours that ``scanpy.pp.neighbors(..., key_added=neighbors_key)`` has
-        found take the place of a search, as many as there are; "neighbors" is scanpy's
-        default.  None takes scanpy's default where it serves as well as a search: for the
-        same ``use_rep``, ``n_pcs`` and metric, with three times the perplexity neighbours of
-        each row.  (Scanpy finds 15 unless told otherwise, enough for a perplexity of 5.)
-    n_pcs : use the first so many columns; None is all.
+    neighbors_key : use the neighbours of ``scanpy.pp.neighbors(..., key_added=neighbors_key)``
+        instead of a search; "neighbors" is scanpy's default key.  None uses those of the
+        default key if they are equivalent to a search: of the same ``use_rep``, ``n_pcs`` and
+        metric, and at least three times the perplexity for each row.  (Scanpy's default is 15
+        neighbours, enough for a perplexity of 5.)
+    n_pcs : number of columns to use, the first ones; None is all.
     perplexity, metric, random_state : as for :class:`fasttsne.TSNE`.
-    key_added : where the map goes, in ``obsm`` and ``uns``, in place of "X_tsne" and "tsne".
-    copy : return a copy with the map, and leave ``adata`` as it is.
+    key_added : key in ``obsm`` and ``uns``, instead of "X_tsne" and "tsne".
+    copy : return a copy with the embedding, and leave ``adata`` unchanged.
     parameters : the others of :class:`fasttsne.TSNE`.
 
     Returns
     -------
     None, or the copy.  Added are
 
-    - ``obsm["X_tsne"]`` : (n_obs, n_components) float64, the map;
-    - ``uns["tsne"]`` : ``{"params": ..., "kl_divergence": ...}``, what was asked for.
+    - ``obsm["X_tsne"]`` : (n_obs, n_components) float64, the embedding;
+    - ``uns["tsne"]`` : ``{"params": ..., "kl_divergence": ...}``, the parameters and result.
 
     Raises
     ------
     KeyError
-        Naming what ``adata`` does not have, and what it has.
+        If ``adata`` has no such member; the message lists those that it has.
     """
     if "neighbors" in parameters and neighbors_key is not None:
         raise TypeError("give neighbors or neighbors_key, not both")
     adata = adata.copy() if copy else adata
     X = _representation(adata, use_rep, n_pcs)
     if "neighbors" not in parameters:
-        graph = _known_graph(adata, neighbors_key, use_rep, n_pcs, metric, perplexity)
+        graph = _existing_neighbors(adata, neighbors_key, use_rep, n_pcs, metric, perplexity)
         if graph is not None:
             parameters["neighbors"] = graph
     embedding = TSNE(
@@ -66,7 +66,7 @@ def tsne(
     }  # fmt: skip
     adata.obsm[key_added or "X_tsne"] = np.array(embedding)
     adata.uns[key_added or "tsne"] = {
-        "params": {name: value for name, value in params.items() if _can_be_kept(value)},
+        "params": {name: value for name, value in params.items() if _is_h5ad_serializable(value)},
         "kl_divergence": embedding.kl_divergence,
     }
     return adata if copy else None
@@ -92,27 +92,27 @@ def _representation(adata, use_rep, n_pcs):
     return X[:, :n_pcs]
 
 
-def _known_graph(adata, key, use_rep, n_pcs, metric, perplexity):
-    """Distances to neighbours as scanpy keeps them, or None where they do not serve."""
+def _existing_neighbors(adata, key, use_rep, n_pcs, metric, perplexity):
+    """The distances to neighbours that scanpy stored, or None if a search is needed."""
     if key is not None:
         return _graph(adata, key)
     if "neighbors" not in adata.uns or not isinstance(adata.uns["neighbors"], Mapping):
         return None
     params = adata.uns["neighbors"].get("params", {})
-    made_of = params.get("use_rep") or "X_pca", params.get("n_pcs"), params.get("metric")
-    if made_of != (use_rep, n_pcs, metric):
-        log.info("the neighbours that are there are of %s: searching", made_of)
+    source = params.get("use_rep") or "X_pca", params.get("n_pcs"), params.get("metric")
+    if source != (use_rep, n_pcs, metric):
+        log.info("the neighbours in uns are of %s: searching", source)
         return None
     graph = _graph(adata, "neighbors")
-    fewest = int(np.diff(sp.csr_matrix(graph).indptr).min())
-    wanted = min(int(NEIGHBORS_PER_PERPLEXITY * perplexity), graph.shape[0] - 1)
-    if fewest < wanted:
+    n_stored = int(np.diff(sp.csr_matrix(graph).indptr).min())
+    n_needed = min(int(NEIGHBORS_PER_PERPLEXITY * perplexity), graph.shape[0] - 1)
+    if n_stored < n_needed:
         log.info(
-            "rows have only %d neighbours there, perplexity %g takes %d: searching",
-            fewest, perplexity, wanted,
+            "rows have only %d neighbours in uns, perplexity %g needs %d: searching",
+            n_stored, perplexity, n_needed,
         )  # fmt: skip
         return None
-    log.info("using the neighbours that are there")
+    log.info("using the neighbours in uns")
     return graph
 
 
@@ -122,10 +122,12 @@ def _graph(adata, key):
     default = "distances" if key == "neighbors" else f"{key}_distances"
     name = adata.uns[key].get("distances_key", default)
     if name not in adata.obsp:
-        raise KeyError(f"the neighbours of {key!r} should be in obsp[{name!r}], which is not there")
+        raise KeyError(
+            f"the neighbours of {key!r} should be in obsp[{name!r}], which does not exist"
+        )
     return adata.obsp[name]
 
 
-def _can_be_kept(value):
-    """Whether .h5ad files can hold it; None they cannot."""
+def _is_h5ad_serializable(value):
+    """Whether an .h5ad file can store it, which is not so for None."""
     return isinstance(value, (str, bool, int, float, np.number))

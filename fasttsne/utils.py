@@ -1,4 +1,4 @@
-"""Small tools of the package that its users may use too."""
+"""Logging, timing, and imports of optional packages."""
 
 import importlib
 import logging
@@ -12,10 +12,9 @@ log = logging.getLogger("fasttsne")
 
 
 def show_messages() -> None:
-    """Print what the package logs to standard error, unless the program logs it already.
+    """Print log messages of the package on standard error; ``verbose=True`` calls this.
 
-    ``verbose=True`` calls this.  It does nothing where a handler for the
-    logger "fasttsne" or for the root logger is there.
+    It does nothing if the logger "fasttsne" or the root logger has a handler.
     """
     if not log.hasHandlers():
         handler = logging.StreamHandler(sys.stderr)
@@ -29,8 +28,8 @@ class Timer:
 
     Parameters
     ----------
-    message : what is done, as in "computing affinities".
-    verbose : show the message even where the program has not set up logging.
+    message : name of the stage, such as "computing affinities".
+    verbose : print the message even if the program has not configured logging.
     """
 
     def __init__(self, message: str, verbose: bool = False):
@@ -51,7 +50,7 @@ class Timer:
 
 
 def is_package_installed(name: str) -> bool:
-    """Whether a package can be imported, without importing it (but what it lies in)."""
+    """Whether a package can be imported; only its parent packages are imported."""
     try:
         return find_spec(name) is not None
     except ImportError:
@@ -63,13 +62,13 @@ def clip_point_to_disc(points, radius: float, inplace: bool = False):
 
     Parameters
     ----------
-    points : (n, 2) array; any number of columns will do, for a ball.
+    points : (n, d) array; a disc for d = 2, a ball otherwise.
     radius : of the disc, in the units of the points.
-    inplace : change ``points`` itself, which must then hold floating-point numbers.
+    inplace : change ``points`` itself, which must then be an array of floats.
 
     Returns
     -------
-    points : the array, or a float copy.
+    points : the array, or its copy as floats.
     outside : (n,) bool array, which points were outside.
     """
     points = points if inplace else np.array(points, dtype=float)
@@ -80,7 +79,7 @@ def clip_point_to_disc(points, radius: float, inplace: bool = False):
 
 
 def require(module: str, feature: str, extra: str):
-    """Import an optional package, or say which extra brings it.
+    """Import an optional package; the error names the extra that installs it.
 
     Raises
     ------

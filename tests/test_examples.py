@@ -55,7 +55,7 @@ def serve():
 def test_idx(utils):
     content = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, *range(6)])
     np.testing.assert_array_equal(utils.read_idx(content), [[0, 1, 2], [3, 4, 5]])
-    with pytest.raises(ValueError, match="no IDX file"):
+    with pytest.raises(ValueError, match="not an IDX file"):
         utils.read_idx(b"<html>")
 
 

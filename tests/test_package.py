@@ -1,26 +1,16 @@
 """The package around the library: names, builds, the old name, the command line."""
 
+import importlib
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from quick import run_python
 
 import fasttsne
 from fasttsne import _kernels
 from fasttsne.cli import main
-
-
-def run(code, folder=None, **environment):
-    """Run a program in a process of its own, which looks for modules in the folder first."""
-    import os
-
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120,
-        cwd=folder, env={**os.environ, **environment},
-    )  # fmt: skip
 
 
 def test_public_names():
@@ -37,6 +27,24 @@ def test_names_of_module_tsne():
     assert fasttsne.tsne.PartialTSNEEmbedding is fasttsne.PartialTSNEEmbedding
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("plotting.MOST_LEGEND_ROWS", "drawing.scatter.MAX_LEGEND_ENTRIES"),
+        ("animation.MARGIN", "drawing.axis_limits.MARGIN"),
+        ("callbacks.verification.ErrorApproximations", "callbacks.ErrorApproximations"),
+        ("cli.messages.say", "cli.stderr.print_error"),
+        ("cli.options.PAGES", "drawing.page.HTML_EXTENSIONS"),
+    ],
+)
+def test_names_of_version_0_1_0(old, new):
+    (old_module, old_name), (new_module, new_name) = (
+        f"fasttsne.{path}".rsplit(".", 1) for path in (old, new)
+    )
+    found = getattr(importlib.import_module(old_module), old_name)
+    assert found is getattr(importlib.import_module(new_module), new_name)
+
+
 def test_import_is_light():
     code = (
         "import sys, fasttsne\n"
@@ -45,7 +53,7 @@ def test_import_is_light():
         "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    result = run(code)
+    result = run_python("-c", code)
     assert result.returncode == 0, result.stderr
 
 
@@ -61,19 +69,19 @@ def test_a_source_folder_says_why_it_cannot_be_imported(tmp_path):
     sources = Path(fasttsne.__file__).parent
     compiled = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
     shutil.copytree(sources, tmp_path / "fasttsne", ignore=compiled)
-    result = run("import fasttsne", tmp_path)
+    result = run_python("-c", "import fasttsne", folder=tmp_path)
     assert "ImportError: no compiled kernels in" in result.stderr
     assert "pip install --editable ." in result.stderr
 
 
 @pytest.mark.parametrize("level", _kernels._available_levels())
 def test_simd_level_can_be_forced(level):
-    result = run("import fasttsne; fasttsne.show_config()", FASTTSNE_SIMD=level)
+    result = run_python("-c", "import fasttsne; fasttsne.show_config()", FASTTSNE_SIMD=level)
     assert f"SIMD level   {level}" in result.stdout, result.stderr
 
 
 def test_unknown_simd_level_is_refused():
-    result = run("import fasttsne", FASTTSNE_SIMD="mmx")
+    result = run_python("-c", "import fasttsne", FASTTSNE_SIMD="mmx")
     assert result.returncode != 0
     assert "FASTTSNE_SIMD='mmx': expected one of portable, avx2" in result.stderr
 
@@ -89,7 +97,7 @@ def test_needs_nothing_but_numpy_and_scipy():
         "tsne = fasttsne.TSNE(n_iter=50, negative_gradient_method='fft', random_state=0)\n"
         "print('KL', tsne.fit(X).kl_divergence)\n"
     )
-    result = run(code)
+    result = run_python("-c", code)
     assert result.returncode == 0, result.stderr
     assert float(result.stdout.split()[-1]) < 1.2
 
@@ -112,7 +120,7 @@ def test_the_name_of_2018():
         "else:\n"
         "    raise AssertionError\n"
     )
-    result = run(code)
+    result = run_python("-c", code)
     assert result.returncode == 0, result.stderr
 
 
@@ -146,7 +154,7 @@ def test_verbose_logs(digits):
         "from fasttsne.datasets import load_digits\n"
         "TSNE(n_iter=5, early_exaggeration_iter=5, verbose=True).fit(load_digits()[0][:100])\n"
     )
-    result = run(code)
+    result = run_python("-c", code)
     assert result.returncode == 0
     assert result.stdout == ""
     for stage in ("nearest neighbours", "affinities", "early exaggeration", "main phase"):

@@ -1,4 +1,4 @@
-"""Pictures and pages, and the colours that they share with animations."""
+"""Figures of Matplotlib and interactive HTML files."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fasttsne import TSNE, plotting
-from fasttsne.drawing.style import MISSING, PALETTE, as_hex, colour_points, point_style, read_colour
+from fasttsne.drawing.style import PALETTE, to_hex
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -25,121 +25,17 @@ def points(rng):
     return rng.normal(size=(200, 2))
 
 
-# --- colours -----------------------------------------------------------------------------
-
-
-# B. Ottosson's Oklab
-CONES = np.array([[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]])
-OPPONENTS = np.array(
-    [[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]]
-)
-# G. M. Machado et al. 2009, full severity
-DEUTERANOPIA = np.array(
-    [[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]]
-)
-PROTANOPIA = np.array(
-    [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]]
-)
-
-
-@pytest.mark.parametrize("eyes", [np.eye(3), DEUTERANOPIA, PROTANOPIA], ids=["all", "deu", "pro"])
-def test_colours_can_be_told_apart(eyes):
-    """Matplotlib's tab10 has two that are 0.007 apart to eyes without green cones."""
-    rgb = np.array([read_colour(colour) for colour in PALETTE])
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    seen = np.cbrt(np.clip(linear @ eyes.T, 0, 1) @ CONES.T) @ OPPONENTS.T
-    apart = np.linalg.norm(seen[:, None] - seen, axis=2) + np.eye(len(seen))
-    assert apart[:16, :16].min() > 0.07
-    assert apart.min() > 0.06
-
-
-@pytest.mark.parametrize(
-    ("labels", "names"),
-    [
-        (np.array([3, 1, 3]), ("1", "3")),
-        (np.array([3.0, 1.0, 3.0]), ("1", "3")),
-        (["b", "a", "b"], ("a", "b")),
-        (np.array(["b", None, "a"], object), ("a", "b", "missing")),
-        (np.array([1.0, np.nan, 2.0]), ("1", "2", "missing")),
-        (np.array([True, False, True]), ("False", "True")),
-        (np.array([1, "a", None], object), ("1", "a", "missing")),
-    ],
-)
-def test_classes(labels, names):
-    colouring = colour_points(labels, 3)
-    assert colouring.names == names
-    assert colouring.limits is None
-    shown = [names[code] for code in colouring.codes]
-    for label, name in zip(labels, shown, strict=True):
-        present = label is not None and label == label
-        assert name == (str(label).removesuffix(".0") if present else "missing")
-    if "missing" in names:
-        assert as_hex(colouring.table[-1]) == MISSING
-
-
-def test_categories_of_pandas_keep_their_order_and_colours():
-    pandas = pytest.importorskip("pandas")
-    labels = pandas.Series(pandas.Categorical(["lo", "hi", None], categories=["lo", "mid", "hi"]))
-    colouring = colour_points(labels, 3)
-    assert colouring.names == ("lo", "mid", "hi", "missing")
-    np.testing.assert_array_equal(colouring.codes, [0, 2, 3])
-
-
-def test_values():
-    values = np.array([0.0, 0.5, 1.0, np.nan])
-    colouring = colour_points(values, 4)
-    assert colouring.limits == (0.0, 1.0)
-    assert colouring.names == ()
-    np.testing.assert_array_equal(colouring.codes, [0, 128, 255, 256])
-    viridis = matplotlib.colormaps["viridis"](np.linspace(0, 1, 256))[:, :3]
-    np.testing.assert_allclose(colouring.table[:256], viridis, atol=0.03)
-    assert as_hex(colouring.table[256]) == MISSING
-    assert colour_points(np.arange(51), 51).limits == (0, 50)
-    assert colour_points(np.full(3, 0.5), 3).limits == (0.5, 0.5)
-    assert colour_points(np.arange(3), 3, kind="values").limits == (0, 2)
-
-
-def test_palettes():
-    labels = ["a", "b", "a"]
-    for palette in (
-        ["#ff0000", "#0000ff"],
-        [(1, 0, 0), (0, 0, 1)],
-        {"b": "#0000ff", "a": "#ff0000"},
-    ):
-        colouring = colour_points(labels, 3, palette)
-        np.testing.assert_array_equal(colouring.table, [[1, 0, 0], [0, 0, 1]])
-    tab10 = colour_points(labels, 3, "tab10")
-    assert as_hex(tab10.table[1]) == "#ff7f0e"
-    assert len(colour_points(np.arange(40), 40).table) == 40
-    with pytest.raises(ValueError, match="a colour for each label; got none for 'b'"):
-        colour_points(labels, 3, {"a": "#ff0000"})
-    with pytest.raises(ValueError, match="colormap of Matplotlib's; got 'tub10'"):
-        colour_points(labels, 3, "tub10")
-    with pytest.raises(ValueError, match="at least one colour"):
-        colour_points(labels, 3, [])
-    with pytest.raises(TypeError, match="labels must be numbers"):
-        colour_points(labels, 3, kind="values")
-
-
-def test_size_and_opacity_fall_with_the_number_of_points():
-    styles = np.array([point_style(n, 400.0**2, 0.5) for n in (1, 100, 10**4, 10**6, 10**7)])
-    assert np.all(np.diff(styles[:, 0]) <= 0)
-    assert np.all(np.diff(styles[:, 1]) <= 0)
-    assert styles[0, 1] > 0.8
-    assert np.all(styles[:, 1] >= 0.02)
-
-
 # --- Matplotlib --------------------------------------------------------------------------
 
 
-def test_scatter_draws_each_point_in_its_colour(axes, points):
+def test_scatter_draws_each_point_in_its_color(axes, points):
     labels = np.arange(200) % 3
     kept = points.copy()
     assert plotting.scatter(points, labels, axes, title="digits") is axes
     np.testing.assert_array_equal(points, kept)
     (dots,) = axes.collections
     drawn = {
-        tuple(p): as_hex(c)
+        tuple(p): to_hex(c)
         for p, c in zip(dots.get_offsets(), dots.get_facecolors()[:, :3], strict=True)
     }
     assert drawn == {tuple(p): PALETTE[k] for p, k in zip(points, labels, strict=True)}

@@ -6,14 +6,13 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from quick import QUICK
 
 import fasttsne
 from fasttsne.nearest_neighbors import Exact
 from fasttsne.scanpy import tsne
 
 anndata = pytest.importorskip("anndata")
-
-QUICK = {"n_iter": 20, "early_exaggeration_iter": 20, "n_jobs": 2}
 
 
 def with_graph(X, k, key="neighbors", **params):
@@ -39,7 +38,7 @@ def rows(digits):
 def test_writes_what_scanpy_writes(rows, tmp_path):
     adata = with_graph(rows, 10)
     assert tsne(adata, perplexity=7, dof=1, **QUICK) is None
-    expected = fasttsne.TSNE(perplexity=7, random_state=0, **QUICK).fit(rows)
+    expected = fasttsne.TSNE(perplexity=7, **QUICK).fit(rows)
     assert np.array_equal(adata.obsm["X_tsne"], np.asarray(expected))
     assert adata.uns["tsne"]["params"]["perplexity"] == 7
     assert adata.uns["tsne"]["params"]["use_rep"] == "X_pca"
@@ -54,7 +53,7 @@ def test_a_graph_that_serves_is_used(rows):
     graph = adata.obsp["distances"]
     graph.data[:] = 1  # would show
     tsne(adata, perplexity=5, **QUICK)
-    expected = fasttsne.TSNE(perplexity=5, neighbors=graph, random_state=0, **QUICK).fit(rows)
+    expected = fasttsne.TSNE(perplexity=5, neighbors=graph, **QUICK).fit(rows)
     assert np.array_equal(adata.obsm["X_tsne"], np.asarray(expected))
 
 
@@ -71,7 +70,7 @@ def test_a_graph_of_something_else_is_not_used(rows, graph, asked):
     adata = with_graph(rows, 15, **graph)
     adata.obsp["distances"].data[:] = 1  # would show
     tsne(adata, **asked, **QUICK)
-    expected = fasttsne.TSNE(**asked, random_state=0, **QUICK).fit(rows)
+    expected = fasttsne.TSNE(**asked, **QUICK).fit(rows)
     assert np.array_equal(adata.obsm["X_tsne"], np.asarray(expected))
 
 
@@ -79,7 +78,7 @@ def test_a_named_graph_is_used_as_it_is(rows):
     adata = with_graph(rows, 30, key="mine", metric="cosine")
     tsne(adata, neighbors_key="mine", perplexity=12, **QUICK)
     graph = adata.obsp["mine_distances"]
-    expected = fasttsne.TSNE(perplexity=12, neighbors=graph, random_state=0, **QUICK).fit(rows)
+    expected = fasttsne.TSNE(perplexity=12, neighbors=graph, **QUICK).fit(rows)
     assert np.array_equal(adata.obsm["X_tsne"], np.asarray(expected))
     assert adata.uns["tsne"]["params"]["neighbors_key"] == "mine"
 
@@ -87,7 +86,7 @@ def test_a_named_graph_is_used_as_it_is(rows):
 def test_first_components_copy_and_key(rows):
     adata = with_graph(rows, 10)
     result = tsne(adata, n_pcs=20, perplexity=7, key_added="other", copy=True, **QUICK)
-    expected = fasttsne.TSNE(perplexity=7, random_state=0, **QUICK).fit(rows[:, :20])
+    expected = fasttsne.TSNE(perplexity=7, **QUICK).fit(rows[:, :20])
     assert np.array_equal(result.obsm["other"], np.asarray(expected))
     assert "other" in result.uns
     assert "other" not in adata.obsm

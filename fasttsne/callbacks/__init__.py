@@ -1,12 +1,13 @@
-"""Watching and steering an optimization from outside.
+"""Callbacks that observe or stop an optimization.
 
-A callback is anything that can be called as ``callback(iteration, error,
-embedding)``; a true answer stops the run.  Iterations count from 1 within each
-``optimize`` call; the error is the KL divergence of the map that is passed,
-against affinities without exaggeration; the embedding is the live array, in
-the order of the caller's rows.
+A callback is a callable with the arguments ``(iteration, error, embedding)``; it stops the
+run by returning True.  Iterations count from 1 within each ``optimize`` call; the error is
+the KL divergence of the embedding, without exaggeration; the embedding is the array that is
+being optimized, in the order of the samples.  It is called every ``callbacks_every_iters``
+iterations.
 """
 
+from fasttsne.callbacks.approximation_checks import ErrorApproximations, VerifyExaggerationError
 from fasttsne.callbacks.base import Callback, as_callbacks
 from fasttsne.callbacks.checkpoint import Checkpoint
 from fasttsne.callbacks.early_stopping import EarlyStopping
@@ -14,7 +15,6 @@ from fasttsne.callbacks.error_logger import ErrorLogger
 from fasttsne.callbacks.live_plot import LivePlot
 from fasttsne.callbacks.progress import ProgressBar
 from fasttsne.callbacks.recorder import EmbeddingRecorder
-from fasttsne.callbacks.verification import ErrorApproximations, VerifyExaggerationError
 
 __all__ = [
     "Callback",

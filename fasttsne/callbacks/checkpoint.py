@@ -1,4 +1,4 @@
-"""Saving a run while it goes on."""
+"""Save an optimization at intervals."""
 
 from fasttsne.callbacks.base import Callback
 from fasttsne.io import embedding_file
@@ -6,26 +6,27 @@ from fasttsne.runtime.validation import check_number
 
 
 class Checkpoint(Callback):
-    """Save the embedding to one file, again and again; what is there is always whole.
+    """Save the embedding to a file periodically; the file is always complete.
 
-    ``TSNEEmbedding.load(path)`` gives an embedding whose ``optimizer.state.iteration``
-    counts the iterations it has behind it, and that goes on bit for bit as the run
-    did, if ``optimize`` is told how many are left and the parameters of the phase, which
-    are not in the file.  ``optimize("auto")`` goes on until the map settles, but from
-    the middle of such a run not by the same steps.
+    ``optimizer.state.iteration`` of the loaded embedding, ``TSNEEmbedding.load(path)``, is
+    the number of iterations before it was saved.  Its ``optimize`` continues the run, bitwise
+    identically if it gets the remaining number of iterations and the parameters of the phase,
+    which are not in the file.  ``optimize("auto")`` continues until convergence, but its
+    steps differ from those of the run that was interrupted.
 
     Parameters
     ----------
-    path : the file.
-    every : save at every so many reports.
+    path : the file, an .npz archive; it is replaced atomically.
+    every : save at one of this many calls.
     """
+
+    _n_calls = 0
 
     def __init__(self, path, every: int = 1):
         self.path = path
         self.every = check_number(every, "every", low=1, integer=True)
-        self._reports = 0
 
     def __call__(self, iteration: int, error: float, embedding) -> None:
-        self._reports += 1
-        if self._reports % self.every == 0:
+        self._n_calls += 1
+        if self._n_calls % self.every == 0:
             embedding_file.save(embedding, self.path, kl_divergence=error)

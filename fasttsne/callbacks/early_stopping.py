@@ -1,4 +1,4 @@
-"""Stopping when the map no longer gets better."""
+"""Stop an optimization that no longer improves."""
 
 import logging
 import math
@@ -10,50 +10,53 @@ log = logging.getLogger("fasttsne.callbacks")
 
 
 class EarlyStopping(Callback):
-    """Stop a run when its KL divergence has improved by less than ``min_delta`` for a while.
+    """Stop a run when its KL divergence has not improved by ``min_delta`` for ``patience`` calls.
 
-    Every run is judged by itself.
+    Each run, early exaggeration and main phase, is considered separately.
 
     Parameters
     ----------
-    min_delta : the least improvement that counts, since the last that did.
-    patience : so many reports in a row without one stop the run.  How many iterations
-        that is, ``callbacks_every_iters`` says.
-    exaggerated : judge runs with exaggeration too; otherwise they go on to their end, as
-        a stop in early exaggeration would be the end of the whole fit.
+    min_delta : the minimum improvement of the KL divergence.
+    patience : number of consecutive calls without improvement before the run stops.  A call
+        happens every ``callbacks_every_iters`` iterations.
+    exaggerated : stop runs with exaggeration, too.  To stop in early exaggeration ends the
+        whole fit.
 
     Attributes
     ----------
     stopped_at : the iteration at which the last run was stopped, or None.
     """
 
+    # For pickles of version 0.1.0, which do not have them.
+    _is_active = True
+    _n_without_improvement = 0
+
     def __init__(self, min_delta: float = 1e-3, patience: int = 3, exaggerated: bool = False):
         self.min_delta = check_number(min_delta, "min_delta", low=0)
         self.patience = check_number(patience, "patience", low=1, integer=True)
         self.exaggerated = exaggerated
-        self._judges = True
         self.optimization_about_to_start()
 
     def receive_settings(self, settings) -> None:
-        self._judges = self.exaggerated or settings.exaggeration <= 1
+        self._is_active = self.exaggerated or settings.exaggeration <= 1
 
     def optimization_about_to_start(self) -> None:
         self.stopped_at: int | None = None
         self._best = math.inf
-        self._waited = 0
+        self._n_without_improvement = 0
 
     def __call__(self, iteration: int, error: float, embedding) -> bool:
-        if not self._judges:
+        if not self._is_active:
             return False
         if error < self._best - self.min_delta or self._best == math.inf:
-            self._best, self._waited = error, 0
+            self._best, self._n_without_improvement = error, 0
             return False
-        self._waited += 1
-        if self._waited < self.patience:
+        self._n_without_improvement += 1
+        if self._n_without_improvement < self.patience:
             return False
         self.stopped_at = iteration
         log.info(
             "stopped at iteration %d: the KL divergence, %.4f, has improved by less than %g "
-            "in %d reports", iteration, error, self.min_delta, self.patience,
+            "in %d calls", iteration, error, self.min_delta, self.patience,
         )  # fmt: skip
         return True

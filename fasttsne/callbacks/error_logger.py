@@ -1,4 +1,4 @@
-"""A line for each report."""
+"""Print a line at each call."""
 
 import time
 
@@ -6,7 +6,7 @@ from fasttsne.callbacks.base import Callback
 
 
 class ErrorLogger(Callback):
-    """Print the iteration, the KL divergence, and the time since the last report."""
+    """Print the iteration, the KL divergence, and the time since the last call."""
 
     def __init__(self):
         self._iteration = 0

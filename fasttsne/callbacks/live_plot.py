@@ -1,4 +1,4 @@
-"""The map as it grows, in a notebook or a window."""
+"""Plot the embedding during the optimization, in a notebook or a window."""
 
 import io
 import math
@@ -7,20 +7,22 @@ import time
 
 import numpy as np
 
+from fasttsne import plotting
 from fasttsne.callbacks.base import Callback
+from fasttsne.drawing.scatter import FIGURE_SIZE, unmanaged_axes
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import require
 
-# Drawing waits so many times as long as the last drawing took: it has a quarter of the time.
-WAIT_PER_DRAWING = 3
-SIZE = (7, 7)  # inches, of a figure of our own
+# In units of the duration of the last redraw: drawing takes at most a quarter of the time.
+MIN_WAIT = 3
 
 
 class LivePlot(Callback):
-    """Redraw the map during the fit: in place, below the cell of a notebook, or in a window.
+    """Redraw the embedding during the fit, below the cell of a notebook or in a window.
 
-    Report often, and let the plot decide when it draws: it does so at the first report, then
-    at most every ``seconds``, in at most about a quarter of the time, and when a run ends.
+    It redraws at the first call, at the end of each run, and in between every ``seconds`` or
+    less often, so that drawing takes at most about a quarter of the time: use a small
+    ``callbacks_every_iters``.
 
     >>> from fasttsne import TSNE
     >>> from fasttsne.callbacks import LivePlot
@@ -28,44 +30,43 @@ class LivePlot(Callback):
 
     Parameters
     ----------
-    labels : (n_samples,) classes or values, for the colours.
-    ax : Axes to draw on, whose figure is then yours to show; None makes a figure of 7 by 7
-        inches at the first report, and shows it.
-    seconds : least time between two drawings.
+    labels : (n_samples,) classes or values, for the colors.
+    ax : Axes to draw on, whose figure is not shown by LivePlot; None makes a figure of 7 by
+        7 inches at the first call, and shows it.
+    seconds : minimum time between two redraws.
     scatter_params : for :func:`fasttsne.plotting.scatter`.
 
     Attributes
     ----------
-    ax : the Axes, as soon as there are some; ``ax.figure.savefig`` keeps what they show.
-    n_drawn : how often the map has been drawn.
+    ax : the Axes, None before the first call without ``ax``; ``ax.figure.savefig`` saves them.
+    n_drawn : number of redraws.
     """
+
+    # Not in pickles of version 0.1.0.
+    _display = None  # of a figure that was made here
+    _next_draw_time = -math.inf
 
     def __init__(self, labels=None, ax=None, *, seconds: float = 0.5, **scatter_params):
         self.labels = labels
         self.ax = ax
         self.seconds = check_number(seconds, "seconds", low=0)
         self.scatter_params = scatter_params
-        self._forget_drawings()
+        self.n_drawn = 0
+        self._points = None  # Matplotlib's collection, in drawing order
+        self._order = np.empty(0, int)
+        self._latest: tuple | None = None
 
     def __getstate__(self):
         copied = self.__class__(self.labels, seconds=self.seconds, **self.scatter_params)
-        return copied.__dict__  # figures, and what shows them, belong to this process
-
-    def _forget_drawings(self):
-        self.n_drawn = 0
-        self._screen = None  # what shows a figure of our own
-        self._points = None  # Matplotlib's, in the order in which they are drawn
-        self._order = np.empty(0, int)
-        self._latest = None
-        self._due = -math.inf
+        return copied.__dict__  # figures and displays belong to this process
 
     def __call__(self, iteration: int, error: float, embedding) -> None:
         self._latest = iteration, error, embedding
-        if time.perf_counter() >= self._due:
+        if time.perf_counter() >= self._next_draw_time:
             self._draw()
 
     def optimization_ended(self) -> None:
-        """Draw the last state: the embedding that was reported is the live one."""
+        """Draw the final state."""
         if self._latest is not None:
             self._draw()
             self._latest = None
@@ -75,49 +76,46 @@ class LivePlot(Callback):
         iteration, error, embedding = self._latest
         points = np.asarray(embedding)
         if len(self._order) == len(points):
-            self._move(points)
+            self._update_points(points)
         else:
-            self._start(points)
+            self._draw_anew(points)
         self.ax.set_title(f"iteration {iteration}, KL divergence {error:.3f}")
-        if self._screen is not None:
-            self._screen.show()
+        if self._display is not None:
+            self._display.show()
         self.n_drawn += 1
         now = time.perf_counter()
-        self._due = now + max(self.seconds, WAIT_PER_DRAWING * (now - start))
+        self._next_draw_time = now + max(self.seconds, MIN_WAIT * (now - start))
 
-    def _start(self, points):
-        from fasttsne import plotting
-
-        if self.ax is None or self._screen is not None:
-            self._screen = _new_screen()
-            self.ax = self._screen.ax
+    def _draw_anew(self, points):
+        if self.ax is None or self._display is not None:
+            self._display = _make_display()
+            self.ax = self._display.ax
         elif self._points is not None:
             self._points.remove()
         plotting.scatter(points, self.labels, self.ax, **self.scatter_params)
         self._points = self.ax.collections[-1]
         self._order = plotting.drawing_order(len(points))
 
-    def _move(self, points):
+    def _update_points(self, points):
         self._points.set_offsets(points[self._order])
         self.ax.dataLim.update_from_data_xy(points, ignore=True)
         self.ax.autoscale_view()
 
 
-def _new_screen():
+def _make_display():
     ipython = sys.modules.get("IPython")
     shell = ipython and ipython.get_ipython()
-    return _Window() if shell is None or not hasattr(shell, "kernel") else _Cell(shell)
+    return _NotebookDisplay(shell) if hasattr(shell, "kernel") else _WindowDisplay()
 
 
-class _Cell:
-    """A picture below the cell of a notebook, replaced by the next.
+class _NotebookDisplay:
+    """An image below the cell of a notebook, replaced by the next.
 
-    The figure is not one of pyplot's, which notebooks show once more when a cell ends.
+    The figure is not pyplot's: notebooks show those again when a cell ends.
     """
 
     def __init__(self, shell):
-        figure = require("matplotlib.figure", "LivePlot", "plot").Figure
-        self.ax = figure(SIZE, layout="constrained").subplots()
+        self.ax = unmanaged_axes("LivePlot")
         self._shell = shell
         self._cell = None
 
@@ -126,25 +124,25 @@ class _Cell:
 
         file = io.BytesIO()
         self.ax.figure.savefig(file, format="png", dpi=72)
-        picture = display.Image(file.getvalue(), format="png")
+        image = display.Image(file.getvalue(), format="png")
         if self._cell == self._shell.execution_count:
-            self._place.update(picture)
+            self._handle.update(image)
         else:
             self._cell = self._shell.execution_count
-            self._place = display.display(picture, display_id=True)
+            self._handle = display.display(image, display_id=True)
 
 
-class _Window:
-    """A window, where Matplotlib's backend has windows."""
+class _WindowDisplay:
+    """A window, if Matplotlib's backend has windows."""
 
     def __init__(self):
         pyplot = require("matplotlib.pyplot", "LivePlot", "plot")
-        figure, self.ax = pyplot.subplots(figsize=SIZE, layout="constrained")
-        self._is_there = getattr(type(figure.canvas), "required_interactive_framework", None)
-        if self._is_there:
+        figure, self.ax = pyplot.subplots(figsize=FIGURE_SIZE, layout="constrained")
+        self._has_window = getattr(type(figure.canvas), "required_interactive_framework", None)
+        if self._has_window:
             figure.show()
 
     def show(self):
-        if self._is_there:
+        if self._has_window:
             self.ax.figure.canvas.draw_idle()
             self.ax.figure.canvas.flush_events()

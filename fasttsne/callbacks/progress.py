@@ -1,4 +1,4 @@
-"""A bar, or a line, that shows how far a run is."""
+"""A progress bar, or a line of text."""
 
 import sys
 import time
@@ -10,22 +10,21 @@ from fasttsne.utils import is_package_installed, require
 class ProgressBar(Callback):
     """Show the iteration, the KL divergence and the time left of each run on standard error.
 
-    A run that goes on until it settles (``n_iter="auto"``) does not know its time left.
-    With tqdm where it is installed (the extra ``progress``), else as a line of text: one
-    that is written over on a terminal, one a report elsewhere.
+    Without the time left if the run stops at convergence (``n_iter="auto"``).
 
     Parameters
     ----------
-    use_tqdm : True and False decide; None is whether tqdm is installed.
+    use_tqdm : True for a bar by tqdm (the extra ``progress``); False for text, one line that
+        is overwritten on a terminal, one line per call elsewhere; None for tqdm if installed.
     """
 
     def __init__(self, use_tqdm: bool | None = None):
         self.use_tqdm = use_tqdm
         self._n_iter: int | None = None
-        self._bar: _Tqdm | _Line | None = None
+        self._bar: _TqdmBar | _TextBar | None = None
 
     def __getstate__(self):
-        return {**self.__dict__, "_bar": None}  # bars hold streams, which cannot be copied
+        return {**self.__dict__, "_bar": None}  # bars have streams, which cannot be copied
 
     def receive_settings(self, settings) -> None:
         self._n_iter = None if settings.may_settle else settings.n_iter
@@ -33,7 +32,7 @@ class ProgressBar(Callback):
     def optimization_about_to_start(self) -> None:
         self.optimization_ended()
         use_tqdm = is_package_installed("tqdm") if self.use_tqdm is None else self.use_tqdm
-        self._bar = (_Tqdm if use_tqdm else _Line)(self._n_iter)
+        self._bar = (_TqdmBar if use_tqdm else _TextBar)(self._n_iter)
 
     def __call__(self, iteration: int, error: float, embedding) -> None:
         if self._bar is None:
@@ -47,7 +46,7 @@ class ProgressBar(Callback):
             self._bar = None
 
 
-class _Tqdm:
+class _TqdmBar:
     def __init__(self, n_iter):
         tqdm = require("tqdm.auto", "ProgressBar(use_tqdm=True)", "progress").tqdm
         self._bar = tqdm(total=n_iter, unit="it")
@@ -60,11 +59,11 @@ class _Tqdm:
         self._bar.close()
 
 
-class _Line:
+class _TextBar:
     def __init__(self, n_iter):
         self._n_iter = n_iter
         self._start = time.perf_counter()
-        self._over = hasattr(sys.stderr, "isatty") and sys.stderr.isatty()
+        self._overwrite = hasattr(sys.stderr, "isatty") and sys.stderr.isatty()
         self._open = False
 
     def show(self, iteration, error):
@@ -74,10 +73,10 @@ class _Line:
             left = seconds / iteration * (self._n_iter - iteration)
             text += f"/{self._n_iter}, {clock(left)} left"
         text += f", KL divergence {error:.4f}"
-        end = "" if self._over else "\n"
-        start = "\r" if self._over else ""
-        print(f"{start}{text:60s}" if self._over else text, end=end, file=sys.stderr, flush=True)
-        self._open = self._over
+        if self._overwrite:
+            text = f"\r{text:60s}"
+        print(text, end="" if self._overwrite else "\n", file=sys.stderr, flush=True)
+        self._open = self._overwrite
 
     def close(self):
         if self._open:
@@ -85,7 +84,7 @@ class _Line:
 
 
 def clock(seconds: float) -> str:
-    """A duration as minutes and seconds, with hours where there are any."""
+    """A duration as minutes and seconds, with hours if there are any."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes:02d}:{seconds:02d}"

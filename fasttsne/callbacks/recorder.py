@@ -1,30 +1,32 @@
-"""The map at many moments, for an animation."""
+"""Record the embedding during an optimization, for an animation."""
 
 import os
 
 import numpy as np
 
 from fasttsne.callbacks.base import Callback
-from fasttsne.io.atomic import whole_file
+from fasttsne.io.atomic import atomic_write
 from fasttsne.runtime.validation import check_number
 
 HEADER_BYTES = 128
 
 
 class EmbeddingRecorder(Callback):
-    """Keep the map at every n-th report.
+    """Record the embedding at every n-th call.
 
     Parameters
     ----------
-    every : keep one of so many reports, the first among them.
-    path : an .npy file to keep frames in, in place of memory; it is replaced, and is a
-        whole array after each frame.
+    every : record one of this many calls, beginning with the first.
+    path : an .npy file for the frames, instead of memory; it is replaced, and is a complete
+        array after each frame.
 
     Attributes
     ----------
     iterations : of each frame, counted over all runs.
     errors : the KL divergence of each frame.
     """
+
+    _n_calls = 0  # pickles of version 0.1.0 do not have it
 
     def __init__(self, every: int = 1, path=None):
         self.every = check_number(every, "every", low=1, integer=True)
@@ -33,27 +35,27 @@ class EmbeddingRecorder(Callback):
 
     @property
     def frames(self) -> np.ndarray:
-        """The maps, (frames, n_samples, n_components) float32; read-only, from the file if any."""
+        """The recorded embeddings, (frames, n_samples, n_components) float32; read-only."""
         return self._store.frames()
 
     def clear(self) -> None:
-        """Forget all frames; the file is replaced at the next."""
+        """Discard all frames; the next one replaces the file."""
         self.iterations: list[int] = []
         self.errors: list[float] = []
-        self._reports = 0
+        self._n_calls = 0
         self._store = _Memory() if self.path is None else _File(self.path)
 
     def __call__(self, iteration: int, error: float, embedding) -> None:
-        if self._reports % self.every == 0:
+        if self._n_calls % self.every == 0:
             self._store.append(np.asarray(embedding, np.float32))
             optimizer = getattr(embedding, "optimizer", None)
             self.iterations.append(iteration if optimizer is None else optimizer.iteration + 1)
             self.errors.append(error)
-        self._reports += 1
+        self._n_calls += 1
 
 
 class _Memory:
-    """Frames in one array that doubles when it is full."""
+    """Frames in an array whose capacity doubles when it is full."""
 
     def __init__(self):
         self._array = np.empty((0, 0, 0), np.float32)
@@ -75,7 +77,7 @@ class _Memory:
 
 
 class _File:
-    """Frames in an .npy file, whose header is written anew after each."""
+    """Frames in an .npy file, whose header is updated after each."""
 
     def __init__(self, path):
         self._path = os.fspath(path)
@@ -85,9 +87,9 @@ class _File:
     def append(self, frame):
         if self._shape is None:
             self._shape = frame.shape
-            # Frames of an earlier file that somebody still looks at stay as they are.
-            with whole_file(self._path) as part:
-                part.write_bytes(_npy_header((0, *frame.shape)))
+            # A new file: the old one may still be mapped into memory.
+            with atomic_write(self._path) as temp_path:
+                temp_path.write_bytes(_npy_header((0, *frame.shape)))
         _check_shape(frame, self._shape)
         with open(self._path, "r+b") as file:
             file.seek(HEADER_BYTES + self._count * frame.nbytes)
@@ -105,13 +107,13 @@ class _File:
 def _check_shape(frame, shape):
     if frame.shape != shape:
         raise ValueError(
-            f"an EmbeddingRecorder keeps maps of one shape, here {shape}; got {frame.shape}: "
-            "use another one, or clear()"
+            f"EmbeddingRecorder needs embeddings of one shape, here {shape}; got {frame.shape}: "
+            "use another recorder, or clear()"
         )
 
 
 def _npy_header(shape):
-    """The header of an .npy file, format 1.0, of one length whatever the number of frames."""
+    """The header of an .npy file, format 1.0, whose length is fixed."""
     text = repr({"descr": "<f4", "fortran_order": False, "shape": shape})
     start = b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little")
     return start + text.ljust(HEADER_BYTES - 11).encode() + b"\n"

@@ -4,16 +4,14 @@ import argparse
 import json
 from pathlib import Path
 
-from fasttsne.io import tables as files
+from fasttsne import files
+from fasttsne.drawing.scatter import IMAGE_EXTENSIONS
+from fasttsne.drawing.writers import WRITERS
 from fasttsne.optimize.parameters import TRANSFORM, TSNE
 
-PICTURES = (".png", ".svg", ".pdf", ".jpg", ".webp")
-PAGES = (".html", ".htm")
-ANIMATIONS = (".gif", ".mp4", ".webm", ".apng", ".png", ".webp")
-
-# Parameters of TSNE that are said otherwise on the command line, or not at all.
+# Parameters of TSNE that have other options, or none.
 NO_OPTIONS = ("callbacks", "verbose")
-# Those that place new rows: the rest of TSNE's have been used up by the map.
+# Parameters of TSNE that transform depends on: the embedding was made with the others.
 FOR_NEW_ROWS = (
     "metric", "metric_params", "neighbors", "knn_kwargs", "negative_gradient_method", "dof",
     "theta", "n_jobs", "random_state",
@@ -24,38 +22,44 @@ def add_fit(command):
     _add_data(command, "data")
     command.add_argument(
         "-o", "--output", type=Path, default=Path("embedding.npy"),
-        help="where the map goes: .npy .npz .csv .tsv .parquet (default: %(default)s)",
+        help="file for the embedding: .npy .npz .csv .tsv .parquet (default: %(default)s)",
     )  # fmt: skip
     _add_labels(command)
-    command.add_argument("--plot", type=Path, help="draw the map: " + " ".join(PICTURES))
-    command.add_argument("--html", type=Path, help="a page to look around in: .html")
-    command.add_argument("--animate", type=Path, help="the run as an animation: .gif .mp4 .png")
+    command.add_argument(
+        "--plot", type=Path, help="image of the embedding: " + " ".join(IMAGE_EXTENSIONS)
+    )
+    command.add_argument("--html", type=Path, help="interactive HTML page: .html")
+    extensions = " ".join(WRITERS)
+    command.add_argument(
+        "--animate", type=Path, help=f"animation of the optimization: {extensions}"
+    )
     command.add_argument(
         "--checkpoint", type=Path,
-        help="keep the run in this .npz, which TSNEEmbedding.load reads and goes on from",
+        help="save the run at intervals to this .npz, from which TSNEEmbedding.load continues",
     )  # fmt: skip
     command.add_argument("-q", "--quiet", action="store_true", help="show no progress")
-    command.add_argument("-v", "--verbose", action="store_true", help="tell what is done")
+    command.add_argument("-v", "--verbose", action="store_true", help="print each step")
     _add_parameters(command, "parameters of t-SNE", TSNE, leave_out=NO_OPTIONS)
 
 
 def add_transform(command):
     _add_data(command, "new")
-    command.add_argument("--data", type=Path, required=True, help="the rows of the map")
-    command.add_argument("--map", type=Path, required=True, help="the map that fit wrote")
+    command.add_argument("--data", type=Path, required=True, help="the data that fit embedded")
+    command.add_argument("--map", type=Path, required=True, help="the embedding that fit wrote")
     command.add_argument(
         "-o", "--output", type=Path, default=Path("new.npy"),
-        help="where the places of the new rows go (default: %(default)s)",
+        help="file for the embedding of the new rows (default: %(default)s)",
     )  # fmt: skip
-    _add_parameters(command, "how rows are placed", TRANSFORM)
-    _add_parameters(command, "as for fit", {name: TSNE[name] for name in FOR_NEW_ROWS})
+    _add_parameters(command, "parameters of transform", TRANSFORM)
+    shared = {name: TSNE[name] for name in FOR_NEW_ROWS}
+    _add_parameters(command, "parameters of t-SNE, as for fit", shared)
 
 
 def add_plot(command):
-    command.add_argument("map", type=Path, help="the map that fit wrote")
+    command.add_argument("map", type=Path, help="the embedding that fit wrote")
     command.add_argument(
         "-o", "--output", type=Path, default=Path("map.png"),
-        help="a picture, or a page that ends in .html (default: %(default)s)",
+        help="image, or interactive HTML page: .html (default: %(default)s)",
     )  # fmt: skip
     _add_labels(command)
 
@@ -66,21 +70,26 @@ def add_animate(command):
     )
     command.add_argument("-o", "--output", type=Path, default=Path("map.gif"))
     command.add_argument(
-        "--fps", type=float, default=argparse.SUPPRESS, help="frames a second (default: 25)"
+        "--fps", type=float, default=argparse.SUPPRESS, help="frames per second (default: 25)"
     )
     command.add_argument(
-        "--size", type=int, default=argparse.SUPPRESS, help="pixels a side (default: 420)"
+        "--size",
+        type=int,
+        default=argparse.SUPPRESS,
+        help="width and height in pixels (default: 420)",
     )
     _add_labels(command)
 
 
 def add_metrics(command):
     _add_data(command, "data")
-    command.add_argument("map", type=Path, help="the map that fit wrote")
-    command.add_argument("-k", type=int, default=10, help="neighbours (default: %(default)s)")
+    command.add_argument("map", type=Path, help="the embedding that fit wrote")
+    command.add_argument(
+        "-k", type=int, default=10, help="number of neighbours (default: %(default)s)"
+    )
     command.add_argument("--metric", default="euclidean", help="distance between rows")
     command.add_argument(
-        "--leave-out", metavar="NAME", help="a column of the data that fit took for labels"
+        "--leave-out", metavar="NAME", help="column of the data that fit used as labels"
     )
     command.add_argument("--n-jobs", type=int, default=-1, help="threads (default: all cores)")
 
@@ -88,23 +97,24 @@ def add_metrics(command):
 def add_demo(command):
     command.add_argument(
         "-o", "--output", type=Path, default=Path("embedding.npy"),
-        help="where the map goes; the picture goes beside it as .png (default: %(default)s)",
+        help="file for the embedding; the image is .png of the same name (default: %(default)s)",
     )  # fmt: skip
     command.add_argument("--n-jobs", type=int, default=-1, help="threads (default: all cores)")
-    command.add_argument("--seed", type=int, default=0, help="random state (default: %(default)s)")
+    command.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
 
 
 def _add_data(command, name):
-    command.add_argument(name, type=Path, help="rows: .npy .npz .csv .tsv .parquet .h5ad .mtx")
-    command.add_argument("--key", help="which array of an .npz or .h5ad file")
+    command.add_argument(name, type=Path, help="data: .npy .npz .csv .tsv .parquet .h5ad .mtx")
+    command.add_argument("--key", help="name of the array in an .npz or .h5ad file")
     command.add_argument(
-        "--transpose", action="store_true", help="rows are columns, as 10x writes matrix.mtx"
+        "--transpose", action="store_true", help="samples are columns, as in matrix.mtx of 10x"
     )
 
 
 def _add_labels(command):
     command.add_argument(
-        "--labels", help="a file with one label a row, or a column or array of the data file"
+        "--labels",
+        help="file with one label per row, or name of a column or array in the data file",
     )
 
 

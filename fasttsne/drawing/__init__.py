@@ -1,1 +1,1 @@
-"""How maps are drawn: colours, points, pages and animation files."""
+"""How embeddings are drawn: colors, figures, HTML files, animation frames and files."""

@@ -1,6 +1,6 @@
-"""Pictures, one after the other, as files: GIF, APNG, WebP and MP4.
+"""Frames, one after the other, as animation files: GIF, APNG, WebP and MP4.
 
-Each writer takes pictures as they come, (height, width, 3) uint8, and keeps one or two.
+Each writer takes the frames of an iterator, (height, width, 3) uint8, and holds one or two.
 """
 
 import itertools
@@ -11,113 +11,135 @@ from dataclasses import dataclass
 import numpy as np
 
 from fasttsne import _kernels
+from fasttsne.runtime.validation import check_choice
 from fasttsne.utils import require
 
 
 @dataclass(frozen=True)
-class Film:
-    """What the pictures have in common.
+class AnimationFormat:
+    """What the frames have in common.
 
     Attributes
     ----------
     size : width and height in pixels.
-    fps : pictures a second.
-    paper, ink : colours of background and text, (3,) uint8.
-    table : colours of points, (m, 3) in [0, 1].
+    fps : frames per second.
+    background, foreground : colors of the background and of text, (3,) uint8.
+    color_table : colors of points, (m, 3) in [0, 1].
     n_colors : of a GIF.
     """
 
     size: tuple[int, int]
     fps: float
-    paper: np.ndarray
-    ink: np.ndarray
-    table: np.ndarray
+    background: np.ndarray
+    foreground: np.ndarray
+    color_table: np.ndarray
     n_colors: int
 
 
-def write_gif(path, pictures, film):
-    """Frames after frames, each whole; those that are the same make one that stays longer."""
-    palette, numbers = _gif_palette(film)
-    width, height = film.size
+def find_writer(path):
+    """The writer for the extension of a path, whose packages are installed.
+
+    Raises
+    ------
+    ValueError
+        For other extensions than those of ``WRITERS``.
+    ImportError
+        Without Pillow or, for MP4, imageio-ffmpeg.
+    """
+    writer = WRITERS[check_choice(path.suffix.lower(), "the extension of path", tuple(WRITERS))]
+    require("PIL", "an animation", "animation")
+    if writer is write_mp4:
+        require("imageio_ffmpeg", "an animation as MP4", "animation")
+    return writer
+
+
+def write_gif(path, frames, fmt):
+    """A GIF of complete frames; equal ones in sequence become one with a longer delay."""
+    palette, index_of_color = _gif_palette(fmt)
+    width, height = fmt.size
     with open(path, "wb") as file:
         file.write(b"GIF89a" + struct.pack("<2H3B", width, height, 0xF7, 0, 0) + palette.tobytes())
-        file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")  # again and again
+        file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")  # endless loop
         try:
-            for picture, count in _runs(pictures):
-                delay = min(10 * count * max(round(100 / film.fps), 1), 10 * 0xFFFF)
-                file.write(_gif_frame(picture, numbers, palette, delay))
+            for frame, count in _merge_repeated(frames):
+                delay = min(10 * count * max(round(100 / fmt.fps), 1), 10 * 0xFFFF)
+                file.write(_gif_frame(frame, index_of_color, palette, delay))
         finally:
             file.write(b"\x3b")
 
 
-def _gif_frame(picture, numbers, palette, milliseconds):
+def _gif_frame(frame, index_of_color, palette, milliseconds):
     from PIL import GifImagePlugin, Image
 
-    indices = np.empty(picture.shape[:2], np.uint8)
-    _kernels.raster.look_up(picture, numbers, indices)
+    indices = np.empty(frame.shape[:2], np.uint8)
+    _kernels.raster.look_up(frame, index_of_color, indices)
     image = Image.fromarray(indices, "L").convert("P")
     image.putpalette(palette.tobytes())
     return b"".join(GifImagePlugin.getdata(image, duration=milliseconds, interlace=0))
 
 
-def _runs(pictures):
-    """Each picture that differs from the one before it, and how often it comes."""
+def _merge_repeated(frames):
+    """Each frame that differs from the one before it, and the number of its repetitions."""
     last, count = None, 0
-    for picture in pictures:
-        if last is not None and (picture is last or np.array_equal(picture, last)):
+    for frame in frames:
+        if last is not None and (frame is last or np.array_equal(frame, last)):
             count += 1
             continue
         if last is not None:
             yield last, count
-        last, count = picture, 1
+        last, count = frame, 1
     yield last, count
 
 
-def _gif_palette(film):
-    """A palette for all frames, (256, 3), and the number in it of each colour of 5 bits a channel.
+def _gif_palette(fmt):
+    """One palette for all frames, (256, 3), and the palette index of each 15-bit color.
 
-    Made, by median cut, of what points can look like: mixtures of two colours of the table,
-    laid on the background as thin as they may be, and of the legend.
+    It is the median cut of all colors that can occur: mixtures of two point colors, at any
+    opacity over the background, and the greys of text.
     """
     from PIL import Image
     from scipy.spatial import cKDTree
 
-    table = film.table[:: max(len(film.table) // 24, 1)]
-    shares = np.linspace(0.5, 1, 3)[:, None, None, None]
-    mixed = (shares * table[:, None] + (1 - shares) * table).reshape(-1, 3)
-    covered = np.linspace(0.1, 1, 10)[:, None, None]
-    shades = 255 * (covered * mixed + (1 - covered) * (film.paper / 255))
-    pure = np.repeat(255 * (covered * table + (1 - covered) * (film.paper / 255)), 8, axis=1)
-    greys = np.linspace(film.paper, film.ink, 5)
-    samples = np.vstack([shades.reshape(-1, 3), pure.reshape(-1, 3)])
+    table = fmt.color_table[:: max(len(fmt.color_table) // 24, 1)]
+    fractions = np.linspace(0.5, 1, 3)[:, None, None, None]
+    mixtures = (fractions * table[:, None] + (1 - fractions) * table).reshape(-1, 3)
+    opacities = np.linspace(0.1, 1, 10)[:, None, None]
+    background = (1 - opacities) * (fmt.background / 255)
+    shades = 255 * (opacities * mixtures + background)
+    unmixed = np.repeat(255 * (opacities * table + background), 8, axis=1)
+    greys = np.linspace(fmt.background, fmt.foreground, 5)
+    samples = np.vstack([shades.reshape(-1, 3), unmixed.reshape(-1, 3)])
     image = Image.fromarray(np.round(samples).astype(np.uint8)[None])
-    kept = image.quantize(film.n_colors - len(greys), Image.Quantize.MEDIANCUT).getpalette("RGB")
-    palette = np.vstack([greys, np.reshape(kept, (-1, 3))]).astype(np.uint8)[: film.n_colors]
-    middles = np.stack(np.meshgrid(*3 * [np.arange(32)], indexing="ij"), axis=-1) * 8 + 3.5
-    numbers = cKDTree(palette).query(middles)[1].astype(np.uint8)
-    numbers[tuple(film.paper >> 3)] = 0
+    quantized = image.quantize(fmt.n_colors - len(greys), Image.Quantize.MEDIANCUT)
+    chosen = np.reshape(quantized.getpalette("RGB"), (-1, 3))
+    palette = np.vstack([greys, chosen]).astype(np.uint8)[: fmt.n_colors]
+    bin_centers = np.stack(np.meshgrid(*3 * [np.arange(32)], indexing="ij"), axis=-1) * 8 + 3.5
+    index_of_color = cKDTree(palette).query(bin_centers)[1].astype(np.uint8)
+    index_of_color[tuple(fmt.background >> 3)] = 0
     padded = np.zeros((256, 3), np.uint8)
     padded[: len(palette)] = palette
-    return padded, numbers
+    return padded, index_of_color
 
 
-def write_apng(path, pictures, film):
-    """Frames after frames, each whole (https://www.w3.org/TR/png-3/#apng-frame-based-animation)."""
-    width, height = film.size
-    chunks, n_frames, place = itertools.count(), 0, 33
+ACTL_OFFSET = 33  # bytes: the signature and the chunk IHDR
+
+
+def write_apng(path, frames, fmt):
+    """An APNG of complete frames (https://www.w3.org/TR/png-3/#apng-frame-based-animation)."""
+    width, height = fmt.size
+    chunks, n_frames = itertools.count(), 0
     with open(path, "wb") as file:
         header = _png_chunk(b"IHDR", struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0))
         file.write(b"\x89PNG\r\n\x1a\n" + header + _png_chunk(b"acTL", bytes(8)))
         try:
-            for picture, count in _runs(pictures):
-                seconds = count / film.fps
+            for frame, count in _merge_repeated(frames):
+                seconds = count / fmt.fps
                 delay = min(round(1000 * seconds), 0xFFFF), 1000
                 control = struct.pack(">5I2H2B", next(chunks), width, height, 0, 0, *delay, 0, 0)
                 file.write(_png_chunk(b"fcTL", control))
-                rows = np.zeros(
-                    (height, 1 + 3 * width), np.uint8
-                )  # each row starts with its filter
-                rows[:, 1:] = picture.reshape(height, -1)
+                # Each row starts with its filter, which is 0 for none.
+                rows = np.zeros((height, 1 + 3 * width), np.uint8)
+                rows[:, 1:] = frame.reshape(height, -1)
                 data = zlib.compress(rows, 6)
                 first = n_frames == 0
                 number = b"" if first else struct.pack(">I", next(chunks))
@@ -125,7 +147,7 @@ def write_apng(path, pictures, film):
                 n_frames += 1
         finally:
             file.write(_png_chunk(b"IEND", b""))
-            file.seek(place)
+            file.seek(ACTL_OFFSET)
             file.write(_png_chunk(b"acTL", struct.pack(">2I", n_frames, 0)))
 
 
@@ -134,37 +156,37 @@ def _png_chunk(name, data):
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
 
 
-def write_webp(path, pictures, film):
+def write_webp(path, frames, fmt):
     from PIL import Image
 
-    images = (Image.fromarray(picture) for picture in pictures)
+    images = (Image.fromarray(frame) for frame in frames)
     next(images).save(
-        path, "WEBP", save_all=True, append_images=images, duration=round(1000 / film.fps), loop=0,
+        path, "WEBP", save_all=True, append_images=images, duration=round(1000 / fmt.fps), loop=0,
         quality=85, method=0,
     )  # fmt: skip
 
 
-def write_mp4(path, pictures, film):
-    ffmpeg = require("imageio_ffmpeg", "animation.save to MP4", "animation")
+def write_mp4(path, frames, fmt):
+    ffmpeg = require("imageio_ffmpeg", "an animation as MP4", "animation")
     writer = ffmpeg.write_frames(
-        str(path), film.size, fps=film.fps, codec="libx264", macro_block_size=2,
+        str(path), fmt.size, fps=fmt.fps, codec="libx264", macro_block_size=2,
         output_params=["-preset", "veryfast", "-crf", "18", "-movflags", "+faststart"],
         ffmpeg_log_level="error",
     )  # fmt: skip
     writer.send(None)
     count = 0
     try:
-        for picture in pictures:
-            writer.send(np.ascontiguousarray(picture))
+        for frame in frames:
+            writer.send(np.ascontiguousarray(frame))
             count += 1
     finally:
         writer.close()
     if not _has_frames(ffmpeg, path, count):
-        raise OSError("ffmpeg could not write all of the film: is the disk full?")
+        raise OSError("ffmpeg could not write the whole animation: is the disk full?")
 
 
 def _has_frames(ffmpeg, path, count):
-    """Whether a film can be read: nobody says so where ffmpeg fails at its end."""
+    """Whether the file has all frames; ffmpeg does not report errors when it closes a file."""
     try:
         return ffmpeg.count_frames_and_secs(str(path))[0] >= count
     except RuntimeError:

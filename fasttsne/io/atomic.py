@@ -1,54 +1,69 @@
-"""Files that are there as a whole, or as they were before: written beside, then put in place."""
+"""Atomic file writes: write a temporary file in the same folder, then replace the target."""
 
 import contextlib
+import errno
 import os
 import secrets
 from pathlib import Path
 
-# Of a file's own name, in that of the file beside it: names are limited in length.
-SHOWN = 50
+# Of the file's own name, in that of the temporary file: the length of names is limited.
+MAX_STEM_LENGTH = 50
 
 
 @contextlib.contextmanager
-def whole_file(path, also_after=()):
-    """Yield the path of a new file in the same folder, which takes the place of ``path``.
+def atomic_write(path, commit_on=()):
+    """Yield the path of a temporary file that replaces ``path`` when the block ends.
 
-    It does so when all of it is on the disk.  After an exception it is removed, and what
-    was at ``path`` stays.
+    It does so after all of it is on the disk.  After an exception it is removed, and the
+    file at ``path`` stays as it was.
 
     Parameters
     ----------
-    path : the file, which need not exist; of a link, what it points to is replaced.
-    also_after : exceptions that leave a good file, too; they are raised all the same.
+    path : the file, which need not exist; of a link, its target is replaced.
+    commit_on : exceptions after which the file is complete and replaces ``path``, too; they
+        are raised all the same.
 
     Yields
     ------
     Path
-        No file is there yet.  It ends as ``path`` does, for libraries that go by it.
+        There is no such file yet.  Its extension is that of ``path``, for libraries that
+        choose a format by it.
 
     Raises
     ------
     OSError
-        Where there is no such folder, or no room on the disk.
+        If the folder does not exist, ``path`` is a folder, or the disk is full; it names ``path``.
     """
-    path = Path(os.path.realpath(path))
-    name = f".{path.stem[:SHOWN]}.{secrets.token_hex(8)}.part{path.suffix}"
-    part = path.with_name(name)
+    target = Path(os.path.realpath(path))
+    name = f".{target.stem[:MAX_STEM_LENGTH]}.{secrets.token_hex(8)}.part{target.suffix}"
+    temp_path = target.with_name(name)
     try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
         try:
-            yield part
-        except also_after:
-            _put_in_place(part, path)
+            yield temp_path
+        except commit_on:
+            _commit(temp_path, target)
             raise
-        _put_in_place(part, path)
-    except BaseException:
+        _commit(temp_path, target)
+    except BaseException as error:
         with contextlib.suppress(OSError):
-            part.unlink()
+            temp_path.unlink()
+        if isinstance(error, OSError):
+            _name_target(error, temp_path, path)
         raise
 
 
-def _put_in_place(part, path):
-    with open(part, "rb+") as file:
-        # A disk may find out only now that it is full.
+def _commit(temp_path, target):
+    with open(temp_path, "rb+") as file:
+        # Some file systems report a full disk only here.
         os.fsync(file.fileno())
-    os.replace(part, path)
+    os.replace(temp_path, target)
+
+
+def _name_target(error, temp_path, path):
+    """Name ``path`` in an error of the system, which names the temporary file or, if full, none."""
+    disk_is_full = error.errno in (errno.ENOSPC, errno.EFBIG) and error.filename is None
+    if disk_is_full or error.filename == os.fspath(temp_path):
+        error.filename = os.fspath(path)
+        del error.filename2

@@ -1,7 +1,7 @@
-"""An embedding as one file: an .npz archive of plain arrays and a header in JSON, no pickle.
+"""Save and load embeddings: an .npz archive of plain arrays and a JSON header, no pickle.
 
-What is read is checked before any kernel sees it: a file may be cut short, made
-by a later version, or made by somebody else.
+Contents are checked before they reach a kernel: a file may be truncated, written by a later
+version, or come from an untrusted source.
 """
 
 import dataclasses
@@ -16,24 +16,24 @@ import scipy.sparse as sp
 
 from fasttsne._version import __version__
 from fasttsne.affinity import Affinities
-from fasttsne.io.atomic import whole_file
+from fasttsne.io.atomic import atomic_write
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.state import DescentState
 from fasttsne.runtime.validation import check_finite
 
 KIND = "fasttsne embedding"
 FORMAT = 1
-# What affinities may know about themselves, and a saved map keeps beside P.
-ABOUT_AFFINITIES = ("perplexity", "effective_perplexity_")
-# What NumPy and zipfile raise for archives that are damaged or no archives.
-DAMAGED = (
+# Attributes of affinities that are saved in addition to P.
+AFFINITY_ATTRIBUTES = ("perplexity", "effective_perplexity_")
+# What NumPy and zipfile raise if a file is damaged.
+READ_ERRORS = (
     ValueError, TypeError, KeyError, EOFError, OSError, SyntaxError, MemoryError, OverflowError,
     NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 
 class SavedAffinities(Affinities):
-    """Affinities from a file: P, and radii, without the data that they came from."""
+    """Affinities from a file: P and the local radii, without the training data."""
 
     _log_radii: np.ndarray | None = None
 
@@ -42,53 +42,52 @@ class SavedAffinities(Affinities):
 
     def to_new(self, *arguments, **keywords):
         raise NotImplementedError(
-            "the data is not in the file of a saved map, so new rows cannot be placed in it; set "
-            "its affinities to those of the data, or keep the embedding by pickle or joblib"
+            "transform() is not available for an embedding loaded from a file, which has no "
+            "training data; set embedding.affinities, or save it with pickle or joblib instead"
         )
 
 
 def save(embedding, path, kl_divergence: float | None = None) -> None:
-    """Write an embedding to a file, which is there as a whole or as it was before.
+    """Write an embedding to a file, atomically: after an error, the old file is unchanged.
 
     Parameters
     ----------
     embedding : :class:`fasttsne.TSNEEmbedding`.
     path : the file; replaced if it exists.
-    kl_divergence : in place of the embedding's, for the map in the middle of a run.
+    kl_divergence : replaces that of the embedding, in the middle of a run.
     """
     if embedding.affinities is None:
         raise ValueError("this array is a view of an embedding; save the embedding itself")
-    header, arrays = _described(embedding)
+    header, arrays = _to_header_and_arrays(embedding)
     if kl_divergence is not None:
         header["kl_divergence"] = float(kl_divergence)
-    with whole_file(path) as part, open(part, "xb") as file:
+    with atomic_write(path) as temp_path, open(temp_path, "xb") as file:
         np.savez(file, header=np.array(json.dumps(header)), **arrays)
 
 
 def load(cls, path):
-    """The embedding of class ``cls`` in a file that :func:`save` wrote.
+    """Read an embedding of class ``cls`` from a file that :func:`save` wrote.
 
     Raises
     ------
     OSError
-        Where the file cannot be opened.
+        If the file cannot be opened.
     ValueError
-        Where it is not such a file, or damaged, or of a later version.
+        If it is not such a file, is damaged, or has the format of a later version.
     """
     with open(path, "rb") as file:
         try:
-            header, arrays = _read(file)
-            return _embedding(cls, header, arrays)
-        except DAMAGED as error:
+            return _make_embedding(cls, *_read_archive(file))
+        except READ_ERRORS as error:
             reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise ValueError(f"{os.fspath(path)} is no embedding to load: {reason}") from error
+            raise ValueError(f"{os.fspath(path)} is not a saved embedding: {reason}") from error
 
 
-def _described(embedding):
-    """The header and the arrays that say all about an embedding."""
+def _to_header_and_arrays(embedding):
+    """The header and the arrays of a file."""
     if not isinstance(embedding.negative_gradient_method, str):
         raise TypeError(
-            "an embedding can be saved where negative_gradient_method is a name; got "
+            "to save an embedding, its negative_gradient_method must be a name; got "
             f"{embedding.negative_gradient_method!r}"
         )
     P = embedding.affinities.P.tocsr()
@@ -102,15 +101,15 @@ def _described(embedding):
         "fasttsne": __version__,
         "dof": embedding.dof,
         "negative_gradient_method": embedding.negative_gradient_method,
-        "random_state": _whole(embedding.random_state),
+        "random_state": _integer_seed(embedding.random_state),
         "kl_divergence": embedding.kl_divergence,
-        "gradient_descent_params": _sayable(embedding.gradient_descent_params or {}),
-        "affinities": _sayable(
-            {name: getattr(embedding.affinities, name, None) for name in ABOUT_AFFINITIES}
+        "gradient_descent_params": _json_serializable(embedding.gradient_descent_params or {}),
+        "affinities": _json_serializable(
+            {name: getattr(embedding.affinities, name, None) for name in AFFINITY_ATTRIBUTES}
         ),
         "state": None,
     }
-    radii = _radii_known_to(embedding.affinities)
+    radii = _log_radii_or_none(embedding.affinities)
     if radii is not None:
         arrays["log_radii"] = radii
     state = embedding.optimizer.state
@@ -121,47 +120,47 @@ def _described(embedding):
             if isinstance(value, np.ndarray):
                 arrays[f"state_{field.name}"] = value
             else:
-                header["state"][field.name] = _plain(value)
+                header["state"][field.name] = _to_python_scalar(value)
     return header, arrays
 
 
-def _radii_known_to(affinities):
+def _log_radii_or_none(affinities):
     try:
         return affinities.log_radii()
     except ValueError:
         return None
 
 
-def _whole(random_state):
-    """An integer seed; generators are not kept."""
+def _integer_seed(random_state):
+    """An integer seed, or None: generators are not saved."""
     if isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool):
         return int(random_state)
     return None
 
 
-def _plain(value):
+def _to_python_scalar(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _sayable(params):
+def _json_serializable(params):
     """The parameters that JSON can express."""
-    found = {}
+    serializable = {}
     for name, value in params.items():
-        value = _plain(value)
+        value = _to_python_scalar(value)
         try:
             json.dumps(value)
         except (TypeError, ValueError):
             continue
-        found[name] = value
-    return found
+        serializable[name] = value
+    return serializable
 
 
-def _read(file):
-    """The header and all arrays of an archive; arrays of objects are refused."""
-    archive = np.load(file, allow_pickle=False)
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise ValueError("it is a single array")
-    with archive:
+def _read_archive(file):
+    """The header and all arrays of an archive; arrays of objects are an error."""
+    if not zipfile.is_zipfile(file):
+        raise ValueError("it is no .npz archive, or truncated")
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as archive:
         if "header" not in archive.files:
             raise ValueError("it has no header")
         header = _check_header(archive["header"])
@@ -174,55 +173,55 @@ def _check_header(text):
     header = json.loads(str(text))
     if not isinstance(header, dict) or header.get("kind") != KIND:
         raise ValueError(f"its header does not say {KIND!r}")
-    found = header.get("format")
-    if type(found) is not int or found < 1:
-        raise ValueError(f"its format is {found!r}")
-    if found > FORMAT:
+    version = header.get("format")
+    if type(version) is not int or version < 1:
+        raise ValueError(f"its format is {version!r}")
+    if version > FORMAT:
         raise ValueError(
-            f"fasttsne {header.get('fasttsne')} wrote it in format {found}, and this is fasttsne "
+            f"fasttsne {header.get('fasttsne')} wrote it in format {version}, and this is fasttsne "
             f"{__version__}, which reads up to format {FORMAT}; upgrade fasttsne"
         )
     return header
 
 
-def _embedding(cls, header, arrays):
+def _make_embedding(cls, header, arrays):
     points = arrays["embedding"]
     if points.dtype != np.float64 or points.ndim != 2:
         raise ValueError(f"embedding has dtype {points.dtype} and shape {points.shape}")
     affinities = SavedAffinities()
     affinities.P = _affinity_matrix(arrays, len(points))
     affinities._log_radii = _log_radii(arrays, len(points))
-    for name in ABOUT_AFFINITIES:
-        value = _member(header, "affinities", dict).get(name)
+    for name in AFFINITY_ATTRIBUTES:
+        value = _get_typed(header, "affinities", dict).get(name)
         if value is not None:
-            setattr(affinities, name, _number(value, name))
+            setattr(affinities, name, _check_number(value, name))
     optimizer = GradientDescent()
     if header["state"] is not None:
-        optimizer.state = _state(_member(header, "state", dict), arrays, points.shape)
+        optimizer.state = _state(_get_typed(header, "state", dict), arrays, points.shape)
     embedding = cls(
-        points, affinities, dof=header["dof"], random_state=_whole(header["random_state"]),
+        points, affinities, dof=header["dof"], random_state=_integer_seed(header["random_state"]),
         negative_gradient_method=header["negative_gradient_method"], optimizer=optimizer,
-        **_member(header, "gradient_descent_params", dict),
+        **_get_typed(header, "gradient_descent_params", dict),
     )  # fmt: skip
     if header["kl_divergence"] is not None:
-        embedding.kl_divergence = _number(header["kl_divergence"], "kl_divergence")
+        embedding.kl_divergence = _check_number(header["kl_divergence"], "kl_divergence")
     return embedding
 
 
-def _member(header, name, kind):
+def _get_typed(header, name, kind):
     if not isinstance(header[name], kind):
         raise ValueError(f"{name} is {header[name]!r}")
     return header[name]
 
 
-def _number(value, name):
+def _check_number(value, name):
     if type(value) not in (int, float):
         raise ValueError(f"{name} is {value!r}")
     return value
 
 
 def _affinity_matrix(arrays, n):
-    """P from its three arrays, after making sure that kernels can walk along them."""
+    """P from its three arrays, checked so that kernels cannot read outside of them."""
     data, indices, indptr = (arrays[f"P_{name}"] for name in ("data", "indices", "indptr"))
     for name, array, dtypes in (
         ("data", data, (np.float32, np.float64)),
@@ -232,11 +231,11 @@ def _affinity_matrix(arrays, n):
         if array.ndim != 1 or array.dtype not in dtypes:
             raise ValueError(f"P_{name} has dtype {array.dtype} and shape {array.shape}")
     if len(indptr) != n + 1 or indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any():
-        raise ValueError(f"P_indptr does not ascend from 0 in {n} steps")
+        raise ValueError(f"P_indptr does not have {n + 1} ascending values from 0")
     if not indptr[-1] == len(indices) == len(data):
-        raise ValueError("P_indptr, P_indices and P_data do not agree about the number of entries")
+        raise ValueError("P_indptr, P_indices and P_data differ in the number of entries")
     if len(indices) and not (indices.min() >= 0 and indices.max() < n):
-        raise ValueError(f"P_indices are not all columns from 0 to {n - 1}")
+        raise ValueError(f"P_indices are not all from 0 to {n - 1}")
     check_finite(data, "P_data")
     if len(data) == 0 or data.min() < 0 or not data.max() > 0:
         raise ValueError("P_data is negative somewhere, or zero everywhere")
@@ -253,14 +252,14 @@ def _log_radii(arrays, n):
 
 
 def _state(scalars, arrays, shape):
-    """The optimizer's state, whatever fields this version's has."""
+    """The optimizer's state, from its numbers and its arrays."""
     values = dict(scalars)
     for name, array in arrays.items():
         if name.startswith("state_"):
             values[name.removeprefix("state_")] = array
-    known = {field.name for field in dataclasses.fields(DescentState)}
-    if not set(values) <= known:
-        raise ValueError(f"its state has unknown parts: {sorted(set(values) - known)}")
+    fields = {field.name for field in dataclasses.fields(DescentState)}
+    if not set(values) <= fields:
+        raise ValueError(f"its state has unknown fields: {sorted(set(values) - fields)}")
     state = DescentState(**values)
     for name in ("update", "gains"):
         array = getattr(state, name)
@@ -271,7 +270,7 @@ def _state(scalars, arrays, shape):
     if not _is_array(state.order, np.int32, (n,)):
         raise ValueError(f"state_order is not int32 of shape ({n},)")
     if not np.array_equal(np.sort(state.order), np.arange(n)):
-        raise ValueError(f"state_order does not have each number from 0 to {n - 1} once")
+        raise ValueError(f"state_order is not a permutation of 0 to {n - 1}")
     if type(state.iteration) is not int or state.iteration < 0:
         raise ValueError(f"iteration is {state.iteration!r}")
     return state

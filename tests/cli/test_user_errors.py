@@ -40,7 +40,7 @@ def test_pictures_of_maps_that_are_not_flat(data, says, option, n_components):
         pytest.importorskip(module)
     name = option.split("=")[0]
     said = says("fit", "rows.npy", option, "--n-components", n_components)
-    assert said == f"fasttsne: {name} draws maps with --n-components 2; got {n_components}\n"
+    assert said == f"fasttsne: {name} needs --n-components 2; got {n_components}\n"
     assert [path.name for path in data.iterdir()] == ["rows.npy"]
 
 
@@ -56,8 +56,8 @@ def test_complex_numbers(data, says):
 
 
 def test_where_the_demo_writes(data, says, capsys):
-    assert "cannot write files that end in '.txt'" in says("demo", "-o", "map.txt")
-    assert "no/map.npy: there is no folder no" in says("demo", "-o", "no/map.npy")
+    assert "cannot write the extension '.txt'" in says("demo", "-o", "map.txt")
+    assert "no/map.npy: no such folder: no" in says("demo", "-o", "no/map.npy")
     assert main(["demo", "-o", "map.csv"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith(("wrote", "for a picture"))
     lines = (data / "map.csv").read_text().splitlines()
@@ -74,7 +74,7 @@ def test_a_file_of_one_number(data, says, verb):
         "transform": ["rows.npy", "--data", "rows.npy", "--map", "one.npy"],
     }
     said = says(verb, *arguments.get(verb, ["one.npy"]))
-    assert said == "fasttsne: one.npy: it holds one value, not rows\n"
+    assert said == "fasttsne: one.npy: it has one value, not rows\n"
 
 
 @pytest.mark.parametrize("verb", ["fit", "plot", "metrics", "transform", "animate"])
@@ -86,7 +86,7 @@ def test_a_file_of_text(data, says, verb):
         "transform": ["rows.npy", "--data", "rows.npy", "--map", "text.csv"],
     }
     said = says(verb, *arguments.get(verb, ["text.csv"]))
-    assert said == "fasttsne: no column holds numbers; there are a, b\n"
+    assert said == "fasttsne: no column has numbers; the columns are a, b\n"
 
 
 @pytest.mark.parametrize("verb", ["plot", "metrics", "transform"])
@@ -97,7 +97,7 @@ def test_a_map_that_is_none(data, says, verb):
     before = {"metrics": ["rows.npy"], "transform": ["rows.npy", "--data", "rows.npy", "--map"]}
     for name, got in (("flat.npy", "shape (60,)"), ("map.mtx", "a sparse matrix")):
         said = says(verb, *before.get(verb, []), name)
-        assert said == f"fasttsne: {name} must hold a map, (rows, components); got {got}\n"
+        assert said == f"fasttsne: {name} must have an embedding, (rows, components); got {got}\n"
 
 
 def test_a_column_to_leave_out_that_is_not_there(data, says):
@@ -114,7 +114,7 @@ def test_folders_that_take_no_files(data, says, option):
     pytest.importorskip("matplotlib")
     name, path = option.split("=")
     said = says("fit", "rows.npy", "-q", name, path)
-    assert said == f"fasttsne: {path}: nothing can be written to the folder /proc\n"
+    assert said == f"fasttsne: {path}: the folder /proc is not writable\n"
 
 
 def test_a_file_that_is_write_protected(data, says):
@@ -123,7 +123,7 @@ def test_a_file_that_is_write_protected(data, says):
     if os.access("map.npy", os.W_OK):
         pytest.skip("this user may write to protected files")
     said = says("fit", "rows.npy", "-q", "-o", "map.npy")
-    assert said == "fasttsne: map.npy is there, and may not be written to\n"
+    assert said == "fasttsne: map.npy exists and is not writable\n"
 
 
 def test_parameters_of_a_metric_that_are_no_dictionary(data, says):

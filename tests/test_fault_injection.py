@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from quick import QUICK, run_python
 
 from fasttsne import TSNE, TSNEEmbedding
 from fasttsne.callbacks import Checkpoint
@@ -17,16 +18,11 @@ NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
 SIGNALS = int(os.environ.get("FASTTSNE_SIGNALS", 200 if NIGHTLY else 6))
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and limits")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them")
-QUICK = {"early_exaggeration_iter": 10, "n_iter": 10, "random_state": 0, "n_jobs": 2}
 
 
-def run(tmp_path, code, timeout=120):
-    """A program in a process of its own: its lines; it must end by itself and well."""
-    (tmp_path / "program.py").write_text(code)
-    result = subprocess.run(
-        [sys.executable, tmp_path / "program.py"], capture_output=True, text=True,
-        timeout=timeout, cwd=tmp_path,
-    )  # fmt: skip
+def run(tmp_path, code):
+    """The lines that a program prints, which must end by itself and without an error."""
+    result = run_python("-c", code, folder=tmp_path)
     assert result.returncode == 0, (result.returncode, result.stderr)
     return result.stdout.splitlines()
 

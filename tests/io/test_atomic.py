@@ -1,6 +1,8 @@
 """Outputs are there as a whole or as they were: full disks, interrupts, files in use."""
 
+import errno
 import os
+import re
 import subprocess
 import sys
 
@@ -9,24 +11,24 @@ import pytest
 
 from fasttsne import files
 from fasttsne.callbacks import EmbeddingRecorder
-from fasttsne.io.atomic import whole_file
+from fasttsne.io.atomic import atomic_write
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them")
 
 
 def write_and_raise(path, error, **settings):
-    with whole_file(path, **settings) as part:
-        part.write_text("half")
+    with atomic_write(path, **settings) as temp_path:
+        temp_path.write_text("half")
         raise error
 
 
 def test_a_file_is_replaced_when_all_is_written(tmp_path):
     path = tmp_path / "map.npy"
     path.write_text("old")
-    with whole_file(path) as part:
-        assert part.suffix == ".npy"
-        assert part.parent == tmp_path
-        part.write_text("new")
+    with atomic_write(path) as temp_path:
+        assert temp_path.suffix == ".npy"
+        assert temp_path.parent == tmp_path
+        temp_path.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert os.listdir(tmp_path) == ["map.npy"]
@@ -45,8 +47,24 @@ def test_after_an_exception_the_old_file_stays(tmp_path, error):
 def test_exceptions_that_leave_a_good_file(tmp_path):
     path = tmp_path / "x.gif"
     with pytest.raises(KeyboardInterrupt):
-        write_and_raise(path, KeyboardInterrupt, also_after=KeyboardInterrupt)
+        write_and_raise(path, KeyboardInterrupt, commit_on=KeyboardInterrupt)
     assert path.read_text() == "half"
+
+
+def test_errors_name_the_target(tmp_path):
+    """A user has not heard of the temporary file."""
+    (tmp_path / "folder.npy").mkdir()
+    missing = tmp_path / "missing" / "x.npy"
+    for path, error in ((tmp_path / "folder.npy", IsADirectoryError), (missing, FileNotFoundError)):
+        with pytest.raises(error) as caught:
+            files.write_map(path, np.ones((3, 2)))
+        assert str(caught.value).endswith(f": {str(path)!r}")
+
+
+def test_a_full_disk_names_the_target(tmp_path):
+    path = tmp_path / "x.npy"
+    with pytest.raises(OSError, match=re.escape(f"No space left on device: {str(path)!r}")):
+        write_and_raise(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from quick import QUICK
 
 from fasttsne import TSNE
 from fasttsne.callbacks import LivePlot
@@ -13,8 +14,7 @@ from fasttsne.plotting import drawing_order
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
-QUICK = {"perplexity": 5, "early_exaggeration_iter": 20, "n_iter": 20, "random_state": 0,
-         "callbacks_every_iters": 5}  # fmt: skip
+SHORT = {**QUICK, "perplexity": 5, "callbacks_every_iters": 5}
 
 
 @pytest.fixture
@@ -51,17 +51,17 @@ def test_shows_the_map_at_each_report_and_at_the_end(rows, axes):
         if live.n_drawn:
             seen.append((live.n_drawn, axes.get_title(), drawn(axes)))
 
-    embedding = TSNE(callbacks=[live, look], **QUICK).fit(rows)
+    embedding = TSNE(callbacks=[live, look], **SHORT).fit(rows)
     assert np.array_equal(drawn(axes), np.asarray(embedding))
     assert live.n_drawn >= 3  # the first report, and the ends of both phases
     assert seen[0][1].startswith("iteration 5, KL divergence ")
     assert not np.array_equal(seen[0][2], seen[-1][2])
 
 
-def test_every_point_is_inside_the_axes_and_in_its_colour(rows, axes):
+def test_every_point_is_inside_the_axes_and_in_its_color(rows, axes):
     labels = np.repeat(["a", "b"], 40)
     live = LivePlot(labels, axes, seconds=0, palette={"a": "#ff0000", "b": "#0000ff"}, legend=False)
-    embedding = TSNE(callbacks=live, **QUICK).fit(rows)
+    embedding = TSNE(callbacks=live, **SHORT).fit(rows)
     picture = pixels(axes).astype(int)
     places = axes.transData.transform(np.asarray(embedding))
     height, width = picture.shape[:2]
@@ -74,7 +74,7 @@ def test_every_point_is_inside_the_axes_and_in_its_colour(rows, axes):
 
 def test_draws_no_more_often_than_asked(rows, axes):
     live = LivePlot(ax=axes, seconds=1000)
-    TSNE(callbacks=live, **QUICK).fit(rows)
+    TSNE(callbacks=live, **SHORT).fit(rows)
     assert live.n_drawn == 3  # the first report, and the ends of both phases
 
 
@@ -82,11 +82,11 @@ def test_makes_a_figure_and_a_new_one_for_other_rows(rows):
     from matplotlib import pyplot
 
     live = LivePlot(seconds=0)
-    TSNE(callbacks=live, **QUICK).fit(rows)
+    TSNE(callbacks=live, **SHORT).fit(rows)
     first = live.ax
-    TSNE(callbacks=live, **QUICK).fit(rows)
+    TSNE(callbacks=live, **SHORT).fit(rows)
     assert live.ax is first
-    TSNE(callbacks=live, **QUICK).fit(rows[:60])
+    TSNE(callbacks=live, **SHORT).fit(rows[:60])
     assert live.ax is not first
     assert len(drawn(live.ax)) == 60
     pyplot.close(first.figure)
@@ -95,28 +95,28 @@ def test_makes_a_figure_and_a_new_one_for_other_rows(rows):
 
 def test_other_rows_on_the_same_axes_replace_the_points(rows, axes):
     live = LivePlot(ax=axes)
-    TSNE(callbacks=live, **QUICK).fit(rows)
-    TSNE(callbacks=live, **QUICK).fit(rows[:60])
+    TSNE(callbacks=live, **SHORT).fit(rows)
+    TSNE(callbacks=live, **SHORT).fit(rows[:60])
     assert len(axes.collections) == 1
     assert len(drawn(axes)) == 60
 
 
 def test_leaves_the_map_as_it_is(rows, axes):
-    plain = TSNE(**{**QUICK, "callbacks_every_iters": 50}).fit(rows)
-    assert np.array_equal(plain, TSNE(callbacks=LivePlot(ax=axes), **QUICK).fit(rows))
+    plain = TSNE(**{**SHORT, "callbacks_every_iters": 50}).fit(rows)
+    assert np.array_equal(plain, TSNE(callbacks=LivePlot(ax=axes), **SHORT).fit(rows))
 
 
 def test_points_all_in_one_place(axes):
     live = LivePlot(ax=axes, seconds=0)
     for iteration in (1, 2):
         live(iteration, 0.0, np.zeros((3, 2)))
-        live._due = 0
+        live._next_draw_time = 0
     assert live.n_drawn == 2
 
 
 def test_copies_have_no_figure(rows, axes):
     live = LivePlot(np.arange(80), axes, seconds=2, legend=False)
-    TSNE(callbacks=live, **QUICK).fit(rows)
+    TSNE(callbacks=live, **SHORT).fit(rows)
     for copied in (copy.deepcopy(live), pickle.loads(pickle.dumps(live))):
         assert copied.ax is None
         assert copied.n_drawn == 0
@@ -129,7 +129,7 @@ def test_bad_parameters(rows, axes):
     with pytest.raises(ValueError, match="seconds"):
         LivePlot(seconds=-1)
     with pytest.raises(ValueError, match="labels must have the shape"):
-        TSNE(callbacks=LivePlot([1, 2], axes), **QUICK).fit(rows)
+        TSNE(callbacks=LivePlot([1, 2], axes), **SHORT).fit(rows)
 
 
 NOTEBOOK = """

@@ -13,12 +13,13 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
+from quick import QUICK
 
 from fasttsne import TSNE
 from fasttsne.nearest_neighbors import Exact
 
 METHODS = ("auto", "fft", "bh", "exact")
-QUICK = {"early_exaggeration_iter": 3, "n_iter": 3, "random_state": 0, "n_jobs": 2}
+SHORT = {**QUICK, "early_exaggeration_iter": 3, "n_iter": 3}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -168,7 +169,7 @@ def test_arrays(recipe, params):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "perplexity")
         try:
-            embedding = TSNE(**{**QUICK, **params}).fit(X)
+            embedding = TSNE(**{**SHORT, **params}).fit(X)
         except OverflowError as error:
             assert may_fly_apart(params), error
             assert "learning_rate" in str(error)
@@ -203,7 +204,7 @@ def test_metrics(recipe, metric, metric_params, neighbors):
     before = bits(X)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tsne = TSNE(metric=metric, metric_params=metric_params, neighbors=neighbors, **QUICK)
+        tsne = TSNE(metric=metric, metric_params=metric_params, neighbors=neighbors, **SHORT)
         try:
             embedding = tsne.fit(X)
         except (ValueError, TypeError) as error:
@@ -221,7 +222,7 @@ REFERENCE = np.random.default_rng(0).normal(size=(60, 4))
 
 @pytest.fixture(scope="module")
 def reference():
-    return TSNE(perplexity=10, **QUICK).fit(REFERENCE)
+    return TSNE(perplexity=10, **SHORT).fit(REFERENCE)
 
 
 @given(
@@ -284,7 +285,7 @@ def test_parameters(data):
     method = data.draw(st.sampled_from(METHODS))
     bound = data.draw(st.sampled_from([5, None]))
     params = {
-        **QUICK, "perplexity": 5, "negative_gradient_method": method, "max_step_norm": bound,
+        **SHORT, "perplexity": 5, "negative_gradient_method": method, "max_step_norm": bound,
         name: value,
     }  # fmt: skip
     with warnings.catch_warnings():
@@ -355,7 +356,7 @@ def test_graphs(graph, method, start):
     before = indices.tobytes(), distances.tobytes()
     params = {"neighbors": (indices, distances), "negative_gradient_method": method,
               "perplexity": 3, "initialization": start}  # fmt: skip
-    check_outcome(lambda: TSNE(**params, **QUICK).fit(), is_faulty, graph.n)
+    check_outcome(lambda: TSNE(**params, **SHORT).fit(), is_faulty, graph.n)
     assert (indices.tobytes(), distances.tobytes()) == before
 
 
@@ -372,7 +373,7 @@ def test_matrices(graph, method, kind, as_affinities, start):
     if kind != "csr":
         matrix = matrix.asformat(kind)
     before = [part.tobytes() for part in (matrix.data, *matrix_parts(matrix))]
-    common = {"negative_gradient_method": method, "initialization": start, **QUICK}
+    common = {"negative_gradient_method": method, "initialization": start, **SHORT}
     if as_affinities:
         nothing = not distances.astype(np.float64).any()
         check_outcome(lambda: TSNE(**common).fit(affinities=matrix), is_faulty or nothing, graph.n)

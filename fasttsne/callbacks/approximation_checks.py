@@ -1,4 +1,4 @@
-"""Checks of the optimization itself: how good its approximations are, and what it reports."""
+"""Checks of approximations: the KL divergence by each method, and that under exaggeration."""
 
 import logging
 
@@ -12,12 +12,12 @@ from fasttsne.runtime.threads import resolve_n_jobs
 
 log = logging.getLogger("fasttsne.callbacks")
 
-# What the reported error may differ by: a run may be told another accuracy than the embedding.
+# Of the KL divergence: the accuracy parameters of a run may differ from the embedding's.
 TOLERANCE = 1e-2
 
 
 class ErrorApproximations(Callback):
-    """Compare the KL divergences by tree and by grid with the exact one: O(n^2) a report.
+    """Compare the KL divergences by Barnes-Hut and FFT with the exact one: O(n^2) per call.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class ErrorApproximations(Callback):
 
     Attributes
     ----------
-    exact_errors, bh_errors, fft_errors : the KL divergences of each report.
+    exact_errors, bh_errors, fft_errors : the KL divergence at each call.
     """
 
     def __init__(self, P):
@@ -40,27 +40,26 @@ class ErrorApproximations(Callback):
         self.fft_errors.append(_divergence(self.P, embedding, "fft"))
 
     def report(self) -> None:
-        """Print the mean and the standard deviation of the approximations' errors."""
+        """Print the mean and the standard deviation of the errors of each approximation."""
         for name, errors in (("Barnes-Hut", self.bh_errors), ("Interpolation", self.fft_errors)):
             differences = np.subtract(errors, self.exact_errors)
             print(
                 f"{name}: mean difference {differences.mean():.2e} (±{differences.std():.2e}) "
-                f"in {len(differences)} reports"
+                f"in {len(differences)} calls"
             )
 
 
 class VerifyExaggerationError(Callback):
-    """Check that the error reported under exaggeration is that of the plain affinities.
+    """Check that the error under exaggeration is that of the affinities without it.
 
     Parameters
     ----------
-    embedding : :class:`fasttsne.TSNEEmbedding` that is going to be optimized; its
-        affinities, as they are now, are copied.
+    embedding : :class:`fasttsne.TSNEEmbedding` to be optimized; its affinities are copied.
 
     Raises
     ------
     RuntimeError
-        From a report whose error is another.
+        If the error of a call differs from it.
     """
 
     def __init__(self, embedding):
@@ -83,7 +82,7 @@ class VerifyExaggerationError(Callback):
 
 
 def _divergence(P, embedding, method):
-    """The KL divergence of a live map by a method, with the accuracy that the embedding has."""
+    """The KL divergence by a method, with the accuracy parameters of the embedding."""
     params = embedding.all_params()
     n_threads = resolve_n_jobs(params["n_jobs"])
     repulsion = make_repulsion(method, embedding.dof, n_threads, params)

@@ -1,0 +1,62 @@
+"""What the commands draw, and the checks before a fit that it can be written."""
+
+import numpy as np
+
+from fasttsne import animation, files, plotting
+from fasttsne.drawing.page import HTML_EXTENSIONS
+from fasttsne.drawing.scatter import IMAGE_EXTENSIONS, save_figure, unmanaged_axes
+from fasttsne.drawing.writers import WRITERS, find_writer
+from fasttsne.utils import require
+
+
+def check_outputs(options):
+    """Raise before the fit what would otherwise fail after it."""
+    files.check_output(options.output)
+    if options.checkpoint:
+        files.check_output(options.checkpoint, (".npz",))
+    for name in ("plot", "html", "animate"):
+        n_components = getattr(options, "n_components", 2)
+        if getattr(options, name) and n_components != 2:
+            raise ValueError(f"--{name} needs --n-components 2; got {n_components}")
+    if options.plot:
+        files.check_output(options.plot, IMAGE_EXTENSIONS)
+        require("matplotlib", "--plot", "plot")
+    if options.html:
+        files.check_output(options.html, HTML_EXTENSIONS)
+        require("plotly", "--html", "html")
+    if options.animate:
+        files.check_output(options.animate, tuple(WRITERS))
+        find_writer(options.animate)
+
+
+def write_outputs(options, embedding, labels, frames):
+    """Write the files of a fit that were requested in addition to the embedding."""
+    points = np.asarray(embedding)
+    if options.checkpoint:
+        embedding.save(options.checkpoint)
+        print(f"wrote {options.checkpoint}")
+    if options.plot:
+        write_image(points, labels, options.plot)
+    if options.html:
+        write_html(points, labels, options.html)
+    if options.animate:
+        write_animation(frames, labels, options.animate, progress=not options.quiet)
+
+
+def write_image(points, labels, path):
+    """Draw an embedding to an image file."""
+    ax = plotting.scatter(points, labels, unmanaged_axes("an image"))
+    save_figure(ax.figure, path)
+    print(f"wrote {path}")
+
+
+def write_html(points, labels, path):
+    """Draw an embedding to an HTML file."""
+    plotting.html(points, labels, path=path)
+    print(f"wrote {path}")
+
+
+def write_animation(frames, labels, path, **settings):
+    """Draw recorded embeddings to an animation."""
+    animation.save(frames, path, labels, **settings)
+    print(f"wrote {path}")

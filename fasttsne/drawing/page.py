@@ -1,0 +1,100 @@
+"""Interactive HTML files, drawn by plotly.js."""
+
+import html
+from collections.abc import Mapping
+
+import numpy as np
+
+from fasttsne.drawing.style import COLORMAP_SIZE, PointColors, default_point_style, to_hex
+from fasttsne.runtime.validation import check_number
+from fasttsne.utils import require
+
+HTML_EXTENSIONS = (".html", ".htm")
+WINDOW_AREA = 900 * 700  # pixels, of a typical browser window
+MIN_RADIUS = 1.0  # pixels
+# The plot fills the window: a margin would add scroll bars.
+HTML_STYLE = "<style>body { margin: 0; overflow: hidden }</style>"
+
+
+def marker_style(n_samples: int, point_size, opacity) -> dict[str, float]:
+    """Diameter and opacity of the points; None is the default for their number."""
+    radius, alpha = default_point_style(n_samples, WINDOW_AREA, MIN_RADIUS)
+    size = 2 * radius if point_size is None else check_number(point_size, "point_size", above=0)
+    if opacity is not None:
+        alpha = check_number(opacity, "opacity", above=0, high=1)
+    return {"size": size, "opacity": alpha}
+
+
+def hover_texts(hover, labels, colors: PointColors) -> np.ndarray | None:
+    """The escaped text of each point, (n_samples,), or None without labels and hover."""
+    if hover is None:
+        if labels is None:
+            return None
+        names = np.array(colors.names)
+        hover = names[colors.codes] if len(names) else np.asarray(labels)
+    columns = hover if isinstance(hover, Mapping) else {"": hover}
+    n_samples = len(colors.codes)
+    lines = []
+    for name, column in columns.items():
+        column = np.asarray(column)
+        if column.shape != (n_samples,):
+            raise ValueError(f"hover must have {n_samples} texts; got the shape {column.shape}")
+        prefix = f"{html.escape(str(name), quote=False)}: " if name else ""
+        lines.append([prefix + html.escape(str(text), quote=False) for text in column.tolist()])
+    return np.array(["<br>".join(text) for text in zip(*lines, strict=True)], dtype=object)
+
+
+def make_page(points, colors: PointColors, texts, marker, title) -> str:
+    """The HTML text that shows the points, (n, 2) float32."""
+    figure = _figure(points, colors, texts, marker, title)
+    page = figure.to_html(
+        include_plotlyjs=True, full_html=True,
+        # The tip after a click would cover the legend, and take the next click.
+        config={"scrollZoom": True, "displaylogo": False, "responsive": True, "showTips": False},
+    )  # fmt: skip
+    head = f"<head><title>{html.escape(title or 't-SNE')}</title>{HTML_STYLE}"
+    return page.replace("<head>", head, 1)
+
+
+def _figure(points, colors, texts, marker, title):
+    graphs = require("plotly.graph_objects", "plotting.html", "html")
+    figure = graphs.Figure()
+
+    def add_trace(indices, name, marker):
+        figure.add_trace(graphs.Scattergl(
+            x=points[indices, 0], y=points[indices, 1], mode="markers", marker=marker, name=name,
+            text=None if texts is None else texts[indices],
+            hoverinfo="skip" if texts is None else "text",
+        ))  # fmt: skip
+
+    if colors.names:
+        for code, (name, color) in enumerate(zip(colors.names, colors.table, strict=True)):
+            indices = np.flatnonzero(colors.codes == code)
+            add_trace(indices, html.escape(name, quote=False), {**marker, "color": to_hex(color)})
+    else:
+        add_trace(slice(None), "", {**marker, **_value_colors(colors)})
+    hidden = {"visible": False, "showgrid": False, "zeroline": False}
+    figure.update_layout(
+        template="none", dragmode="pan", hovermode="closest", title=title and html.escape(title),
+        xaxis=hidden, yaxis={**hidden, "scaleanchor": "x"}, showlegend=bool(colors.names),
+        legend={"itemsizing": "constant", "font": {"size": 14}},
+        margin={"l": 10, "r": 10, "b": 10, "t": 50 if title else 10},
+    )  # fmt: skip
+    return figure
+
+
+def _value_colors(colors):
+    if colors.limits is None:
+        return {"color": to_hex(colors.table[0])}
+    low, high = colors.limits
+    last = len(colors.table) - 1  # the color of missing values, one step above the scale
+    ticks = np.linspace(0, COLORMAP_SIZE - 1, 5)
+    return {
+        "color": colors.codes.astype(np.float32), "cmin": 0, "cmax": last,
+        "colorscale": [[i / last, to_hex(color)] for i, color in enumerate(colors.table)],
+        "colorbar": {
+            "len": 0.5, "thickness": 15, "outlinewidth": 0, "tickvals": ticks,
+            "ticktext": [f"{low + (high - low) * t / (COLORMAP_SIZE - 1):.3g}" for t in ticks],
+        },
+        "showscale": True,
+    }  # fmt: skip

@@ -1,0 +1,16 @@
+"""Settings of short fits, and programs in processes of their own; for tests to import."""
+
+import os
+import subprocess
+import sys
+
+# Override what matters to a test: {**QUICK, "n_iter": 30}.
+QUICK = {"early_exaggeration_iter": 10, "n_iter": 10, "random_state": 0, "n_jobs": 2}
+
+
+def run_python(*arguments, folder=None, timeout=120, **environment):
+    """Run Python with arguments, in a folder and with environment variables; the result."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
+        cwd=folder, env={**os.environ, **environment},
+    )  # fmt: skip
