@@ -14,7 +14,10 @@ from fasttsne.plotting import drawing_order
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
-SHORT = {**QUICK, "perplexity": 5, "callbacks_every_iters": 5}
+SHORT = {
+    **QUICK, "perplexity": 5, "early_exaggeration_iter": 20, "n_iter": 20,
+    "callbacks_every_iters": 5,
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def test_sparse_matrices_that_point_outside_themselves(kind, value, use):
 def test_sparse_matrices_whose_parts_do_not_fit(change):
     matrix = sp.random(30, 30, 0.5, random_state=0, format="csr")
     matrix.indptr = change(matrix.indptr)
-    with pytest.raises(ValueError, match="parts of the sparse matrix X do not fit"):
+    with pytest.raises(ValueError, match="X is not a valid sparse matrix"):
         TSNE(**QUICK).fit(matrix)
 
 
