@@ -19,7 +19,7 @@ except ImportError as error:
 import fasttsne
 from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
 from fasttsne.linalg.row_hashes import RowHashIndex
-from fasttsne.nearest_neighbors import Exact
+from fasttsne.nearest_neighbors.select import needs_sklearn
 from fasttsne.optimize.parameters import SKLEARN, documented
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.runtime.validation import check_choice
@@ -187,7 +187,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             total = self.max_iter
             params["early_exaggeration_iter"] = min(early, total)
             params["n_iter"] = max(total - early, 0)
-        if self._needs_their_search():
+        if needs_sklearn(self.neighbors, self.metric):
             params["neighbors"] = "sklearn"
         params["callbacks"] = (*as_callbacks(self.callbacks), *self._stopping()) or None
         params["verbose"] = bool(self.verbose)
@@ -197,13 +197,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         given, default = getattr(self, ours), PARAMETERS[ours].default
         if not (isinstance(given, type(default)) and given == default):
             raise ValueError(f"{theirs} and {ours} are two names of one parameter; give one")
-
-    def _needs_their_search(self):
-        return (
-            isinstance(self.neighbors, str) and self.neighbors == "auto"
-            and isinstance(self.metric, str)
-            and self.metric not in (*Exact.VALID_METRICS, "precomputed")
-        )  # fmt: skip
 
     def _stopping(self):
         if self.n_iter_without_progress is not None:

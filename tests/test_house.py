@@ -1,0 +1,115 @@
+"""The structure of the package: imports go down, "auto" is resolved in few places."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import fasttsne
+
+ROOT = Path(fasttsne.__file__).parent
+# From the top down: a module imports from its own layer and from those below.
+LAYERS = (
+    ("__init__", "__main__", "cli"),
+    ("sklearn", "scanpy", "compat"),
+    ("tsne",),
+    ("embedding",),
+    ("callbacks", "schedule", "density"),
+    ("io", "files", "plotting", "animation"),
+    ("optimize",),
+    ("objective", "metrics"),
+    ("affinity",),
+    ("initialization", "nearest_neighbors", "repulsion"),
+    ("linalg", "drawing"),
+    ("runtime", "datasets"),
+    ("utils", "_version", "io.atomic"),
+    ("_kernels",),
+)
+# Where an import waits until it is needed: plotting needs Matplotlib, an optional extra.
+LATE_IMPORTS = {("embedding.full", "plotting")}
+# Public modules have the names of old code; nothing else knows it.
+MAY_IMPORT_COMPAT = {"__init__"}
+
+
+def modules():
+    """Path and syntax tree of each module, by its name below fasttsne."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path, ast.parse(path.read_text())
+    return found
+
+
+MODULES = modules()
+
+
+def imports(tree):
+    """(module, whether inside a function) for each import of our own."""
+    inside = {
+        id(node) for function in ast.walk(tree)
+        if isinstance(function, (ast.FunctionDef, ast.Lambda)) for node in ast.walk(function)
+    }  # fmt: skip
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            if name.split(".")[0] == "fasttsne":
+                yield resolved(name), id(node) in inside
+
+
+def resolved(name):
+    """The module that a dotted name is of."""
+    parts = name.split(".")[1:]
+    while parts and ".".join(parts) not in MODULES:
+        parts.pop()
+    return ".".join(parts) or "__init__"
+
+
+def layer(module):
+    names = {module, module.split(".")[0]} - ({"io"} if module == "io.atomic" else set())
+    return next(i for i, layer in enumerate(LAYERS) if names & set(layer))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_go_down(name):
+    for target, is_late in imports(MODULES[name][1]):
+        if target != "__init__":
+            assert layer(target) >= layer(name), f"{name} imports {target}"
+        if is_late:
+            assert (name, target) in LATE_IMPORTS, f"{name} imports {target} in a function"
+        if target.startswith("compat"):
+            assert name in MAY_IMPORT_COMPAT or name.startswith("compat")
+
+
+def test_there_are_no_circles():
+    graph = {
+        name: {target for target, _ in imports(tree) if target not in ("__init__", name)}
+        for name, (_, tree) in MODULES.items()
+    }
+    while graph:
+        leaves = [name for name, targets in graph.items() if not targets & graph.keys()]
+        assert leaves, f"a circle among {sorted(graph)}"
+        for name in leaves:
+            del graph[name]
+
+
+def test_auto_is_compared_in_few_files():
+    """Where "auto" becomes a number: the plan of a run, and the choice of a neighbour search."""
+    found = {
+        name for name, (_, tree) in MODULES.items() for node in ast.walk(tree)
+        if isinstance(node, ast.Compare) and any(
+            isinstance(constant, ast.Constant) and constant.value == "auto"
+            for constant in ast.walk(node)
+        )
+    }  # fmt: skip
+    assert found <= {"optimize.plan", "nearest_neighbors.select"}
+
+
+@pytest.mark.parametrize(("pattern", "limit"), [("*.py", 400), ("*.pyx", 350), ("*.pxd", 350)])
+def test_files_are_short(pattern, limit):
+    for path in ROOT.rglob(pattern):
+        lines = len(path.read_text().splitlines())
+        assert lines <= limit, f"{path.relative_to(ROOT)} has {lines} lines"
