@@ -11,12 +11,7 @@ from fasttsne.optimize.descent import GradientDescent as gradient_descent
 from fasttsne.optimize.descent import OptimizationInterrupt
 from fasttsne.optimize.parameters import OPTIMIZE, check_params, documented
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
-from fasttsne.runtime.validation import (
-    check_choice,
-    check_data,
-    check_number,
-    check_random_state,
-)
+from fasttsne.runtime.validation import check_choice, check_data, check_number, check_random_state
 from fasttsne.utils import Timer, show_messages
 
 __all__ = [

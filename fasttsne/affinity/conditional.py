@@ -114,7 +114,7 @@ def joint_probabilities_nn(
             f"{len(indices)} and {n_columns}"
         )
     if indices.size and not 0 <= indices.min() <= indices.max() < n_columns:
-        raise ValueError(f"neighbors must be row numbers from 0 to {n_columns - 1}")
+        raise ValueError(f"neighbors must be row indices from 0 to {n_columns - 1}")
     n_threads = resolve_n_jobs(n_jobs)
     conditional = from_mixture(
         to_scaled_float32(distances)[0], np.atleast_1d(perplexities), n_threads

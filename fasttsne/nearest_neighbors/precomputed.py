@@ -119,7 +119,7 @@ def _check_lists(neighbors, distances):
     """Return both as arrays, int32 and floats; errors name the entry."""
     indices, distances = np.asarray(neighbors), np.asarray(distances)
     if indices.dtype.kind not in "iu":
-        raise TypeError(f"neighbors must be integers, row numbers; got dtype {indices.dtype}")
+        raise TypeError(f"neighbors must be integers, row indices; got dtype {indices.dtype}")
     if distances.dtype.kind not in "fiu":
         raise TypeError(f"distances must be real numbers; got dtype {distances.dtype}")
     if indices.ndim != 2 or 0 in indices.shape or indices.shape != distances.shape:
@@ -132,7 +132,7 @@ def _check_lists(neighbors, distances):
     if outside.any():
         row, column = np.argwhere(outside)[0]
         raise ValueError(
-            f"neighbors must be row numbers from 0 to {n - 1}; "
+            f"neighbors must be row indices from 0 to {n - 1}; "
             f"neighbors[{row}, {column}] is {indices[row, column]}"
         )
     ordered = np.sort(indices, axis=1)

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import scipy.sparse as sp
 
 from fasttsne.affinity import (
     FixedSigmaNN,
@@ -84,20 +83,6 @@ def test_uniform(X, symmetrize):
     np.testing.assert_allclose(P, expected / expected.sum(), atol=1e-7)
 
 
-def test_to_new_rows_sum_to_one(X, digits):
-    new = digits[200:230]
-    for affinities in (
-        PerplexityBasedNN(X, 10), FixedSigmaNN(X, sigma=15.0, k=10), Uniform(X, k_neighbors=10),
-        MultiscaleMixture(X, perplexities=[5, 20]), Multiscale(X, perplexities=[5, 20]),
-    ):  # fmt: skip
-        P, neighbors, distances = affinities.to_new(new, return_distances=True)
-        assert P.shape == (30, 200)
-        np.testing.assert_allclose(np.asarray(P.sum(1)).ravel(), 1, rtol=1e-5)
-        assert neighbors.shape == distances.shape
-        assert (np.diff(distances, axis=1) >= 0).all()
-        assert sp.issparse(affinities.to_new(new))
-
-
 def test_set_perplexity_without_a_new_search(X):
     affinities = PerplexityBasedNN(X, 20)
     affinities.set_perplexity(10)
@@ -114,19 +99,8 @@ def test_joint_probabilities(X):
     assert abs(P - PerplexityBasedNN(X, 10).P).max() < 1e-6
 
 
-def test_threads_do_not_change_bits(X):
-    for family, params in (
-        (MultiscaleMixture, {"perplexities": [5, 20]}), (Multiscale, {"perplexities": [5, 20]}),
-        (FixedSigmaNN, {"sigma": 15.0}), (Uniform, {}),
-    ):  # fmt: skip
-        results = {family(X, n_jobs=n, **params).P.data.tobytes() for n in (1, 2, 3)}
-        assert len(results) == 1
-
-
 def test_bad_arguments(X):
     with pytest.raises((TypeError, ValueError), match="sigma"):
         FixedSigmaNN(X)
-    with pytest.raises((TypeError, ValueError), match="symmetrize"):
-        Uniform(X, symmetrize="sideways")
     with pytest.raises((TypeError, ValueError), match="perplexit"):
         MultiscaleMixture(X, perplexities=[-1])

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from fasttsne import nearest_neighbors
 from fasttsne._kernels import reference
 from fasttsne.affinity import PerplexityBasedNN, PrecomputedAffinities
 
@@ -40,21 +39,6 @@ def test_not_symmetrized(digits):
     P = PerplexityBasedNN(digits, symmetrize=False).P
     np.testing.assert_allclose(np.asarray(P.sum(1)).ravel(), 1 / len(digits), rtol=1e-4)
     assert (np.diff(P.indptr) == 90).all()
-
-
-def test_given_index_is_used(digits):
-    index = nearest_neighbors.Exact(digits, 15)
-    affinities = PerplexityBasedNN(perplexity=5, knn_index=index)
-    assert affinities.knn_index is index
-    assert (affinities.P != PerplexityBasedNN(digits, perplexity=5).P).nnz == 0
-
-
-@pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e30, 1e300])
-def test_unit_of_measurement_does_not_matter(rng, scale):
-    X = rng.normal(0, 1, (300, 20))
-    P = PerplexityBasedNN(X).P
-    scaled = PerplexityBasedNN(X * scale).P
-    assert abs(P - scaled).max() < 1e-4 * P.max()
 
 
 def test_bad_arguments(digits):

@@ -45,7 +45,7 @@ CASES = {
     "sparse matrix": Case(nn.PrecomputedDistanceMatrix, sparse=True),
     "lists": Case(nn.PrecomputedNeighbors),
 }
-SHAPES = {"small": (150, 12), "many rows": (6000, 12), "many columns": (5000, 120)}
+SHAPES = {"small": (150, 12), "many rows": (6000, 16), "many columns": (5000, 120)}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def data_sets():
     result = {}
     for name, (n, columns) in SHAPES.items():
         centers = rng.integers(0, 60, (12, columns))[rng.integers(12, size=n)]
-        spread = rng.normal(0, 1, (n, 6)) @ rng.normal(0, 8, (6, columns))
+        spread = rng.normal(0, 1, (n, 6)) @ rng.normal(0, 3, (6, columns))
         result[name] = np.abs(centers + spread).round().astype(np.float32)
     result["counts"] = result["many columns"] * (rng.random(120) < 0.1)
     for X in result.values():

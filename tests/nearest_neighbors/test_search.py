@@ -325,7 +325,7 @@ def test_mahalanobis_of_the_data_does_not_depend_on_blocks(rng, monkeypatch):
 
 def test_rows_without_finite_distances_are_refused(rng):
     X = rng.normal(size=(50, 6))
-    with pytest.raises(ValueError, match="row 0 of X has fewer than 5 .* metric='minkowski'"):
+    with pytest.raises(ValueError, match=r"row 0 of X has fewer than 5 .* metric='minkowski'"):
         Exact(X * 1e300, 5, metric="minkowski", metric_params={"p": 3}).build()
     X[7] *= -1e5
     with pytest.raises(ValueError, match=r"row \d of X has fewer than 5 .* metric='jensenshannon'"):

@@ -22,7 +22,7 @@ def sort_by_cluster(points, generator, n_threads) -> np.ndarray:
     n_clusters = _count_clusters(points)
     if n_clusters <= MAX_CLUSTERS_ONE_LEVEL:
         return np.concatenate(_kmeans(points, n_clusters, generator, n_threads))
-    order = []
+    order: list[np.ndarray] = []
     for rows in _kmeans(points, round(n_clusters**0.5), generator, n_threads):
         coarse = points[rows]
         fine = _kmeans(coarse, _count_clusters(coarse), generator, n_threads)

@@ -1,0 +1,106 @@
+"""What "auto" is, how many neighbours a perplexity takes, and both sides of each limit."""
+
+import numpy as np
+import pytest
+
+from fasttsne.nearest_neighbors import Approx, Exact, Faiss, make_index, select
+from fasttsne.nearest_neighbors.approx import EXACT_MAX_SAMPLES
+from fasttsne.nearest_neighbors.backends import faiss as faiss_backend
+
+
+@pytest.fixture(scope="module")
+def clusters():
+    """5,000 rows of few true dimensions in 120 columns."""
+    rng = np.random.default_rng(0)
+    centers = rng.integers(0, 60, (12, 120))[rng.integers(12, size=5000)]
+    spread = rng.normal(size=(5000, 6)) @ rng.normal(0, 3, (6, 120))
+    return (centers + spread).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("metric", "kind"),
+    [("euclidean", Approx), ("cosine", Approx), ("manhattan", Exact), (max, Exact)],
+)
+def test_auto_is_approx_for_built_in_metrics(rng, metric, kind):
+    assert type(make_index("auto", rng.normal(size=(9, 2)), 3, metric=metric)) is kind
+
+
+def test_names_of_all_backends(rng):
+    with pytest.raises(ValueError, match="'auto', " + ", ".join(map(repr, select.BACKENDS))):
+        make_index("nonsense", rng.normal(size=(9, 2)), 3)
+
+
+@pytest.mark.parametrize(
+    ("neighbors", "metric", "needs"),
+    [
+        ("auto", "haversine", True), ("auto", "euclidean", False), ("auto", "manhattan", False),
+        ("auto", "precomputed", False), ("auto", max, False), ("exact", "haversine", False),
+        (None, "haversine", False), (np.eye(3), "haversine", False),
+    ],
+)  # fmt: skip
+def test_metrics_that_need_scikit_learn(neighbors, metric, needs):
+    assert select.needs_sklearn(neighbors, metric) is needs
+
+
+@pytest.mark.parametrize(
+    ("k", "perplexity", "n_samples", "expected"),
+    [
+        ("auto", 30, 500, 90), ("auto", 30.5, 500, 91), ("auto", 30, 91, 90), ("auto", 30, 90, 89),
+        ("auto", 30, None, 90), ("auto", 0.1, 500, 1), (7, 30, 500, 7), (500, 30, 500, 499),
+    ],
+)  # fmt: skip
+def test_neighbors_for_a_perplexity(k, perplexity, n_samples, expected):
+    assert select.resolve_k_neighbors(k, perplexity, n_samples) == expected
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 14, 89, 90, 10_000_019])
+def test_perplexity_for_neighbors_is_the_inverse(k):
+    assert select.perplexity_for(k) == max(k / 3, 1)
+    assert select.n_neighbors_for(k / 3) == k
+
+
+@pytest.mark.parametrize(
+    ("k", "error", "message"),
+    [
+        ("many", ValueError, "k_neighbors must be 'auto' or an integer; got 'many'"),
+        (0, ValueError, "k_neighbors must be at least 1; got 0"),
+        (2.5, TypeError, r"k_neighbors must be an integer; got 2\.5"),
+    ],
+)
+def test_bad_numbers_of_neighbors(k, error, message):
+    with pytest.raises(error, match=message):
+        select.resolve_k_neighbors(k, 30, 500)
+
+
+def recall(found, true):
+    return np.mean([np.isin(a, b).mean() for a, b in zip(found, true, strict=True)])
+
+
+@pytest.mark.parametrize("n", [EXACT_MAX_SAMPLES, EXACT_MAX_SAMPLES + 1])
+def test_quality_on_both_sides_of_the_exact_search(clusters, n):
+    X = clusters[:n, :60]
+    index = Approx(X, 10, n_jobs=2, random_state=0)
+    found, _ = index.build()
+    assert recall(found, Exact(X, 10, n_jobs=2).build()[0]) > 0.93
+    assert (index._probes is None) == (n == EXACT_MAX_SAMPLES)
+    assert (index.query(X[:50], 1)[0].ravel() == np.arange(50)).all()
+
+
+@pytest.mark.parametrize("columns", [96, 97, 110])
+def test_quality_on_both_sides_of_the_reduction(clusters, columns):
+    """From 97 to 200 columns queries failed in 0.1.0: the projection was in Fortran order."""
+    X = clusters[:, :columns]
+    index = Approx(X, 10, n_jobs=2, random_state=0)
+    found, _ = index.build()
+    assert recall(found, Exact(X, 10, n_jobs=2).build()[0]) > 0.93
+    assert (index._probes.projection is None) == (columns == 96)
+    new = X[:100] + np.float32(0.1)
+    assert recall(index.query(new, 10)[0], Exact(X, 10, n_jobs=2).query(new, 10)[0]) > 0.9
+
+
+@pytest.mark.parametrize("n", [faiss_backend.FLAT_MAX_SAMPLES, faiss_backend.FLAT_MAX_SAMPLES + 1])
+def test_which_index_of_faiss_is_automatic(rng, n):
+    X = rng.normal(size=(n, 2)).astype(np.float32)
+    assert Faiss(X, 3)._by_lists == (n > faiss_backend.FLAT_MAX_SAMPLES)
+    assert not Faiss(X, 3, metric="manhattan")._by_lists
+    assert Faiss(X, 3, knn_kwargs={"index": "ivf"})._by_lists
