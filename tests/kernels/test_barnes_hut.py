@@ -21,7 +21,15 @@ def tree_forces(kernel, y, theta, dof=1.0, n_threads=2):
     )
     out = np.empty_like(y)
     z = kernel("barnes_hut").tree_repulsion(
-        sorted_y, repulsion._order, nodes, n_nodes, out, dof, theta, n_threads
+        sorted_y,
+        repulsion._order,
+        nodes,
+        n_nodes,
+        out,
+        dof,
+        theta,
+        np.full(n_nodes, np.nan),
+        n_threads,
     )
     return z, out
 
@@ -66,7 +74,11 @@ def test_all_points_in_one_place(kernel):
 
 
 def test_nodes_are_nested_runs_that_cover_all_points(kernel, rng):
-    y = rng.normal(0, 3, (3000, 2)).astype(np.float32)
+    check_nodes(*build(kernel, rng.normal(0, 3, (3000, 2)).astype(np.float32)))
+
+
+def build(kernel, y):
+    """The points in the order of the curve, and the nodes of their tree."""
     repulsion = TreeRepulsion()
     repulsion._allocate(*y.shape)
     extent = sort_along_curve(y, repulsion._codes, repulsion._order)
@@ -74,7 +86,11 @@ def test_nodes_are_nested_runs_that_cover_all_points(kernel, rng):
     n_nodes = kernel("barnes_hut").build_tree(
         y, repulsion._codes, extent, repulsion._prefix, repulsion._nodes
     )
-    nodes = repulsion._nodes[:n_nodes]
+    return y, repulsion._nodes[:n_nodes]
+
+
+def check_nodes(y, nodes):
+    n_nodes, d = len(nodes), y.shape[1]
     start, stop, skip = nodes[:, 5:].view(np.int32).T
     leaves = np.flatnonzero(skip == np.arange(1, n_nodes + 1))
     assert start[leaves[0]] == 0
@@ -84,10 +100,10 @@ def test_nodes_are_nested_runs_that_cover_all_points(kernel, rng):
         inside = slice(node + 1, skip[node])
         assert (start[inside] >= start[node]).all()
         assert (stop[inside] <= stop[node]).all()
-        points = y[start[node] : stop[node]]
-        np.testing.assert_allclose(nodes[node, :2], points.mean(0), atol=1e-5)
-        spread = ((points - points.mean(0)) ** 2).sum(1).mean()
-        assert nodes[node, 4] == pytest.approx(spread, rel=1e-3, abs=1e-5)
+        points = y[start[node] : stop[node]].astype(float)
+        np.testing.assert_allclose(nodes[node, :d], points.mean(0), rtol=1e-7, atol=1e-5)
+        moment = ((points - points.mean(0)) ** 2).sum(1).mean()
+        assert nodes[node, 4] == pytest.approx(moment, rel=1e-3, abs=1e-5)
         assert np.ptp(points, axis=0).max() <= nodes[node, 3] * (1 + 1e-6)
 
 
@@ -108,5 +124,49 @@ def test_threads_do_not_change_bits(kernel, rng):
     assert len(results) == 1
 
 
-def test_package_uses_the_level_it_says(rng):
-    assert _kernels.barnes_hut is _kernels.load_level(_kernels.simd, "barnes_hut")
+@pytest.mark.parametrize("place", [-3e8, 3e8])
+def test_moments_do_not_cancel_beside_a_point_far_out(kernel, rng, place):
+    """Squares of 1e17 in the prefix sums leave nothing of those of the other points."""
+    y = rng.normal(0, 3, (2000, 2)).astype(np.float32)
+    y[0] = place
+    y[1:] += np.float32(5)
+    _, out = tree_forces(kernel, y, 0.2)
+    expected, _ = reference.repulsion(y.astype(float))
+    assert np.linalg.norm(out - expected) < 2e-3 * np.linalg.norm(expected)
+    check_nodes(*build(kernel, y))
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_moments_of_a_map_far_from_the_origin(kernel, rng, d):
+    """Float32 tells points apart down to 0.25 there: those are places of their own."""
+    y = np.float32(3e6) + rng.integers(0, 100, (2000, d)).astype(np.float32)
+    check_nodes(*build(kernel, y))
+
+
+@pytest.mark.parametrize("theta", [0.0, 0.5])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_repulsion_at_other_points_equals_reference(kernel, rng, d, theta):
+    y, points = rng.normal(0, 5, (900, d)), rng.normal(0, 6, (70, d))
+    tree = TreeRepulsion(theta=theta, n_threads=2)
+    tree.build(y.astype(np.float32))
+    out, z = np.empty((70, d), np.float32), np.empty(70)
+    tree.repulsion_at(points.astype(np.float32), out, z)
+    expected, expected_z = reference.repulsion_at(points, y)
+    tolerance = 1e-5 if theta == 0 else 3e-2
+    np.testing.assert_allclose(z, expected_z, rtol=tolerance)
+    assert np.linalg.norm(out - expected) < tolerance * np.linalg.norm(expected)
+
+
+def test_scratch_is_not_read(kernel, rng):
+    """The tree's sums are scratch of the traversal: a second call finds them overwritten."""
+    y = rng.normal(0, 3, (700, 2)).astype(np.float32)
+    tree, results = TreeRepulsion(), set()
+    for _ in range(2):
+        out = np.empty_like(y)
+        results.add((tree(y, out), out.tobytes()))
+    assert len(results) == 1
+
+
+def test_package_uses_the_level_it_says(monkeypatch):
+    monkeypatch.undo()  # of the level that all tests here set
+    assert _kernels.barnes_hut.__name__ == f"fasttsne._kernels.{_kernels.simd}.barnes_hut"
