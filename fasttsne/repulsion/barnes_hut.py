@@ -46,7 +46,7 @@ class TreeRepulsion:
             self._sorted, self._codes, extent, self._prefix, self._nodes
         )
 
-    def repulsion_at(self, points: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
+    def field(self, points: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
         """Write the forces of the tree that was built on other points, and the Z of each."""
         _kernels.barnes_hut.tree_repulsion_at(
             points, self._sorted, self._nodes, self._n_nodes, out, z, self.dof, self.theta,

@@ -70,7 +70,7 @@ class TreeField:
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
         """Write the forces on the points y to ``out``, and their Z."""
-        self._tree.repulsion_at(y, out, z)
+        self._tree.field(y, out, z)
 
 
 class MeshField:

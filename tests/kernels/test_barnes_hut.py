@@ -150,7 +150,7 @@ def test_repulsion_at_other_points_equals_reference(kernel, rng, d, theta):
     tree = TreeRepulsion(theta=theta, n_threads=2)
     tree.build(y.astype(np.float32))
     out, z = np.empty((70, d), np.float32), np.empty(70)
-    tree.repulsion_at(points.astype(np.float32), out, z)
+    tree.field(points.astype(np.float32), out, z)
     expected, expected_z = reference.repulsion_at(points, y)
     tolerance = 1e-5 if theta == 0 else 3e-2
     np.testing.assert_allclose(z, expected_z, rtol=tolerance)
