@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -198,6 +199,23 @@ def test_auto_sees_when_its_mesh_hands_on_to_a_tree(monkeypatch):
 
 def test_methods_name_themselves():
     assert (ExactRepulsion().last_method, TreeRepulsion().last_method) == ("exact", "bh")
+
+
+@pytest.mark.parametrize("method", [ExactRepulsion, MeshRepulsion, TreeRepulsion])
+def test_iterations_allocate_no_arrays(method):
+    """After the first, for a map of the same size: the objects own what kernels work in."""
+    y = make_map("clustered", 30, 2)
+    repulsion, force = method(), np.empty_like(y)
+    repulsion(y, force)
+    tracemalloc.start()
+    try:
+        repulsion(y, force)
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        repulsion(y, force)
+        assert tracemalloc.get_traced_memory()[1] - before < y.nbytes / 4
+    finally:
+        tracemalloc.stop()
 
 
 def test_resolve_method():

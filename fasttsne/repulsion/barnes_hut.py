@@ -41,9 +41,8 @@ class TreeRepulsion:
         if self._shape != y.shape:
             self._allocate(*y.shape)
         extent = sort_along_curve(y, self._codes, self._order, box)
-        np.take(y, self._order[0], axis=0, out=self._sorted, mode="clip")
         self._n_nodes = _kernels.barnes_hut.build_tree(
-            self._sorted, self._codes, extent, self._prefix, self._nodes
+            y, self._order, self._codes, extent, self._prefix, self._sorted, self._nodes
         )
 
     def field(self, points: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Where one method of repulsion takes over from another: all limits of size, and why."""
+"""Limits of size at which the tree takes over from the mesh, and why."""
 
 # By dimensions: the mesh costs about as much for so many padded grid cells as the tree does
 # for one point, beyond what a call of it costs whatever its size, and its share of the new

@@ -6,39 +6,18 @@ import pytest
 from fasttsne import _kernels
 from fasttsne._kernels import reference
 from fasttsne.repulsion import TreeRepulsion
-from fasttsne.repulsion.morton import sort_along_curve
 
 
-def tree_forces(kernel, y, theta, dof=1.0, n_threads=2):
-    """The tree of a SIMD level, whichever the package uses."""
-    repulsion = TreeRepulsion(dof, theta, n_threads)
-    repulsion._allocate(*y.shape)
-    extent = sort_along_curve(y, repulsion._codes, repulsion._order)
-    sorted_y = y[repulsion._order[0]]
-    nodes = repulsion._nodes
-    n_nodes = kernel("barnes_hut").build_tree(
-        sorted_y, repulsion._codes, extent, repulsion._prefix, nodes
-    )
+def tree_forces(y, theta, dof=1.0, n_threads=2):
     out = np.empty_like(y)
-    z = kernel("barnes_hut").tree_repulsion(
-        sorted_y,
-        repulsion._order,
-        nodes,
-        n_nodes,
-        out,
-        dof,
-        theta,
-        np.full(n_nodes, np.nan),
-        n_threads,
-    )
-    return z, out
+    return TreeRepulsion(dof, theta, n_threads)(y, out), out
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("n", [1, 2, 31, 32, 33, 400])
-def test_theta_zero_is_exact(kernel, rng, n, d):
+def test_theta_zero_is_exact(rng, n, d):
     y = rng.normal(0, 3, (n, d)).astype(np.float32)
-    z, out = tree_forces(kernel, y, 0.0)
+    z, out = tree_forces(y, 0.0)
     expected, expected_z = reference.repulsion(y.astype(float))
     assert z == pytest.approx(expected_z, rel=1e-5, abs=1e-5)
     np.testing.assert_allclose(out, expected, atol=1e-5 * max(abs(expected).max(), 1))
@@ -46,47 +25,42 @@ def test_theta_zero_is_exact(kernel, rng, n, d):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("dof", [0.5, 1.0, 10.0])
-def test_error_falls_with_theta(kernel, rng, d, dof):
+def test_error_falls_with_theta(rng, d, dof):
     y = rng.normal(0, 20, (1500, d)).astype(np.float32)
     expected, _ = reference.repulsion(y.astype(float), dof)
     errors = []
     for theta in (0.4, 0.2, 0.1, 0.05):
-        _, out = tree_forces(kernel, y, theta, dof)
+        _, out = tree_forces(y, theta, dof)
         errors.append(np.linalg.norm(out - expected) / np.linalg.norm(expected))
     assert errors[0] < 0.03
     for coarse, fine in itertools.pairwise(errors):
         assert fine < 0.5 * coarse or fine < 1e-5
 
 
-def test_duplicates_make_one_leaf_and_keep_their_mass(kernel, rng):
+def test_duplicates_make_one_leaf_and_keep_their_mass(rng):
     y = np.repeat(rng.normal(0, 3, (20, 2)), 100, axis=0).astype(np.float32)
-    z, out = tree_forces(kernel, y, 0.2)
+    z, out = tree_forces(y, 0.2)
     expected, expected_z = reference.repulsion(y.astype(float))
     assert z == pytest.approx(expected_z, rel=1e-3)
     assert np.linalg.norm(out - expected) < 5e-3 * np.linalg.norm(expected)
 
 
-def test_all_points_in_one_place(kernel):
+def test_all_points_in_one_place():
     y = np.full((1000, 2), 3.0, np.float32)
-    z, out = tree_forces(kernel, y, 0.5)
+    z, out = tree_forces(y, 0.5)
     assert z == pytest.approx(1000 * 999)
     assert not out.any()
 
 
-def test_nodes_are_nested_runs_that_cover_all_points(kernel, rng):
-    check_nodes(*build(kernel, rng.normal(0, 3, (3000, 2)).astype(np.float32)))
+def test_nodes_are_nested_runs_that_cover_all_points(rng):
+    check_nodes(*build(rng.normal(0, 3, (3000, 2)).astype(np.float32)))
 
 
-def build(kernel, y):
+def build(y):
     """The points in the order of the curve, and the nodes of their tree."""
-    repulsion = TreeRepulsion()
-    repulsion._allocate(*y.shape)
-    extent = sort_along_curve(y, repulsion._codes, repulsion._order)
-    y = y[repulsion._order[0]]
-    n_nodes = kernel("barnes_hut").build_tree(
-        y, repulsion._codes, extent, repulsion._prefix, repulsion._nodes
-    )
-    return y, repulsion._nodes[:n_nodes]
+    tree = TreeRepulsion()
+    tree.build(y)
+    return tree._sorted, tree._nodes[: tree._n_nodes]
 
 
 def check_nodes(y, nodes):
@@ -107,45 +81,45 @@ def check_nodes(y, nodes):
         assert np.ptp(points, axis=0).max() <= nodes[node, 3] * (1 + 1e-6)
 
 
-def test_a_far_outlier_does_not_make_the_tree_useless(kernel, rng):
+def test_a_far_outlier_does_not_make_the_tree_useless(rng):
     y = rng.normal(0, 3, (2000, 2)).astype(np.float32)
     y[0] = 1e6
-    _, out = tree_forces(kernel, y, 0.2)
+    _, out = tree_forces(y, 0.2)
     expected, _ = reference.repulsion(y.astype(float))
     assert np.linalg.norm(out - expected) < 5e-3 * np.linalg.norm(expected)
 
 
-def test_threads_do_not_change_bits(kernel, rng):
+def test_threads_do_not_change_bits(rng):
     y = rng.normal(0, 3, (3000, 2)).astype(np.float32)
     results = set()
     for n_threads in (1, 2, 3, 8):
-        z, out = tree_forces(kernel, y, 0.5, n_threads=n_threads)
+        z, out = tree_forces(y, 0.5, n_threads=n_threads)
         results.add((z, out.tobytes()))
     assert len(results) == 1
 
 
 @pytest.mark.parametrize("place", [-3e8, 3e8])
-def test_moments_do_not_cancel_beside_a_point_far_out(kernel, rng, place):
+def test_moments_do_not_cancel_beside_a_point_far_out(rng, place):
     """Squares of 1e17 in the prefix sums leave nothing of those of the other points."""
     y = rng.normal(0, 3, (2000, 2)).astype(np.float32)
     y[0] = place
     y[1:] += np.float32(5)
-    _, out = tree_forces(kernel, y, 0.2)
+    _, out = tree_forces(y, 0.2)
     expected, _ = reference.repulsion(y.astype(float))
     assert np.linalg.norm(out - expected) < 2e-3 * np.linalg.norm(expected)
-    check_nodes(*build(kernel, y))
+    check_nodes(*build(y))
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
-def test_moments_of_a_map_far_from_the_origin(kernel, rng, d):
+def test_moments_of_a_map_far_from_the_origin(rng, d):
     """Float32 tells points apart down to 0.25 there: those are places of their own."""
     y = np.float32(3e6) + rng.integers(0, 100, (2000, d)).astype(np.float32)
-    check_nodes(*build(kernel, y))
+    check_nodes(*build(y))
 
 
 @pytest.mark.parametrize("theta", [0.0, 0.5])
 @pytest.mark.parametrize("d", [1, 2, 3])
-def test_repulsion_at_other_points_equals_reference(kernel, rng, d, theta):
+def test_repulsion_at_other_points_equals_reference(rng, d, theta):
     y, points = rng.normal(0, 5, (900, d)), rng.normal(0, 6, (70, d))
     tree = TreeRepulsion(theta=theta, n_threads=2)
     tree.build(y.astype(np.float32))
@@ -157,7 +131,7 @@ def test_repulsion_at_other_points_equals_reference(kernel, rng, d, theta):
     assert np.linalg.norm(out - expected) < tolerance * np.linalg.norm(expected)
 
 
-def test_scratch_is_not_read(kernel, rng):
+def test_scratch_is_not_read(rng):
     """The tree's sums are scratch of the traversal: a second call finds them overwritten."""
     y = rng.normal(0, 3, (700, 2)).astype(np.float32)
     tree, results = TreeRepulsion(), set()

@@ -66,7 +66,7 @@ def shade(
     double opacity,  # of one disc, in [0, 1)
     uint8_t[:, :, :] picture,  # OUT (height, width, 3), contiguous within a row
 ):
-    """Turn the sums into colors."""
+    """Turn the sums into colors. O(pixels)."""
     cdef Py_ssize_t height = sums.shape[0], width = sums.shape[1], row
     cdef double rate = log1p(-opacity)
     with nogil:
@@ -100,7 +100,7 @@ def look_up(
     const uint8_t[:, :, ::1] table,  # IN (32, 32, 32), by the five leading bits of each color
     uint8_t[:, ::1] indices,  # OUT (height, width)
 ):
-    """The number in a palette of each pixel's color."""
+    """Write the number in a palette of each pixel's color. O(pixels)."""
     cdef Py_ssize_t n_pixels = indices.shape[0] * indices.shape[1], i
     cdef const uint8_t *pixel = &picture[0, 0, 0]
     cdef uint8_t *out = &indices[0, 0]

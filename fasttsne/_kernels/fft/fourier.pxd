@@ -6,7 +6,7 @@ m = n / r for the length n that is left and s for the product of the radices bef
 
     y[q + s (r p + j)] = w^(p j) sum_i x[q + s (p + m i)] e^(-2 pi i j / r),   w = e^(-2 pi i / n),
 
-p < m, q < s; after the last the transform stands in order, as no bits are reversed.  The
+p < m, q < s; after the last the transform is in order, as no bits are reversed.  The
 backward transform is the forward one with real and imaginary parts exchanged.
 
 Lines are zero in their second half before the forward transform, and not wanted there

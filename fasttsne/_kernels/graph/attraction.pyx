@@ -12,6 +12,8 @@ KL = sum p log p + cross + log Z.
 
 ``attraction_to`` does the same for points that are attracted by others than themselves.
 
+    indptr, columns, values: p_ij as CSR;    y: y_i;    others: y_j
+
 Rows come padded to whole groups of eight edges (``csr.pack_edges``), so that
 the loop has no tail.  Cost: one read of the edges, which is what bounds it;
 points should be numbered along a space-filling curve so that the gathered
@@ -111,7 +113,10 @@ def attraction(
     int n_threads,
     double[::1] partial_sums=None,  # SCRATCH (count_blocks(n),), allocated here if not given
 ):
-    """Write the attractive forces to ``out``; return the cross term, or 0.0 if not wanted."""
+    """Write the attractive forces to ``out``; return the cross term, or 0.0 if not wanted.
+
+    O(edges).
+    """
     return attraction_to(
         indptr, columns, values, y, y, out, dof, with_cross, n_threads, partial_sums
     )

@@ -83,8 +83,8 @@ cdef inline int64_t merge_rows(
 
 
 def count_merged(
-    const int64_t[::1] a_indptr, const int32_t[::1] a, const float[::1] a_values,
-    const int64_t[::1] b_indptr, const int32_t[::1] b, const float[::1] b_values,
+    const int64_t[::1] a_indptr, const int32_t[::1] a, const float[::1] a_values,  # IN (n, m)
+    const int64_t[::1] b_indptr, const int32_t[::1] b, const float[::1] b_values,  # IN (n, m)
     int64_t[::1] indptr,  # OUT (n + 1,)
     int n_threads,
 ):
@@ -105,8 +105,8 @@ def count_merged(
 
 
 def merge(
-    const int64_t[::1] a_indptr, const int32_t[::1] a, const float[::1] a_values,
-    const int64_t[::1] b_indptr, const int32_t[::1] b, const float[::1] b_values,
+    const int64_t[::1] a_indptr, const int32_t[::1] a, const float[::1] a_values,  # IN (n, m)
+    const int64_t[::1] b_indptr, const int32_t[::1] b, const float[::1] b_values,  # IN (n, m)
     float scale,
     const int64_t[::1] indptr,  # IN (n + 1,), from count_merged
     int32_t[::1] columns, float[::1] values,  # OUT (edges,)

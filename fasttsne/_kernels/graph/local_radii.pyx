@@ -93,7 +93,10 @@ def radii(
     float[::1] radius,  # OUT (n,), R
     int n_threads,
 ):
-    """Squared radius of each point's neighbours in the map, and the sum of their weights."""
+    """Write the squared radius of each point's neighbours in the map, and the sum of weights.
+
+    O(edges); no sum is over more than a row.
+    """
     cdef Py_ssize_t n = y.shape[0], i
     cdef int d = <int> y.shape[1]
     if n == 0 or columns.shape[0] == 0:
@@ -114,7 +117,7 @@ def forces(
     float[:, ::1] out,  # OUT (n, d)
     int n_threads,
 ):
-    """The derivative by each point's coordinates of a function of the radii."""
+    """Write the derivative by each point's coordinates of a function of the radii. O(edges)."""
     cdef Py_ssize_t n = y.shape[0], i
     cdef int d = <int> y.shape[1]
     if n == 0 or columns.shape[0] == 0:

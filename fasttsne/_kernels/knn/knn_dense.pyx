@@ -125,7 +125,7 @@ def search_pairs(
     const float[::1] norms,  # IN (8 * panels,), squared; infinite beyond the last row
     Py_ssize_t n,  # rows
     Py_ssize_t block,  # rows of a block, a multiple of TILE_ROWS
-    const int32_t[:, ::1] pairs,  # IN (pairs, 2), blocks; no block stands in two pairs
+    const int32_t[:, ::1] pairs,  # IN (pairs, 2), blocks; no block is in two pairs
     Py_ssize_t k,
     uint64_t[:, ::1] keys, int32_t[::1] counts,  # INOUT (n, capacity) and (n,), capacity > k
     float[::1] thresholds,  # INOUT (8 * panels,), inf at first, -inf beyond the last row

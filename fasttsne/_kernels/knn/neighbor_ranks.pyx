@@ -81,7 +81,7 @@ def ranks_of(
     int32_t[:, ::1] ranks,  # OUT (rows, k)
     int n_threads,
 ):
-    """The rank of each of the other points among the neighbours of its row. O(rows n d)."""
+    """Write the rank of each of the other points among the neighbours of its row. O(rows n d)."""
     cdef Py_ssize_t t, n = points.shape[0], m = rows.shape[0], k = others.shape[1]
     cdef Py_ssize_t tiles = (m + TILE_ROWS - 1) // TILE_ROWS
     cdef uint64_t[:, ::1] limits = np.empty((tiles, 2 * TILE_ROWS * k), np.uint64)

@@ -17,7 +17,7 @@ cdef void add_products(
 ) noexcept nogil:
     """Add the products of one panel with all from its own tile on."""
     cdef f8 products[PANEL * TILE]
-    cdef float lanes[8]
+    cdef float values[8]
     cdef double *row
     cdef Py_ssize_t tile, q
     cdef int r, t, lane
@@ -26,10 +26,10 @@ cdef void add_products(
         tile_products(packed + p * PANEL * depth, packed + q * PANEL * depth, depth, products)
         for r in range(PANEL):
             for t in range(TILE):
-                f8_store(lanes, products[TILE * r + t])
+                f8_store(values, products[TILE * r + t])
                 row = out + (p * PANEL + r) * panels * PANEL + (q + t) * PANEL
                 for lane in range(PANEL):
-                    row[lane] += lanes[lane]
+                    row[lane] += values[lane]
 
 
 cdef void pack_panel(

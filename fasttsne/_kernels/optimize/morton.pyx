@@ -149,7 +149,7 @@ cdef void sort_codes(
         keys, order, keys_spare, order_spare, n, max(bits - LEADING * DIGIT_BITS, 0), bits
     )
     if not insertion_sort(keys, order, n, 2 * n):
-        # An insertion sort that gave up has kept equal keys in their order.
+        # An insertion sort that gave up left equal keys in their order.
         sort_by_digits(keys, order, keys_spare, order_spare, n, 0, bits)
 
 

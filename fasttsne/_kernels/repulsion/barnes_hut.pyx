@@ -64,29 +64,33 @@ def opening_ratio(d, dof, theta):
 
 
 def build_tree(
-    const float[:, ::1] y,  # IN (n, d), in the order of the curve
+    const float[:, ::1] points,  # IN (n, d), in the caller's order
+    const int32_t[:, ::1] order,  # IN row 0: (n,), the caller's number of each point
     const uint64_t[:, ::1] codes,  # IN row 0: (n,), ascending
     double extent,  # side of the root cell
     double[:, ::1] prefix,  # SCRATCH (n + 1, d + 1)
+    float[:, ::1] y,  # OUT (n, d), the points in the order of the curve
     float[:, ::1] nodes,  # OUT (2 n, NODE_FLOATS), each row a Node
 ):
-    """Build the nodes over the sorted points; return how many there are. O(n)."""
+    """Sort the points and build the nodes over them; return how many there are. O(n)."""
     cdef Py_ssize_t n = y.shape[0], i, count
     cdef int d = <int> y.shape[1], c
     cdef double square
-    cdef Points points
-    points.y, points.codes, points.prefix = &y[0, 0], &codes[0, 0], &prefix[0, 0]
-    points.d, points.bits, points.extent = d, bits_for(d), extent
+    cdef Points sorted_points
+    sorted_points.y, sorted_points.codes = &y[0, 0], &codes[0, 0]
+    sorted_points.prefix, sorted_points.extent = &prefix[0, 0], extent
+    sorted_points.d, sorted_points.bits = d, bits_for(d)
     with nogil:
         for c in range(d + 1):
             prefix[0, c] = 0
         for i in range(n):
             square = 0
             for c in range(d):
+                y[i, c] = points[order[0, i], c]
                 prefix[i + 1, c] = prefix[i, c] + y[i, c]
                 square += <double> y[i, c] * y[i, c]
             prefix[i + 1, d] = prefix[i, d] + square
-        count = add_node(<Node *> &nodes[0, 0], 0, &points, 0, <int32_t> n)
+        count = add_node(<Node *> &nodes[0, 0], 0, &sorted_points, 0, <int32_t> n)
     return count
 
 

@@ -20,7 +20,7 @@
 #define F8_LN2_HIGH 0.693359375f
 #define F8_LN2_LOW (-2.12194440e-4f)
 /* Adding 1.5 * 2^23 rounds a float of modest size to the nearest integer,
- * which then stands in the low bits of the mantissa. */
+ * which is then in the low bits of the mantissa. */
 #define F8_ROUND 12582912.0f
 #define F8_ROUND_BITS 0x4B400000
 
