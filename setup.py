@@ -20,15 +20,29 @@ from setuptools.errors import CompileError, ExecError, LinkError
 
 KERNELS = "fasttsne/_kernels"
 
-# Kernels whose speed depends on the vector instructions are built for each level.
-HOT = [
-    "attraction", "barnes_hut", "coordinates", "exact_repulsion", "fft_convolve", "gradient_step",
-    "gram", "knn_dense", "knn_sparse", "local_radii", "morton", "neighbor_ranks", "particle_mesh",
-    "perplexity", "rerank", "row_fft",
-]  # fmt: skip
-COLD = ["cpu", "drawing/raster", "graph/csr"]
-# Folders with headers that kernels include.
-HEADERS = [KERNELS, f"{KERNELS}/simd"]
+# Compiled once for each SIMD level: LEVEL/NAME.pyx includes GROUP/NAME.pyx.
+SIMD_KERNELS = [
+    "fft/fft_convolve",
+    "fft/row_fft",
+    "graph/attraction",
+    "graph/local_radii",
+    "graph/perplexity",
+    "knn/knn_dense",
+    "knn/knn_sparse",
+    "knn/neighbor_ranks",
+    "knn/rerank",
+    "linalg/gram",
+    "optimize/coordinates",
+    "optimize/gradient_step",
+    "optimize/morton",
+    "repulsion/barnes_hut",
+    "repulsion/exact_repulsion",
+    "repulsion/particle_mesh",
+]
+# Compiled once: no vector instructions to gain from, or to ask about.
+PLAIN_KERNELS = ["cpu", "drawing/raster", "graph/csr"]
+# C headers that kernels include, which Cython does not look for changes in.
+HEADERS = [f"{KERNELS}/threads.h", f"{KERNELS}/simd/simd8.h"]
 
 DEBUG = os.environ.get("FASTTSNE_DEBUG") == "1"
 SANITIZE = os.environ.get("FASTTSNE_SANITIZE")
@@ -64,9 +78,18 @@ int main(void) {
 def extensions():
     """Every extension, without flags: those depend on the compiler and are added later."""
     levels = ["portable", "avx2"] if HAS_AVX2 else ["portable"]
-    names = [f"{KERNELS}/{name}" for name in COLD]
-    names += [f"{KERNELS}/{level}/{name}" for level in levels for name in HOT]
-    return [Extension(name.replace("/", "."), [f"{name}.pyx"]) for name in names]
+    names = PLAIN_KERNELS + [
+        f"{level}/{Path(kernel).name}" for level in levels for kernel in SIMD_KERNELS
+    ]
+    return [
+        Extension(
+            f"{KERNELS}/{name}".replace("/", "."),
+            [f"{KERNELS}/{name}.pyx"],
+            include_dirs=[KERNELS, f"{KERNELS}/simd"],
+            depends=HEADERS,
+        )
+        for name in names
+    ]
 
 
 class BuildKernels(build_ext):
@@ -83,7 +106,6 @@ class BuildKernels(build_ext):
             print("fasttsne: OpenMP did not compile, link and run: building without threads")
         compile_openmp, link_openmp = openmp or ([], [])
         for extension in self.extensions:
-            extension.include_dirs = [*extension.include_dirs, *HEADERS]
             extension.extra_compile_args += compile_openmp
             extension.extra_link_args += link_openmp
             if msvc:

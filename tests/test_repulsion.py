@@ -2,18 +2,22 @@
 
 import itertools
 import logging
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from fasttsne.optimize.plan import resolve_method
-from fasttsne.repulsion import (
-    AutoRepulsion,
-    ExactRepulsion,
-    MeshRepulsion,
-    TreeRepulsion,
+from fasttsne.optimize.plan import EXACT_MAX_POINTS, resolve_method
+from fasttsne.repulsion import AutoRepulsion, ExactRepulsion, MeshRepulsion, TreeRepulsion
+from fasttsne.repulsion.limits import (
+    CALL_OVERHEAD_IN_CELLS,
+    FAST_CELLS_PER_POINT,
+    MAX_CELLS_PER_POINT,
+    MIN_CELL_LIMIT,
+    max_cells,
+    mesh_is_faster,
 )
-from fasttsne.repulsion.mesh.mesh import padded_size
+from fasttsne.repulsion.mesh.layout import padded_size
 
 ROWS = 3000
 # Bounds of the error in 1-D and 2-D, and in 3-D, where the default spacing is wider.
@@ -30,8 +34,8 @@ def make_map(kind, span, d):
     if kind == "uniform":
         y = rng.uniform(-0.5, 0.5, (ROWS, d))
     else:
-        centres = rng.uniform(-0.45, 0.45, (20, d))
-        y = centres[rng.integers(20, size=ROWS)] + rng.normal(0, 0.015, (ROWS, d))
+        centers = rng.uniform(-0.45, 0.45, (20, d))
+        y = centers[rng.integers(20, size=ROWS)] + rng.normal(0, 0.015, (ROWS, d))
     if kind == "outlier":
         y[0] = 10
     return (span * y).astype(np.float32)
@@ -122,9 +126,9 @@ def test_threads_do_not_change_bits(method, d):
 
 
 def test_padded_sizes_are_good_and_close():
-    for least, deep in itertools.product((1, 16, 17, 129, 1000, 5001), (False, True)):
-        size = padded_size(least, deep)
-        assert least <= size <= max((2 if deep else 1.15) * least + 4, 16)
+    for min_size, is_3d in itertools.product((1, 16, 17, 129, 1000, 5001), (False, True)):
+        size = padded_size(min_size, is_3d)
+        assert min_size <= size <= max((2 if is_3d else 1.15) * min_size + 4, 16)
         assert size % 2 == 0
         for factor in (2, 3, 5):
             while size % factor == 0:
@@ -144,9 +148,79 @@ def test_auto_takes_the_mesh_for_dense_maps_and_the_tree_for_wide_ones(d, copies
         np.testing.assert_array_equal(*forces)
 
 
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_auto_changes_exactly_at_its_limit(d, monkeypatch):
+    """The mesh for so many cells as the limit says, the tree for one more."""
+    y = make_map("uniform", 5, d)
+    auto = AutoRepulsion(MeshRepulsion(), TreeRepulsion())
+    n_cells = auto.mesh.padded_cells((y.min(0), y.max(0)))
+    assert mesh_is_faster(n_cells, 10**6, d)
+    monkeypatch.setitem(MIN_CELL_LIMIT, d, n_cells)
+    for limit, expected in ((n_cells, "fft"), (n_cells - 1, "bh")):
+        monkeypatch.setitem(FAST_CELLS_PER_POINT, d, 0)
+        monkeypatch.setitem(CALL_OVERHEAD_IN_CELLS, d, -limit)
+        auto(y, np.empty_like(y))
+        assert auto.last_method == expected
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_the_grid_is_given_up_exactly_at_its_limit(d, monkeypatch):
+    y = make_map("uniform", 5, d)
+    mesh = MeshRepulsion()
+    n_cells = mesh.padded_cells((y.min(0), y.max(0)))
+    monkeypatch.setitem(MAX_CELLS_PER_POINT, d, 0)
+    for limit, expected in ((n_cells, "fft"), (n_cells - 1, "bh"), (n_cells, "fft")):
+        monkeypatch.setitem(MIN_CELL_LIMIT, d, limit)
+        assert max_cells(len(y), d) == limit
+        mesh(y, np.empty_like(y))
+        assert mesh.last_method == expected
+
+
+def test_auto_counts_its_switches():
+    auto = AutoRepulsion(MeshRepulsion(), TreeRepulsion())
+    assert auto.last_method is None
+    seen = []
+    for span in (5, 5, 500, 500, 1e-4, 5):
+        y = make_map("uniform", span, 2)
+        auto(np.repeat(y, 5, axis=0), np.empty((5 * len(y), 2), np.float32))
+        seen.append((auto.last_method, auto.n_switches))
+    assert seen == [("fft", 0), ("fft", 0), ("bh", 1), ("bh", 1), ("fft", 2), ("fft", 2)]
+
+
+def test_auto_sees_when_its_mesh_hands_on_to_a_tree(monkeypatch):
+    y = make_map("uniform", 5, 2)
+    auto = AutoRepulsion(MeshRepulsion(), TreeRepulsion())
+    auto(np.repeat(y, 5, axis=0), np.empty((5 * len(y), 2), np.float32))
+    monkeypatch.setitem(MAX_CELLS_PER_POINT, 2, 0)
+    monkeypatch.setitem(MIN_CELL_LIMIT, 2, 0)
+    auto(np.repeat(y, 5, axis=0), np.empty((5 * len(y), 2), np.float32))
+    assert (auto.last_method, auto.n_switches) == ("bh", 1)
+
+
+def test_methods_name_themselves():
+    assert (ExactRepulsion().last_method, TreeRepulsion().last_method) == ("exact", "bh")
+
+
+@pytest.mark.parametrize("method", [ExactRepulsion, MeshRepulsion, TreeRepulsion])
+def test_iterations_allocate_no_arrays(method):
+    """After the first, for a map of the same size: the objects own what kernels work in."""
+    y = make_map("clustered", 30, 2)
+    repulsion, force = method(), np.empty_like(y)
+    repulsion(y, force)
+    tracemalloc.start()
+    try:
+        repulsion(y, force)
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        repulsion(y, force)
+        assert tracemalloc.get_traced_memory()[1] - before < y.nbytes / 4
+    finally:
+        tracemalloc.stop()
+
+
 def test_resolve_method():
-    assert resolve_method("auto", 100) == "exact"
-    assert resolve_method("auto", 5000) == "auto"
+    assert resolve_method("auto", EXACT_MAX_POINTS) == "exact"
+    assert resolve_method("auto", EXACT_MAX_POINTS + 1) == "auto"
     assert resolve_method("interpolation", 100) == "fft"
     assert resolve_method("barnes-hut", 100) == "bh"
 

@@ -1,15 +1,36 @@
-"""The kernels one by one, on one thread."""
+"""The kernels one by one, on one thread.
+
+Both revisions run this file, the newer one's: what has moved in between is looked up in its
+places of today, then in those of version 0.1.0.
+"""
+
+from importlib import import_module
 
 import numpy as np
 import pytest
 
-from fasttsne import _kernels
 from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.affinity.base import symmetrized
 from fasttsne.nearest_neighbors import Approx, Exact
-from fasttsne.objective.kl import Objective
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
-from fasttsne.repulsion.morton import bounding_box
+
+
+def find(*paths):
+    """The first of these names, "module.name" below fasttsne, that this revision has."""
+    for path in paths:
+        module, _, name = path.rpartition(".")
+        try:
+            return getattr(import_module(f"fasttsne.{module}"), name)
+        except (ImportError, AttributeError):
+            continue
+    raise ImportError(f"none of {', '.join(paths)}")
+
+
+Objective = find("objective.kl.KLDivergence", "objective.Objective")
+bounding_box = find("repulsion.morton.bounding_box", "_curve.bounding_box")
+particle_mesh = find("_kernels.particle_mesh", "_kernels.grid")
+gradient_step = find("_kernels.gradient_step", "_kernels.step")
+perplexity = find("_kernels.perplexity")
 
 
 @pytest.fixture
@@ -20,9 +41,13 @@ def forces(points):
 @pytest.mark.parametrize("with_error", [False, True], ids=["forces", "with-kl"])
 def test_attraction(benchmark, X, points, with_error):
     objective = Objective(PerplexityBasedNN(X, n_jobs=-1).P, lambda y, out: 1.0, 2)
-    objective.renumber(np.arange(len(X), dtype=np.int32))
-    y = points[: len(X)].astype(float)
-    benchmark(objective.evaluate, y, with_error)
+    reorder, compute = (
+        (objective.reorder, objective.compute_forces)
+        if hasattr(objective, "reorder")
+        else (objective.renumber, objective.evaluate)
+    )
+    reorder(np.arange(len(X), dtype=np.int32))
+    benchmark(compute, points[: len(X)].astype(float), with_error)
 
 
 def test_mesh_spread(benchmark, points):
@@ -38,7 +63,7 @@ def test_mesh_convolution(benchmark, points):
 def test_mesh_gather(benchmark, points, forces):
     mesh, grid, low, spacing, influence = on_mesh(points)
     benchmark(
-        _kernels.particle_mesh.gather, points, grid.cells, low, spacing, mesh.polynomials,
+        particle_mesh.gather, points, grid.cells, low, spacing, mesh.polynomials,
         influence.self_force, forces, 1,
     )  # fmt: skip
 
@@ -47,7 +72,9 @@ def on_mesh(points):
     """A mesh and its grid, onto which the points are spread."""
     mesh = MeshRepulsion()
     low, high = bounding_box(points)
-    spacing, shape = mesh._layout(low, high)
+    spacing, shape = (
+        mesh.layout((low, high)) if hasattr(mesh, "layout") else mesh._layout(low, high)
+    )
     grid, influence = mesh._make_grid(shape), mesh._make_influence(shape, spacing)
     grid.set_influence(influence)
     mesh.spread(points, grid, low, spacing)
@@ -85,7 +112,7 @@ def test_neighbors(benchmark, X, search):
 def test_perplexity(benchmark, neighbors):
     distances = np.ascontiguousarray(neighbors[1], np.float32)
     out = np.empty_like(distances)
-    benchmark(_kernels.perplexity.conditional_affinities, distances, out, 30.0, 1)
+    benchmark(perplexity.conditional_affinities, distances, out, 30.0, 1)
 
 
 def test_symmetrize(benchmark, neighbors):
@@ -94,20 +121,18 @@ def test_symmetrize(benchmark, neighbors):
 
 
 def test_step(benchmark, points):
+    """Forces to a gradient and a step; one kernel in 0.1.0."""
     y, force = points.astype(float), np.full_like(points, 1e-3)
     update, gains = np.zeros_like(force), np.ones_like(force)
-    benchmark(
-        _kernels.gradient_step.gradient_step,
-        y,
-        update,
-        gains,
-        force,
-        force,
-        1.0,
-        1,
-        1,
-        0.8,
-        None,
-        5,
-        1,
-    )
+    if not hasattr(gradient_step, "combine_forces"):
+        settings = 1.0, 1, 1, 0.8, None, 5, 1
+        benchmark(gradient_step.gradient_step, y, update, gains, force, force, *settings)
+        return
+    n_blocks = gradient_step.count_blocks(len(y))
+    gradient, scratch = np.empty_like(y), (np.empty((n_blocks + 1, 2)), np.empty(n_blocks, int))
+
+    def step():
+        gradient_step.combine_forces(force, force, 1.0, 1, gradient, 1)
+        gradient_step.gradient_step(y, update, gains, gradient, *scratch, 1, 0.8, None, 5, 1)
+
+    benchmark(step)

@@ -14,14 +14,14 @@ from importlib.util import find_spec
 # GNU OpenMP lets a thread that waits spin for milliseconds.  On a machine with other work
 # it spins on the very core that the thread it waits for needs: iterations then took twice
 # to twenty times as long.  The variable is read once, when the library is loaded.
-SPINS = {"GOMP_SPINCOUNT": "1000"}
+OPENMP_SPIN_ENV = {"GOMP_SPINCOUNT": "1000"}
 
 
-def _load_sleeping_soon():
+def _load_openmp_with_short_waits():
     """Import the first kernel, and with it OpenMP, with short waits, unless the user says."""
-    added = {} if "OMP_WAIT_POLICY" in os.environ else SPINS.keys() - os.environ.keys()
+    added = {} if "OMP_WAIT_POLICY" in os.environ else OPENMP_SPIN_ENV.keys() - os.environ.keys()
     for name in added:
-        os.environ[name] = SPINS[name]
+        os.environ[name] = OPENMP_SPIN_ENV[name]
     try:
         import_module(f"{__name__}.graph.csr")
     except ModuleNotFoundError as error:
@@ -35,7 +35,7 @@ def _load_sleeping_soon():
             del os.environ[name]
 
 
-_load_sleeping_soon()
+_load_openmp_with_short_waits()
 
 from . import cpu  # type: ignore[attr-defined]  # noqa: E402
 from .drawing import raster  # type: ignore[attr-defined]  # noqa: E402

@@ -1,4 +1,4 @@
-"""Slow twins of the kernels: the same mathematics in plain NumPy, float64, no tricks.
+"""Slow reference implementations of the kernels: plain NumPy, float64, no tricks.
 
 They are what the tests compare the kernels with, and the quickest way to read
 what a kernel computes.  Nothing else uses them.
@@ -26,6 +26,14 @@ def repulsion(y, dof=1.0):
     q = 1 / (1 + r2 / dof)
     w = q**dof
     return ((w * q)[:, :, None] * d).sum(1), w.sum() - len(y)
+
+
+def repulsion_at(y, sources, dof=1.0):
+    """The same sums for each of the points y over other points, and the Z of each."""
+    d = y[:, None, :] - sources[None, :, :]
+    q = 1 / (1 + (d**2).sum(-1) / dof)
+    w = q**dof
+    return ((w * q)[:, :, None] * d).sum(1), w.sum(1)
 
 
 def kl_divergence(P, y, dof=1.0):
@@ -186,7 +194,7 @@ def morton_codes(y, bits):
 
 
 def splat(points, codes, table, scale, left, top, radius, sums):
-    """Twin of ``raster.splat``: each disc on the whole picture."""
+    """As ``raster.splat``: each disc on the whole picture."""
     height, width = sums.shape[:2]
     rows, columns = np.mgrid[:height, :width] + 0.5
     for (x, y), code in zip(points.astype(np.float64), codes, strict=True):
@@ -196,14 +204,14 @@ def splat(points, codes, table, scale, left, top, radius, sums):
 
 
 def shade(sums, background, opacity, picture):
-    """Twin of ``raster.shade``."""
+    """As ``raster.shade``."""
     weight = sums[:, :, 3:].astype(np.float64)
     alpha = 1 - (1 - opacity) ** weight
-    colour = sums[:, :, :3] / np.where(weight > 0, weight, 1)
-    picture[:] = np.floor((1 - alpha) * background + alpha * colour + 0.5)
+    color = sums[:, :, :3] / np.where(weight > 0, weight, 1)
+    picture[:] = np.floor((1 - alpha) * background + alpha * color + 0.5)
     sums[:] = 0
 
 
 def look_up(picture, table, indices):
-    """Twin of ``raster.look_up``."""
+    """As ``raster.look_up``."""
     indices[:] = table[tuple(np.moveaxis(picture >> 3, -1, 0))]

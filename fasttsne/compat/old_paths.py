@@ -73,6 +73,7 @@ RENAMED = {
     "KnownRows": "RowHashIndex",
     "NeighborAffinities": "KNNAffinities",
     "Packed": "PackedRows",
+    "Passes": "FFTPlan",
     "PointDescent": "GradientDescent",
     "PointObjective": "NewPointsDivergence",
     "Points": "SparsePoints",

@@ -2,7 +2,7 @@
 
 Each is an object that is called with the points and an array for the forces and
 returns Z, the sum of all pairs' similarities; it owns what can be reused from
-one iteration to the next.
+one iteration to the next.  ``last_method`` is the name of what the last call used.
 """
 
 from fasttsne.repulsion.auto import AutoRepulsion
@@ -35,8 +35,5 @@ def make_repulsion(method: str, dof: float, n_threads: int, params: dict):
     tree = TreeRepulsion(dof, params["theta"], n_threads)
     if method == "bh":
         return tree
-    mesh = MeshRepulsion(
-        dof, params["n_interpolation_points"], params["min_num_intervals"],
-        params["ints_in_interval"], n_threads,
-    )  # fmt: skip
+    mesh = MeshRepulsion.from_params(dof, n_threads, params)
     return mesh if method == "fft" else AutoRepulsion(mesh, tree)

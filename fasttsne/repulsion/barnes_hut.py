@@ -16,6 +16,8 @@ class TreeRepulsion:
     n_threads : how many threads share the work.  The result does not depend on it.
     """
 
+    last_method = "bh"
+
     def __init__(self, dof=1.0, theta=0.5, n_threads=1):
         self.dof = dof
         self.theta = theta
@@ -28,9 +30,10 @@ class TreeRepulsion:
         ``box`` is the bounding box of the points, where the caller has it.
         """
         self.build(y, box)
+        # The tree is built: its sums, at least 2 n numbers, serve as scratch.
         return _kernels.barnes_hut.tree_repulsion(
             self._sorted, self._order, self._nodes, self._n_nodes, out, self.dof, self.theta,
-            self.n_threads,
+            self._prefix.reshape(-1), self.n_threads,
         )  # fmt: skip
 
     def build(self, y: np.ndarray, box=None) -> None:
@@ -38,14 +41,13 @@ class TreeRepulsion:
         if self._shape != y.shape:
             self._allocate(*y.shape)
         extent = sort_along_curve(y, self._codes, self._order, box)
-        np.take(y, self._order[0], axis=0, out=self._sorted)
         self._n_nodes = _kernels.barnes_hut.build_tree(
-            self._sorted, self._codes, extent, self._prefix, self._nodes
+            y, self._order, self._codes, extent, self._prefix, self._sorted, self._nodes
         )
 
     def field(self, points: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
         """Write the forces of the tree that was built on other points, and the Z of each."""
-        _kernels.barnes_hut.tree_field(
+        _kernels.barnes_hut.tree_repulsion_at(
             points, self._sorted, self._nodes, self._n_nodes, out, z, self.dof, self.theta,
             self.n_threads,
         )  # fmt: skip

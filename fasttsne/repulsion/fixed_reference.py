@@ -1,22 +1,25 @@
-"""The repulsion of a map that stands still, on points that are not among its own.
+"""The repulsion of a fixed map on new points.
 
     F_i = sum_j w_ij q_ij (y_i - r_j),    Z_i = sum_j w_ij,    over the points r of the map
 
-A field is made once for a map and asked in every iteration.  What it says of one
-point does not depend, to the last bit, on the others that it is asked about.
+A field is made once for a map and called in every iteration.  The force on one new
+point does not depend, to the last bit, on the other new points.
 """
 
 import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.repulsion.barnes_hut import TreeRepulsion
-from fasttsne.repulsion.mesh.mesh import FALLBACK_THETA, LINEAR_SPAN, MeshRepulsion, most_cells
+from fasttsne.repulsion.exact import padded_columns
+from fasttsne.repulsion.limits import FALLBACK_THETA, max_cells
+from fasttsne.repulsion.mesh.layout import LINEAR_SPAN
+from fasttsne.repulsion.mesh.mesh import MeshRepulsion
 from fasttsne.repulsion.morton import bounding_box
 
 # The grid reaches so much of the map's extent beyond it: new points may land outside.
 MARGIN = 0.1
 # A potential below this share of the largest drowns in the grid's errors.
-LEAST_SHARE = 1e-5
+MIN_SHARE = 1e-5
 
 
 def make_field(points: np.ndarray, method: str, dof: float, n_threads: int, params: dict):
@@ -25,7 +28,7 @@ def make_field(points: np.ndarray, method: str, dof: float, n_threads: int, para
     Parameters
     ----------
     points : (n, d) float32 array.
-    method : as from ``choose_method``; "auto" is the mesh unless its grid would be too large.
+    method : as for ``make_repulsion``; "auto" is the mesh unless its grid would be too large.
     params : accuracy, as for ``make_repulsion``.
 
     Returns
@@ -36,14 +39,11 @@ def make_field(points: np.ndarray, method: str, dof: float, n_threads: int, para
         return ExactField(points, dof, n_threads)
     if method == "bh":
         return TreeField(points, dof, params["theta"], n_threads)
-    mesh = MeshRepulsion(
-        dof, params["n_interpolation_points"], params["min_num_intervals"],
-        params["ints_in_interval"], n_threads,
-    )  # fmt: skip
-    box = _widened(*bounding_box(points))
+    mesh = MeshRepulsion.from_params(dof, n_threads, params)
+    box = _expanded(*bounding_box(points))
     is_tiny = float(np.max(box[1] - box[0])) < LINEAR_SPAN
-    if is_tiny or mesh.padded_cells(box) > most_cells(*points.shape):
-        return TreeField(points, dof, _fine_theta(dof, points.shape[1]), n_threads)
+    if is_tiny or mesh.padded_cells(box) > max_cells(*points.shape):
+        return TreeField(points, dof, _fallback_theta(dof, points.shape[1]), n_threads)
     return MeshField(points, mesh, box)
 
 
@@ -51,15 +51,18 @@ class ExactField:
     """The sum over all points of the map."""
 
     def __init__(self, points, dof, n_threads):
-        self.points, self.dof, self.n_threads = points, dof, n_threads
+        self.dof, self.n_threads = dof, n_threads
+        self._columns = padded_columns(points)
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
         """Write the forces on the points y to ``out``, and their Z."""
-        _kernels.exact_repulsion.exact_field(y, self.points, out, z, self.dof, self.n_threads)
+        _kernels.exact_repulsion.exact_repulsion_at(
+            y, self._columns, out, z, self.dof, self.n_threads
+        )
 
 
 class TreeField:
-    """The Barnes-Hut tree of the map, in which each point walks by itself."""
+    """The Barnes-Hut tree of the map, which each point traverses by itself."""
 
     def __init__(self, points, dof, theta, n_threads):
         self._tree = TreeRepulsion(dof, theta, n_threads)
@@ -74,7 +77,8 @@ class MeshField:
     """The potential of the map on a grid; the tree serves points that are off it.
 
     So it does where the potential is so small that the grid's errors would
-    matter: in the empty parts of a map whose kernel has light tails.
+    matter: in the empty parts of a map whose kernel has light tails.  Calls share no scratch
+    arrays, so threads may use one field at once.
     """
 
     def __init__(self, points, mesh, box):
@@ -82,7 +86,7 @@ class MeshField:
         self._low, self._high = box
         self._cells, self._spacing, constant = mesh.potential(points, box)
         self._mean = len(points) * constant
-        self._least = LEAST_SHARE * (float(self._cells.max()) + self._mean)
+        self._min_potential = MIN_SHARE * (float(self._cells.max()) + self._mean)
         # A new point was not spread: it does not push itself.
         self._no_self_force = np.zeros(_kernels.particle_mesh.SELF_FORCE_TERMS, np.float32)
         self._tree = None
@@ -97,7 +101,7 @@ class MeshField:
             self._no_self_force, out, self._mesh.n_threads, potential,
         )  # fmt: skip
         np.add(potential, self._mean, out=z)
-        lost = z < self._least
+        lost = z < self._min_potential
         if inside is not y:
             lost |= outside.any(axis=1)
         if lost.any():
@@ -106,18 +110,18 @@ class MeshField:
     def _by_tree(self, y, lost, out, z):
         if self._tree is None:
             dof, n_threads = self._mesh.dof, self._mesh.n_threads
-            theta = _fine_theta(dof, y.shape[1])
+            theta = _fallback_theta(dof, y.shape[1])
             self._tree = TreeField(self._points, dof, theta, n_threads)
         forces, shares = np.empty((len(lost), y.shape[1]), np.float32), np.empty(len(lost))
         self._tree(y[lost], forces, shares)
         out[lost], z[lost] = forces, shares
 
 
-def _fine_theta(dof, dimensions):
+def _fallback_theta(dof, dimensions):
     """Far out, w changes across a cell in proportion to dof."""
     return FALLBACK_THETA[dimensions] / max(dof, 1.0)
 
 
-def _widened(low, high):
+def _expanded(low, high):
     margin = np.float32(MARGIN) * (high - low).max()
     return low - margin, high + margin

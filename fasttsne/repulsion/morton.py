@@ -19,7 +19,7 @@ def sort_along_curve(y: np.ndarray, codes: np.ndarray, order: np.ndarray, box=No
     ----------
     y : (n, d) float32 array.
     codes, order : (2, n) arrays, uint64 and int32, whose first rows get the
-        sorted codes and the point at each place; the second rows are scratch.
+        sorted codes and the point at each position; the second rows are scratch.
     box : the bounding box of y, where the caller has it.
     """
     low, high = (corner.astype(float) for corner in box or bounding_box(y))

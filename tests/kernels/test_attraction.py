@@ -10,14 +10,14 @@ def packed(P, order):
     """A dense matrix as the edges that the kernel takes, in the given order of points."""
     n = len(P)
     csr = sp.csr_matrix(P.astype(np.float32))
-    place = np.empty(n, np.int32)
-    place[order] = np.arange(n)
+    position = np.empty(n, np.int32)
+    position[order] = np.arange(n)
     counts = np.diff(csr.indptr)[order]
     indptr = np.zeros(n + 1, np.int64)
     np.cumsum((counts + 7) // 8 * 8, out=indptr[1:])
     edges = indptr, np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
     _kernels.csr.pack_edges(
-        csr.indptr.astype(np.int64), csr.indices, csr.data, order.astype(np.int32), place,
+        csr.indptr.astype(np.int64), csr.indices, csr.data, order.astype(np.int32), position,
         *edges, 2,
     )  # fmt: skip
     return edges
@@ -32,7 +32,7 @@ def P(rng):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("dof", [0.5, 1.0, 10.0])
-def test_equals_twin(kernel, P, rng, d, dof):
+def test_equals_reference(kernel, P, rng, d, dof):
     y = rng.normal(0, 5, (60, d))
     single = y.astype(np.float32)
     out = np.empty_like(single)
@@ -57,6 +57,28 @@ def test_a_row_sums_to_the_same_bits_under_any_numbering(kernel, P, rng):
         *packed(P, order), np.ascontiguousarray(y[order]), shuffled, 1.0, False, 3
     )
     np.testing.assert_array_equal(shuffled, straight[order])
+
+
+def test_more_than_one_block_of_rows(kernel, rng):
+    """Blocks meet at 256 rows; the cross term is a sum over them in a fixed order."""
+    n = 700
+    P = rng.random((n, n)) * (rng.random((n, n)) < 0.05)
+    P /= P.sum()
+    y = rng.normal(0, 5, (n, 2))
+    expected, expected_cross = reference.attraction(P, y)
+    module, results = kernel("attraction"), set()
+    assert module.count_blocks(n) > 2
+    edges = packed(P, np.arange(n))
+    for n_threads in (1, 2, 3):
+        for scratch in (None, np.full(module.count_blocks(n) + 5, np.nan)):
+            out = np.empty((n, 2), np.float32)
+            cross = module.attraction(
+                *edges, y.astype(np.float32), out, 1.0, True, n_threads, scratch
+            )
+            results.add((cross, out.tobytes()))
+    assert len(results) == 1
+    np.testing.assert_allclose(out, expected, rtol=2e-5, atol=1e-6 * abs(expected).max())
+    assert cross == pytest.approx(expected_cross, rel=1e-5)
 
 
 def test_logarithm_is_accurate_over_its_range(kernel):

@@ -13,7 +13,7 @@ def step(module, y, update, gains, gradient, *settings, **options):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("bounds", [(None, None), (0.5, None), (None, 0.5), (0.1, 0.2)])
-def test_equals_twin(kernel, rng, d, bounds):
+def test_equals_reference(kernel, rng, d, bounds):
     shape = (3000, d)
     y, update = rng.normal(0, 5, shape), rng.normal(0, 1, shape).astype(np.float32)
     update[::7] = 0

@@ -14,7 +14,7 @@ def affinities(kernel, distances, perplexity, n_threads=2):
 
 @pytest.mark.parametrize("k", [1, 3, 8, 9, 90])
 @pytest.mark.parametrize("scale", [1e-15, 1.0, 1e15])
-def test_equals_twin(kernel, rng, k, scale):
+def test_equals_reference(kernel, rng, k, scale):
     distances = rng.gamma(5, 1, (50, k)) * scale
     perplexity = max(k / 3, 1)
     p = affinities(kernel, distances, perplexity)

@@ -1,4 +1,4 @@
-"""Discs, shades and palettes against their twins."""
+"""Discs, shades and palettes against the reference implementations."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def background(rng):
 
 
 @pytest.mark.parametrize("radius", [0.5, 0.6, 1.7, 6.0])
-def test_splat_and_shade_are_their_twins(rng, background, radius):
+def test_splat_and_shade_equal_reference(rng, background, radius):
     points = rng.normal(size=(200, 2)).astype(np.float32)
     codes = rng.integers(0, 2, 200, dtype=np.int32)
     place = 6.5, 15.25, 12.5, radius
@@ -72,7 +72,7 @@ def test_shade_takes_a_part_of_a_picture(background):
     np.testing.assert_array_equal(picture, background)
 
 
-def test_look_up_is_its_twin(rng, background):
+def test_look_up_equals_reference(rng, background):
     table = rng.integers(0, 256, (32, 32, 32), dtype=np.uint8)
     fast, slow = np.empty((2, 24, 31), np.uint8)
     raster.look_up(background, table, fast)

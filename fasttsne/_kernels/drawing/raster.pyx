@@ -1,10 +1,10 @@
 """Points as discs in a picture: coverage summed for each pixel, then shaded.
 
-A disc of radius r covers the pixel at distance d from its centre by
+A disc of radius r covers the pixel at distance d from its center by
 c = min(1, max(0, r + 1/2 - d)), which is the area of the overlap to within a few
 per cent and moves smoothly with the point.  A pixel keeps W = sum c and
-S = sum c colour.  Its shade is that of W discs of one opacity, laid over each
-other in any order: alpha = 1 - (1 - opacity)^W of the mean colour S / W, the
+S = sum c color.  Its shade is that of W discs of one opacity, laid over each
+other in any order: alpha = 1 - (1 - opacity)^W of the mean color S / W, the
 rest background.  Cost: O(n r^2 + pixels).
 """
 
@@ -32,7 +32,7 @@ def splat(
 
 
 cdef inline void add_disc(
-    double x, double y, double radius, const float *colour, float *sums, Py_ssize_t height,
+    double x, double y, double radius, const float *color, float *sums, Py_ssize_t height,
     Py_ssize_t width,
 ) noexcept nogil:
     cdef double reach = radius + 0.5
@@ -42,7 +42,7 @@ cdef inline void add_disc(
     cdef float *pixel
     if not (-reach < x < width + reach and -reach < y < height + reach):
         return
-    # centres of pixels, at i + 1/2, that are nearer than the reach
+    # centers of pixels, at i + 1/2, that are nearer than the reach
     first_row = max(<Py_ssize_t> ceil(y - reach - 0.5), 0)
     last_row = min(<Py_ssize_t> floor(y + reach - 0.5), height - 1)
     first_column = max(<Py_ssize_t> ceil(x - reach - 0.5), 0)
@@ -57,7 +57,7 @@ cdef inline void add_disc(
             cover = min(edge - sqrt(square), <float> 1)
             pixel = sums + 4 * (row * width + column)
             for c in range(4):
-                pixel[c] += cover * colour[c]
+                pixel[c] += cover * color[c]
 
 
 def shade(
@@ -66,7 +66,7 @@ def shade(
     double opacity,  # of one disc, in [0, 1)
     uint8_t[:, :, :] picture,  # OUT (height, width, 3), contiguous within a row
 ):
-    """Turn the sums into colours."""
+    """Turn the sums into colors. O(pixels)."""
     cdef Py_ssize_t height = sums.shape[0], width = sums.shape[1], row
     cdef double rate = log1p(-opacity)
     with nogil:
@@ -97,10 +97,10 @@ cdef void shade_row(
 
 def look_up(
     const uint8_t[:, :, ::1] picture,  # IN (height, width, 3)
-    const uint8_t[:, :, ::1] table,  # IN (32, 32, 32), by the five leading bits of each colour
+    const uint8_t[:, :, ::1] table,  # IN (32, 32, 32), by the five leading bits of each color
     uint8_t[:, ::1] indices,  # OUT (height, width)
 ):
-    """The number in a palette of each pixel's colour."""
+    """Write the number in a palette of each pixel's color. O(pixels)."""
     cdef Py_ssize_t n_pixels = indices.shape[0] * indices.shape[1], i
     cdef const uint8_t *pixel = &picture[0, 0, 0]
     cdef uint8_t *out = &indices[0, 0]

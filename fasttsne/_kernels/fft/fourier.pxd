@@ -1,13 +1,13 @@
 """Fourier transforms of eight complex lines side by side, in passes after Stockham.
 
-A place holds eight real parts, then eight imaginary ones, one of each line: what is done
+An element holds eight real parts, then eight imaginary ones, one of each line: what is done
 to a line is done to all of them by the same vector instructions.  A pass of radix r, with
 m = n / r for the length n that is left and s for the product of the radices before, is
 
     y[q + s (r p + j)] = w^(p j) sum_i x[q + s (p + m i)] e^(-2 pi i j / r),   w = e^(-2 pi i / n),
 
-p < m, q < s; after the last the transform stands in order, as no bits are reversed.  The
-backward transform is the forward one with real and imaginary parts in each other's places.
+p < m, q < s; after the last the transform is in order, as no bits are reversed.  The
+backward transform is the forward one with real and imaginary parts exchanged.
 
 Lines are zero in their second half before the forward transform, and not wanted there
 after the backward one.  So the first pass forward and the last backward, both of radix 4,
@@ -21,11 +21,11 @@ from fasttsne._kernels.simd.simd8 cimport (
 )
 
 cdef enum:
-    LINES = 8
-    PLACE = 2 * LINES  # floats
+    N_LINES = 8  # transformed side by side
+    ELEMENT = 2 * N_LINES  # floats of one complex number of each line
 
 
-cdef struct Passes:  # of one length, as ``fasttsne.repulsion.fft.passes`` makes them
+cdef struct FFTPlan:  # of one length, as ``fasttsne.repulsion.mesh.fft_plan`` makes them
     Py_ssize_t length
     Py_ssize_t count
     const int32_t *radices  # forward; the first is 4; backward they come from the last
@@ -33,9 +33,9 @@ cdef struct Passes:  # of one length, as ``fasttsne.repulsion.fft.passes`` makes
     const float *backward
 
 
-cdef struct Half:  # the first half of eight lines
+cdef struct StridedLines:  # the first half of eight lines
     float *first
-    Py_ssize_t step  # floats from place to place
+    Py_ssize_t step  # floats from element to element
 
 
 cdef struct c8:
@@ -43,15 +43,15 @@ cdef struct c8:
     f8 im
 
 
-cdef inline c8 load(const float *place, int re) noexcept nogil:
+cdef inline c8 load(const float *element, int re) noexcept nogil:
     cdef c8 x
-    x.re, x.im = f8_load(place + re), f8_load(place + LINES - re)
+    x.re, x.im = f8_load(element + re), f8_load(element + N_LINES - re)
     return x
 
 
-cdef inline void store(float *place, int re, c8 x) noexcept nogil:
-    f8_store(place + re, x.re)
-    f8_store(place + LINES - re, x.im)
+cdef inline void store(float *element, int re, c8 x) noexcept nogil:
+    f8_store(element + re, x.re)
+    f8_store(element + N_LINES - re, x.im)
 
 
 cdef inline c8 add(c8 a, c8 b) noexcept nogil:
@@ -74,7 +74,7 @@ cdef inline c8 plus_scaled(c8 a, c8 b, float factor) noexcept nogil:
     return a
 
 
-cdef inline c8 turned(c8 a) noexcept nogil:
+cdef inline c8 times_minus_i(c8 a) noexcept nogil:
     """-i a."""
     cdef c8 b
     b.re, b.im = a.im, f8_sub(f8_set1(0), a.re)
@@ -96,9 +96,9 @@ cdef inline void pass2(
     cdef c8 a, b
     for p in range(m):
         for q in range(s * p, s * (p + 1)):
-            a, b = load(x + PLACE * q, re), load(x + PLACE * (q + s * m), re)
-            store(y + PLACE * (q + s * p), re, add(a, b))
-            store(y + PLACE * (q + s * (p + 1)), re, times(sub(a, b), w + 2 * p))
+            a, b = load(x + ELEMENT * q, re), load(x + ELEMENT * (q + s * m), re)
+            store(y + ELEMENT * (q + s * p), re, add(a, b))
+            store(y + ELEMENT * (q + s * (p + 1)), re, times(sub(a, b), w + 2 * p))
 
 
 cdef inline void pass3(
@@ -110,14 +110,14 @@ cdef inline void pass3(
     cdef float *out
     for p in range(m):
         for q in range(s * p, s * (p + 1)):
-            a, b = load(x + PLACE * q, re), load(x + PLACE * (q + s * m), re)
-            c = load(x + PLACE * (q + 2 * s * m), re)
-            out = y + PLACE * (q + 2 * s * p)
+            a, b = load(x + ELEMENT * q, re), load(x + ELEMENT * (q + s * m), re)
+            c = load(x + ELEMENT * (q + 2 * s * m), re)
+            out = y + ELEMENT * (q + 2 * s * p)
             store(out, re, add(a, add(b, c)))
             a = plus_scaled(a, add(b, c), -0.5)
-            c = scaled(turned(sub(b, c)), half_root)
-            store(out + PLACE * s, re, times(add(a, c), w + 4 * p))
-            store(out + 2 * PLACE * s, re, times(sub(a, c), w + 4 * p + 2))
+            c = scaled(times_minus_i(sub(b, c)), half_root)
+            store(out + ELEMENT * s, re, times(add(a, c), w + 4 * p))
+            store(out + 2 * ELEMENT * s, re, times(sub(a, c), w + 4 * p + 2))
 
 
 cdef inline void pass4(
@@ -128,15 +128,15 @@ cdef inline void pass4(
     cdef float *out
     for p in range(m):
         for q in range(s * p, s * (p + 1)):
-            a, b = load(x + PLACE * q, re), load(x + PLACE * (q + s * m), re)
-            c, d = load(x + PLACE * (q + 2 * s * m), re), load(x + PLACE * (q + 3 * s * m), re)
+            a, b = load(x + ELEMENT * q, re), load(x + ELEMENT * (q + s * m), re)
+            c, d = load(x + ELEMENT * (q + 2 * s * m), re), load(x + ELEMENT * (q + 3 * s * m), re)
             e, a = sub(a, c), add(a, c)
-            c, b = turned(sub(b, d)), add(b, d)
-            out = y + PLACE * (q + 3 * s * p)
+            c, b = times_minus_i(sub(b, d)), add(b, d)
+            out = y + ELEMENT * (q + 3 * s * p)
             store(out, re, add(a, b))
-            store(out + PLACE * s, re, times(add(e, c), w + 6 * p))
-            store(out + 2 * PLACE * s, re, times(sub(a, b), w + 6 * p + 2))
-            store(out + 3 * PLACE * s, re, times(sub(e, c), w + 6 * p + 4))
+            store(out + ELEMENT * s, re, times(add(e, c), w + 6 * p))
+            store(out + 2 * ELEMENT * s, re, times(sub(a, b), w + 6 * p + 2))
+            store(out + 3 * ELEMENT * s, re, times(sub(e, c), w + 6 * p + 4))
 
 
 cdef inline void pass5(
@@ -150,22 +150,22 @@ cdef inline void pass5(
     cdef float *out
     for p in range(m):
         for q in range(s * p, s * (p + 1)):
-            a, b = load(x + PLACE * q, re), load(x + PLACE * (q + s * m), re)
-            c, d = load(x + PLACE * (q + 2 * s * m), re), load(x + PLACE * (q + 3 * s * m), re)
-            e = load(x + PLACE * (q + 4 * s * m), re)
-            f, b = turned(sub(b, e)), add(b, e)
-            g, c = turned(sub(c, d)), add(c, d)
-            out = y + PLACE * (q + 4 * s * p)
+            a, b = load(x + ELEMENT * q, re), load(x + ELEMENT * (q + s * m), re)
+            c, d = load(x + ELEMENT * (q + 2 * s * m), re), load(x + ELEMENT * (q + 3 * s * m), re)
+            e = load(x + ELEMENT * (q + 4 * s * m), re)
+            f, b = times_minus_i(sub(b, e)), add(b, e)
+            g, c = times_minus_i(sub(c, d)), add(c, d)
+            out = y + ELEMENT * (q + 4 * s * p)
             store(out, re, add(a, add(b, c)))
             d, e = plus_scaled(plus_scaled(a, b, c1), c, c2), plus_scaled(scaled(f, s1), g, s2)
-            store(out + PLACE * s, re, times(add(d, e), w + 8 * p))
-            store(out + 4 * PLACE * s, re, times(sub(d, e), w + 8 * p + 6))
+            store(out + ELEMENT * s, re, times(add(d, e), w + 8 * p))
+            store(out + 4 * ELEMENT * s, re, times(sub(d, e), w + 8 * p + 6))
             d, e = plus_scaled(plus_scaled(a, b, c2), c, c1), plus_scaled(scaled(f, s2), g, -s1)
-            store(out + 2 * PLACE * s, re, times(add(d, e), w + 8 * p + 2))
-            store(out + 3 * PLACE * s, re, times(sub(d, e), w + 8 * p + 4))
+            store(out + 2 * ELEMENT * s, re, times(add(d, e), w + 8 * p + 2))
+            store(out + 3 * ELEMENT * s, re, times(sub(d, e), w + 8 * p + 4))
 
 
-cdef inline void one_pass(
+cdef inline void run_pass(
     int radix, const float *x, float *y, Py_ssize_t m, Py_ssize_t s, const float *w, int re
 ) noexcept nogil:
     if radix == 4:
@@ -178,87 +178,87 @@ cdef inline void one_pass(
         pass5(x, y, m, s, w, re)
 
 
-cdef inline Half half_of(float *first, Py_ssize_t step) noexcept nogil:
-    cdef Half half
+cdef inline StridedLines strided_lines(float *first, Py_ssize_t step) noexcept nogil:
+    cdef StridedLines half
     half.first, half.step = first, step
     return half
 
 
 cdef inline void first_pass(
-    const Half *half, float *y, Py_ssize_t m, const float *w
+    const StridedLines *half, float *y, Py_ssize_t m, const float *w
 ) noexcept nogil:
     """Radix 4, where two of four inputs are zero."""
     cdef Py_ssize_t p
     cdef c8 a, b
     for p in range(m):
         a, b = load(half.first + p * half.step, 0), load(half.first + (p + m) * half.step, 0)
-        store(y + 4 * PLACE * p, 0, add(a, b))
-        store(y + 4 * PLACE * p + PLACE, 0, times(add(a, turned(b)), w + 6 * p))
-        store(y + 4 * PLACE * p + 2 * PLACE, 0, times(sub(a, b), w + 6 * p + 2))
-        store(y + 4 * PLACE * p + 3 * PLACE, 0, times(sub(a, turned(b)), w + 6 * p + 4))
+        store(y + 4 * ELEMENT * p, 0, add(a, b))
+        store(y + 4 * ELEMENT * p + ELEMENT, 0, times(add(a, times_minus_i(b)), w + 6 * p))
+        store(y + 4 * ELEMENT * p + 2 * ELEMENT, 0, times(sub(a, b), w + 6 * p + 2))
+        store(y + 4 * ELEMENT * p + 3 * ELEMENT, 0, times(sub(a, times_minus_i(b)), w + 6 * p + 4))
 
 
-cdef inline void last_pass(const float *x, const Half *half, Py_ssize_t s) noexcept nogil:
+cdef inline void last_pass(const float *x, const StridedLines *half, Py_ssize_t s) noexcept nogil:
     """Radix 4 backward, where two of four outputs are not wanted."""
     cdef Py_ssize_t q
     cdef c8 a, b, c, d, e
     for q in range(s):
-        a, b = load(x + PLACE * q, LINES), load(x + PLACE * (q + s), LINES)
-        c, d = load(x + PLACE * (q + 2 * s), LINES), load(x + PLACE * (q + 3 * s), LINES)
-        e = add(sub(a, c), turned(sub(b, d)))
+        a, b = load(x + ELEMENT * q, N_LINES), load(x + ELEMENT * (q + s), N_LINES)
+        c, d = load(x + ELEMENT * (q + 2 * s), N_LINES), load(x + ELEMENT * (q + 3 * s), N_LINES)
+        e = add(sub(a, c), times_minus_i(sub(b, d)))
         a = add(add(a, c), add(b, d))
-        store(half.first + q * half.step, LINES, a)
-        store(half.first + (q + s) * half.step, LINES, e)
+        store(half.first + q * half.step, N_LINES, a)
+        store(half.first + (q + s) * half.step, N_LINES, e)
 
 
 cdef inline void forward(
-    const Passes *passes, const Half *half, float *out, float *scratch
+    const FFTPlan *plan, const StridedLines *half, float *out, float *scratch
 ) noexcept nogil:
-    """Transform to ``out``; both arrays are of so many places as the length has."""
-    cdef Py_ssize_t i, m = passes.length // 4, s = 4
-    cdef const float *w = passes.forward
+    """Transform to ``out``; both arrays have as many elements as the length says."""
+    cdef Py_ssize_t i, m = plan.length // 4, s = 4
+    cdef const float *w = plan.forward
     cdef float *x
     cdef float *y
     cdef int radix
     # The last pass writes to out.
-    x, y = (out, scratch) if passes.count % 2 else (scratch, out)
+    x, y = (out, scratch) if plan.count % 2 else (scratch, out)
     first_pass(half, x, m, w)
     w += 6 * m
-    for i in range(1, passes.count):
-        radix = passes.radices[i]
+    for i in range(1, plan.count):
+        radix = plan.radices[i]
         m //= radix
-        one_pass(radix, x, y, m, s, w, 0)
+        run_pass(radix, x, y, m, s, w, 0)
         w += 2 * m * (radix - 1)
         s *= radix
         x, y = y, x
 
 
 cdef inline void backward(
-    const Passes *passes, float *x, float *scratch, const Half *half
+    const FFTPlan *plan, float *x, float *scratch, const StridedLines *half
 ) noexcept nogil:
     """Transform x, which is lost; nothing is divided by the length."""
-    cdef Py_ssize_t i, m = passes.length, s = 1
-    cdef const float *w = passes.backward
+    cdef Py_ssize_t i, m = plan.length, s = 1
+    cdef const float *w = plan.backward
     cdef float *y = scratch
     cdef int radix
-    for i in range(passes.count - 1, 0, -1):
-        radix = passes.radices[i]
+    for i in range(plan.count - 1, 0, -1):
+        radix = plan.radices[i]
         m //= radix
-        one_pass(radix, x, y, m, s, w, LINES)
+        run_pass(radix, x, y, m, s, w, N_LINES)
         w += 2 * m * (radix - 1)
         s *= radix
         x, y = y, x
     last_pass(x, half, s)
 
 
-cdef inline Passes as_passes(plan):
-    """Of a plan that outlives them."""
-    cdef Passes passes
+cdef inline FFTPlan as_plan(plan):
+    """A view of a Python object's plan, which must outlive it."""
+    cdef FFTPlan view
     cdef const int32_t[::1] radices = plan.radices
     cdef const float[:, ::1] factors = plan.factors
-    passes.length, passes.count, passes.radices = plan.length, radices.shape[0], NULL
-    passes.forward = passes.backward = NULL
-    if passes.length > 1:
-        passes.radices = &radices[0]
-        passes.forward, passes.backward = &factors[0, 0], &factors[1, 0]
-    return passes
+    view.length, view.count, view.radices = plan.length, radices.shape[0], NULL
+    view.forward = view.backward = NULL
+    if view.length > 1:
+        view.radices = &radices[0]
+        view.forward, view.backward = &factors[0, 0], &factors[1, 0]
+    return view

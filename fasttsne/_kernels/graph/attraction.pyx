@@ -12,7 +12,9 @@ KL = sum p log p + cross + log Z.
 
 ``attraction_to`` does the same for points that are attracted by others than themselves.
 
-Rows come padded to whole groups of eight edges (``graph.pack_edges``), so that
+    indptr, columns, values: p_ij as CSR;    y: y_i;    others: y_j
+
+Rows come padded to whole groups of eight edges (``csr.pack_edges``), so that
 the loop has no tail.  Cost: one read of the edges, which is what bounds it;
 points should be numbered along a space-filling curve so that the gathered
 coordinates are in the cache.  Float32 sums over one row, float64 over blocks.
@@ -28,7 +30,7 @@ from fasttsne._kernels.simd.simd8 cimport (
 )
 from fasttsne._kernels.simd.student cimport student_log, student_q
 
-cdef Py_ssize_t BLOCK = 256
+cdef Py_ssize_t BLOCK = 256  # rows a task
 
 
 cdef inline double attract_rows(
@@ -95,6 +97,11 @@ cdef double attract_block(
     return attract_rows(indptr, columns, values, y, others, out, first, last, 3, dof, False)
 
 
+def count_blocks(Py_ssize_t n):
+    """How many blocks of rows n points make: the length of the scratch array."""
+    return (n + BLOCK - 1) // BLOCK
+
+
 def attraction(
     const int64_t[::1] indptr,  # IN (n + 1,), multiples of 8
     const int32_t[::1] columns,  # IN (edges,)
@@ -104,9 +111,15 @@ def attraction(
     float dof,
     bint with_cross,
     int n_threads,
+    double[::1] partial_sums=None,  # SCRATCH (count_blocks(n),), allocated here if not given
 ):
-    """Write the attractive forces to ``out``; return the cross term, or 0.0 if not wanted."""
-    return attraction_to(indptr, columns, values, y, y, out, dof, with_cross, n_threads)
+    """Write the attractive forces to ``out``; return the cross term, or 0.0 if not wanted.
+
+    O(edges).
+    """
+    return attraction_to(
+        indptr, columns, values, y, y, out, dof, with_cross, n_threads, partial_sums
+    )
 
 
 def attraction_to(
@@ -118,17 +131,19 @@ def attraction_to(
     float dof,
     bint with_cross,
     int n_threads,
+    double[::1] partial_sums=None,  # SCRATCH as for `attraction`
 ):
     """As ``attraction``, for edges from the points y to others."""
     cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK
     cdef int d = <int> y.shape[1]
-    cdef double[::1] partial = np.zeros(n_blocks)
     if n == 0 or columns.shape[0] == 0:
         out[:] = 0
         return 0.0
+    if partial_sums is None:
+        partial_sums = np.empty(n_blocks)
     for b in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
-        partial[b] = attract_block(
+        partial_sums[b] = attract_block(
             &indptr[0], &columns[0], &values[0], &y[0, 0], &others[0, 0], &out[0, 0],
             b * BLOCK, min((b + 1) * BLOCK, n), d, dof, with_cross,
         )
-    return float(np.sum(partial))
+    return float(np.sum(partial_sums[:n_blocks]))

@@ -83,12 +83,12 @@ cdef inline int64_t merge_rows(
 
 
 def count_merged(
-    const int64_t[::1] a_indptr, const int32_t[::1] a, const float[::1] a_values,
-    const int64_t[::1] b_indptr, const int32_t[::1] b, const float[::1] b_values,
+    const int64_t[::1] a_indptr, const int32_t[::1] a, const float[::1] a_values,  # IN (n, m)
+    const int64_t[::1] b_indptr, const int32_t[::1] b, const float[::1] b_values,  # IN (n, m)
     int64_t[::1] indptr,  # OUT (n + 1,)
     int n_threads,
 ):
-    """Row pointers of the sum of two graphs with ascending columns."""
+    """Write row pointers of the sum of two graphs with ascending columns. O(edges)."""
     cdef Py_ssize_t i, n = indptr.shape[0] - 1
     indptr[0] = 0
     if a.shape[0] == 0 or b.shape[0] == 0:
@@ -105,17 +105,17 @@ def count_merged(
 
 
 def merge(
-    const int64_t[::1] a_indptr, const int32_t[::1] a, const float[::1] a_values,
-    const int64_t[::1] b_indptr, const int32_t[::1] b, const float[::1] b_values,
+    const int64_t[::1] a_indptr, const int32_t[::1] a, const float[::1] a_values,  # IN (n, m)
+    const int64_t[::1] b_indptr, const int32_t[::1] b, const float[::1] b_values,  # IN (n, m)
     float scale,
     const int64_t[::1] indptr,  # IN (n + 1,), from count_merged
     int32_t[::1] columns, float[::1] values,  # OUT (edges,)
     int n_threads,
     bint largest=False,
 ):
-    """scale * (A + B), or scale * max(A, B), for two graphs with ascending columns.
+    """Write scale * (A + B), or scale * max(A, B), for two graphs with ascending columns.
 
-    Values must not be negative for the largest.
+    Values must not be negative for the largest.  O(edges).
     """
     cdef Py_ssize_t i, n = indptr.shape[0] - 1
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
@@ -127,30 +127,31 @@ def merge(
 
 
 cdef void pack_row(
-    const int32_t *columns, const float *values, int64_t count, const int32_t *place,
-    int32_t own, int32_t *out_columns, float *out_values, int64_t out_count,
+    const int32_t *columns, const float *values, int64_t count, const int32_t *position,
+    int32_t padding, int32_t *out_columns, float *out_values, int64_t out_count,
 ) noexcept nogil:
     cdef int64_t e
     for e in range(count):
-        out_columns[e] = place[columns[e]]
+        out_columns[e] = position[columns[e]]
         out_values[e] = values[e]
     for e in range(count, out_count):
-        out_columns[e] = own
+        out_columns[e] = padding
         out_values[e] = 0
 
 
 def pack_edges(
-    const int64_t[::1] indptr, const int32_t[::1] columns, const float[::1] values,  # IN (n, n)
-    const int32_t[::1] order,  # IN (n,), the point at each place
-    const int32_t[::1] place,  # IN (n,), the place of each point
-    const int64_t[::1] out_indptr,  # IN (n + 1,), by place, in multiples of eight
-    int32_t[::1] out_columns, float[::1] out_values,  # OUT
+    const int64_t[::1] indptr, const int32_t[::1] columns, const float[::1] values,  # IN (n, m)
+    const int32_t[::1] order,  # IN (n,), the row at each position
+    const int32_t[::1] position,  # IN (m,), the position of each column
+    const int64_t[::1] out_indptr,  # IN (n + 1,), by position, in multiples of eight
+    int32_t[::1] out_columns, float[::1] out_values,  # OUT (out_indptr[n],)
     int n_threads,
 ):
     """Renumber a graph's points and pad each row to whole groups of eight edges.
 
     Edges keep their order within a row, so a row sums to the same bits under
-    any numbering.  Padding points to the row's own point with value 0.
+    any numbering.  Padding has the value 0 and the row's own position, where there is no
+    force, or the last column's in a graph between two sets of points.
     """
     cdef Py_ssize_t r, n = order.shape[0]
     cdef int32_t i
@@ -160,6 +161,6 @@ def pack_edges(
         i = order[r]
         pack_row(
             &columns[0] + indptr[i], &values[0] + indptr[i], indptr[i + 1] - indptr[i],
-            &place[0], <int32_t> r, &out_columns[0] + out_indptr[r],
+            &position[0], <int32_t> min(r, position.shape[0] - 1), &out_columns[0] + out_indptr[r],
             &out_values[0] + out_indptr[r], out_indptr[r + 1] - out_indptr[r],
         )

@@ -20,8 +20,8 @@ from fasttsne._kernels.simd.simd8 cimport (
 from fasttsne._kernels.simd.student cimport student_q, student_w
 
 cdef Py_ssize_t BLOCK = 256
-# A weight times this is at least 1, unless it is the 0 of padding.
-cdef float HUGE = 1e38
+# A weight times this is at least 1, unless it is the 0 of padding: its minimum with 1 is a mask.
+cdef float MASK_SCALE = 1e38
 
 
 cdef inline f8 squared_distance(
@@ -42,17 +42,17 @@ cdef inline void radius_of(
     Py_ssize_t i, int d, float dof, float *weight, float *radius,
 ) noexcept nogil:
     cdef f8 difference[3]
-    cdef f8 r2, w, weights = f8_set1(0), spread = f8_set1(0)
+    cdef f8 r2, w, weights = f8_set1(0), squares = f8_set1(0)
     cdef float inverse_dof = 1 / dof
     cdef Py_ssize_t e
     for e in range(indptr[i], indptr[i + 1], 8):
         r2 = squared_distance(y, i, columns + e, d, difference)
         w = student_w(r2, student_q(r2, inverse_dof), dof)
-        w = f8_mul(w, f8_min(f8_mul(f8_load(values + e), f8_set1(HUGE)), f8_set1(1)))
+        w = f8_mul(w, f8_min(f8_mul(f8_load(values + e), f8_set1(MASK_SCALE)), f8_set1(1)))
         weights = f8_add(weights, w)
-        spread = f8_fma(w, r2, spread)
+        squares = f8_fma(w, r2, squares)
     weight[i] = f8_sum(weights)
-    radius[i] = f8_sum(spread) / weight[i] if weight[i] > 0 else 0
+    radius[i] = f8_sum(squares) / weight[i] if weight[i] > 0 else 0
 
 
 cdef inline void force_on(
@@ -93,7 +93,10 @@ def radii(
     float[::1] radius,  # OUT (n,), R
     int n_threads,
 ):
-    """Squared radius of each point's neighbours in the map, and the sum of their weights."""
+    """Write the squared radius of each point's neighbours in the map, and the sum of weights.
+
+    O(edges); no sum is over more than a row.
+    """
     cdef Py_ssize_t n = y.shape[0], i
     cdef int d = <int> y.shape[1]
     if n == 0 or columns.shape[0] == 0:
@@ -114,7 +117,7 @@ def forces(
     float[:, ::1] out,  # OUT (n, d)
     int n_threads,
 ):
-    """The derivative by each point's place of a function of the radii."""
+    """Write the derivative by each point's coordinates of a function of the radii. O(edges)."""
     cdef Py_ssize_t n = y.shape[0], i
     cdef int d = <int> y.shape[1]
     if n == 0 or columns.shape[0] == 0:

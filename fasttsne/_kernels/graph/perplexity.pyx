@@ -75,7 +75,7 @@ cdef double relative_squares(
     return scale
 
 
-cdef void write_shares(const float *p, Py_ssize_t k, double total, float *out) noexcept nogil:
+cdef void write_normalized(const float *p, Py_ssize_t k, double total, float *out) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(k):
         out[j] = <float> (p[j] / total) if p[j] > NEGLIGIBLE else 0
@@ -106,7 +106,7 @@ cdef double affinities_of_row(
             beta = (low + high) / 2
         elif beta <= low:
             beta = 2 * low
-    write_shares(p, k, total, out)
+    write_normalized(p, k, total, out)
     return beta / scale if scale > 0 else 0
 
 
@@ -120,7 +120,7 @@ cdef void gaussian_row(
     cdef double total = 1, mean = 0, variance = 0
     # Within these bounds the padding counts for nothing and no product overflows.
     moments(d2, p, padded, min(max(beta, 1e-27), 1e30), &total, &mean, &variance)
-    write_shares(p, k, total, out)
+    write_normalized(p, k, total, out)
 
 
 def conditional_affinities(

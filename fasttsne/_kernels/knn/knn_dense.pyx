@@ -8,13 +8,13 @@ running sums of vectors (``f8_panel_products``).  The 64 products are compared i
 registers with a threshold for each row, the score of its k-th best candidate so
 far; almost all are rejected there and never written to memory.
 
-What becomes of a candidate that is not rejected stands in ``best.pxd``.
+What becomes of a candidate that is not rejected is in ``top_k.pxd``.
 """
 
 from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
-from fasttsne._kernels.knn.top_k cimport Best, offer
+from fasttsne._kernels.knn.top_k cimport TopK, push
 from fasttsne._kernels.simd.simd8 cimport f8, f8_fma, f8_less, f8_load, f8_set1, f8_store
 from fasttsne._kernels.linalg.gemm_panels cimport PANEL, TILE, tile_products
 
@@ -60,109 +60,114 @@ def pack(
         )
 
 
-cdef inline void offer_lanes(
-    const Best *best, int below, f8 scores, Py_ssize_t row, Py_ssize_t number, int by_row,
+cdef inline void push_lanes(
+    const TopK *top, int below, f8 scores, Py_ssize_t row, Py_ssize_t number, int by_row,
     Py_ssize_t excluded,
 ) noexcept nogil:
-    """Offer the lanes whose bits are set: to one row eight points, or to eight rows one point."""
+    """Push candidates whose bits are set: eight points to one row, or one point to eight rows."""
     cdef float score[8]
     cdef int lane
     f8_store(score, scores)
     for lane in range(8):
         if below >> lane & 1:
             if by_row:
-                if number + lane != excluded and score[lane] < best.thresholds[row]:
-                    offer(best, row, score[lane], number + lane)
-            elif score[lane] < best.thresholds[row + lane]:
-                offer(best, row + lane, score[lane], number)
+                if number + lane != excluded and score[lane] < top.thresholds[row]:
+                    push(top, row, score[lane], number + lane)
+            elif score[lane] < top.thresholds[row + lane]:
+                push(top, row + lane, score[lane], number)
 
 
-cdef inline void offer_panel(
-    const Best *best, f8 products, Py_ssize_t row, float row_norm, Py_ssize_t first_point,
+cdef inline void push_panel(
+    const TopK *top, f8 products, Py_ssize_t row, float row_norm, Py_ssize_t first_point,
     const float *norms, bint both, Py_ssize_t excluded,
 ) noexcept nogil:
-    """Offer eight points to one row and, if ``both``, the row to the eight points."""
+    """Compare eight points with one row and, if ``both``, the row with the eight points."""
     cdef f8 scores = f8_fma(f8_set1(-2), products, f8_load(norms))
-    cdef int below = f8_less(scores, f8_set1(best.thresholds[row]))
+    cdef int below = f8_less(scores, f8_set1(top.thresholds[row]))
     if below:
-        offer_lanes(best, below, scores, row, first_point, True, excluded)
+        push_lanes(top, below, scores, row, first_point, True, excluded)
     if both:
         scores = f8_fma(f8_set1(-2), products, f8_set1(row_norm))
-        below = f8_less(scores, f8_load(best.thresholds + first_point))
+        below = f8_less(scores, f8_load(top.thresholds + first_point))
         if below:
-            offer_lanes(best, below, scores, first_point, row, False, -1)
+            push_lanes(top, below, scores, first_point, row, False, -1)
 
 
-cdef void offer_block_pair(
-    const Best *best, const float *packed, const float *norms, Py_ssize_t n, Py_ssize_t panels,
+cdef void search_block_pair(
+    const TopK *top, const float *packed, const float *norms, Py_ssize_t n, Py_ssize_t panels,
     Py_ssize_t depth, Py_ssize_t block, Py_ssize_t a, Py_ssize_t b,
 ) noexcept nogil:
     """All pairs of a block's rows with another's, or within one block."""
-    cdef Py_ssize_t p, q, last_p, last_q
+    cdef Py_ssize_t p, q, tile, last_p, last_q
     cdef f8 products[PANEL * TILE]
     cdef int r, t
     last_p = min((a + 1) * block // PANEL, panels)
     last_q = min((b + 1) * block // PANEL, panels)
     for p in range(a * block // PANEL, last_p):
-        # Within a block each pair of panels is met once: q starts at p's own tile.
-        for q in range(p // 3 * 3 if a == b else b * block // PANEL, last_q, 3):
+        # Within a block each pair of panels is compared once: q starts at p's own tile.
+        for tile in range(p // TILE if a == b else b * block // (PANEL * TILE), last_q // TILE):
+            q = TILE * tile
             tile_products(
                 packed + p * PANEL * depth, packed + q * PANEL * depth, depth, products
             )
             for r in range(min(<Py_ssize_t> PANEL, n - PANEL * p)):
                 for t in range(TILE):
                     if a != b or q + t >= p:
-                        offer_panel(
-                            best, products[TILE * r + t], PANEL * p + r, norms[PANEL * p + r],
+                        push_panel(
+                            top, products[TILE * r + t], PANEL * p + r, norms[PANEL * p + r],
                             PANEL * (q + t), norms + PANEL * (q + t), p != q + t,
                             PANEL * p + r,
                         )
 
 
-def offer_pairs(
+def search_pairs(
     const float[:, :, ::1] packed,  # IN (panels, depth, 8), a multiple of TILE panels
     const float[::1] norms,  # IN (8 * panels,), squared; infinite beyond the last row
     Py_ssize_t n,  # rows
     Py_ssize_t block,  # rows of a block, a multiple of TILE_ROWS
-    const int32_t[:, ::1] pairs,  # IN (pairs, 2), blocks; no block stands in two pairs
+    const int32_t[:, ::1] pairs,  # IN (pairs, 2), blocks; no block is in two pairs
     Py_ssize_t k,
     uint64_t[:, ::1] keys, int32_t[::1] counts,  # INOUT (n, capacity) and (n,), capacity > k
     float[::1] thresholds,  # INOUT (8 * panels,), inf at first, -inf beyond the last row
     int n_threads,
 ):
-    """Offer to the rows of each block those of its partner, both ways at the price of one."""
+    """Compare the rows of pairs of blocks, both ways at the price of one.
+
+    O(pairs block^2 depth).
+    """
     cdef Py_ssize_t p
-    cdef Best best
-    best.keys, best.counts, best.thresholds = &keys[0, 0], &counts[0], &thresholds[0]
-    best.capacity, best.k = keys.shape[1], k
+    cdef TopK top
+    top.keys, top.counts, top.thresholds = &keys[0, 0], &counts[0], &thresholds[0]
+    top.capacity, top.k = keys.shape[1], k
     for p in prange(pairs.shape[0], nogil=True, schedule="dynamic", num_threads=n_threads):
-        offer_block_pair(
-            &best, &packed[0, 0, 0], &norms[0], n, packed.shape[0], packed.shape[1], block,
+        search_block_pair(
+            &top, &packed[0, 0, 0], &norms[0], n, packed.shape[0], packed.shape[1], block,
             pairs[p, 0], pairs[p, 1],
         )
 
 
-cdef void offer_range(
-    const Best *best, const float *rows, Py_ssize_t n_rows, Py_ssize_t first, Py_ssize_t last,
+cdef void search_range(
+    const TopK *top, const float *rows, Py_ssize_t n_rows, Py_ssize_t first, Py_ssize_t last,
     const float *points, Py_ssize_t panels, const float *norms, Py_ssize_t depth,
     Py_ssize_t first_point,
 ) noexcept nogil:
-    """Offer all points to the row panels first..last."""
-    cdef Py_ssize_t p, q
+    """Compare all points with the row panels first..last."""
+    cdef Py_ssize_t p, q, tile
     cdef f8 products[PANEL * TILE]
     cdef int r, t
-    for q in range(0, panels, 3):
+    for tile in range(panels // TILE):
+        q = TILE * tile
         for p in range(first, last):
             tile_products(rows + p * PANEL * depth, points + q * PANEL * depth, depth, products)
             for r in range(min(<Py_ssize_t> PANEL, n_rows - PANEL * p)):
                 for t in range(TILE):
-                    offer_panel(
-                        best, products[TILE * r + t], PANEL * p + r, 0,
+                    push_panel(
+                        top, products[TILE * r + t], PANEL * p + r, 0,
                         first_point + PANEL * (q + t), norms + PANEL * (q + t), False, -1,
                     )
 
 
-def offer_all(
+def search_all(
     const float[:, :, ::1] rows,  # IN (row panels, depth, 8)
     Py_ssize_t n_rows,
     const float[:, :, ::1] points,  # IN (point panels, depth, 8), a multiple of TILE panels
@@ -172,41 +177,42 @@ def offer_all(
     uint64_t[:, ::1] keys, int32_t[::1] counts, float[::1] thresholds,  # INOUT, for the rows
     int n_threads,
 ):
-    """Offer every point to every row."""
+    """Compare every point with every row. O(rows points depth)."""
     cdef Py_ssize_t task, panels = rows.shape[0], step = 8, tasks = (panels + step - 1) // step
-    cdef Best best
-    best.keys, best.counts, best.thresholds = &keys[0, 0], &counts[0], &thresholds[0]
-    best.capacity, best.k = keys.shape[1], k
+    cdef TopK top
+    top.keys, top.counts, top.thresholds = &keys[0, 0], &counts[0], &thresholds[0]
+    top.capacity, top.k = keys.shape[1], k
     for task in prange(tasks, nogil=True, schedule="dynamic", num_threads=n_threads):
-        offer_range(
-            &best, &rows[0, 0, 0], n_rows, task * step, min((task + 1) * step, panels),
+        search_range(
+            &top, &rows[0, 0, 0], n_rows, task * step, min((task + 1) * step, panels),
             &points[0, 0, 0], points.shape[0], &norms[0], rows.shape[1], first,
         )
 
 
-cdef void offer_to_panel(
-    const Best *best, const float *rows, Py_ssize_t first_row, const float *points,
+cdef void search_for_panel(
+    const TopK *top, const float *rows, Py_ssize_t first_row, const float *points,
     Py_ssize_t panels, const float *norms, Py_ssize_t depth, Py_ssize_t block,
     const int32_t *blocks, const int32_t *masks, Py_ssize_t count,
 ) noexcept nogil:
-    """Offer blocks of points to those of a panel's eight rows whose bits are set."""
-    cdef Py_ssize_t i, q, last
+    """Compare blocks of points with those of a panel's eight rows whose bits are set."""
+    cdef Py_ssize_t i, q, tile, last
     cdef f8 products[PANEL * TILE]
     cdef int r, t
     for i in range(count):
         last = min((blocks[i] + 1) * block // PANEL, panels)
-        for q in range(blocks[i] * block // PANEL, last, 3):
+        for tile in range(blocks[i] * block // (PANEL * TILE), last // TILE):
+            q = TILE * tile
             tile_products(rows, points + q * PANEL * depth, depth, products)
             for r in range(PANEL):
                 if masks[i] >> r & 1:
                     for t in range(TILE):
-                        offer_panel(
-                            best, products[TILE * r + t], first_row + r, 0, PANEL * (q + t),
+                        push_panel(
+                            top, products[TILE * r + t], first_row + r, 0, PANEL * (q + t),
                             norms + PANEL * (q + t), False, -1,
                         )
 
 
-def offer_probed(
+def search_probed(
     const float[:, :, ::1] rows,  # IN (row panels, depth, 8)
     const float[:, :, ::1] points,  # IN (point panels, depth, 8), a multiple of TILE panels
     const float[::1] norms,  # IN (8 * point panels,), infinite beyond the last point
@@ -218,18 +224,18 @@ def offer_probed(
     uint64_t[:, ::1] keys, int32_t[::1] counts, float[::1] thresholds,  # INOUT, for the rows
     int n_threads,
 ):
-    """Offer to each row the points of the blocks that it probes.
+    """Compare each row with the points of the blocks that it probes.
 
-    A panel computes the products that any of its rows wants; a row is offered its
+    A panel computes the products that any of its rows wants; a row gets its
     own only, so that it does not depend on its neighbours in the panel.
     """
     cdef Py_ssize_t p
-    cdef Best best
-    best.keys, best.counts, best.thresholds = &keys[0, 0], &counts[0], &thresholds[0]
-    best.capacity, best.k = keys.shape[1], k
+    cdef TopK top
+    top.keys, top.counts, top.thresholds = &keys[0, 0], &counts[0], &thresholds[0]
+    top.capacity, top.k = keys.shape[1], k
     for p in prange(starts.shape[0] - 1, nogil=True, schedule="dynamic", num_threads=n_threads):
-        offer_to_panel(
-            &best, &rows[p, 0, 0], PANEL * p, &points[0, 0, 0], points.shape[0], &norms[0],
+        search_for_panel(
+            &top, &rows[p, 0, 0], PANEL * p, &points[0, 0, 0], points.shape[0], &norms[0],
             rows.shape[1], block, &blocks[0] + starts[p], &masks[0] + starts[p],
             starts[p + 1] - starts[p],
         )

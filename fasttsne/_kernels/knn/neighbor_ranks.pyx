@@ -14,13 +14,13 @@ from fasttsne._kernels.knn.distance cimport squared_distance
 from fasttsne._kernels.knn.score_keys cimport as_key, sort_keys
 
 cdef enum:
-    TILE = 16  # rows that a point is compared with while it is in the cache
+    TILE_ROWS = 16  # rows that a point is compared with while it is in the cache
 
 
-cdef inline Py_ssize_t first_above(
+cdef inline Py_ssize_t upper_bound(
     const uint64_t *limits, Py_ssize_t k, uint64_t key
 ) noexcept nogil:
-    """The place of the first of k ascending limits that is greater than the key."""
+    """The position of the first of k ascending limits that is greater than the key."""
     cdef Py_ssize_t low = 0, high = k, middle
     if key >= limits[k - 1]:
         return k
@@ -37,7 +37,7 @@ cdef void rank_tile(
     const float *points, Py_ssize_t n, Py_ssize_t d, const int32_t *rows, Py_ssize_t count,
     Py_ssize_t k, const int32_t *others, uint64_t *limits, int32_t *ranks,
 ) noexcept nogil:
-    cdef Py_ssize_t r, i, j, place
+    cdef Py_ssize_t r, i, j, position
     cdef uint64_t key
     cdef const float *row
     for r in range(count):
@@ -54,22 +54,22 @@ cdef void rank_tile(
                 continue
             row = points + d * <Py_ssize_t> rows[r]
             key = as_key(squared_distance(row, points + d * i, d), <uint32_t> i)
-            place = first_above(limits + r * k, k, key)
-            if place < k:
-                ranks[r * k + place] += 1
+            position = upper_bound(limits + r * k, k, key)
+            if position < k:
+                ranks[r * k + position] += 1
     for r in range(count):
         for j in range(1, k):
             ranks[r * k + j] += ranks[r * k + j - 1]
-        give_back(limits + r * k, limits + (r + count) * k, k, ranks + r * k)
+        ranks_in_input_order(limits + r * k, limits + (r + count) * k, k, ranks + r * k)
 
 
-cdef inline void give_back(
+cdef inline void ranks_in_input_order(
     const uint64_t *limits, uint64_t *keys, Py_ssize_t k, int32_t *ranks
 ) noexcept nogil:
     """Ranks of ascending limits, plus one, in the order in which the keys were given."""
     cdef Py_ssize_t j
     for j in range(k):
-        keys[j] = 1 + ranks[first_above(limits, k, keys[j]) - 1]
+        keys[j] = 1 + ranks[upper_bound(limits, k, keys[j]) - 1]
     for j in range(k):
         ranks[j] = <int32_t> keys[j]
 
@@ -81,13 +81,13 @@ def ranks_of(
     int32_t[:, ::1] ranks,  # OUT (rows, k)
     int n_threads,
 ):
-    """The rank of each of the other points among the neighbours of its row. O(rows n d)."""
+    """Write the rank of each of the other points among the neighbours of its row. O(rows n d)."""
     cdef Py_ssize_t t, n = points.shape[0], m = rows.shape[0], k = others.shape[1]
-    cdef Py_ssize_t tiles = (m + TILE - 1) // TILE
-    cdef uint64_t[:, ::1] limits = np.empty((tiles, 2 * TILE * k), np.uint64)
+    cdef Py_ssize_t tiles = (m + TILE_ROWS - 1) // TILE_ROWS
+    cdef uint64_t[:, ::1] limits = np.empty((tiles, 2 * TILE_ROWS * k), np.uint64)
     for t in prange(tiles, nogil=True, schedule="dynamic", num_threads=n_threads):
         rank_tile(
-            &points[0, 0], n, points.shape[1], &rows[t * TILE],
-            min(<Py_ssize_t> TILE, m - t * TILE), k, &others[t * TILE, 0], &limits[t, 0],
-            &ranks[t * TILE, 0],
+            &points[0, 0], n, points.shape[1], &rows[t * TILE_ROWS],
+            min(<Py_ssize_t> TILE_ROWS, m - t * TILE_ROWS), k, &others[t * TILE_ROWS, 0],
+            &limits[t, 0], &ranks[t * TILE_ROWS, 0],
         )

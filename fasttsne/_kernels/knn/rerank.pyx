@@ -1,4 +1,4 @@
-"""Exact distances of the candidates that a search kept, and the nearest of them in order.
+"""Exact distances of the candidates that a search found, and the nearest of them in order.
 
 Differences do not cancel as |x|^2 + |y|^2 - 2 x.y does: equal rows are at distance
 0, and neighbours far from the origin keep their order.
@@ -7,20 +7,20 @@ Differences do not cancel as |x|^2 + |y|^2 - 2 x.y does: equal rows are at dista
 from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
-from fasttsne._kernels.knn.top_k cimport cut, write_nearest
+from fasttsne._kernels.knn.top_k cimport truncate, write_nearest
 from fasttsne._kernels.knn.distance cimport squared_distance
 from fasttsne._kernels.knn.score_keys cimport as_key
 from fasttsne._kernels.simd.simd8 cimport prefetch
 
 
-cdef void rank_row(
+cdef void rerank_row(
     const float *query, const float *points, Py_ssize_t d, const int32_t *names, uint64_t *keys,
-    Py_ssize_t count, Py_ssize_t kept, Py_ssize_t k, int32_t *indices, float *distances,
+    Py_ssize_t count, Py_ssize_t n_candidates, Py_ssize_t k, int32_t *indices, float *distances,
 ) noexcept nogil:
     cdef Py_ssize_t j
     cdef int32_t name
     cdef float r2
-    count = cut(keys, count, kept)
+    count = truncate(keys, count, n_candidates)
     for j in range(count):
         keys[j] = <uint64_t> names[<uint32_t> keys[j]]
     for j in range(count):
@@ -33,19 +33,19 @@ cdef void rank_row(
     write_nearest(keys, count, k, indices, distances)
 
 
-def rank(
+def rerank(
     const float[:, ::1] queries,  # IN (any, d)
     const float[:, ::1] points,  # IN (any, d)
     const int32_t[::1] rows,  # IN (rows,), the query of each row of keys
     const int32_t[::1] names,  # IN, the point that each number in the keys stands for
     uint64_t[:, ::1] keys,  # INOUT (rows, capacity): candidates, then scratch
     const int32_t[::1] counts,  # IN (rows,), all >= k
-    Py_ssize_t kept,  # candidates of each row that are looked at, the best
+    Py_ssize_t n_candidates,  # candidates of each row that are looked at, the best
     Py_ssize_t k,
     int32_t[:, ::1] indices, float[:, ::1] distances,  # OUT (any, k), nearest first, by query
     int n_threads,
 ):
-    """Euclidean distances of each row's candidates; the k nearest, sorted. O(rows kept d).
+    """Euclidean distances of each row's candidates; the k nearest, sorted. O(rows n_candidates d).
 
     Rows are taken in turn: where neighbours in the order are near each other,
     they share candidates, which are then in the cache.
@@ -55,9 +55,9 @@ def rank(
     for r in prange(rows.shape[0], nogil=True, schedule="dynamic", chunksize=32,
                     num_threads=n_threads):
         q = rows[r]
-        rank_row(
+        rerank_row(
             &queries[q, 0], &points[0, 0], queries.shape[1], &names[0], &keys[r, 0], counts[r],
-            kept, k, &indices[q, 0], &distances[q, 0],
+            n_candidates, k, &indices[q, 0], &distances[q, 0],
         )
 
 

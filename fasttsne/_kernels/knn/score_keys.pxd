@@ -1,6 +1,6 @@
 """Keys of candidates: a score and a number in 64 bits, and selection among them.
 
-The score's float32 bits, made to sort as an integer, stand above the number, so
+The score's float32 bits, made to sort as an integer, are above the number, so
 keys sort by score and ties fall to the smaller number: every answer is unique,
 in whatever order candidates come.
 """

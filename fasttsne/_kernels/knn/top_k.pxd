@@ -1,6 +1,6 @@
-"""The best candidates of each row so far: a buffer of keys, cut back to the k smallest when full.
+"""The top-k of each row so far: a buffer of keys, truncated to the k smallest when full.
 
-What is kept in the end does not depend on the order in which candidates come,
+What is left in the end does not depend on the order in which candidates come,
 so neither does it on threads.
 """
 
@@ -10,32 +10,35 @@ from libc.stdint cimport int32_t, uint32_t, uint64_t
 from fasttsne._kernels.knn.score_keys cimport as_key, score_of, select_smallest, sort_keys
 
 
-cdef struct Best:
+cdef struct TopK:
     uint64_t *keys  # (rows, capacity)
     int32_t *counts
-    float *thresholds  # a score that is not below its row's is not offered
+    float *thresholds  # a score that is not below its row's is not pushed
     Py_ssize_t capacity
     Py_ssize_t k
 
 
-cdef inline void offer(
-    const Best *best, Py_ssize_t row, float score, Py_ssize_t number
+cdef inline void push(
+    const TopK *top, Py_ssize_t row, float score, Py_ssize_t number
 ) noexcept nogil:
-    cdef uint64_t *keys = best.keys + row * best.capacity
-    keys[best.counts[row]] = as_key(score, <uint32_t> number)
-    best.counts[row] += 1
-    if best.counts[row] == best.capacity:
-        select_smallest(keys, best.capacity, best.k)
-        best.counts[row] = <int32_t> best.k
-        best.thresholds[row] = score_of(keys[best.k - 1])
+    """Add a candidate whose score is below the row's threshold."""
+    cdef uint64_t *keys = top.keys + row * top.capacity
+    keys[top.counts[row]] = as_key(score, <uint32_t> number)
+    top.counts[row] += 1
+    if top.counts[row] == top.capacity:
+        select_smallest(keys, top.capacity, top.k)
+        top.counts[row] = <int32_t> top.k
+        top.thresholds[row] = score_of(keys[top.k - 1])
 
 
-cdef inline Py_ssize_t cut(uint64_t *keys, Py_ssize_t count, Py_ssize_t kept) noexcept nogil:
-    """Move the ``kept`` best to the front; return how many are left."""
-    if count <= kept:
+cdef inline Py_ssize_t truncate(
+    uint64_t *keys, Py_ssize_t count, Py_ssize_t n_candidates
+) noexcept nogil:
+    """Move the best ``n_candidates`` to the front; return how many are left."""
+    if count <= n_candidates:
         return count
-    select_smallest(keys, count, kept)
-    return kept
+    select_smallest(keys, count, n_candidates)
+    return n_candidates
 
 
 cdef inline void write_nearest(

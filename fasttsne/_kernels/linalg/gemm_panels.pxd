@@ -4,14 +4,14 @@ from fasttsne._kernels.simd.simd8 cimport f8, f8_panel_products, f8_set1
 
 cdef enum:
     PANEL = 8  # rows of a panel
-    TILE = 3  # panels that one panel meets at once
+    TILE = 3  # as ``f8_panel_products`` has it: panels that one panel is multiplied with at once
     CHUNK = 128  # depth that both halves of a panel pass before the next: it stays in the L1 cache
 
 
 cdef inline void tile_products(
     const float *rows, const float *points, Py_ssize_t depth, f8 *products
 ) noexcept nogil:
-    """Products of the eight rows of a panel with the points of TILE panels: products[3 r + t]."""
+    """Products of a panel's eight rows with the points of TILE panels: products[TILE r + t]."""
     cdef Py_ssize_t k = 0, count
     cdef int i
     for i in range(PANEL * TILE):

@@ -1,6 +1,6 @@
 """Products of all columns with each other, to the same bits on any number of threads.
 
-Columns come packed in panels of eight, depth by depth, as rows do in ``products.pyx``.
+Columns come packed in panels of eight, depth by depth, as rows do in ``knn_dense.pyx``.
 """
 
 from cython.parallel cimport prange
@@ -17,18 +17,19 @@ cdef void add_products(
 ) noexcept nogil:
     """Add the products of one panel with all from its own tile on."""
     cdef f8 products[PANEL * TILE]
-    cdef float lanes[8]
+    cdef float values[8]
     cdef double *row
-    cdef Py_ssize_t q
+    cdef Py_ssize_t tile, q
     cdef int r, t, lane
-    for q in range(p // TILE * TILE, panels, 3):  # a tile
+    for tile in range(p // TILE, panels // TILE):
+        q = TILE * tile
         tile_products(packed + p * PANEL * depth, packed + q * PANEL * depth, depth, products)
         for r in range(PANEL):
             for t in range(TILE):
-                f8_store(lanes, products[TILE * r + t])
+                f8_store(values, products[TILE * r + t])
                 row = out + (p * PANEL + r) * panels * PANEL + (q + t) * PANEL
                 for lane in range(PANEL):
-                    row[lane] += lanes[lane]
+                    row[lane] += values[lane]
 
 
 cdef void pack_panel(
@@ -57,11 +58,14 @@ def pack_columns(
 
 
 def add_gram(
-    const float[:, :, ::1] packed,  # IN (panels, depth, 8), panels in whole tiles of three
-    double[:, ::1] out,  # IN OUT (8 panels, 8 panels), whole from the diagonal on
+    const float[:, :, ::1] packed,  # IN (panels, depth, 8), a multiple of TILE panels
+    double[:, ::1] out,  # INOUT (8 panels, 8 panels), whole from the diagonal on
     int n_threads,
 ):
-    """Add the products of all columns to ``out``; sums over the depth are float32."""
+    """Add the products of all columns to ``out``; sums over the depth are float32.
+
+    O(columns^2 depth).
+    """
     cdef Py_ssize_t p, panels = packed.shape[0], depth = packed.shape[1]
     if panels == 0 or depth == 0:
         return

@@ -9,8 +9,8 @@ cdef inline void bounds_of(
     const float *y, Py_ssize_t n, int d, float *low, float *high
 ) noexcept nogil:
     """Entries go round the coordinates: d vectors of eight come back to the first."""
-    cdef f8 least[3]
-    cdef f8 most[3]
+    cdef f8 low_lanes[3]
+    cdef f8 high_lanes[3]
     cdef float entries[8]
     cdef Py_ssize_t i, whole = n // 8 * 8
     cdef int v, lane, c
@@ -18,17 +18,17 @@ cdef inline void bounds_of(
         low[c] = high[c] = y[c]
     if whole:
         for v in range(d):
-            least[v] = most[v] = f8_load(y + 8 * v)
+            low_lanes[v] = high_lanes[v] = f8_load(y + 8 * v)
         for i in range(8, whole, 8):
             for v in range(d):
-                least[v] = f8_min(least[v], f8_load(y + d * i + 8 * v))
-                most[v] = f8_max(most[v], f8_load(y + d * i + 8 * v))
+                low_lanes[v] = f8_min(low_lanes[v], f8_load(y + d * i + 8 * v))
+                high_lanes[v] = f8_max(high_lanes[v], f8_load(y + d * i + 8 * v))
         for v in range(d):
-            f8_store(entries, least[v])
+            f8_store(entries, low_lanes[v])
             for lane in range(8):
                 c = (8 * v + lane) % d
                 low[c] = min(low[c], entries[lane])
-            f8_store(entries, most[v])
+            f8_store(entries, high_lanes[v])
             for lane in range(8):
                 c = (8 * v + lane) % d
                 high[c] = max(high[c], entries[lane])
@@ -55,27 +55,27 @@ def bounds(
 
 def gather(
     const double[:, ::1] rows,  # IN (n, d)
-    const int32_t[::1] order,  # IN (n,), the row at each place
-    double[:, ::1] places,  # OUT (n, d)
+    const int32_t[::1] order,  # IN (n,), the row at each position
+    double[:, ::1] points,  # OUT (n, d)
 ):
-    """places[p] = rows[order[p]] (NumPy's indexing takes ten times as long)."""
+    """points[p] = rows[order[p]] (NumPy's indexing takes ten times as long)."""
     cdef Py_ssize_t p
     cdef int c
     with nogil:
         for p in range(order.shape[0]):
             for c in range(rows.shape[1]):
-                places[p, c] = rows[order[p], c]
+                points[p, c] = rows[order[p], c]
 
 
 def scatter(
-    const double[:, ::1] places,  # IN (n, d)
-    const int32_t[::1] order,  # IN (n,), the row at each place
+    const double[:, ::1] points,  # IN (n, d)
+    const int32_t[::1] order,  # IN (n,), the row at each position
     double[:, ::1] rows,  # OUT (n, d)
 ):
-    """rows[order[p]] = places[p]."""
+    """rows[order[p]] = points[p]."""
     cdef Py_ssize_t p
     cdef int c
     with nogil:
         for p in range(order.shape[0]):
             for c in range(rows.shape[1]):
-                rows[order[p], c] = places[p, c]
+                rows[order[p], c] = points[p, c]

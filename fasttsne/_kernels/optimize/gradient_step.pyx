@@ -35,7 +35,7 @@ cdef struct Step:
     double max_coordinate
 
 
-cdef inline void shorten(double *v, int d, double bound) noexcept nogil:
+cdef inline void clip_norm(double *v, int d, double bound) noexcept nogil:
     """Scale v down to the length ``bound``."""
     cdef double norm2 = 0, largest = 0
     cdef int c
@@ -85,7 +85,7 @@ cdef inline Py_ssize_t step_block(
             e = i * d + c
             g[c] = gradient[e]
         if step.max_grad_norm >= 0:
-            shorten(g, d, step.max_grad_norm)
+            clip_norm(g, d, step.max_grad_norm)
         for c in range(d):
             e = i * d + c
             same_sign = (g[c] > 0) == (update[e] > 0) and (g[c] < 0) == (update[e] < 0)
@@ -94,7 +94,7 @@ cdef inline Py_ssize_t step_block(
             gains[e] = <float> gain
             u[c] = step.momentum * update[e] - step.learning_rate * gain * g[c]
         if step.max_step_norm >= 0:
-            shorten(u, d, step.max_step_norm)
+            clip_norm(u, d, step.max_step_norm)
         if not stays_within(y + i * d, u, d, step.max_coordinate):
             n_stuck += 1
             for c in range(d):
@@ -107,7 +107,7 @@ cdef inline Py_ssize_t step_block(
     return n_stuck
 
 
-cdef Py_ssize_t dispatch(
+cdef Py_ssize_t step_block_of_dimension(
     const Step *step, double *y, float *update, float *gains, const double *gradient,
     Py_ssize_t first, Py_ssize_t last, int d, double *total,
 ) noexcept nogil:
@@ -170,7 +170,7 @@ def gradient_step(
     step.max_step_norm = -1 if max_step_norm is None else max_step_norm
     step.max_coordinate = MAX_COORDINATE
     for b in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
-        block_counts[b] = dispatch(
+        block_counts[b] = step_block_of_dimension(
             &step, &y[0, 0], &update[0, 0], &gains[0, 0], &gradient[0, 0],
             b * BLOCK, min((b + 1) * BLOCK, n), d, &block_sums[b, 0],
         )
@@ -196,7 +196,7 @@ def combine_forces(
     double[:, ::1] gradient,  # OUT (n, d)
     int n_threads,
 ):
-    """A quarter of the KL divergence's gradient: exaggeration * attractive - repulsive / z.  O(n)."""
+    """A quarter of the KL gradient: exaggeration * attractive - repulsive / z. O(n)."""
     cdef Py_ssize_t n = attractive.shape[0], b, n_blocks = count_blocks(n)
     cdef int d = <int> attractive.shape[1]
     cdef double inverse_z = 1 / z

@@ -1,7 +1,7 @@
 """Points in the order of a space-filling (Morton, or Z-order) curve.
 
 A Morton code interleaves the bits of the cell coordinates, so points that are
-close on the curve are close in the map.  Sorted codes serve two masters: the
+close on the curve are close in the map.  Sorted codes have two uses: the
 renumbering that keeps gathered coordinates in the cache, and the tree, whose
 cells are the runs of codes with a common prefix.  Cost: O(n), a radix sort.
 """
@@ -15,7 +15,7 @@ from fasttsne._kernels.optimize.morton_bits cimport bits_for
 BITS = {d: bits_for(d) for d in (1, 2, 3)}
 
 
-cdef inline uint64_t spread_by_two(uint64_t v) noexcept nogil:
+cdef inline uint64_t interleave_two(uint64_t v) noexcept nogil:
     """Move bit b of 32 bits to bit 2 b."""
     v = (v | v << 16) & <uint64_t> 0x0000FFFF0000FFFF
     v = (v | v << 8) & <uint64_t> 0x00FF00FF00FF00FF
@@ -24,7 +24,7 @@ cdef inline uint64_t spread_by_two(uint64_t v) noexcept nogil:
     return (v | v << 1) & <uint64_t> 0x5555555555555555
 
 
-cdef inline uint64_t spread_by_three(uint64_t v) noexcept nogil:
+cdef inline uint64_t interleave_three(uint64_t v) noexcept nogil:
     """Move bit b of 21 bits to bit 3 b."""
     v = (v | v << 32) & <uint64_t> 0x001F00000000FFFF
     v = (v | v << 16) & <uint64_t> 0x001F0000FF0000FF
@@ -45,9 +45,9 @@ cdef inline void encode_points(
         for c in range(d):
             cell = <uint64_t> <int32_t> min((y[i * d + c] - low[c]) * scale, largest)
             if d == 2:
-                cell = spread_by_two(cell)
+                cell = interleave_two(cell)
             elif d == 3:
-                cell = spread_by_three(cell)
+                cell = interleave_three(cell)
             code |= cell << c
         codes[i] = code
         order[i] = <int32_t> i
@@ -99,9 +99,10 @@ cdef void sort_by_digits(
     int low, int high,
 ) noexcept nogil:
     """Sort stably by the bits low..high, lowest digit first."""
-    cdef int shift
+    cdef int digit, shift
     cdef bint moved = False
-    for shift in range(low, high, 11):
+    for digit in range((high - low + DIGIT_BITS - 1) // DIGIT_BITS):
+        shift = low + DIGIT_BITS * digit
         if moved:
             sort_by_digit(keys_spare, order_spare, keys, order, n, shift)
         else:
@@ -113,9 +114,9 @@ cdef void sort_by_digits(
 
 
 cdef bint insertion_sort(
-    uint64_t *keys, int32_t *order, Py_ssize_t n, Py_ssize_t most_moves
+    uint64_t *keys, int32_t *order, Py_ssize_t n, Py_ssize_t max_moves
 ) noexcept nogil:
-    """Sort keys that are nearly sorted, stably; give up, and say so, after so many moves."""
+    """Sort keys that are nearly sorted, stably; return False after more than ``max_moves``."""
     cdef Py_ssize_t i, j, moves = 0
     cdef uint64_t key
     cdef int32_t point
@@ -130,7 +131,7 @@ cdef bint insertion_sort(
             j -= 1
         keys[j], order[j] = key, point
         moves += i - j
-        if moves > most_moves:
+        if moves > max_moves:
             return False
     return True
 
@@ -148,16 +149,16 @@ cdef void sort_codes(
         keys, order, keys_spare, order_spare, n, max(bits - LEADING * DIGIT_BITS, 0), bits
     )
     if not insertion_sort(keys, order, n, 2 * n):
-        # An insertion sort that gave up has kept equal keys in their order.
+        # An insertion sort that gave up left equal keys in their order.
         sort_by_digits(keys, order, keys_spare, order_spare, n, 0, bits)
 
 
 def morton_order(
     const float[:, ::1] y,  # IN (n, d), d <= 3
-    const double[::1] low,  # IN (d,), the least coordinates
+    const double[::1] low,  # IN (d,), the smallest coordinates
     double extent,  # > 0, the side of the square that holds the map
     uint64_t[:, ::1] codes,  # OUT (2, n), the sorted codes in row 0; row 1 is scratch
-    int32_t[:, ::1] order,  # OUT (2, n), the point at each place in row 0; row 1 is scratch
+    int32_t[:, ::1] order,  # OUT (2, n), the point at each position in row 0; row 1 is scratch
 ):
     """Sort the points along the curve; ties keep the order of their numbers."""
     cdef Py_ssize_t n = y.shape[0]

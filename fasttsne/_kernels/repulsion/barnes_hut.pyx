@@ -1,27 +1,31 @@
-"""Barnes-Hut repulsion: far cells act as one point at their centre of mass.
+"""Barnes-Hut repulsion: far cells act as one point at their center of mass.
+
+    out_i = sum_j w_ij q_ij (y_i - y_j),    Z = sum_{i != j} w_ij
 
 The tree is an array of nodes in depth-first order over points sorted by Morton
 code.  A node is a run of points; its ``skip`` is the node that follows its
-subtree, so a walk needs no stack.  Chains of cells with a single child are
-skipped over, which bounds the depth by the bits of the codes and the number of
+subtree, so a traversal needs no stack.  Chains of cells with a single child are
+left out, which bounds the depth by the bits of the codes and the number of
 nodes by 2 n.
 
-Points ask in groups, one leaf at a time.  A walk sorts what it meets into three
-lists, each summed in vectors:
+The points of a leaf traverse the tree together, as a group.  A traversal sorts what it
+finds into three lists, each summed in vectors:
 
 - points that are near: for every point of the group;
-- cells far from all points of the group (width < reach * distance): for
+- cells far from all points of the group (width < ratio * distance): for
   every point of the group;
 - cells so far that the group, too, is small beside the distance (width + the
-  group's width < reach * distance): once for the group's centre, with the
-  derivatives of the field, from which each point takes its own value.
+  group's width < ratio * distance): once for the group's center, with the
+  derivatives of the force, from which each point takes its own value.
 
-The force of a cell includes the second moment of its points as if it were the
-same in all directions (``pairwise.pxd``), so that Z is hardly biased.  The error
-falls at least as theta^2.
+``opening_ratio`` says what the ratio is.  The force of a cell includes the second moment
+of its points as if it were the same in all directions (``pairwise.pxd``), so that Z is
+hardly biased.  The error falls at least as theta^2.  O(n log n).
 
 Points that share one code (duplicates, in practice) form a leaf of any size,
 which counts as one cell for everyone, themselves included.
+
+Source: Barnes & Hut 1986; for t-SNE, van der Maaten 2014.
 """
 
 from cython.parallel cimport prange
@@ -34,105 +38,112 @@ from fasttsne._kernels.optimize.morton_bits cimport bits_for
 from fasttsne._kernels.simd.simd8 cimport (
     f8, f8_add, f8_fma, f8_load, f8_mul, f8_set1, f8_sub, f8_sum,
 )
-from fasttsne._kernels.repulsion.interaction_lists cimport LIST, List, add_cell, add_points, padded
-from fasttsne._kernels.repulsion.tree_nodes cimport LEAF, Node, add_node
+from fasttsne._kernels.repulsion.interaction_lists cimport (
+    LIST_SIZE, InteractionList, add_cell, add_points, take_sources,
+)
 from fasttsne._kernels.repulsion.pairwise cimport Sources, repel_by_cells, repel_by_points
+from fasttsne._kernels.repulsion.tree_nodes cimport LEAF_SIZE, Node, Points, add_node
 from fasttsne._kernels.simd.student cimport student_q, student_w
 
 # With their second moments, cells may be this much nearer than theta says and be
 # as accurate as cells of masses alone would be at theta, by dimensions: benchmarks/forces.py.
-REACH = {1: 1.2, 2: 1.5, 3: 1.5}
+THETA_FACTOR = {1: 1.2, 2: 1.5, 3: 1.5}
 # A kernel with light tails changes more across a cell.
-LIGHT_TAILS = 0.25
+LIGHT_TAIL_EXPONENT = 0.25
 
 cdef enum:
-    GROUP = 48  # points that share a walk, at most
+    GROUP_SIZE = 48  # points that share a traversal, at most
     SYMMETRIC = 6  # entries of a symmetric matrix in three dimensions
 
 NODE_FLOATS = sizeof(Node) // sizeof(float)
 
 
-def reach(d, dof, theta):
+def opening_ratio(d, dof, theta):
     """The largest width of a cell for its distance, by dimensions and degrees of freedom."""
-    return REACH[d] * theta / max(dof, 1.0) ** LIGHT_TAILS
+    return THETA_FACTOR[d] * theta / max(dof, 1.0) ** LIGHT_TAIL_EXPONENT
 
 
 def build_tree(
-    const float[:, ::1] y,  # IN (n, d), in the order of the curve
+    const float[:, ::1] points,  # IN (n, d), in the caller's order
+    const int32_t[:, ::1] order,  # IN row 0: (n,), the caller's number of each point
     const uint64_t[:, ::1] codes,  # IN row 0: (n,), ascending
     double extent,  # side of the root cell
     double[:, ::1] prefix,  # SCRATCH (n + 1, d + 1)
+    float[:, ::1] y,  # OUT (n, d), the points in the order of the curve
     float[:, ::1] nodes,  # OUT (2 n, NODE_FLOATS), each row a Node
 ):
-    """Build the nodes over the sorted points; return how many there are."""
-    cdef Py_ssize_t n = y.shape[0], i
+    """Sort the points and build the nodes over them; return how many there are. O(n)."""
+    cdef Py_ssize_t n = y.shape[0], i, count
     cdef int d = <int> y.shape[1], c
-    cdef int bits = bits_for(d)
     cdef double square
-    cdef int32_t count
+    cdef Points sorted_points
+    sorted_points.y, sorted_points.codes = &y[0, 0], &codes[0, 0]
+    sorted_points.prefix, sorted_points.extent = &prefix[0, 0], extent
+    sorted_points.d, sorted_points.bits = d, bits_for(d)
     with nogil:
         for c in range(d + 1):
             prefix[0, c] = 0
         for i in range(n):
             square = 0
             for c in range(d):
+                y[i, c] = points[order[0, i], c]
                 prefix[i + 1, c] = prefix[i, c] + y[i, c]
                 square += <double> y[i, c] * y[i, c]
             prefix[i + 1, d] = prefix[i, d] + square
-        count = add_node(
-            <Node *> &nodes[0, 0], 0, &codes[0, 0], &prefix[0, 0], 0, <int32_t> n, d, bits, extent
-        )
+        count = add_node(<Node *> &nodes[0, 0], 0, &sorted_points, 0, <int32_t> n)
     return count
 
 
-cdef struct Group:
+cdef struct PointGroup:
     const float *y
     Py_ssize_t count
-    double force[3 * GROUP]
+    double force[3 * GROUP_SIZE]
     double z
-    # The field of the farthest cells at the group's centre.
-    float centre[3]
-    double field_force[3]
-    double field_z
-    double field_gradient[SYMMETRIC]  # of the force, upper triangle
-    List points
-    List cells
-    List far_cells
+    # The field of the farthest cells at the group's center.
+    float center[3]
+    double expansion_force[3]
+    double expansion_z
+    double expansion_gradient[SYMMETRIC]  # of the force, upper triangle
+    InteractionList points
+    InteractionList cells
+    InteractionList far_cells
 
 
-cdef void sum_points(Group *group, int d, float dof) noexcept nogil:
-    cdef Sources sources = padded(&group.points, d)
+cdef void sum_points(PointGroup *group, int d, float dof) noexcept nogil:
+    cdef Sources sources = take_sources(&group.points, d)
     cdef Py_ssize_t i
     for i in range(group.count):
         repel_by_points(group.y + i * d, &sources, d, dof, group.force + i * d, &group.z)
 
 
-cdef void sum_cells(Group *group, int d, float dof) noexcept nogil:
-    cdef Sources sources = padded(&group.cells, d)
+cdef void sum_cells(PointGroup *group, int d, float dof) noexcept nogil:
+    cdef Sources sources = take_sources(&group.cells, d)
     cdef Py_ssize_t i
     for i in range(group.count):
         repel_by_cells(group.y + i * d, &sources, d, dof, group.force + i * d, &group.z)
 
 
-cdef void sum_far_cells(Group *group, int d, float dof) noexcept nogil:
-    """Add the far cells' force and Z at the group's centre, and the force's gradient,
+cdef void sum_far_cells(PointGroup *group, int d, float dof) noexcept nogil:
+    """Add the far cells' force and Z at the group's center, and the force's gradient,
 
         sum_s m (w q I - 2 (1 + 1 / dof) w q^2 (y - s) (y - s)^T).
     """
-    cdef Sources sources = padded(&group.far_cells, d)
+    cdef Sources sources = take_sources(&group.far_cells, d)
     cdef Py_ssize_t s
     cdef int a, b, entry
     cdef float inverse_dof = 1 / dof
     cdef f8 difference[3]
     cdef f8 gradient[SYMMETRIC]
     cdef f8 r2, q, wq, trace = f8_set1(0)
-    repel_by_cells(group.centre, &sources, d, dof, group.field_force, &group.field_z)
+    repel_by_cells(group.center, &sources, d, dof, group.expansion_force, &group.expansion_z)
     for entry in range(SYMMETRIC):
         gradient[entry] = f8_set1(0)
     for s in range(0, sources.count, 8):
         r2 = f8_set1(0)
         for a in range(d):
-            difference[a] = f8_sub(f8_set1(group.centre[a]), f8_load(sources.place + a * LIST + s))
+            difference[a] = f8_sub(
+                f8_set1(group.center[a]), f8_load(sources.coordinates + a * LIST_SIZE + s)
+            )
             r2 = f8_fma(difference[a], difference[a], r2)
         q = student_q(r2, inverse_dof)
         wq = f8_mul(f8_mul(student_w(r2, q, dof), q), f8_load(sources.mass + s))
@@ -146,14 +157,14 @@ cdef void sum_far_cells(Group *group, int d, float dof) noexcept nogil:
     entry = 0
     for a in range(d):
         for b in range(a, d):
-            group.field_gradient[entry] += f8_sum(gradient[entry])
+            group.expansion_gradient[entry] += f8_sum(gradient[entry])
             if a == b:
-                group.field_gradient[entry] += f8_sum(trace)
+                group.expansion_gradient[entry] += f8_sum(trace)
             entry = entry + 1
 
 
-cdef void apply_field(Group *group, int d) noexcept nogil:
-    """Add the field at each point, by Taylor's expansion about the group's centre.
+cdef void apply_expansion(PointGroup *group, int d) noexcept nogil:
+    """Add the field at each point, by Taylor's expansion about the group's center.
 
     Z's gradient is -2 F, so its expansion goes one order further than that of F.
     """
@@ -163,23 +174,23 @@ cdef void apply_field(Group *group, int d) noexcept nogil:
     cdef double change[3]
     for i in range(group.count):
         for a in range(d):
-            offset[a] = group.y[i * d + a] - group.centre[a]
+            offset[a] = group.y[i * d + a] - group.center[a]
             change[a] = 0
         entry = 0
         for a in range(d):
             for b in range(a, d):
-                change[a] += group.field_gradient[entry] * offset[b]
+                change[a] += group.expansion_gradient[entry] * offset[b]
                 if a != b:
-                    change[b] += group.field_gradient[entry] * offset[a]
+                    change[b] += group.expansion_gradient[entry] * offset[a]
                 entry = entry + 1
-        group.z += group.field_z
+        group.z += group.expansion_z
         for a in range(d):
-            group.force[i * d + a] += group.field_force[a] + change[a]
-            group.z -= (2 * group.field_force[a] + change[a]) * offset[a]
+            group.force[i * d + a] += group.expansion_force[a] + change[a]
+            group.z -= (2 * group.expansion_force[a] + change[a]) * offset[a]
 
 
-cdef inline void walk(
-    Group *group, const Node *nodes, int32_t n_nodes, const float *y, int d, float dof,
+cdef inline void traverse(
+    PointGroup *group, const Node *nodes, Py_ssize_t n_nodes, const float *y, int d, float dof,
     float theta2,
 ) noexcept nogil:
     """Sort every node into one of the lists, or open it; ``d`` is a literal at each call."""
@@ -200,12 +211,12 @@ cdef inline void walk(
             high[c] = max(high[c], group.y[i * d + c])
     for c in range(d):
         own = max(own, high[c] - low[c])
-        group.centre[c] = (low[c] + high[c]) / 2
+        group.center[c] = (low[c] + high[c]) / 2
         half[c] = (high[c] - low[c]) / 2
     while node < end:
         near2 = far2 = 0
         for c in range(d):
-            gap = fabsf(node.centre[c] - group.centre[c])
+            gap = fabsf(node.center[c] - group.center[c])
             far2 = far2 + gap * gap
             gap = max(gap - half[c], <float> 0)
             near2 = near2 + gap * gap
@@ -213,71 +224,73 @@ cdef inline void walk(
         if (node.width + own) * (node.width + own) < theta2 * far2:
             add_cell(&group.far_cells, node, d)
             node = nodes + node.skip
-            if group.far_cells.count == LIST:
+            if group.far_cells.count == LIST_SIZE:
                 sum_far_cells(group, d, dof)
         elif node.width * node.width < theta2 * near2 or (
-            leaf and node.stop - node.start > LEAF
+            leaf and node.stop - node.start > LEAF_SIZE
         ):
             add_cell(&group.cells, node, d)
             node = nodes + node.skip
-            if group.cells.count == LIST:
+            if group.cells.count == LIST_SIZE:
                 sum_cells(group, d, dof)
         else:
             if leaf:
                 add_points(&group.points, y, node.start, node.stop, d)
-                if group.points.count + LEAF > LIST:
+                if group.points.count + LEAF_SIZE > LIST_SIZE:
                     sum_points(group, d, dof)
             node += 1
 
 
 cdef void sum_group(
-    Group *group, const Node *nodes, int32_t n_nodes, const float *y, int d, float dof,
+    PointGroup *group, const Node *nodes, Py_ssize_t n_nodes, const float *y, int d, float dof,
     float theta2,
 ) noexcept nogil:
     """All forces on the group."""
     if d == 1:
-        walk(group, nodes, n_nodes, y, 1, dof, theta2)
+        traverse(group, nodes, n_nodes, y, 1, dof, theta2)
     elif d == 2:
-        walk(group, nodes, n_nodes, y, 2, dof, theta2)
+        traverse(group, nodes, n_nodes, y, 2, dof, theta2)
     else:
-        walk(group, nodes, n_nodes, y, 3, dof, theta2)
+        traverse(group, nodes, n_nodes, y, 3, dof, theta2)
     sum_points(group, d, dof)
     sum_cells(group, d, dof)
     sum_far_cells(group, d, dof)
-    apply_field(group, d)
+    apply_expansion(group, d)
 
 
-cdef void start_group(Group *group, const float *y, Py_ssize_t count, int d) noexcept nogil:
+cdef void start_group(PointGroup *group, const float *y, Py_ssize_t count, int d) noexcept nogil:
     cdef Py_ssize_t i
     cdef int c
     group.y, group.count = y, count
     for i in range(count * d):
         group.force[i] = 0
-    group.z = group.field_z = 0
+    group.z = group.expansion_z = 0
     for c in range(d):
-        group.field_force[c] = 0
+        group.expansion_force[c] = 0
     for c in range(SYMMETRIC):
-        group.field_gradient[c] = 0
+        group.expansion_gradient[c] = 0
     group.points.count = group.cells.count = group.far_cells.count = 0
 
 
 cdef double repel_leaf(
-    const Node *nodes, int32_t n_nodes, const Node *leaf, const float *y, const int32_t *order,
+    const Node *nodes, Py_ssize_t n_nodes, const Node *leaf, const float *y, const int32_t *order,
     float *out, int d, float dof, float theta2,
 ) noexcept nogil:
     """Forces on the points of a leaf, in the caller's order of points; returns its share of Z."""
-    cdef Group group
+    cdef PointGroup group
     cdef double z = 0
-    cdef int32_t first = leaf.start, last, i
+    # 64 bits: n d may be beyond int32.
+    cdef Py_ssize_t first = leaf.start, last, i, point
     cdef int c
     while first < leaf.stop:
-        last = min(first + GROUP, leaf.stop)
+        last = min(first + GROUP_SIZE, <Py_ssize_t> leaf.stop)
         start_group(&group, y + first * d, last - first, d)
         sum_group(&group, nodes, n_nodes, y, d, dof, theta2)
         z += group.z
         for i in range(first, last):
+            point = order[i]
             for c in range(d):
-                out[order[i] * d + c] = <float> group.force[(i - first) * d + c]
+                out[point * d + c] = <float> group.force[(i - first) * d + c]
         first = last
     return z
 
@@ -285,32 +298,33 @@ cdef double repel_leaf(
 def tree_repulsion(
     const float[:, ::1] y,  # IN (n, d), in the order of the curve
     const int32_t[:, ::1] order,  # IN row 0: (n,), the caller's number of each point
-    const float[:, ::1] nodes, int n_nodes,  # IN the tree
+    const float[:, ::1] nodes, Py_ssize_t n_nodes,  # IN the tree
     float[:, ::1] out,  # OUT (n, d), in the caller's order
     float dof,
     float theta,
+    double[::1] z_sums,  # SCRATCH (n_nodes,)
     int n_threads,
 ):
-    """Write the repulsive forces, not yet divided by Z, to ``out``; return Z."""
+    """Write the repulsive forces, not yet divided by Z, to ``out``; return Z. O(n log n)."""
     cdef const Node *tree = <const Node *> &nodes[0, 0]
     cdef int d = <int> y.shape[1]
     cdef Py_ssize_t i
-    cdef float theta2 = reach(d, dof, theta) ** 2
-    cdef double[::1] partial = np.zeros(n_nodes)
+    cdef float theta2 = opening_ratio(d, dof, theta) ** 2
+    z_sums[:n_nodes] = 0  # of nodes that are not leaves
     for i in prange(n_nodes, nogil=True, schedule="dynamic", chunksize=16, num_threads=n_threads):
         if tree[i].skip == i + 1:
-            partial[i] = repel_leaf(
+            z_sums[i] = repel_leaf(
                 tree, n_nodes, tree + i, &y[0, 0], &order[0, 0], &out[0, 0], d, dof, theta2
             )
-    return float(np.sum(partial)) - y.shape[0]
+    return float(np.sum(z_sums[:n_nodes])) - y.shape[0]
 
 
-cdef void field_at(
-    const Node *nodes, int32_t n_nodes, const float *y, const float *point, float *out, double *z,
-    int d, float dof, float theta2,
+cdef void repel_point(
+    const Node *nodes, Py_ssize_t n_nodes, const float *y, const float *point, float *out,
+    double *z, int d, float dof, float theta2,
 ) noexcept nogil:
     """The forces on one point, which is a group by itself."""
-    cdef Group group
+    cdef PointGroup group
     cdef int c
     start_group(&group, point, 1, d)
     sum_group(&group, nodes, n_nodes, y, d, dof, theta2)
@@ -319,10 +333,10 @@ cdef void field_at(
     z[0] = group.z
 
 
-def tree_field(
+def tree_repulsion_at(
     const float[:, ::1] points,  # IN (m, d), not among those of the tree
     const float[:, ::1] y,  # IN (n, d), those of the tree, in the order of the curve
-    const float[:, ::1] nodes, int n_nodes,  # IN the tree
+    const float[:, ::1] nodes, Py_ssize_t n_nodes,  # IN the tree
     float[:, ::1] out,  # OUT (m, d), sum_j w q (point_i - y_j)
     double[::1] z,  # OUT (m,), sum_j w
     float dof,
@@ -331,14 +345,14 @@ def tree_field(
 ):
     """Write the forces of a tree on other points, and each point's Z.
 
-    Each point walks by itself, so that it does not depend on the others. O(m log n).
+    Each point traverses the tree by itself, so that it does not depend on the others. O(m log n).
     """
     cdef const Node *tree = <const Node *> &nodes[0, 0]
     cdef int d = <int> y.shape[1]
     cdef Py_ssize_t i
-    cdef float theta2 = reach(d, dof, theta) ** 2
+    cdef float theta2 = opening_ratio(d, dof, theta) ** 2
     for i in prange(points.shape[0], nogil=True, schedule="dynamic", chunksize=16,
                     num_threads=n_threads):
-        field_at(
+        repel_point(
             tree, n_nodes, &y[0, 0], &points[i, 0], &out[i, 0], &z[i], d, dof, theta2
         )

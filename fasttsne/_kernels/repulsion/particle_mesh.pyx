@@ -3,19 +3,19 @@
 The repulsive force on a point is a gradient, F = -1/2 grad phi, of the potential
 phi(y) = sum_j w(|y - y_j|^2).  Points are spread to a grid with cardinal
 B-splines of order p, the grid is convolved with the kernel by FFT
-(``convolve.pyx``), and phi's gradient is gathered with the derivative of the same
+(``fft_convolve.pyx``), and phi's gradient is gathered with the derivative of the same
 splines.  A grid lets a point push itself; that force is known and taken away.
-``influence.py`` says what the grid is multiplied by in between, ``mesh.py`` owns
-the plans.
+``repulsion/mesh/influence.py`` says what the grid is multiplied by in between,
+``repulsion/mesh/grid.py`` owns the arrays.
 
 One code serves every dimension: a grid has layers of rows of columns, and a
 single layer, or row, where it has fewer dimensions.  A point's first coordinate
 runs along the columns, the second along the rows, the third along the layers.
 
 Threads never add to the same cell: points are sorted by tiles of rows and layers,
-a tile is one task, and tiles go in turns in which no two are neighbours.  A tile's
+a tile is one task, and tiles go by four colors, of each of which no two are neighbours.  A tile's
 points are always added in the same order, so the result does not depend on the
-threads.
+threads.  Source: Hockney & Eastwood 1981; Essmann et al. 1995 (splines).
 """
 
 from cython.parallel cimport prange
@@ -27,112 +27,115 @@ from fasttsne._kernels.simd.simd8 cimport f8, f8_fma, f8_load, f8_mul, f8_set1, 
 
 cdef enum:
     BLOCK = 512  # points gathered by one task
-    SIDE = 16  # rows, and layers, of a tile: more than a spline is wide
-    WIDTH = 8  # lanes that hold a spline's weights, of which the first p are not zero
-    TERMS = 6  # of the polynomial of a point's force on itself
+    TILE_SIDE = 16  # rows, and layers, of a tile: more than a spline is wide
+    SPLINE_WIDTH = 8  # lanes that hold a spline's weights, of which the first p are not zero
+    N_SELF_FORCE_TERMS = 6  # of the polynomial of a point's force on itself
 
-MAX_ORDER = WIDTH
-SELF_FORCE_TERMS = TERMS
+MAX_ORDER = SPLINE_WIDTH
+SELF_FORCE_TERMS = N_SELF_FORCE_TERMS
 
 
-cdef struct Mesh:
+cdef struct GridSpec:
     Py_ssize_t size[3]  # columns, rows, layers that points can touch
     Py_ssize_t step[3]  # floats from node to node along each axis
     float origin[3]
     float inverse_spacing
-    const float *weights  # (p, WIDTH)
-    const float *slopes  # (p - 1, WIDTH)
+    const float *weights  # (p, SPLINE_WIDTH)
+    const float *slopes  # (p - 1, SPLINE_WIDTH)
     int order  # p
     int dimensions
 
 
 cdef inline Py_ssize_t spline(
-    const Mesh *mesh, float y, int axis, int p, f8 *weight, f8 *slope
+    const GridSpec *spec, float y, int axis, int p, f8 *weight, f8 *slope
 ) noexcept nogil:
     """The weights at the p nodes from floor(u) on and their derivatives by u.
 
     In the fraction t = u - floor(u) each weight is a polynomial of degree p - 1:
     Horner's rule with one node a lane.  Returns floor(u).
     """
-    cdef float u = (y - mesh.origin[axis]) * mesh.inverse_spacing
+    cdef float u = (y - spec.origin[axis]) * spec.inverse_spacing
     cdef float cell = floorf(u)
     cdef f8 t = f8_set1(u - cell)
     cdef int power
-    weight[0] = f8_load(mesh.weights)
+    weight[0] = f8_load(spec.weights)
     for power in range(1, p):
-        weight[0] = f8_fma(weight[0], t, f8_load(mesh.weights + power * WIDTH))
-    slope[0] = f8_load(mesh.slopes)
+        weight[0] = f8_fma(weight[0], t, f8_load(spec.weights + power * SPLINE_WIDTH))
+    slope[0] = f8_load(spec.slopes)
     for power in range(1, p - 1):
-        slope[0] = f8_fma(slope[0], t, f8_load(mesh.slopes + power * WIDTH))
+        slope[0] = f8_fma(slope[0], t, f8_load(spec.slopes + power * SPLINE_WIDTH))
     return <Py_ssize_t> cell
 
 
-cdef inline Py_ssize_t corner(
-    const Mesh *mesh, const float *y, int d, int p, f8 *weights, f8 *slopes
+cdef inline Py_ssize_t stencil_origin(
+    const GridSpec *spec, const float *y, int d, int p, f8 *weights, f8 *slopes
 ) noexcept nogil:
-    """The splines of a point along each axis; returns the place of its first node."""
-    cdef Py_ssize_t place = spline(mesh, y[0], 0, p, weights, slopes)
+    """The splines of a point along each axis; returns the index of its first node."""
+    cdef Py_ssize_t node = spline(spec, y[0], 0, p, weights, slopes)
     if d > 1:
-        place += spline(mesh, y[1], 1, p, weights + 1, slopes + 1) * mesh.step[1]
+        node += spline(spec, y[1], 1, p, weights + 1, slopes + 1) * spec.step[1]
     if d > 2:
-        place += spline(mesh, y[2], 2, p, weights + 2, slopes + 2) * mesh.step[2]
-    return place
+        node += spline(spec, y[2], 2, p, weights + 2, slopes + 2) * spec.step[2]
+    return node
 
 
 cdef inline void spread_points(
-    const Mesh *mesh, const float *y, const int32_t *points, Py_ssize_t count, float *grid,
+    const GridSpec *spec, const float *y, const int32_t *points, Py_ssize_t count, float *grid,
     int d, int p,
 ) noexcept nogil:
     """Add points to the grid, one after another; ``d`` and ``p`` are literals at each call."""
     cdef f8 weights[3]
     cdef f8 unused[3]
-    cdef float down[WIDTH]
-    cdef float deep[WIDTH]
-    cdef f8 across
+    cdef float row_weights[SPLINE_WIDTH]
+    cdef float layer_weights[SPLINE_WIDTH]
+    cdef f8 column_weights
     cdef float *layer
     cdef float *row
     cdef Py_ssize_t s
     cdef int a, b
-    down[0] = deep[0] = 1
+    row_weights[0] = layer_weights[0] = 1
     for s in range(count):
-        layer = grid + corner(mesh, y + points[s] * d, d, p, weights, unused)
+        # 64 bits: n d may be beyond int32.
+        layer = grid + stencil_origin(
+            spec, y + <Py_ssize_t> points[s] * d, d, p, weights, unused
+        )
         if d > 1:
-            f8_store(down, weights[1])
+            f8_store(row_weights, weights[1])
         if d > 2:
-            f8_store(deep, weights[2])
+            f8_store(layer_weights, weights[2])
         for b in range(p if d > 2 else 1):
-            across = f8_mul(f8_set1(deep[b]), weights[0]) if d > 2 else weights[0]
+            column_weights = f8_mul(f8_set1(layer_weights[b]), weights[0]) if d > 2 else weights[0]
             row = layer
             for a in range(p if d > 1 else 1):
-                f8_store(row, f8_fma(f8_set1(down[a]), across, f8_load(row)))
-                row += mesh.step[1]
-            layer += mesh.step[2]
+                f8_store(row, f8_fma(f8_set1(row_weights[a]), column_weights, f8_load(row)))
+                row += spec.step[1]
+            layer += spec.step[2]
 
 
 cdef inline float self_force(
-    const Mesh *mesh, float y, int axis, const float *terms
+    const GridSpec *spec, float y, int axis, const float *terms
 ) noexcept nogil:
     """The force of a point on itself along one axis, an odd polynomial in t - 1/2."""
-    cdef float u = (y - mesh.origin[axis]) * mesh.inverse_spacing
+    cdef float u = (y - spec.origin[axis]) * spec.inverse_spacing
     cdef float s = u - floorf(u) - <float> 0.5
     cdef float s2 = s * s, sum = terms[0]
     cdef int power
-    for power in range(1, TERMS):
+    for power in range(1, N_SELF_FORCE_TERMS):
         sum = sum * s2 + terms[power]
     return sum * s
 
 
 cdef inline float along_axis(
-    const Mesh *mesh, f8 across, f8 phi, float y, int axis, const float *own
+    const GridSpec *spec, f8 column_weights, f8 phi, float y, int axis, const float *self_terms
 ) noexcept nogil:
     """The force along an axis, from the potential summed over the others but the columns."""
-    cdef float slope = f8_sum(f8_mul(across, phi))
-    return -mesh.inverse_spacing / 2 * slope - self_force(mesh, y, axis, own)
+    cdef float slope = f8_sum(f8_mul(column_weights, phi))
+    return -spec.inverse_spacing / 2 * slope - self_force(spec, y, axis, self_terms)
 
 
 cdef inline void gather_points(
-    const Mesh *mesh, const float *y, Py_ssize_t first, Py_ssize_t last, const float *grid,
-    const float *own, float *out, float *potential, f8 *weights, f8 *slopes, int d, int p,
+    const GridSpec *spec, const float *y, Py_ssize_t first, Py_ssize_t last, const float *grid,
+    const float *self_terms, float *out, float *potential, f8 *weights, f8 *slopes, int d, int p,
 ) noexcept nogil:
     """F = -1/2 grad phi, less the force on itself, of the points first..last.
 
@@ -140,106 +143,110 @@ cdef inline void gather_points(
     each call; room for the splines is the caller's because compilers do not inline
     functions that need much of it.
     """
-    cdef f8 line, phi, phi_down, phi_deep, layer_phi, layer_down
-    cdef float down[WIDTH]
-    cdef float down_slope[WIDTH]
-    cdef float deep[WIDTH]
-    cdef float deep_slope[WIDTH]
+    cdef f8 line, phi, phi_rows, phi_layers, layer_phi, layer_phi_rows
+    cdef float row_weights[SPLINE_WIDTH]
+    cdef float row_slopes[SPLINE_WIDTH]
+    cdef float layer_weights[SPLINE_WIDTH]
+    cdef float layer_slopes[SPLINE_WIDTH]
     cdef const float *layer
     cdef const float *row
     cdef Py_ssize_t i
     cdef int a, b
     for i in range(first, last):
-        layer = grid + corner(mesh, y + i * d, d, p, weights, slopes)
+        layer = grid + stencil_origin(spec, y + i * d, d, p, weights, slopes)
         if d > 1:
-            f8_store(down, weights[1])
-            f8_store(down_slope, slopes[1])
+            f8_store(row_weights, weights[1])
+            f8_store(row_slopes, slopes[1])
         if d == 3:
-            f8_store(deep, weights[2])
-            f8_store(deep_slope, slopes[2])
-        phi = phi_down = phi_deep = f8_set1(0)
+            f8_store(layer_weights, weights[2])
+            f8_store(layer_slopes, slopes[2])
+        phi = phi_rows = phi_layers = f8_set1(0)
         for b in range(p if d == 3 else 1):
             row = layer
-            layer_phi = layer_down = f8_set1(0)
+            layer_phi = layer_phi_rows = f8_set1(0)
             for a in range(p if d > 1 else 0):
                 line = f8_load(row)
-                layer_phi = f8_fma(f8_set1(down[a]), line, layer_phi)
-                layer_down = f8_fma(f8_set1(down_slope[a]), line, layer_down)
-                row += mesh.step[1]
+                layer_phi = f8_fma(f8_set1(row_weights[a]), line, layer_phi)
+                layer_phi_rows = f8_fma(f8_set1(row_slopes[a]), line, layer_phi_rows)
+                row += spec.step[1]
             if d == 1:
                 phi = f8_load(layer)
             elif d == 2:
-                phi, phi_down = layer_phi, layer_down
+                phi, phi_rows = layer_phi, layer_phi_rows
             else:
-                phi = f8_fma(f8_set1(deep[b]), layer_phi, phi)
-                phi_down = f8_fma(f8_set1(deep[b]), layer_down, phi_down)
-                phi_deep = f8_fma(f8_set1(deep_slope[b]), layer_phi, phi_deep)
-                layer += mesh.step[2]
-        out[i * d] = along_axis(mesh, slopes[0], phi, y[i * d], 0, own)
+                phi = f8_fma(f8_set1(layer_weights[b]), layer_phi, phi)
+                phi_rows = f8_fma(f8_set1(layer_weights[b]), layer_phi_rows, phi_rows)
+                phi_layers = f8_fma(f8_set1(layer_slopes[b]), layer_phi, phi_layers)
+                layer += spec.step[2]
+        out[i * d] = along_axis(spec, slopes[0], phi, y[i * d], 0, self_terms)
         if d > 1:
-            out[i * d + 1] = along_axis(mesh, weights[0], phi_down, y[i * d + 1], 1, own)
+            out[i * d + 1] = along_axis(spec, weights[0], phi_rows, y[i * d + 1], 1, self_terms)
         if d > 2:
-            out[i * d + 2] = along_axis(mesh, weights[0], phi_deep, y[i * d + 2], 2, own)
+            out[i * d + 2] = along_axis(spec, weights[0], phi_layers, y[i * d + 2], 2, self_terms)
         if potential != NULL:
             potential[i] = f8_sum(f8_mul(weights[0], phi))
 
 
 cdef void spread_tile(
-    const Mesh *mesh, const float *y, const int32_t *points, Py_ssize_t count, float *grid
+    const GridSpec *spec, const float *y, const int32_t *points, Py_ssize_t count, float *grid
 ) noexcept nogil:
     """One compiled loop for the default spline, one for all others, for each dimension."""
-    cdef int p = mesh.order
-    if mesh.dimensions == 1:
-        spread_points(mesh, y, points, count, grid, 1, p)
-    elif mesh.dimensions == 2:
+    cdef int p = spec.order
+    if spec.dimensions == 1:
+        spread_points(spec, y, points, count, grid, 1, p)
+    elif spec.dimensions == 2:
         if p == 5:
-            spread_points(mesh, y, points, count, grid, 2, 5)
+            spread_points(spec, y, points, count, grid, 2, 5)
         else:
-            spread_points(mesh, y, points, count, grid, 2, p)
+            spread_points(spec, y, points, count, grid, 2, p)
     elif p == 5:
-        spread_points(mesh, y, points, count, grid, 3, 5)
+        spread_points(spec, y, points, count, grid, 3, 5)
     else:
-        spread_points(mesh, y, points, count, grid, 3, p)
+        spread_points(spec, y, points, count, grid, 3, p)
 
 
 cdef void gather_block(
-    const Mesh *mesh, const float *y, Py_ssize_t first, Py_ssize_t last, const float *grid,
-    const float *own, float *out, float *potential,
+    const GridSpec *spec, const float *y, Py_ssize_t first, Py_ssize_t last, const float *grid,
+    const float *self_terms, float *out, float *potential,
 ) noexcept nogil:
     """As ``spread_tile``."""
-    cdef int p = mesh.order
+    cdef int p = spec.order
     cdef f8 weights[3]
     cdef f8 slopes[3]
-    if mesh.dimensions == 1:
-        gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 1, p)
-    elif mesh.dimensions == 2:
+    if spec.dimensions == 1:
+        gather_points(spec, y, first, last, grid, self_terms, out, potential, weights, slopes, 1, p)
+    elif spec.dimensions == 2:
         if p == 5:
-            gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 2, 5)
+            gather_points(
+                spec, y, first, last, grid, self_terms, out, potential, weights, slopes, 2, 5
+            )
         else:
-            gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 2, p)
+            gather_points(
+                spec, y, first, last, grid, self_terms, out, potential, weights, slopes, 2, p
+            )
     elif p == 5:
-        gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 3, 5)
+        gather_points(spec, y, first, last, grid, self_terms, out, potential, weights, slopes, 3, 5)
     else:
-        gather_points(mesh, y, first, last, grid, own, out, potential, weights, slopes, 3, p)
+        gather_points(spec, y, first, last, grid, self_terms, out, potential, weights, slopes, 3, p)
 
 
-cdef inline Py_ssize_t tiles_along(const Mesh *mesh, int axis) noexcept nogil:
-    return (mesh.size[axis] + SIDE - 1) // SIDE
+cdef inline Py_ssize_t tiles_along(const GridSpec *spec, int axis) noexcept nogil:
+    return (spec.size[axis] + TILE_SIDE - 1) // TILE_SIDE
 
 
-cdef inline Py_ssize_t tile_of(const Mesh *mesh, const float *y) noexcept nogil:
+cdef inline Py_ssize_t tile_of(const GridSpec *spec, const float *y) noexcept nogil:
     """The tile of a point's first node: by layers, then by rows."""
     cdef Py_ssize_t tile = 0
     cdef float node
     cdef int c
-    for c in range(mesh.dimensions - 1, 0, -1):
-        node = floorf((y[c] - mesh.origin[c]) * mesh.inverse_spacing)
-        tile = tile * tiles_along(mesh, c) + <Py_ssize_t> node // SIDE
+    for c in range(spec.dimensions - 1, 0, -1):
+        node = floorf((y[c] - spec.origin[c]) * spec.inverse_spacing)
+        tile = tile * tiles_along(spec, c) + <Py_ssize_t> node // TILE_SIDE
     return tile
 
 
 cdef void sort_by_tile(
-    const Mesh *mesh, const float *y, Py_ssize_t n,
+    const GridSpec *spec, const float *y, Py_ssize_t n,
     int32_t *tiles, Py_ssize_t n_tiles, int32_t *points, int32_t *tile_numbers,
 ) noexcept nogil:
     """Counting sort, stable; on return tile t holds points[tiles[t]:tiles[t + 1]]."""
@@ -247,7 +254,7 @@ cdef void sort_by_tile(
     cdef int32_t total = 0, size
     memset(tiles, 0, (n_tiles + 1) * sizeof(int32_t))
     for i in range(n):
-        t = tile_of(mesh, y + i * mesh.dimensions)
+        t = tile_of(spec, y + i * spec.dimensions)
         tile_numbers[i] = <int32_t> t
         tiles[t] += 1
     for t in range(n_tiles + 1):
@@ -262,22 +269,22 @@ cdef void sort_by_tile(
     tiles[0] = 0
 
 
-cdef Mesh as_mesh(
+cdef GridSpec grid_spec(
     const float[:, ::1] y, float[:, :, ::1] grid, const float[::1] origin, float spacing,
     const float[:, :, ::1] polynomials,
 ) noexcept:
-    cdef Mesh mesh
+    cdef GridSpec spec
     cdef int c
-    mesh.size = [grid.shape[2], grid.shape[1], grid.shape[0]]
-    mesh.step = [1, grid.shape[2], grid.shape[1] * grid.shape[2]]
-    mesh.origin = [0, 0, 0]
-    mesh.inverse_spacing = 1 / spacing
-    mesh.order = <int> polynomials.shape[1]
-    mesh.weights, mesh.slopes = &polynomials[0, 0, 0], &polynomials[1, 0, 0]
-    mesh.dimensions = <int> y.shape[1]
-    for c in range(mesh.dimensions):
-        mesh.origin[c] = origin[c]
-    return mesh
+    spec.size = [grid.shape[2], grid.shape[1], grid.shape[0]]
+    spec.step = [1, grid.shape[2], grid.shape[1] * grid.shape[2]]
+    spec.origin = [0, 0, 0]
+    spec.inverse_spacing = 1 / spacing
+    spec.order = <int> polynomials.shape[1]
+    spec.weights, spec.slopes = &polynomials[0, 0, 0], &polynomials[1, 0, 0]
+    spec.dimensions = <int> y.shape[1]
+    for c in range(spec.dimensions):
+        spec.origin[c] = origin[c]
+    return spec
 
 
 def spread(
@@ -286,30 +293,31 @@ def spread(
     const float[::1] origin,  # IN (d,), the corner of the grid
     float spacing,
     const float[:, :, ::1] polynomials,  # IN (2, p, 8), from `splines.polynomials`
-    int32_t[:, ::1] scratch,  # SCRATCH (3, max(n, layers * rows) + 2): tile of, points, tiles
+    int32_t[:, ::1] scratch,  # SCRATCH (3, max(n, layers * rows) + 2): tile of a point, points,
+    # first point of a tile
     int n_threads,
 ):
     """Fill the grid with the points' spline weights. O(n p^d)."""
-    cdef Mesh mesh = as_mesh(y, grid, origin, spacing, polynomials)
-    cdef Py_ssize_t n = y.shape[0], row, t, place
-    cdef Py_ssize_t along = tiles_along(&mesh, 1), n_tiles = along * tiles_along(&mesh, 2)
-    cdef Py_ssize_t tiles_a_row, tiles_in_turn
-    cdef int turn
+    cdef GridSpec spec = grid_spec(y, grid, origin, spacing, polynomials)
+    cdef Py_ssize_t n = y.shape[0], row, t, tile
+    cdef Py_ssize_t tile_rows = tiles_along(&spec, 1), n_tiles = tile_rows * tiles_along(&spec, 2)
+    cdef Py_ssize_t tiles_in_row, tiles_of_color
+    cdef int color
     cdef int32_t *points = &scratch[1, 0]
     cdef int32_t *tiles = &scratch[2, 0]
     with nogil:
         for row in prange(grid.shape[0] * grid.shape[1], schedule="static", num_threads=n_threads):
-            memset(&grid[0, 0, 0] + row * mesh.step[1], 0, mesh.step[1] * sizeof(float))
-        sort_by_tile(&mesh, &y[0, 0], n, tiles, n_tiles, points, &scratch[0, 0])
-        for turn in range(4):
+            memset(&grid[0, 0, 0] + row * spec.step[1], 0, spec.step[1] * sizeof(float))
+        sort_by_tile(&spec, &y[0, 0], n, tiles, n_tiles, points, &scratch[0, 0])
+        for color in range(4):
             # Every second tile along the rows and along the layers.
-            tiles_a_row = (along + 1 - turn % 2) // 2
-            tiles_in_turn = tiles_a_row * ((tiles_along(&mesh, 2) + 1 - turn // 2) // 2)
-            for place in prange(tiles_in_turn, schedule="dynamic", num_threads=n_threads):
-                t = (turn // 2 + place // tiles_a_row * 2) * along
-                t = t + turn % 2 + place % tiles_a_row * 2
+            tiles_in_row = (tile_rows + 1 - color % 2) // 2
+            tiles_of_color = tiles_in_row * ((tiles_along(&spec, 2) + 1 - color // 2) // 2)
+            for tile in prange(tiles_of_color, schedule="dynamic", num_threads=n_threads):
+                t = (color // 2 + tile // tiles_in_row * 2) * tile_rows
+                t = t + color % 2 + tile % tiles_in_row * 2
                 spread_tile(
-                    &mesh, &y[0, 0], points + tiles[t], tiles[t + 1] - tiles[t], &grid[0, 0, 0]
+                    &spec, &y[0, 0], points + tiles[t], tiles[t + 1] - tiles[t], &grid[0, 0, 0]
                 )
 
 
@@ -318,7 +326,7 @@ def gather(
     float[:, :, ::1] grid,  # IN (layers, rows, stride), the potential
     const float[::1] origin, float spacing,  # IN as in `spread`
     const float[:, :, ::1] polynomials,  # IN as in `spread`
-    const float[::1] own,  # IN (TERMS,), the force of a point on itself, see `influence.py`
+    const float[::1] self_terms,  # IN (SELF_FORCE_TERMS,), a point's force on itself: influence.py
     float[:, ::1] out,  # OUT (n, d)
     int n_threads,
     float[::1] potential=None,  # OUT (n,), phi
@@ -327,13 +335,13 @@ def gather(
 
     Points lie where those that were spread could have lain.
     """
-    cdef Mesh mesh = as_mesh(y, grid, origin, spacing, polynomials)
+    cdef GridSpec spec = grid_spec(y, grid, origin, spacing, polynomials)
     cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK
     cdef float *phi = NULL
     if potential is not None and n > 0:
         phi = &potential[0]
     for b in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
         gather_block(
-            &mesh, &y[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), &grid[0, 0, 0], &own[0],
+            &spec, &y[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), &grid[0, 0, 0], &self_terms[0],
             &out[0, 0], phi,
         )

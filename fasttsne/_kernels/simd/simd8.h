@@ -1,11 +1,11 @@
-/* Eight float32 lanes: the one vector type that the kernels are written in.
+/* SIMD vectors of eight float32: the one vector type that the kernels are written in.
  *
  * Compiled with AVX2 and FMA an `f8` is one register; otherwise it is eight
  * floats in loops short enough for any compiler to vectorise.  Both spell the
  * same algorithms; results differ only in the rounding of fused operations.
  */
-#ifndef FASTTSNE_LANES_H
-#define FASTTSNE_LANES_H
+#ifndef FASTTSNE_SIMD8_H
+#define FASTTSNE_SIMD8_H
 
 #include <stdint.h>
 #include <string.h>
@@ -20,7 +20,7 @@
 #define F8_LN2_HIGH 0.693359375f
 #define F8_LN2_LOW (-2.12194440e-4f)
 /* Adding 1.5 * 2^23 rounds a float of modest size to the nearest integer,
- * which then stands in the low bits of the mantissa. */
+ * which is then in the low bits of the mantissa. */
 #define F8_ROUND 12582912.0f
 #define F8_ROUND_BITS 0x4B400000
 
@@ -54,10 +54,11 @@ F8_INLINE int f8_less(f8 a, f8 b) {
 }
 
 /* Eight points of two coordinates, 8 bytes at a time: four times fewer loads
- * than two hardware gathers, and faster on every processor measured. */
+ * than two hardware gathers, and faster on every processor measured.  The
+ * intrinsics read through types that may alias floats, as double may not. */
 F8_INLINE void f8_gather2(const float *y, const int32_t *j, f8 *out) {
 #define F8_PAIR(a, b) \
-    _mm_loadh_pi(_mm_castpd_ps(_mm_load_sd((const double *)(y + 2 * (intptr_t)j[a]))), \
+    _mm_loadh_pi(_mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(y + 2 * (intptr_t)j[a]))), \
                  (const __m64 *)(y + 2 * (intptr_t)j[b]))
     __m256 low = _mm256_insertf128_ps(_mm256_castps128_ps256(F8_PAIR(0, 1)), F8_PAIR(4, 5), 1);
     __m256 high = _mm256_insertf128_ps(_mm256_castps128_ps256(F8_PAIR(2, 3)), F8_PAIR(6, 7), 1);
@@ -177,7 +178,7 @@ F8_INLINE f8 f8_split(f8 x, f8 *exponent) {
 #undef F8_EACH
 #endif
 
-/* Eight points of `d` coordinates from rows `stride` floats apart. */
+/* Eight points out of rows of `d` coordinates. */
 F8_INLINE void f8_gather(const float *y, const int32_t *j, int d, f8 *out) {
     if (d == 2) {
         f8_gather2(y, j, out);

@@ -1,4 +1,4 @@
-"""The vector type of the kernels: see ``lanes.h`` for what each function does."""
+"""The vector type of the kernels: see ``simd8.h`` for what each function does."""
 
 from libc.stdint cimport int32_t
 

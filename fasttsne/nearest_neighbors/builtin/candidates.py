@@ -26,14 +26,14 @@ class Candidates:
     def compare_block_pairs(self, packed: PackedRows, pairs: np.ndarray, n_threads: int) -> None:
         """Update the rows of both blocks of each pair from each other, (pairs, 2) int32."""
         for batch in conflict_free_batches(pairs):
-            _kernels.knn_dense.offer_pairs(
+            _kernels.knn_dense.search_pairs(
                 packed.panels, packed.norms, packed.n, packed.block_size, batch, self.n_kept,
                 self.keys, self.counts, self.thresholds, n_threads,
             )  # fmt: skip
 
     def compare_all(self, rows: PackedRows, points: PackedRows, first: int, n_threads: int) -> None:
         """Update every row from every point; the first point has the index ``first``."""
-        _kernels.knn_dense.offer_all(
+        _kernels.knn_dense.search_all(
             rows.panels, rows.n, points.panels, points.norms, first, self.n_kept, self.keys,
             self.counts, self.thresholds, n_threads,
         )  # fmt: skip

@@ -111,7 +111,7 @@ class DenseRows:
         """
         indices = np.empty((len(queries), k), np.int32)
         distances = np.empty((len(queries), k), np.float32)
-        _kernels.rerank.rank(
+        _kernels.rerank.rerank(
             queries, self.points, rows.astype(np.int32), index_map.astype(np.int32),
             candidates.keys, candidates.counts, candidates.n_kept, k, indices, distances, n_threads,
         )  # fmt: skip

@@ -61,7 +61,7 @@ class Probes:
         # Queries of a panel that are searched in the same block share the products.
         order = np.argsort(probed[:, 0], kind="stable")
         candidates = Candidates(len(reduced), n_kept)
-        _kernels.knn_dense.offer_probed(
+        _kernels.knn_dense.search_probed(
             pack(reduced, order, n_threads=n_threads).panels, packed.panels, packed.norms,
             block_size, *_by_panel(probed[order], n_blocks), n_kept, candidates.keys,
             candidates.counts, candidates.thresholds, n_threads,

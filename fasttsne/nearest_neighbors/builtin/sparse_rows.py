@@ -139,7 +139,7 @@ class SparseRows:
                 len(batch), min(k + N_EXTRA_CANDIDATES + (self_indices is not None), self.n)
             )
             batch_indices = np.arange(len(batch))
-            _kernels.knn_sparse.offer_sparse(
+            _kernels.knn_sparse.search_sparse(
                 *batch.arrays(), batch_indices.astype(np.int32), *columns, norms, self.points.means,
                 candidates.n_kept, candidates.keys, candidates.counts, candidates.thresholds,
                 n_threads,
@@ -165,7 +165,7 @@ class SparseRows:
         """Return the k candidates nearest to queries, as ``DenseRows.rerank_queries``."""
         indices = np.empty((len(queries), k), np.int32)
         distances = np.empty((len(queries), k), np.float32)
-        _kernels.knn_sparse.rank_sparse(
+        _kernels.knn_sparse.rerank_sparse(
             *queries.arrays(), *self.points.arrays(), self.n_columns,
             rows.astype(np.int32), index_map.astype(np.int32), candidates.keys, candidates.counts,
             candidates.n_kept, k, indices, distances, n_threads,

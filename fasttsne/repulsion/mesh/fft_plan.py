@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Passes(NamedTuple):
-    """How ``_kernels/fourier.pxd`` transforms lines of one length.
+class FFTPlan(NamedTuple):
+    """How ``_kernels/fft/fourier.pxd`` transforms lines of one length.
 
     length : a multiple of 4 with the factors 2, 3 and 5; or 1, for no transform.
     radices : (passes,) int32 array, the first is 4; backward they come from the last.
@@ -21,8 +21,14 @@ class Passes(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def passes(length: int) -> Passes:
-    """The passes for a length."""
+def fft_plan(length: int) -> FFTPlan:
+    """The plan for a length.
+
+    Raises
+    ------
+    ValueError
+        Where the length has other factors, or is not a multiple of 4.
+    """
     radices = []
     rest = length
     for radix in (4, 5, 3, 2):
@@ -31,11 +37,11 @@ def passes(length: int) -> Passes:
             rest //= radix
     if length > 1 and (rest > 1 or radices[0] != 4):
         raise ValueError(f"length must be 4 times factors 2, 3 and 5; got {length}")
-    factors = [_factors(length, order) for order in (radices, radices[:0:-1] + radices[:1])]
-    return Passes(length, np.array(radices, np.int32), np.array(factors, np.float32))
+    factors = [_twiddle_factors(length, order) for order in (radices, radices[:0:-1] + radices[:1])]
+    return FFTPlan(length, np.array(radices, np.int32), np.array(factors, np.float32))
 
 
-def _factors(length, radices):
+def _twiddle_factors(length, radices):
     """w^(p j), as pairs, for each pass, p < m and 0 < j < r."""
     tables = [np.empty(0)]
     for radix in radices:

@@ -42,7 +42,7 @@ class Influence(NamedTuple):
     self_term : float, the average that a point contributes to its own potential.
     self_force : (SELF_FORCE_TERMS,) float32 array, the force of a point on itself,
         which a grid makes: coefficients of an odd polynomial in t - 1/2, highest
-        power first, where t is the point's place between two grid points.
+        power first, where t is the point's position between two grid points.
     """
 
     modes: np.ndarray
@@ -187,7 +187,7 @@ def _window(k, order):
 
 
 def _multiplicity(shape):
-    """How many modes of the whole spectrum each entry of the part that is kept stands for."""
+    """How many modes of the whole spectrum each entry of the stored part stands for."""
     counts = []
     for m in shape:
         count = np.full(m // 2 + 1, 2.0)

@@ -8,19 +8,12 @@ from fasttsne.nearest_neighbors.builtin.candidates import Candidates
 from fasttsne.nearest_neighbors.builtin.packing import pack
 
 
-@pytest.fixture(autouse=True)
-def level(kernel, monkeypatch):
-    """The search uses the kernels of the SIMD level under test."""
-    monkeypatch.setattr(_kernels, "knn_dense", kernel("knn_dense"))
-    monkeypatch.setattr(_kernels, "rerank", kernel("rerank"))
-
-
 def ranked(candidates, queries, points, k, n_threads, rows=None, names=None):
     rows = np.arange(len(queries)) if rows is None else rows
     names = np.arange(len(points)) if names is None else names
     indices = np.empty((len(queries), k), np.int32)
     distances = np.empty((len(queries), k), np.float32)
-    _kernels.rerank.rank(
+    _kernels.rerank.rerank(
         queries, points, rows.astype(np.int32), names.astype(np.int32), candidates.keys,
         candidates.counts, candidates.n_kept, k, indices, distances, n_threads,
     )  # fmt: skip
@@ -36,7 +29,7 @@ def self_join(points, k, kept=None, n_threads=2):
 
 @pytest.mark.parametrize("n", [2, 24, 25, 800])
 @pytest.mark.parametrize("d", [1, 7, 130])
-def test_self_join_equals_twin(rng, n, d):
+def test_self_join_equals_reference(rng, n, d):
     points = rng.normal(0, 1, (n, d)).astype(np.float32)
     k = min(20, n - 1)
     indices, distances = self_join(points, k, min(k + 8, n - 1))
@@ -46,7 +39,7 @@ def test_self_join_equals_twin(rng, n, d):
     assert (indices == expected).mean() > 0.999
 
 
-def test_queries_equal_twin(rng):
+def test_queries_equal_reference(rng):
     points = rng.normal(0, 1, (300, 9)).astype(np.float32)
     queries = rng.normal(0, 1, (70, 9)).astype(np.float32)
     candidates = Candidates(70, 30)

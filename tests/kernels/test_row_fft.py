@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from fasttsne import _kernels
-from fasttsne.repulsion.mesh.fft_plan import passes
-from fasttsne.repulsion.mesh.mesh import _sizes, padded_size
+from fasttsne.repulsion.mesh.fft_plan import fft_plan
+from fasttsne.repulsion.mesh.layout import padded_size, transform_sizes
 
 # Each radix alone after the first, and together; 1,080 has all of them.
 LENGTHS = (4, 8, 12, 16, 20, 36, 48, 100, 128, 180, 1024, 1080)
@@ -19,7 +19,7 @@ def grid_of(rng, layers, rows, length):
 
 
 def as_complex(spectrum, length):
-    """The kernel's places, eight real parts and eight imaginary ones, as complex numbers."""
+    """The kernel's elements, eight real parts and eight imaginary ones, as complex numbers."""
     parts = spectrum.reshape(*spectrum.shape[:2], -1, 2, 8)
     modes = (parts[..., 0, :] + 1j * parts[..., 1, :]).reshape(*spectrum.shape[:2], -1)
     return modes[..., : length // 2 + 1], modes[..., length // 2 + 1 :]
@@ -31,14 +31,14 @@ def test_rows_equal_numpy(kernel, rng, length, rows):
     cells, spectrum = grid_of(rng, 2, rows, length)
     work = np.full((2, _kernels.row_fft.work_size(length)), np.nan, np.float32)
     before = cells.copy()
-    kernel("row_fft").transform_rows(cells, spectrum, passes(length), work, False, 2)
+    kernel("row_fft").transform_rows(cells, spectrum, fft_plan(length), work, False, 2)
     np.testing.assert_array_equal(cells, before)
     modes, beyond = as_complex(spectrum, length)
     half = cells[..., : length // 2].astype(float)
     np.testing.assert_allclose(modes, np.fft.rfft(half, length), atol=3e-6 * length**0.5)
     assert not beyond.any()
 
-    kernel("row_fft").transform_rows(cells, spectrum, passes(length), work, True, 2)
+    kernel("row_fft").transform_rows(cells, spectrum, fft_plan(length), work, True, 2)
     back = cells[..., : length // 2] / length
     np.testing.assert_allclose(back, before[..., : length // 2], atol=1e-6)
 
@@ -48,14 +48,14 @@ def test_other_lengths_are_refused(length):
     with pytest.raises(
         ValueError, match=f"length must be 4 times factors 2, 3 and 5; got {length}"
     ):
-        passes(length)
+        fft_plan(length)
 
 
-@pytest.mark.parametrize("deep", [False, True])
-def test_every_size_of_a_grid_can_be_transformed(deep):
-    for size in _sizes(deep)[:60]:
-        assert np.prod(passes(size).radices) == size
-        assert padded_size(size, deep) == size
+@pytest.mark.parametrize("is_3d", [False, True])
+def test_every_size_of_a_grid_can_be_transformed(is_3d):
+    for size in transform_sizes(is_3d)[:60]:
+        assert np.prod(fft_plan(size).radices) == size
+        assert padded_size(size, is_3d) == size
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 8])
@@ -65,8 +65,8 @@ def test_threads_do_not_change_bits(kernel, rng, n_threads):
     for threads in (1, n_threads):
         copy, out = cells.copy(), spectrum.copy()
         work = np.zeros((threads, _kernels.row_fft.work_size(180)), np.float32)
-        kernel("row_fft").transform_rows(copy, out, passes(180), work, False, threads)
+        kernel("row_fft").transform_rows(copy, out, fft_plan(180), work, False, threads)
         results.append(out.tobytes())
-        kernel("row_fft").transform_rows(copy, out, passes(180), work, True, threads)
+        kernel("row_fft").transform_rows(copy, out, fft_plan(180), work, True, threads)
         results[-1] += copy.tobytes()
     assert results[0] == results[1]

@@ -12,7 +12,7 @@ def others_of(rng, rows, n, k):
 
 @pytest.mark.parametrize("d", [1, 7, 16, 130])
 @pytest.mark.parametrize("k", [1, 9, 59])
-def test_ranks_equal_twin(kernel, rng, d, k):
+def test_ranks_equal_reference(kernel, rng, d, k):
     points = rng.normal(0, 1, (60, d)).astype(np.float32)
     rows = np.arange(3, 60, 2, dtype=np.int32)
     others = others_of(rng, rows, 60, k).astype(np.int32)

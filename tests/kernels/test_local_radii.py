@@ -31,7 +31,7 @@ def radii(kernel, P, y, dof, n_threads=2):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("dof", [0.5, 1.0, 10.0])
-def test_radii_equal_twin(kernel, P, rng, d, dof):
+def test_radii_equal_reference(kernel, P, rng, d, dof):
     y = rng.normal(0, 3, (60, d))
     weights, squares = radii(kernel, P, y, dof)
     expected, expected_weights = reference.squared_radii(P, y, dof)

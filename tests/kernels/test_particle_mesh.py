@@ -3,8 +3,8 @@ import pytest
 
 from fasttsne import _kernels
 from fasttsne._kernels import reference
+from fasttsne.repulsion.mesh.grid import Grid
 from fasttsne.repulsion.mesh.influence import student_influence
-from fasttsne.repulsion.mesh.mesh import Grid
 from fasttsne.repulsion.mesh.splines import polynomials
 
 SPACING = 0.4
@@ -43,7 +43,7 @@ def test_polynomials_are_the_spline(order):
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("order", [3, 5, 6, 8])
 @pytest.mark.parametrize("n", [1, 300])
-def test_spread_equals_twin(kernel, rng, d, order, n):
+def test_spread_equals_reference(kernel, rng, d, order, n):
     y, low = points(rng, n, d)
     grid = np.full(SHAPES[d], np.nan, np.float32)
     kernel("particle_mesh").spread(
@@ -56,9 +56,9 @@ def test_spread_equals_twin(kernel, rng, d, order, n):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("order", [3, 5, 6])
-def test_gather_equals_twin(kernel, rng, d, order):
+def test_gather_equals_reference(kernel, rng, d, order):
     y, low = points(rng, 20, d)
-    # A smooth potential: differences of the twin's interpolation are then accurate.
+    # A smooth potential: differences of the reference's interpolation are then accurate.
     layer, row, column = np.indices(SHAPES[d])
     potential = np.sin(row / 5) + np.cos(column / 7) + np.sin(layer / 6 + column / 9)
     out, phi = np.empty_like(y), np.empty(len(y), np.float32)
@@ -73,7 +73,7 @@ def test_gather_equals_twin(kernel, rng, d, order):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 96), (1, 48, 96), (1, 160, 144), (48, 60, 64)])
-def test_convolve_equals_twin(rng, shape):
+def test_convolve_equals_reference(rng, shape):
     influence = student_influence(shape, SPACING, 5, 1.0)
     grid = Grid(shape, 2)
     grid.set_influence(influence)

@@ -1,0 +1,26 @@
+"""Limits of size at which the tree takes over from the mesh, and why."""
+
+# By dimensions: the mesh costs about as much for so many padded grid cells as the tree does
+# for one point, beyond what a call of it costs whatever its size, and its share of the new
+# grids that a growing map needs: measured over whole runs by benchmarks/crossover.py.
+FAST_CELLS_PER_POINT = {1: 30, 2: 20, 3: 75}
+CALL_OVERHEAD_IN_CELLS = {1: 45_000, 2: 160_000, 3: 1_000_000}
+
+# By dimensions: with more padded cells than this, the grid is not worth its memory; in 3-D
+# it is slower than the tree, and coarse for a map that is nearly empty.
+MAX_CELLS_PER_POINT = {1: 32, 2: 32, 3: 60}
+MIN_CELL_LIMIT = {1: 2048**2, 2: 2048**2, 3: 128**3}
+
+# theta at which the tree is as accurate as the mesh that it stands in for, by dimensions.
+FALLBACK_THETA = {1: 0.3, 2: 0.3, 3: 0.5}
+
+
+def mesh_is_faster(n_cells: int, n_samples: int, n_components: int) -> bool:
+    """Whether a mesh of so many padded cells costs less than the tree."""
+    limit = FAST_CELLS_PER_POINT[n_components] * n_samples - CALL_OVERHEAD_IN_CELLS[n_components]
+    return n_cells <= limit
+
+
+def max_cells(n_samples: int, n_components: int) -> int:
+    """Padded cells that a grid for so many points may have."""
+    return MAX_CELLS_PER_POINT[n_components] * n_samples + MIN_CELL_LIMIT[n_components]

@@ -1,0 +1,73 @@
+"""The arrays of a particle mesh, and its convolution with the kernel."""
+
+import math
+
+import numpy as np
+
+from fasttsne import _kernels
+from fasttsne.repulsion.mesh.fft_plan import fft_plan
+
+COLUMNS = _kernels.fft_convolve.COLUMNS
+
+
+class Grid:
+    """The arrays and transform plans of one padded size (layers, rows, columns).
+
+    Points lie in a corner of half the layers, half the rows and half the columns;
+    the rest is there so that the convolution does not wrap round.  Of that, layers
+    and rows are never stored: ``convolve_columns`` has them only in its buffers.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], n_threads: int):
+        layers, rows, columns = shape
+        used = max(layers // 2, 1), max(rows // 2, 1)
+        modes = columns // 2 + 1
+        n_blocks = -(-modes // COLUMNS)
+        width = COLUMNS * n_blocks
+        self.cells = _zeros((*used, _stride(columns // 2)))
+        self.spectrum = _zeros((*used, 2 * width))
+        self.influence = _zeros((layers // 2 + 1, rows // 2 + 1, width))
+        self.multiplicity = np.zeros(width, np.float32)
+        self.multiplicity[:modes] = 2
+        self.multiplicity[[0, modes - 1]] = 1
+        self._plans = fft_plan(layers), fft_plan(rows), fft_plan(columns)
+        self._scratch = _scratch(layers, rows, columns, n_threads)
+        self._energies = np.empty(n_blocks)
+        self._current = None
+
+    def set_influence(self, influence) -> None:
+        """Take over the modes of an influence function, unless they are there already."""
+        if self._current is not influence:
+            self.influence[:, :, : influence.modes.shape[2]] = influence.modes
+            self._current = influence
+
+    def convolve(self, n_threads: int) -> float:
+        """Turn the spread points in ``cells`` into the potential; return sum |rho_k|^2 G_k."""
+        layers, rows, columns = self._plans
+        along_columns = self.cells, self.spectrum, columns, self._scratch
+        _kernels.row_fft.transform_rows(*along_columns, False, n_threads)
+        energy = _kernels.fft_convolve.convolve_columns(
+            self.spectrum, self.influence, self.multiplicity, rows, layers, self._scratch,
+            self._energies, n_threads,
+        )  # fmt: skip
+        _kernels.row_fft.transform_rows(*along_columns, True, n_threads)
+        return energy
+
+
+def _stride(columns):
+    """Floats from row to row: room for whole vectors, and not a power of two of cache lines."""
+    stride = -(-(columns + COLUMNS) // 16) * 16
+    return stride + 16 if stride % 512 == 0 else stride
+
+
+def _scratch(layers, rows, columns, n_threads):
+    size = max(_kernels.fft_convolve.work_size(layers, rows), _kernels.row_fft.work_size(columns))
+    return _zeros((n_threads, size))
+
+
+def _zeros(shape):
+    """A float32 array that starts with a cache line, as its vectors then do."""
+    line = 16
+    array = np.zeros(math.prod(shape) + line, np.float32)
+    skipped = -(array.ctypes.data // array.itemsize) % line
+    return array[skipped : skipped + math.prod(shape)].reshape(shape)
