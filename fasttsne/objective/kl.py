@@ -44,6 +44,7 @@ class KLDivergence(Objective):
         self.repulsion = repulsion
         self.dof = dof
         self._points, self.attractive, self.repulsive = np.empty((3, *self.shape), np.float32)
+        self._partial_sums = np.empty(_kernels.attraction.count_blocks(P.shape[0]))
         self.z = 1.0
         self._edges = self._order = None
         self._negative_entropy = None
@@ -72,8 +73,9 @@ class KLDivergence(Objective):
         """Write ``attractive``, ``repulsive`` and ``z``; return the KL divergence if wanted."""
         np.copyto(self._points, y, casting="same_kind")
         cross = _kernels.attraction.attraction(
-            *self._edges, self._points, self.attractive, self.dof, with_error, self.n_threads
-        )
+            *self._edges, self._points, self.attractive, self.dof, with_error, self.n_threads,
+            self._partial_sums,
+        )  # fmt: skip
         z = self.repulsion(self._points, self.repulsive)
         self.z = max(z, MIN_Z_PER_POINT * len(y))
         if not with_error:

@@ -51,6 +51,7 @@ class NewPointsDivergence(Objective):
         np.minimum(self._edges[1], n - 1, out=self._edges[1])
         self._points, self._attractive, self._repulsive = np.empty((3, *self.shape), np.float32)
         self._z = np.empty(m)
+        self._partial_sums = np.empty(_kernels.attraction.count_blocks(m))
 
     def reorder(self, order) -> None:
         """Raise ValueError for any order but the caller's."""
@@ -61,7 +62,7 @@ class NewPointsDivergence(Objective):
         np.copyto(self._points, y, casting="same_kind")
         cross = _kernels.attraction.attraction_to(
             *self._edges, self._points, self._reference, self._attractive, self.dof, with_error,
-            self.n_threads,
+            self.n_threads, self._partial_sums,
         )  # fmt: skip
         self._repulsion(self._points, self._repulsive, self._z)
         # The map's kernel may have tails too light for a point so far out.

@@ -18,23 +18,19 @@ class AutoRepulsion:
 
     Attributes
     ----------
-    last_method : "fft" or "bh", which the last call used; None before the first.
-    n_switches : how often that changed.  The errors of mesh and tree differ, so a loss
-        from before a switch does not compare with one from after it.
+    last_method : "fft" or "bh", which the last call used; None before the first.  The errors of
+        the two differ, so a loss from before a switch does not compare with one from after it.
     """
 
     def __init__(self, mesh: MeshRepulsion, tree: TreeRepulsion):
         self.mesh = mesh
         self.tree = tree
         self.last_method: str | None = None
-        self.n_switches = 0
 
     def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
         box = bounding_box(y)
         method = self.mesh if mesh_is_faster(self.mesh.padded_cells(box), *y.shape) else self.tree
         z = method(y, out, box)
-        # The mesh may have handed a map on to a tree of its own.
-        self.n_switches += self.last_method not in (None, method.last_method)
-        self.last_method = method.last_method
+        self.last_method = method.last_method  # the mesh hands very wide maps on to a tree
         return z
