@@ -4,7 +4,7 @@ import scipy.sparse as sp
 
 from fasttsne import _kernels
 from fasttsne._kernels import reference
-from fasttsne.affinity.base import directed, symmetrized
+from fasttsne.affinity.csr import normalize_directed, symmetrize
 
 
 def neighbours(rng, n, k):
@@ -17,7 +17,7 @@ def neighbours(rng, n, k):
 @pytest.mark.parametrize(("n", "k"), [(2, 1), (5, 4), (60, 11)])
 def test_symmetrized_equals_reference(rng, n, k, n_threads):
     indices, values = neighbours(rng, n, k)
-    P = symmetrized(indices, values.copy(), n_threads)
+    P = symmetrize(indices, values.copy(), n_threads)
     np.testing.assert_allclose(P.toarray(), reference.symmetrized(indices, values), rtol=1e-6)
     assert P.sum() == pytest.approx(1, rel=1e-5)
     assert P.has_canonical_format
@@ -28,7 +28,7 @@ def test_symmetrized_equals_reference(rng, n, k, n_threads):
 def test_a_point_that_is_everybodys_neighbour(rng):
     indices = np.zeros((50, 1), np.int32)
     indices[0] = 1
-    P = symmetrized(indices, np.ones((50, 1), np.float32), 3)
+    P = symmetrize(indices, np.ones((50, 1), np.float32), 3)
     np.testing.assert_allclose(
         P.toarray(), reference.symmetrized(indices, np.ones((50, 1))), rtol=1e-6
     )
@@ -36,7 +36,7 @@ def test_a_point_that_is_everybodys_neighbour(rng):
 
 def test_directed_keeps_rows_and_sorts_them(rng):
     indices, values = neighbours(rng, 30, 7)
-    P = directed(indices, values)
+    P = normalize_directed(indices, values)
     dense = np.zeros((30, 30))
     np.put_along_axis(dense, indices, values / 30, 1)
     np.testing.assert_allclose(P.toarray(), dense, rtol=1e-6)
