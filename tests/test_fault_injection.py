@@ -187,7 +187,7 @@ print(*sorted(os.listdir(".")))
 tsne.embedding_.optimize(5).save("map.npz")
 print(TSNEEmbedding.load("map.npz").optimizer.iteration - tsne.embedding_.optimizer.iteration)
 """)  # fmt: skip
-    assert lines == ["OSError"] * 4 + ["map.npz program.py", "5"]
+    assert lines == ["OSError"] * 4 + ["map.npz", "5"]
 
 
 class Deliberate(Exception):

@@ -28,7 +28,6 @@ MOVED: dict[str, tuple[str, ...]] = {
     "affinity.gaussian": ("affinity.conditional",),
     "affinity.neighbors": ("affinity.neighbor_based",),
     "callbacks.verification": ("callbacks.approximation_checks",),
-    "cli.messages": ("cli.stderr",),
     "descent_params": ("optimize.parameters", "optimize.plan"),
     "functions": ("compat.functions",),
     "nearest_neighbors.annoy": ("nearest_neighbors.backends.annoy",),

@@ -10,7 +10,7 @@ import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.drawing.axis_limits import smoothed_axis_limits
-from fasttsne.drawing.style import PointColors, default_point_style
+from fasttsne.drawing.style import PointColors, check_opacity, default_point_style
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import require
 
@@ -129,10 +129,8 @@ def resolve_point_style(n_samples: int, layout, point_size, opacity) -> tuple[fl
     radius, alpha = default_point_style(n_samples, area, MIN_RADIUS)
     if point_size is not None:
         radius = check_number(point_size, "point_size", above=0, high=1000) / 2
-    if opacity is not None:
-        alpha = check_number(opacity, "opacity", above=0, high=1)
     coverage = min(radius / 0.5, 1.0) ** 2  # of the pixel, by a smaller disc
-    return max(radius, 0.5), min(alpha * coverage, 0.999)
+    return max(radius, 0.5), min(check_opacity(opacity, alpha) * coverage, 0.999)
 
 
 def draw_frames(embeddings, layout, colors, radius, opacity, titles, window, n_jobs):

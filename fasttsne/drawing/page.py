@@ -5,7 +5,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fasttsne.drawing.style import COLORMAP_SIZE, PointColors, default_point_style, to_hex
+from fasttsne.drawing.style import (
+    COLORMAP_SIZE,
+    PointColors,
+    check_opacity,
+    default_point_style,
+    to_hex,
+)
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import require
 
@@ -20,9 +26,7 @@ def marker_style(n_samples: int, point_size, opacity) -> dict[str, float]:
     """Diameter and opacity of the points; None is the default for their number."""
     radius, alpha = default_point_style(n_samples, WINDOW_AREA, MIN_RADIUS)
     size = 2 * radius if point_size is None else check_number(point_size, "point_size", above=0)
-    if opacity is not None:
-        alpha = check_number(opacity, "opacity", above=0, high=1)
-    return {"size": size, "opacity": alpha}
+    return {"size": size, "opacity": check_opacity(opacity, alpha)}
 
 
 def hover_texts(hover, labels, colors: PointColors) -> np.ndarray | None:

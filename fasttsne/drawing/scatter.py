@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fasttsne.drawing.style import COLORMAP_SIZE, PointColors, default_point_style
+from fasttsne.drawing.style import COLORMAP_SIZE, PointColors, check_opacity, default_point_style
 from fasttsne.io.atomic import atomic_write
 from fasttsne.runtime.validation import check_data, check_number
 from fasttsne.utils import require
@@ -52,12 +52,10 @@ def add_points(ax, points, colors: PointColors, point_size, opacity, **settings)
     size = (2 * radius) ** 2
     if point_size is not None:
         size = check_number(point_size, "point_size", above=0)
-    if opacity is not None:
-        alpha = check_number(opacity, "opacity", above=0, high=1)
     order = shuffled_order(len(points))
     ax.scatter(
         *points[order].T, c=colors.table[colors.codes[order]],
-        **{"s": size, "alpha": alpha, "linewidths": 0, **settings},
+        **{"s": size, "alpha": check_opacity(opacity, alpha), "linewidths": 0, **settings},
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fasttsne.runtime.validation import check_choice
+from fasttsne.runtime.validation import check_choice, check_number
 from fasttsne.utils import require
 
 # The first six are those of Okabe and Ito (2008).  Each further one is the color of medium
@@ -199,6 +199,11 @@ def parse_color(color, name: str = "palette") -> np.ndarray:
 def to_hex(color) -> str:
     """The text "#rrggbb" for three numbers in [0, 1]."""
     return "#" + "".join(f"{round(255 * float(channel)):02x}" for channel in color)
+
+
+def check_opacity(opacity, default: float) -> float:
+    """An opacity in (0, 1], or the default for None."""
+    return default if opacity is None else check_number(opacity, "opacity", above=0, high=1)
 
 
 def default_point_style(n_samples: int, area: float, min_radius: float) -> tuple[float, float]:
