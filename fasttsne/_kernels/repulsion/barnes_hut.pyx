@@ -76,13 +76,11 @@ def build_tree(
     cdef Py_ssize_t n = y.shape[0], i, count
     cdef int d = <int> y.shape[1], c
     cdef double square
-    cdef Points sorted_points
-    sorted_points.y, sorted_points.codes = &y[0, 0], &codes[0, 0]
-    sorted_points.prefix, sorted_points.extent = &prefix[0, 0], extent
-    sorted_points.d, sorted_points.bits = d, bits_for(d)
+    cdef Points data
+    data.y, data.codes, data.prefix = &y[0, 0], &codes[0, 0], &prefix[0, 0]
+    data.d, data.bits, data.extent = d, bits_for(d), extent
+    prefix[0, :] = 0
     with nogil:
-        for c in range(d + 1):
-            prefix[0, c] = 0
         for i in range(n):
             square = 0
             for c in range(d):
@@ -90,7 +88,7 @@ def build_tree(
                 prefix[i + 1, c] = prefix[i, c] + y[i, c]
                 square += <double> y[i, c] * y[i, c]
             prefix[i + 1, d] = prefix[i, d] + square
-        count = add_node(<Node *> &nodes[0, 0], 0, &sorted_points, 0, <int32_t> n)
+        count = add_node(<Node *> &nodes[0, 0], 0, &data, 0, <int32_t> n)
     return count
 
 
@@ -279,8 +277,7 @@ cdef double repel_leaf(
     """Forces on the points of a leaf, in the caller's order of points; returns its share of Z."""
     cdef PointGroup group
     cdef double z = 0
-    # 64 bits: n d may be beyond int32.
-    cdef Py_ssize_t first = leaf.start, last, i, point
+    cdef Py_ssize_t first = leaf.start, last, i, point  # n d may be beyond int32
     cdef int c
     while first < leaf.stop:
         last = min(first + GROUP_SIZE, <Py_ssize_t> leaf.stop)
@@ -343,16 +340,11 @@ def tree_repulsion_at(
     float theta,
     int n_threads,
 ):
-    """Write the forces of a tree on other points, and each point's Z.
-
-    Each point traverses the tree by itself, so that it does not depend on the others. O(m log n).
-    """
+    """Write the forces on other points, each of which traverses alone, and their Z. O(m log n)."""
     cdef const Node *tree = <const Node *> &nodes[0, 0]
     cdef int d = <int> y.shape[1]
     cdef Py_ssize_t i
     cdef float theta2 = opening_ratio(d, dof, theta) ** 2
     for i in prange(points.shape[0], nogil=True, schedule="dynamic", chunksize=16,
                     num_threads=n_threads):
-        repel_point(
-            tree, n_nodes, &y[0, 0], &points[i, 0], &out[i, 0], &z[i], d, dof, theta2
-        )
+        repel_point(tree, n_nodes, &y[0, 0], &points[i, 0], &out[i, 0], &z[i], d, dof, theta2)
