@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 # Override what matters to a test: {**QUICK, "n_iter": 30}.
-QUICK = {"early_exaggeration_iter": 10, "n_iter": 10, "random_state": 0, "n_jobs": 2}
+QUICK = {"early_exaggeration_iter": 10, "n_iter": 10, "random_state": 0}
 
 
 def run_python(*arguments, folder=None, timeout=120, **environment):

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from quick import QUICK
 
 import fasttsne
 from fasttsne import TSNE, TSNEEmbedding
 from fasttsne.affinity import MultiscaleMixture, PerplexityBasedNN
 from fasttsne.datasets import load_digits
 
-QUICK = {"early_exaggeration_iter": 30, "n_iter": 30, "random_state": 0}
+SHORT = {**QUICK, "early_exaggeration_iter": 30, "n_iter": 30}
 
 
 def label_accuracy(points, labels, k=10):
@@ -49,7 +50,7 @@ def test_other_dimensions(n_components):
 @pytest.mark.parametrize("n_components", [2, 3])
 @pytest.mark.parametrize("method", ["exact", "bh", "fft"])
 def test_same_seed_same_map_for_any_number_of_threads(digits, method, n_components):
-    params = {"n_components": n_components, "negative_gradient_method": method, **QUICK}
+    params = {"n_components": n_components, "negative_gradient_method": method, **SHORT}
     maps = {TSNE(n_jobs=n_jobs, **params).fit(digits).tobytes() for n_jobs in (1, 2, 3, -1)}
     assert len(maps) == 1
 
@@ -57,14 +58,14 @@ def test_same_seed_same_map_for_any_number_of_threads(digits, method, n_componen
 @pytest.mark.parametrize("n_components", [1, 3])
 def test_methods_agree_in_other_dimensions(digits, n_components):
     errors = {
-        TSNE(n_components, negative_gradient_method=method, **QUICK).fit(digits).kl_divergence
+        TSNE(n_components, negative_gradient_method=method, **SHORT).fit(digits).kl_divergence
         for method in ("exact", "bh", "fft", "auto")
     }
     assert max(errors) < 1.02 * min(errors)
 
 
 def test_random_state_matters(digits):
-    settings = {**QUICK, "initialization": "random"}
+    settings = {**SHORT, "initialization": "random"}
     first = TSNE(**settings).fit(digits)
     second = TSNE(**{**settings, "random_state": 1}).fit(digits)
     assert not np.array_equal(first, second)
@@ -75,22 +76,22 @@ def test_random_state_matters(digits):
 @pytest.mark.parametrize("dtype", [np.float16, np.uint8, np.int32, np.int64, np.float64, bool])
 def test_dtypes(digits, dtype):
     X = (digits > 8) if dtype is bool else digits
-    expected = TSNE(**QUICK).fit(X.astype(np.float32))
+    expected = TSNE(**SHORT).fit(X.astype(np.float32))
     X = X.astype(dtype)
     before = X.copy()
-    result = TSNE(**QUICK).fit(X)
+    result = TSNE(**SHORT).fit(X)
     np.testing.assert_array_equal(X, before)
     assert abs(result.kl_divergence - expected.kl_divergence) < 0.2
 
 
 def test_read_only_fortran_and_strided_input(digits):
-    expected = TSNE(**QUICK).fit(digits)
+    expected = TSNE(**SHORT).fit(digits)
     for X in (np.asfortranarray(digits), np.repeat(digits, 2, axis=0)[::2], digits.tolist()):
-        result = TSNE(**QUICK).fit(X)
+        result = TSNE(**SHORT).fit(X)
         assert abs(result.kl_divergence - expected.kl_divergence) < 0.2
     read_only = digits.copy()
     read_only.setflags(write=False)
-    np.testing.assert_array_equal(TSNE(**QUICK).fit(read_only), expected)
+    np.testing.assert_array_equal(TSNE(**SHORT).fit(read_only), expected)
 
 
 @pytest.mark.parametrize("method", ["exact", "bh", "fft"])
@@ -109,7 +110,7 @@ def test_read_only_fortran_and_strided_input(digits):
 @pytest.mark.filterwarnings("ignore:perplexity")
 def test_awkward_data(X, method):
     before = X.copy()
-    embedding = TSNE(negative_gradient_method=method, **QUICK).fit(X)
+    embedding = TSNE(negative_gradient_method=method, **SHORT).fit(X)
     assert np.isfinite(embedding).all()
     assert np.isfinite(embedding.kl_divergence)
     np.testing.assert_array_equal(X, before)
@@ -167,29 +168,29 @@ def test_bad_parameters(digits, params, error, message):
 
 def test_several_perplexities(digits):
     X = digits[:150]
-    embedding = TSNE(perplexity=[5, 20], **QUICK).fit(X)
-    expected = TSNE(**QUICK).fit(X, affinities=MultiscaleMixture(X, [5, 20]))
+    embedding = TSNE(perplexity=[5, 20], **SHORT).fit(X)
+    expected = TSNE(**SHORT).fit(X, affinities=MultiscaleMixture(X, [5, 20]))
     np.testing.assert_array_equal(embedding, expected)
     assert embedding.transform(X[:3], perplexity=[2, 5]).shape == (3, 2)
 
 
 def test_too_large_a_perplexity_warns(digits):
     with pytest.warns(UserWarning, match="using"):
-        TSNE(perplexity=40, **QUICK).fit(digits[:30])
+        TSNE(perplexity=40, **SHORT).fit(digits[:30])
 
 
 def test_affinities_in_place_of_x(digits):
     affinities = PerplexityBasedNN(digits)
     start = fasttsne.initialization.pca(digits, random_state=0)
-    expected = TSNE(**QUICK).fit(digits)
+    expected = TSNE(**SHORT).fit(digits)
     np.testing.assert_array_equal(
-        TSNE(**QUICK).fit(affinities=affinities, initialization=start), expected
+        TSNE(**SHORT).fit(affinities=affinities, initialization=start), expected
     )
-    np.testing.assert_array_equal(TSNE(**QUICK).fit(digits, affinities=affinities), expected)
+    np.testing.assert_array_equal(TSNE(**SHORT).fit(digits, affinities=affinities), expected)
     spectral = fasttsne.initialization.spectral(affinities.P, random_state=0)
     np.testing.assert_array_equal(
-        TSNE(**QUICK).fit(affinities=affinities),
-        TSNE(**QUICK).fit(affinities=affinities, initialization=spectral),
+        TSNE(**SHORT).fit(affinities=affinities),
+        TSNE(**SHORT).fit(affinities=affinities, initialization=spectral),
     )
     with pytest.raises(ValueError, match="500 rows, but X has 400"):
         TSNE().fit(digits[:400], affinities=affinities)
@@ -197,10 +198,10 @@ def test_affinities_in_place_of_x(digits):
 
 def test_phases_are_the_classical_schedule(digits):
     """Explicit numbers give exactly two calls of ``optimize``."""
-    embedding = TSNE(**QUICK).prepare_initial(digits)
+    embedding = TSNE(**SHORT).prepare_initial(digits)
     embedding.optimize(30, inplace=True, exaggeration=12, momentum=0.8)
     embedding.optimize(30, inplace=True, momentum=0.8)
-    np.testing.assert_array_equal(embedding, TSNE(**QUICK).fit(digits))
+    np.testing.assert_array_equal(embedding, TSNE(**SHORT).fit(digits))
 
 
 def test_constructor_only_stores(digits):

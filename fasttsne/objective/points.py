@@ -47,8 +47,6 @@ class NewPointsDivergence(Objective):
             np.diff(P.indptr), np.arange(m, dtype=np.int32), np.arange(n, dtype=np.int32),
             n_threads,
         )  # fmt: skip
-        # Padding has the row's own number, which need not be one of the map's.
-        np.minimum(self._edges[1], n - 1, out=self._edges[1])
         self._points, self._attractive, self._repulsive = np.empty((3, *self.shape), np.float32)
         self._z = np.empty(m)
         self._partial_sums = np.empty(_kernels.attraction.count_blocks(m))

@@ -280,7 +280,8 @@ def _choices(wanted, n_samples, phases):
         "fewer than 5,000" if n_samples < schedule.MEDIUM_FROM
         else "5,000 to 30,000" if n_samples < schedule.LARGE_FROM else "30,000 or more"
     )  # fmt: skip
-    main = phases[-1].stages[-2] if automatic else phases[-1].stages[-1]
+    stages = [stage for phase in phases[1:] for stage in phase.stages] or [None]
+    main = next((stage for stage in stages if stage and stage.name == "fast"), stages[-1])
     rules = {
         "early_exaggeration": (phases[0].exaggeration, "Belkina et al. 2019"),
         "early_exaggeration_iter": (
@@ -292,15 +293,15 @@ def _choices(wanted, n_samples, phases):
             f"until the loss has converged; settings for {size}",
         ),
         "learning_rate": (
-            main.learning_rate,
+            getattr(main, "learning_rate", "not used"),
             f"{'2 ' * automatic}n_samples / exaggeration in each stage (Belkina et al. 2019)",
         ),
-        "initial_momentum": (phases[0].stages[0].momentum, "the published value"),
+        "initial_momentum": (schedule.CLASSICAL_MOMENTUM, "the published value"),
         "final_momentum": (
-            main.momentum, "by the number of samples" if automatic else "the published value",
+            getattr(main, "momentum", "not used"), "by the number of samples" if automatic else "the published value",
         ),
         "tol": (
-            getattr(main.stopping, "tol", "not used"),
+            getattr(getattr(main, "stopping", None), "tol", "not used"),
             f"settings for {size}" if automatic else "n_iter is a number",
         ),
         "negative_gradient_method": (

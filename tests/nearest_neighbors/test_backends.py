@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from quick import QUICK
 from scipy.spatial.distance import cdist
 
 from fasttsne import TSNE
@@ -21,7 +22,6 @@ from fasttsne.nearest_neighbors import (
 PACKAGES = {Annoy: "annoy", HNSW: "hnswlib", Faiss: "faiss", Sklearn: "sklearn"}
 NAMES = {"annoy": Annoy, "hnsw": HNSW, "faiss": Faiss, "sklearn": Sklearn}
 SCIPY_NAMES = {"l2": "euclidean", "l1": "cityblock", "manhattan": "cityblock"}
-QUICK = {"early_exaggeration_iter": 10, "n_iter": 10, "random_state": 0}
 
 every_backend = pytest.mark.parametrize("backend", PACKAGES, ids=lambda backend: backend.__name__)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from quick import QUICK
 from scipy.spatial.distance import cdist
 
 from fasttsne import TSNE
@@ -15,7 +16,6 @@ from fasttsne.nearest_neighbors import (
     precomputed,
 )
 
-QUICK = {"early_exaggeration_iter": 10, "n_iter": 10, "random_state": 0}
 RANDOM = {**QUICK, "initialization": "random"}
 
 

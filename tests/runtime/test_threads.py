@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from quick import QUICK
 
 from fasttsne import TSNE
 from fasttsne.runtime.threads import resolve_n_jobs
 
-QUICK = {"early_exaggeration_iter": 20, "n_iter": 30, "random_state": 0, "perplexity": 10}
+SHORT = {**QUICK, "early_exaggeration_iter": 20, "n_iter": 30, "perplexity": 10}
 METHODS = ("fft", "bh", "exact")
 
 
@@ -31,7 +32,7 @@ def test_fits_in_threads_are_those_in_turn(digits):
     def fit(task):
         method, n_jobs, seed = task
         tsne = TSNE(negative_gradient_method=method, n_jobs=n_jobs, initialization="random",
-                    **{**QUICK, "random_state": seed})  # fmt: skip
+                    **{**SHORT, "random_state": seed})  # fmt: skip
         return tsne.fit(digits[: 300 + 50 * seed]).tobytes()
 
     in_turn = [fit(task) for task in tasks]
@@ -111,6 +112,6 @@ def test_threadpoolctl_limits_are_respected():
 
 def test_more_threads_than_there_can_be(digits):
     """Results do not depend on threads, so nobody is refused, nor do we start a million."""
-    expected = TSNE(n_jobs=1, **QUICK).fit(digits[:200])
+    expected = TSNE(n_jobs=1, **SHORT).fit(digits[:200])
     for n_jobs in (1000, 10**6, 10**30):
-        np.testing.assert_array_equal(TSNE(n_jobs=n_jobs, **QUICK).fit(digits[:200]), expected)
+        np.testing.assert_array_equal(TSNE(n_jobs=n_jobs, **SHORT).fit(digits[:200]), expected)
