@@ -80,8 +80,8 @@ class Choice:
 
     Attributes
     ----------
-    parameter, value : its name, and what it is in the run.
-    decided_by : "given", "default", or "automatic: " and the rule.
+    parameter, value : its name, and its value as the user left it.
+    decided_by : "given", "default", or for "auto" the rule.
     """
 
     parameter: str
@@ -180,7 +180,7 @@ def resolve(parameters: Mapping, n_samples: int) -> RunPlan:
     return RunPlan(
         n_samples,
         tuple(phase for phase in phases if phase.n_iter),
-        tuple(_choices(wanted, n_samples, phases)),
+        tuple(_choices(wanted, n_samples)),
     )
 
 
@@ -273,49 +273,32 @@ def _shown(value):
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _choices(wanted, n_samples, phases):
-    """Who decided each parameter of a fit."""
-    automatic = _is_auto(wanted["n_iter"])
+def _choices(wanted, n_samples):
+    """Who decided each parameter of a fit; the numbers are in the stages."""
     size = (
         "fewer than 5,000" if n_samples < schedule.MEDIUM_FROM
         else "5,000 to 30,000" if n_samples < schedule.LARGE_FROM else "30,000 or more"
     )  # fmt: skip
-    stages = [stage for phase in phases[1:] for stage in phase.stages] or [None]
-    main = next((stage for stage in stages if stage and stage.name == "fast"), stages[-1])
+    rate, momentum, tol = "n_samples / exaggeration", "0.8", "not used: n_iter is given"
+    if _is_auto(wanted["n_iter"]):
+        rate, momentum, tol = f"{rate}, twice that in the fast stage", "by size", f"for {size} rows"
     rules = {
-        "early_exaggeration": (phases[0].exaggeration, "Belkina et al. 2019"),
-        "early_exaggeration_iter": (
-            f"at most {phases[0].n_iter}",
-            f"until the exaggerated loss has converged, then annealing; settings for {size}",
-        ),
-        "n_iter": (
-            f"at most {sum(phase.n_iter for phase in phases[1:])}",
-            f"until the loss has converged; settings for {size}",
-        ),
-        "learning_rate": (
-            getattr(main, "learning_rate", "not used"),
-            f"{'2 ' * automatic}n_samples / exaggeration in each stage (Belkina et al. 2019)",
-        ),
-        "initial_momentum": (schedule.CLASSICAL_MOMENTUM, "the published value"),
-        "final_momentum": (
-            getattr(main, "momentum", "not used"), "by the number of samples" if automatic else "the published value",
-        ),
-        "tol": (
-            getattr(getattr(main, "stopping", None), "tol", "not used"),
-            f"settings for {size}" if automatic else "n_iter is a number",
-        ),
+        "early_exaggeration": f"{schedule.EARLY_EXAGGERATION:g} (Belkina et al. 2019)",
+        "early_exaggeration_iter": f"until converged, then annealing; settings for {size} rows",
+        "n_iter": f"until the loss has converged; settings for {size} rows",
+        "learning_rate": f"{rate} (Belkina et al. 2019)",
+        "initial_momentum": "0.8",
+        "final_momentum": momentum,
+        "tol": tol,
         "negative_gradient_method": (
-            phases[0].method,
-            f"all pairs up to {EXACT_MAX_POINTS} points, else tree or FFT by the size of the map",
+            f"all pairs up to {EXACT_MAX_POINTS} points, else tree or FFT by the size of the map"
         ),
     }  # fmt: skip
-    for name in ("exaggeration", *rules, "dof", "max_grad_norm", "max_step_norm", "density_weight"):
-        value, decided_by = wanted[name], "given"
+    for name in (*rules, "exaggeration", "dof", "max_grad_norm", "max_step_norm", "density_weight"):
+        value = wanted[name]
         if _is_auto(value):
-            value, rule = rules[name]
-            decided_by = f"automatic: {rule}"
+            yield Choice(name, value, rules[name])
         elif isinstance(value, tuple):
-            value = f"{len(value)} stages"
-        elif value == TSNE[name].default:
-            decided_by = "default"
-        yield Choice(name, 1.0 if name == "exaggeration" and value is None else value, decided_by)
+            yield Choice(name, f"{len(value)} stages", "given")
+        else:
+            yield Choice(name, value, "default" if value == TSNE[name].default else "given")
