@@ -177,7 +177,7 @@ class TestNewPoints(ObjectiveContract):
     def make(self, n_threads=1, n=40):
         rng = np.random.default_rng(0)
         P = rng.random((n, 60)) * (rng.random((n, 60)) < 0.2) + np.eye(1, 60)
-        P = sp.csr_matrix(P / P.sum(axis=1))
+        P = sp.csr_matrix(P / P.sum(axis=1, keepdims=True))
         reference = np.random.default_rng(3).normal(0, 3, (60, 2)).astype(np.float32)
         field = make_field(reference, "exact", 1.0, n_threads, ACCURACY)
         return NewPointsDivergence(P, reference, field, 1.0, n_threads)
