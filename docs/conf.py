@@ -1,10 +1,12 @@
 """How Sphinx builds these pages: ``bash ci/docs.sh``."""
 
-import re
 from importlib.util import find_spec
 from pathlib import Path
 
+from sphinx.util.docutils import SphinxDirective
+
 import fasttsne
+from fasttsne.optimize import parameters
 
 project = "fasttsne"
 author = "The fasttsne developers"
@@ -34,7 +36,7 @@ exclude_patterns = ["_build"] + [
 ]
 
 HEADINGS = {"Parameters", "Attributes", "Returns", "Raises", "Examples", "Yields", "Notes"}
-ENTRY = re.compile(r"(\*{0,2}\w+(?:, \*{0,2}\w+)*) : (.*)")
+WITH_NAMES = {"Parameters", "Attributes", "Returns", "Yields"}
 
 
 def as_lists(app, what, name, obj, options, lines):
@@ -43,14 +45,15 @@ def as_lists(app, what, name, obj, options, lines):
         return
     out, section, previous = [], None, ""
     for line, following in zip(lines.copy(), [*lines[1:], ""], strict=True):
+        names = _names(line) if section in WITH_NAMES else []
         if line in HEADINGS and following and set(following) == {"-"}:
             section = line
             out += ["", f".. rubric:: {line}", ""]
         elif line and section == previous and set(line) == {"-"}:
             pass
-        elif section in ("Parameters", "Attributes") and (entry := ENTRY.fullmatch(line)):
-            names = ", ".join(f"**{part}**" for part in entry[1].replace("*", "").split(", "))
-            out += ["", names, f"    {entry[2]}"]
+        elif names:
+            out += ["", ", ".join(f"**{name}**" for name in names)]
+            out.append(f"    {line.partition(' : ')[2]}")
         else:
             if line and not line[0].isspace() and previous[:1].isspace():
                 out.append("")
@@ -59,5 +62,43 @@ def as_lists(app, what, name, obj, options, lines):
     lines[:] = out
 
 
+def _names(line):
+    """The names that a line ``name, *name : text`` is about."""
+    before, colon, _ = line.partition(" : ")
+    names = [name.lstrip("*") for name in before.split(", ")]
+    return names if colon and all(name.isidentifier() for name in names) else []
+
+
+class Parameters(SphinxDirective):
+    """``.. parameters:: TSNE``: a table of :mod:`fasttsne.optimize.parameters` as a table."""
+
+    required_arguments = 1
+
+    def run(self):
+        rows = [("name", "default", "meaning", "accepted")] + [
+            (f"``{p.name}``", f"``{p.default!r}``", p.text, _accepted(p))
+            for p in getattr(parameters, self.arguments[0]).values()
+        ]
+        lines = [".. list-table::", "    :header-rows: 1", "    :widths: 20 10 50 20", ""]
+        for first, *others in rows:
+            lines += [f"    * - {first}", *(f"      - {text}" for text in others)]
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+def _accepted(parameter):
+    """What a parameter's check accepts, in words; what the text says where it is no number."""
+    limits = parameter.limits
+    if limits is None:
+        return "see the text"
+    number = "an integer" if limits.get("integer") else "a number"
+    words = {"above": "above", "low": "at least", "high": "at most"}
+    bounds = [f"{word} {limits[name]:,g}" for name, word in words.items() if name in limits]
+    accepted = [" ".join([number, " and ".join(bounds)])]
+    accepted += [f'``"{word}"``' for word in parameter.words]
+    accepted += ["stages"] * parameter.stages + ["None"] * parameter.optional
+    return ", ".join(accepted)
+
+
 def setup(app):
     app.connect("autodoc-process-docstring", as_lists)
+    app.add_directive("parameters", Parameters)

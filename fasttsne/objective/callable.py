@@ -1,4 +1,4 @@
-"""A user's function as the objective.
+"""A user's function as the objective::
 
     function(embedding, P, dof=, bh_params=, fft_params=, reference_embedding=, n_jobs=,
              should_eval_error=) -> (error, gradient)

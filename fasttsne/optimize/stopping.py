@@ -22,8 +22,10 @@ EXPANSION = 1.5
 
 
 class Check(NamedTuple):
-    """What a rule knows of one iteration.
+    """What a rule is given about one iteration.
 
+    Attributes
+    ----------
     iteration : its number within the stage, counted from 0.
     loss : the objective without exaggeration.
     exaggerated_loss : the objective with the exaggeration of the stage.
