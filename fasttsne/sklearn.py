@@ -60,7 +60,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     Attributes
     ----------
     embedding_ : (n_samples, n_components) float32 array.
-    embedding_object_ : the :class:`fasttsne.TSNEEmbedding`, to go on optimizing.
+    embedding_object_ : the :class:`fasttsne.TSNEEmbedding`, to optimize further.
     kl_divergence_ : of the map.
     n_iter_ : the number of the last iteration, counted from 0 over both phases, as
         scikit-learn counts.

@@ -39,7 +39,7 @@ class TSNEEmbedding(ArrayWithState):
 
     It is an array: slices, arithmetic and NumPy functions give plain arrays.
     Copies (``copy.copy``, ``copy.deepcopy``, ``.copy()``), pickle and joblib
-    keep everything that is needed to go on optimizing.
+    keep everything that is needed to optimize further.
 
     Parameters
     ----------
@@ -97,12 +97,12 @@ class TSNEEmbedding(ArrayWithState):
         return self
 
     def save(self, path: FilePath) -> None:
-        """Write the embedding to one .npz file, without pickle, to go on another day or machine.
+        """Write the embedding to one .npz file, without pickle, to continue later or elsewhere.
 
         It holds the map, P, the optimizer's momentum, gains and counts, the KL
         divergence, an integer random_state, and what of the parameters JSON can
         express: callbacks are not kept, nor is the data that P came from, which pickle keeps.
-        The file is replaced as a whole: an interrupt leaves the old one.
+        The file is replaced atomically: an interrupt leaves the old one.
 
         Parameters
         ----------
@@ -112,7 +112,7 @@ class TSNEEmbedding(ArrayWithState):
 
     @classmethod
     def load(cls, path: FilePath) -> "TSNEEmbedding":
-        """Read what :meth:`save` wrote; optimizing goes on bit for bit as it would have.
+        """Read what :meth:`save` wrote; optimizing it further gives the bits it would have given.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class TSNEEmbedding(ArrayWithState):
 
         Parameters
         ----------
-        n_iter : number of iterations; "auto" goes on until the KL divergence has converged, with
+        n_iter : number of iterations; "auto" runs until the KL divergence has converged, with
             larger steps; or a tuple of stages (:mod:`fasttsne.schedule`).
         inplace : move the points of this embedding; otherwise those of a copy.
         propagate_exception : raise OptimizationInterrupt where a callback stops the run,

@@ -152,9 +152,9 @@ _MODEL = _table(
     ),
     Parameter(
         "negative_gradient_method", "auto",
-        '"fft" ("interpolation"), "bh" ("barnes-hut"), "exact", or "auto": the fastest for so '
-        "many rows; or an objective function (:mod:`fasttsne.objective.callable`), or the name of "
-        "a registered objective.",
+        '"fft" ("interpolation"), "bh" ("barnes-hut"), "exact", or "auto": the fastest for this '
+        "number of rows; or an objective function (:mod:`fasttsne.objective.callable`), or the "
+        "name of a registered objective.",
     ),
 )  # fmt: skip
 
