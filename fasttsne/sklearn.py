@@ -20,15 +20,15 @@ import fasttsne
 from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
 from fasttsne.linalg.row_hashes import RowHashIndex
 from fasttsne.nearest_neighbors.select import needs_sklearn
-from fasttsne.optimize.parameters import SKLEARN, documented
+from fasttsne.optimize.parameters import SKLEARN, check_params, documented
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
+from fasttsne.repulsion import METHODS
 from fasttsne.runtime.validation import check_choice
 
 __all__ = ["TSNE"]
 
 # scikit-learn's names, and what they are called here.
 SYNONYMS = {"init": "initialization", "method": "negative_gradient_method", "angle": "theta"}
-METHODS = {"barnes_hut": "bh", "exact": "exact", "fft": "fft", "auto": "auto"}
 CLASSICAL_EARLY_ITER = 250
 
 
@@ -169,8 +169,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _own_params(self):
         """The parameters of :class:`fasttsne.TSNE`."""
-        for name, parameter in SKLEARN.items():
-            parameter.check(getattr(self, name))
+        check_params({name: getattr(self, name) for name in SKLEARN}, SKLEARN)
+        check_params({name: getattr(self, name) for name in PARAMETERS}, PARAMETERS)
         params = {name: getattr(self, name) for name in PARAMETERS}
         for theirs, ours in SYNONYMS.items():
             value = getattr(self, theirs)
@@ -179,7 +179,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 params[ours] = value
         if self.method is not None:
             check_choice(self.method, "method", METHODS)
-            params["negative_gradient_method"] = METHODS[self.method]
         if self.max_iter is not None:
             self._check_only_one("max_iter", "n_iter")
             early = self.early_exaggeration_iter
@@ -196,7 +195,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _check_only_one(self, theirs, ours):
         given, default = getattr(self, ours), PARAMETERS[ours].default
         if not (isinstance(given, type(default)) and given == default):
-            raise ValueError(f"{theirs} and {ours} are two names of one parameter; give one")
+            raise ValueError(f"give either {theirs} or {ours}, not both")
 
     def _stopping(self):
         if self.n_iter_without_progress is not None:

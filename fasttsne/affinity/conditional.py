@@ -46,6 +46,7 @@ def from_sigma(distances, scales, sigma: float, n_threads: int) -> np.ndarray:
     return out
 
 
+@np.errstate(under="ignore")  # weights of far perplexities vanish
 def from_mixture(distances, perplexities, n_threads: int) -> np.ndarray:
     """Return the same for a sum of normal densities, one for each perplexity.
 
@@ -69,6 +70,7 @@ def from_mixture(distances, perplexities, n_threads: int) -> np.ndarray:
     return _weighted_sum(terms, weights.astype(np.float32))
 
 
+@np.errstate(under="ignore")
 def from_average(distances, perplexities, n_threads: int) -> np.ndarray:
     """Return the mean of the affinities for each perplexity."""
     terms = [from_perplexity(distances, perplexity, n_threads) for perplexity in perplexities]

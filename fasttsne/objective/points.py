@@ -11,6 +11,7 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
 from fasttsne.objective.kl import pack_edges
+from fasttsne.runtime.validation import check_sparse_indices
 
 # Of a point by itself: below it float32 forces are denormal, or 0.
 MIN_Z = 1e-30
@@ -36,6 +37,7 @@ class NewPointsDivergence(Objective):
 
     def __init__(self, P, reference, repulsion, dof=1.0, n_threads=1):
         super().__init__((P.shape[0], reference.shape[1]), n_threads)
+        check_sparse_indices(P, "P")
         self.dof = dof
         self._reference = reference
         self._repulsion = repulsion

@@ -9,7 +9,7 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.objective.callable import FunctionObjective
 from fasttsne.optimize import schedule
-from fasttsne.optimize.callback import as_callbacks, notify
+from fasttsne.optimize.callback import as_callbacks, is_stop, notify
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.state import (
     DescentState,
@@ -243,7 +243,9 @@ class _Loop:
         self.points.write_to(self.embedding)
         self.optimizer._running = self.points, self.iteration
         # Every callback is called, also after one that stops the run.
-        if any([bool(call(self.step, error, self.embedding)) for call in self.phase.callbacks]):
+        answers = [call(self.step, error, self.embedding) for call in self.phase.callbacks]
+        self.points.check_array(self.embedding)
+        if any([is_stop(answer) for answer in answers]):
             raise OptimizationInterrupt(error, self.embedding)
         self.points.read_from(self.embedding)
 
