@@ -12,25 +12,30 @@ encoded; only a few are in memory at once.
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fasttsne.drawing.frames import draw_frames, make_layout, resolve_point_style
-from fasttsne.drawing.style import color_points, parse_color
+from fasttsne.drawing.style import Color, Palette, color_points, parse_color
 from fasttsne.drawing.writers import AnimationFormat, find_writer, write_gif, write_mp4
 from fasttsne.io.atomic import atomic_write
 from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import check_finite, check_number
 from fasttsne.utils import is_package_installed, require
 
 
 def save(
-    frames, path, labels=None, *, fps: float = 25, size=420, palette=None, kind: str = "auto",
-    background="white", point_size: float | None = None, opacity: float | None = None,
-    legend: bool = True, titles=None, pause: float = 2.0, n_colors: int = 128,
-    progress: bool = True, n_jobs: int = -1,
+    frames: Any, path: FilePath, labels: ArrayLike | None = None, *, fps: float = 25,
+    size: int | tuple[int, int] = 420, palette: Palette = None, kind: str = "auto",
+    background: Color = "white", point_size: float | None = None,
+    opacity: float | None = None,
+    legend: bool = True, titles: Iterable[str] | None = None, pause: float = 2.0,
+    n_colors: int = 128, progress: bool = True, n_jobs: int | None = -1,
 ) -> Path:  # fmt: skip
     """Write embeddings as the frames of a GIF, MP4, APNG or WebP; the extra ``animation``.
 
@@ -84,9 +89,9 @@ def save(
     layout = make_layout(size, colors, parse_color(background, "background"), legend, titles)
     radius, opacity = resolve_point_style(len(first), layout, point_size, opacity)
     total = len(frames) if hasattr(frames, "__len__") else None
-    embeddings = _with_progress_bar(itertools.chain([first], embeddings), total, progress)
+    shown = _with_progress_bar(itertools.chain([first], embeddings), total, progress)
     window = round(fps / 2)
-    images = draw_frames(embeddings, layout, colors, radius, opacity, titles, window, n_jobs)
+    images = draw_frames(shown, layout, colors, radius, opacity, titles, window, n_jobs)
     settings = AnimationFormat(
         size, fps, layout.background, layout.foreground, colors.table, n_colors
     )
@@ -96,15 +101,15 @@ def save(
     return path
 
 
-def _check_size(size, even):
+def _check_size(size: Any, even: bool) -> tuple[int, int]:
     sides = (size, size) if np.ndim(size) == 0 else tuple(size)
     if len(sides) != 2:
         raise ValueError(f"size must be a number of pixels, or width and height; got {size!r}")
-    sides = [check_number(side, "size", low=64, high=8192, integer=True) for side in sides]
-    return tuple(side + side % 2 if even else side for side in sides)
+    width, height = (check_number(side, "size", low=64, high=8192, integer=True) for side in sides)
+    return (width + width % 2, height + height % 2) if even else (width, height)
 
 
-def _check_frames(frames) -> Iterator[np.ndarray]:
+def _check_frames(frames: object) -> Iterator[np.ndarray]:
     """Yield the frames as float32 arrays, each checked in turn; at least one."""
     if not isinstance(frames, Iterable):
         raise TypeError(f"frames must be an iterable of embeddings; got {frames!r}")
@@ -122,13 +127,16 @@ def _check_frames(frames) -> Iterator[np.ndarray]:
         raise ValueError("frames must have at least one embedding; got none")
 
 
-def _with_progress_bar(frames, total, progress):
+def _with_progress_bar(
+    frames: Iterable[np.ndarray], total: int | None, progress: bool
+) -> Iterable[np.ndarray]:
     if not (progress and is_package_installed("tqdm")):
         return frames
-    return require("tqdm", "progress", "progress").tqdm(frames, total=total, unit="frame")
+    tqdm: Callable[..., Iterable[np.ndarray]] = require("tqdm", "progress", "progress").tqdm
+    return tqdm(frames, total=total, unit="frame")
 
 
-def _repeat_last(images, n_repeats):
+def _repeat_last(images: Iterable[np.ndarray], n_repeats: int) -> Iterator[np.ndarray]:
     """Yield the images, and the last one ``n_repeats`` times more."""
     for image in images:
         yield image

@@ -3,6 +3,8 @@
 The formula is that of :mod:`fasttsne.objective.density`; the names are those of version 0.1.0.
 """
 
+import numpy as np
+
 from fasttsne.objective import density
 from fasttsne.objective.density import standardize_log_radii as standardized
 
@@ -17,6 +19,6 @@ class DensityObjective(density.DensityObjective):
     evaluate = density.DensityObjective.compute_forces
 
 
-def correlation_and_slope(wanted, squares):
+def correlation_and_slope(wanted: np.ndarray, squares: np.ndarray) -> tuple[float, np.ndarray]:
     """:func:`fasttsne.objective.density.correlation_and_gradient`."""
     return density.correlation_and_gradient(wanted, squares)

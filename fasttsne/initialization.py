@@ -8,9 +8,11 @@ the clusters (Kobak & Berens 2019).
 import logging
 import numbers
 import warnings
+from collections.abc import Callable, Sized
 
 import numpy as np
-import scipy.sparse
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
 from fasttsne.linalg.chunks import iter_chunks
 from fasttsne.linalg.pca import (
@@ -20,6 +22,7 @@ from fasttsne.linalg.pca import (
     principal_components,
 )
 from fasttsne.linalg.spectral import spectral_embedding
+from fasttsne.runtime.typing import RandomState, Rows
 from fasttsne.runtime.validation import (
     check_choice,
     check_coordinates,
@@ -38,8 +41,8 @@ log = logging.getLogger("fasttsne.initialization")
 
 
 def initial_positions(
-    initialization, X, P, n_components: int = 2, random_state=None, n_jobs: int = -1,
-    verbose: bool = False,
+    initialization: str | ArrayLike, X: Rows | None, P: sp.csr_matrix, n_components: int = 2,
+    random_state: RandomState = None, n_jobs: int | None = -1, verbose: bool = False,
 ) -> np.ndarray:  # fmt: skip
     """The positions that a fit starts from.
 
@@ -60,7 +63,7 @@ def initial_positions(
     return positions(X, P, n_components, random_state, n_jobs, verbose)
 
 
-INITIALIZATIONS = {
+INITIALIZATIONS: dict[str, Callable[..., np.ndarray]] = {
     "pca": lambda X, P, d, random_state, n_jobs, verbose: pca(
         X, d, random_state=random_state, verbose=verbose, n_jobs=n_jobs
     ),
@@ -71,7 +74,7 @@ INITIALIZATIONS = {
 }
 
 
-def _check_positions(positions, shape):
+def _check_positions(positions: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
     positions = np.asarray(positions)
     if positions.dtype.kind not in "fiub":
         raise TypeError(
@@ -104,7 +107,9 @@ def rescale(x: np.ndarray, inplace: bool = False, target_std: float = 1e-4) -> n
     return x
 
 
-def jitter(x: np.ndarray, inplace: bool = False, scale: float = 0.01, random_state=None):
+def jitter(
+    x: np.ndarray, inplace: bool = False, scale: float = 0.01, random_state: RandomState = None
+) -> np.ndarray:
     """Add normal noise of ``scale`` times the first coordinate's standard deviation.
 
     Rows that are equal in the data would otherwise start, and stay, at one point.
@@ -114,7 +119,10 @@ def jitter(x: np.ndarray, inplace: bool = False, scale: float = 0.01, random_sta
     return x
 
 
-def random(n_samples, n_components: int = 2, random_state=None, verbose: bool = False):
+def random(
+    n_samples: int | Sized | sp.spmatrix, n_components: int = 2, random_state: RandomState = None,
+    verbose: bool = False,
+) -> np.ndarray:  # fmt: skip
     """Return normal noise of standard deviation 1e-4.
 
     Parameters
@@ -125,7 +133,7 @@ def random(n_samples, n_components: int = 2, random_state=None, verbose: bool = 
     -------
     (n_samples, n_components) float64 array.
     """
-    if not isinstance(n_samples, numbers.Integral):
+    if not isinstance(n_samples, (int, numbers.Integral)):
         n_samples = n_samples.shape[0] if hasattr(n_samples, "shape") else len(n_samples)
     n_components = check_number(n_components, "n_components", low=1, integer=True)
     shape = (int(n_samples), n_components)
@@ -133,8 +141,8 @@ def random(n_samples, n_components: int = 2, random_state=None, verbose: bool = 
 
 
 def pca(
-    X, n_components: int = 2, svd_solver: str = "auto", random_state=None,
-    verbose: bool = False, add_jitter: bool = True, n_jobs=-1,
+    X: Rows, n_components: int = 2, svd_solver: str = "auto", random_state: RandomState = None,
+    verbose: bool = False, add_jitter: bool = True, n_jobs: int | None = -1,
 ) -> np.ndarray:  # fmt: skip
     """Return the first principal components, scaled to a standard deviation of 1e-4.
 
@@ -172,8 +180,8 @@ def pca(
 
 
 def spectral(
-    A, n_components: int = 2, tol: float = 1e-4, max_iter: int | None = None, random_state=None,
-    verbose: bool = False, add_jitter: bool = True,
+    A: Rows, n_components: int = 2, tol: float = 1e-4, max_iter: int | None = None,
+    random_state: RandomState = None, verbose: bool = False, add_jitter: bool = True,
 ) -> np.ndarray:  # fmt: skip
     """Return the spectral embedding of a graph, scaled to a standard deviation of 1e-4.
 
@@ -211,8 +219,8 @@ def spectral(
     return result
 
 
-def _check_graph(A):
-    A = scipy.sparse.csr_array(A, dtype=np.float64, copy=True)
+def _check_graph(A: Rows) -> sp.csr_array:
+    A = sp.csr_array(A, dtype=np.float64, copy=True)
     if A.ndim != 2 or A.shape[0] != A.shape[1]:
         raise ValueError(f"A must be a square matrix; got shape {A.shape}")
     if not np.isfinite(A.data).all() or (A.data < 0).any():
@@ -224,7 +232,10 @@ def _check_graph(A):
     return symmetric
 
 
-def weighted_mean(X, embedding, neighbors, distances, verbose: bool = False) -> np.ndarray:
+def weighted_mean(
+    X: Sized | sp.spmatrix, embedding: ArrayLike, neighbors: ArrayLike, distances: ArrayLike,
+    verbose: bool = False,
+) -> np.ndarray:  # fmt: skip
     """Return the mean of the neighbours' coordinates, weighted by the inverse of their distances.
 
     If any neighbours are at distance 0, only those are used.
@@ -257,7 +268,7 @@ def weighted_mean(X, embedding, neighbors, distances, verbose: bool = False) -> 
     return points / total
 
 
-def median(embedding, neighbors, verbose: bool = False) -> np.ndarray:
+def median(embedding: ArrayLike, neighbors: ArrayLike, verbose: bool = False) -> np.ndarray:
     """Return the median of the neighbours' positions, coordinate by coordinate.
 
     Parameters

@@ -4,11 +4,20 @@ For many rows, all but :func:`pBIC` use a seeded sample of them, each compared w
 for distances, with each other.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
-from fasttsne.nearest_neighbors.builtin.ranks import make_distances, nearest_distances, ranks_of
+from fasttsne.nearest_neighbors.builtin.ranks import (
+    Distances,
+    make_distances,
+    nearest_distances,
+    ranks_of,
+)
 from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_data, check_number, check_random_state
 
 __all__ = [
@@ -16,7 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def pBIC(embedding) -> float:
+def pBIC(embedding: Any) -> float:
     """Return a criterion for choosing the perplexity, to be minimized: pseudo-BIC.
 
         2 KL(P || Q) + log(n) perplexity / n
@@ -47,8 +56,9 @@ def pBIC(embedding) -> float:
 
 
 def neighbor_recall(
-    X, embedding, k=10, metric="euclidean", metric_params=None, sample_size=2000,
-    random_state=0, n_jobs=-1,
+    X: Rows, embedding: ArrayLike, k: int = 10, metric: Metric = "euclidean",
+    metric_params: Settings = None, sample_size: int | None = 2000,
+    random_state: RandomState = 0, n_jobs: int | None = -1,
 ) -> float:  # fmt: skip
     """Return the share of the k nearest neighbours in the data that are so in the embedding.
 
@@ -73,8 +83,9 @@ def neighbor_recall(
 
 
 def trustworthiness(
-    X, embedding, k=5, metric="euclidean", metric_params=None, sample_size=2000,
-    random_state=0, n_jobs=-1,
+    X: Rows, embedding: ArrayLike, k: int = 5, metric: Metric = "euclidean",
+    metric_params: Settings = None, sample_size: int | None = 2000,
+    random_state: RandomState = 0, n_jobs: int | None = -1,
 ) -> float:  # fmt: skip
     """Return the trustworthiness of an embedding, at most 1.
 
@@ -93,7 +104,7 @@ def trustworthiness(
 
     Source: Venna & Kaski 2001, Neighborhood preservation in nonlinear projection methods.
     """
-    n = len(embedding)
+    n = len(np.asarray(embedding))
     k = check_number(k, "k", low=1, integer=True)
     if k >= n / 2:
         raise ValueError(f"k must be less than half of the {n} rows; got {k}")
@@ -105,8 +116,9 @@ def trustworthiness(
 
 
 def distance_correlation(
-    X, embedding, method="spearman", metric="euclidean", metric_params=None, sample_size=2000,
-    random_state=0,
+    X: Rows, embedding: ArrayLike, method: str = "spearman", metric: Metric = "euclidean",
+    metric_params: Settings = None, sample_size: int | None = 2000,
+    random_state: RandomState = 0,
 ) -> float:  # fmt: skip
     """Return the correlation between pairwise distances in the data and in the embedding.
 
@@ -134,8 +146,9 @@ def distance_correlation(
 
 
 def density_correlation(
-    X, embedding, k=30, metric="euclidean", metric_params=None, sample_size=2000,
-    random_state=0, n_jobs=-1,
+    X: Rows, embedding: ArrayLike, k: int = 30, metric: Metric = "euclidean",
+    metric_params: Settings = None, sample_size: int | None = 2000,
+    random_state: RandomState = 0, n_jobs: int | None = -1,
 ) -> float:  # fmt: skip
     """Return the correlation between local densities in the data and in the embedding.
 
@@ -158,7 +171,10 @@ def density_correlation(
     return _pearson(a, b)
 
 
-def _ranks_of_neighbors(X, embedding, k, metric, metric_params, size, random_state, n_jobs):
+def _ranks_of_neighbors(
+    X: Rows, embedding: ArrayLike, k: int, metric: Metric, metric_params: Settings,
+    size: int | None, random_state: RandomState, n_jobs: int | None,
+) -> np.ndarray:  # fmt: skip
     """Return the ranks in the data of each sampled row's k nearest in the embedding."""
     distances, points = _check(X, embedding, metric, metric_params)
     k = check_number(k, "k", low=1, high=len(points) - 1, integer=True)
@@ -168,7 +184,9 @@ def _ranks_of_neighbors(X, embedding, k, metric, metric_params, size, random_sta
     return ranks_of(distances, rows, neighbors, n_threads)
 
 
-def _check(X, embedding, metric, metric_params):
+def _check(
+    X: Rows, embedding: ArrayLike, metric: Metric, metric_params: Settings
+) -> tuple[Distances, np.ndarray]:
     points = check_data(np.asarray(embedding), "embedding")
     distances = make_distances(X, metric, metric_params)
     if distances.n_samples != len(points):
@@ -178,7 +196,7 @@ def _check(X, embedding, metric, metric_params):
     return distances, points
 
 
-def _sample(n, size, random_state):
+def _sample(n: int, size: int | None, random_state: RandomState) -> np.ndarray:
     """Return the indices of a sample of rows in ascending order, all if there are no more."""
     if size is not None:
         size = check_number(size, "sample_size", low=2, integer=True)
@@ -187,14 +205,14 @@ def _sample(n, size, random_state):
     return np.sort(check_random_state(random_state).permutation(n)[:size])
 
 
-def _to_ranks(values):
+def _to_ranks(values: np.ndarray) -> np.ndarray:
     """Return the ranks of values; ties share their mean rank."""
     _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[index]
 
 
-def _pearson(a, b):
+def _pearson(a: np.ndarray, b: np.ndarray) -> float:
     a, b = a - a.mean(), b - b.mean()
     scale = np.sqrt((a @ a) * (b @ b))
     return float(a @ b / scale) if scale > 0 else float("nan")

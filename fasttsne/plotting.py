@@ -1,21 +1,29 @@
 """Plots of an embedding: figures of Matplotlib, and interactive HTML files."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fasttsne.drawing import page
 from fasttsne.drawing import scatter as figures
-from fasttsne.drawing.style import color_points
+from fasttsne.drawing.style import Palette, color_points
 from fasttsne.io.atomic import atomic_write
+from fasttsne.runtime.typing import FilePath
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def scatter(
-    embedding, labels=None, ax=None, *, palette=None, kind: str = "auto",
+    embedding: ArrayLike, labels: ArrayLike | None = None, ax: "Axes | None" = None, *,
+    palette: Palette = None, kind: str = "auto",
     point_size: float | None = None, opacity: float | None = None, legend: bool = True,
-    title: str | None = None, rasterized: bool = True, **scatter_params,
-):  # fmt: skip
+    title: str | None = None, rasterized: bool = True, **scatter_params: Any,
+) -> "Axes":  # fmt: skip
     """Draw an embedding with Matplotlib.
 
     Points are drawn in a shuffled order, the same each time, so that no class hides another.
@@ -68,9 +76,11 @@ def drawing_order(n_samples: int) -> np.ndarray:
 
 
 def html(
-    embedding, labels=None, hover=None, path=None, *, palette=None, kind: str = "auto",
+    embedding: ArrayLike, labels: ArrayLike | None = None,
+    hover: ArrayLike | Mapping[str, ArrayLike] | None = None, path: FilePath | None = None, *,
+    palette: Palette = None, kind: str = "auto",
     point_size: float | None = None, opacity: float | None = None, title: str | None = None,
-):  # fmt: skip
+) -> Path | str:  # fmt: skip
     """Write an embedding as one interactive HTML file that needs no other files.
 
     The points are drawn by WebGL (plotly.js, which is in the file: 5 MB, and some 20 bytes

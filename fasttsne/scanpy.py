@@ -5,21 +5,25 @@ imported.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.nearest_neighbors.select import NEIGHBORS_PER_PERPLEXITY
+from fasttsne.runtime.typing import Metric, RandomState
 from fasttsne.tsne import TSNE
 
 log = logging.getLogger(__name__)
 
 
 def tsne(
-    adata, use_rep="X_pca", neighbors_key=None, *, n_pcs=None, perplexity=30, metric="euclidean",
-    random_state=0, key_added=None, copy=False, **parameters,
-):  # fmt: skip
+    adata: Any, use_rep: str = "X_pca", neighbors_key: str | None = None, *,
+    n_pcs: int | None = None, perplexity: float | Sequence[float] = 30,
+    metric: Metric = "euclidean", random_state: RandomState = 0, key_added: str | None = None,
+    copy: bool = False, **parameters: Any,
+) -> Any:  # fmt: skip
     """Embed the observations of an AnnData object.
 
     Parameters
@@ -72,7 +76,7 @@ def tsne(
     return adata if copy else None
 
 
-def _representation(adata, use_rep, n_pcs):
+def _representation(adata: Any, use_rep: str, n_pcs: int | None) -> Any:
     """The rows to embed."""
     if use_rep == "X":
         X = adata.X
@@ -92,7 +96,9 @@ def _representation(adata, use_rep, n_pcs):
     return X[:, :n_pcs]
 
 
-def _existing_neighbors(adata, key, use_rep, n_pcs, metric, perplexity):
+def _existing_neighbors(
+    adata: Any, key: str | None, use_rep: str, n_pcs: int | None, metric: Metric, perplexity: Any
+) -> sp.spmatrix | None:
     """The distances to neighbours that scanpy stored, or None if a search is needed."""
     if key is not None:
         return _graph(adata, key)
@@ -116,7 +122,7 @@ def _existing_neighbors(adata, key, use_rep, n_pcs, metric, perplexity):
     return graph
 
 
-def _graph(adata, key):
+def _graph(adata: Any, key: str) -> sp.spmatrix:
     if key not in adata.uns:
         raise KeyError(f"neighbors_key={key!r} is not in uns: run scanpy.pp.neighbors first")
     default = "distances" if key == "neighbors" else f"{key}_distances"
@@ -128,6 +134,6 @@ def _graph(adata, key):
     return adata.obsp[name]
 
 
-def _is_h5ad_serializable(value):
+def _is_h5ad_serializable(value: object) -> bool:
     """Whether an .h5ad file can store it, which is not so for None."""
     return isinstance(value, (str, bool, int, float, np.number))

@@ -5,7 +5,9 @@ learning rate, momentum or tolerance is the schedule's own choice.  The other na
 for None, are those of version 0.1.0.
 """
 
+from collections.abc import Iterable
 from operator import attrgetter
+from typing import Any, TypeAlias
 
 from fasttsne.optimize import schedule
 from fasttsne.optimize.schedule import (
@@ -20,6 +22,8 @@ __all__ = [
     "automatic_main_phase", "classical", "early_exaggeration", "split_for_density", "times",
     "until_it_settles",
 ]  # fmt: skip
+
+NumberOrAuto: TypeAlias = float | str | None
 
 EARLY_MOST = schedule.MAX_EARLY_ITER
 FADING_STEPS = schedule.N_ANNEALING_STAGES
@@ -55,7 +59,7 @@ SMALL, MIDDLE, LARGE = (
 )
 
 
-def times(n_samples):
+def times(n_samples: int) -> Times:
     """The settings for so many samples."""
     return Times(*vars(schedule.size_settings(n_samples)).values())
 
@@ -95,26 +99,26 @@ class Stage(schedule.Stage):
             until=until, tol=tol, least=least, check_every=check_every, patience=patience
         )
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         """Pickles have the arguments, those of version 0.1.0 nothing else."""
         self.__init__(**{name: state[name] for name in _ARGUMENTS})  # type: ignore[misc]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Stage({', '.join(f'{name}={getattr(self, name)!r}' for name in _ARGUMENTS)})"
 
 
 _ARGUMENTS = tuple(Stage.__init__.__annotations__)
 
 
-def _with_old_names(stages):
+def _with_old_names(stages: Iterable[schedule.Stage]) -> tuple[Stage, ...]:
     """The stages as version 0.1.0 had them."""
     old = []
     for stage in stages:
         until, rule = _UNTIL.get(stage.name), stage.stopping
-        settings = {}
+        settings: dict[str, Any] = {}
         if until == "faded":
             settings = {"least": FADING_OF_A_POINT}
-        elif rule is not None:
+        elif isinstance(rule, (LossConverged, ExaggeratedLossConverged)):
             settings = {"tol": rule.tol, "least": rule.min_iter}
         if isinstance(rule, LossConverged):
             settings |= {"check_every": rule.check_every, "patience": rule.patience}
@@ -127,31 +131,40 @@ def _with_old_names(stages):
 _UNTIL = {"exaggerated": "parted", "annealing": "faded", "fast": "settled", "final": "settled"}
 
 
-def early_exaggeration(n_samples, exaggeration, final_exaggeration, learning_rate, momentum):
+def early_exaggeration(
+    n_samples: int, exaggeration: float, final_exaggeration: float, learning_rate: NumberOrAuto,
+    momentum: NumberOrAuto,
+) -> tuple[Stage, ...]:  # fmt: skip
     """``automatic_early_exaggeration`` as version 0.1.0 had it."""
     return _with_old_names(automatic_early_exaggeration(
         n_samples, exaggeration, final_exaggeration, _number(learning_rate), _number(momentum)
     ))  # fmt: skip
 
 
-def until_it_settles(n_samples, exaggeration, learning_rate, momentum, tol):
+def until_it_settles(
+    n_samples: int, exaggeration: float, learning_rate: NumberOrAuto, momentum: NumberOrAuto,
+    tol: NumberOrAuto,
+) -> tuple[Stage, ...]:  # fmt: skip
     """``automatic_main_phase`` as version 0.1.0 had it."""
     return _with_old_names(automatic_main_phase(
         n_samples, exaggeration, _number(learning_rate), _number(momentum), _number(tol)
     ))  # fmt: skip
 
 
-def classical(n_iter, n_samples, exaggeration, learning_rate, momentum):
+def classical(
+    n_iter: int, n_samples: int, exaggeration: float, learning_rate: NumberOrAuto,
+    momentum: NumberOrAuto,
+) -> tuple[Stage, ...]:  # fmt: skip
     """A given number of iterations, one stage."""
     return _with_old_names(schedule.classical(
         n_iter, n_samples, exaggeration, _number(learning_rate), _number(momentum)
     ))  # fmt: skip
 
 
-def split_for_density(n_iter):
+def split_for_density(n_iter: int | str) -> tuple[int | str, int | str]:
     """Iterations of the main phase without and with the density term; "auto" for both."""
     return (n_iter, n_iter) if isinstance(n_iter, str) else schedule.split_for_density(n_iter)
 
 
-def _number(value):
+def _number(value: NumberOrAuto) -> float | None:
     return None if isinstance(value, str) else value

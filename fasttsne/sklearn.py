@@ -5,8 +5,11 @@
 """
 
 import math
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 try:
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -19,10 +22,16 @@ except ImportError as error:
 import fasttsne
 from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
 from fasttsne.linalg.row_hashes import RowHashIndex
+from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.nearest_neighbors.select import needs_sklearn
+from fasttsne.objective.callable import ObjectiveFunction
+from fasttsne.optimize.callback import Callbacks
 from fasttsne.optimize.parameters import SKLEARN, check_params, documented
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
+from fasttsne.optimize.plan import Phase
+from fasttsne.optimize.schedule import Iterations
 from fasttsne.repulsion import METHODS
+from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice
 
 __all__ = ["TSNE"]
@@ -59,15 +68,21 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """
 
     def __init__(
-        self, n_components=2, *, perplexity=30, learning_rate="auto",
-        early_exaggeration_iter="auto", early_exaggeration="auto", n_iter="auto",
-        exaggeration=None, dof=1, theta=0.5, n_interpolation_points=3, min_num_intervals=50,
-        ints_in_interval=1, initialization="pca", metric="euclidean", metric_params=None,
-        initial_momentum="auto", final_momentum="auto", max_grad_norm=None, max_step_norm=5,
-        n_jobs=-1, neighbors="auto", knn_kwargs=None, negative_gradient_method="auto",
-        callbacks=None, callbacks_every_iters=50, random_state=None, verbose=False, tol="auto",
-        density_weight=0, max_iter=None, init=None, method=None, angle=None,
-        n_iter_without_progress=None, min_grad_norm=None,
+        self, n_components: int = 2, *, perplexity: float | Sequence[float] = 30,
+        learning_rate: float | str = "auto", early_exaggeration_iter: Iterations = "auto",
+        early_exaggeration: float | str = "auto", n_iter: Iterations = "auto",
+        exaggeration: float | None = None, dof: float = 1, theta: float = 0.5,
+        n_interpolation_points: int = 3, min_num_intervals: int = 50,
+        ints_in_interval: float = 1, initialization: str | ArrayLike = "pca",
+        metric: Metric = "euclidean", metric_params: Settings = None,
+        initial_momentum: float | str = "auto", final_momentum: float | str = "auto",
+        max_grad_norm: float | None = None, max_step_norm: float | None = 5,
+        n_jobs: int | None = -1, neighbors: Neighbors = "auto", knn_kwargs: Settings = None,
+        negative_gradient_method: str | ObjectiveFunction = "auto", callbacks: Callbacks = None,
+        callbacks_every_iters: int = 50, random_state: RandomState = None, verbose: bool = False,
+        tol: float | str = "auto", density_weight: float = 0, max_iter: int | None = None,
+        init: str | ArrayLike | None = None, method: str | None = None, angle: float | None = None,
+        n_iter_without_progress: int | None = None, min_grad_norm: float | None = None,
     ):  # fmt: skip
         self.n_components = n_components
         self.perplexity = perplexity
@@ -105,7 +120,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.n_iter_without_progress = n_iter_without_progress
         self.min_grad_norm = min_grad_norm
 
-    def fit(self, X, y=None) -> "TSNE":
+    def fit(self, X: Rows, y: object = None) -> "TSNE":
         """Embed a data set.
 
         Parameters
@@ -123,11 +138,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._known_rows = RowHashIndex(X)
         return self
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X: Rows, y: object = None) -> np.ndarray:
         """Embed a data set and return the map, ``embedding_``; as ``fit``."""
         return self.fit(X).embedding_
 
-    def transform(self, X):
+    def transform(self, X: Rows) -> np.ndarray:
         """Place rows in the map; each row's place does not depend on the others.
 
         A row that equals one of the data set gets that one's place.
@@ -144,13 +159,13 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = self._validated(X, reset=False)
         known = self._known_rows.find(X)
-        points = self.embedding_[known]
+        points: np.ndarray = self.embedding_[known]
         new = np.flatnonzero(known < 0)
         if len(new):
             points[new] = np.asarray(self.embedding_object_.transform(X[new]))
         return points
 
-    def _validated(self, X, reset):
+    def _validated(self, X: Rows, reset: bool) -> Any:
         X = validate_data(
             self, X, reset=reset, accept_sparse="csr", order="C",
             ensure_min_samples=2 if reset else 1,
@@ -164,10 +179,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 raise ValueError(f"X must hold distances, zero or positive; got {X.min()}")
         return X
 
-    def _has_distances(self):
+    def _has_distances(self) -> bool:
         return isinstance(self.metric, str) and self.metric == "precomputed"
 
-    def _own_params(self):
+    def _own_params(self) -> dict[str, Any]:
         """The parameters of :class:`fasttsne.TSNE`."""
         check_params({name: getattr(self, name) for name in SKLEARN}, SKLEARN)
         check_params({name: getattr(self, name) for name in PARAMETERS}, PARAMETERS)
@@ -181,7 +196,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             check_choice(self.method, "method", METHODS)
         if self.max_iter is not None:
             self._check_only_one("max_iter", "n_iter")
-            early = self.early_exaggeration_iter
+            early: Any = self.early_exaggeration_iter
             early = CLASSICAL_EARLY_ITER if isinstance(early, str) else early
             total = self.max_iter
             params["early_exaggeration_iter"] = min(early, total)
@@ -192,12 +207,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         params["verbose"] = bool(self.verbose)
         return params
 
-    def _check_only_one(self, theirs, ours):
+    def _check_only_one(self, theirs: str, ours: str) -> None:
         given, default = getattr(self, ours), PARAMETERS[ours].default
         if not (isinstance(given, type(default)) and given == default):
             raise ValueError(f"give either {theirs} or {ours}, not both")
 
-    def _stopping(self):
+    def _stopping(self) -> Iterator[Callback]:
         if self.n_iter_without_progress is not None:
             patience = math.ceil(self.n_iter_without_progress / self.callbacks_every_iters)
             yield EarlyStopping(0, max(patience, 1))
@@ -205,10 +220,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             yield _StopWhereFlat(self.min_grad_norm)
 
     @property
-    def _n_features_out(self):
-        return self.embedding_.shape[1]
+    def _n_features_out(self) -> int:
+        return int(self.embedding_.shape[1])
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.pairwise = self._has_distances()
@@ -219,12 +234,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 class _StopWhereFlat(Callback):
     """Stop a run without exaggeration where the gradient is small."""
 
-    def __init__(self, min_grad_norm):
+    def __init__(self, min_grad_norm: float):
         self.min_grad_norm = min_grad_norm
         self._judges = True
 
-    def receive_settings(self, settings):
+    def receive_settings(self, settings: Phase) -> None:
         self._judges = settings.exaggeration <= 1
 
-    def __call__(self, iteration, error, embedding):
+    def __call__(self, iteration: int, error: float, embedding: fasttsne.TSNEEmbedding) -> bool:
         return self._judges and embedding.gradient_norm() <= self.min_grad_norm

@@ -1,16 +1,25 @@
 """t-SNE: neighbours, affinities, an initialization, early exaggeration, and the main phase."""
 
 import logging
+from collections.abc import Sequence
 
+from numpy.typing import ArrayLike
+
+from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import check_perplexity, make_affinities
 from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
 from fasttsne.initialization import INITIALIZATIONS, initial_positions
+from fasttsne.nearest_neighbors.index import Neighbors
+from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
-from fasttsne.optimize import plan
+from fasttsne.optimize.callback import Callbacks
 from fasttsne.optimize.descent import GradientDescent as gradient_descent
 from fasttsne.optimize.descent import OptimizationInterrupt
 from fasttsne.optimize.parameters import OPTIMIZE, check_params, documented
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
+from fasttsne.optimize.plan import RunPlan, resolve
+from fasttsne.optimize.schedule import Iterations
+from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_data, check_number, check_random_state
 from fasttsne.utils import Timer, show_messages
 
@@ -52,14 +61,19 @@ class TSNE:
     """
 
     def __init__(
-        self, n_components=2, perplexity=30, learning_rate="auto", early_exaggeration_iter="auto",
-        early_exaggeration="auto", n_iter="auto", exaggeration=None, dof=1, theta=0.5,
-        n_interpolation_points=3, min_num_intervals=50, ints_in_interval=1,
-        initialization="pca", metric="euclidean", metric_params=None, initial_momentum="auto",
-        final_momentum="auto", max_grad_norm=None, max_step_norm=5, n_jobs=-1, neighbors="auto",
-        knn_kwargs=None, negative_gradient_method="auto", callbacks=None,
-        callbacks_every_iters=50, random_state=None, verbose=False, tol="auto",
-        density_weight=0,
+        self, n_components: int = 2, perplexity: float | Sequence[float] = 30,
+        learning_rate: float | str = "auto", early_exaggeration_iter: Iterations = "auto",
+        early_exaggeration: float | str = "auto", n_iter: Iterations = "auto",
+        exaggeration: float | None = None, dof: float = 1, theta: float = 0.5,
+        n_interpolation_points: int = 3, min_num_intervals: int = 50,
+        ints_in_interval: float = 1, initialization: str | ArrayLike = "pca",
+        metric: Metric = "euclidean", metric_params: Settings = None,
+        initial_momentum: float | str = "auto", final_momentum: float | str = "auto",
+        max_grad_norm: float | None = None, max_step_norm: float | None = 5,
+        n_jobs: int | None = -1, neighbors: Neighbors = "auto", knn_kwargs: Settings = None,
+        negative_gradient_method: str | ObjectiveFunction = "auto", callbacks: Callbacks = None,
+        callbacks_every_iters: int = 50, random_state: RandomState = None, verbose: bool = False,
+        tol: float | str = "auto", density_weight: float = 0,
     ):  # fmt: skip
         self.n_components = n_components
         self.perplexity = perplexity
@@ -91,14 +105,17 @@ class TSNE:
         self.tol = tol
         self.density_weight = density_weight
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         changed = (
             f"{name}={getattr(self, name)!r}" for name, parameter in PARAMETERS.items()
             if not _is_default(getattr(self, name), parameter.default)
         )  # fmt: skip
         return f"TSNE({', '.join(changed)})"
 
-    def fit(self, X=None, affinities=None, initialization=None) -> TSNEEmbedding:
+    def fit(
+        self, X: Rows | None = None, affinities: Affinities | Rows | None = None,
+        initialization: str | ArrayLike | None = None,
+    ) -> TSNEEmbedding:  # fmt: skip
         """Embed a data set.
 
         Parameters
@@ -127,7 +144,7 @@ class TSNE:
         vars(self).pop("embedding_", None)  # until there is a new one there is none
         embedding = self.prepare_initial(X, affinities, initialization)
         self.embedding_ = embedding
-        phases = plan.resolve(vars(self), len(embedding)).phases
+        phases = resolve(vars(self), len(embedding)).phases
         if not phases:
             embedding.optimize(0, inplace=True)  # its KL divergence
         for phase in phases:
@@ -139,7 +156,7 @@ class TSNE:
                 break
         return embedding
 
-    def plan(self, n_samples: int) -> plan.RunPlan:
+    def plan(self, n_samples: int) -> RunPlan:
         """What a fit of so many rows will do: each stage, and who decided each parameter.
 
         Returns
@@ -149,9 +166,12 @@ class TSNE:
         """
         n_samples = check_number(n_samples, "n_samples", low=1, integer=True)
         self._check()
-        return plan.resolve(vars(self), n_samples)
+        return resolve(vars(self), n_samples)
 
-    def prepare_initial(self, X=None, affinities=None, initialization=None) -> TSNEEmbedding:
+    def prepare_initial(
+        self, X: Rows | None = None, affinities: Affinities | Rows | None = None,
+        initialization: str | ArrayLike | None = None,
+    ) -> TSNEEmbedding:  # fmt: skip
         """The embedding before optimization: affinities and initial positions.
 
         Parameters and errors are those of :meth:`fit`.
@@ -187,12 +207,12 @@ class TSNE:
             momentum=self.final_momentum, **params,
         )  # fmt: skip
 
-    def _check(self):
+    def _check(self) -> None:
         """Check all parameters before anything is computed."""
         check_perplexity(self.perplexity)
         check_params({name: getattr(self, name) for name in PARAMETERS}, PARAMETERS)
 
 
-def _is_default(value, default):
+def _is_default(value: object, default: object) -> bool:
     same = type(value) is type(default) and isinstance(value, (str, int, float))
     return value is default or (same and value == default)

@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 from importlib.util import find_spec
+from types import ModuleType, TracebackType
 
 import numpy as np
 
@@ -34,16 +35,19 @@ class Timer:
 
     def __init__(self, message: str, verbose: bool = False):
         self.message = message
-        self.seconds = None
+        self.seconds: float | None = None
         if verbose:
             show_messages()
 
-    def __enter__(self):
+    def __enter__(self) -> "Timer":
         log.info("%s ...", self.message)
         self._start = time.perf_counter()
         return self
 
-    def __exit__(self, kind, value, traceback):
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:  # fmt: skip
         self.seconds = time.perf_counter() - self._start
         if kind is None:
             log.info("%s took %.2f s", self.message, self.seconds)
@@ -57,7 +61,9 @@ def is_package_installed(name: str) -> bool:
         return False
 
 
-def clip_point_to_disc(points, radius: float, inplace: bool = False):
+def clip_point_to_disc(
+    points: np.ndarray, radius: float, inplace: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Move points that lie outside a disc around the origin to its edge.
 
     Parameters
@@ -78,7 +84,7 @@ def clip_point_to_disc(points, radius: float, inplace: bool = False):
     return points, outside
 
 
-def require(module: str, feature: str, extra: str):
+def require(module: str, feature: str, extra: str) -> ModuleType:
     """Import an optional package; the error names the extra that installs it.
 
     Raises

@@ -1,11 +1,17 @@
 """Affinities, the base class of all families."""
 
 import logging
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 
+from fasttsne.runtime.typing import Rows
+
 log = logging.getLogger("fasttsne.affinity")
+
+# Of new rows: P, or with ``return_distances`` the tuple of P, the neighbours and the distances.
+NewAffinities: TypeAlias = Any
 
 # Accepted values of `symmetrize`, and their mode.
 SYMMETRIZE_MODES = {True: "mean", "mean": "mean", "max": "max", False: "none", "none": "none"}
@@ -22,13 +28,13 @@ class Affinities:
 
     def __init__(self, verbose: bool = False):
         self.P: sp.csr_matrix = None
-        self.knn_index = None
+        self.knn_index: Any = None  # with the methods of a KNNIndex
         self.verbose = verbose
 
     @property
     def n_samples(self) -> int:
         """Number of rows."""
-        return self.P.shape[0]
+        return int(self.P.shape[0])
 
     def log_radii(self) -> np.ndarray:
         """Return the log of the mean squared distance to each row's neighbours, (n,) float64.
@@ -45,7 +51,7 @@ class Affinities:
             f"{type(self).__name__} has no distances of neighbours, which density_weight needs"
         )
 
-    def to_new(self, data, return_distances: bool = False):
+    def to_new(self, data: Rows, return_distances: bool = False) -> NewAffinities:
         """Return affinities of new rows to the rows of the data set.
 
         Parameters
@@ -66,7 +72,7 @@ class Affinities:
         raise NotImplementedError(f"{type(self).__name__} has no affinities of new rows")
 
 
-def check_symmetrize(symmetrize, default: str = "mean") -> str:
+def check_symmetrize(symmetrize: bool | str, default: str = "mean") -> str:
     """Return "mean", "max" or "none" for a value of ``symmetrize``; True is the default mode."""
     try:
         mode = SYMMETRIZE_MODES[symmetrize]

@@ -4,7 +4,11 @@ Distances are float32.  Each row of distances in double precision is first divid
 so that they do not overflow: no affinity depends on the unit of the data, and no row on another.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
 from fasttsne import _kernels
 from fasttsne.affinity.base import check_symmetrize
@@ -12,7 +16,7 @@ from fasttsne.affinity.csr import csr_from_arrays, joint_affinities, neighbors_t
 from fasttsne.runtime.threads import resolve_n_jobs
 
 
-def to_scaled_float32(distances) -> tuple[np.ndarray, np.ndarray]:
+def to_scaled_float32(distances: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Return distances as float32 and the scale by which each row was divided, (n,) float64."""
     distances = np.asarray(distances)
     scales = np.ones(len(distances))
@@ -23,7 +27,9 @@ def to_scaled_float32(distances) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(distances, np.float32), scales
 
 
-def from_perplexity(distances, perplexity: float, n_threads: int, precision=None) -> np.ndarray:
+def from_perplexity(
+    distances: np.ndarray, perplexity: float, n_threads: int, precision: np.ndarray | None = None
+) -> np.ndarray:
     """Return the affinities of a given perplexity for each row, (n, k) float32.
 
     Parameters
@@ -39,7 +45,9 @@ def from_perplexity(distances, perplexity: float, n_threads: int, precision=None
     return out
 
 
-def from_sigma(distances, scales, sigma: float, n_threads: int) -> np.ndarray:
+def from_sigma(
+    distances: np.ndarray, scales: np.ndarray, sigma: float, n_threads: int
+) -> np.ndarray:
     """Return the same for one standard deviation; ``scales`` as from ``to_scaled_float32``."""
     out = np.empty(distances.shape, np.float32)
     _kernels.perplexity.gaussian_affinities(distances, sigma / scales, out, n_threads)
@@ -47,7 +55,9 @@ def from_sigma(distances, scales, sigma: float, n_threads: int) -> np.ndarray:
 
 
 @np.errstate(under="ignore")  # weights of far perplexities vanish
-def from_mixture(distances, perplexities, n_threads: int) -> np.ndarray:
+def from_mixture(
+    distances: np.ndarray, perplexities: Sequence[float] | np.ndarray, n_threads: int
+) -> np.ndarray:
     """Return the same for a sum of normal densities, one for each perplexity.
 
     p_j ~ sum_h sqrt(beta_h) exp(-beta_h d_j^2), where beta_h gives perplexity h.
@@ -71,14 +81,18 @@ def from_mixture(distances, perplexities, n_threads: int) -> np.ndarray:
 
 
 @np.errstate(under="ignore")
-def from_average(distances, perplexities, n_threads: int) -> np.ndarray:
+def from_average(
+    distances: np.ndarray, perplexities: Sequence[float] | np.ndarray, n_threads: int
+) -> np.ndarray:
     """Return the mean of the affinities for each perplexity."""
     terms = [from_perplexity(distances, perplexity, n_threads) for perplexity in perplexities]
     weights = np.full((len(terms), len(distances)), 1 / len(terms), np.float32)
     return _weighted_sum(terms, weights)
 
 
-def row_normalized_csr(indices, conditional, n_columns: int):
+def row_normalized_csr(
+    indices: np.ndarray, conditional: np.ndarray, n_columns: int
+) -> sp.csr_matrix:
     """Return conditional affinities as a CSR matrix, float64, each row of which sums to one."""
     values = conditional.astype(np.float64)
     values /= values.sum(axis=1, keepdims=True)
@@ -86,9 +100,10 @@ def row_normalized_csr(indices, conditional, n_columns: int):
 
 
 def joint_probabilities_nn(
-    neighbors, distances, perplexities, symmetrize=True, normalization="pair-wise",
-    n_reference_samples=None, n_jobs=1,
-):  # fmt: skip
+    neighbors: ArrayLike, distances: ArrayLike, perplexities: float | Sequence[float],
+    symmetrize: bool | str = True, normalization: str = "pair-wise",
+    n_reference_samples: int | None = None, n_jobs: int | None = 1,
+) -> sp.csr_matrix:  # fmt: skip
     """Return affinities for lists of neighbours.
 
     Parameters
@@ -135,7 +150,7 @@ def joint_probabilities_nn(
     return csr_from_arrays(P.indptr, P.indices, values, n_columns)
 
 
-def _weighted_sum(terms, weights):
+def _weighted_sum(terms: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
     """Return sum_h w_h p_h, row by row; the terms are overwritten."""
     total = terms[0]
     total *= weights[0][:, None]

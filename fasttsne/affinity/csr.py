@@ -1,19 +1,28 @@
 """Sparse matrices of affinities: from neighbours and weights, symmetrized, normalized."""
 
+from typing import TypeAlias
+
 import numpy as np
 import scipy.sparse as sp
 
 from fasttsne import _kernels
 
+# Row pointers, columns and values.
+CSRArrays: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-def joint_affinities(indices, values, mode: str, n_threads: int) -> sp.csr_matrix:
+
+def joint_affinities(
+    indices: np.ndarray, values: np.ndarray, mode: str, n_threads: int
+) -> sp.csr_matrix:
     """Return affinities that sum to one, from conditional ones, by a mode of ``symmetrize``."""
     if mode == "none":
         return normalize_directed(indices, values)
     return symmetrize(indices, values, n_threads, use_max=mode == "max")
 
 
-def symmetrize(indices, values, n_threads: int, use_max: bool = False) -> sp.csr_matrix:
+def symmetrize(
+    indices: np.ndarray, values: np.ndarray, n_threads: int, use_max: bool = False
+) -> sp.csr_matrix:
     """Return (C + C^T) / 2n for neighbours and their weights, without SciPy's temporaries.
 
     Parameters
@@ -38,13 +47,13 @@ def symmetrize(indices, values, n_threads: int, use_max: bool = False) -> sp.csr
     return csr_from_arrays(indptr, columns, merged, n)
 
 
-def normalize_directed(indices, values) -> sp.csr_matrix:
+def normalize_directed(indices: np.ndarray, values: np.ndarray) -> sp.csr_matrix:
     """Return C / n for neighbours and their weights, columns in ascending order."""
     n = len(indices)
     return neighbors_to_csr(indices, values / np.float32(n), n)
 
 
-def neighbors_to_csr(indices, values, n_columns: int) -> sp.csr_matrix:
+def neighbors_to_csr(indices: np.ndarray, values: np.ndarray, n_columns: int) -> sp.csr_matrix:
     """Return a CSR matrix of neighbours and their weights, columns in ascending order."""
     m, k = indices.shape
     indptr = np.arange(m + 1, dtype=np.int64) * k
@@ -53,7 +62,9 @@ def neighbors_to_csr(indices, values, n_columns: int) -> sp.csr_matrix:
     return csr_from_arrays(indptr, columns, np.take_along_axis(values, order, 1).ravel(), n_columns)
 
 
-def csr_from_arrays(indptr, columns, values, n_columns) -> sp.csr_matrix:
+def csr_from_arrays(
+    indptr: np.ndarray, columns: np.ndarray, values: np.ndarray, n_columns: int
+) -> sp.csr_matrix:
     """Return a CSR matrix of sorted arrays, not copied, with int32 row pointers if they suffice."""
     if indptr[-1] < 2**31:
         indptr = indptr.astype(np.int32)
@@ -64,7 +75,9 @@ def csr_from_arrays(indptr, columns, values, n_columns) -> sp.csr_matrix:
     return matrix
 
 
-def _transpose(graph, n, n_threads, out_values=None):
+def _transpose(
+    graph: CSRArrays, n: int, n_threads: int, out_values: np.ndarray | None = None
+) -> CSRArrays:
     indptr, columns, values = graph
     if out_values is None:
         out_values = np.empty_like(values)

@@ -1,8 +1,10 @@
 """Gaussian affinities with one standard deviation for all rows."""
 
-from fasttsne.affinity.base import check_symmetrize
+from fasttsne.affinity.base import NewAffinities, check_symmetrize
 from fasttsne.affinity.conditional import from_sigma
 from fasttsne.affinity.neighbor_based import KNNAffinities, check_n_neighbors, n_rows_or_none
+from fasttsne.nearest_neighbors.index import Index, Neighbors
+from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer
 
@@ -22,9 +24,10 @@ class FixedSigmaNN(KNNAffinities):
     """
 
     def __init__(
-        self, data=None, sigma=None, k=30, method="auto", metric="euclidean", metric_params=None,
-        symmetrize=True, n_jobs=1, random_state=None, verbose=False, knn_kwargs=None,
-        knn_index=None,
+        self, data: Rows | None = None, sigma: float | None = None, k: int = 30,
+        method: Neighbors = "auto", metric: Metric = "euclidean", metric_params: Settings = None,
+        symmetrize: bool | str = True, n_jobs: int | None = 1, random_state: RandomState = None,
+        verbose: bool = False, knn_kwargs: Settings = None, knn_index: Index | None = None,
     ):  # fmt: skip
         super().__init__(n_jobs, verbose)
         self.sigma = _check_sigma(sigma)
@@ -39,7 +42,10 @@ class FixedSigmaNN(KNNAffinities):
             conditional = from_sigma(self._distances, self._units, self.sigma, self._n_threads)
             self._set_joint(self._indices, self._distances, conditional)
 
-    def to_new(self, data, k=None, sigma=None, return_distances=False):
+    def to_new(
+        self, data: Rows, k: int | None = None, sigma: float | None = None,
+        return_distances: bool = False,
+    ) -> NewAffinities:  # fmt: skip
         """Return affinities of new rows to the rows of the data set.
 
         Parameters
@@ -62,7 +68,7 @@ class FixedSigmaNN(KNNAffinities):
         )  # fmt: skip
 
 
-def _check_sigma(sigma):
+def _check_sigma(sigma: float | None) -> float:
     if sigma is None:
         raise ValueError("sigma must be given: the standard deviation of the Gaussians")
     return check_number(sigma, "sigma", above=0, finite=True)

@@ -1,12 +1,14 @@
 """Gaussian affinities of several perplexities: local and global structure in one embedding."""
 
-import numbers
 import warnings
+from collections.abc import Iterable
 
-from fasttsne.affinity.base import check_symmetrize
+from fasttsne.affinity.base import NewAffinities, check_symmetrize
 from fasttsne.affinity.conditional import from_average, from_mixture
 from fasttsne.affinity.neighbor_based import KNNAffinities, n_rows_or_none
+from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.select import n_neighbors_for, perplexity_for
+from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer
 
@@ -34,9 +36,10 @@ class MultiscaleMixture(KNNAffinities):
     _conditional = staticmethod(from_mixture)
 
     def __init__(
-        self, data=None, perplexities=None, method="auto", metric="euclidean",
-        metric_params=None, symmetrize=True, n_jobs=1, random_state=None, verbose=False,
-        knn_kwargs=None, knn_index=None,
+        self, data: Rows | None = None, perplexities: float | Iterable[float] | None = None,
+        method: Neighbors = "auto", metric: Metric = "euclidean", metric_params: Settings = None,
+        symmetrize: bool | str = True, n_jobs: int | None = 1, random_state: RandomState = None,
+        verbose: bool = False, knn_kwargs: Settings = None, knn_index: Index | None = None,
     ):  # fmt: skip
         super().__init__(n_jobs, verbose)
         wanted = _as_list(perplexities)
@@ -57,7 +60,7 @@ class MultiscaleMixture(KNNAffinities):
             effective = self.check_perplexities(effective, self._indices.shape[1] + 1)
         self._compute(perplexities, effective)
 
-    def set_perplexities(self, new_perplexities) -> None:
+    def set_perplexities(self, new_perplexities: float | Iterable[float]) -> None:
         """Compute P for other perplexities from the neighbours that were found.
 
         Raises
@@ -74,7 +77,9 @@ class MultiscaleMixture(KNNAffinities):
             )
         self._compute(new_perplexities, effective)
 
-    def _compute(self, perplexities, effective):
+    def _compute(
+        self, perplexities: float | Iterable[float] | None, effective: list[float]
+    ) -> None:
         self.perplexities = perplexities
         self.effective_perplexities_ = effective
         shown = ", ".join(f"{perplexity:g}" for perplexity in effective)
@@ -83,7 +88,10 @@ class MultiscaleMixture(KNNAffinities):
             conditional = self._conditional(distances, effective, self._n_threads)
             self._set_joint(indices, distances, conditional)
 
-    def to_new(self, data, perplexities=None, return_distances=False):
+    def to_new(
+        self, data: Rows, perplexities: float | Iterable[float] | None = None,
+        return_distances: bool = False,
+    ) -> NewAffinities:  # fmt: skip
         """Return affinities of new rows to the rows of the data set.
 
         Parameters
@@ -105,7 +113,9 @@ class MultiscaleMixture(KNNAffinities):
             lambda distances, scales: self._conditional(distances, effective, self._n_threads),
         )  # fmt: skip
 
-    def check_perplexities(self, perplexities, n_samples: int) -> list[float]:
+    def check_perplexities(
+        self, perplexities: float | Iterable[float] | None, n_samples: int
+    ) -> list[float]:
         """Return the perplexities that so many rows allow, in ascending order.
 
         Those larger than (n_samples - 1) / 3 are replaced by that value, once, with a
@@ -134,19 +144,18 @@ class Multiscale(MultiscaleMixture):
     _conditional = staticmethod(from_average)
 
 
-def _as_list(perplexities) -> list[float]:
+def _as_list(perplexities: float | Iterable[float] | None) -> list[float]:
     """Return the perplexities, checked, in ascending order."""
     if perplexities is None:
         raise ValueError("perplexities must be given: a list of numbers, or one")
-    if isinstance(perplexities, numbers.Number):
-        perplexities = [perplexities]
-    perplexities = [check_number(p, "perplexities", above=0, finite=True) for p in perplexities]
-    if not perplexities:
+    several = perplexities if isinstance(perplexities, Iterable) else [perplexities]
+    checked = [check_number(p, "perplexities", above=0, finite=True) for p in several]
+    if not checked:
         raise ValueError("perplexities must not be empty")
-    return sorted(perplexities)
+    return sorted(checked)
 
 
-def _clip_perplexities(perplexities, n_samples):
+def _clip_perplexities(perplexities: list[float], n_samples: int) -> list[float]:
     """Return those that n rows allow, and the limit once in place of those above."""
     largest = perplexity_for(n_samples - 1)
     usable = [p for p in perplexities if p <= largest]
@@ -155,7 +164,7 @@ def _clip_perplexities(perplexities, n_samples):
     return usable
 
 
-def _n_neighbors_for(perplexities, n_samples):
+def _n_neighbors_for(perplexities: list[float], n_samples: int) -> int:
     """Return how many neighbours the largest perplexity takes."""
     # 3.3333333333333, as users write a third of ten, takes ten.
     return max(min(n_samples - 1, n_neighbors_for(max(perplexities) * (1 + 1e-12))), 1)

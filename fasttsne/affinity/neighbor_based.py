@@ -1,22 +1,27 @@
 """KNNAffinities, the base class of affinities between nearest neighbours."""
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from fasttsne.affinity.base import Affinities
+from fasttsne.affinity.base import Affinities, NewAffinities
 from fasttsne.affinity.conditional import row_normalized_csr, to_scaled_float32
 from fasttsne.affinity.csr import joint_affinities
 from fasttsne.nearest_neighbors import KNNIndex, PrecomputedNeighbors, make_index
+from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
 
 
 def get_knn_index(
-    data, method, k, metric, metric_params=None, n_jobs=1, random_state=None, verbose=False,
-    knn_kwargs=None,
-):  # fmt: skip
+    data: Rows | None, method: Neighbors, k: int, metric: Metric, metric_params: Settings = None,
+    n_jobs: int | None = 1, random_state: RandomState = None, verbose: bool = False,
+    knn_kwargs: Settings = None,
+) -> Index:  # fmt: skip
     """Return the index that finds the k nearest neighbours of the rows of data.
 
     Parameters
@@ -37,7 +42,7 @@ class KNNAffinities(Affinities):
 
     _mode: str
 
-    def __init__(self, n_jobs=1, verbose=False):
+    def __init__(self, n_jobs: int | None = 1, verbose: bool = False):
         super().__init__(verbose)
         self.n_jobs = n_jobs
 
@@ -46,10 +51,12 @@ class KNNAffinities(Affinities):
         return len(self._indices)
 
     @property
-    def _n_threads(self):
+    def _n_threads(self) -> int:
         return resolve_n_jobs(self.n_jobs)
 
-    def _find_neighbors(self, data, k, knn_index, method, **search):
+    def _find_neighbors(
+        self, data: Rows | None, k: int, knn_index: Index | None, method: Neighbors, **search: Any
+    ) -> None:
         """Find the neighbours of all rows, with the given index or a new one for k neighbours."""
         if knn_index is None:
             if data is None and isinstance(method, str):
@@ -70,20 +77,25 @@ class KNNAffinities(Affinities):
             raise ValueError("radii need symmetric affinities; symmetrize is 'none'")
         return self._log_radii
 
-    def _set_joint(self, indices, distances, conditional):
+    def _set_joint(
+        self, indices: np.ndarray, distances: np.ndarray, conditional: np.ndarray
+    ) -> None:
         """Set P and the log radii from each row's conditional affinities."""
         square = np.einsum("ij,ij,ij->i", conditional, distances, distances, dtype=np.float64)
         with np.errstate(divide="ignore"):
-            self._log_radii = np.log(square) + 2 * np.log(self._units)
+            self._log_radii: np.ndarray = np.log(square) + 2 * np.log(self._units)
         self.P = joint_affinities(indices, conditional, self._mode, self._n_threads)
 
-    def _first_neighbors(self, k):
+    def _first_neighbors(self, k: int) -> tuple[np.ndarray, ...]:
         """Return the k nearest of the neighbours that were found, and their distances."""
         return tuple(
             np.ascontiguousarray(array[:, :k]) for array in (self._indices, self._distances)
         )
 
-    def _to_new(self, data, k, return_distances, conditional):
+    def _to_new(
+        self, data: Rows, k: int, return_distances: bool,
+        conditional: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    ) -> NewAffinities:  # fmt: skip
         """Return ``to_new`` for weights ``conditional(distances, scales)`` of k neighbours."""
         indices, distances = self.knn_index.query(data, k)
         rows = np.ascontiguousarray(indices, np.int32)
@@ -95,14 +107,14 @@ class KNNAffinities(Affinities):
         return (P, indices, distances) if return_distances else P
 
 
-def n_rows_or_none(data):
+def n_rows_or_none(data: Any) -> int | None:
     """Return the number of rows; None without data."""
     if data is None:
         return None
     return data.shape[0] if hasattr(data, "shape") and len(data.shape) else len(data)
 
 
-def check_n_neighbors(k, n_samples, name: str) -> int:
+def check_n_neighbors(k: int, n_samples: int | None, name: str) -> int:
     """Return a number of neighbours if it is from 1 to n_samples - 1."""
     k = check_number(k, name, low=1, integer=True)
     if n_samples is not None and k >= n_samples:

@@ -1,9 +1,11 @@
 """Gaussian affinities of a given perplexity, as in the original t-SNE."""
 
-from fasttsne.affinity.base import check_symmetrize
+from fasttsne.affinity.base import NewAffinities, check_symmetrize
 from fasttsne.affinity.conditional import from_perplexity
 from fasttsne.affinity.neighbor_based import KNNAffinities, clip_perplexity, n_rows_or_none
+from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.select import n_neighbors_for, resolve_k_neighbors
+from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer
 
@@ -35,9 +37,11 @@ class PerplexityBasedNN(KNNAffinities):
     """
 
     def __init__(
-        self, data=None, perplexity=30, method="auto", metric="euclidean", metric_params=None,
-        symmetrize=True, n_jobs=1, random_state=None, verbose=False, k_neighbors="auto",
-        knn_kwargs=None, knn_index=None,
+        self, data: Rows | None = None, perplexity: float = 30, method: Neighbors = "auto",
+        metric: Metric = "euclidean", metric_params: Settings = None,
+        symmetrize: bool | str = True, n_jobs: int | None = 1, random_state: RandomState = None,
+        verbose: bool = False, k_neighbors: int | str = "auto", knn_kwargs: Settings = None,
+        knn_index: Index | None = None,
     ):  # fmt: skip
         super().__init__(n_jobs, verbose)
         perplexity = check_number(perplexity, "perplexity", above=0, finite=True)
@@ -67,7 +71,7 @@ class PerplexityBasedNN(KNNAffinities):
             )
         self._compute(new_perplexity)
 
-    def _compute(self, perplexity):
+    def _compute(self, perplexity: float) -> None:
         effective = clip_perplexity(perplexity, self._indices.shape[1], stacklevel=3)
         self.perplexity, self.effective_perplexity_ = perplexity, effective
         with Timer(f"computing affinities, perplexity {effective:g}", self.verbose):
@@ -75,7 +79,10 @@ class PerplexityBasedNN(KNNAffinities):
             conditional = from_perplexity(distances, effective, self._n_threads)
             self._set_joint(indices, distances, conditional)
 
-    def to_new(self, data, perplexity=None, return_distances=False, k_neighbors="auto"):
+    def to_new(
+        self, data: Rows, perplexity: float | None = None, return_distances: bool = False,
+        k_neighbors: int | str = "auto",
+    ) -> NewAffinities:  # fmt: skip
         """Return affinities of new rows to the rows of the data set.
 
         Parameters

@@ -1,9 +1,12 @@
 """A given matrix of affinities."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.affinity.base import Affinities
+from fasttsne.affinity.base import Affinities, NewAffinities
+from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_finite, check_sparse_indices
 
 
@@ -16,17 +19,16 @@ class PrecomputedAffinities(Affinities):
     normalize : divide by the sum, so that the affinities sum to one.
     """
 
-    def __init__(self, affinities, normalize: bool = True):
+    def __init__(self, affinities: Rows, normalize: bool = True):
         super().__init__()
-        if not sp.issparse(affinities):
-            affinities = np.asarray(affinities)
-        if affinities.dtype.kind not in "fiub":
-            raise TypeError(f"affinities must hold real numbers; got {affinities.dtype}")
-        if affinities.ndim != 2 or affinities.shape[0] != affinities.shape[1]:
-            raise ValueError(f"affinities must be a square matrix; got shape {affinities.shape}")
-        if sp.issparse(affinities):
-            check_sparse_indices(affinities, "affinities")
-        P = sp.csr_matrix(affinities, dtype=np.float64, copy=True)
+        matrix: Any = affinities if sp.issparse(affinities) else np.asarray(affinities)
+        if matrix.dtype.kind not in "fiub":
+            raise TypeError(f"affinities must hold real numbers; got {matrix.dtype}")
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+            raise ValueError(f"affinities must be a square matrix; got shape {matrix.shape}")
+        if sp.issparse(matrix):
+            check_sparse_indices(matrix, "affinities")
+        P = sp.csr_matrix(matrix, dtype=np.float64, copy=True)
         P.sum_duplicates()
         check_finite(P.data, "affinities")
         if P.nnz and P.data.min() < 0:
@@ -44,7 +46,7 @@ class PrecomputedAffinities(Affinities):
             )
         self.P = P.astype(np.float32)
 
-    def to_new(self, data, return_distances=False):
+    def to_new(self, data: Rows, return_distances: bool = False) -> NewAffinities:
         """Raise NotImplementedError: a matrix does not determine affinities of new rows."""
         raise NotImplementedError(
             "to_new() is not available for a matrix of affinities; for new rows, use affinities "

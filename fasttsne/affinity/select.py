@@ -1,15 +1,20 @@
 """The affinities of a fit."""
 
+from typing import Any
+
 import numpy as np
 
 from fasttsne.affinity.base import Affinities
 from fasttsne.affinity.multiscale import MultiscaleMixture
 from fasttsne.affinity.perplexity import PerplexityBasedNN
 from fasttsne.affinity.precomputed import PrecomputedAffinities
+from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_number
 
 
-def make_affinities(X, given, perplexity, **search) -> Affinities:
+def make_affinities(
+    X: Any, given: Affinities | Rows | None, perplexity: Any, **search: Any
+) -> Affinities:
     """The affinities that are given, or those of the rows of X.
 
     Parameters
@@ -30,7 +35,7 @@ def make_affinities(X, given, perplexity, **search) -> Affinities:
     return affinities
 
 
-def check_perplexity(perplexity) -> None:
+def check_perplexity(perplexity: Any) -> None:
     """Check one perplexity, or several."""
     several = np.ndim(perplexity) > 0
     if several and len(perplexity) == 0:

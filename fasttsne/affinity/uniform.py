@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from fasttsne.affinity.base import check_symmetrize
+from fasttsne.affinity.base import NewAffinities, check_symmetrize
 from fasttsne.affinity.neighbor_based import KNNAffinities, check_n_neighbors, n_rows_or_none
+from fasttsne.nearest_neighbors.index import Index, Neighbors
+from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.utils import Timer
 
 
@@ -24,9 +26,10 @@ class Uniform(KNNAffinities):
     """
 
     def __init__(
-        self, data=None, k_neighbors=30, method="auto", metric="euclidean", metric_params=None,
-        symmetrize=True, n_jobs=1, random_state=None, verbose=False, knn_kwargs=None,
-        knn_index=None,
+        self, data: Rows | None = None, k_neighbors: int = 30, method: Neighbors = "auto",
+        metric: Metric = "euclidean", metric_params: Settings = None,
+        symmetrize: bool | str = True, n_jobs: int | None = 1, random_state: RandomState = None,
+        verbose: bool = False, knn_kwargs: Settings = None, knn_index: Index | None = None,
     ):  # fmt: skip
         super().__init__(n_jobs, verbose)
         self._mode = check_symmetrize(symmetrize, default="max")
@@ -39,7 +42,9 @@ class Uniform(KNNAffinities):
         with Timer("computing affinities, uniform", verbose):
             self._set_joint(self._indices, self._distances, _uniform_weights(self._distances))
 
-    def to_new(self, data, k_neighbors=None, return_distances=False):
+    def to_new(
+        self, data: Rows, k_neighbors: int | None = None, return_distances: bool = False
+    ) -> NewAffinities:
         """Return affinities of new rows to the rows of the data set.
 
         Parameters
@@ -60,5 +65,5 @@ class Uniform(KNNAffinities):
         )
 
 
-def _uniform_weights(distances):
+def _uniform_weights(distances: np.ndarray) -> np.ndarray:
     return np.full(distances.shape, 1 / distances.shape[1], np.float32)

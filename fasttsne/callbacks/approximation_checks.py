@@ -1,12 +1,14 @@
 """Checks of approximations: the KL divergence by each method, and that under exaggeration."""
 
 import logging
+from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from fasttsne.callbacks.base import Callback
 from fasttsne.objective.kl import kl_divergence
-from fasttsne.optimize.plan import resolve_fixed_method
+from fasttsne.optimize.plan import Phase, resolve_fixed_method
 from fasttsne.repulsion import make_repulsion
 from fasttsne.runtime.threads import resolve_n_jobs
 
@@ -28,13 +30,13 @@ class ErrorApproximations(Callback):
     exact_errors, bh_errors, fft_errors : the KL divergence at each call.
     """
 
-    def __init__(self, P):
+    def __init__(self, P: sp.spmatrix):
         self.P = P.tocsr(copy=True)
         self.exact_errors: list[float] = []
         self.bh_errors: list[float] = []
         self.fft_errors: list[float] = []
 
-    def __call__(self, iteration: int, error: float, embedding) -> None:
+    def __call__(self, iteration: int, error: float, embedding: Any) -> None:
         self.exact_errors.append(_divergence(self.P, embedding, "exact"))
         self.bh_errors.append(_divergence(self.P, embedding, "bh"))
         self.fft_errors.append(_divergence(self.P, embedding, "fft"))
@@ -62,15 +64,15 @@ class VerifyExaggerationError(Callback):
         If the error of a call differs from it.
     """
 
-    def __init__(self, embedding):
+    def __init__(self, embedding: Any):
         self.embedding = embedding
         self.P = embedding.affinities.P.copy()
 
-    def receive_settings(self, settings) -> None:
+    def receive_settings(self, settings: Phase) -> None:
         if settings.exaggeration == 1:
             log.warning("VerifyExaggerationError: this run has no exaggeration to verify")
 
-    def __call__(self, iteration: int, error: float, embedding) -> None:
+    def __call__(self, iteration: int, error: float, embedding: Any) -> None:
         method = resolve_fixed_method(embedding.negative_gradient_method, len(embedding))
         expected = _divergence(self.P, embedding, method)
         if not abs(error - expected) <= TOLERANCE * max(1, abs(expected)):
@@ -81,7 +83,7 @@ class VerifyExaggerationError(Callback):
         log.info("iteration %d: reported %.6f, is %.6f", iteration, error, expected)
 
 
-def _divergence(P, embedding, method):
+def _divergence(P: sp.csr_matrix, embedding: Any, method: str) -> float:
     """The KL divergence by a method, with the accuracy parameters of the embedding."""
     params = embedding.all_params()
     n_threads = resolve_n_jobs(params["n_jobs"])

@@ -1,7 +1,10 @@
 """Save an optimization at intervals."""
 
+from typing import Any
+
 from fasttsne.callbacks.base import Callback
 from fasttsne.io import embedding_file
+from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import check_number
 
 
@@ -22,11 +25,11 @@ class Checkpoint(Callback):
 
     _n_calls = 0
 
-    def __init__(self, path, every: int = 1):
+    def __init__(self, path: FilePath, every: int = 1):
         self.path = path
         self.every = check_number(every, "every", low=1, integer=True)
 
-    def __call__(self, iteration: int, error: float, embedding) -> None:
+    def __call__(self, iteration: int, error: float, embedding: Any) -> None:
         self._n_calls += 1
         if self._n_calls % self.every == 0:
             embedding_file.save(embedding, self.path, kl_divergence=error)

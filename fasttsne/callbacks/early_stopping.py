@@ -2,8 +2,10 @@
 
 import logging
 import math
+from typing import Any
 
 from fasttsne.callbacks.base import Callback
+from fasttsne.optimize.plan import Phase
 from fasttsne.runtime.validation import check_number
 
 log = logging.getLogger("fasttsne.callbacks")
@@ -37,7 +39,7 @@ class EarlyStopping(Callback):
         self.exaggerated = exaggerated
         self.optimization_about_to_start()
 
-    def receive_settings(self, settings) -> None:
+    def receive_settings(self, settings: Phase) -> None:
         self._is_active = self.exaggerated or settings.exaggeration <= 1
 
     def optimization_about_to_start(self) -> None:
@@ -45,7 +47,7 @@ class EarlyStopping(Callback):
         self._best = math.inf
         self._n_without_improvement = 0
 
-    def __call__(self, iteration: int, error: float, embedding) -> bool:
+    def __call__(self, iteration: int, error: float, embedding: Any) -> bool:
         if not self._is_active:
             return False
         if error < self._best - self.min_delta or self._best == math.inf:

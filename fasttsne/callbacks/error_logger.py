@@ -1,6 +1,7 @@
 """Print a line at each call."""
 
 import time
+from typing import Any
 
 from fasttsne.callbacks.base import Callback
 
@@ -8,7 +9,7 @@ from fasttsne.callbacks.base import Callback
 class ErrorLogger(Callback):
     """Print the iteration, the KL divergence, and the time since the last call."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._iteration = 0
         self._time = time.perf_counter()
 
@@ -16,7 +17,7 @@ class ErrorLogger(Callback):
         self._iteration = 0
         self._time = time.perf_counter()
 
-    def __call__(self, iteration: int, error: float, embedding) -> None:
+    def __call__(self, iteration: int, error: float, embedding: Any) -> None:
         now = time.perf_counter()
         print(
             f"Iteration {iteration:5d}, KL divergence {error:7.4f}, "

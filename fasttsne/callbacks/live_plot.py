@@ -4,14 +4,19 @@ import io
 import math
 import sys
 import time
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fasttsne import plotting
 from fasttsne.callbacks.base import Callback
 from fasttsne.drawing.scatter import FIGURE_SIZE, unmanaged_axes
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import require
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # In units of the duration of the last redraw: drawing takes at most a quarter of the time.
 MIN_WAIT = 3
@@ -43,37 +48,39 @@ class LivePlot(Callback):
     """
 
     # Not in pickles of version 0.1.0.
-    _display = None  # of a figure that was made here
+    _display: "_NotebookDisplay | _WindowDisplay | None" = None  # of a figure that was made here
     _next_draw_time = -math.inf
 
-    def __init__(self, labels=None, ax=None, *, seconds: float = 0.5, **scatter_params):
+    def __init__(
+        self, labels: ArrayLike | None = None, ax: "Axes | None" = None, *, seconds: float = 0.5,
+        **scatter_params: Any,
+    ):  # fmt: skip
         self.labels = labels
-        self.ax = ax
+        self.ax: Any = ax
         self.seconds = check_number(seconds, "seconds", low=0)
         self.scatter_params = scatter_params
         self.n_drawn = 0
-        self._points = None  # Matplotlib's collection, in drawing order
+        self._points: Any = None  # Matplotlib's collection, in drawing order
         self._order = np.empty(0, int)
-        self._latest: tuple | None = None
+        self._latest: tuple[int, float, ArrayLike] | None = None
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         copied = self.__class__(self.labels, seconds=self.seconds, **self.scatter_params)
         return copied.__dict__  # figures and displays belong to this process
 
-    def __call__(self, iteration: int, error: float, embedding) -> None:
+    def __call__(self, iteration: int, error: float, embedding: ArrayLike) -> None:
         self._latest = iteration, error, embedding
         if time.perf_counter() >= self._next_draw_time:
-            self._draw()
+            self._draw(*self._latest)
 
     def optimization_ended(self) -> None:
         """Draw the final state."""
         if self._latest is not None:
-            self._draw()
+            self._draw(*self._latest)
             self._latest = None
 
-    def _draw(self):
+    def _draw(self, iteration: int, error: float, embedding: ArrayLike) -> None:
         start = time.perf_counter()
-        iteration, error, embedding = self._latest
         points = np.asarray(embedding)
         if len(self._order) == len(points):
             self._update_points(points)
@@ -86,7 +93,7 @@ class LivePlot(Callback):
         now = time.perf_counter()
         self._next_draw_time = now + max(self.seconds, MIN_WAIT * (now - start))
 
-    def _draw_anew(self, points):
+    def _draw_anew(self, points: np.ndarray) -> None:
         if self.ax is None or self._display is not None:
             self._display = _make_display()
             self.ax = self._display.ax
@@ -96,13 +103,13 @@ class LivePlot(Callback):
         self._points = self.ax.collections[-1]
         self._order = plotting.drawing_order(len(points))
 
-    def _update_points(self, points):
+    def _update_points(self, points: np.ndarray) -> None:
         self._points.set_offsets(points[self._order])
         self.ax.dataLim.update_from_data_xy(points, ignore=True)
         self.ax.autoscale_view()
 
 
-def _make_display():
+def _make_display() -> "_NotebookDisplay | _WindowDisplay":
     ipython = sys.modules.get("IPython")
     shell = ipython and ipython.get_ipython()
     return _NotebookDisplay(shell) if hasattr(shell, "kernel") else _WindowDisplay()
@@ -114,12 +121,13 @@ class _NotebookDisplay:
     The figure is not pyplot's: notebooks show those again when a cell ends.
     """
 
-    def __init__(self, shell):
+    def __init__(self, shell: Any):
         self.ax = unmanaged_axes("LivePlot")
         self._shell = shell
-        self._cell = None
+        self._cell: int | None = None
+        self._handle: Any = None
 
-    def show(self):
+    def show(self) -> None:
         from IPython import display
 
         file = io.BytesIO()
@@ -135,14 +143,14 @@ class _NotebookDisplay:
 class _WindowDisplay:
     """A window, if Matplotlib's backend has windows."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         pyplot = require("matplotlib.pyplot", "LivePlot", "plot")
         figure, self.ax = pyplot.subplots(figsize=FIGURE_SIZE, layout="constrained")
         self._has_window = getattr(type(figure.canvas), "required_interactive_framework", None)
         if self._has_window:
             figure.show()
 
-    def show(self):
+    def show(self) -> None:
         if self._has_window:
             self.ax.figure.canvas.draw_idle()
             self.ax.figure.canvas.flush_events()

@@ -2,8 +2,10 @@
 
 import sys
 import time
+from typing import Any
 
 from fasttsne.callbacks.base import Callback
+from fasttsne.optimize.plan import Phase
 from fasttsne.utils import is_package_installed, require
 
 
@@ -23,10 +25,10 @@ class ProgressBar(Callback):
         self._n_iter: int | None = None
         self._bar: _TqdmBar | _TextBar | None = None
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_bar": None}  # bars have streams, which cannot be copied
 
-    def receive_settings(self, settings) -> None:
+    def receive_settings(self, settings: Phase) -> None:
         self._n_iter = None if settings.may_settle else settings.n_iter
 
     def optimization_about_to_start(self) -> None:
@@ -34,7 +36,7 @@ class ProgressBar(Callback):
         use_tqdm = is_package_installed("tqdm") if self.use_tqdm is None else self.use_tqdm
         self._bar = (_TqdmBar if use_tqdm else _TextBar)(self._n_iter)
 
-    def __call__(self, iteration: int, error: float, embedding) -> None:
+    def __call__(self, iteration: int, error: float, embedding: Any) -> None:
         if self._bar is None:
             self.optimization_about_to_start()
         assert self._bar is not None
@@ -47,26 +49,26 @@ class ProgressBar(Callback):
 
 
 class _TqdmBar:
-    def __init__(self, n_iter):
+    def __init__(self, n_iter: int | None):
         tqdm = require("tqdm.auto", "ProgressBar(use_tqdm=True)", "progress").tqdm
         self._bar = tqdm(total=n_iter, unit="it")
 
-    def show(self, iteration, error):
+    def show(self, iteration: int, error: float) -> None:
         self._bar.set_postfix_str(f"KL {error:.4f}", refresh=False)
         self._bar.update(iteration - self._bar.n)
 
-    def close(self):
+    def close(self) -> None:
         self._bar.close()
 
 
 class _TextBar:
-    def __init__(self, n_iter):
+    def __init__(self, n_iter: int | None):
         self._n_iter = n_iter
         self._start = time.perf_counter()
         self._overwrite = hasattr(sys.stderr, "isatty") and sys.stderr.isatty()
         self._open = False
 
-    def show(self, iteration, error):
+    def show(self, iteration: int, error: float) -> None:
         seconds = time.perf_counter() - self._start
         text = f"iteration {iteration}"
         if self._n_iter is not None:
@@ -78,7 +80,7 @@ class _TextBar:
         print(text, end="" if self._overwrite else "\n", file=sys.stderr, flush=True)
         self._open = self._overwrite
 
-    def close(self):
+    def close(self) -> None:
         if self._open:
             print(file=sys.stderr)
 

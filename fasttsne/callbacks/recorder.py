@@ -3,9 +3,11 @@
 import os
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fasttsne.callbacks.base import Callback
 from fasttsne.io.atomic import atomic_write
+from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import check_number
 
 HEADER_BYTES = 128
@@ -28,7 +30,7 @@ class EmbeddingRecorder(Callback):
 
     _n_calls = 0  # pickles of version 0.1.0 do not have it
 
-    def __init__(self, every: int = 1, path=None):
+    def __init__(self, every: int = 1, path: FilePath | None = None):
         self.every = check_number(every, "every", low=1, integer=True)
         self.path = path
         self.clear()
@@ -43,9 +45,9 @@ class EmbeddingRecorder(Callback):
         self.iterations: list[int] = []
         self.errors: list[float] = []
         self._n_calls = 0
-        self._store = _Memory() if self.path is None else _File(self.path)
+        self._store: _Memory | _File = _Memory() if self.path is None else _File(self.path)
 
-    def __call__(self, iteration: int, error: float, embedding) -> None:
+    def __call__(self, iteration: int, error: float, embedding: ArrayLike) -> None:
         if self._n_calls % self.every == 0:
             self._store.append(np.asarray(embedding, np.float32))
             optimizer = getattr(embedding, "optimizer", None)
@@ -57,11 +59,11 @@ class EmbeddingRecorder(Callback):
 class _Memory:
     """Frames in an array whose capacity doubles when it is full."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._array = np.empty((0, 0, 0), np.float32)
         self._count = 0
 
-    def append(self, frame):
+    def append(self, frame: np.ndarray) -> None:
         if self._count == 0:
             self._array = np.empty((16, *frame.shape), np.float32)
         _check_shape(frame, self._array.shape[1:])
@@ -70,7 +72,7 @@ class _Memory:
         self._array[self._count] = frame
         self._count += 1
 
-    def frames(self):
+    def frames(self) -> np.ndarray:
         view = self._array[: self._count]
         view.setflags(write=False)
         return view
@@ -79,12 +81,12 @@ class _Memory:
 class _File:
     """Frames in an .npy file, whose header is updated after each."""
 
-    def __init__(self, path):
+    def __init__(self, path: FilePath):
         self._path = os.fspath(path)
-        self._shape: tuple | None = None
+        self._shape: tuple[int, ...] | None = None
         self._count = 0
 
-    def append(self, frame):
+    def append(self, frame: np.ndarray) -> None:
         if self._shape is None:
             self._shape = frame.shape
             # A new file: the old one may still be mapped into memory.
@@ -98,13 +100,14 @@ class _File:
             file.write(_npy_header((self._count + 1, *frame.shape)))
         self._count += 1
 
-    def frames(self):
+    def frames(self) -> np.ndarray:
         if self._count == 0:
             return np.empty((0, 0, 0), np.float32)
-        return np.load(self._path, mmap_mode="r")
+        frames: np.ndarray = np.load(self._path, mmap_mode="r")
+        return frames
 
 
-def _check_shape(frame, shape):
+def _check_shape(frame: np.ndarray, shape: tuple[int, ...]) -> None:
     if frame.shape != shape:
         raise ValueError(
             f"EmbeddingRecorder needs embeddings of one shape, here {shape}; got {frame.shape}: "
@@ -112,7 +115,7 @@ def _check_shape(frame, shape):
         )
 
 
-def _npy_header(shape):
+def _npy_header(shape: tuple[int, ...]) -> bytes:
     """The header of an .npy file, format 1.0, whose length is fixed."""
     text = repr({"descr": "<f4", "fortran_order": False, "shape": shape})
     start = b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little")

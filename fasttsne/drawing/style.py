@@ -1,7 +1,8 @@
 """Colors of labels and sizes of points, the same in figures, HTML files and animations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -27,6 +28,10 @@ _VIRIDIS = (
 
 COLORMAP_SIZE = 256
 MAX_CLASSES = 50  # integer labels with more distinct values are continuous
+
+# A color is "#rrggbb" or three numbers in [0, 1].
+Color: TypeAlias = str | Sequence[float]
+Palette: TypeAlias = str | Sequence[Color] | Mapping[Any, Color] | None
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,17 @@
 """Arrays that carry state: what copies, slices, arithmetic and pickle make of it."""
 
 import copy
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
-class ArrayWithState(np.ndarray):
+class ArrayWithState(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
     """An array with attributes that belong to all of its rows.
 
     Slices, arithmetic and NumPy functions give plain arrays.  Copies
@@ -18,51 +24,53 @@ class ArrayWithState(np.ndarray):
     _STATE: tuple[str, ...] = ()
     _CACHED: tuple[str, ...] = ()
 
-    optimizer: object
-    gradient_descent_params: dict
+    optimizer: Any
+    gradient_descent_params: dict[str, Any]
 
-    def __array_finalize__(self, source):
+    def __array_finalize__(self, source: NDArray[Any] | None) -> None:
         # A view or copy that NumPy makes is not known to be of all rows: it
         # starts without state.  Those that are get it from `_with_state_of`.
         for name in (*self._STATE, *self._CACHED):
             setattr(self, name, None)
 
-    def __array_wrap__(self, array, context=None, return_scalar=False):
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         """Results of NumPy functions are plain arrays."""
         return array[()] if return_scalar else np.asarray(array)
 
-    def __getitem__(self, key):
-        return np.asarray(self)[key]
+    if not TYPE_CHECKING:  # NumPy's own types say that it is a plain array
 
-    def _with_state_of(self, other, duplicate):
+        def __getitem__(self, key):
+            return np.asarray(self)[key]
+
+    def _with_state_of(self, other: "Self", duplicate: Callable[[Any], Any]) -> "Self":
         for name in self._STATE:
             setattr(self, name, duplicate(getattr(other, name)))
         return self
 
-    def __copy__(self):
+    def __copy__(self) -> "Self":
         result = np.array(self).view(type(self))
         result._with_state_of(self, lambda value: value)
         result.optimizer = copy.deepcopy(self.optimizer)
         result.gradient_descent_params = dict(self.gradient_descent_params or {})
         return result
 
-    def copy(self, order="C"):
+    def copy(self, order: Any = "C") -> "Self":
         """A copy that can be optimized without changing this one."""
         return self.__copy__()
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: Any) -> "Self":
         result = np.array(self).view(type(self))
         memo[id(self)] = result
         return result._with_state_of(self, lambda value: copy.deepcopy(value, memo))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         state = {name: getattr(self, name) for name in self._STATE}
         return _rebuild, (type(self), np.array(self)), state
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         for name in self._STATE:
             setattr(self, name, state.get(name))
 
 
-def _rebuild(cls, points):
+def _rebuild(cls: type[ArrayWithState], points: np.ndarray) -> ArrayWithState:
     return points.view(cls)

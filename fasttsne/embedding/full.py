@@ -1,14 +1,18 @@
 """The map: an array that knows its affinities and can be optimized further."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.embedding.array import ArrayWithState
 from fasttsne.embedding.partial import PartialTSNEEmbedding, prepare_partial, transform
 from fasttsne.io import embedding_file
-from fasttsne.objective import check_method, make_objective
+from fasttsne.objective import Objective, check_method, make_objective
+from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.called import call_optimizer, is_called
 from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
 from fasttsne.optimize.parameters import (
@@ -21,8 +25,13 @@ from fasttsne.optimize.parameters import (
 )
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, resolve_fixed_method, resolve_phase
-from fasttsne.repulsion.fixed_reference import make_field
+from fasttsne.optimize.schedule import Iterations
+from fasttsne.repulsion.fixed_reference import FixedRepulsion, make_field
+from fasttsne.runtime.typing import FilePath, RandomState, Rows
 from fasttsne.runtime.validation import check_coordinates
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class TSNEEmbedding(ArrayWithState):
@@ -58,16 +67,21 @@ class TSNEEmbedding(ArrayWithState):
 
     affinities: Affinities
     dof: float
-    negative_gradient_method: str | Callable
-    random_state: object
+    negative_gradient_method: str | ObjectiveFunction
+    random_state: RandomState
     optimizer: GradientDescent
-    gradient_descent_params: dict
+    gradient_descent_params: dict[str, Any]
     kl_divergence: float | None
+    # Each with the key that it was made for.
+    _cached_objective: tuple[tuple[object, ...], Objective, sp.csr_matrix] | None
+    _cached_repulsion: tuple[tuple[object, ...], np.ndarray, FixedRepulsion] | None
 
     def __new__(
-        cls, embedding, affinities, dof=1, negative_gradient_method="auto", random_state=None,
-        optimizer=None, **gradient_descent_params,
-    ):  # fmt: skip
+        cls, embedding: ArrayLike, affinities: Affinities | Rows, dof: float = 1,
+        negative_gradient_method: str | ObjectiveFunction = "auto",
+        random_state: RandomState = None, optimizer: GradientDescent | None = None,
+        **gradient_descent_params: Any,
+    ) -> "TSNEEmbedding":  # fmt: skip
         if not isinstance(affinities, Affinities):
             affinities = PrecomputedAffinities(affinities)
         points = _check_points(embedding, affinities.n_samples)
@@ -82,7 +96,7 @@ class TSNEEmbedding(ArrayWithState):
         self.kl_divergence = None
         return self
 
-    def save(self, path) -> None:
+    def save(self, path: FilePath) -> None:
         """Write the embedding to one .npz file, without pickle, to go on another day or machine.
 
         It holds the map, P, the optimizer's momentum, gains and counts, the KL
@@ -97,7 +111,7 @@ class TSNEEmbedding(ArrayWithState):
         embedding_file.save(self, path)
 
     @classmethod
-    def load(cls, path) -> "TSNEEmbedding":
+    def load(cls, path: FilePath) -> "TSNEEmbedding":
         """Read what :meth:`save` wrote; optimizing goes on bit for bit as it would have.
 
         Raises
@@ -111,8 +125,8 @@ class TSNEEmbedding(ArrayWithState):
 
     @documented(parameters=OPTIMIZE.values())
     def optimize(
-        self, n_iter: int | str | tuple, inplace: bool = False, propagate_exception: bool = False,
-        **gradient_descent_params,
+        self, n_iter: Iterations, inplace: bool = False, propagate_exception: bool = False,
+        **gradient_descent_params: Any,
     ) -> "TSNEEmbedding":  # fmt: skip
         """Run gradient descent from where the map is.
 
@@ -149,7 +163,10 @@ class TSNEEmbedding(ArrayWithState):
         embedding = self if inplace else self.copy()
         return embedding.run(phase, propagate_exception, params)
 
-    def run(self, phase: Phase, propagate_exception: bool = False, params: dict | None = None):
+    def run(
+        self, phase: Phase, propagate_exception: bool = False,
+        params: Mapping[str, Any] | None = None,
+    ) -> "TSNEEmbedding":  # fmt: skip
         """Carry out a phase of a plan, in place; errors and the result are those of ``optimize``.
 
         Parameters
@@ -178,14 +195,17 @@ class TSNEEmbedding(ArrayWithState):
             raise ValueError("the gradient is not known yet: optimize the embedding first")
         return self._cached_objective[1].gradient_norm()
 
-    def all_params(self, **gradient_descent_params) -> dict:
+    def all_params(self, **gradient_descent_params: Any) -> dict[str, Any]:
         """Every parameter of :meth:`optimize`: those given here, the embedding's, the defaults."""
         return without_numpy({
             **DEFAULTS, "dof": self.dof, "negative_gradient_method": self.negative_gradient_method,
             **(self.gradient_descent_params or {}), **gradient_descent_params,
         })  # fmt: skip
 
-    def prepare_partial(self, X, initialization="median", k=25, **affinity_params):
+    def prepare_partial(
+        self, X: Rows, initialization: str | ArrayLike = "median", k: int = 25,
+        **affinity_params: Any,
+    ) -> PartialTSNEEmbedding:  # fmt: skip
         """An embedding of new rows at initial positions in this map.
 
         Parameters
@@ -208,9 +228,12 @@ class TSNEEmbedding(ArrayWithState):
 
     @documented(parameters=TRANSFORM.values())
     def transform(
-        self, X, perplexity=5, initialization="median", k=25, learning_rate=0.1,
-        early_exaggeration=4, early_exaggeration_iter=0, exaggeration=1.5, n_iter=250,
-        initial_momentum=0.8, final_momentum=0.8, max_grad_norm=0.25, max_step_norm=None,
+        self, X: Rows, perplexity: float | Sequence[float] = 5,
+        initialization: str | ArrayLike = "median", k: int = 25, learning_rate: float | str = 0.1,
+        early_exaggeration: float | None = 4, early_exaggeration_iter: int = 0,
+        exaggeration: float | None = 1.5, n_iter: int = 250, initial_momentum: float | str = 0.8,
+        final_momentum: float | str = 0.8, max_grad_norm: float | None = 0.25,
+        max_step_norm: float | None = None,
     ) -> PartialTSNEEmbedding:  # fmt: skip
         """Place new rows in this map, which does not move.
 
@@ -247,7 +270,9 @@ class TSNEEmbedding(ArrayWithState):
         self.raise_if_view()
         return transform(self, X, perplexity, initialization, k, phases, common)
 
-    def plot(self, labels=None, ax=None, **params):
+    def plot(
+        self, labels: ArrayLike | None = None, ax: "Axes | None" = None, **params: Any
+    ) -> "Axes":
         """Draw the map: :func:`fasttsne.plotting.scatter`, whose parameters it takes.
 
         Returns
@@ -263,7 +288,9 @@ class TSNEEmbedding(ArrayWithState):
         if self.affinities is None:
             raise ValueError("this array is a view of an embedding; use the embedding itself")
 
-    def fixed_repulsion(self, points, accuracy: dict, n_threads: int):
+    def fixed_repulsion(
+        self, points: np.ndarray, accuracy: Mapping[str, Any], n_threads: int
+    ) -> FixedRepulsion:
         """The repulsion of this map on other points, cached while the map is the same.
 
         Parameters
@@ -278,7 +305,7 @@ class TSNEEmbedding(ArrayWithState):
             self._cached_repulsion = cached = key, points, field
         return cached[2]
 
-    def _objective(self, phase):
+    def _objective(self, phase: Phase) -> Objective:
         """The objective of a phase, cached while what it depends on is the same."""
         P = self.affinities.P
         key = (
@@ -291,7 +318,7 @@ class TSNEEmbedding(ArrayWithState):
         return cached[1]
 
 
-def _check_points(embedding, n_samples):
+def _check_points(embedding: ArrayLike, n_samples: int) -> np.ndarray:
     points = np.array(embedding, dtype=np.float64, order="C")
     if points.ndim != 2 or len(points) != n_samples or not 1 <= points.shape[1] <= 3:
         raise ValueError(f"embedding must have the shape ({n_samples}, 1 to 3); got {points.shape}")

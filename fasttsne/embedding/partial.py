@@ -1,17 +1,21 @@
 """New points in a map that does not move."""
 
 import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
 from fasttsne import initialization as init
 from fasttsne.embedding.array import ArrayWithState
 from fasttsne.objective.points import NewPointsDivergence
 from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
 from fasttsne.optimize.parameters import DEFAULTS, check_params, without_numpy
-from fasttsne.optimize.plan import resolve_fixed_method, resolve_new_points
+from fasttsne.optimize.plan import Phase, resolve_fixed_method, resolve_new_points
 from fasttsne.repulsion.fixed_reference import make_field
+from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_choice, check_coordinates, check_finite, check_number
 from fasttsne.utils import Timer
 
@@ -42,14 +46,15 @@ class PartialTSNEEmbedding(ArrayWithState):
         "reference_embedding", "P", "optimizer", "gradient_descent_params", "kl_divergence",
     )  # fmt: skip
 
-    reference_embedding: ArrayWithState
+    reference_embedding: np.ndarray
     P: sp.csr_matrix
     optimizer: GradientDescent
     kl_divergence: float | None
 
     def __new__(
-        cls, embedding, reference_embedding, P, optimizer=None, **gradient_descent_params
-    ):  # fmt: skip
+        cls, embedding: ArrayLike, reference_embedding: np.ndarray, P: Rows,
+        optimizer: GradientDescent | None = None, **gradient_descent_params: Any,
+    ) -> "PartialTSNEEmbedding":  # fmt: skip
         P = _check_affinities(P, len(reference_embedding))
         check_params(gradient_descent_params)
         self = _as_positions(
@@ -64,7 +69,7 @@ class PartialTSNEEmbedding(ArrayWithState):
 
     def optimize(
         self, n_iter: int, inplace: bool = False, propagate_exception: bool = False,
-        **gradient_descent_params,
+        **gradient_descent_params: Any,
     ) -> "PartialTSNEEmbedding":  # fmt: skip
         """Run gradient descent from where the points are.
 
@@ -92,7 +97,7 @@ class PartialTSNEEmbedding(ArrayWithState):
             raise
         return embedding
 
-    def _params(self, given):
+    def _params(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Every parameter of ``optimize``; the kernel is that of the map."""
         reference = self.reference_embedding
         return without_numpy({
@@ -101,7 +106,7 @@ class PartialTSNEEmbedding(ArrayWithState):
             "negative_gradient_method": getattr(reference, "negative_gradient_method", None),
         })  # fmt: skip
 
-    def _objective(self, phase):
+    def _objective(self, phase: Phase) -> NewPointsDivergence:
         reference, accuracy = self.reference_embedding, dict(phase.accuracy)
         points = np.ascontiguousarray(np.asarray(reference), np.float32)
         if hasattr(reference, "fixed_repulsion"):
@@ -112,7 +117,10 @@ class PartialTSNEEmbedding(ArrayWithState):
         return NewPointsDivergence(self.P, points, repulsion, phase.dof, phase.n_threads)
 
 
-def prepare_partial(reference, X, initialization, k, affinity_params) -> PartialTSNEEmbedding:
+def prepare_partial(
+    reference: Any, X: Rows, initialization: str | ArrayLike, k: int,
+    affinity_params: dict[str, Any],
+) -> PartialTSNEEmbedding:  # fmt: skip
     """See :meth:`TSNEEmbedding.prepare_partial`."""
     if isinstance(initialization, str):
         check_choice(initialization, "initialization", INITIALIZATIONS)
@@ -129,7 +137,11 @@ def prepare_partial(reference, X, initialization, k, affinity_params) -> Partial
     return PartialTSNEEmbedding(start, reference, P, **params)
 
 
-def transform(reference, X, perplexity, initialization, k, phases, params) -> PartialTSNEEmbedding:
+def transform(
+    reference: Any, X: Rows, perplexity: float | Sequence[float],
+    initialization: str | ArrayLike, k: int,
+    phases: Iterable[tuple[int, float | None, float | str]], params: Mapping[str, Any],
+) -> PartialTSNEEmbedding:  # fmt: skip
     """See :meth:`TSNEEmbedding.transform`; phases are (n_iter, exaggeration, momentum)."""
     accepted = inspect.signature(reference.affinities.to_new).parameters
     has_perplexity = not {"perplexity", "perplexities"}.isdisjoint(accepted)
@@ -151,7 +163,9 @@ def transform(reference, X, perplexity, initialization, k, phases, params) -> Pa
     return partial
 
 
-def _initial_positions(reference, initialization, neighbors, distances):
+def _initial_positions(
+    reference: Any, initialization: str | ArrayLike, neighbors: np.ndarray, distances: np.ndarray
+) -> np.ndarray:
     if not isinstance(initialization, str):
         return _as_positions(initialization, (len(neighbors), reference.shape[1]), "initialization")
     if initialization == "random":
@@ -163,7 +177,7 @@ def _initial_positions(reference, initialization, neighbors, distances):
     return init.weighted_mean(neighbors, reference, neighbors, distances)
 
 
-def _check_affinities(P, n_reference):
+def _check_affinities(P: Rows, n_reference: int) -> sp.csr_matrix:
     P = sp.csr_matrix(P, dtype=np.float64)
     if P.shape[1] != n_reference:
         raise ValueError(
@@ -175,7 +189,7 @@ def _check_affinities(P, n_reference):
     return P
 
 
-def _as_positions(positions, shape, name):
+def _as_positions(positions: ArrayLike, shape: tuple[int, ...], name: str) -> np.ndarray:
     """A copy as float64."""
     positions = np.asarray(positions)
     if positions.dtype.kind not in "fiub":

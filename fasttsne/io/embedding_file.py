@@ -10,6 +10,7 @@ import numbers
 import os
 import zipfile
 import zlib
+from typing import TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,6 +20,7 @@ from fasttsne.affinity import Affinities
 from fasttsne.io.atomic import atomic_write
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.state import DescentState
+from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import check_finite
 
 KIND = "fasttsne embedding"
@@ -30,6 +32,9 @@ READ_ERRORS = (
     ValueError, TypeError, KeyError, EOFError, OSError, SyntaxError, MemoryError, OverflowError,
     NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+
+
+Loaded = TypeVar("Loaded")
 
 
 class SavedAffinities(Affinities):
@@ -65,7 +70,7 @@ def save(embedding, path, kl_divergence: float | None = None) -> None:
         np.savez(file, header=np.array(json.dumps(header)), **arrays)
 
 
-def load(cls, path):
+def load(cls: type[Loaded], path: FilePath) -> Loaded:
     """Read an embedding of class ``cls`` from a file that :func:`save` wrote.
 
     Raises

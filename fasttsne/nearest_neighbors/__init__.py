@@ -1,22 +1,17 @@
 """Nearest neighbours: one protocol, the built-in search, optional backends, given graphs."""
 
+from fasttsne.nearest_neighbors.approx import Approx
+from fasttsne.nearest_neighbors.backends.annoy import Annoy
+from fasttsne.nearest_neighbors.backends.faiss import Faiss
+from fasttsne.nearest_neighbors.backends.hnsw import HNSW
+from fasttsne.nearest_neighbors.backends.pynndescent import NNDescent
+from fasttsne.nearest_neighbors.backends.scikit import Sklearn
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS as METRICS
+from fasttsne.nearest_neighbors.exact import Exact
 from fasttsne.nearest_neighbors.index import KNNIndex
-from fasttsne.nearest_neighbors.select import (
-    BACKENDS as BACKENDS,
-)
-from fasttsne.nearest_neighbors.select import (
-    HNSW,
-    Annoy,
-    Approx,
-    Exact,
-    Faiss,
-    NNDescent,
-    PrecomputedDistanceMatrix,
-    PrecomputedNeighbors,
-    Sklearn,
-    make_index,
-)
+from fasttsne.nearest_neighbors.precomputed import PrecomputedDistanceMatrix, PrecomputedNeighbors
+from fasttsne.nearest_neighbors.select import BACKENDS as BACKENDS
+from fasttsne.nearest_neighbors.select import make_index
 
 __all__ = [
     "HNSW",

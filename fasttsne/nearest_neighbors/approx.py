@@ -13,11 +13,19 @@ search, the exact search is used.
 Queries search the same blocks, by ``builtin/probes.py``.
 """
 
+from typing import Any
+
+import numpy as np
+
+from fasttsne.linalg.pca import Projection
 from fasttsne.nearest_neighbors.builtin.blocks import Blocks
+from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.probes import Probes
 from fasttsne.nearest_neighbors.builtin.rows import METRICS, CachedRowsMixin, prepare_rows
 from fasttsne.nearest_neighbors.builtin.search_plan import RecallSample
+from fasttsne.nearest_neighbors.builtin.sparse_rows import SparseRows
 from fasttsne.nearest_neighbors.index import KNNIndex
+from fasttsne.runtime.typing import RandomGenerator
 from fasttsne.runtime.validation import check_number, check_random_state
 from fasttsne.utils import log
 
@@ -43,17 +51,17 @@ class Approx(CachedRowsMixin, KNNIndex):
     VALID_METRICS = METRICS
     ACCEPTS_SPARSE = True
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         unknown = set(self.knn_kwargs) - {"recall"}
         if unknown:
             raise TypeError(f"unknown knn_kwargs {sorted(unknown)}; accepted is 'recall'")
         recall = self.knn_kwargs.get("recall", DEFAULT_RECALL)
         self.recall = check_number(recall, "recall", low=0, high=1)
-        self.recall_ = None
-        self._probes = None
+        self.recall_: float | None = None
+        self._probes: Probes | None = None
 
-    def _build(self):
+    def _build(self) -> tuple[np.ndarray, np.ndarray]:
         rows = prepare_rows(self.data, self.metric)
         found = self._probes = None
         if self.n_samples > EXACT_MAX_SAMPLES and self.recall < 1:
@@ -64,7 +72,9 @@ class Approx(CachedRowsMixin, KNNIndex):
         indices, distances = found
         return indices, rows.to_metric(distances)
 
-    def _search(self, rows, generator):
+    def _search(
+        self, rows: DenseRows | SparseRows, generator: RandomGenerator
+    ) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the neighbours, or None where the exact search costs less."""
         points, projection = _reduce(rows, generator, self.n_threads)
         blocks = Blocks(points, generator, self.n_threads)
@@ -88,7 +98,7 @@ class Approx(CachedRowsMixin, KNNIndex):
             recall = recall + (1 - recall) / 2
         return None
 
-    def _query(self, X, k):
+    def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self.rows
         queries = rows.prepare(X)
         if self._probes is None:
@@ -98,11 +108,14 @@ class Approx(CachedRowsMixin, KNNIndex):
         return indices, rows.to_metric(distances)
 
 
-def _reduce(rows, generator, n_threads):
+def _reduce(
+    rows: Any, generator: RandomGenerator, n_threads: int
+) -> tuple[np.ndarray, Projection | None]:
     """Return the first principal components of rows with many columns, and their projection.
 
     For few columns, the rows themselves, dense float32, and None.
     """
     if rows.n_columns > N_COMPONENTS * 3 // 2:
-        return rows.reduce(N_COMPONENTS, generator, n_threads)
+        points, projection = rows.reduce(N_COMPONENTS, generator, n_threads)
+        return points, projection
     return rows.to_dense(rows.points), None

@@ -1,11 +1,15 @@
 """Exact neighbours: by products of all pairs of rows, or by SciPy in blocks for any metric."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
-import scipy.sparse
+import scipy.sparse as sp
 from scipy.spatial.distance import cdist
 
 from fasttsne.nearest_neighbors.builtin.rows import METRICS, CachedRowsMixin, prepare_rows
 from fasttsne.nearest_neighbors.index import KNNIndex
+from fasttsne.runtime.typing import Metric
 from fasttsne.runtime.validation import check_data, check_number
 
 # Distances computed at a time by SciPy.
@@ -41,24 +45,24 @@ class Exact(CachedRowsMixin, KNNIndex):
     VALID_METRICS = METRICS + OTHER_METRICS
     ACCEPTS_SPARSE = True
 
-    def check_metric(self, metric):
+    def check_metric(self, metric: Metric) -> Metric:
         return metric if callable(metric) else super().check_metric(metric)
 
-    def _build(self):
+    def _build(self) -> tuple[np.ndarray, np.ndarray]:
         if self.metric not in METRICS:
             return self._blocked_cdist(self.data, self.k, self_join=True)
         rows = prepare_rows(self.data, self.metric)
         indices, distances = rows.self_kneighbors(self.k, self.n_threads)
         return indices, rows.to_metric(distances)
 
-    def _query(self, X, k):
+    def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
         if self.metric not in METRICS:
             return self._blocked_cdist(X, k, self_join=False)
         rows = self.rows
         indices, distances = rows.kneighbors(rows.prepare(X), k, self.n_threads)
         return indices, rows.to_metric(distances)
 
-    def _blocked_cdist(self, X, k, self_join):
+    def _blocked_cdist(self, X: Any, k: int, self_join: bool) -> tuple[np.ndarray, np.ndarray]:
         """Search by distances of a block of rows to all others, from SciPy or a callable."""
         metric, params = self._scipy_metric()
         n = X.shape[0]
@@ -83,7 +87,7 @@ class Exact(CachedRowsMixin, KNNIndex):
             )
         return indices, distances
 
-    def _scipy_metric(self):
+    def _scipy_metric(self) -> tuple[Metric, dict[str, Any]]:
         """Return SciPy's name of the metric, or the callable, and its parameters.
 
         Without them, SciPy would use variances and covariances of the blocks, not of the data.
@@ -100,9 +104,11 @@ class Exact(CachedRowsMixin, KNNIndex):
         _check_params(metric, params, self.data.shape[1])
         return metric, params
 
-    def _distances(self, rows, step, metric, params):
+    def _distances(
+        self, rows: Any, step: int, metric: Metric, params: Mapping[str, Any]
+    ) -> np.ndarray:
         """Return the distances of a block of rows to all of the data."""
-        if not scipy.sparse.issparse(self.data):
+        if not sp.issparse(self.data):
             return pairwise_distances(rows, self.data, metric, params)
         rows = rows.toarray()
         blocks = (self.data[a : a + step].toarray() for a in range(0, self.n_samples, step))
@@ -111,13 +117,16 @@ class Exact(CachedRowsMixin, KNNIndex):
         )
 
 
-def pairwise_distances(rows, data, metric, params):
+def pairwise_distances(
+    rows: np.ndarray, data: np.ndarray, metric: Metric, params: Mapping[str, Any]
+) -> np.ndarray:
     if metric in BOOLEAN_METRICS:
         rows, data = rows != 0, data != 0
-    return cdist(rows, data, metric, **params)
+    distances: np.ndarray = cdist(rows, data, metric, **params)
+    return distances
 
 
-def _check_params(metric, params, n_columns):
+def _check_params(metric: Metric, params: dict[str, Any], n_columns: int) -> None:
     """Raise ValueError for parameters that the metric does not accept."""
     if "p" in params:
         check_number(params["p"], "metric_params['p']", above=0)
@@ -138,11 +147,11 @@ def _check_params(metric, params, n_columns):
         ) from error
 
 
-def _variances(data):
+def _variances(data: Any) -> np.ndarray:
     """Return the columns' variances, 1 for constant columns, which make no difference."""
     n = data.shape[0]
     with np.errstate(over="ignore", invalid="ignore"):
-        if scipy.sparse.issparse(data):
+        if sp.issparse(data):
             mean = np.asarray(data.mean(0, dtype=np.float64)).ravel()
             square = np.asarray(data.multiply(data).mean(0, dtype=np.float64)).ravel()
             variances = (square - mean**2) * n / (n - 1)
@@ -153,9 +162,9 @@ def _variances(data):
     return np.where(variances > 0, variances, 1)
 
 
-def _precision(data):
+def _precision(data: Any) -> np.ndarray:
     """Return the (pseudo-)inverse of the covariance."""
-    if scipy.sparse.issparse(data):
+    if sp.issparse(data):
         raise ValueError("metric='mahalanobis' of sparse data needs metric_params['VI']")
     with np.errstate(over="ignore", invalid="ignore"):
         covariance = np.atleast_2d(np.cov(data.T))
@@ -165,14 +174,14 @@ def _precision(data):
     return np.linalg.pinv(covariance, rounding, hermitian=True)
 
 
-def _inverse(covariance):
+def _inverse(covariance: Any) -> np.ndarray:
     try:
         return np.linalg.inv(covariance)
     except (np.linalg.LinAlgError, TypeError, ValueError) as error:
         raise ValueError(f"metric_params['V'] must be an invertible matrix: {error}") from error
 
 
-def smallest_columns(block, k):
+def smallest_columns(block: np.ndarray, k: int) -> np.ndarray:
     """Return the columns of the k smallest values of each row, in order; ties by column."""
     if k < block.shape[1]:
         # The partition chooses arbitrarily among ties at the k-th: take all of them.

@@ -3,15 +3,32 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
-import scipy.sparse
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_data, check_number, check_random_state
 from fasttsne.utils import Timer
+
+
+class Index(Protocol):
+    """An index of a user's own: what is used of it."""
+
+    @property
+    def k(self) -> int: ...
+    @property
+    def n_samples(self) -> int: ...
+    def build(self) -> tuple[np.ndarray, np.ndarray]: ...
+    def query(self, X: Any, k: int, /) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+# A name, a graph (indices and distances, or a sparse matrix of distances), or an index.
+Neighbors: TypeAlias = str | tuple[ArrayLike, ArrayLike] | sp.spmatrix | sp.sparray | Index
 
 
 class KNNIndex(ABC):
@@ -32,13 +49,14 @@ class KNNIndex(ABC):
     VALID_METRICS: tuple[str, ...] = ()
     ACCEPTS_SPARSE = False
     # Accepted knn_kwargs, names or integers, and their defaults; None: the backend checks them.
-    SETTINGS: ClassVar[dict | None] = None
+    SETTINGS: ClassVar[dict[str, Any] | None] = None
 
     def __init__(
-        self, data, k, metric="euclidean", metric_params=None, n_jobs=1, random_state=None,
-        verbose=False, knn_kwargs=None,
+        self, data: Rows, k: int, metric: Metric = "euclidean", metric_params: Settings = None,
+        n_jobs: int | None = 1, random_state: RandomState = None, verbose: bool = False,
+        knn_kwargs: Settings = None,
     ):  # fmt: skip
-        self.data = check_data(data, "data", accept_sparse=self.ACCEPTS_SPARSE)
+        self.data: Any = check_data(data, "data", accept_sparse=self.ACCEPTS_SPARSE)
         self.n_samples = self.data.shape[0]
         self.k = check_number(k, "k", low=1, integer=True)
         if self.k >= self.n_samples:
@@ -62,12 +80,12 @@ class KNNIndex(ABC):
         self.knn_kwargs = dict(knn_kwargs or {})
         self.settings = self._check_settings()
 
-    def _init_precomputed(self, n_samples, k):
+    def _init_precomputed(self, n_samples: int, k: int) -> None:
         """Replace the constructor for neighbours or distances that are given instead of data."""
         self.n_samples, self.k = n_samples, k
         self.metric, self.verbose = "precomputed", False
 
-    def check_metric(self, metric: str) -> str:
+    def check_metric(self, metric: Metric) -> Metric:
         """Return the metric if this backend supports it."""
         return check_choice(metric, "metric", self.VALID_METRICS)
 
@@ -82,9 +100,9 @@ class KNNIndex(ABC):
         with Timer(self._message(f"{self.k} nearest neighbours of each row"), self.verbose):
             return self._build()
 
-    def query(self, X, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def query(self, X: Rows, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Find the k rows of the data nearest to each row of X, as ``build`` does."""
-        X = check_data(X, min_rows=1, accept_sparse=scipy.sparse.issparse(self.data))
+        X = check_data(X, min_rows=1, accept_sparse=sp.issparse(self.data))
         if X.shape[1] != self.data.shape[1]:
             raise ValueError(
                 f"X must have {self.data.shape[1]} columns, as the data has; got {X.shape[1]}"
@@ -100,7 +118,7 @@ class KNNIndex(ABC):
         draw = generator.integers if hasattr(generator, "integers") else generator.randint
         return int(draw(2**31 - 1))
 
-    def _check_settings(self):
+    def _check_settings(self) -> dict[str, Any]:
         if self.SETTINGS is None:
             return self.knn_kwargs
         unknown = set(self.knn_kwargs) - set(self.SETTINGS)
@@ -115,11 +133,11 @@ class KNNIndex(ABC):
                 check_number(value, name, low=min(default or 1, 1), integer=True)
         return {**self.SETTINGS, **self.knn_kwargs}
 
-    def _message(self, what):
+    def _message(self, what: str) -> str:
         return f"finding the {what} ({type(self).__name__}, {self.metric})"
 
     @abstractmethod
-    def _build(self): ...
+    def _build(self) -> tuple[np.ndarray, np.ndarray]: ...
 
     @abstractmethod
-    def _query(self, X, k): ...
+    def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]: ...

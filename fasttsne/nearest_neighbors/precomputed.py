@@ -1,13 +1,16 @@
 """Indexes of given neighbours: lists of neighbours, or a matrix of distances."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
 from fasttsne.nearest_neighbors.backends.results import drop_self
 from fasttsne.nearest_neighbors.exact import smallest_columns
 from fasttsne.nearest_neighbors.index import KNNIndex
+from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_data, check_number
 
 # Entries of a dense matrix that are sorted at a time.
@@ -32,7 +35,7 @@ class PrecomputedNeighbors(KNNIndex):
         Says what is wrong, and in which entry.
     """
 
-    def __init__(self, neighbors, distances):
+    def __init__(self, neighbors: ArrayLike, distances: ArrayLike):
         indices, distances = _check_lists(neighbors, distances)
         if (distances[:, 1:] < distances[:, :-1]).any():
             order = np.lexsort((indices, distances), axis=1)
@@ -45,17 +48,17 @@ class PrecomputedNeighbors(KNNIndex):
         self._found = indices, distances
         self._init_precomputed(*indices.shape)
 
-    def _build(self):
+    def _build(self) -> tuple[np.ndarray, np.ndarray]:
         return self._found
 
-    def query(self, X, k):
+    def query(self, X: Rows, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Raise NotImplementedError: lists of neighbours do not determine those of new rows."""
         raise NotImplementedError(
             "neighbours of new rows cannot be found from lists of neighbours; give the data, or "
             "PrecomputedDistanceMatrix, which takes the distances of new rows"
         )
 
-    def _query(self, X, k):
+    def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
         return self.query(X, k)
 
 
@@ -78,7 +81,7 @@ class PrecomputedDistanceMatrix(KNNIndex):
         Says what is wrong, and in which entry.
     """
 
-    def __init__(self, matrix, k):
+    def __init__(self, matrix: Rows, k: int):
         matrix = check_distance_matrix(matrix, "matrix", min_rows=2)
         n = matrix.shape[0]
         if matrix.shape[1] != n:
@@ -92,10 +95,10 @@ class PrecomputedDistanceMatrix(KNNIndex):
         self._matrix = matrix
         self._init_precomputed(n, k)
 
-    def _build(self):
+    def _build(self) -> tuple[np.ndarray, np.ndarray]:
         return _nearest(self._matrix, self.k, "matrix", self_join=True)
 
-    def query(self, X, k):
+    def query(self, X: Rows, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Find the k nearest of the n rows, as ``build`` does, from the given distances.
 
         Parameters
@@ -111,11 +114,11 @@ class PrecomputedDistanceMatrix(KNNIndex):
         k = check_number(k, "k", low=1, high=self.n_samples, integer=True)
         return self._query(X, k)
 
-    def _query(self, X, k):
+    def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
         return _nearest(X, k, "X", self_join=False)
 
 
-def _check_lists(neighbors, distances):
+def _check_lists(neighbors: ArrayLike, distances: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Return both as arrays, int32 and floats; errors name the entry."""
     indices, distances = np.asarray(neighbors), np.asarray(distances)
     if indices.dtype.kind not in "iu":
@@ -146,7 +149,9 @@ def _check_lists(neighbors, distances):
     return indices.astype(np.int32, copy=False), distances
 
 
-def check_distance_matrix(matrix, name, min_rows):
+def check_distance_matrix(
+    matrix: Rows, name: str, min_rows: int
+) -> Any:  # an array, or a CSR matrix where it is sparse
     """Return distances as an array or CSR; entries of an array are checked when they are read."""
     if sp.issparse(matrix):
         matrix = check_data(matrix, name, min_rows, accept_sparse=True)
@@ -163,7 +168,7 @@ def check_distance_matrix(matrix, name, min_rows):
     return matrix
 
 
-def check_distances(distances, name, first_row=0):
+def check_distances(distances: np.ndarray, name: str, first_row: int = 0) -> None:
     wrong = ~((distances >= 0) & (distances < np.inf))
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
@@ -173,7 +178,7 @@ def check_distances(distances, name, first_row=0):
         )
 
 
-def _without_diagonal(matrix):
+def _without_diagonal(matrix: sp.csr_matrix) -> sp.csr_matrix:
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     others = matrix.indices != rows
     if others.all():
@@ -182,7 +187,7 @@ def _without_diagonal(matrix):
     return sp.csr_matrix((matrix.data[others], matrix.indices[others], indptr), matrix.shape)
 
 
-def _clip_k(matrix, k):
+def _clip_k(matrix: sp.csr_matrix, k: int) -> int:
     """Return k, or the smallest number of entries of a row of a sparse matrix if that is less."""
     counts = np.diff(matrix.indptr)
     row = int(counts.argmin())
@@ -200,7 +205,7 @@ def _clip_k(matrix, k):
     return min(k, int(counts[row]))
 
 
-def _nearest(matrix, k, name, self_join):
+def _nearest(matrix: Any, k: int, name: str, self_join: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return the k smallest of each row, ties by index, without the diagonal in a self-join."""
     if sp.issparse(matrix):
         return _nearest_stored(matrix, k, name)
@@ -221,7 +226,7 @@ def _nearest(matrix, k, name, self_join):
     return indices, distances
 
 
-def _nearest_stored(matrix, k, name):
+def _nearest_stored(matrix: sp.csr_matrix, k: int, name: str) -> tuple[np.ndarray, np.ndarray]:
     counts = np.diff(matrix.indptr)
     row = int(counts.argmin())
     if counts[row] < k:

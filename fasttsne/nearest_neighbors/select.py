@@ -1,5 +1,7 @@
 """Choice of a neighbour search: what "auto" means, and how many neighbours a perplexity takes."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -11,10 +13,12 @@ from fasttsne.nearest_neighbors.backends.pynndescent import NNDescent
 from fasttsne.nearest_neighbors.backends.scikit import Sklearn
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.exact import Exact
+from fasttsne.nearest_neighbors.index import Index, KNNIndex, Neighbors
 from fasttsne.nearest_neighbors.precomputed import PrecomputedDistanceMatrix, PrecomputedNeighbors
+from fasttsne.runtime.typing import Metric, Rows
 from fasttsne.runtime.validation import check_number
 
-BACKENDS = {
+BACKENDS: dict[str, type[KNNIndex]] = {
     "exact": Exact,
     "approx": Approx,
     "annoy": Annoy,
@@ -37,7 +41,7 @@ def perplexity_for(n_neighbors: int) -> float:
     return max(n_neighbors / NEIGHBORS_PER_PERPLEXITY, 1.0)
 
 
-def resolve_k_neighbors(k_neighbors, perplexity: float, n_samples: int | None) -> int:
+def resolve_k_neighbors(k_neighbors: int | str, perplexity: float, n_samples: int | None) -> int:
     """Return how many neighbours to search for; "auto" follows from the perplexity."""
     if _is_auto(k_neighbors):
         k = n_neighbors_for(perplexity)
@@ -48,7 +52,7 @@ def resolve_k_neighbors(k_neighbors, perplexity: float, n_samples: int | None) -
     return max(k if n_samples is None else min(k, n_samples - 1), 1)
 
 
-def needs_sklearn(neighbors, metric) -> bool:
+def needs_sklearn(neighbors: Neighbors, metric: Metric) -> bool:
     """Return whether "auto" has a metric that, of the searches here, only scikit-learn's may have.
 
     It is then the scikit-learn estimators' choice; elsewhere "auto" needs no other package.
@@ -57,7 +61,7 @@ def needs_sklearn(neighbors, metric) -> bool:
     return _is_auto(neighbors) and is_elsewhere
 
 
-def make_index(neighbors, data, k, **kwargs):
+def make_index(neighbors: Neighbors, data: Rows | None, k: int, **kwargs: Any) -> Index:
     """Return the index of a name in ``BACKENDS``, of a graph of neighbours, or the given one.
 
     Parameters
@@ -97,18 +101,19 @@ def make_index(neighbors, data, k, **kwargs):
     return index
 
 
-def _is_auto(value):
+def _is_auto(value: object) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
-def _wrap_graph(neighbors, k):
+def _wrap_graph(neighbors: Any, k: int) -> Index:
     """Return the index of a graph, or the given object if it is one."""
     if isinstance(neighbors, (tuple, list)) and len(neighbors) == 2:
         return PrecomputedNeighbors(*neighbors)
     if sp.issparse(neighbors):
         return PrecomputedDistanceMatrix(neighbors, min(k, max(neighbors.shape[0] - 1, 1)))
     if all(hasattr(neighbors, name) for name in ("build", "query", "k", "n_samples")):
-        return neighbors
+        index: Index = neighbors
+        return index
     raise TypeError(
         "neighbors must be a name, a pair (indices, distances), a sparse matrix of distances, "
         f"or an object with build, query, k and n_samples; got {neighbors!r}"

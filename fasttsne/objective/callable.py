@@ -10,10 +10,15 @@ is true, and for P as it is given.
 """
 
 import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
+import scipy.sparse as sp
 
 from fasttsne.objective.base import Objective
+
+ObjectiveFunction: TypeAlias = Callable[..., tuple[float, np.ndarray]]
 
 BH_PARAMS = ("theta",)
 FFT_PARAMS = ("n_interpolation_points", "min_num_intervals", "ints_in_interval")
@@ -32,7 +37,10 @@ class FunctionObjective(Objective):
     n_threads : how many threads the function may use.
     """
 
-    def __init__(self, function, P, n_components, dof, accuracy, n_threads):
+    def __init__(
+        self, function: ObjectiveFunction, P: sp.csr_matrix, n_components: int, dof: float,
+        accuracy: Mapping[str, float], n_threads: int,
+    ):  # fmt: skip
         super().__init__((P.shape[0], n_components), n_threads)
         self.function = function
         self._rounded = np.empty(self.shape, np.float32)
@@ -48,11 +56,13 @@ class FunctionObjective(Objective):
         }
         _check_signature(function, self._arguments)
 
-    def reorder(self, order) -> None:
+    def reorder(self, order: np.ndarray) -> None:
         """The function gets the caller's order all the same."""
         self._order = order
 
-    def gradient(self, y, exaggeration=1.0, with_error=False):
+    def gradient(
+        self, y: np.ndarray, exaggeration: float = 1.0, with_error: bool = False
+    ) -> tuple[np.ndarray, float | None]:
         embedding = np.empty(y.shape)
         embedding[self._order] = y
         result = self.function(
@@ -77,7 +87,7 @@ class FunctionObjective(Objective):
         # The error for P without exaggeration.
         return self._gradient, float(error) / exaggeration - float(np.log(exaggeration))
 
-    def _affinities(self, exaggeration):
+    def _affinities(self, exaggeration: float) -> sp.csr_matrix:
         """P times the exaggeration, made anew where that has changed."""
         if self._factor != exaggeration:
             self._factor = exaggeration
@@ -85,7 +95,7 @@ class FunctionObjective(Objective):
         return self._exaggerated_P
 
 
-def _check_signature(function, arguments):
+def _check_signature(function: ObjectiveFunction, arguments: Mapping[str, Any]) -> None:
     """Raise TypeError where a function does not take what it will be called with."""
     try:
         signature = inspect.signature(function)

@@ -15,9 +15,12 @@ density-preserving data visualization (den-SNE).
 """
 
 import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
 from fasttsne import _kernels
 from fasttsne.objective.kl import KLDivergence
+from fasttsne.repulsion import Repulsion
 
 # Added to the squared radii of a map: smaller ones are not distinguished.
 MIN_SQUARED_RADIUS = 1e-2
@@ -46,7 +49,10 @@ class DensityObjective(KLDivergence):
     The error is the KL divergence alone; ``repulsive`` has the forces of both terms.
     """
 
-    def __init__(self, P, repulsion, n_components, dof, n_threads, log_radii, weight):
+    def __init__(
+        self, P: sp.csr_matrix, repulsion: Repulsion, n_components: int, dof: float,
+        n_threads: int, log_radii: ArrayLike, weight: float,
+    ):  # fmt: skip
         super().__init__(P, repulsion, n_components, dof, n_threads)
         n = P.shape[0]
         self.weight = weight
@@ -57,12 +63,13 @@ class DensityObjective(KLDivergence):
         self._factors = np.empty((n, 2), np.float32)
         self._density_forces = np.empty(self.shape, np.float32)
 
-    def reorder(self, order) -> None:
+    def reorder(self, order: np.ndarray) -> None:
         super().reorder(order)
         self._target_radii = self._all_target_radii[order]
 
-    def compute_forces(self, y, with_error: bool = False) -> float | None:
+    def compute_forces(self, y: np.ndarray, with_error: bool = False) -> float | None:
         error = super().compute_forces(y, with_error)
+        assert self._edges is not None
         _kernels.local_radii.radii(
             *self._edges, self._points, self.dof, self._sums, self._squares, self.n_threads
         )
@@ -86,7 +93,7 @@ class DensityObjective(KLDivergence):
         return error - self.weight * self.correlation
 
 
-def standardize_log_radii(log_radii) -> np.ndarray:
+def standardize_log_radii(log_radii: ArrayLike) -> np.ndarray:
     """With mean 0 and variance 1; the smallest are raised to a share of the median."""
     radii = np.array(log_radii, np.float64)
     finite = np.isfinite(radii)
@@ -99,7 +106,9 @@ def standardize_log_radii(log_radii) -> np.ndarray:
     return radii / deviation if deviation > 1e-6 else np.zeros_like(radii)
 
 
-def correlation_and_gradient(target_radii, squares) -> tuple[float, np.ndarray]:
+def correlation_and_gradient(
+    target_radii: np.ndarray, squares: np.ndarray
+) -> tuple[float, np.ndarray]:
     """C, and its derivative by each squared radius of the map.
 
     Parameters

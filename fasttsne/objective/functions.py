@@ -4,10 +4,13 @@ They can stand where ``negative_gradient_method`` takes a function, and be calle
 of a user's own: see :mod:`fasttsne.objective.callable` for the arguments.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
+from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 from fasttsne.repulsion.morton import curve_order
@@ -15,8 +18,10 @@ from fasttsne.runtime.threads import resolve_n_jobs
 
 
 def kl_divergence_bh(
-    embedding, P, dof, bh_params, reference_embedding=None, should_eval_error=False, n_jobs=1, **_
-):
+    embedding: ArrayLike, P: sp.csr_matrix, dof: float, bh_params: Mapping[str, float],
+    reference_embedding: object = None, should_eval_error: bool = False, n_jobs: int | None = 1,
+    **_: object,
+) -> tuple[float, np.ndarray]:  # fmt: skip
     """The KL divergence and a quarter of its gradient, by the Barnes-Hut tree.
 
     Parameters
@@ -45,28 +50,35 @@ def kl_divergence_bh(
 
 
 def kl_divergence_fft(
-    embedding, P, dof, fft_params, reference_embedding=None, should_eval_error=False, n_jobs=1, **_
-):
+    embedding: ArrayLike, P: sp.csr_matrix, dof: float, fft_params: Mapping[str, float],
+    reference_embedding: object = None, should_eval_error: bool = False, n_jobs: int | None = 1,
+    **_: object,
+) -> tuple[float, np.ndarray]:  # fmt: skip
     """The same by the particle mesh; ``fft_params`` are those of :class:`MeshRepulsion`."""
     repulsion = MeshRepulsion(dof, **fft_params, n_threads=resolve_n_jobs(n_jobs))
     return _evaluate(embedding, P, repulsion, reference_embedding, should_eval_error)
 
 
 def kl_divergence_exact(
-    embedding, P, dof, reference_embedding=None, should_eval_error=False, n_jobs=1, **_
-):
+    embedding: ArrayLike, P: sp.csr_matrix, dof: float, reference_embedding: object = None,
+    should_eval_error: bool = False, n_jobs: int | None = 1, **_: object,
+) -> tuple[float, np.ndarray]:  # fmt: skip
     """The same by the sum over all pairs."""
     repulsion = ExactRepulsion(dof, resolve_n_jobs(n_jobs))
     return _evaluate(embedding, P, repulsion, reference_embedding, should_eval_error)
 
 
 # Functions that are methods by another name, which costs less.
-NAMES: dict[Callable, str] = {
+NAMES: dict[ObjectiveFunction, str] = {
     kl_divergence_bh: "bh", kl_divergence_fft: "fft", kl_divergence_exact: "exact",
 }  # fmt: skip
 
 
-def _evaluate(embedding, P, repulsion, reference_embedding, should_eval_error):
+def _evaluate(
+    embedding: ArrayLike, P: sp.csr_matrix,
+    repulsion: ExactRepulsion | MeshRepulsion | TreeRepulsion, reference_embedding: object,
+    should_eval_error: bool,
+) -> tuple[float, np.ndarray]:  # fmt: skip
     if reference_embedding is not None:
         raise NotImplementedError(
             "reference_embedding must be None; TSNEEmbedding.transform places new points"

@@ -6,10 +6,14 @@
 P itself is never changed: exaggeration scales the attractive forces.
 """
 
+from typing import TypeAlias
+
 import numpy as np
+import scipy.sparse as sp
 
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
+from fasttsne.repulsion import Repulsion
 from fasttsne.runtime.validation import check_sparse_indices
 
 # Z of a map whose points are all far apart is nearly zero, and an approximation of it may be
@@ -17,6 +21,9 @@ from fasttsne.runtime.validation import check_sparse_indices
 MIN_Z_PER_POINT = 1e-6
 # Entries of P in a piece of a sum.
 PIECE = 1 << 20
+
+# Row pointers, columns and values, as the kernels of attraction read them.
+Edges: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class KLDivergence(Objective):
@@ -36,7 +43,10 @@ class KLDivergence(Objective):
     z : sum of the similarities of all pairs.
     """
 
-    def __init__(self, P, repulsion, n_components, dof=1.0, n_threads=1):
+    def __init__(
+        self, P: sp.csr_matrix, repulsion: Repulsion, n_components: int, dof: float = 1.0,
+        n_threads: int = 1,
+    ):  # fmt: skip
         super().__init__((P.shape[0], n_components), n_threads)
         check_sparse_indices(P, "affinities.P")
         self._P = P
@@ -48,10 +58,11 @@ class KLDivergence(Objective):
         self._points, self.attractive, self.repulsive = np.empty((3, *self.shape), np.float32)
         self._partial_sums = np.empty(_kernels.attraction.count_blocks(P.shape[0]))
         self.z = 1.0
-        self._edges = self._order = None
-        self._negative_entropy = None
+        self._edges: Edges | None = None
+        self._order: np.ndarray | None = None
+        self._negative_entropy: float | None = None
 
-    def reorder(self, order) -> None:
+    def reorder(self, order: np.ndarray) -> None:
         """See the base; it costs as much as a few iterations."""
         if order is self._order:
             return
@@ -66,17 +77,20 @@ class KLDivergence(Objective):
         )  # fmt: skip
         self._order = order
 
-    def gradient(self, y, exaggeration=1.0, with_error=False):
+    def gradient(
+        self, y: np.ndarray, exaggeration: float = 1.0, with_error: bool = False
+    ) -> tuple[np.ndarray, float | None]:
         error = self.compute_forces(y, with_error)
         _kernels.gradient_step.combine_forces(
             self.attractive, self.repulsive, self.z, exaggeration, self._gradient, self.n_threads
         )
         return self._gradient, error
 
-    def compute_forces(self, y, with_error: bool = False) -> float | None:
+    def compute_forces(self, y: np.ndarray, with_error: bool = False) -> float | None:
         """Write ``attractive``, ``repulsive`` and ``z``; return the KL divergence if wanted."""
+        assert self._edges is not None
         np.copyto(self._points, y, casting="same_kind")
-        cross = _kernels.attraction.attraction(
+        cross: float = _kernels.attraction.attraction(
             *self._edges, self._points, self.attractive, self.dof, with_error, self.n_threads,
             self._partial_sums,
         )  # fmt: skip
@@ -86,7 +100,7 @@ class KLDivergence(Objective):
             return None
         return self._entropy_term() + cross + float(np.log(self.z)) * self._total
 
-    def exaggerated_loss(self, error, exaggeration):
+    def exaggerated_loss(self, error: float, exaggeration: float) -> float:
         """exaggeration * sum p (log p - log w) + log Z."""
         log_z = float(np.log(self.z))
         return exaggeration * (error - log_z) + log_z
@@ -99,7 +113,7 @@ class KLDivergence(Objective):
     def approximation(self) -> str | None:
         return getattr(self.repulsion, "last_method", None)
 
-    def _entropy_term(self):
+    def _entropy_term(self) -> float:
         """sum p log p, which no map changes; computed when first asked for, in pieces."""
         if self._negative_entropy is None:
             entropy = total = 0.0
@@ -112,7 +126,10 @@ class KLDivergence(Objective):
         return self._negative_entropy
 
 
-def pack_edges(edges, counts, rows, position, n_threads, reuse=None):
+def pack_edges(
+    edges: Edges, counts: np.ndarray, rows: np.ndarray, position: np.ndarray, n_threads: int,
+    reuse: Edges | None = None,
+) -> Edges:  # fmt: skip
     """Edges for the kernels of attraction: rows in another order, padded to multiples of eight.
 
     Parameters
@@ -133,7 +150,9 @@ def pack_edges(edges, counts, rows, position, n_threads, reuse=None):
     return indptr, columns, values
 
 
-def kl_divergence(P, y, repulsion, dof: float = 1.0, n_threads: int = 1) -> float:
+def kl_divergence(
+    P: sp.csr_matrix, y: np.ndarray, repulsion: Repulsion, dof: float = 1.0, n_threads: int = 1
+) -> float:
     """The KL divergence of one map, (n, d) array; the other arguments as for the class."""
     objective = KLDivergence(P, repulsion, y.shape[1], dof, n_threads)
     objective.reorder(np.arange(len(y), dtype=np.int32))

@@ -7,10 +7,12 @@ that are placed together do not see each other.
 """
 
 import numpy as np
+import scipy.sparse as sp
 
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
 from fasttsne.objective.kl import pack_edges
+from fasttsne.repulsion.fixed_reference import FixedRepulsion
 from fasttsne.runtime.validation import check_sparse_indices
 
 # Of a point by itself: below it float32 forces are denormal, or 0.
@@ -35,7 +37,10 @@ class NewPointsDivergence(Objective):
     gains_by_order = False
     scale = 2.0  # of each point's divergence: a pair counts once
 
-    def __init__(self, P, reference, repulsion, dof=1.0, n_threads=1):
+    def __init__(
+        self, P: sp.csr_matrix, reference: np.ndarray, repulsion: FixedRepulsion,
+        dof: float = 1.0, n_threads: int = 1,
+    ):  # fmt: skip
         super().__init__((P.shape[0], reference.shape[1]), n_threads)
         check_sparse_indices(P, "P")
         self.dof = dof
@@ -53,12 +58,14 @@ class NewPointsDivergence(Objective):
         self._z = np.empty(m)
         self._partial_sums = np.empty(_kernels.attraction.count_blocks(m))
 
-    def reorder(self, order) -> None:
+    def reorder(self, order: np.ndarray) -> None:
         """Raise ValueError for any order but the caller's."""
         if not np.array_equal(order, np.arange(self.shape[0])):
             raise ValueError("new points keep the caller's order")
 
-    def gradient(self, y, exaggeration=1.0, with_error=False):
+    def gradient(
+        self, y: np.ndarray, exaggeration: float = 1.0, with_error: bool = False
+    ) -> tuple[np.ndarray, float | None]:
         np.copyto(self._points, y, casting="same_kind")
         cross = _kernels.attraction.attraction_to(
             *self._edges, self._points, self._reference, self._attractive, self.dof, with_error,
@@ -73,7 +80,7 @@ class NewPointsDivergence(Objective):
         )
         return self._gradient, self._mean_divergence(cross) if with_error else None
 
-    def _mean_divergence(self, cross):
+    def _mean_divergence(self, cross: float) -> float:
         p = self._P.data[self._P.data > 0]
         totals = np.asarray(self._P.sum(axis=1)).ravel()
         log_z = (totals * np.log(self._z)).sum()

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from fasttsne.affinity import Affinities
 from fasttsne.objective.base import Objective
-from fasttsne.objective.callable import FunctionObjective
+from fasttsne.objective.callable import FunctionObjective, ObjectiveFunction
 from fasttsne.objective.density import DensityObjective
 from fasttsne.objective.functions import NAMES
 from fasttsne.objective.kl import KLDivergence
@@ -31,7 +32,7 @@ def register_objective(name: str, factory: Callable[..., Objective]) -> None:
     _REGISTERED[name] = factory
 
 
-def check_method(method):
+def check_method(method: str | ObjectiveFunction) -> str | ObjectiveFunction:
     """Return a method that users may give: a name, or an objective function.
 
     Raises
@@ -44,7 +45,7 @@ def check_method(method):
     return check_choice(method, "negative_gradient_method", (*METHODS, *_REGISTERED))
 
 
-def make_objective(phase, affinities, n_components: int) -> Objective:
+def make_objective(phase: Any, affinities: Affinities, n_components: int) -> Objective:
     """The objective of a :class:`fasttsne.optimize.plan.Phase`.
 
     Parameters

@@ -1,6 +1,11 @@
 """What the loop calls: the protocol of callbacks."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, TypeAlias
+
+# The embedding is a TSNEEmbedding, or for new points a PartialTSNEEmbedding.
+CallbackFunction: TypeAlias = Callable[[int, float, Any], object]
+Callbacks: TypeAlias = CallbackFunction | Iterable[CallbackFunction] | None
 
 
 class Callback:
@@ -9,7 +14,7 @@ class Callback:
     A run is one call of ``optimize``: a fit has two, early exaggeration and main phase.
     """
 
-    def receive_settings(self, settings) -> None:
+    def receive_settings(self, settings: Any) -> None:
         """Called before a run with its plan, a :class:`fasttsne.optimize.plan.Phase`."""
 
     def optimization_about_to_start(self) -> None:
@@ -18,12 +23,12 @@ class Callback:
     def optimization_ended(self) -> None:
         """Called once when the run is over, however it ended."""
 
-    def __call__(self, iteration: int, error: float, embedding) -> bool | None:
+    def __call__(self, iteration: int, error: float, embedding: Any) -> bool | None:
         """Called at every n-th iteration; a true answer stops the optimization."""
         raise TypeError(f"{type(self).__name__} does not define __call__")
 
 
-def as_callbacks(callbacks) -> tuple[Callable, ...]:
+def as_callbacks(callbacks: Callbacks) -> tuple[CallbackFunction, ...]:
     """One callable, several, or None, as a tuple.
 
     Raises
@@ -49,14 +54,14 @@ def as_callbacks(callbacks) -> tuple[Callable, ...]:
     return callbacks
 
 
-def notify(callbacks, method: str, *arguments) -> None:
+def notify(callbacks: Iterable[CallbackFunction], method: str, *arguments: object) -> None:
     """Call a method of those callbacks that have it."""
     for callback in callbacks:
         if hasattr(callback, method):
             getattr(callback, method)(*arguments)
 
 
-def is_stop(answer) -> bool:
+def is_stop(answer: object) -> bool:
     """Whether a callback's answer stops the run: its truth value, as Python has it.
 
     Raises

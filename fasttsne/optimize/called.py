@@ -2,10 +2,12 @@
 differ from it in their ``__call__`` and are called as openTSNE calls its optimizers.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
+from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.functions import NAMES
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.plan import Phase, resolve_function_method
@@ -13,12 +15,12 @@ from fasttsne.optimize.plan import Phase, resolve_function_method
 _OWN_CALL = GradientDescent.__call__
 
 
-def is_called(optimizer) -> bool:
+def is_called(optimizer: GradientDescent) -> bool:
     """Whether an optimizer's ``__call__`` is not that of this package."""
     return getattr(type(optimizer), "__call__", _OWN_CALL) is not _OWN_CALL  # noqa: B004
 
 
-def call_optimizer(embedding, phase: Phase, params) -> float:
+def call_optimizer(embedding: Any, phase: Phase, params: Mapping[str, Any]) -> float:
     """Let an optimizer that is called move an embedding in place; return the error.
 
     It gets the learning rate, momentum and exaggeration of the first stage, and a P of its own.
@@ -28,6 +30,7 @@ def call_optimizer(embedding, phase: Phase, params) -> float:
     params : those of ``optimize`` as the user gave them.
     """
     callbacks, first = params["callbacks"], phase.stages[0]
+    error: float
     error, result = embedding.optimizer(
         embedding=embedding,
         P=embedding.affinities.P.copy(),
@@ -51,7 +54,7 @@ def call_optimizer(embedding, phase: Phase, params) -> float:
     return error
 
 
-def _function(method, n_samples: int) -> Callable:
+def _function(method: str | ObjectiveFunction, n_samples: int) -> ObjectiveFunction:
     """The objective function of a method."""
     if callable(method):
         return method

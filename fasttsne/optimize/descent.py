@@ -3,14 +3,19 @@
 import copy
 import dataclasses
 import logging
+from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
 from fasttsne import _kernels
-from fasttsne.objective.callable import FunctionObjective
+from fasttsne.objective.base import Objective
+from fasttsne.objective.callable import FunctionObjective, ObjectiveFunction
 from fasttsne.optimize import schedule
-from fasttsne.optimize.callback import as_callbacks, is_stop, notify
+from fasttsne.optimize.callback import Callbacks, as_callbacks, is_stop, notify
 from fasttsne.optimize.plan import Phase
+from fasttsne.optimize.schedule import Stage
 from fasttsne.optimize.state import (
     DescentState,
     WorkingPoints,
@@ -33,7 +38,7 @@ class OptimizationInterrupt(InterruptedError):
     final_embedding : the embedding so far.
     """
 
-    def __init__(self, error: float, final_embedding):
+    def __init__(self, error: float, final_embedding: Any):
         super().__init__(f"a callback stopped the optimization at KL divergence {error:.4f}")
         self.error = error
         self.final_embedding = final_embedding
@@ -76,22 +81,22 @@ class GradientDescent:
         return 0 if self._state is None else self._state.iteration
 
     @property
-    def gains(self):
+    def gains(self) -> np.ndarray | None:
         return None if self.state is None else self.state.gains
 
     @gains.setter
-    def gains(self, gains):
+    def gains(self, gains: ArrayLike | None) -> None:
         self._replace("gains", gains)
 
     @property
-    def update(self):
+    def update(self) -> np.ndarray | None:
         return None if self.state is None else self.state.update
 
     @update.setter
-    def update(self, update):
+    def update(self, update: ArrayLike | None) -> None:
         self._replace("update", update)
 
-    def _replace(self, name, value):
+    def _replace(self, name: str, value: ArrayLike | None) -> None:
         if value is None:
             self.state = None
             return
@@ -99,16 +104,17 @@ class GradientDescent:
         state = self.state
         if state is None or state.update.shape != value.shape:
             state = initial_state(value, sort=False)
-        self.state = dataclasses.replace(state, **{name: value})
+        changed: dict[str, Any] = {name: value}
+        self.state = dataclasses.replace(state, **changed)
 
-    def copy(self):
+    def copy(self) -> "GradientDescent":
         """A copy whose steps do not change this one."""
         return copy.deepcopy(self)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {"_state": self.state, "_running": None}
 
-    def run(self, embedding: np.ndarray, objective, phase: Phase) -> float:
+    def run(self, embedding: np.ndarray, objective: Objective, phase: Phase) -> float:
         """Optimize ``embedding``, (n, d) float64, in place; return its error.
 
         Raises
@@ -120,9 +126,10 @@ class GradientDescent:
         """
         notify(phase.callbacks, "receive_settings", phase)
         notify(phase.callbacks, "optimization_about_to_start")
-        if self.state is None or self.state.update.shape != embedding.shape:
-            self.state = initial_state(embedding, sort=objective.gains_by_order)
-        loop = _Loop(self, embedding, objective, phase)
+        state = self.state
+        if state is None or state.update.shape != embedding.shape:
+            self.state = state = initial_state(embedding, sort=objective.gains_by_order)
+        loop = _Loop(self, state, embedding, objective, phase)
         try:
             for stage in phase.stages:
                 loop.run_stage(stage)
@@ -133,15 +140,19 @@ class GradientDescent:
             self.state = loop.points.to_state(loop.iteration)
             notify(phase.callbacks, "optimization_ended")
         _, error = objective.gradient(loop.points.y, with_error=True)
+        assert error is not None
         return error
 
     def __call__(
-        self, embedding, P, n_iter, objective_function, learning_rate="auto", momentum=0.8,
-        exaggeration=None, dof=1, max_grad_norm=None, max_step_norm=5, theta=0.5,
-        n_interpolation_points=3, min_num_intervals=50, ints_in_interval=1,
-        reference_embedding=None, n_jobs=1, use_callbacks=True, callbacks=None,
-        callbacks_every_iters=50, verbose=False,
-    ):  # fmt: skip
+        self, embedding: np.ndarray, P: sp.csr_matrix, n_iter: int,
+        objective_function: ObjectiveFunction, learning_rate: float | str = "auto",
+        momentum: float = 0.8, exaggeration: float | None = None, dof: float = 1,
+        max_grad_norm: float | None = None, max_step_norm: float | None = 5, theta: float = 0.5,
+        n_interpolation_points: int = 3, min_num_intervals: int = 50,
+        ints_in_interval: float = 1, reference_embedding: object = None, n_jobs: int | None = 1,
+        use_callbacks: bool = True, callbacks: Callbacks = None, callbacks_every_iters: int = 50,
+        verbose: bool = False,
+    ) -> tuple[float, np.ndarray]:  # fmt: skip
         """Move an embedding, (n, d) float64, in place.
 
         Parameters
@@ -194,19 +205,23 @@ class GradientDescent:
 class _Loop:
     """The iterations of one ``run``: stages one after the other, with one count of steps."""
 
-    def __init__(self, optimizer, embedding, objective, phase):
+    def __init__(
+        self, optimizer: GradientDescent, state: DescentState, embedding: np.ndarray,
+        objective: Objective, phase: Phase,
+    ):  # fmt: skip
         self.optimizer, self.embedding = optimizer, embedding
         self.objective, self.phase = objective, phase
-        self.points = WorkingPoints.from_state(embedding, optimizer.state)
-        self.iteration = optimizer.state.iteration  # of all calls
+        self.points = WorkingPoints.from_state(embedding, state)
+        self.iteration = state.iteration  # of all calls
         self.step = 0  # of this one
         objective.reorder(self.points.order)
         n, d = embedding.shape
         n_blocks = _kernels.gradient_step.count_blocks(n)
         self._scratch = np.empty((n_blocks + 1, d)), np.empty(n_blocks, np.int64)
 
-    def run_stage(self, stage):
-        rate, rule, checks = stage.learning_rate, stage.stopping, []
+    def run_stage(self, stage: Stage) -> None:
+        rate, rule = stage.learning_rate, stage.stopping
+        checks: list[Check] = []
         every = self.phase.callbacks_every_iters
         for number in range(stage.n_iter):
             if self.objective.gains_by_order and reordering_is_due(self.iteration):
@@ -217,7 +232,8 @@ class _Loop:
             gradient, error = self.objective.gradient(
                 self.points.y, stage.exaggeration, with_error=report or check
             )
-            if check:
+            if rule is not None and check:
+                assert error is not None
                 checks.append(self._check(number, error, stage.exaggeration))
                 decision = rule.decide(checks)
                 if decision is Decision.STOP:
@@ -229,17 +245,18 @@ class _Loop:
                     log.info("the loss rose to %.4f: slowing down", checks[-1].loss)
             self.step += 1
             if report:
+                assert error is not None
                 self._call_callbacks(error)
             self._take_step(gradient, rate, stage.momentum)
 
-    def _check(self, number, error, exaggeration):
+    def _check(self, number: int, error: float, exaggeration: float) -> Check:
         return Check(
             number, self.objective.loss(error),
             self.objective.exaggerated_loss(error, exaggeration), float(np.std(self.points.y)),
             self.objective.approximation,
         )  # fmt: skip
 
-    def _call_callbacks(self, error):
+    def _call_callbacks(self, error: float) -> None:
         self.points.write_to(self.embedding)
         self.optimizer._running = self.points, self.iteration
         # Every callback is called, also after one that stops the run.
@@ -249,7 +266,7 @@ class _Loop:
             raise OptimizationInterrupt(error, self.embedding)
         self.points.read_from(self.embedding)
 
-    def _take_step(self, gradient, rate, momentum):
+    def _take_step(self, gradient: np.ndarray, rate: float, momentum: float) -> None:
         points, phase = self.points, self.phase
         n_stuck = _kernels.gradient_step.gradient_step(
             points.y, points.update, points.gains, gradient, *self._scratch, rate, momentum,

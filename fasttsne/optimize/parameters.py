@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Parameter:
     name: str
     default: object
     text: str
-    limits: Mapping | None = field(default=None, hash=False)
+    limits: Mapping[str, Any] | None = field(default=None, hash=False)
     words: tuple[str, ...] = ()
     optional: bool = False
     stages: bool = False
@@ -48,7 +49,7 @@ class Parameter:
             plain = plain.replace(role, "")
         return f"{plain} (default: {self.default})"
 
-    def check(self, value) -> None:
+    def check(self, value: object) -> None:
         """Raise TypeError or ValueError, with name and value, for a number out of its limits."""
         if self.limits is None or (value is None and self.optional):
             return
@@ -329,7 +330,7 @@ DEFAULTS = {name: parameter.default for name, parameter in OPTIMIZE.items()}
 ACCURACY = ("theta", "n_interpolation_points", "min_num_intervals", "ints_in_interval")
 
 
-def check_params(params: Mapping, table: Mapping[str, Parameter] = OPTIMIZE) -> None:
+def check_params(params: Mapping[str, Any], table: Mapping[str, Parameter] = OPTIMIZE) -> None:
     """Check the parameters that are there.
 
     Besides those of the table, ``optimize`` takes ``dof`` and ``negative_gradient_method`` in
@@ -353,7 +354,7 @@ def check_params(params: Mapping, table: Mapping[str, Parameter] = OPTIMIZE) -> 
         check_method(params["negative_gradient_method"])
 
 
-def without_numpy(params: Mapping) -> dict:
+def without_numpy(params: Mapping[str, Any]) -> dict[str, Any]:
     """The same with Python's numbers for NumPy's, in whose few bits sums would overflow."""
     return {
         name: value.item() if isinstance(value, np.generic) else value
@@ -361,13 +362,16 @@ def without_numpy(params: Mapping) -> dict:
     }
 
 
-def documented(**tables: Iterable[Parameter]) -> Callable:
+Thing = TypeVar("Thing")
+
+
+def documented(**tables: Iterable[Parameter]) -> Callable[[Thing], Thing]:
     """A decorator that puts descriptions of parameters into a docstring.
 
     Each line ``{name}`` is replaced by the entries of the table of that name.
     """
 
-    def decorate(thing):
+    def decorate(thing: Thing) -> Thing:
         if thing.__doc__ is None:  # python -OO
             return thing
         lines = []
@@ -384,7 +388,7 @@ def documented(**tables: Iterable[Parameter]) -> Callable:
     return decorate
 
 
-def _entry(parameter, indent):
+def _entry(parameter: Parameter, indent: str) -> str:
     return textwrap.fill(
         f"{parameter.name} : {parameter.text}", 100, initial_indent=indent,
         subsequent_indent=indent + "    ", break_long_words=False, break_on_hyphens=False,

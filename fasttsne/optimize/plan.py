@@ -5,14 +5,16 @@
 and the command line read it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
+from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize import schedule
-from fasttsne.optimize.callback import as_callbacks
+from fasttsne.optimize.callback import CallbackFunction, as_callbacks
 from fasttsne.optimize.parameters import ACCURACY, TSNE, without_numpy
-from fasttsne.optimize.schedule import Stage
+from fasttsne.optimize.schedule import Iterations, Stage
 from fasttsne.repulsion import METHODS
 from fasttsne.runtime.threads import resolve_n_jobs
 
@@ -46,13 +48,13 @@ class Phase:
     name: str
     stages: tuple[Stage, ...]
     dof: float = 1.0
-    method: str | Callable = "auto"
+    method: str | ObjectiveFunction = "auto"
     accuracy: tuple[tuple[str, float], ...] = ()
     density_weight: float = 0.0
     max_grad_norm: float | None = None
     max_step_norm: float | None = 5.0
     n_threads: int = 1
-    callbacks: tuple[Callable, ...] = ()
+    callbacks: tuple[CallbackFunction, ...] = ()
     callbacks_every_iters: int = 50
 
     @property
@@ -88,7 +90,7 @@ class Choice:
     value: object
     decided_by: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.parameter:26}{_shown(self.value):18}{self.decided_by}"
 
 
@@ -117,7 +119,7 @@ class RunPlan:
         """Whether there may be fewer."""
         return any(phase.may_stop_early for phase in self.phases)
 
-    def __str__(self):
+    def __str__(self) -> str:
         at_most = "at most " if self.may_stop_early else ""
         lines = [
             f"{self.n_samples:,} samples, {at_most}{self.n_iter:,} iterations", "",
@@ -143,7 +145,7 @@ class RunPlan:
 STAGE_LINE = "{:20}{:13}{:>10}{:>14}{:>15}{:>10}  {}"
 
 
-def resolve(parameters: Mapping, n_samples: int) -> RunPlan:
+def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
     """The plan of a fit.
 
     Parameters
@@ -184,7 +186,9 @@ def resolve(parameters: Mapping, n_samples: int) -> RunPlan:
     )
 
 
-def resolve_phase(name: str, n_iter, params: Mapping, n_samples: int) -> Phase:
+def resolve_phase(
+    name: str, n_iter: Iterations, params: Mapping[str, Any], n_samples: int
+) -> Phase:
     """The plan of one ``optimize`` call.
 
     Parameters
@@ -197,7 +201,7 @@ def resolve_phase(name: str, n_iter, params: Mapping, n_samples: int) -> Phase:
     rate, momentum = _number(params["learning_rate"]), _number(params["momentum"])
     if isinstance(n_iter, tuple):
         stages = n_iter
-    elif _is_auto(n_iter):
+    elif isinstance(n_iter, str):  # "auto"
         stages = schedule.automatic_main_phase(
             n_samples, exaggeration, rate, momentum, _number(params["tol"])
         )
@@ -206,7 +210,7 @@ def resolve_phase(name: str, n_iter, params: Mapping, n_samples: int) -> Phase:
     return _phase(name, stages, params, n_samples)
 
 
-def resolve_new_points(n_iter: int, params: Mapping, n_samples: int) -> Phase:
+def resolve_new_points(n_iter: int, params: Mapping[str, Any], n_samples: int) -> Phase:
     """The plan of ``optimize`` for new points in a fixed map of so many samples."""
     rate = _number(params["learning_rate"])
     stages = schedule.classical(
@@ -216,7 +220,7 @@ def resolve_new_points(n_iter: int, params: Mapping, n_samples: int) -> Phase:
     return _phase("new points", stages, params, n_samples)
 
 
-def resolve_method(method, n_samples: int):
+def resolve_method(method: str | ObjectiveFunction, n_samples: int) -> str | ObjectiveFunction:
     """The method of repulsion for a name: "exact", "bh", "fft", or "auto".
 
     The last is either of the two before, whichever is faster for the map in each iteration.
@@ -224,28 +228,33 @@ def resolve_method(method, n_samples: int):
     """
     if callable(method) or method not in METHODS:
         return method
-    method = METHODS[method]
-    return "exact" if _is_auto(method) and n_samples <= EXACT_MAX_POINTS else method
+    return _fastest(METHODS[method], n_samples)
 
 
-def resolve_fixed_method(method, n_samples: int):
+def resolve_fixed_method(method: str | ObjectiveFunction | None, n_samples: int) -> str:
     """The method for the repulsion of a fixed map: a function has only forces on its own points."""
-    fixed = method if isinstance(method, str) and method in METHODS else "auto"
-    return resolve_method(fixed, n_samples)
+    name = method if isinstance(method, str) and method in METHODS else "auto"
+    return _fastest(METHODS[name], n_samples)
 
 
-def resolve_function_method(method, n_samples: int) -> str:
+def resolve_function_method(method: str, n_samples: int) -> str:
     """The method whose function an optimizer that is called gets."""
     method = METHODS[method]
     return ("fft" if n_samples >= FFT_MIN_POINTS else "bh") if _is_auto(method) else method
 
 
-def exaggeration_of(params: Mapping) -> float:
+def _fastest(method: str, n_samples: int) -> str:
+    return "exact" if _is_auto(method) and n_samples <= EXACT_MAX_POINTS else method
+
+
+def exaggeration_of(params: Mapping[str, Any]) -> float:
     """The exaggeration as a number: None is none."""
     return 1.0 if params["exaggeration"] is None else float(params["exaggeration"])
 
 
-def _phase(name, stages, params, n_samples):
+def _phase(
+    name: str, stages: tuple[Stage, ...], params: Mapping[str, Any], n_samples: int
+) -> Phase:
     return Phase(
         name, stages,
         dof=float(params["dof"]),
@@ -260,20 +269,20 @@ def _phase(name, stages, params, n_samples):
     )  # fmt: skip
 
 
-def _is_auto(value):
+def _is_auto(value: object) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
-def _number(value):
+def _number(value: Any) -> float | None:
     """A number, or None for "auto"."""
     return None if _is_auto(value) else value
 
 
-def _shown(value):
+def _shown(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _choices(wanted, n_samples):
+def _choices(wanted: Mapping[str, Any], n_samples: int) -> Iterator[Choice]:
     """Who decided each parameter of a fit; the numbers are in the stages."""
     size = (
         "fewer than 5,000" if n_samples < schedule.MEDIUM_FROM

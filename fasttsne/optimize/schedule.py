@@ -12,6 +12,7 @@ benchmarks/schedule.py.  When a stage ends: :mod:`fasttsne.optimize.stopping`.
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -63,6 +64,10 @@ class Stage:
     momentum: float
     stopping: StoppingRule | None = None
     name: str = "constant"
+
+
+# Iterations of a phase: a number, "auto", or stages.
+Iterations: TypeAlias = int | str | tuple[Stage, ...]
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ def automatic_early_exaggeration(
     settings = size_settings(n_samples)
     momentum = CLASSICAL_MOMENTUM if momentum is None else momentum
 
-    def stage(n_iter, factor, stopping, name):
+    def stage(n_iter: int, factor: float, stopping: StoppingRule | None, name: str) -> Stage:
         rate = default_learning_rate(n_samples, factor) if learning_rate is None else learning_rate
         return Stage(n_iter, float(factor), float(rate), momentum, stopping, name)
 
@@ -154,7 +159,7 @@ def automatic_main_phase(
     settings = size_settings(n_samples)
     momentum = fast_momentum(n_samples) if momentum is None else momentum
     slow = fast = learning_rate
-    if learning_rate is None:
+    if slow is None or fast is None:
         slow = default_learning_rate(n_samples, exaggeration)
         fast = default_learning_rate(n_samples, exaggeration / FAST_LEARNING_RATE)
     slow, fast = float(slow), float(fast)

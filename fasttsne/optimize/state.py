@@ -60,19 +60,19 @@ class WorkingPoints:
     gains: np.ndarray
 
     @classmethod
-    def from_state(cls, embedding, state):
+    def from_state(cls, embedding: np.ndarray, state: DescentState) -> "WorkingPoints":
         order = state.order
         y = np.ascontiguousarray(np.asarray(embedding)[order], dtype=np.float64)
         return cls(order, y, state.update[order], state.gains[order])
 
-    def sorted(self):
+    def sorted(self) -> "WorkingPoints":
         """The same in the order of the curve."""
         change = curve_order(self.y)
         return WorkingPoints(
             self.order[change], self.y[change], self.update[change], self.gains[change]
         )
 
-    def check_array(self, embedding) -> None:
+    def check_array(self, embedding: np.ndarray) -> None:
         """Raise ValueError where a callback has changed what kind of array the embedding is.
 
         Kernels trust the shape; it is put right first, so that the embedding stays whole.
@@ -87,22 +87,22 @@ class WorkingPoints:
             f"read-only; it was left with shape {shape}, {'' if writeable else 'not '}writeable"
         )
 
-    def write_to(self, embedding):
+    def write_to(self, embedding: np.ndarray) -> None:
         _kernels.coordinates.scatter(self.y, self.order, np.asarray(embedding))
 
-    def read_from(self, embedding):
+    def read_from(self, embedding: np.ndarray) -> None:
         """A callback may have moved points of the live embedding."""
         self.check_array(embedding)
         check_written(embedding)
         _kernels.coordinates.gather(np.asarray(embedding), self.order, self.y)
 
-    def to_state(self, iteration):
+    def to_state(self, iteration: int) -> DescentState:
         update, gains = np.empty_like(self.update), np.empty_like(self.gains)
         update[self.order], gains[self.order] = self.update, self.gains
         return DescentState(update, gains, self.order, iteration)
 
 
-def check_written(embedding) -> None:
+def check_written(embedding: np.ndarray) -> None:
     """Raise ValueError where a callback has moved points of the live embedding out of bounds."""
     low, high = np.min(embedding, initial=0), np.max(embedding, initial=0)
     if not (low >= -MAX_COORDINATE and high <= MAX_COORDINATE):  # false for NaN, too

@@ -97,7 +97,7 @@ class LossConverged:
             decision = Decision.STOP if ends else Decision.CONTINUE
         return decision
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"loss falls by less than {self.tol:.2g} of itself"
 
 
@@ -132,7 +132,7 @@ class ExaggeratedLossConverged:
         expands = now.std > EXPANSION * checks[-2].std
         return Decision.CONTINUE if falls or expands else Decision.STOP
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"exaggerated loss falls by less than {self.tol * self.exaggeration:.2g}"
 
 
@@ -152,5 +152,5 @@ class Collapsed:
         stops = now.iteration > 0 and now.std < COLLAPSED_STD
         return Decision.STOP if stops else Decision.CONTINUE
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"map is collapsed after {self.check_every}"

@@ -5,6 +5,11 @@ returns Z, the sum of all pairs' similarities; it owns what can be reused from
 one iteration to the next.  ``last_method`` is the name of what the last call used.
 """
 
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
 from fasttsne.repulsion.auto import AutoRepulsion
 from fasttsne.repulsion.barnes_hut import TreeRepulsion
 from fasttsne.repulsion.exact import ExactRepulsion
@@ -15,9 +20,18 @@ __all__ = [
     "AutoRepulsion",
     "ExactRepulsion",
     "MeshRepulsion",
+    "Repulsion",
     "TreeRepulsion",
     "make_repulsion",
 ]
+
+
+class Repulsion(Protocol):
+    """See the module; the name ``last_method`` is optional."""
+
+    def __call__(self, y: np.ndarray, out: np.ndarray, /) -> float:
+        """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
+
 
 # What users may write, and what it means.
 METHODS = {
@@ -28,7 +42,7 @@ METHODS = {
 }  # fmt: skip
 
 
-def make_repulsion(method: str, dof: float, n_threads: int, params: dict):
+def make_repulsion(method: str, dof: float, n_threads: int, params: Mapping[str, Any]) -> Repulsion:
     """The repulsion of a resolved method name, with the accuracy that ``params`` ask for."""
     if method == "exact":
         return ExactRepulsion(dof, n_threads)

@@ -6,6 +6,9 @@ A field is made once for a map and called in every iteration.  The force on one 
 point does not depend, to the last bit, on the other new points.
 """
 
+from collections.abc import Mapping
+from typing import Any, Protocol
+
 import numpy as np
 
 from fasttsne import _kernels
@@ -22,7 +25,15 @@ MARGIN = 0.1
 MIN_SHARE = 1e-5
 
 
-def make_field(points: np.ndarray, method: str, dof: float, n_threads: int, params: dict):
+class FixedRepulsion(Protocol):
+    """A field: writes F, (m, d) float32, and Z, (m,) float64, of the points y."""
+
+    def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray, /) -> None: ...
+
+
+def make_field(
+    points: np.ndarray, method: str, dof: float, n_threads: int, params: Mapping[str, Any]
+) -> FixedRepulsion:
     """The field of a map.
 
     Parameters

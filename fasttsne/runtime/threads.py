@@ -31,11 +31,11 @@ class _ForkState:
     single_threaded = False
 
     @classmethod
-    def before(cls):
+    def before(cls) -> None:
         cls.threads_ended = _kernels.cpu.end_threads()
 
     @classmethod
-    def in_child(cls):
+    def in_child(cls) -> None:
         cls.single_threaded = cls.single_threaded or not cls.threads_ended
 
 
@@ -43,7 +43,7 @@ if hasattr(os, "register_at_fork") and _kernels.cpu.has_openmp():
     os.register_at_fork(before=_ForkState.before, after_in_child=_ForkState.in_child)
 
 
-def resolve_n_jobs(n_jobs) -> int:
+def resolve_n_jobs(n_jobs: int | None) -> int:
     """Return the number of threads for ``n_jobs``: -1 is all cores, -2 all but one, and so on.
 
     None is one thread.  More threads than cores are allowed, up to ``MAX_THREADS``; negative

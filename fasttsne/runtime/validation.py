@@ -2,24 +2,29 @@
 
 import math
 import numbers
+from collections.abc import Iterable
+from typing import Any, Literal, overload
 
 import numpy as np
-import scipy.sparse
+import scipy.sparse as sp
 
 from fasttsne import _kernels
+from fasttsne.runtime.typing import RandomGenerator, RandomState, Rows
 
 # Largest absolute value of an embedding's coordinates.
 MAX_COORDINATE = _kernels.gradient_step.MAX_COORDINATE
 
 
-def check_data(X, name: str = "X", min_rows: int = 2, accept_sparse: bool = False):
+def check_data(
+    X: Rows, name: str = "X", min_rows: int = 2, accept_sparse: bool = False
+) -> Any:  # an array, or a CSR matrix where X is sparse
     """Return X as a two-dimensional array of finite float32 or float64 numbers.
 
     float32 and float64 arrays are returned as they are, never copied; other
     real numbers become float32 if that is exact for their type, else float64.
     Where sparse matrices are accepted, they are returned as CSR with sorted rows.
     """
-    if scipy.sparse.issparse(X):
+    if sp.issparse(X):
         if not accept_sparse:
             raise TypeError(
                 f"{name} is a sparse matrix; pass a dense array (for example X.toarray())"
@@ -40,12 +45,12 @@ def check_data(X, name: str = "X", min_rows: int = 2, accept_sparse: bool = Fals
     return array
 
 
-def _check_sparse(X, name, min_rows):
+def _check_sparse(X: sp.spmatrix, name: str, min_rows: int) -> sp.csr_matrix:
     _check_shape(X.shape, name, min_rows)
     if X.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers; got dtype {X.dtype}")
     check_sparse_indices(X, name)
-    rows = scipy.sparse.csr_matrix(X, dtype=_float_type(X.dtype))
+    rows = sp.csr_matrix(X, dtype=_float_type(X.dtype))
     if not rows.has_canonical_format:
         # Merging and sorting happen in place: not in the caller's arrays.
         rows = rows.copy()
@@ -59,14 +64,14 @@ def _check_sparse(X, name, min_rows):
     return rows
 
 
-def check_sparse_indices(matrix, name: str) -> None:
+def check_sparse_indices(matrix: sp.spmatrix, name: str) -> None:
     """Raise ValueError where the index arrays of a sparse matrix are inconsistent.
 
     SciPy checks them in its constructor only, not when they are changed or replaced later; its
     conversions and our kernels trust them.
     """
     if matrix.format == "coo":
-        index_arrays: tuple = (matrix.row, matrix.col)
+        index_arrays: tuple[np.ndarray, ...] = (matrix.row, matrix.col)
         sizes = matrix.shape
         consistent = all(indices.shape == matrix.data.shape for indices in index_arrays)
     elif matrix.format in ("csr", "csc", "bsr"):
@@ -96,14 +101,14 @@ def check_sparse_indices(matrix, name: str) -> None:
             raise ValueError(f"{name} must have indices from 0 to {size - 1}; got {wrong}")
 
 
-def _float_type(dtype):
+def _float_type(dtype: np.dtype) -> np.dtype:
     """The float type to which numbers of a type are converted."""
     if dtype in (np.float32, np.float64):
         return dtype
     return np.dtype(np.float32 if dtype == np.float16 or dtype.itemsize <= 2 else np.float64)
 
 
-def _check_shape(shape, name, min_rows):
+def _check_shape(shape: tuple[int, ...], name: str, min_rows: int) -> None:
     if len(shape) != 2:
         raise ValueError(f"{name} must be two-dimensional, (rows, columns); got shape {shape}")
     if shape[0] < min_rows:
@@ -135,11 +140,24 @@ def check_coordinates(points: np.ndarray, name: str) -> None:
         )
 
 
+@overload
 def check_number(
-    value, name, *, low=None, high=None, above=None, integer=False, finite=False
-):  # fmt: skip
+    value: object, name: str, *, integer: Literal[True], low: float | None = None,
+    high: float | None = None, above: float | None = None, finite: bool = False,
+) -> int: ...  # fmt: skip
+@overload
+def check_number(
+    value: object, name: str, *, integer: Literal[False] = False, low: float | None = None,
+    high: float | None = None, above: float | None = None, finite: bool = False,
+) -> float: ...  # fmt: skip
+
+
+def check_number(
+    value: Any, name: str, *, low: float | None = None, high: float | None = None,
+    above: float | None = None, integer: bool = False, finite: bool = False,
+) -> Any:  # fmt: skip
     """Return a number, an int if ``integer``, within [low, high] or above a bound."""
-    kind = numbers.Integral if integer else numbers.Real
+    kind: Any = numbers.Integral if integer else numbers.Real
     if isinstance(value, bool) or not isinstance(value, kind):
         raise TypeError(f"{name} must be {'an integer' if integer else 'a number'}; got {value!r}")
     value = int(value) if integer else float(value)
@@ -154,7 +172,7 @@ def check_number(
     return value
 
 
-def check_choice(value, name: str, choices) -> str:
+def check_choice(value: object, name: str, choices: Iterable[str]) -> str:
     """Return a name if it is one of the choices."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be one of {_quoted(choices)}; got {value!r}")
@@ -163,11 +181,11 @@ def check_choice(value, name: str, choices) -> str:
     return value
 
 
-def _quoted(choices):
+def _quoted(choices: Iterable[str]) -> str:
     return ", ".join(repr(choice) for choice in choices)
 
 
-def check_random_state(random_state):
+def check_random_state(random_state: RandomState) -> RandomGenerator:
     """Return a NumPy random generator: None is NumPy's global one, an int seeds a new one."""
     if random_state is None:
         return np.random.mtrand._rand

@@ -42,7 +42,9 @@ def make_distances(X, metric="euclidean", metric_params=None) -> Distances:
     return _DenseDistances(rows) if isinstance(rows, DenseRows) else _SparseDistances(rows)
 
 
-def ranks_of(distances: Distances, rows: np.ndarray, others: np.ndarray, n_threads: int):
+def ranks_of(
+    distances: Distances, rows: np.ndarray, others: np.ndarray, n_threads: int
+) -> np.ndarray:
     """Return the ranks of others among the neighbours of each row, from 1, (rows, k) int32.
 
     Of equal distances, the smaller index comes first; a row is not a neighbour of itself.
@@ -70,7 +72,7 @@ def ranks_of(distances: Distances, rows: np.ndarray, others: np.ndarray, n_threa
     return ranks
 
 
-def nearest_distances(distances: Distances, rows: np.ndarray, k: int, n_threads: int):
+def nearest_distances(distances: Distances, rows: np.ndarray, k: int, n_threads: int) -> np.ndarray:
     """Return the distances of rows, by index, to their k nearest others, (rows, k), unsorted."""
     if isinstance(distances, _DenseDistances):
         return distances.nearest(rows, k, n_threads)

@@ -1,5 +1,7 @@
 """Prepared rows, dense or sparse: points whose Euclidean distances determine the metric."""
 
+from typing import Any
+
 import scipy.sparse
 
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
@@ -24,8 +26,8 @@ def prepare_rows(data, metric: str):
 class CachedRowsMixin:
     """Prepares the rows of an index at its first query and caches them, but not in pickles."""
 
-    data: object
-    metric: str
+    data: Any
+    metric: Any
     _rows = None
 
     @property

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -52,7 +53,7 @@ class MeshRepulsion:
         self._scratch = np.empty((3, 0), np.int32)
 
     @classmethod
-    def from_params(cls, dof: float, n_threads: int, params: dict) -> "MeshRepulsion":
+    def from_params(cls, dof: float, n_threads: int, params: Mapping) -> "MeshRepulsion":
         """The mesh with the accuracy that the parameters of ``optimize`` ask for."""
         return cls(
             dof, params["n_interpolation_points"], params["min_num_intervals"],

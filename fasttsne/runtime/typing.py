@@ -1,0 +1,17 @@
+"""Types of parameters that many modules take."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
+
+# A data set: what NumPy makes an array of, a data frame too, or a sparse matrix.
+Rows: TypeAlias = ArrayLike | sp.spmatrix | sp.sparray
+Metric: TypeAlias = str | Callable[..., float]
+RandomGenerator: TypeAlias = np.random.RandomState | np.random.Generator
+RandomState: TypeAlias = int | RandomGenerator | None
+Settings: TypeAlias = Mapping[str, Any] | None
+FilePath: TypeAlias = str | os.PathLike[str]
