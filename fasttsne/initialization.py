@@ -7,6 +7,7 @@ the clusters (Kobak & Berens 2019).
 
 import logging
 import numbers
+import warnings
 from collections.abc import Callable, Sized
 
 import numpy as np
@@ -83,6 +84,11 @@ def _check_positions(positions: ArrayLike, shape: tuple[int, ...]) -> np.ndarray
     if positions.shape != shape:
         raise ValueError(f"initialization must have the shape {shape}; got {positions.shape}")
     check_coordinates(positions, "initialization")
+    if len(positions) > 1 and (positions == positions[0]).all():
+        warnings.warn(
+            "initialization has all points in one position: no force can separate them",
+            stacklevel=2,
+        )
     return positions
 
 

@@ -26,10 +26,11 @@ from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.nearest_neighbors.select import needs_sklearn
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.callback import Callbacks
-from fasttsne.optimize.parameters import SKLEARN, documented
+from fasttsne.optimize.parameters import SKLEARN, check_params, documented
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.schedule import Iterations
+from fasttsne.repulsion import METHODS
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice
 
@@ -37,7 +38,6 @@ __all__ = ["TSNE"]
 
 # scikit-learn's names, and what they are called here.
 SYNONYMS = {"init": "initialization", "method": "negative_gradient_method", "angle": "theta"}
-METHODS = {"barnes_hut": "bh", "exact": "exact", "fft": "fft", "auto": "auto"}
 CLASSICAL_EARLY_ITER = 250
 
 
@@ -184,8 +184,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _own_params(self) -> dict[str, Any]:
         """The parameters of :class:`fasttsne.TSNE`."""
-        for name, parameter in SKLEARN.items():
-            parameter.check(getattr(self, name))
+        check_params({name: getattr(self, name) for name in SKLEARN}, SKLEARN)
+        check_params({name: getattr(self, name) for name in PARAMETERS}, PARAMETERS)
         params = {name: getattr(self, name) for name in PARAMETERS}
         for theirs, ours in SYNONYMS.items():
             value = getattr(self, theirs)
@@ -194,7 +194,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 params[ours] = value
         if self.method is not None:
             check_choice(self.method, "method", METHODS)
-            params["negative_gradient_method"] = METHODS[self.method]
         if self.max_iter is not None:
             self._check_only_one("max_iter", "n_iter")
             early: Any = self.early_exaggeration_iter
@@ -211,7 +210,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _check_only_one(self, theirs: str, ours: str) -> None:
         given, default = getattr(self, ours), PARAMETERS[ours].default
         if not (isinstance(given, type(default)) and given == default):
-            raise ValueError(f"{theirs} and {ours} are two names of one parameter; give one")
+            raise ValueError(f"give either {theirs} or {ours}, not both")
 
     def _stopping(self) -> Iterator[Callback]:
         if self.n_iter_without_progress is not None:

@@ -141,9 +141,13 @@ class TSNE:
         KeyboardInterrupt
             On Ctrl-C.  As after an OverflowError, ``embedding_`` is the embedding so far.
         """
+        vars(self).pop("embedding_", None)  # until there is a new one there is none
         embedding = self.prepare_initial(X, affinities, initialization)
         self.embedding_ = embedding
-        for phase in resolve(vars(self), len(embedding)).phases:
+        phases = resolve(vars(self), len(embedding)).phases
+        if not phases:
+            embedding.optimize(0, inplace=True)  # its KL divergence
+        for phase in phases:
             try:
                 with Timer(phase.name, self.verbose):
                     embedding.run(phase, propagate_exception=True)

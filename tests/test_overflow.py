@@ -115,7 +115,7 @@ def test_starts_that_are_too_far_out(digits, value):
     ("name", "values"),
     [
         ("dof", [0.001, 1.1e6, np.inf]),
-        ("theta", [-1, 11, np.inf]),
+        ("theta", [-1, 1.3, np.inf]),
         ("ints_in_interval", [0.001, 1001, np.inf]),
         ("min_num_intervals", [0, 10**6 + 1]),
         ("density_weight", [-1, 2e6, np.inf]),
@@ -150,7 +150,7 @@ def test_affinities_of_infinite_width(make, rng):
 @pytest.mark.parametrize(
     "params",
     [
-        {"theta": 10, "negative_gradient_method": "bh"},
+        {"theta": 1.2, "negative_gradient_method": "bh"},
         {"min_num_intervals": 10**6},
         {"ints_in_interval": 0.0011},
         {"ints_in_interval": 1000},

@@ -86,11 +86,15 @@ def test_max_iter_counts_both_phases(pictures, max_iter, early, last):
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"init": "random", "initialization": "random"}, ValueError, "two names"),
-        ({"method": "exact", "negative_gradient_method": "bh"}, ValueError, "two names"),
-        ({"angle": 0.5, "theta": 0.4}, ValueError, "angle and theta are two names"),
-        ({"max_iter": 100, "n_iter": 100}, ValueError, "max_iter and n_iter are two names"),
-        ({"method": "guess"}, ValueError, "method must be one of 'barnes_hut'"),
+        ({"init": "random", "initialization": "random"}, ValueError, "give either .*, not both"),
+        (
+            {"method": "exact", "negative_gradient_method": "bh"},
+            ValueError,
+            "give either .*, not both",
+        ),
+        ({"angle": 0.5, "theta": 0.4}, ValueError, "give either angle or theta, not both"),
+        ({"max_iter": 100, "n_iter": 100}, ValueError, "give either max_iter or n_iter"),
+        ({"method": "guess"}, ValueError, "method must be one of 'auto'"),
         ({"max_iter": 10.5}, TypeError, "max_iter must be an integer"),
         ({"min_grad_norm": -1}, ValueError, "min_grad_norm must be at least 0"),
         ({"n_iter_without_progress": "x"}, TypeError, "n_iter_without_progress must be"),

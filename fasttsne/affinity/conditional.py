@@ -54,6 +54,7 @@ def from_sigma(
     return out
 
 
+@np.errstate(under="ignore")  # weights of far perplexities vanish
 def from_mixture(
     distances: np.ndarray, perplexities: Sequence[float] | np.ndarray, n_threads: int
 ) -> np.ndarray:
@@ -79,6 +80,7 @@ def from_mixture(
     return _weighted_sum(terms, weights.astype(np.float32))
 
 
+@np.errstate(under="ignore")
 def from_average(
     distances: np.ndarray, perplexities: Sequence[float] | np.ndarray, n_threads: int
 ) -> np.ndarray:

@@ -221,7 +221,7 @@ class TSNEEmbedding(ArrayWithState):
         Returns
         -------
         PartialTSNEEmbedding
-            Its parameters of gradient descent are those of this embedding.
+            Its parameters of gradient descent are those of this embedding, without its callbacks.
         """
         self.raise_if_view()
         return prepare_partial(self, X, initialization, k, affinity_params)
@@ -249,7 +249,7 @@ class TSNEEmbedding(ArrayWithState):
         Returns
         -------
         PartialTSNEEmbedding
-            (m, n_components) float64.  If a callback stops the run, the positions so far.
+            (m, n_components) float64.
 
         Raises
         ------
@@ -257,6 +257,8 @@ class TSNEEmbedding(ArrayWithState):
             Where the neighbours of new rows cannot be found: with precomputed affinities
             or lists of neighbours.
         """
+        given = locals()
+        check_params({name: given[name] for name in TRANSFORM}, TRANSFORM)
         common = {
             "learning_rate": learning_rate, "max_grad_norm": max_grad_norm,
             "max_step_norm": max_step_norm,

@@ -132,7 +132,9 @@ def prepare_partial(
         X, return_distances=True, **affinity_params
     )
     start = _initial_positions(reference, initialization, neighbors[:, :k], distances[:, :k])
-    return PartialTSNEEmbedding(start, reference, P, **(reference.gradient_descent_params or {}))
+    # Callbacks of the fit are about the map's own points.
+    params = {**(reference.gradient_descent_params or {}), "callbacks": None}
+    return PartialTSNEEmbedding(start, reference, P, **params)
 
 
 def transform(
@@ -141,10 +143,6 @@ def transform(
     phases: Iterable[tuple[int, float | None, float | str]], params: Mapping[str, Any],
 ) -> PartialTSNEEmbedding:  # fmt: skip
     """See :meth:`TSNEEmbedding.transform`; phases are (n_iter, exaggeration, momentum)."""
-    check_params(params)
-    for n_iter, exaggeration, momentum in phases:
-        check_number(n_iter, "n_iter", low=0, integer=True)
-        check_params({"exaggeration": exaggeration, "momentum": momentum})
     accepted = inspect.signature(reference.affinities.to_new).parameters
     has_perplexity = not {"perplexity", "perplexities"}.isdisjoint(accepted)
     partial = prepare_partial(

@@ -39,6 +39,7 @@ GRAM_MAX_COLUMNS = 1000
 SAMPLE_SIZE = 10_000
 
 
+@np.errstate(under="ignore")  # loadings of float64 may be too small for float32
 def principal_components(X, rank, random_state=None, svd_solver="auto", n_jobs=-1):
     """Return the scores of the first ``rank`` principal components, (n, rank), in X's dtype.
 
@@ -60,6 +61,7 @@ class Projection(NamedTuple):
     directions: np.ndarray
 
 
+@np.errstate(under="ignore")
 def approximate_components(X, rank, random_state, n_jobs=-1) -> tuple[np.ndarray, Projection]:
     """Return scores of about the first ``rank`` components, computed from a sample of the rows.
 

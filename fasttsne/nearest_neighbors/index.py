@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_data, check_number, check_random_state
@@ -66,6 +67,11 @@ class KNNIndex(ABC):
         for name, value in (("metric_params", metric_params), ("knn_kwargs", knn_kwargs)):
             if not isinstance(value, (Mapping, type(None))):
                 raise TypeError(f"{name} must be a dictionary or None; got {value!r}")
+        if metric_params and self.metric in METRICS:
+            raise ValueError(
+                f"metric_params must be empty for metric={self.metric!r}, which has none; "
+                f"got {sorted(metric_params)}"
+            )
         self.metric_params = metric_params
         self.n_jobs = n_jobs
         self.n_threads = resolve_n_jobs(n_jobs)

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
 from fasttsne.repulsion import Repulsion
+from fasttsne.runtime.validation import check_sparse_indices
 
 # Z of a map whose points are all far apart is nearly zero, and an approximation of it may be
 # below; this share of n is a floor that no map in use comes near.
@@ -47,6 +48,7 @@ class KLDivergence(Objective):
         n_threads: int = 1,
     ):  # fmt: skip
         super().__init__((P.shape[0], n_components), n_threads)
+        check_sparse_indices(P, "affinities.P")
         self._P = P
         self._indptr = P.indptr.astype(np.int64)
         self._columns = P.indices.astype(np.int32, copy=False)
@@ -64,6 +66,8 @@ class KLDivergence(Objective):
         """See the base; it costs as much as a few iterations."""
         if order is self._order:
             return
+        if self._columns.size and not 0 <= self._columns.min() <= self._columns.max() < len(order):
+            raise ValueError("affinities.P was changed in place: its indices are out of bounds")
         position = np.empty(len(order), np.int32)
         position[order] = np.arange(len(order), dtype=np.int32)
         counts = np.diff(self._indptr)[order]

@@ -13,6 +13,7 @@ from fasttsne import _kernels
 from fasttsne.objective.base import Objective
 from fasttsne.objective.kl import pack_edges
 from fasttsne.repulsion.fixed_reference import FixedRepulsion
+from fasttsne.runtime.validation import check_sparse_indices
 
 # Of a point by itself: below it float32 forces are denormal, or 0.
 MIN_Z = 1e-30
@@ -41,6 +42,7 @@ class NewPointsDivergence(Objective):
         dof: float = 1.0, n_threads: int = 1,
     ):  # fmt: skip
         super().__init__((P.shape[0], reference.shape[1]), n_threads)
+        check_sparse_indices(P, "P")
         self.dof = dof
         self._reference = reference
         self._repulsion = repulsion

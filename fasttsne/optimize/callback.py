@@ -1,6 +1,6 @@
 """What the loop calls: the protocol of callbacks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeAlias
 
 # The embedding is a TSNEEmbedding, or for new points a PartialTSNEEmbedding.
@@ -40,6 +40,8 @@ def as_callbacks(callbacks: Callbacks) -> tuple[CallbackFunction, ...]:
         return ()
     if callable(callbacks):
         return (callbacks,)
+    if isinstance(callbacks, Iterator):  # it could be read only once, and every phase reads it
+        raise TypeError(f"callbacks must be callable, or a list of callables; got {callbacks!r}")
     try:
         callbacks = tuple(callbacks)
     except TypeError:  # an array without dimensions says that it is iterable
@@ -57,3 +59,19 @@ def notify(callbacks: Iterable[CallbackFunction], method: str, *arguments: objec
     for callback in callbacks:
         if hasattr(callback, method):
             getattr(callback, method)(*arguments)
+
+
+def is_stop(answer: object) -> bool:
+    """Whether a callback's answer stops the run: its truth value, as Python has it.
+
+    Raises
+    ------
+    TypeError
+        For what is no answer: a generator (of a callback with ``yield``), NotImplemented, NaN, or
+        an array of several entries.
+    """
+    is_nan = isinstance(answer, float) and answer != answer
+    several = getattr(answer, "size", 1) != 1
+    if isinstance(answer, Generator) or answer is NotImplemented or is_nan or several:
+        raise TypeError(f"a callback must return True to stop the run, or False; got {answer!r}")
+    return bool(answer)

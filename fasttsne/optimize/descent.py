@@ -13,7 +13,7 @@ from fasttsne import _kernels
 from fasttsne.objective.base import Objective
 from fasttsne.objective.callable import FunctionObjective, ObjectiveFunction
 from fasttsne.optimize import schedule
-from fasttsne.optimize.callback import Callbacks, as_callbacks, notify
+from fasttsne.optimize.callback import Callbacks, as_callbacks, is_stop, notify
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.schedule import Stage
 from fasttsne.optimize.state import (
@@ -260,7 +260,9 @@ class _Loop:
         self.points.write_to(self.embedding)
         self.optimizer._running = self.points, self.iteration
         # Every callback is called, also after one that stops the run.
-        if any([bool(call(self.step, error, self.embedding)) for call in self.phase.callbacks]):
+        answers = [call(self.step, error, self.embedding) for call in self.phase.callbacks]
+        self.points.check_array(self.embedding)
+        if any([is_stop(answer) for answer in answers]):
             raise OptimizationInterrupt(error, self.embedding)
         self.points.read_from(self.embedding)
 

@@ -90,7 +90,8 @@ _STEP = _table(
         "theta", 0.5,
         "accuracy of the Barnes-Hut tree: the largest ratio of a cell's size to its distance; "
         "smaller is more accurate and slower.",
-        {"low": 0, "high": 10},
+        # Beyond, cells are so coarse that the map explodes, at a negative KL divergence.
+        {"low": 0, "high": 1.2},
     ),
     Parameter(
         "n_interpolation_points", 3,

@@ -72,11 +72,27 @@ class WorkingPoints:
             self.order[change], self.y[change], self.update[change], self.gains[change]
         )
 
+    def check_array(self, embedding: np.ndarray) -> None:
+        """Raise ValueError where a callback has changed what kind of array the embedding is.
+
+        Kernels trust the shape; it is put right first, so that the embedding stays whole.
+        """
+        shape, writeable = np.shape(embedding), embedding.flags.writeable
+        if shape == self.y.shape and writeable:
+            return
+        embedding.shape = self.y.shape
+        embedding.setflags(write=True)
+        raise ValueError(
+            f"a callback must not change the shape of the embedding, {self.y.shape}, or make it "
+            f"read-only; it was left with shape {shape}, {'' if writeable else 'not '}writeable"
+        )
+
     def write_to(self, embedding: np.ndarray) -> None:
         _kernels.coordinates.scatter(self.y, self.order, np.asarray(embedding))
 
     def read_from(self, embedding: np.ndarray) -> None:
         """A callback may have moved points of the live embedding."""
+        self.check_array(embedding)
         check_written(embedding)
         _kernels.coordinates.gather(np.asarray(embedding), self.order, self.y)
 

@@ -36,7 +36,7 @@ class Repulsion(Protocol):
 # What users may write, and what it means.
 METHODS = {
     "auto": "auto",
-    "bh": "bh", "barnes-hut": "bh", "BH": "bh",
+    "bh": "bh", "barnes-hut": "bh", "barnes_hut": "bh", "BH": "bh",
     "fft": "fft", "interpolation": "fft", "FFT": "fft",
     "exact": "exact",
 }  # fmt: skip

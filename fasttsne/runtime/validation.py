@@ -30,6 +30,8 @@ def check_data(
                 f"{name} is a sparse matrix; pass a dense array (for example X.toarray())"
             )
         return _check_sparse(X, name, min_rows)
+    if np.ma.is_masked(X):
+        raise ValueError(f"{name} is a masked array with masked entries; fill or remove them first")
     array = np.asarray(X)
     if array.dtype.kind not in "fiub":
         try:

@@ -53,7 +53,7 @@ def test_help_is_plain_text():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"theta": 11}, "theta must be at most 10; got 11"),
+        ({"theta": 1.3}, "theta must be at most 1.2; got 1.3"),
         ({"learning_rate": "5"}, "learning_rate must be a number or 'auto'; got '5'"),
         ({"nonsense": 1}, "unknown parameter 'nonsense'; accepted are learning_rate"),
         ({"n_jobs": 0}, "n_jobs must not be 0"),
