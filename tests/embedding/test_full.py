@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fasttsne import OptimizationInterrupt, TSNEEmbedding, initialization
-from fasttsne.affinity import PerplexityBasedNN
+from fasttsne.affinity import PerplexityBasedNN, PrecomputedAffinities
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +167,18 @@ def test_bad_points(affinities):
         TSNEEmbedding(np.zeros((299, 2)), affinities)
     with pytest.raises(ValueError, match="finite"):
         TSNEEmbedding(np.full((300, 2), np.inf), affinities)
+
+
+def test_other_affinities_make_another_objective(rng):
+    """Also where the new matrix lies where the old one lay: an id may be given to another array."""
+    start, seen = rng.normal(0, 1, (30, 2)), set()
+    embedding = TSNEEmbedding(start, np.ones((30, 30)))
+    for seed in range(20):
+        affinities = PrecomputedAffinities(np.random.default_rng(seed).random((30, 30)))
+        expected = TSNEEmbedding(start, affinities).optimize(2)
+        seen.add(id(embedding.affinities.P))
+        embedding.affinities = None
+        embedding.affinities = affinities
+        embedding[:], embedding.optimizer = start, type(embedding.optimizer)()
+        np.testing.assert_array_equal(embedding.optimize(2, inplace=True), expected)
+    assert len(seen) <= 20

@@ -1,6 +1,7 @@
 """What every objective has to do: those of the package, and a toy one of a user."""
 
 import logging
+import tracemalloc
 from functools import cache
 
 import numpy as np
@@ -105,6 +106,21 @@ class ObjectiveContract:
         assert first.dtype == np.float64
         assert first.shape == points.shape
 
+    # Whether an iteration makes arrays as long as the points: what is not this package's code, or
+    # a term that is seldom active, may.
+    allocates = False
+    many = 3000  # so many points that NumPy's own buffers are small beside them
+
+    def test_an_iteration_makes_no_arrays(self):
+        objective = self.ordered(1, self.many)
+        points = np.random.default_rng(1).normal(0, 20, (self.many, 2))
+        objective.gradient(points)
+        tracemalloc.start()
+        objective.gradient(points)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert self.allocates == (peak > points.nbytes / 4)
+
     def test_the_error_does_not_depend_on_exaggeration(self, points):
         objective = self.ordered()
         plain = objective.gradient(points, with_error=True)[1]
@@ -158,6 +174,8 @@ class TestMesh(ObjectiveContract):
 
 
 class TestDensity(ObjectiveContract):
+    allocates = True
+
     def make(self, n_threads=1, n=40):
         radii = np.linspace(-1, 1, n)
         repulsion = ExactRepulsion(1.0, n_threads)
@@ -165,6 +183,8 @@ class TestDensity(ObjectiveContract):
 
 
 class TestFunction(ObjectiveContract):
+    allocates = True
+
     def make(self, n_threads=1, n=40):
         return FunctionObjective(
             kl_divergence_exact, affinities(n), 2, 1.0, ACCURACY, n_threads
@@ -173,6 +193,7 @@ class TestFunction(ObjectiveContract):
 
 class TestNewPoints(ObjectiveContract):
     n_losses = 40
+    many = 100_000
 
     def make(self, n_threads=1, n=40):
         rng = np.random.default_rng(0)
@@ -208,6 +229,8 @@ register_objective("springs", Springs)
 
 
 class TestSprings(ObjectiveContract):
+    allocates = True
+
     def make(self, n_threads=1, n=40):
         return Springs(PrecomputedAffinities(affinities(n)), 2, n_threads=n_threads)
 
