@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 
 # Of the file's own name, in that of the temporary file: the length of names is limited.
@@ -32,14 +33,14 @@ def atomic_write(path, commit_on=()):
     Raises
     ------
     OSError
-        If the folder does not exist, ``path`` is a folder, or the disk is full; it names ``path``.
+        If the folder does not exist, ``path`` is a folder, a device or a pipe, or a file that may
+        not be written to, or the disk is full; it names ``path``.
     """
     target = Path(os.path.realpath(path))
     name = f".{target.stem[:MAX_STEM_LENGTH]}.{secrets.token_hex(8)}.part{target.suffix}"
     temp_path = target.with_name(name)
     try:
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        _check_replaceable(target, os.fspath(path))
         try:
             yield temp_path
         except commit_on:
@@ -54,7 +55,19 @@ def atomic_write(path, commit_on=()):
         raise
 
 
+def _check_replaceable(target, path):
+    """To replace a file takes rights on its folder only: ask for those on the file as well."""
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "not a regular file, which cannot be replaced", path)
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+
 def _commit(temp_path, target):
+    if target.exists():  # a private file stays private
+        temp_path.chmod(stat.S_IMODE(target.stat().st_mode))
     with open(temp_path, "rb+") as file:
         # Some file systems report a full disk only here.
         os.fsync(file.fileno())

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import stat
 import subprocess
 import sys
 
@@ -208,3 +209,34 @@ def check_outputs(command, folder):
     outcomes = [(name, outcome) for name, outcome, *_ in lines if outcome in ("kept", "lost")]
     assert len(outcomes) >= 6
     assert all(outcome == "kept" for _, outcome in outcomes), result.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes, pipes and devices are POSIX's")
+def test_a_private_file_stays_private(tmp_path):
+    path = tmp_path / "map.npz"
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    with atomic_write(path) as part:
+        part.write_bytes(b"new")
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes, pipes and devices are POSIX's")
+def test_pipes_are_not_replaced(tmp_path):
+    path = tmp_path / "pipe.npz"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="not a regular file"), atomic_write(path):
+        pass
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes, pipes and devices are POSIX's")
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write to all")
+def test_a_protected_file_is_not_replaced(tmp_path):
+    path = tmp_path / "map.npz"
+    path.write_bytes(b"old")
+    path.chmod(0o444)
+    with pytest.raises(PermissionError, match=r"map\.npz"), atomic_write(path):
+        pass
+    assert path.read_bytes() == b"old"
