@@ -7,7 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.spatial.distance import cdist
 
-from fasttsne.nearest_neighbors.builtin.rows import METRICS, CachedRowsMixin, prepare_rows
+from fasttsne.nearest_neighbors.builtin.metrics import METRICS
+from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin, prepare_rows
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime.typing import Metric
 from fasttsne.runtime.validation import check_data, check_number
