@@ -194,9 +194,6 @@ def _has_frames(ffmpeg, path, count):
 
 
 WRITERS = {
-    ".gif": write_gif,
-    ".mp4": write_mp4,
-    ".png": write_apng,
-    ".apng": write_apng,
+    ".gif": write_gif, ".mp4": write_mp4, ".png": write_apng, ".apng": write_apng,
     ".webp": write_webp,
-}
+}  # fmt: skip

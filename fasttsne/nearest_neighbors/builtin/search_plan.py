@@ -58,9 +58,7 @@ class RecallSample:
     def _rank_blocks(self, blocks, block):
         """Return the rank of each true neighbour's block for the row's, or the reverse if lower."""
         rank = np.empty_like(blocks.nearest)
-        np.put_along_axis(
-            rank, blocks.nearest, np.arange(rank.shape[1], dtype=np.int32)[None, :], 1
-        )
+        np.put_along_axis(rank, blocks.nearest, np.arange(len(rank), dtype=np.int32)[None, :], 1)
         a, b = block[self.rows][:, None], block[self.true]
         return np.minimum(rank[a, b], rank[b, a])
 

@@ -24,11 +24,9 @@ class CompressedArrays(NamedTuple):
     def from_matrix(cls, matrix):
         # The kernels take the address of the first entry, so there must be one.
         pad = int(matrix.nnz == 0)
-        return cls(
-            matrix.indptr.astype(np.int64),
-            np.pad(matrix.indices.astype(np.int32, copy=False), (0, pad)),
-            np.pad(matrix.data.astype(np.float32, copy=False), (0, pad)),
-        )
+        indices = np.pad(matrix.indices.astype(np.int32, copy=False), (0, pad))
+        values = np.pad(matrix.data.astype(np.float32, copy=False), (0, pad))
+        return cls(matrix.indptr.astype(np.int64), indices, values)
 
 
 @dataclass(frozen=True)
@@ -69,9 +67,8 @@ class SparseRows(PreparedRows):
             values, counts = X.data.astype(np.float64) / self._unit, np.diff(X.indptr)
         means = np.zeros(X.shape[0])
         if is_angular(self.metric):
-            values /= np.repeat(
-                _zeros_to_ones(_row_reduce(np.maximum, np.abs(values), X.indptr)), counts
-            )
+            largest = _row_reduce(np.maximum, np.abs(values), X.indptr)
+            values /= np.repeat(_zeros_to_ones(largest), counts)
             if self.metric == "correlation":
                 means = _row_reduce(np.add, values, X.indptr) / X.shape[1]
             squares = _row_reduce(np.add, (values - np.repeat(means, counts)) ** 2, X.indptr)
@@ -83,9 +80,8 @@ class SparseRows(PreparedRows):
             size = _row_reduce(np.maximum, np.abs(values), X.indptr)
             size = np.repeat(np.maximum(size, MAX_ROW_SIZE), counts)
             values = np.where(size > MAX_ROW_SIZE, values / size * MAX_ROW_SIZE, values)
-        matrix = scipy.sparse.csr_matrix(
-            (values.astype(np.float32), X.indices, X.indptr), shape=X.shape
-        )
+        entries = values.astype(np.float32), X.indices, X.indptr
+        matrix = scipy.sparse.csr_matrix(entries, shape=X.shape)
         matrix.sort_indices()
         return SparsePoints(matrix, means.astype(np.float32))
 
