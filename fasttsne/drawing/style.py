@@ -175,21 +175,17 @@ def _parse_palette(palette):
 
 def parse_color(color, name: str = "palette") -> np.ndarray:
     """Red, green and blue in [0, 1] of "white", "black", "#rrggbb" or three numbers."""
-    message = f"{name}: a color is '#rrggbb' or three numbers in [0, 1]; got {color!r}"
-    if isinstance(color, str):
-        digits = {"white": "#ffffff", "black": "#000000"}.get(color, color)
-        if len(digits) != 7 or digits[0] != "#":
-            raise ValueError(message)
-        try:
-            return np.array([int(digits[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-        except ValueError:
-            raise ValueError(message) from None
     try:
-        numbers = np.array(color, np.float64)
+        channels = color
+        if isinstance(color, str):
+            digits = {"white": "#ffffff", "black": "#000000"}.get(color, color)
+            if len(digits) == 7 and digits[0] == "#":
+                channels = [byte / 255 for byte in bytes.fromhex(digits[1:])]
+        numbers = np.array(channels, np.float64)
     except (TypeError, ValueError):
-        raise ValueError(message) from None
+        numbers = np.empty(0)
     if numbers.shape != (3,) or not (np.all(numbers >= 0) and np.all(numbers <= 1)):
-        raise ValueError(message)
+        raise ValueError(f"{name}: a color is '#rrggbb' or three numbers in [0, 1]; got {color!r}")
     return numbers
 
 

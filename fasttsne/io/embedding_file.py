@@ -181,30 +181,25 @@ def _make_embedding(cls, header, arrays):
     affinities.P = _affinity_matrix(arrays, len(points))
     affinities._log_radii = _log_radii(arrays, len(points))
     for name in AFFINITY_ATTRIBUTES:
-        value = _get_typed(header, "affinities", dict).get(name)
+        value = _check_type(header["affinities"], "affinities", dict).get(name)
         if value is not None:
-            setattr(affinities, name, _check_number(value, name))
+            setattr(affinities, name, _check_type(value, name, int, float))
     optimizer = GradientDescent()
     if header["state"] is not None:
-        optimizer.state = _state(_get_typed(header, "state", dict), arrays, points.shape)
+        optimizer.state = _state(_check_type(header["state"], "state", dict), arrays, points.shape)
     embedding = cls(
         points, affinities, dof=header["dof"], random_state=_integer_seed(header["random_state"]),
         negative_gradient_method=header["negative_gradient_method"], optimizer=optimizer,
-        **_get_typed(header, "gradient_descent_params", dict),
+        **_check_type(header["gradient_descent_params"], "gradient_descent_params", dict),
     )  # fmt: skip
-    if header["kl_divergence"] is not None:
-        embedding.kl_divergence = _check_number(header["kl_divergence"], "kl_divergence")
+    error = header["kl_divergence"]
+    if error is not None:
+        embedding.kl_divergence = _check_type(error, "kl_divergence", int, float)
     return embedding
 
 
-def _get_typed(header, name, kind):
-    if not isinstance(header[name], kind):
-        raise ValueError(f"{name} is {header[name]!r}")
-    return header[name]
-
-
-def _check_number(value, name):
-    if type(value) not in (int, float):
+def _check_type(value, name, *kinds):
+    if type(value) not in kinds:  # True is no number
         raise ValueError(f"{name} is {value!r}")
     return value
 

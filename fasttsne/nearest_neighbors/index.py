@@ -56,6 +56,7 @@ class KNNIndex(ABC):
 
     VALID_METRICS: tuple[str, ...] = ()
     ACCEPTS_SPARSE = False
+    ACCEPTS_CALLABLE = False  # a function as the metric
     # Accepted knn_kwargs, names or integers, and their defaults; None: the backend checks them.
     SETTINGS: ClassVar[dict[str, Any] | None] = None
 
@@ -91,6 +92,8 @@ class KNNIndex(ABC):
 
     def check_metric(self, metric: Metric) -> Metric:
         """Return the metric if this backend supports it."""
+        if self.ACCEPTS_CALLABLE and callable(metric):
+            return metric
         return check_choice(metric, "metric", self.VALID_METRICS)
 
     def build(self) -> tuple[np.ndarray, np.ndarray]:

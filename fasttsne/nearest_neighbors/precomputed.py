@@ -211,12 +211,11 @@ def _nearest(matrix: Any, k: int, name: str, self_join: bool) -> tuple[np.ndarra
     step = max(BLOCK_ENTRIES // n_columns, 1)
     for a in range(0, n_rows, step):
         block = np.array(matrix[a : a + step], distances.dtype)
-        row = np.arange(len(block))
         if self_join:
-            block[row, a + row] = 0
+            np.fill_diagonal(block[:, a:], 0)
         check_distances(block, name, a)
         if self_join:
-            block[row, a + row] = np.inf
+            np.fill_diagonal(block[:, a:], np.inf)
         indices[a : a + step] = smallest_columns(block, k)
         distances[a : a + step] = np.take_along_axis(block, indices[a : a + step], 1)
     return indices, distances

@@ -51,7 +51,9 @@ def make_field(
     if method == "bh":
         return TreeField(points, dof, params["theta"], n_threads)
     mesh = MeshRepulsion.from_params(dof, n_threads, params)
-    box = _expanded(*bounding_box(points))
+    low, high = bounding_box(points)
+    margin = np.float32(MARGIN) * (high - low).max()
+    box = low - margin, high + margin
     is_tiny = float(np.max(box[1] - box[0])) < LINEAR_SPAN
     if is_tiny or mesh.padded_cells(box) > max_cells(*points.shape):
         return TreeField(points, dof, _fallback_theta(dof, points.shape[1]), n_threads)
@@ -131,8 +133,3 @@ class MeshField:
 def _fallback_theta(dof, dimensions):
     """Far out, w changes across a cell in proportion to dof."""
     return FALLBACK_THETA[dimensions] / max(dof, 1.0)
-
-
-def _expanded(low, high):
-    margin = np.float32(MARGIN) * (high - low).max()
-    return low - margin, high + margin

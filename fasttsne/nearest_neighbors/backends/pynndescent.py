@@ -40,10 +40,7 @@ class NNDescent(BackendIndex):
 
     EXTRA = "pynndescent"
     VALID_METRICS = METRICS + OTHER_METRICS
-    ACCEPTS_SPARSE = True
-
-    def check_metric(self, metric):
-        return metric if callable(metric) else super().check_metric(metric)
+    ACCEPTS_SPARSE = ACCEPTS_CALLABLE = True
 
     @cached_property
     def _index(self):

@@ -125,9 +125,8 @@ class _ScipyDistances:
         self._metric, self._params = index._scipy_metric()
 
     def pairwise(self, rows, others):
-        distances = pairwise_distances(
-            _to_dense(self._data[rows]), _to_dense(self._data[others]), self._metric, self._params
-        )
+        rows, others = _to_dense(self._data[rows]), _to_dense(self._data[others])
+        distances = pairwise_distances(rows, others, self._metric, self._params)
         return np.where(np.isnan(distances), np.inf, distances)
 
 
