@@ -4,8 +4,9 @@ import numpy as np
 
 from fasttsne import animation, files, plotting
 from fasttsne.drawing.page import HTML_EXTENSIONS
-from fasttsne.drawing.scatter import IMAGE_EXTENSIONS, save_figure, unmanaged_axes
+from fasttsne.drawing.scatter import IMAGE_EXTENSIONS, unmanaged_axes
 from fasttsne.drawing.writers import WRITERS, find_writer
+from fasttsne.io.atomic import atomic_write
 from fasttsne.utils import require
 
 
@@ -47,7 +48,8 @@ def write_drawing(points, labels, path):
         plotting.html(points, labels, path=path)
     else:
         ax = plotting.scatter(points, labels, unmanaged_axes("an image"))
-        save_figure(ax.figure, path)
+        with atomic_write(path) as temp_path:
+            ax.figure.savefig(temp_path, dpi=150)
     print(f"wrote {path}")
 
 

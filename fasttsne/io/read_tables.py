@@ -141,8 +141,8 @@ def _read_npz(path, key, leave_out):
 def _select_key(names, key, usual):
     """The key, or the one to read if it is None."""
     if key is None:
-        found = [name for name in usual if name in names] or names
-        if len(names) == 1 or (found is not names and found):
+        found = names if len(names) == 1 else [name for name in usual if name in names]
+        if found:
             return found[0]
         raise ValueError(f"it has the arrays {', '.join(names) or '(none)'}: choose one by key")
     if key not in names:
@@ -208,14 +208,11 @@ def _is_number(text):
 def _read_parquet(path, key, leave_out):
     pyarrow, parquet = import_pyarrow()
     table = parquet.read_table(path)
-    is_number = {
-        name: pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)
-        for name, kind in zip(table.column_names, table.schema.types, strict=True)
-    }
     data, columns = [], {}
-    for name in table.column_names:
+    for name, kind in zip(table.column_names, table.schema.types, strict=True):
         values = table[name].to_numpy()
-        if is_number[name] and name != leave_out:
+        is_number = pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)
+        if is_number and name != leave_out:
             data.append(values)
         else:
             columns[name] = values
