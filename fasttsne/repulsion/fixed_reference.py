@@ -26,7 +26,7 @@ MIN_SHARE = 1e-5
 
 
 class FixedRepulsion(Protocol):
-    """A field: writes F, (m, d) float32, and Z, (m,) float64, of the points y."""
+    """A field: writes F, (m, d) float32, and Z, (m,) float64, of the points y, (m, d) float32."""
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray, /) -> None: ...
 
@@ -41,10 +41,6 @@ def make_field(
     points : (n, d) float32 array.
     method : as for ``make_repulsion``; "auto" is the mesh unless its grid would be too large.
     params : accuracy, as for ``make_repulsion``.
-
-    Returns
-    -------
-    A callable (y, out, z) that writes F, (m, d) float32, and Z, (m,) float64.
     """
     if method == "exact":
         return ExactField(points, dof, n_threads)
@@ -68,7 +64,6 @@ class ExactField:
         self._columns = padded_columns(points)
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
-        """Write the forces on the points y to ``out``, and their Z."""
         _kernels.exact_repulsion.exact_repulsion_at(
             y, self._columns, out, z, self.dof, self.n_threads
         )
@@ -82,7 +77,6 @@ class TreeField:
         self._tree.build(points)
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
-        """Write the forces on the points y to ``out``, and their Z."""
         self._tree.field(y, out, z)
 
 
@@ -105,7 +99,6 @@ class MeshField:
         self._tree = None
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
-        """Write the forces on the points y to ``out``, and their Z."""
         outside = (y < self._low) | (y > self._high)
         inside = np.clip(y, self._low, self._high) if outside.any() else y
         potential = np.empty(len(y), np.float32)
