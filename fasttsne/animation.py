@@ -92,9 +92,8 @@ def save(
     shown = _with_progress_bar(itertools.chain([first], embeddings), total, progress)
     window = round(fps / 2)
     images = draw_frames(shown, layout, colors, radius, opacity, titles, window, n_jobs)
-    settings = AnimationFormat(
-        size, fps, layout.background, layout.foreground, colors.table, n_colors
-    )
+    look = layout.background, layout.foreground, colors.table
+    settings = AnimationFormat(size, fps, *look, n_colors)
     # After Ctrl-C the frames that were drawn are a complete animation.
     with atomic_write(path, commit_on=KeyboardInterrupt) as temp_path:
         write(temp_path, _repeat_last(images, round(pause * fps)), settings)

@@ -62,7 +62,6 @@ def scatter(
     ax = figures.new_axes() if ax is None else ax
     settings = {"rasterized": rasterized, **scatter_params}
     figures.add_points(ax, points, colors, point_size, opacity, **settings)
-    figures.hide_frame(ax)
     if title is not None:
         ax.set_title(title)
     if legend:

@@ -7,9 +7,9 @@ what a kernel computes.  Nothing else uses them.
 import numpy as np
 
 
-def differences(y):
-    """y_i - y_j and its squared length, (n, n, d) and (n, n)."""
-    d = y[:, None, :] - y[None, :, :]
+def differences(y, sources=None):
+    """y_i - y_j and its squared length, (n, n, d) and (n, n), or of y from other points."""
+    d = y[:, None, :] - (y if sources is None else sources)[None, :, :]
     return d, (d**2).sum(-1)
 
 
@@ -22,16 +22,14 @@ def attraction(P, y, dof=1.0):
 
 def repulsion(y, dof=1.0):
     """sum_j w_ij q_ij (y_i - y_j), and Z = sum_{i != j} w_ij."""
-    d, r2 = differences(y)
-    q = 1 / (1 + r2 / dof)
-    w = q**dof
-    return ((w * q)[:, :, None] * d).sum(1), w.sum() - len(y)
+    forces, z = repulsion_at(y, y, dof)
+    return forces, z.sum() - len(y)
 
 
 def repulsion_at(y, sources, dof=1.0):
     """The same sums for each of the points y over other points, and the Z of each."""
-    d = y[:, None, :] - sources[None, :, :]
-    q = 1 / (1 + (d**2).sum(-1) / dof)
+    d, r2 = differences(y, sources)
+    q = 1 / (1 + r2 / dof)
     w = q**dof
     return ((w * q)[:, :, None] * d).sum(1), w.sum(1)
 
@@ -70,12 +68,8 @@ def conditional_affinities(distances, perplexity):
         p = np.exp(-beta * square)
         p /= p.sum()
         entropy = -(p[p > 0] * np.log(p[p > 0])).sum()
-        if entropy > np.log(perplexity):
-            low = beta
-            beta = 2 * beta if high == np.inf else (low + high) / 2
-        else:
-            high = beta
-            beta = (low + high) / 2
+        low, high = (beta, high) if entropy > np.log(perplexity) else (low, beta)
+        beta = 2 * beta if high == np.inf else (low + high) / 2
     return p
 
 

@@ -17,14 +17,6 @@ from fasttsne.callbacks.progress import ProgressBar
 from fasttsne.callbacks.recorder import EmbeddingRecorder
 
 __all__ = [
-    "Callback",
-    "Checkpoint",
-    "EarlyStopping",
-    "EmbeddingRecorder",
-    "ErrorApproximations",
-    "ErrorLogger",
-    "LivePlot",
-    "ProgressBar",
-    "VerifyExaggerationError",
-    "as_callbacks",
-]
+    "Callback", "Checkpoint", "EarlyStopping", "EmbeddingRecorder", "ErrorApproximations",
+    "ErrorLogger", "LivePlot", "ProgressBar", "VerifyExaggerationError", "as_callbacks",
+]  # fmt: skip

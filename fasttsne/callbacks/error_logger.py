@@ -10,8 +10,7 @@ class ErrorLogger(Callback):
     """Print the iteration, the KL divergence, and the time since the last call."""
 
     def __init__(self) -> None:
-        self._iteration = 0
-        self._time = time.perf_counter()
+        self.optimization_about_to_start()
 
     def optimization_about_to_start(self) -> None:
         self._iteration = 0

@@ -14,9 +14,7 @@ from fasttsne.cli import commands, options
 from fasttsne.cli.stderr import print_error
 
 # Errors of users, shown without traceback.
-EXPECTED = (
-    OSError, ValueError, TypeError, ImportError, NotImplementedError, OverflowError,
-)  # fmt: skip
+EXPECTED = OSError, ValueError, TypeError, ImportError, NotImplementedError, OverflowError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

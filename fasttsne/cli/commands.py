@@ -8,13 +8,7 @@ from fasttsne import callbacks, files
 from fasttsne import metrics as scores
 from fasttsne.cli.inputs import read_data, read_embedding, read_labels
 from fasttsne.cli.options import FOR_NEW_ROWS, given
-from fasttsne.cli.outputs import (
-    check_outputs,
-    write_animation,
-    write_html,
-    write_image,
-    write_outputs,
-)
+from fasttsne.cli.outputs import check_outputs, write_animation, write_drawing, write_outputs
 from fasttsne.cli.progress import Progress
 from fasttsne.cli.stderr import print_error
 from fasttsne.datasets import load_digits
@@ -76,13 +70,10 @@ def transform(options):
         raise ValueError(
             f"{options.map} has {len(points)} points, {options.data} has {data.shape[0]} rows"
         )
-    transform_params = given(options, parameters.TRANSFORM)
-    tsne_params = given(options, FOR_NEW_ROWS)
-    tsne = TSNE(
-        n_components=points.shape[1], perplexity=min(30, (len(points) - 1) / 3), **tsne_params
-    )
+    n_components, perplexity = points.shape[1], min(30, (len(points) - 1) / 3)
+    tsne = TSNE(n_components, perplexity, **given(options, FOR_NEW_ROWS))
     embedding = tsne.prepare_initial(data, initialization=points)
-    new_points = embedding.transform(new, **transform_params)
+    new_points = embedding.transform(new, **given(options, parameters.TRANSFORM))
     files.write_map(options.output, new_points)
     print(f"wrote {options.output}: {len(new_points):,} points")
 
@@ -92,7 +83,7 @@ def plot(options):
     files.check_output(options.output, HTML_EXTENSIONS if is_html else IMAGE_EXTENSIONS)
     points, columns = read_embedding(options.map)
     labels = read_labels(options.labels, columns, len(points), options.map)
-    (write_html if is_html else write_image)(points, labels, options.output)
+    write_drawing(points, labels, options.output)
 
 
 def animate(options):
@@ -101,8 +92,7 @@ def animate(options):
     if frames.ndim != 3:
         raise ValueError(f"{options.frames} must be (frames, rows, 2); got shape {frames.shape}")
     labels = read_labels(options.labels, {}, frames.shape[1], options.frames)
-    settings = {name: getattr(options, name) for name in ("fps", "size") if hasattr(options, name)}
-    write_animation(frames, labels, options.output, **settings)
+    write_animation(frames, labels, options.output, fps=options.fps, size=options.size)
 
 
 def metrics(options):
@@ -130,7 +120,7 @@ def demo(options):
     files.write_map(options.output, embedding, y, embedding.kl_divergence)
     print(f"wrote {options.output}")
     if is_package_installed("matplotlib"):
-        write_image(np.asarray(embedding), y, options.output.with_suffix(".png"))
+        write_drawing(np.asarray(embedding), y, options.output.with_suffix(".png"))
     else:
         print("to draw it, install Matplotlib: python -m pip install matplotlib")
 

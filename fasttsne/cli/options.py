@@ -20,23 +20,16 @@ FOR_NEW_ROWS = (
 
 def add_fit(command):
     _add_data(command, "data")
-    command.add_argument(
-        "-o", "--output", type=Path, default=Path("embedding.npy"),
-        help="file for the embedding: .npy .npz .csv .tsv .parquet (default: %(default)s)",
-    )  # fmt: skip
+    _add_output(command, "embedding.npy", "file for the embedding: .npy .npz .csv .tsv .parquet")
     _add_labels(command)
-    command.add_argument(
-        "--plot", type=Path, help="image of the embedding: " + " ".join(IMAGE_EXTENSIONS)
-    )
-    command.add_argument("--html", type=Path, help="interactive HTML page: .html")
-    extensions = " ".join(WRITERS)
-    command.add_argument(
-        "--animate", type=Path, help=f"animation of the optimization: {extensions}"
-    )
-    command.add_argument(
-        "--checkpoint", type=Path,
-        help="save the run at intervals to this .npz, from which TSNEEmbedding.load continues",
-    )  # fmt: skip
+    for name, help in (
+        ("--plot", "image of the embedding: " + " ".join(IMAGE_EXTENSIONS)),
+        ("--html", "interactive HTML page: .html"),
+        ("--animate", "animation of the optimization: " + " ".join(WRITERS)),
+    ):
+        command.add_argument(name, type=Path, help=help)
+    help = "save the run at intervals to this .npz, from which TSNEEmbedding.load continues"
+    command.add_argument("--checkpoint", type=Path, help=help)
     command.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     command.add_argument("-v", "--verbose", action="store_true", help="print each step")
     _add_parameters(command, "parameters of t-SNE", TSNE, leave_out=NO_OPTIONS)
@@ -46,10 +39,7 @@ def add_transform(command):
     _add_data(command, "new")
     command.add_argument("--data", type=Path, required=True, help="the data that fit embedded")
     command.add_argument("--map", type=Path, required=True, help="the embedding that fit wrote")
-    command.add_argument(
-        "-o", "--output", type=Path, default=Path("new.npy"),
-        help="file for the embedding of the new rows (default: %(default)s)",
-    )  # fmt: skip
+    _add_output(command, "new.npy", "file for the embedding of the new rows")
     _add_parameters(command, "parameters of transform", TRANSFORM)
     shared = {name: TSNE[name] for name in FOR_NEW_ROWS}
     _add_parameters(command, "parameters of t-SNE, as for fit", shared)
@@ -57,48 +47,33 @@ def add_transform(command):
 
 def add_plot(command):
     command.add_argument("map", type=Path, help="the embedding that fit wrote")
-    command.add_argument(
-        "-o", "--output", type=Path, default=Path("map.png"),
-        help="image, or interactive HTML page: .html (default: %(default)s)",
-    )  # fmt: skip
+    _add_output(command, "map.png", "image, or interactive HTML page: .html")
     _add_labels(command)
 
 
 def add_animate(command):
-    command.add_argument(
-        "frames", type=Path, help="(frames, rows, 2) array, as callbacks.EmbeddingRecorder writes"
-    )
-    command.add_argument("-o", "--output", type=Path, default=Path("map.gif"))
-    command.add_argument(
-        "--fps", type=float, default=argparse.SUPPRESS, help="frames per second (default: 25)"
-    )
-    command.add_argument(
-        "--size",
-        type=int,
-        default=argparse.SUPPRESS,
-        help="width and height in pixels (default: 420)",
-    )
+    help = "(frames, rows, 2) array, as callbacks.EmbeddingRecorder writes"
+    command.add_argument("frames", type=Path, help=help)
+    _add_output(command, "map.gif", "animation: " + " ".join(WRITERS))
+    command.add_argument("--fps", type=float, default=25, help="frames per second (default: 25)")
+    help = "width and height in pixels (default: 420)"
+    command.add_argument("--size", type=int, default=420, help=help)
     _add_labels(command)
 
 
 def add_metrics(command):
     _add_data(command, "data")
     command.add_argument("map", type=Path, help="the embedding that fit wrote")
-    command.add_argument(
-        "-k", type=int, default=10, help="number of neighbours (default: %(default)s)"
-    )
+    command.add_argument("-k", type=int, default=10, help="number of neighbours (default: 10)")
     command.add_argument("--metric", default="euclidean", help="distance between rows")
-    command.add_argument(
-        "--leave-out", metavar="NAME", help="column of the data that fit used as labels"
-    )
+    help = "column of the data that fit used as labels"
+    command.add_argument("--leave-out", metavar="NAME", help=help)
     command.add_argument("--n-jobs", type=int, default=-1, help="threads (default: all cores)")
 
 
 def add_demo(command):
-    command.add_argument(
-        "-o", "--output", type=Path, default=Path("embedding.npy"),
-        help="file for the embedding; the image is .png of the same name (default: %(default)s)",
-    )  # fmt: skip
+    help = "file for the embedding; the image is .png of the same name"
+    _add_output(command, "embedding.npy", help)
     command.add_argument("--n-jobs", type=int, default=-1, help="threads (default: all cores)")
     command.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
 
@@ -106,16 +81,18 @@ def add_demo(command):
 def _add_data(command, name):
     command.add_argument(name, type=Path, help="data: .npy .npz .csv .tsv .parquet .h5ad .mtx")
     command.add_argument("--key", help="name of the array in an .npz or .h5ad file")
-    command.add_argument(
-        "--transpose", action="store_true", help="samples are columns, as in matrix.mtx of 10x"
-    )
+    help = "samples are columns, as in matrix.mtx of 10x"
+    command.add_argument("--transpose", action="store_true", help=help)
+
+
+def _add_output(command, default, help):
+    help = f"{help} (default: %(default)s)"
+    command.add_argument("-o", "--output", type=Path, default=Path(default), help=help)
 
 
 def _add_labels(command):
-    command.add_argument(
-        "--labels",
-        help="file with one label per row, or name of a column or array in the data file",
-    )
+    help = "file with one label per row, or name of a column or array in the data file"
+    command.add_argument("--labels", help=help)
 
 
 def _add_parameters(command, title, table, leave_out=()):

@@ -4,8 +4,9 @@ import numpy as np
 
 from fasttsne import animation, files, plotting
 from fasttsne.drawing.page import HTML_EXTENSIONS
-from fasttsne.drawing.scatter import IMAGE_EXTENSIONS, save_figure, unmanaged_axes
+from fasttsne.drawing.scatter import IMAGE_EXTENSIONS, unmanaged_axes
 from fasttsne.drawing.writers import WRITERS, find_writer
+from fasttsne.io.atomic import atomic_write
 from fasttsne.utils import require
 
 
@@ -35,24 +36,20 @@ def write_outputs(options, embedding, labels, frames):
     if options.checkpoint:
         embedding.save(options.checkpoint)
         print(f"wrote {options.checkpoint}")
-    if options.plot:
-        write_image(points, labels, options.plot)
-    if options.html:
-        write_html(points, labels, options.html)
+    for path in filter(None, (options.plot, options.html)):
+        write_drawing(points, labels, path)
     if options.animate:
         write_animation(frames, labels, options.animate, progress=not options.quiet)
 
 
-def write_image(points, labels, path):
-    """Draw an embedding to an image file."""
-    ax = plotting.scatter(points, labels, unmanaged_axes("an image"))
-    save_figure(ax.figure, path)
-    print(f"wrote {path}")
-
-
-def write_html(points, labels, path):
-    """Draw an embedding to an HTML file."""
-    plotting.html(points, labels, path=path)
+def write_drawing(points, labels, path):
+    """Draw an embedding to an image or an HTML file."""
+    if path.suffix.lower() in HTML_EXTENSIONS:
+        plotting.html(points, labels, path=path)
+    else:
+        ax = plotting.scatter(points, labels, unmanaged_axes("an image"))
+        with atomic_write(path) as temp_path:
+            ax.figure.savefig(temp_path, dpi=150)
     print(f"wrote {path}")
 
 

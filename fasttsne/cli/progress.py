@@ -36,9 +36,8 @@ class Progress(callbacks.Callback):
         remaining = phase.n_iter - iteration + sum(phase.n_iter for phase in later)
         left = clock((now - self._start) / iteration * max(remaining, 0))
         at_most = "at most " * any(phase.may_stop_early for phase in self._phases)
-        text = (
-            f"{phase.name}: iteration {iteration}, KL divergence {error:.4f}, {at_most}{left} left"
-        )
+        text = f"{phase.name}: iteration {iteration}, KL divergence {error:.4f}"
+        text += f", {at_most}{left} left"
         end = "\r" if on_terminal else "\n"
         print(text.ljust(self._width), end=end, file=sys.stderr, flush=True)
         self._width = len(text) if on_terminal else 0

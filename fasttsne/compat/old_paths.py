@@ -11,80 +11,50 @@ from importlib import import_module
 from types import ModuleType
 
 # Old module, below fasttsne: the modules that have its contents now.
-MOVED: dict[str, tuple[str, ...]] = {
-    "_build": ("runtime.build_info",),
-    "_columns": ("linalg.chunks",),
-    "_curve": ("repulsion.morton",),
-    "_film": ("drawing.writers",),
-    "_known_rows": ("linalg.row_hashes",),
-    "_products": ("linalg.products",),
-    "_saving": ("io.embedding_file",),
-    "_spectral": ("linalg.spectral",),
-    "_stateful": ("embedding.array",),
-    "_style": ("drawing.style",),
-    "_validation": ("runtime.validation", "runtime.threads"),
-    "_whole_file": ("io.atomic",),
-    "affinity.base": ("affinity.base", "affinity.csr"),
-    "affinity.gaussian": ("affinity.conditional",),
-    "affinity.neighbors": ("affinity.neighbor_based",),
-    "callbacks.verification": ("callbacks.approximation_checks",),
-    "descent_params": ("optimize.parameters", "optimize.plan"),
-    "functions": ("compat.functions",),
-    "nearest_neighbors.annoy": ("nearest_neighbors.backends.annoy",),
-    "nearest_neighbors.approx": (
-        "nearest_neighbors.builtin.search_plan",
-        "nearest_neighbors.builtin.clusters",
-        "nearest_neighbors.builtin.blocks",
-        "nearest_neighbors.approx",
-    ),
-    "nearest_neighbors.base": ("nearest_neighbors.index",),
-    "nearest_neighbors.candidates": (
-        "nearest_neighbors.builtin.candidates",
-        "nearest_neighbors.builtin.packing",
-        "nearest_neighbors.builtin.block_pairs",
-    ),
-    "nearest_neighbors.dense_rows": ("nearest_neighbors.builtin.dense_rows",),
-    "nearest_neighbors.distances": ("nearest_neighbors.builtin.ranks",),
-    "nearest_neighbors.faiss_index": ("nearest_neighbors.backends.faiss",),
-    "nearest_neighbors.graph": ("nearest_neighbors.backends.results",),
-    "nearest_neighbors.hnsw": ("nearest_neighbors.backends.hnsw",),
-    "nearest_neighbors.metrics": ("nearest_neighbors.builtin.metrics",),
-    "nearest_neighbors.nndescent": ("nearest_neighbors.backends.pynndescent",),
-    "nearest_neighbors.probes": ("nearest_neighbors.builtin.probes",),
-    "nearest_neighbors.rows": ("nearest_neighbors.builtin.rows",),
-    "nearest_neighbors.scikit": ("nearest_neighbors.backends.scikit",),
-    "nearest_neighbors.sparse_rows": ("nearest_neighbors.builtin.sparse_rows",),
-    "optimizer": ("optimize.descent", "optimize.plan", "optimize.state", "optimize.callback"),
-    "pace": ("optimize.stopping",),
-    "partial": ("embedding.partial", "objective.points", "optimize.descent"),
-    "repulsion.field": ("repulsion.fixed_reference",),
-    "repulsion.influence": ("repulsion.mesh.influence",),
-    "repulsion.passes": ("repulsion.mesh.fft_plan",),
-    "repulsion.splines": ("repulsion.mesh.splines",),
-    "repulsion.tree": ("repulsion.barnes_hut",),
-}
+MOVED = {
+    "_build": "runtime.build_info", "_columns": "linalg.chunks", "_curve": "repulsion.morton",
+    "_film": "drawing.writers", "_known_rows": "linalg.row_hashes",
+    "_products": "linalg.products", "_saving": "io.embedding_file",
+    "_spectral": "linalg.spectral", "_stateful": "embedding.array", "_style": "drawing.style",
+    "_validation": "runtime.validation runtime.threads", "_whole_file": "io.atomic",
+    "affinity.gaussian": "affinity.conditional", "affinity.neighbors": "affinity.neighbor_based",
+    "callbacks.verification": "callbacks.approximation_checks",
+    "descent_params": "optimize.parameters optimize.plan", "functions": "compat.functions",
+    "optimizer": "optimize.descent optimize.plan optimize.state optimize.callback",
+    "pace": "optimize.stopping",
+    "partial": "embedding.partial objective.points optimize.descent",
+    "repulsion.field": "repulsion.fixed_reference",
+    "repulsion.influence": "repulsion.mesh.influence",
+    "repulsion.passes": "repulsion.mesh.fft_plan", "repulsion.splines": "repulsion.mesh.splines",
+    "repulsion.tree": "repulsion.barnes_hut",
+}  # fmt: skip
+# The same, both below fasttsne.nearest_neighbors.
+MOVED_SEARCHES = {
+    "annoy": "backends.annoy", "faiss_index": "backends.faiss", "graph": "backends.results",
+    "hnsw": "backends.hnsw", "nndescent": "backends.pynndescent", "scikit": "backends.scikit",
+    "base": "index", "candidates": "builtin.candidates builtin.packing builtin.block_pairs",
+    "dense_rows": "builtin.dense_rows", "distances": "builtin.ranks", "metrics": "builtin.metrics",
+    "probes": "builtin.probes", "rows": "builtin.rows builtin.metrics",
+    "sparse_rows": "builtin.sparse_rows",
+}  # fmt: skip
+for old, new in MOVED_SEARCHES.items():
+    paths = [f"nearest_neighbors.{path}" for path in new.split()]
+    MOVED[f"nearest_neighbors.{old}"] = " ".join(paths)
 
 # Classes that have another name now, and functions that were documented; pickles name them.
 RENAMED = {
-    "Compressed": "CompressedArrays",
-    "DescentSettings": "Phase",
-    "KeepsRows": "CachedRowsMixin",
-    "KnownRows": "RowHashIndex",
-    "NeighborAffinities": "KNNAffinities",
-    "Packed": "PackedRows",
-    "Passes": "FFTPlan",
-    "PointDescent": "GradientDescent",
-    "PointObjective": "NewPointsDivergence",
-    "Points": "SparsePoints",
-    "StatefulArray": "ArrayWithState",
-}
+    "Compressed": "CompressedArrays", "DescentSettings": "Phase", "KeepsRows": "CachedRowsMixin",
+    "KnownRows": "RowHashIndex", "NeighborAffinities": "KNNAffinities", "Packed": "PackedRows",
+    "Passes": "FFTPlan", "PointDescent": "GradientDescent", "PointObjective": "NewPointsDivergence",
+    "Points": "SparsePoints", "StatefulArray": "ArrayWithState",
+}  # fmt: skip
 
 
 class _OldModule(ModuleType):
     """A module that takes its names from where they are now."""
 
     def __getattr__(self, name):
-        paths = MOVED[self.__name__.removeprefix("fasttsne.")]
+        paths = MOVED[self.__name__.removeprefix("fasttsne.")].split()
         for path in () if name.startswith("__") else paths:
             names = vars(import_module(f"fasttsne.{path}"))
             for found in (name, RENAMED.get(name)):

@@ -5,13 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fasttsne.drawing.style import (
-    COLORMAP_SIZE,
-    PointColors,
-    check_opacity,
-    default_point_style,
-    to_hex,
-)
+from fasttsne.drawing import style
+from fasttsne.drawing.style import COLORMAP_SIZE, PointColors, to_hex
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import require
 
@@ -24,9 +19,9 @@ HTML_STYLE = "<style>body { margin: 0; overflow: hidden }</style>"
 
 def marker_style(n_samples: int, point_size, opacity) -> dict[str, float]:
     """Diameter and opacity of the points; None is the default for their number."""
-    radius, alpha = default_point_style(n_samples, WINDOW_AREA, MIN_RADIUS)
+    radius, alpha = style.default_point_style(n_samples, WINDOW_AREA, MIN_RADIUS)
     size = 2 * radius if point_size is None else check_number(point_size, "point_size", above=0)
-    return {"size": size, "opacity": check_opacity(opacity, alpha)}
+    return {"size": size, "opacity": style.check_opacity(opacity, alpha)}
 
 
 def hover_texts(hover, labels, colors: PointColors) -> np.ndarray | None:

@@ -3,7 +3,6 @@
 import numpy as np
 
 from fasttsne.drawing.style import COLORMAP_SIZE, PointColors, check_opacity, default_point_style
-from fasttsne.io.atomic import atomic_write
 from fasttsne.runtime.validation import check_data, check_number
 from fasttsne.utils import require
 
@@ -38,12 +37,6 @@ def unmanaged_axes(feature: str):
     return figure(FIGURE_SIZE, layout="constrained").subplots()
 
 
-def save_figure(figure, path) -> None:
-    """Write a figure to an image file."""
-    with atomic_write(path) as temp_path:
-        figure.savefig(temp_path, dpi=150)
-
-
 def add_points(ax, points, colors: PointColors, point_size, opacity, **settings) -> None:
     """Draw points on Axes, in shuffled order; None for size and opacity is the default."""
     inches = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
@@ -57,13 +50,9 @@ def add_points(ax, points, colors: PointColors, point_size, opacity, **settings)
         *points[order].T, c=colors.table[colors.codes[order]],
         **{"s": size, "alpha": check_opacity(opacity, alpha), "linewidths": 0, **settings},
     )  # fmt: skip
-
-
-def hide_frame(ax) -> None:
-    """Hide ticks and spines: the axes of an embedding have no meaning, but equal units."""
+    # The axes of an embedding have no meaning, but equal units.
     ax.set_aspect("equal", adjustable="datalim")
-    ax.set_xticks([])
-    ax.set_yticks([])
+    ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
 
 

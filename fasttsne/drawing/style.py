@@ -58,11 +58,7 @@ def color_points(labels, n_samples: int, palette=None, kind: str = "auto") -> Po
     Parameters
     ----------
     labels : (n_samples,) array, or None for one color; None and NaN in it are missing.
-    palette : None for the default; a list of colors; for classes a mapping from label to
-        color; or the name of a Matplotlib colormap.  A color is "#rrggbb" or three numbers
-        in [0, 1].
-    kind : "classes", "values", or "auto": numbers are values if they are not integers or
-        have more than 50 distinct values; all other labels are classes.
+    palette, kind : as for :func:`fasttsne.plotting.scatter`.
 
     Raises
     ------
@@ -98,9 +94,8 @@ def _color_values(array, categories, palette):
     missing = ~np.isfinite(values)
     low, high = (values[~missing].min(), values[~missing].max()) if not missing.all() else (0, 0)
     fraction = (values - low) / (high - low if high > low else 1.0)
-    codes = np.where(
-        missing, COLORMAP_SIZE, np.round(np.nan_to_num(fraction) * (COLORMAP_SIZE - 1))
-    )
+    steps = np.round(np.nan_to_num(fraction) * (COLORMAP_SIZE - 1))
+    codes = np.where(missing, COLORMAP_SIZE, steps)
     knots = _parse_palette(_VIRIDIS if palette is None else palette)
     positions = np.linspace(0, len(knots) - 1, COLORMAP_SIZE)
     channels = [np.interp(positions, np.arange(len(knots)), channel) for channel in knots.T]
@@ -139,9 +134,8 @@ def _sorted_classes(present):
     try:
         return np.unique(present, return_inverse=True)
     except TypeError:  # labels of several types
-        _, first, codes = np.unique(
-            [str(label) for label in present], return_index=True, return_inverse=True
-        )
+        texts = [str(label) for label in present]
+        _, first, codes = np.unique(texts, return_index=True, return_inverse=True)
         return present[first], codes
 
 
@@ -164,15 +158,13 @@ def _palette_colors(labels, names, palette):
 
 def _parse_palette(palette):
     """The colors of a palette, (m, 3)."""
-    if palette is None:
-        palette = PALETTE
+    palette = PALETTE if palette is None else palette
     if isinstance(palette, str):
         maps = require("matplotlib", "a palette by name", "plot").colormaps
         if palette not in maps:
             raise ValueError(f"palette must be the name of a Matplotlib colormap; got {palette!r}")
-        colormap = maps[palette]
-        n_colors = min(colormap.N, COLORMAP_SIZE)  # a colormap may be a short list
-        return colormap(np.linspace(0, 1, n_colors))[:, :3]
+        n_colors = min(maps[palette].N, COLORMAP_SIZE)  # a colormap may be a short list
+        return maps[palette](np.linspace(0, 1, n_colors))[:, :3]
     if isinstance(palette, Mapping):
         palette = palette.values()
     colors = [parse_color(color) for color in palette]
@@ -183,21 +175,17 @@ def _parse_palette(palette):
 
 def parse_color(color, name: str = "palette") -> np.ndarray:
     """Red, green and blue in [0, 1] of "white", "black", "#rrggbb" or three numbers."""
-    message = f"{name}: a color is '#rrggbb' or three numbers in [0, 1]; got {color!r}"
-    if isinstance(color, str):
-        digits = {"white": "#ffffff", "black": "#000000"}.get(color, color)
-        if len(digits) != 7 or digits[0] != "#":
-            raise ValueError(message)
-        try:
-            return np.array([int(digits[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-        except ValueError:
-            raise ValueError(message) from None
     try:
-        numbers = np.array(color, np.float64)
+        channels = color
+        if isinstance(color, str):
+            digits = {"white": "#ffffff", "black": "#000000"}.get(color, color)
+            if len(digits) == 7 and digits[0] == "#":
+                channels = [byte / 255 for byte in bytes.fromhex(digits[1:])]
+        numbers = np.array(channels, np.float64)
     except (TypeError, ValueError):
-        raise ValueError(message) from None
+        numbers = np.empty(0)
     if numbers.shape != (3,) or not (np.all(numbers >= 0) and np.all(numbers <= 1)):
-        raise ValueError(message)
+        raise ValueError(f"{name}: a color is '#rrggbb' or three numbers in [0, 1]; got {color!r}")
     return numbers
 
 

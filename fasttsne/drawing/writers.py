@@ -181,22 +181,15 @@ def write_mp4(path, frames, fmt):
             count += 1
     finally:
         writer.close()
-    if not _has_frames(ffmpeg, path, count):
+    try:  # ffmpeg does not report errors when it closes a file
+        n_written = ffmpeg.count_frames_and_secs(str(path))[0]
+    except RuntimeError:
+        n_written = 0
+    if n_written < count:
         raise OSError("ffmpeg could not write the whole animation: is the disk full?")
 
 
-def _has_frames(ffmpeg, path, count):
-    """Whether the file has all frames; ffmpeg does not report errors when it closes a file."""
-    try:
-        return ffmpeg.count_frames_and_secs(str(path))[0] >= count
-    except RuntimeError:
-        return False
-
-
 WRITERS = {
-    ".gif": write_gif,
-    ".mp4": write_mp4,
-    ".png": write_apng,
-    ".apng": write_apng,
+    ".gif": write_gif, ".mp4": write_mp4, ".png": write_apng, ".apng": write_apng,
     ".webp": write_webp,
-}
+}  # fmt: skip

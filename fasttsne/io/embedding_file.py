@@ -4,6 +4,7 @@ Contents are checked before they reach a kernel: a file may be truncated, writte
 version, or come from an untrusted source.
 """
 
+import contextlib
 import dataclasses
 import json
 import numbers
@@ -96,27 +97,19 @@ def _to_header_and_arrays(embedding):
             f"{embedding.negative_gradient_method!r}"
         )
     P = embedding.affinities.P.tocsr()
-    arrays = {
-        "embedding": np.asarray(embedding),
-        "P_data": P.data, "P_indices": P.indices, "P_indptr": P.indptr,
-    }  # fmt: skip
+    points = np.asarray(embedding)
+    arrays = {"embedding": points, "P_data": P.data, "P_indices": P.indices, "P_indptr": P.indptr}
+    attributes = {name: getattr(embedding.affinities, name, None) for name in AFFINITY_ATTRIBUTES}
     header = {
-        "kind": KIND,
-        "format": FORMAT,
-        "fasttsne": __version__,
-        "dof": embedding.dof,
+        "kind": KIND, "format": FORMAT, "fasttsne": __version__, "dof": embedding.dof,
         "negative_gradient_method": embedding.negative_gradient_method,
         "random_state": _integer_seed(embedding.random_state),
         "kl_divergence": embedding.kl_divergence,
         "gradient_descent_params": _json_serializable(embedding.gradient_descent_params or {}),
-        "affinities": _json_serializable(
-            {name: getattr(embedding.affinities, name, None) for name in AFFINITY_ATTRIBUTES}
-        ),
-        "state": None,
-    }
-    radii = _log_radii_or_none(embedding.affinities)
-    if radii is not None:
-        arrays["log_radii"] = radii
+        "affinities": _json_serializable(attributes), "state": None,
+    }  # fmt: skip
+    with contextlib.suppress(ValueError):  # affinities may have no radii
+        arrays["log_radii"] = embedding.affinities.log_radii()
     state = embedding.optimizer.state
     if state is not None:
         header["state"] = {}
@@ -127,13 +120,6 @@ def _to_header_and_arrays(embedding):
             else:
                 header["state"][field.name] = _to_python_scalar(value)
     return header, arrays
-
-
-def _log_radii_or_none(affinities):
-    try:
-        return affinities.log_radii()
-    except ValueError:
-        return None
 
 
 def _integer_seed(random_state):
@@ -152,11 +138,9 @@ def _json_serializable(params):
     serializable = {}
     for name, value in params.items():
         value = _to_python_scalar(value)
-        try:
+        with contextlib.suppress(TypeError, ValueError):
             json.dumps(value)
-        except (TypeError, ValueError):
-            continue
-        serializable[name] = value
+            serializable[name] = value
     return serializable
 
 
@@ -197,30 +181,25 @@ def _make_embedding(cls, header, arrays):
     affinities.P = _affinity_matrix(arrays, len(points))
     affinities._log_radii = _log_radii(arrays, len(points))
     for name in AFFINITY_ATTRIBUTES:
-        value = _get_typed(header, "affinities", dict).get(name)
+        value = _check_type(header["affinities"], "affinities", dict).get(name)
         if value is not None:
-            setattr(affinities, name, _check_number(value, name))
+            setattr(affinities, name, _check_type(value, name, int, float))
     optimizer = GradientDescent()
     if header["state"] is not None:
-        optimizer.state = _state(_get_typed(header, "state", dict), arrays, points.shape)
+        optimizer.state = _state(_check_type(header["state"], "state", dict), arrays, points.shape)
     embedding = cls(
         points, affinities, dof=header["dof"], random_state=_integer_seed(header["random_state"]),
         negative_gradient_method=header["negative_gradient_method"], optimizer=optimizer,
-        **_get_typed(header, "gradient_descent_params", dict),
+        **_check_type(header["gradient_descent_params"], "gradient_descent_params", dict),
     )  # fmt: skip
-    if header["kl_divergence"] is not None:
-        embedding.kl_divergence = _check_number(header["kl_divergence"], "kl_divergence")
+    error = header["kl_divergence"]
+    if error is not None:
+        embedding.kl_divergence = _check_type(error, "kl_divergence", int, float)
     return embedding
 
 
-def _get_typed(header, name, kind):
-    if not isinstance(header[name], kind):
-        raise ValueError(f"{name} is {header[name]!r}")
-    return header[name]
-
-
-def _check_number(value, name):
-    if type(value) not in (int, float):
+def _check_type(value, name, *kinds):
+    if type(value) not in kinds:  # True is no number
         raise ValueError(f"{name} is {value!r}")
     return value
 
@@ -228,11 +207,9 @@ def _check_number(value, name):
 def _affinity_matrix(arrays, n):
     """P from its three arrays, checked so that kernels cannot read outside of them."""
     data, indices, indptr = (arrays[f"P_{name}"] for name in ("data", "indices", "indptr"))
-    for name, array, dtypes in (
-        ("data", data, (np.float32, np.float64)),
-        ("indices", indices, (np.int32, np.int64)),
-        ("indptr", indptr, (np.int32, np.int64)),
-    ):
+    floats, integers = (np.float32, np.float64), (np.int32, np.int64)
+    kinds = ("data", data, floats), ("indices", indices, integers), ("indptr", indptr, integers)
+    for name, array, dtypes in kinds:
         if array.ndim != 1 or array.dtype not in dtypes:
             raise ValueError(f"P_{name} has dtype {array.dtype} and shape {array.shape}")
     if len(indptr) != n + 1 or indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any():
@@ -258,10 +235,9 @@ def _log_radii(arrays, n):
 
 def _state(scalars, arrays, shape):
     """The optimizer's state, from its numbers and its arrays."""
-    values = dict(scalars)
-    for name, array in arrays.items():
-        if name.startswith("state_"):
-            values[name.removeprefix("state_")] = array
+    prefix = "state_"
+    found = {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
+    values = {**scalars, **found}
     fields = {field.name for field in dataclasses.fields(DescentState)}
     if not set(values) <= fields:
         raise ValueError(f"its state has unknown fields: {sorted(set(values) - fields)}")

@@ -5,6 +5,8 @@ needs pyarrow and ``.h5ad`` anndata (both in the extra ``files``).  Nothing is u
 """
 
 import contextlib
+import csv
+import itertools
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,8 +141,8 @@ def _read_npz(path, key, leave_out):
 def _select_key(names, key, usual):
     """The key, or the one to read if it is None."""
     if key is None:
-        found = [name for name in usual if name in names] or names
-        if len(names) == 1 or (found is not names and found):
+        found = names if len(names) == 1 else [name for name in usual if name in names]
+        if found:
             return found[0]
         raise ValueError(f"it has the arrays {', '.join(names) or '(none)'}: choose one by key")
     if key not in names:
@@ -158,8 +160,6 @@ def _read_text(path, key, leave_out):
     ]  # fmt: skip
     numbers = [i for i in range(len(names)) if i not in text]
 
-    _check_row_lengths(path, delimiter, len(names))
-
     def load(columns, dtype):
         return np.loadtxt(
             path, dtype, delimiter=delimiter, skiprows=int(has_header), usecols=columns, ndmin=2,
@@ -174,34 +174,27 @@ def _read_text(path, key, leave_out):
 
 
 def _read_header(path, delimiter):
-    """The column names, the first row of values, and whether the file has a header."""
-    import csv
+    """The column names, the first row of values, and whether the file has a header.
 
+    Rows of another length are an error: NumPy ignores the columns that it does not read.
+    """
     with open(path, encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file, delimiter=delimiter)
-        lines = [row for row, _ in zip(rows, range(2), strict=False)]
-    if not lines or not lines[0]:
-        raise ValueError("it is empty")
+        lines = list(itertools.islice(rows, 2))
+        if not lines or not lines[0]:
+            raise ValueError("it is empty")
+        width = len(lines[0])
+        if width != len(lines[-1]):
+            raise ValueError(f"its first line has {width} fields, its second {len(lines[1])}")
+        for number, row in enumerate(rows, 3):
+            if row and len(row) != width:
+                raise ValueError(f"row {number} has {len(row)} fields, the first {width}")
     if len(lines) > 1:
-        if len(lines[0]) != len(lines[1]):
-            raise ValueError(
-                f"its first line has {len(lines[0])} fields, its second {len(lines[1])}"
-            )
         is_name = [not _is_number(value) or value == "" for value in lines[0]]
         is_value = [_is_number(value) and value != "" for value in lines[1]]
         if all(is_name) or any(n and v for n, v in zip(is_name, is_value, strict=True)):
             return lines[0], lines[1], True
-    return [str(i) for i in range(len(lines[0]))], lines[0], False
-
-
-def _check_row_lengths(path, delimiter, n_columns):
-    """Raise if a row is longer than the first: NumPy ignores the columns that it does not read."""
-    import csv
-
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.reader(file, delimiter=delimiter), 1):
-            if row and len(row) != n_columns:
-                raise ValueError(f"row {number} has {len(row)} fields, the first {n_columns}")
+    return [str(i) for i in range(width)], lines[0], False
 
 
 def _is_number(text):
@@ -215,14 +208,11 @@ def _is_number(text):
 def _read_parquet(path, key, leave_out):
     pyarrow, parquet = import_pyarrow()
     table = parquet.read_table(path)
-    is_number = {
-        name: pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)
-        for name, kind in zip(table.column_names, table.schema.types, strict=True)
-    }
     data, columns = [], {}
-    for name in table.column_names:
+    for name, kind in zip(table.column_names, table.schema.types, strict=True):
         values = table[name].to_numpy()
-        if is_number[name] and name != leave_out:
+        is_number = pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)
+        if is_number and name != leave_out:
             data.append(values)
         else:
             columns[name] = values
@@ -230,10 +220,7 @@ def _read_parquet(path, key, leave_out):
 
 
 def import_pyarrow():
-    return (
-        require("pyarrow", "a .parquet file", "files"),
-        require("pyarrow.parquet", "a .parquet file", "files"),
-    )
+    return [require(name, "a .parquet file", "files") for name in ("pyarrow", "pyarrow.parquet")]
 
 
 def _read_h5ad(path, key, leave_out):
@@ -255,11 +242,6 @@ def _read_mtx(path, key, leave_out):
 
 
 _READERS = {
-    ".npy": _read_npy,
-    ".npz": _read_npz,
-    ".csv": _read_text,
-    ".tsv": _read_text,
-    ".parquet": _read_parquet,
-    ".h5ad": _read_h5ad,
-    ".mtx": _read_mtx,
-}
+    ".npy": _read_npy, ".npz": _read_npz, ".csv": _read_text, ".tsv": _read_text,
+    ".parquet": _read_parquet, ".h5ad": _read_h5ad, ".mtx": _read_mtx,
+}  # fmt: skip

@@ -1,5 +1,6 @@
 """Write embeddings to files, and check before a fit that they can be written."""
 
+import csv
 import io
 import os
 import tempfile
@@ -79,8 +80,6 @@ def _objects_to_text(values):
 
 
 def _write_text(path, points, labels, kl_divergence):
-    import csv
-
     with open(path, "w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, delimiter=DELIMITERS[path.suffix.lower()], lineterminator="\n")
         names = _column_names(points)
@@ -102,9 +101,6 @@ def _column_names(points):
 
 
 _WRITERS = {
-    ".npy": _write_npy,
-    ".npz": _write_npz,
-    ".csv": _write_text,
-    ".tsv": _write_text,
+    ".npy": _write_npy, ".npz": _write_npz, ".csv": _write_text, ".tsv": _write_text,
     ".parquet": _write_parquet,
-}
+}  # fmt: skip

@@ -11,18 +11,8 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from fasttsne.linalg.chunks import (
-    divide_sparse,
-    float32_scale,
-    iter_chunks,
-    mean_and_max_deviation,
-)  # fmt: skip
-from fasttsne.linalg.products import (
-    gram_matrix,
-    gram_matrix_float64,
-    matmul,
-    preallocate_blas_buffers,
-)  # fmt: skip
+from fasttsne.linalg import chunks, products
+from fasttsne.linalg.products import matmul
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_random_state
 
@@ -45,7 +35,7 @@ def principal_components(X, rank, random_state=None, svd_solver="auto", n_jobs=-
 
     n_jobs : threads; -1 is all cores.  The result does not depend on it.
     """
-    preallocate_blas_buffers()
+    products.preallocate_blas_buffers()
     data = _CenteredData(X, resolve_n_jobs(n_jobs))
     return data.scores(data.loadings(rank, check_random_state(random_state), svd_solver))
 
@@ -76,11 +66,10 @@ def approximate_components(X, rank, random_state, n_jobs=-1) -> tuple[np.ndarray
     if X.shape[0] > SAMPLE_SIZE:
         rows = check_random_state(random_state).permutation(X.shape[0])[:SAMPLE_SIZE]
         sample = X[np.sort(rows)]
-    loadings = _CenteredData(sample, n_threads).loadings(rank, random_state, n_power_iterations=2)
+    loadings = _CenteredData(sample, n_threads).loadings(rank, random_state, n_iterations=2)
     data = _CenteredData(X, n_threads)
-    projection = Projection(
-        data.mean.astype(np.float32), (loadings / data.scale).astype(np.float32, order="C")
-    )
+    directions = (loadings / data.scale).astype(np.float32, order="C")
+    projection = Projection(data.mean.astype(np.float32), directions)
     return data.scores(loadings).astype(np.float32, copy=False), projection
 
 
@@ -93,15 +82,13 @@ class _CenteredData:
     def __init__(self, X, n_threads):
         self.X, self.n_threads = X, n_threads
         self.is_sparse = scipy.sparse.issparse(X)
-        self.mean, largest = mean_and_max_deviation(X)
-        self.scale = float32_scale(largest)
+        self.mean, largest = chunks.mean_and_max_deviation(X)
+        self.scale = chunks.float32_scale(largest)
         if self.is_sparse and self.scale != 1:
-            self.X = divide_sparse(X, self.scale)
+            self.X = chunks.divide_sparse(X, self.scale)
             self.mean, self.scale = self.mean / self.scale, 1.0
 
-    def loadings(
-        self, rank, random_state, svd_solver="auto", n_power_iterations=N_POWER_ITERATIONS
-    ):
+    def loadings(self, rank, random_state, svd_solver="auto", n_iterations=N_POWER_ITERATIONS):
         """Return orthonormal directions, (columns, rank); the largest entry of each is positive."""
         n, d = self.X.shape
         exact = min(n, d) <= EXACT_MAX_SIZE[svd_solver]
@@ -113,12 +100,9 @@ class _CenteredData:
             multiply = partial(matmul, self._gram_matrix())
             loadings = _leading_subspace(multiply, d, rank, random_state)
         else:
-            loadings = _leading_subspace(
-                self._multiply_gram, d, rank, random_state, n_power_iterations
-            )
-        return loadings * np.sign(
-            loadings[np.abs(loadings).argmax(0), np.arange(loadings.shape[1])]
-        )
+            loadings = _leading_subspace(self._multiply_gram, d, rank, random_state, n_iterations)
+        largest = np.abs(loadings).argmax(0)
+        return loadings * np.sign(loadings[largest, np.arange(loadings.shape[1])])
 
     def scores(self, loadings):
         """Return the data in these directions, (n, directions)."""
@@ -132,7 +116,7 @@ class _CenteredData:
 
     def _centered_chunks(self):
         mean = (self.mean / self.scale if self.scale > 1 else self.mean).astype(self.X.dtype)
-        for a, chunk in iter_chunks(self.X, 2**20):
+        for a, chunk in chunks.iter_chunks(self.X, 2**20):
             if self.scale > 1:  # differences of the largest numbers would overflow
                 chunk = chunk / self.X.dtype.type(self.scale) - mean
             else:
@@ -149,14 +133,14 @@ class _CenteredData:
             return (X.T @ X).toarray() - n * np.outer(self.mean, self.mean)
         centered = (chunk for _, chunk in self._centered_chunks())
         if d < 64:
-            return gram_matrix_float64(centered, d)
-        return gram_matrix(centered, d, self.n_threads)
+            return products.gram_matrix_float64(centered, d)
+        return products.gram_matrix(centered, d, self.n_threads)
 
     def _loadings_from_rows(self, rank):
         """Return loadings from the eigenvectors of Y Y^T, for few rows of many columns."""
         centered = np.concatenate([chunk for _, chunk in self._centered_chunks()])
-        products = gram_matrix([centered.T], len(centered), self.n_threads)
-        directions = matmul(centered.T, _leading_eigenvectors(products, rank), self.n_threads)
+        gram = products.gram_matrix([centered.T], len(centered), self.n_threads)
+        directions = matmul(centered.T, _leading_eigenvectors(gram, rank), self.n_threads)
         norms = np.linalg.norm(directions, axis=0)
         return directions / np.where(norms > 0, norms, 1)
 
@@ -164,8 +148,7 @@ class _CenteredData:
         """Return Y^T Y basis for the centered data Y."""
         if self.is_sparse:
             scores = self._sparse_product(basis)
-            mean = self.mean.astype(self.X.dtype)
-            return self.X.T @ scores - np.outer(mean, scores.sum(0))
+            return self.X.T @ scores - np.outer(self.mean.astype(self.X.dtype), scores.sum(0))
         out = np.zeros(basis.shape)
         for _, chunk in self._centered_chunks():
             scores = matmul(chunk, basis.astype(chunk.dtype), self.n_threads)
@@ -177,20 +160,20 @@ class _CenteredData:
         return self.X @ directions - matmul(mean[None], directions, self.n_threads)
 
 
-def _leading_eigenvectors(products, rank):
+def _leading_eigenvectors(matrix, rank):
     """Return the eigenvectors of the largest eigenvalues of a symmetric matrix, largest first."""
-    n = len(products)
-    return scipy.linalg.eigh(products, subset_by_index=(n - rank, n - 1))[1][:, ::-1]
+    n = len(matrix)
+    return scipy.linalg.eigh(matrix, subset_by_index=(n - rank, n - 1))[1][:, ::-1]
 
 
-def _leading_subspace(multiply, size, rank, random_state, n_power_iterations=N_POWER_ITERATIONS):
+def _leading_subspace(multiply, size, rank, random_state, n_iterations=N_POWER_ITERATIONS):
     """Return those eigenvectors by power iterations on a random subspace (Halko et al. 2011).
 
     ``multiply(basis)`` multiplies the matrix, (size, size), with vectors.
     """
     width = min(rank + N_OVERSAMPLES, size)
     basis = check_random_state(random_state).normal(size=(size, width))
-    for _ in range(n_power_iterations):
+    for _ in range(n_iterations):
         basis = np.linalg.qr(multiply(basis))[0]
     _, rotation = np.linalg.eigh(matmul(basis.T, multiply(basis)))
     return matmul(basis, rotation[:, ::-1][:, :rank])

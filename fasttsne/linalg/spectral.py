@@ -117,14 +117,12 @@ def _dense_eigenpairs(S, trivial, rank):
 
 
 def _lanczos_eigenpairs(S, trivial, rank, tol, max_iter, start):
-    deflated = LinearOperator(
-        S.shape,
-        matvec=lambda x: S @ x - trivial * (DEFLATION_SHIFT * (trivial @ np.ravel(x))),
-        dtype=np.float64,
-    )
-    values, vectors = eigsh(
-        deflated, k=rank, which="LA", tol=tol, maxiter=max_iter, v0=start - trivial
-    )
+    def deflated(x):
+        return S @ x - trivial * (DEFLATION_SHIFT * (trivial @ np.ravel(x)))
+
+    operator = LinearOperator(S.shape, matvec=deflated, dtype=np.float64)
+    options = {"tol": tol, "maxiter": max_iter, "v0": start - trivial}
+    values, vectors = eigsh(operator, k=rank, which="LA", **options)
     order = np.argsort(values)[::-1]
     return values[order], vectors[:, order]
 

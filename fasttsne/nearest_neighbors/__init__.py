@@ -14,15 +14,6 @@ from fasttsne.nearest_neighbors.select import BACKENDS as BACKENDS
 from fasttsne.nearest_neighbors.select import make_index
 
 __all__ = [
-    "HNSW",
-    "Annoy",
-    "Approx",
-    "Exact",
-    "Faiss",
-    "KNNIndex",
-    "NNDescent",
-    "PrecomputedDistanceMatrix",
-    "PrecomputedNeighbors",
-    "Sklearn",
-    "make_index",
-]
+    "HNSW", "Annoy", "Approx", "Exact", "Faiss", "KNNIndex", "NNDescent",
+    "PrecomputedDistanceMatrix", "PrecomputedNeighbors", "Sklearn", "make_index",
+]  # fmt: skip

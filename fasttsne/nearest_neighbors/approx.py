@@ -13,15 +13,16 @@ search, the exact search is used.
 Queries search the same blocks, by ``builtin/probes.py``.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fasttsne.linalg.pca import Projection
 from fasttsne.nearest_neighbors.builtin.blocks import Blocks
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
+from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.probes import Probes
-from fasttsne.nearest_neighbors.builtin.rows import METRICS, CachedRowsMixin, prepare_rows
+from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin, prepare_rows
 from fasttsne.nearest_neighbors.builtin.search_plan import RecallSample
 from fasttsne.nearest_neighbors.builtin.sparse_rows import SparseRows
 from fasttsne.nearest_neighbors.index import KNNIndex
@@ -29,7 +30,6 @@ from fasttsne.runtime.typing import RandomGenerator
 from fasttsne.runtime.validation import check_number, check_random_state
 from fasttsne.utils import log
 
-DEFAULT_RECALL = 0.95
 # Rows of more than 3/2 as many columns are reduced to so many principal components.
 N_COMPONENTS = 64
 # Searches, each wider than the last, before the exact one.
@@ -49,15 +49,12 @@ class Approx(CachedRowsMixin, KNNIndex):
     """
 
     VALID_METRICS = METRICS
+    SETTINGS: ClassVar = {"recall": 0.95}
     ACCEPTS_SPARSE = True
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        unknown = set(self.knn_kwargs) - {"recall"}
-        if unknown:
-            raise TypeError(f"unknown knn_kwargs {sorted(unknown)}; accepted is 'recall'")
-        recall = self.knn_kwargs.get("recall", DEFAULT_RECALL)
-        self.recall = check_number(recall, "recall", low=0, high=1)
+        self.recall = check_number(self.settings["recall"], "recall", low=0, high=1)
         self.recall_: float | None = None
         self._probes: Probes | None = None
 

@@ -7,7 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.spatial.distance import cdist
 
-from fasttsne.nearest_neighbors.builtin.rows import METRICS, CachedRowsMixin, prepare_rows
+from fasttsne.nearest_neighbors.builtin.metrics import METRICS
+from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin, prepare_rows
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime.typing import Metric
 from fasttsne.runtime.validation import check_data, check_number
@@ -43,10 +44,7 @@ class Exact(CachedRowsMixin, KNNIndex):
     """
 
     VALID_METRICS = METRICS + OTHER_METRICS
-    ACCEPTS_SPARSE = True
-
-    def check_metric(self, metric: Metric) -> Metric:
-        return metric if callable(metric) else super().check_metric(metric)
+    ACCEPTS_SPARSE = ACCEPTS_CALLABLE = True
 
     def _build(self) -> tuple[np.ndarray, np.ndarray]:
         if self.metric not in METRICS:
@@ -74,8 +72,7 @@ class Exact(CachedRowsMixin, KNNIndex):
                 raise ValueError(f"metric must not give negative distances; got {block.min()}")
             block[np.isnan(block)] = np.inf
             if self_join:
-                row = np.arange(len(block))
-                block[row, a + row] = np.inf
+                np.fill_diagonal(block[:, a:], np.inf)
             nearest = smallest_columns(block, k)
             indices[a : a + step] = nearest
             distances[a : a + step] = np.take_along_axis(block, nearest, 1)
@@ -112,9 +109,8 @@ class Exact(CachedRowsMixin, KNNIndex):
             return pairwise_distances(rows, self.data, metric, params)
         rows = rows.toarray()
         blocks = (self.data[a : a + step].toarray() for a in range(0, self.n_samples, step))
-        return np.concatenate(
-            [pairwise_distances(rows, block, metric, params) for block in blocks], axis=1
-        )
+        distances = [pairwise_distances(rows, block, metric, params) for block in blocks]
+        return np.concatenate(distances, axis=1)
 
 
 def pairwise_distances(

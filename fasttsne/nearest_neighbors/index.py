@@ -31,6 +31,14 @@ class Index(Protocol):
 Neighbors: TypeAlias = str | tuple[ArrayLike, ArrayLike] | sp.spmatrix | sp.sparray | Index
 
 
+def check_k(k: int, n_samples: int) -> int:
+    """Return the number of neighbours if so many rows have as many other rows."""
+    k = check_number(k, "k", low=1, integer=True)
+    if k >= n_samples:
+        raise ValueError(f"k must be less than the number of rows, {n_samples}; got {k}")
+    return k
+
+
 class KNNIndex(ABC):
     """Finds the k nearest neighbours of all rows of a data set, and of new rows.
 
@@ -48,6 +56,7 @@ class KNNIndex(ABC):
 
     VALID_METRICS: tuple[str, ...] = ()
     ACCEPTS_SPARSE = False
+    ACCEPTS_CALLABLE = False  # a function as the metric
     # Accepted knn_kwargs, names or integers, and their defaults; None: the backend checks them.
     SETTINGS: ClassVar[dict[str, Any] | None] = None
 
@@ -58,11 +67,7 @@ class KNNIndex(ABC):
     ):  # fmt: skip
         self.data: Any = check_data(data, "data", accept_sparse=self.ACCEPTS_SPARSE)
         self.n_samples = self.data.shape[0]
-        self.k = check_number(k, "k", low=1, integer=True)
-        if self.k >= self.n_samples:
-            raise ValueError(
-                f"k must be less than the number of rows, {self.n_samples}; got {self.k}"
-            )
+        self.k = check_k(k, self.n_samples)
         self.metric = self.check_metric(metric)
         for name, value in (("metric_params", metric_params), ("knn_kwargs", knn_kwargs)):
             if not isinstance(value, (Mapping, type(None))):
@@ -87,6 +92,8 @@ class KNNIndex(ABC):
 
     def check_metric(self, metric: Metric) -> Metric:
         """Return the metric if this backend supports it."""
+        if self.ACCEPTS_CALLABLE and callable(metric):
+            return metric
         return check_choice(metric, "metric", self.VALID_METRICS)
 
     def build(self) -> tuple[np.ndarray, np.ndarray]:
@@ -123,13 +130,11 @@ class KNNIndex(ABC):
             return self.knn_kwargs
         unknown = set(self.knn_kwargs) - set(self.SETTINGS)
         if unknown:
-            raise TypeError(
-                f"unknown knn_kwargs {sorted(unknown)}; accepted are "
-                f"{', '.join(map(repr, self.SETTINGS))}"
-            )
+            accepted = ", ".join(map(repr, self.SETTINGS))
+            raise TypeError(f"unknown knn_kwargs {sorted(unknown)}; accepted are {accepted}")
         for name, value in self.knn_kwargs.items():
             default = self.SETTINGS[name]
-            if value is not None and not isinstance(default, str):
+            if value is not None and not isinstance(default, (str, float)):
                 check_number(value, name, low=min(default or 1, 1), integer=True)
         return {**self.SETTINGS, **self.knn_kwargs}
 

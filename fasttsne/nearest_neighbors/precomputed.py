@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne.nearest_neighbors.backends.results import drop_self
 from fasttsne.nearest_neighbors.exact import smallest_columns
-from fasttsne.nearest_neighbors.index import KNNIndex
+from fasttsne.nearest_neighbors.index import KNNIndex, check_k
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_data, check_number
 
@@ -58,8 +58,7 @@ class PrecomputedNeighbors(KNNIndex):
             "PrecomputedDistanceMatrix, which takes the distances of new rows"
         )
 
-    def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.query(X, k)
+    _query = query
 
 
 class PrecomputedDistanceMatrix(KNNIndex):
@@ -86,9 +85,7 @@ class PrecomputedDistanceMatrix(KNNIndex):
         n = matrix.shape[0]
         if matrix.shape[1] != n:
             raise ValueError(f"matrix must be square, (n, n); got shape {matrix.shape}")
-        k = check_number(k, "k", low=1, integer=True)
-        if k >= n:
-            raise ValueError(f"k must be less than the number of rows, {n}; got {k}")
+        k = check_k(k, n)
         if sp.issparse(matrix):
             matrix = _without_diagonal(matrix)
             k = _clip_k(matrix, k)
@@ -112,10 +109,9 @@ class PrecomputedDistanceMatrix(KNNIndex):
                 f"got {X.shape[1]}"
             )
         k = check_number(k, "k", low=1, high=self.n_samples, integer=True)
-        return self._query(X, k)
-
-    def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
         return _nearest(X, k, "X", self_join=False)
+
+    _query = query
 
 
 def _check_lists(neighbors: ArrayLike, distances: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -215,12 +211,11 @@ def _nearest(matrix: Any, k: int, name: str, self_join: bool) -> tuple[np.ndarra
     step = max(BLOCK_ENTRIES // n_columns, 1)
     for a in range(0, n_rows, step):
         block = np.array(matrix[a : a + step], distances.dtype)
-        row = np.arange(len(block))
         if self_join:
-            block[row, a + row] = 0
+            np.fill_diagonal(block[:, a:], 0)
         check_distances(block, name, a)
         if self_join:
-            block[row, a + row] = np.inf
+            np.fill_diagonal(block[:, a:], np.inf)
         indices[a : a + step] = smallest_columns(block, k)
         distances[a : a + step] = np.take_along_axis(block, indices[a : a + step], 1)
     return indices, distances

@@ -19,14 +19,9 @@ from fasttsne.runtime.typing import Metric, Rows
 from fasttsne.runtime.validation import check_number
 
 BACKENDS: dict[str, type[KNNIndex]] = {
-    "exact": Exact,
-    "approx": Approx,
-    "annoy": Annoy,
-    "hnsw": HNSW,
-    "pynndescent": NNDescent,
-    "faiss": Faiss,
-    "sklearn": Sklearn,
-}
+    "exact": Exact, "approx": Approx, "annoy": Annoy, "hnsw": HNSW, "pynndescent": NNDescent,
+    "faiss": Faiss, "sklearn": Sklearn,
+}  # fmt: skip
 # Neighbours of each row per unit of perplexity (van der Maaten 2014).
 NEIGHBORS_PER_PERPLEXITY = 3
 

@@ -16,14 +16,9 @@ from fasttsne.repulsion.exact import ExactRepulsion
 from fasttsne.repulsion.mesh.mesh import MeshRepulsion
 
 __all__ = [
-    "METHODS",
-    "AutoRepulsion",
-    "ExactRepulsion",
-    "MeshRepulsion",
-    "Repulsion",
-    "TreeRepulsion",
+    "METHODS", "AutoRepulsion", "ExactRepulsion", "MeshRepulsion", "Repulsion", "TreeRepulsion",
     "make_repulsion",
-]
+]  # fmt: skip
 
 
 class Repulsion(Protocol):
@@ -35,10 +30,8 @@ class Repulsion(Protocol):
 
 # What users may write, and what it means.
 METHODS = {
-    "auto": "auto",
-    "bh": "bh", "barnes-hut": "bh", "barnes_hut": "bh", "BH": "bh",
-    "fft": "fft", "interpolation": "fft", "FFT": "fft",
-    "exact": "exact",
+    "auto": "auto", "bh": "bh", "barnes-hut": "bh", "barnes_hut": "bh", "BH": "bh",
+    "fft": "fft", "interpolation": "fft", "FFT": "fft", "exact": "exact",
 }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ MIN_SHARE = 1e-5
 
 
 class FixedRepulsion(Protocol):
-    """A field: writes F, (m, d) float32, and Z, (m,) float64, of the points y."""
+    """A field: writes F, (m, d) float32, and Z, (m,) float64, of the points y, (m, d) float32."""
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray, /) -> None: ...
 
@@ -41,17 +41,15 @@ def make_field(
     points : (n, d) float32 array.
     method : as for ``make_repulsion``; "auto" is the mesh unless its grid would be too large.
     params : accuracy, as for ``make_repulsion``.
-
-    Returns
-    -------
-    A callable (y, out, z) that writes F, (m, d) float32, and Z, (m,) float64.
     """
     if method == "exact":
         return ExactField(points, dof, n_threads)
     if method == "bh":
         return TreeField(points, dof, params["theta"], n_threads)
     mesh = MeshRepulsion.from_params(dof, n_threads, params)
-    box = _expanded(*bounding_box(points))
+    low, high = bounding_box(points)
+    margin = np.float32(MARGIN) * (high - low).max()
+    box = low - margin, high + margin
     is_tiny = float(np.max(box[1] - box[0])) < LINEAR_SPAN
     if is_tiny or mesh.padded_cells(box) > max_cells(*points.shape):
         return TreeField(points, dof, _fallback_theta(dof, points.shape[1]), n_threads)
@@ -66,7 +64,6 @@ class ExactField:
         self._columns = padded_columns(points)
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
-        """Write the forces on the points y to ``out``, and their Z."""
         _kernels.exact_repulsion.exact_repulsion_at(
             y, self._columns, out, z, self.dof, self.n_threads
         )
@@ -80,7 +77,6 @@ class TreeField:
         self._tree.build(points)
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
-        """Write the forces on the points y to ``out``, and their Z."""
         self._tree.field(y, out, z)
 
 
@@ -103,7 +99,6 @@ class MeshField:
         self._tree = None
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
-        """Write the forces on the points y to ``out``, and their Z."""
         outside = (y < self._low) | (y > self._high)
         inside = np.clip(y, self._low, self._high) if outside.any() else y
         potential = np.empty(len(y), np.float32)
@@ -131,8 +126,3 @@ class MeshField:
 def _fallback_theta(dof, dimensions):
     """Far out, w changes across a cell in proportion to dof."""
     return FALLBACK_THETA[dimensions] / max(dof, 1.0)
-
-
-def _expanded(low, high):
-    margin = np.float32(MARGIN) * (high - low).max()
-    return low - margin, high + margin

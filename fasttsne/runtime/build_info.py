@@ -13,16 +13,12 @@ from fasttsne.runtime.threads import available_cores
 def build_info() -> dict[str, str]:
     """Return facts about the build and the machine, for bug reports."""
     return {
-        "fasttsne": __version__,
-        "Python": platform.python_version(),
-        "NumPy": np.__version__,
-        "SciPy": scipy.__version__,
+        "fasttsne": __version__, "Python": platform.python_version(),
+        "NumPy": np.__version__, "SciPy": scipy.__version__,
         "OpenMP": "yes" if _kernels.cpu.has_openmp() else "no: one thread",
-        "SIMD level": _kernels.simd,
-        "FFT backend": "built in",
-        "processor": platform.machine(),
-        "cores": str(available_cores()),
-    }
+        "SIMD level": _kernels.simd, "FFT backend": "built in",
+        "processor": platform.machine(), "cores": str(available_cores()),
+    }  # fmt: skip
 
 
 def show_config() -> None:

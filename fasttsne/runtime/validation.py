@@ -174,15 +174,10 @@ def check_number(
 
 def check_choice(value: object, name: str, choices: Iterable[str]) -> str:
     """Return a name if it is one of the choices."""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be one of {_quoted(choices)}; got {value!r}")
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {_quoted(choices)}; got {value!r}")
+    if not isinstance(value, str) or value not in choices:
+        error = ValueError if isinstance(value, str) else TypeError
+        raise error(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
     return value
-
-
-def _quoted(choices: Iterable[str]) -> str:
-    return ", ".join(repr(choice) for choice in choices)
 
 
 def check_random_state(random_state: RandomState) -> RandomGenerator:

@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from fasttsne import nearest_neighbors
 from fasttsne._kernels import reference
 from fasttsne.nearest_neighbors import Annoy, Approx, Exact, exact, make_index
-from fasttsne.nearest_neighbors.builtin import clusters, dense_rows
+from fasttsne.nearest_neighbors.builtin import clusters, dense_rows, prepared_rows
 
 
 def test_exact_equals_twin(digits):
@@ -28,7 +28,7 @@ def test_exact_one_way_equals_both_ways(monkeypatch, rng):
     X = rng.normal(0, 1, (3000, 8)).astype(np.float32)
     both_ways = Exact(X, 10).build()
     monkeypatch.setattr(dense_rows, "SELF_JOIN_MAX_SAMPLES", 100)
-    monkeypatch.setattr(dense_rows, "QUERY_BATCH_SIZE", 700)
+    monkeypatch.setattr(prepared_rows, "QUERY_BATCH_SIZE", 700)
     monkeypatch.setattr(dense_rows, "MAX_PACKED_NUMBERS", 10_000)
     for got, want in zip(Exact(X, 10).build(), both_ways, strict=True):
         np.testing.assert_array_equal(got, want)

@@ -5,9 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from fasttsne.nearest_neighbors.backends.base import BackendIndex
 from fasttsne.nearest_neighbors.backends.results import check_complete, drop_self
-from fasttsne.nearest_neighbors.index import KNNIndex
-from fasttsne.utils import require
 
 METRICS = {
     "euclidean": "euclidean", "l2": "euclidean", "manhattan": "manhattan", "l1": "manhattan",
@@ -15,7 +14,7 @@ METRICS = {
 }  # fmt: skip
 
 
-class Annoy(KNNIndex):
+class Annoy(BackendIndex):
     """Neighbours by random projection trees, as in fastTSNE of 2018.
 
     ``knn_kwargs``: ``n_trees`` (50), ``search_k`` (-1: trees times k).
@@ -26,6 +25,7 @@ class Annoy(KNNIndex):
         Where the package ``annoy`` is not installed.
     """
 
+    EXTRA = "annoy"
     VALID_METRICS = tuple(METRICS)
     SETTINGS: ClassVar = {"n_trees": 50, "search_k": -1}
 
@@ -35,7 +35,7 @@ class Annoy(KNNIndex):
 
     @cached_property
     def _index(self):
-        annoy = require("annoy", "neighbors='annoy'", "annoy")
+        annoy = self._import("annoy")
         index = annoy.AnnoyIndex(self.data.shape[1], METRICS[self.metric])
         index.set_seed(self.seed)
         for i, row in enumerate(self.data):
@@ -44,10 +44,8 @@ class Annoy(KNNIndex):
         return index
 
     def _build(self):
-        indices, distances = self._gather(
-            self._index.get_nns_by_item, range(self.n_samples), self.k + 1
-        )
-        return drop_self(indices, distances)
+        search = self._index.get_nns_by_item
+        return drop_self(*self._gather(search, range(self.n_samples), self.k + 1))
 
     def _query(self, X, k):
         return self._gather(self._index.get_nns_by_vector, X, k)

@@ -6,24 +6,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from fasttsne.nearest_neighbors.backends.results import check_complete, drop_self
-from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
+from fasttsne.nearest_neighbors.backends.base import BackendIndex
+from fasttsne.nearest_neighbors.backends.results import check_complete
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
-from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime.validation import check_choice
-from fasttsne.utils import require
 
 # Names in faiss of the metrics that only its flat index has.
 FLAT_METRICS = {
     "manhattan": "METRIC_L1", "l1": "METRIC_L1", "cityblock": "METRIC_L1",
-    "chebyshev": "METRIC_Linf", "canberra": "METRIC_Canberra",
-    "braycurtis": "METRIC_BrayCurtis",
+    "chebyshev": "METRIC_Linf", "canberra": "METRIC_Canberra", "braycurtis": "METRIC_BrayCurtis",
 }  # fmt: skip
 # Up to so many rows index="auto" is "flat".
 FLAT_MAX_SAMPLES = 20_000
 
 
-class Faiss(KNNIndex):
+class Faiss(BackendIndex):
     """Neighbours by faiss on the processor: all pairs, or the nearest of inverted lists.
 
     ``knn_kwargs``: ``index`` ("auto") is "flat", which is exact, or "ivf"; "auto"
@@ -43,6 +40,7 @@ class Faiss(KNNIndex):
         Where the lists searched hold fewer than k neighbours.
     """
 
+    EXTRA = "faiss"
     VALID_METRICS = METRICS + tuple(FLAT_METRICS)
     SETTINGS: ClassVar = {"index": "auto", "nlist": None, "nprobe": None}
 
@@ -52,19 +50,13 @@ class Faiss(KNNIndex):
         uses_lists = {"auto": large and self.metric in METRICS, "flat": False, "ivf": True}
         kind = check_choice(self.settings["index"], "index", uses_lists)
         if kind == "ivf" and self.metric in FLAT_METRICS:
-            raise ValueError(
-                f"metric must be one of {', '.join(map(repr, METRICS))} for index='ivf'; "
-                f"got {self.metric!r}"
-            )
+            names = ", ".join(map(repr, METRICS))
+            raise ValueError(f"metric must be one of {names} for index='ivf'; got {self.metric!r}")
         self._by_lists = uses_lists[kind]
 
     @cached_property
-    def _rows(self):
-        return DenseRows(self.data, self.metric) if self.metric in METRICS else None
-
-    @cached_property
     def _index(self):
-        faiss = _faiss()
+        faiss = self._import("faiss")
         points = self._points(self.data)
         columns = points.shape[1]
         if self._by_lists:
@@ -75,8 +67,8 @@ class Faiss(KNNIndex):
             index.cp.min_points_per_centroid = 1
             index.nprobe = self.settings["nprobe"] or max(nlist // 8, 8)
         else:
-            name = FLAT_METRICS.get(self.metric, "METRIC_L2")
-            index = faiss.IndexFlat(columns, getattr(faiss, name))
+            kind = getattr(faiss, FLAT_METRICS.get(self.metric, "METRIC_L2"))
+            index = faiss.IndexFlat(columns, kind)
         with _threads(faiss, self.n_threads):
             index.train(points)
             index.add(points)
@@ -84,30 +76,21 @@ class Faiss(KNNIndex):
 
     def _points(self, X):
         """Return centered float32 rows: faiss's products lose digits far from the origin."""
-        if self._rows is None:
-            return np.ascontiguousarray(X, np.float32)
-        points = self._rows.points if X is self.data else self._rows.prepare(X)
-        return points - self._center
+        points = super()._points(X)
+        return points if self._rows is None else points - self._center
 
     @cached_property
     def _center(self):
         return self._rows.points.mean(0, dtype=np.float64).astype(np.float32)
 
-    def _build(self):
-        return drop_self(*self._query(self.data, self.k + 1))
-
     def _query(self, X, k):
         index = self._index
-        with _threads(_faiss(), self.n_threads):
+        with _threads(self._import("faiss"), self.n_threads):
             distances, indices = index.search(self._points(X), k)
         check_complete(indices, distances, "faiss", "nprobe")
         if self._rows is not None:
             distances = self._rows.to_metric(np.sqrt(np.maximum(distances, 0)))
         return indices.astype(np.int32), distances
-
-
-def _faiss():
-    return require("faiss", "neighbors='faiss'", "faiss")
 
 
 @contextmanager

@@ -5,15 +5,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from fasttsne.nearest_neighbors.backends.results import drop_self
-from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
+from fasttsne.nearest_neighbors.backends.base import BackendIndex
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
-from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime.validation import check_number
-from fasttsne.utils import require
 
 
-class HNSW(KNNIndex):
+class HNSW(BackendIndex):
     """Neighbours by a hierarchical navigable small world graph (Malkov & Yashunin 2018).
 
     ``knn_kwargs``: ``M`` (16) links of a row, ``ef_construction`` (200) and ``ef``
@@ -30,6 +27,7 @@ class HNSW(KNNIndex):
         Where fewer than k neighbours of a row are found.
     """
 
+    EXTRA = "hnsw"
     VALID_METRICS = METRICS
     SETTINGS: ClassVar = {"M": 16, "ef_construction": 200, "ef": None}
 
@@ -38,13 +36,9 @@ class HNSW(KNNIndex):
         check_number(self.settings["M"], "M", low=2, integer=True)
 
     @cached_property
-    def _rows(self):
-        return DenseRows(self.data, self.metric)
-
-    @cached_property
     def _index(self):
-        hnswlib = require("hnswlib", "neighbors='hnsw'", "hnsw")
-        points = self._rows.points
+        hnswlib = self._import("hnswlib")
+        points = self._points(self.data)
         index = hnswlib.Index("l2", points.shape[1])
         index.init_index(
             len(points), M=self.settings["M"], random_seed=self.seed,
@@ -53,14 +47,8 @@ class HNSW(KNNIndex):
         index.add_items(points, num_threads=self.n_threads)
         return index
 
-    def _build(self):
-        return drop_self(*self._search(self._rows.points, self.k + 1))
-
     def _query(self, X, k):
-        return self._search(self._rows.prepare(X), k)
-
-    def _search(self, points, k):
-        index = self._index
+        points, index = self._points(X), self._index
         index.set_ef(max(self.settings["ef"] or max(2 * k, 100), k))
         try:
             indices, squares = index.knn_query(points, k, num_threads=self.n_threads)

@@ -5,17 +5,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from fasttsne.nearest_neighbors.backends.results import check_complete, drop_self
+from fasttsne.nearest_neighbors.backends.base import BackendIndex
+from fasttsne.nearest_neighbors.backends.results import check_complete
 from fasttsne.nearest_neighbors.exact import BOOLEAN_METRICS
-from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime.validation import check_choice
-from fasttsne.utils import require
 
 # Names in scikit-learn's lists that are not metrics of rows.
 UNSUPPORTED_METRICS = {"precomputed", "pyfunc", "p", "nan_euclidean"}
 
 
-class Sklearn(KNNIndex):
+class Sklearn(BackendIndex):
     """Finds the true neighbours by ``sklearn.neighbors.NearestNeighbors``: a tree, or all pairs.
 
     ``knn_kwargs``: ``algorithm`` ("auto", "ball_tree", "kd_tree", "brute") and
@@ -30,19 +29,20 @@ class Sklearn(KNNIndex):
         Where the package ``scikit-learn`` is not installed.
     """
 
+    EXTRA = "sklearn"
     SETTINGS: ClassVar = {"algorithm": "auto", "leaf_size": 30}
     ACCEPTS_SPARSE = True
 
     def check_metric(self, metric):
         if callable(metric):
             return metric
-        lists = _sklearn("sklearn.neighbors").VALID_METRICS.values()
+        lists = self._import("sklearn.neighbors").VALID_METRICS.values()
         return check_choice(metric, "metric", sorted(set().union(*lists) - UNSUPPORTED_METRICS))
 
     @cached_property
     def _index(self):
         params = dict(self.metric_params or {})
-        search = _sklearn("sklearn.neighbors").NearestNeighbors(
+        search = self._import("sklearn.neighbors").NearestNeighbors(
             metric=self.metric, p=params.pop("p", 2), metric_params=params or None,
             n_jobs=self.n_threads, **self.settings,
         )  # fmt: skip
@@ -51,16 +51,9 @@ class Sklearn(KNNIndex):
     def _to_metric_input(self, X):
         return X != 0 if self.metric in BOOLEAN_METRICS else X
 
-    def _build(self):
-        return drop_self(*self._query(self.data, self.k + 1))
-
     def _query(self, X, k):
         # Its search of all pairs uses the threads of the process, not n_jobs.
-        with _sklearn("threadpoolctl").threadpool_limits(self.n_threads):
+        with self._import("threadpoolctl").threadpool_limits(self.n_threads):
             distances, indices = self._index.kneighbors(self._to_metric_input(X), k)
         check_complete(indices, distances, "scikit-learn", "algorithm")
         return indices.astype(np.int32), distances
-
-
-def _sklearn(module):
-    return require(module, "neighbors='sklearn'", "sklearn")

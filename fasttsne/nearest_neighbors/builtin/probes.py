@@ -9,9 +9,7 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
 from fasttsne.nearest_neighbors.builtin.packing import PANEL_ROWS, pack
-
-# Queries for which candidates are in memory at a time.
-QUERY_BATCH_SIZE = 20_000
+from fasttsne.nearest_neighbors.builtin.prepared_rows import QUERY_BATCH_SIZE
 
 
 class Probes:

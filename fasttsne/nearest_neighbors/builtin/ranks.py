@@ -8,7 +8,8 @@ from scipy.spatial.distance import cdist
 
 from fasttsne import _kernels
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
-from fasttsne.nearest_neighbors.builtin.rows import METRICS, prepare_rows
+from fasttsne.nearest_neighbors.builtin.metrics import METRICS
+from fasttsne.nearest_neighbors.builtin.rows import prepare_rows
 from fasttsne.nearest_neighbors.exact import Exact, pairwise_distances
 from fasttsne.nearest_neighbors.precomputed import check_distance_matrix, check_distances
 
@@ -60,15 +61,11 @@ def ranks_of(
             distances.points, rows.astype(np.int32), others.astype(np.int32), ranks, n_threads
         )
         return ranks
-    all_rows = np.arange(distances.n_samples)
-    step = max(BLOCK_ENTRIES // distances.n_samples, 1)
-    for a in range(0, len(rows), step):
-        block = distances.pairwise(rows[a : a + step], all_rows)
-        block[np.arange(len(block)), rows[a : a + step]] = np.inf
-        for column, other in enumerate(others[a : a + step].T):
-            limit = block[np.arange(len(block)), other][:, None]
-            nearer = (block < limit) | ((block == limit) & (all_rows < other[:, None]))
-            ranks[a : a + step, column] = 1 + nearer.sum(1)
+    for some, block in _distances_to_others(distances, rows):
+        for column, other in enumerate(others[some].T):
+            limit = np.take_along_axis(block, other[:, None], 1)
+            is_before = np.arange(distances.n_samples) < other[:, None]
+            ranks[some, column] = 1 + ((block < limit) | ((block == limit) & is_before)).sum(1)
     return ranks
 
 
@@ -76,38 +73,40 @@ def nearest_distances(distances: Distances, rows: np.ndarray, k: int, n_threads:
     """Return the distances of rows, by index, to their k nearest others, (rows, k), unsorted."""
     if isinstance(distances, _DenseDistances):
         return distances.nearest(rows, k, n_threads)
-    all_rows = np.arange(distances.n_samples)
-    step = max(BLOCK_ENTRIES // distances.n_samples, 1)
-    found = []
-    for a in range(0, len(rows), step):
-        block = distances.pairwise(rows[a : a + step], all_rows)
-        block[np.arange(len(block)), rows[a : a + step]] = np.inf
-        block.partition(k - 1, axis=1)
-        found.append(block[:, :k].copy())
+    found = [
+        np.partition(block, k - 1, axis=1)[:, :k].copy()
+        for _, block in _distances_to_others(distances, rows)
+    ]
     return np.concatenate(found)
+
+
+def _distances_to_others(distances, rows):
+    """Yield (some of the rows, their distances to all rows, which to themselves are infinite)."""
+    step = max(BLOCK_ENTRIES // distances.n_samples, 1)
+    for a in range(0, len(rows), step):
+        some = slice(a, a + step)
+        block = distances.pairwise(rows[some], np.arange(distances.n_samples))
+        block[np.arange(len(block)), rows[some]] = np.inf
+        yield some, block
 
 
 class _DenseDistances:
     def __init__(self, rows):
-        self.n_samples, self.points, self._to_metric = rows.n, rows.points, rows.to_metric
-        self._rows = rows
+        self.n_samples, self.points, self._rows = rows.n, rows.points, rows
 
     def nearest(self, rows, k, n_threads):
-        return self._to_metric(self._rows.kneighbors_of_rows(rows, k, n_threads)[1])
+        return self._rows.to_metric(self._rows.kneighbors_of_rows(rows, k, n_threads)[1])
 
     def pairwise(self, rows, others):
-        return self._to_metric(cdist(self.points[rows], self.points[others]))
+        return self._rows.to_metric(cdist(self.points[rows], self.points[others]))
 
 
 class _SparseDistances:
     """By products: the rows stay sparse."""
 
     def __init__(self, rows):
-        self.n_samples, self._rows, self._square = (
-            rows.n,
-            rows,
-            rows.squared_norms().astype(np.float64),
-        )
+        self.n_samples, self._rows = rows.n, rows
+        self._square = rows.squared_norms().astype(np.float64)
         self._matrix = rows.points.matrix.astype(np.float64)
         self._means = rows.points.means.astype(np.float64)
 
@@ -126,9 +125,8 @@ class _ScipyDistances:
         self._metric, self._params = index._scipy_metric()
 
     def pairwise(self, rows, others):
-        distances = pairwise_distances(
-            _to_dense(self._data[rows]), _to_dense(self._data[others]), self._metric, self._params
-        )
+        rows, others = _to_dense(self._data[rows]), _to_dense(self._data[others])
+        distances = pairwise_distances(rows, others, self._metric, self._params)
         return np.where(np.isnan(distances), np.inf, distances)
 
 

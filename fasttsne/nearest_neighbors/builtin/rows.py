@@ -1,24 +1,15 @@
-"""Prepared rows, dense or sparse: points whose Euclidean distances determine the metric."""
+"""Choice of the prepared rows, dense or sparse, and their place in an index."""
 
 from typing import Any
 
 import scipy.sparse
 
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
-from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.sparse_rows import SparseRows
-
-__all__ = ["METRICS", "CachedRowsMixin", "prepare_rows"]
 
 
 def prepare_rows(data, metric: str):
-    """Return the prepared rows of an array or of a CSR matrix.
-
-    Both kinds have ``n``, ``self_kneighbors`` (exact neighbours of all rows), ``kneighbors``
-    (of new rows), ``rerank`` and ``rerank_queries`` (the nearest among candidates), ``reduce``
-    (the first principal components), ``project`` (those of new rows), ``to_dense`` and
-    ``to_metric``.
-    """
+    """Return the prepared rows of an array or of a CSR matrix."""
     kind = SparseRows if scipy.sparse.issparse(data) else DenseRows
     return kind(data, metric)
 

@@ -51,25 +51,20 @@ class RecallSample:
         self._probe_rank = self._rank_centroids(points[self.rows], blocks.centroids, block)
         self._is_reduced = self._n_columns > self._n_reduced
         # If nothing was reduced, the true neighbours are the nearest points.
-        self._point_rank = (
-            self._rank_points(points) if self._is_reduced else np.zeros_like(self.true)
-        )
+        self._point_rank = np.zeros_like(self.true)
+        if self._is_reduced:
+            self._point_rank = self._rank_points(points)
 
     def _rank_blocks(self, blocks, block):
         """Return the rank of each true neighbour's block for the row's, or the reverse if lower."""
-        rank = np.empty_like(blocks.nearest)
-        np.put_along_axis(
-            rank, blocks.nearest, np.arange(rank.shape[1], dtype=np.int32)[None, :], 1
-        )
+        rank = _inverse_permutations(blocks.nearest)
         a, b = block[self.rows][:, None], block[self.true]
         return np.minimum(rank[a, b], rank[b, a])
 
     def _rank_centroids(self, points, centroids, block):
         """Return how many centroids are nearer to each row than those of its neighbours' blocks."""
         scores = (centroids**2).sum(1) - 2 * (points @ centroids.T)
-        order = np.argsort(scores, axis=1, kind="stable")
-        ranks = np.empty_like(order)
-        np.put_along_axis(ranks, order, np.arange(order.shape[1])[None, :], 1)
+        ranks = _inverse_permutations(np.argsort(scores, axis=1, kind="stable"))
         return np.take_along_axis(ranks, block[self.true], 1)
 
     def _rank_points(self, points):
@@ -124,3 +119,10 @@ class RecallSample:
     def recall(self, distances) -> float:
         """Return the share of a result's neighbours that are no farther than the true ones."""
         return float((distances[self.rows] <= self._farthest).mean())
+
+
+def _inverse_permutations(order):
+    """Return the position of each column in each row of an array of permutations."""
+    positions = np.empty_like(order)
+    np.put_along_axis(positions, order, np.arange(order.shape[1], dtype=order.dtype)[None], 1)
+    return positions

@@ -9,12 +9,8 @@ import scipy.sparse
 from fasttsne import _kernels
 from fasttsne.linalg import pca
 from fasttsne.linalg.chunks import MAX_ROW_SIZE, float32_scale
-from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
-from fasttsne.nearest_neighbors.builtin.metrics import METRICS, is_angular, to_metric
-from fasttsne.runtime.validation import check_choice
-
-# Queries for which candidates are in memory at a time.
-QUERY_BATCH_SIZE = 20_000
+from fasttsne.nearest_neighbors.builtin.metrics import is_angular
+from fasttsne.nearest_neighbors.builtin.prepared_rows import PreparedRows
 
 
 class CompressedArrays(NamedTuple):
@@ -28,11 +24,9 @@ class CompressedArrays(NamedTuple):
     def from_matrix(cls, matrix):
         # The kernels take the address of the first entry, so there must be one.
         pad = int(matrix.nnz == 0)
-        return cls(
-            matrix.indptr.astype(np.int64),
-            np.pad(matrix.indices.astype(np.int32, copy=False), (0, pad)),
-            np.pad(matrix.data.astype(np.float32, copy=False), (0, pad)),
-        )
+        indices = np.pad(matrix.indices.astype(np.int32, copy=False), (0, pad))
+        values = np.pad(matrix.data.astype(np.float32, copy=False), (0, pad))
+        return cls(matrix.indptr.astype(np.int64), indices, values)
 
 
 @dataclass(frozen=True)
@@ -57,13 +51,11 @@ class SparsePoints:
         return *CompressedArrays.from_matrix(self.matrix), self.means
 
 
-class SparseRows:
-    """Rows of a CSR matrix: the same methods as :class:`DenseRows`."""
+class SparseRows(PreparedRows):
+    """Rows of a CSR matrix, which stay sparse."""
 
     def __init__(self, data, metric: str):
-        self.metric = check_choice(metric, "metric", METRICS)
-        self.n, self.n_columns = data.shape
-        self._unit = 1.0
+        super().__init__(data, metric)
         if not is_angular(metric) and data.nnz:
             self._unit = float32_scale(float(np.abs(data.data).max()))
         self.points = self.prepare(data)
@@ -75,9 +67,8 @@ class SparseRows:
             values, counts = X.data.astype(np.float64) / self._unit, np.diff(X.indptr)
         means = np.zeros(X.shape[0])
         if is_angular(self.metric):
-            values /= np.repeat(
-                _zeros_to_ones(_row_reduce(np.maximum, np.abs(values), X.indptr)), counts
-            )
+            largest = _row_reduce(np.maximum, np.abs(values), X.indptr)
+            values /= np.repeat(_zeros_to_ones(largest), counts)
             if self.metric == "correlation":
                 means = _row_reduce(np.add, values, X.indptr) / X.shape[1]
             squares = _row_reduce(np.add, (values - np.repeat(means, counts)) ** 2, X.indptr)
@@ -89,15 +80,10 @@ class SparseRows:
             size = _row_reduce(np.maximum, np.abs(values), X.indptr)
             size = np.repeat(np.maximum(size, MAX_ROW_SIZE), counts)
             values = np.where(size > MAX_ROW_SIZE, values / size * MAX_ROW_SIZE, values)
-        matrix = scipy.sparse.csr_matrix(
-            (values.astype(np.float32), X.indices, X.indptr), shape=X.shape
-        )
+        entries = values.astype(np.float32), X.indices, X.indptr
+        matrix = scipy.sparse.csr_matrix(entries, shape=X.shape)
         matrix.sort_indices()
         return SparsePoints(matrix, means.astype(np.float32))
-
-    def to_metric(self, distances: np.ndarray) -> np.ndarray:
-        """Convert Euclidean distances of points to the metric."""
-        return to_metric(distances, self.metric, self._unit)
 
     @staticmethod
     def to_dense(points: SparsePoints) -> np.ndarray:
@@ -112,46 +98,26 @@ class SparseRows:
         return pca.approximate_components(self.points.matrix, rank, generator, n_threads)
 
     def project(self, queries: SparsePoints, projection, n_threads: int) -> np.ndarray:
-        """Return the components of new rows, prepared; no row depends on another."""
         shift = projection.origin @ projection.directions
         return np.ascontiguousarray(queries.matrix @ projection.directions - shift)
 
-    def rerank(self, candidates: Candidates, order: np.ndarray, k: int, n_threads: int):
-        """Return the k nearest candidates of each row by exact distance; as in ``DenseRows``."""
-        return self.rerank_queries(self.points, candidates, order, order, k, n_threads)
-
-    def self_kneighbors(self, k: int, n_threads: int):
-        """Return the k nearest other rows of each row."""
-        return self.kneighbors(self.points, k, n_threads, np.arange(self.n))
-
-    def kneighbors_of_rows(self, rows: np.ndarray, k: int, n_threads: int):
-        """Return the k nearest other rows of some rows, (rows,) indices."""
-        return self.kneighbors(self.points[rows], k, n_threads, rows)
-
-    def kneighbors(self, queries: SparsePoints, k: int, n_threads: int, self_indices=None):
-        """Return the k rows nearest to each query."""
+    def _comparison(self, n_threads):
         columns = CompressedArrays.from_matrix(self.points.matrix.tocsc())
         norms = self.squared_norms()
-        results = []
-        for a in range(0, len(queries), QUERY_BATCH_SIZE):
-            batch = queries[a : a + QUERY_BATCH_SIZE]
-            candidates = Candidates(
-                len(batch), min(k + N_EXTRA_CANDIDATES + (self_indices is not None), self.n)
-            )
-            batch_indices = np.arange(len(batch))
+
+        def compare(queries, candidates):
             _kernels.knn_sparse.search_sparse(
-                *batch.arrays(), batch_indices.astype(np.int32), *columns, norms, self.points.means,
-                candidates.n_kept, candidates.keys, candidates.counts, candidates.thresholds,
-                n_threads,
+                *queries.arrays(), np.arange(len(queries), dtype=np.int32), *columns, norms,
+                self.points.means, candidates.n_kept, candidates.keys, candidates.counts,
+                candidates.thresholds, n_threads,
             )  # fmt: skip
-            if self_indices is not None:
-                candidates.remove(self_indices[a : a + len(batch)].astype(np.int32))
-            results.append(
-                self.rerank_queries(
-                    batch, candidates, batch_indices, np.arange(self.n), k, n_threads
-                )
-            )
-        return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))
+
+        return compare
+
+    def _rerank(self, queries, *arguments):
+        _kernels.knn_sparse.rerank_sparse(
+            *queries.arrays(), *self.points.arrays(), self.n_columns, *arguments
+        )
 
     def squared_norms(self):
         """Return the squared lengths of the rows, (n,) float32."""
@@ -160,17 +126,6 @@ class SparseRows:
         squares = _row_reduce(np.add, values**2, matrix.indptr)
         absent = self.n_columns - np.diff(matrix.indptr)
         return (squares + absent * means.astype(np.float64) ** 2).astype(np.float32)
-
-    def rerank_queries(self, queries, candidates, rows, index_map, k, n_threads):
-        """Return the k candidates nearest to queries, as ``DenseRows.rerank_queries``."""
-        indices = np.empty((len(queries), k), np.int32)
-        distances = np.empty((len(queries), k), np.float32)
-        _kernels.knn_sparse.rerank_sparse(
-            *queries.arrays(), *self.points.arrays(), self.n_columns,
-            rows.astype(np.int32), index_map.astype(np.int32), candidates.keys, candidates.counts,
-            candidates.n_kept, k, indices, distances, n_threads,
-        )  # fmt: skip
-        return indices, distances
 
 
 def _row_reduce(ufunc, values, indptr):

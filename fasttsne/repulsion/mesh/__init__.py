@@ -1,5 +1,3 @@
 """Repulsion by a particle mesh and Fourier transforms."""
 
-from fasttsne.repulsion.mesh.mesh import MeshRepulsion
-
-__all__ = ["MeshRepulsion"]
+from fasttsne.repulsion.mesh.mesh import MeshRepulsion as MeshRepulsion

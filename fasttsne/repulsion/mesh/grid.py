@@ -31,7 +31,9 @@ class Grid:
         self.multiplicity[:modes] = 2
         self.multiplicity[[0, modes - 1]] = 1
         self._plans = fft_plan(layers), fft_plan(rows), fft_plan(columns)
-        self._scratch = _scratch(layers, rows, columns, n_threads)
+        convolving = _kernels.fft_convolve.work_size(layers, rows)
+        size = max(convolving, _kernels.row_fft.work_size(columns))
+        self._scratch = _zeros((n_threads, size))
         self._energies = np.empty(n_blocks)
         self._current = None
 
@@ -58,11 +60,6 @@ def _stride(columns):
     """Floats from row to row: room for whole vectors, and not a power of two of cache lines."""
     stride = -(-(columns + COLUMNS) // 16) * 16
     return stride + 16 if stride % 512 == 0 else stride
-
-
-def _scratch(layers, rows, columns, n_threads):
-    size = max(_kernels.fft_convolve.work_size(layers, rows), _kernels.row_fft.work_size(columns))
-    return _zeros((n_threads, size))
 
 
 def _zeros(shape):

@@ -189,11 +189,7 @@ def _window(k, order):
 
 def _multiplicity(shape):
     """How many modes of the whole spectrum each entry of the stored part stands for."""
-    counts = []
-    for m in shape:
-        count = np.full(m // 2 + 1, 2.0)
-        count[0] = 1
-        if m % 2 == 0:
-            count[-1] = 1
-        counts.append(count)
+    counts = [np.full(m // 2 + 1, 2.0) for m in shape]
+    for count in counts:
+        count[[0, -1]] = 1  # axes are even, or of length one
     return _outer(counts)

@@ -33,9 +33,7 @@ def grid_layout(box, order: int, min_num_intervals: int, ints_in_interval: float
     n_components = len(extent)
     widest = SPACING[n_components] * ints_in_interval
     spacing = grid_spacing(max(extent.max(), LINEAR_SPAN), widest, min_num_intervals)
-    sizes = [
-        padded_size(2 * (int(e / spacing) + 1 + order), n_components == 3) for e in extent
-    ]  # fmt: skip
+    sizes = [padded_size(2 * (int(e / spacing) + 1 + order), n_components == 3) for e in extent]
     return spacing, (1,) * (3 - n_components) + tuple(reversed(sizes))
 
 
@@ -52,13 +50,9 @@ def transform_sizes(is_3d: bool) -> list[int]:
     Each is at least 4 % above the last, and small ones 12 %: a growing map then needs
     fewer of them, whose arrays and influence functions cost more than the cells do.
     """
-    smooth = sorted(
-        2**a * 3**b * 5**c
-        for a in range(2, 24) for b in range(4) for c in range(3)
-        if 2**a * 3**b * 5**c < 2**24
-    )  # fmt: skip
+    smooth = {2**a * 3**b * 5**c for a in range(2, 24) for b in range(4) for c in range(3)}
     sizes = list(SIZES_3D) if is_3d else [16]
-    for size in smooth:
+    for size in sorted(size for size in smooth if size < 2**24):
         if size >= (1.12 if size <= SMALL_SIZE else 1.04) * sizes[-1]:
             sizes.append(size)
     return sizes
