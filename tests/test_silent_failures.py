@@ -5,7 +5,7 @@ import pytest
 from quick import QUICK
 
 from fasttsne import TSNE, TSNEEmbedding, initialization
-from fasttsne.affinity import PerplexityBasedNN
+from fasttsne.affinity import MultiscaleMixture, PerplexityBasedNN
 from fasttsne.callbacks import (
     Checkpoint,
     EmbeddingRecorder,
@@ -145,6 +145,18 @@ def test_a_refit_that_fails_leaves_no_older_map(rows):
 def test_a_start_in_one_position_is_warned_of(rows):
     with pytest.warns(UserWarning, match="all points in one position"):
         TSNE(initialization=np.zeros((200, 2)), **QUICK).fit(rows)
+
+
+def test_a_perplexity_that_cannot_be(rows):
+    with pytest.raises(ValueError, match="perplexity must be at most 7158"):
+        TSNE(perplexity=1e308, **QUICK).fit(rows)
+    with pytest.raises(ValueError, match="perplexities must be at most 7158"):
+        MultiscaleMixture(rows, [10, 1e308])
+
+
+def test_a_perplexity_of_nearly_all_rows_is_warned_of(rows):
+    with pytest.warns(UserWarning, match="perplexity 195 is nearly the number of neighbours, 199"):
+        TSNE(perplexity=195, **QUICK).fit(rows)
 
 
 def test_a_fit_without_iterations_has_a_divergence(rows):

@@ -7,7 +7,7 @@ from fasttsne.affinity.base import NewAffinities, check_symmetrize
 from fasttsne.affinity.conditional import from_average, from_mixture
 from fasttsne.affinity.neighbor_based import KNNAffinities, n_rows_or_none
 from fasttsne.nearest_neighbors.index import Index, Neighbors
-from fasttsne.nearest_neighbors.select import n_neighbors_for, perplexity_for
+from fasttsne.nearest_neighbors.select import MAX_PERPLEXITY, n_neighbors_for, perplexity_for
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer
@@ -149,7 +149,9 @@ def _as_list(perplexities: float | Iterable[float] | None) -> list[float]:
     if perplexities is None:
         raise ValueError("perplexities must be given: a list of numbers, or one")
     several = perplexities if isinstance(perplexities, Iterable) else [perplexities]
-    checked = [check_number(p, "perplexities", above=0, finite=True) for p in several]
+    checked = [
+        check_number(p, "perplexities", above=0, high=MAX_PERPLEXITY, finite=True) for p in several
+    ]
     if not checked:
         raise ValueError("perplexities must not be empty")
     return sorted(checked)

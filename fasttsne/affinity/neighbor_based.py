@@ -122,9 +122,19 @@ def check_n_neighbors(k: int, n_samples: int | None, name: str) -> int:
     return k
 
 
+# A perplexity of more than this share of the neighbours leaves little difference among them.
+NEARLY_UNIFORM = 0.9
+
+
 def clip_perplexity(perplexity: float, k_neighbors: int, stacklevel: int) -> float:
     """Return a perplexity for which k neighbours suffice, with a warning if it is a smaller one."""
     if perplexity <= k_neighbors:
+        if perplexity > NEARLY_UNIFORM * k_neighbors > NEARLY_UNIFORM:
+            warnings.warn(
+                f"perplexity {perplexity:g} is nearly the number of neighbours, {k_neighbors}: the "
+                "affinities of all neighbours are nearly equal, and the map may collapse",
+                stacklevel=stacklevel + 1,
+            )
         return perplexity
     usable = perplexity_for(k_neighbors)
     warnings.warn(

@@ -4,7 +4,7 @@ from fasttsne.affinity.base import NewAffinities, check_symmetrize
 from fasttsne.affinity.conditional import from_perplexity
 from fasttsne.affinity.neighbor_based import KNNAffinities, clip_perplexity, n_rows_or_none
 from fasttsne.nearest_neighbors.index import Index, Neighbors
-from fasttsne.nearest_neighbors.select import n_neighbors_for, resolve_k_neighbors
+from fasttsne.nearest_neighbors.select import MAX_PERPLEXITY, n_neighbors_for, resolve_k_neighbors
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer
@@ -44,7 +44,9 @@ class PerplexityBasedNN(KNNAffinities):
         knn_index: Index | None = None,
     ):  # fmt: skip
         super().__init__(n_jobs, verbose)
-        perplexity = check_number(perplexity, "perplexity", above=0, finite=True)
+        perplexity = check_number(
+            perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True
+        )
         self._mode = check_symmetrize(symmetrize)
         self.symmetrize = symmetrize
         self._find_neighbors(
@@ -62,7 +64,9 @@ class PerplexityBasedNN(KNNAffinities):
         RuntimeError
             If the perplexity is larger than the number of neighbours: it needs a new search.
         """
-        new_perplexity = check_number(new_perplexity, "perplexity", above=0, finite=True)
+        new_perplexity = check_number(
+            new_perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True
+        )
         k = self._indices.shape[1]
         if new_perplexity > k:
             raise RuntimeError(
@@ -99,7 +103,9 @@ class PerplexityBasedNN(KNNAffinities):
         """
         if perplexity is None:
             perplexity = self.perplexity
-        perplexity = check_number(perplexity, "perplexity", above=0, finite=True)
+        perplexity = check_number(
+            perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True
+        )
         k = resolve_k_neighbors(k_neighbors, perplexity, self.n_samples + 1)
         perplexity = clip_perplexity(perplexity, k, stacklevel=2)
         return self._to_new(
@@ -110,5 +116,7 @@ class PerplexityBasedNN(KNNAffinities):
     @staticmethod
     def check_perplexity(perplexity: float, k_neighbors: int) -> float:
         """Return a perplexity for which k neighbours suffice; warn if it is a smaller one."""
-        perplexity = check_number(perplexity, "perplexity", above=0, finite=True)
+        perplexity = check_number(
+            perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True
+        )
         return clip_perplexity(perplexity, k_neighbors, stacklevel=2)

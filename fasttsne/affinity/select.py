@@ -8,6 +8,7 @@ from fasttsne.affinity.base import Affinities
 from fasttsne.affinity.multiscale import MultiscaleMixture
 from fasttsne.affinity.perplexity import PerplexityBasedNN
 from fasttsne.affinity.precomputed import PrecomputedAffinities
+from fasttsne.nearest_neighbors.select import MAX_PERPLEXITY
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_number
 
@@ -43,4 +44,4 @@ def check_perplexity(perplexity: Any) -> None:
             f"perplexity must be a number or a non-empty list of numbers; got {perplexity!r}"
         )
     for each in perplexity if several else [perplexity]:
-        check_number(each, "perplexity", above=0, finite=True)
+        check_number(each, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True)

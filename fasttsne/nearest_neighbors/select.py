@@ -24,6 +24,8 @@ BACKENDS: dict[str, type[KNNIndex]] = {
 }  # fmt: skip
 # Neighbours of each row per unit of perplexity (van der Maaten 2014).
 NEIGHBORS_PER_PERPLEXITY = 3
+# Numbers of rows are 32-bit integers.
+MAX_PERPLEXITY = 2**31 // NEIGHBORS_PER_PERPLEXITY
 
 
 def n_neighbors_for(perplexity: float) -> int:

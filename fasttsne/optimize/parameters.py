@@ -166,7 +166,7 @@ TSNE = _table(
     ),
     Parameter(
         "perplexity", 30,
-        "effective number of neighbours of each row; or several numbers, for the affinities of "
+        "effective number of neighbours of each row (below 1 means 1); or several, for "
         ":class:`fasttsne.affinity.MultiscaleMixture`.",
     ),
     Parameter(
