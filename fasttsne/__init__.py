@@ -9,6 +9,10 @@ the optimizer on the objective: attractive and repulsive forces, computed by
 compiled kernels.
 """
 
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+
 from fasttsne import (
     affinity,
     callbacks,
@@ -27,6 +31,15 @@ from fasttsne.runtime.build_info import show_config
 from fasttsne.tsne import TSNE
 
 old_paths.install()
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Modules that are imported on demand, such as ``fasttsne.plotting``."""
+    path = f"{__name__}.{name}"
+    if name.startswith("_") or find_spec(path) is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(path)
+
 
 __all__ = [
     "TSNE",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.nearest_neighbors.select import NEIGHBORS_PER_PERPLEXITY
+from fasttsne.nearest_neighbors.select import n_neighbors_for
 from fasttsne.runtime.typing import Metric, RandomState
 from fasttsne.tsne import TSNE
 
@@ -111,7 +111,7 @@ def _existing_neighbors(
         return None
     graph = _graph(adata, "neighbors")
     n_stored = int(np.diff(sp.csr_matrix(graph).indptr).min())
-    n_needed = min(int(NEIGHBORS_PER_PERPLEXITY * perplexity), graph.shape[0] - 1)
+    n_needed = min(n_neighbors_for(perplexity), graph.shape[0] - 1)
     if n_stored < n_needed:
         log.info(
             "rows have only %d neighbours in uns, perplexity %g needs %d: searching",

@@ -6,16 +6,17 @@ for None, are those of version 0.1.0.
 """
 
 from collections.abc import Iterable
-from operator import attrgetter
+from dataclasses import astuple, dataclass
 from typing import Any, TypeAlias
 
 from fasttsne.optimize import schedule
-from fasttsne.optimize.schedule import (
-    SizeSettings,
-    automatic_early_exaggeration,
-    automatic_main_phase,
+from fasttsne.optimize.schedule import automatic_early_exaggeration, automatic_main_phase
+from fasttsne.optimize.stopping import (
+    Collapsed,
+    ExaggeratedLossConverged,
+    LossConverged,
+    StoppingRule,
 )
-from fasttsne.optimize.stopping import Collapsed, ExaggeratedLossConverged, LossConverged
 
 __all__ = [
     "LARGE", "MIDDLE", "SMALL", "Stage", "Times", "automatic_early_exaggeration",
@@ -35,39 +36,41 @@ COOLING_MOMENTUM, COOLING_CHECK = schedule.FINAL_MOMENTUM, schedule.FINAL_CHECK_
 CLASSICAL_MOMENTUM, DENSITY_SHARE = schedule.CLASSICAL_MOMENTUM, schedule.DENSITY_SHARE
 
 
-class Times(SizeSettings):
-    """Settings of the automatic schedule, by their names of version 0.1.0."""
+@dataclass(frozen=True)
+class Times:
+    """Settings of the automatic schedule for data sets of one size.
 
-    def __init__(
-        self, early: int, early_tol: float, fading: int, settling: int, least: int,
-        check_every: int, patience: int, tol: float, cooling_tol: float,
-    ):  # fmt: skip
-        super().__init__(
-            early, early_tol, fading, settling, least, check_every, patience, tol, cooling_tol
-        )
+    Attributes are those of :class:`fasttsne.optimize.schedule.SizeSettings` by other names.
+    """
 
-    early = property(attrgetter("min_early_iter"))
-    fading = property(attrgetter("annealing_iter"))
-    settling = property(attrgetter("settling_iter"))
-    least = property(attrgetter("min_iter"))
-    cooling_tol = property(attrgetter("final_tol"))
+    early: int
+    early_tol: float
+    fading: int
+    settling: int
+    least: int
+    check_every: int
+    patience: int
+    tol: float
+    cooling_tol: float
 
 
 SMALL, MIDDLE, LARGE = (
-    Times(*vars(settings).values())
-    for settings in (schedule.SMALL, schedule.MEDIUM, schedule.LARGE)
+    Times(*astuple(settings)) for settings in (schedule.SMALL, schedule.MEDIUM, schedule.LARGE)
 )
 
 
 def times(n_samples: int) -> Times:
     """The settings for so many samples."""
-    return Times(*vars(schedule.size_settings(n_samples)).values())
+    if n_samples < schedule.MEDIUM_FROM:
+        return SMALL
+    return MIDDLE if n_samples < schedule.LARGE_FROM else LARGE
 
 
-class Stage(schedule.Stage):
+@dataclass(frozen=True)
+class Stage:
     """Iterations with the same settings.
 
-    Parameters
+    Attributes
     ----------
     n_iter : number of iterations; the maximum where ``until`` ends them.
     exaggeration : factor on the attractive forces.
@@ -81,33 +84,29 @@ class Stage(schedule.Stage):
         have to find it converged.
     """
 
-    until = tol = least = check_every = patience = None
+    n_iter: int
+    exaggeration: float
+    learning_rate: float
+    momentum: float
+    until: str | None = None
+    tol: float = 0.0
+    least: int = 0
+    check_every: int = 25
+    patience: int = 1
 
-    def __init__(
-        self, n_iter: int, exaggeration: float, learning_rate: float, momentum: float,
-        until: str | None = None, tol: float = 0.0, least: int = 0, check_every: int = 25,
-        patience: int = 1,
-    ):  # fmt: skip
-        rules = {
-            None: None,
-            "settled": LossConverged(tol, least, check_every, patience),
-            "parted": ExaggeratedLossConverged(tol, least, exaggeration),
-            "faded": Collapsed(least) if 0 < least < n_iter else None,
-        }
-        super().__init__(n_iter, exaggeration, learning_rate, momentum, rules[until])
-        vars(self).update(
-            until=until, tol=tol, least=least, check_every=check_every, patience=patience
-        )
+    name = "stage"
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Pickles have the arguments, those of version 0.1.0 nothing else."""
-        self.__init__(**{name: state[name] for name in _ARGUMENTS})  # type: ignore[misc]
-
-    def __repr__(self) -> str:
-        return f"Stage({', '.join(f'{name}={getattr(self, name)!r}' for name in _ARGUMENTS)})"
+    @property
+    def stopping(self) -> StoppingRule | None:
+        """The rule that ``until`` names."""
+        if self.until == "settled" and self.check_every:
+            return LossConverged(self.tol, self.least, self.check_every, self.patience)
+        if self.until == "parted":
+            return ExaggeratedLossConverged(self.tol, self.least, self.exaggeration)
+        return Collapsed(self.least) if self.until == "faded" and self.least < self.n_iter else None
 
 
-_ARGUMENTS = tuple(Stage.__init__.__annotations__)
+schedule.Stage.register(Stage)
 
 
 def _with_old_names(stages: Iterable[schedule.Stage]) -> tuple[Stage, ...]:
@@ -118,7 +117,7 @@ def _with_old_names(stages: Iterable[schedule.Stage]) -> tuple[Stage, ...]:
         settings: dict[str, Any] = {}
         if until == "faded":
             settings = {"least": FADING_OF_A_POINT}
-        elif isinstance(rule, (LossConverged, ExaggeratedLossConverged)):
+        elif isinstance(rule, LossConverged | ExaggeratedLossConverged):
             settings = {"tol": rule.tol, "least": rule.min_iter}
         if isinstance(rule, LossConverged):
             settings |= {"check_every": rule.check_every, "patience": rule.patience}

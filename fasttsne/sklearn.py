@@ -19,7 +19,7 @@ except ImportError as error:
         "fasttsne.sklearn needs scikit-learn 1.6 or later: pip install 'fasttsne[sklearn]'"
     ) from error
 
-import fasttsne
+from fasttsne import tsne
 from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
 from fasttsne.linalg.row_hashes import RowHashIndex
 from fasttsne.nearest_neighbors.index import Neighbors
@@ -28,7 +28,7 @@ from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.callback import Callbacks
 from fasttsne.optimize.parameters import SKLEARN, check_params, documented
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
-from fasttsne.optimize.plan import Phase
+from fasttsne.optimize.plan import Phase, split_iterations
 from fasttsne.optimize.schedule import Iterations
 from fasttsne.repulsion import METHODS
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
@@ -38,7 +38,6 @@ __all__ = ["TSNE"]
 
 # scikit-learn's names, and what they are called here.
 SYNONYMS = {"init": "initialization", "method": "negative_gradient_method", "angle": "theta"}
-CLASSICAL_EARLY_ITER = 250
 
 
 @documented(parameters=PARAMETERS.values(), scikit_learn=SKLEARN.values())
@@ -129,7 +128,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         y : not used.
         """
         X = self._validated(X, reset=True)
-        embedding = fasttsne.TSNE(**self._own_params()).fit(X)
+        embedding = tsne.TSNE(**self._own_params()).fit(X)
         self.embedding_object_ = embedding
         self.embedding_ = np.array(embedding, dtype=np.float32)
         self.kl_divergence_ = embedding.kl_divergence
@@ -196,11 +195,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             check_choice(self.method, "method", METHODS)
         if self.max_iter is not None:
             self._check_only_one("max_iter", "n_iter")
-            early: Any = self.early_exaggeration_iter
-            early = CLASSICAL_EARLY_ITER if isinstance(early, str) else early
-            total = self.max_iter
-            params["early_exaggeration_iter"] = min(early, total)
-            params["n_iter"] = max(total - early, 0)
+            params["early_exaggeration_iter"], params["n_iter"] = split_iterations(
+                self.max_iter, self.early_exaggeration_iter
+            )
         if needs_sklearn(self.neighbors, self.metric):
             params["neighbors"] = "sklearn"
         params["callbacks"] = (*as_callbacks(self.callbacks), *self._stopping()) or None
@@ -241,5 +238,5 @@ class _StopWhereFlat(Callback):
     def receive_settings(self, settings: Phase) -> None:
         self._judges = settings.exaggeration <= 1
 
-    def __call__(self, iteration: int, error: float, embedding: fasttsne.TSNEEmbedding) -> bool:
+    def __call__(self, iteration: int, error: float, embedding: tsne.TSNEEmbedding) -> bool:
         return self._judges and embedding.gradient_norm() <= self.min_grad_norm

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from numpy.typing import ArrayLike
 
@@ -144,7 +145,7 @@ class TSNE:
         vars(self).pop("embedding_", None)  # until there is a new one there is none
         embedding = self.prepare_initial(X, affinities, initialization)
         self.embedding_ = embedding
-        phases = resolve(vars(self), len(embedding)).phases
+        phases = resolve(self._params(), len(embedding)).phases
         if not phases:
             embedding.optimize(0, inplace=True)  # its KL divergence
         for phase in phases:
@@ -166,7 +167,7 @@ class TSNE:
         """
         n_samples = check_number(n_samples, "n_samples", low=1, integer=True)
         self._check()
-        return resolve(vars(self), n_samples)
+        return resolve(self._params(), n_samples)
 
     def prepare_initial(
         self, X: Rows | None = None, affinities: Affinities | Rows | None = None,
@@ -210,7 +211,10 @@ class TSNE:
     def _check(self) -> None:
         """Check all parameters before anything is computed."""
         check_perplexity(self.perplexity)
-        check_params({name: getattr(self, name) for name in PARAMETERS}, PARAMETERS)
+        check_params(self._params(), PARAMETERS)
+
+    def _params(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in PARAMETERS}
 
 
 def _is_default(value: object, default: object) -> bool:

@@ -33,6 +33,21 @@ def test_a_callback_that_changes_the_shape_of_the_live_map(rows, shape):
     assert np.isfinite(tsne.embedding_.optimize(5, callbacks=None)).all()
 
 
+@pytest.mark.parametrize("raised", [RuntimeError, KeyboardInterrupt])
+def test_a_callback_that_changes_the_array_and_raises(rows, raised):
+    def reshape(iteration, error, embedding):
+        embedding.shape = (2, 200)
+        embedding.setflags(write=False)
+        raise raised
+
+    tsne = TSNE(callbacks=reshape, callbacks_every_iters=5, **QUICK)
+    with pytest.raises(raised):
+        tsne.fit(rows)
+    assert tsne.embedding_.shape == (200, 2)
+    assert tsne.embedding_.optimizer.iteration == 4
+    assert np.isfinite(tsne.embedding_.optimize(5, callbacks=None)).all()
+
+
 def test_a_callback_that_makes_the_live_map_read_only(rows):
     tsne = TSNE(
         callbacks=lambda i, error, y: y.setflags(write=False), callbacks_every_iters=5, **QUICK

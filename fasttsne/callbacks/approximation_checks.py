@@ -67,8 +67,10 @@ class VerifyExaggerationError(Callback):
     def __init__(self, embedding: Any):
         self.embedding = embedding
         self.P = embedding.affinities.P.copy()
+        self._phase: Phase | None = None
 
     def receive_settings(self, settings: Phase) -> None:
+        self._phase = settings
         if settings.exaggeration == 1:
             log.warning("VerifyExaggerationError: this run has no exaggeration to verify")
 

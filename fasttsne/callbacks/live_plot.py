@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne import plotting
 from fasttsne.callbacks.base import Callback
-from fasttsne.drawing.scatter import FIGURE_SIZE, unmanaged_axes
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import require
 
@@ -94,6 +92,8 @@ class LivePlot(Callback):
         self._next_draw_time = now + max(self.seconds, MIN_WAIT * (now - start))
 
     def _draw_anew(self, points: np.ndarray) -> None:
+        from fasttsne import plotting  # late, for a fast start of the package
+
         if self.ax is None or self._display is not None:
             self._display = _make_display()
             self.ax = self._display.ax
@@ -122,6 +122,8 @@ class _NotebookDisplay:
     """
 
     def __init__(self, shell: Any):
+        from fasttsne.drawing.scatter import unmanaged_axes
+
         self.ax = unmanaged_axes("LivePlot")
         self._shell = shell
         self._cell: int | None = None
@@ -144,6 +146,8 @@ class _WindowDisplay:
     """A window, if Matplotlib's backend has windows."""
 
     def __init__(self) -> None:
+        from fasttsne.drawing.scatter import FIGURE_SIZE
+
         pyplot = require("matplotlib.pyplot", "LivePlot", "plot")
         figure, self.ax = pyplot.subplots(figsize=FIGURE_SIZE, layout="constrained")
         self._has_window = getattr(type(figure.canvas), "required_interactive_framework", None)

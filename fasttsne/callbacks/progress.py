@@ -29,7 +29,7 @@ class ProgressBar(Callback):
         return {**self.__dict__, "_bar": None}  # bars have streams, which cannot be copied
 
     def receive_settings(self, settings: Phase) -> None:
-        self._n_iter = None if settings.may_settle else settings.n_iter
+        self._n_iter = None if settings.may_stop_early else settings.n_iter
 
     def optimization_about_to_start(self) -> None:
         self.optimization_ended()

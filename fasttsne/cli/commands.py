@@ -15,6 +15,7 @@ from fasttsne.datasets import load_digits
 from fasttsne.drawing.page import HTML_EXTENSIONS
 from fasttsne.drawing.scatter import IMAGE_EXTENSIONS
 from fasttsne.drawing.writers import WRITERS
+from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.optimize import parameters
 from fasttsne.runtime.build_info import show_config
 from fasttsne.tsne import TSNE
@@ -70,8 +71,8 @@ def transform(options):
         raise ValueError(
             f"{options.map} has {len(points)} points, {options.data} has {data.shape[0]} rows"
         )
-    n_components, perplexity = points.shape[1], min(30, (len(points) - 1) / 3)
-    tsne = TSNE(n_components, perplexity, **given(options, FOR_NEW_ROWS))
+    perplexity = min(parameters.TSNE["perplexity"].default, perplexity_for(len(points) - 1))
+    tsne = TSNE(points.shape[1], perplexity, **given(options, FOR_NEW_ROWS))
     embedding = tsne.prepare_initial(data, initialization=points)
     new_points = embedding.transform(new, **given(options, parameters.TRANSFORM))
     files.write_map(options.output, new_points)

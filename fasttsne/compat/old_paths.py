@@ -20,8 +20,7 @@ MOVED = {
     "affinity.gaussian": "affinity.conditional", "affinity.neighbors": "affinity.neighbor_based",
     "callbacks.verification": "callbacks.approximation_checks",
     "descent_params": "optimize.parameters optimize.plan", "functions": "compat.functions",
-    "optimizer": "optimize.descent optimize.plan optimize.state optimize.callback",
-    "pace": "optimize.stopping",
+    "optimizer": "compat.optimizer optimize.descent optimize.plan optimize.state optimize.callback",
     "partial": "embedding.partial objective.points optimize.descent",
     "repulsion.field": "repulsion.fixed_reference",
     "repulsion.influence": "repulsion.mesh.influence",
@@ -43,7 +42,7 @@ for old, new in MOVED_SEARCHES.items():
 
 # Classes that have another name now, and functions that were documented; pickles name them.
 RENAMED = {
-    "Compressed": "CompressedArrays", "DescentSettings": "Phase", "KeepsRows": "CachedRowsMixin",
+    "Compressed": "CompressedArrays", "KeepsRows": "CachedRowsMixin",
     "KnownRows": "RowHashIndex", "NeighborAffinities": "KNNAffinities", "Packed": "PackedRows",
     "Passes": "FFTPlan", "PointDescent": "GradientDescent", "PointObjective": "NewPointsDivergence",
     "Points": "SparsePoints", "StatefulArray": "ArrayWithState",
@@ -55,6 +54,9 @@ class _OldModule(ModuleType):
 
     def __getattr__(self, name):
         paths = MOVED[self.__name__.removeprefix("fasttsne.")].split()
+        if name == "__all__":
+            modules = [import_module(f"fasttsne.{path}") for path in paths]
+            return [name for module in modules for name in vars(module) if name[0] != "_"]
         for path in () if name.startswith("__") else paths:
             names = vars(import_module(f"fasttsne.{path}"))
             for found in (name, RENAMED.get(name)):

@@ -9,7 +9,12 @@ from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.embedding.array import ArrayWithState
-from fasttsne.embedding.partial import PartialTSNEEmbedding, prepare_partial, transform
+from fasttsne.embedding.partial import (
+    PartialTSNEEmbedding,
+    make_fixed_repulsion,
+    prepare_partial,
+    transform,
+)
 from fasttsne.io import embedding_file
 from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
@@ -24,9 +29,9 @@ from fasttsne.optimize.parameters import (
     without_numpy,
 )
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
-from fasttsne.optimize.plan import Phase, resolve_fixed_method, resolve_phase
+from fasttsne.optimize.plan import Phase, resolve_phase
 from fasttsne.optimize.schedule import Iterations
-from fasttsne.repulsion.fixed_reference import FixedRepulsion, make_field
+from fasttsne.repulsion.fixed_reference import FixedRepulsion
 from fasttsne.runtime.typing import FilePath, RandomState, Rows
 from fasttsne.runtime.validation import check_coordinates
 
@@ -288,21 +293,18 @@ class TSNEEmbedding(ArrayWithState):
         if self.affinities is None:
             raise ValueError("this array is a view of an embedding; use the embedding itself")
 
-    def fixed_repulsion(
-        self, points: np.ndarray, accuracy: Mapping[str, Any], n_threads: int
-    ) -> FixedRepulsion:
+    def fixed_repulsion(self, points: np.ndarray, phase: Phase) -> FixedRepulsion:
         """The repulsion of this map on other points, cached while the map is the same.
 
         Parameters
         ----------
         points : (n, n_components) float32 array, this map.
+        phase : the plan for the other points.
         """
-        method = resolve_fixed_method(self.negative_gradient_method, len(self))
-        key = method, self.dof, n_threads, tuple(accuracy.items())
+        key = phase.method, phase.dof, phase.n_threads, phase.accuracy
         cached = self._cached_repulsion
         if cached is None or cached[0] != key or not np.array_equal(cached[1], points):
-            field = make_field(points, method, self.dof, n_threads, accuracy)
-            self._cached_repulsion = cached = key, points, field
+            self._cached_repulsion = cached = key, points, make_fixed_repulsion(points, phase)
         return cached[2]
 
     def _objective(self, phase: Phase) -> Objective:
@@ -313,7 +315,10 @@ class TSNEEmbedding(ArrayWithState):
         )  # fmt: skip
         cached = self._cached_objective
         if cached is None or cached[0] != key or cached[2] is not P:
-            objective = make_objective(phase, self.affinities, self.shape[1])
+            objective = make_objective(
+                phase.method, self.affinities, self.shape[1], phase.dof, phase.n_threads,
+                dict(phase.accuracy), phase.density_weight,
+            )  # fmt: skip
             self._cached_objective = cached = key, objective, P
         return cached[1]
 

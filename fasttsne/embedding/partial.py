@@ -13,8 +13,8 @@ from fasttsne.embedding.array import ArrayWithState
 from fasttsne.objective.points import NewPointsDivergence
 from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
 from fasttsne.optimize.parameters import DEFAULTS, check_params, without_numpy
-from fasttsne.optimize.plan import Phase, resolve_fixed_method, resolve_new_points
-from fasttsne.repulsion.fixed_reference import make_field
+from fasttsne.optimize.plan import Phase, resolve_new_points
+from fasttsne.repulsion.fixed_reference import FixedRepulsion, make_field
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_choice, check_coordinates, check_finite, check_number
 from fasttsne.utils import Timer
@@ -82,7 +82,7 @@ class PartialTSNEEmbedding(ArrayWithState):
         if self.P is None:
             raise ValueError("this array is a view of an embedding; use the embedding itself")
         params = self._params(gradient_descent_params)
-        phase = resolve_new_points(n_iter, params, len(self))
+        phase = resolve_new_points(n_iter, params, len(self), len(self.reference_embedding))
         embedding = self if inplace else self.copy()
         embedding.kl_divergence = None  # what was true of the points before
         try:
@@ -107,14 +107,18 @@ class PartialTSNEEmbedding(ArrayWithState):
         })  # fmt: skip
 
     def _objective(self, phase: Phase) -> NewPointsDivergence:
-        reference, accuracy = self.reference_embedding, dict(phase.accuracy)
+        reference = self.reference_embedding
         points = np.ascontiguousarray(np.asarray(reference), np.float32)
         if hasattr(reference, "fixed_repulsion"):
-            repulsion = reference.fixed_repulsion(points, accuracy, phase.n_threads)
+            repulsion = reference.fixed_repulsion(points, phase)
         else:  # a plain array
-            method = resolve_fixed_method(phase.method, len(points))
-            repulsion = make_field(points, method, phase.dof, phase.n_threads, accuracy)
+            repulsion = make_fixed_repulsion(points, phase)
         return NewPointsDivergence(self.P, points, repulsion, phase.dof, phase.n_threads)
+
+
+def make_fixed_repulsion(points: np.ndarray, phase: Phase) -> FixedRepulsion:
+    """The repulsion of a map, (n, d) float32, on other points, as a phase has it."""
+    return make_field(points, str(phase.method), phase.dof, phase.n_threads, dict(phase.accuracy))
 
 
 def prepare_partial(

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import numbers
 import os
+import warnings
 import zipfile
 import zlib
 from typing import TypeVar
@@ -20,6 +21,7 @@ from fasttsne._version import __version__
 from fasttsne.affinity import Affinities
 from fasttsne.io.atomic import atomic_write
 from fasttsne.optimize.descent import GradientDescent
+from fasttsne.optimize.parameters import MAX_THETA
 from fasttsne.optimize.state import DescentState
 from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import check_finite
@@ -190,12 +192,22 @@ def _make_embedding(cls, header, arrays):
     embedding = cls(
         points, affinities, dof=header["dof"], random_state=_integer_seed(header["random_state"]),
         negative_gradient_method=header["negative_gradient_method"], optimizer=optimizer,
-        **_check_type(header["gradient_descent_params"], "gradient_descent_params", dict),
+        **_descent_params(header),
     )  # fmt: skip
     error = header["kl_divergence"]
     if error is not None:
         embedding.kl_divergence = _check_type(error, "kl_divergence", int, float)
     return embedding
+
+
+def _descent_params(header):
+    """The parameters of ``optimize``; version 0.1.0 let theta be larger than is of use."""
+    params = _check_type(header["gradient_descent_params"], "gradient_descent_params", dict)
+    theta = params.get("theta", 0)
+    if isinstance(theta, (int, float)) and theta > MAX_THETA:
+        warnings.warn(f"theta {theta:g} is too coarse; using {MAX_THETA:g}", stacklevel=4)
+        params["theta"] = MAX_THETA
+    return params
 
 
 def _check_type(value, name, *kinds):

@@ -1,6 +1,6 @@
 """The objective of a run, by the name or function that stands for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fasttsne.affinity import Affinities
@@ -45,28 +45,35 @@ def check_method(method: str | ObjectiveFunction) -> str | ObjectiveFunction:
     return check_choice(method, "negative_gradient_method", (*METHODS, *_REGISTERED))
 
 
-def make_objective(phase: Any, affinities: Affinities, n_components: int) -> Objective:
-    """The objective of a :class:`fasttsne.optimize.plan.Phase`.
+def make_objective(
+    method: str | ObjectiveFunction, affinities: Affinities, n_components: int, dof: float,
+    n_threads: int, accuracy: Mapping[str, Any], density_weight: float = 0,
+) -> Objective:  # fmt: skip
+    """The objective of a map.
 
     Parameters
     ----------
+    method : a resolved method of repulsion, the name of a registered objective, or a function.
     affinities : :class:`fasttsne.affinity.Affinities`.
     n_components : dimensions of the map.
+    dof : degrees of freedom of the kernel.
+    n_threads : how many threads share the work.
+    accuracy : theta, n_interpolation_points, min_num_intervals, ints_in_interval.
+    density_weight : weight of the density term.
     """
-    method = NAMES.get(phase.method, phase.method)
-    if method not in METHODS and phase.density_weight:
+    method = check_method(method)
+    if callable(method):
+        method = NAMES.get(method, method)  # a function of ours costs less by its name
+    if method not in METHODS and density_weight:
         raise ValueError("density_weight cannot be used with another objective function")
-    common: dict[str, Any] = {"dof": phase.dof, "n_threads": phase.n_threads}
-    accuracy = dict(phase.accuracy)
     P = affinities.P
     if callable(method):
-        return FunctionObjective(method, P, n_components, phase.dof, accuracy, phase.n_threads)
+        return FunctionObjective(method, P, n_components, dof, accuracy, n_threads)
     if method in _REGISTERED:
-        return _REGISTERED[method](affinities, n_components, **common)
-    repulsion = make_repulsion(method, phase.dof, phase.n_threads, accuracy)
-    if phase.density_weight:
+        return _REGISTERED[method](affinities, n_components, dof=dof, n_threads=n_threads)
+    repulsion = make_repulsion(method, dof, n_threads, accuracy)
+    if density_weight:
         return DensityObjective(
-            P, repulsion, n_components, **common, log_radii=affinities.log_radii(),
-            weight=phase.density_weight,
-        )  # fmt: skip
-    return KLDivergence(P, repulsion, n_components, **common)
+            P, repulsion, n_components, dof, n_threads, affinities.log_radii(), density_weight
+        )
+    return KLDivergence(P, repulsion, n_components, dof, n_threads)

@@ -14,7 +14,7 @@ from fasttsne.objective.base import Objective
 from fasttsne.objective.callable import FunctionObjective, ObjectiveFunction
 from fasttsne.optimize import schedule
 from fasttsne.optimize.callback import Callbacks, as_callbacks, is_stop, notify
-from fasttsne.optimize.plan import Phase
+from fasttsne.optimize.plan import Phase, number_or_none
 from fasttsne.optimize.schedule import Stage
 from fasttsne.optimize.state import (
     DescentState,
@@ -135,6 +135,7 @@ class GradientDescent:
                 loop.run_stage(stage)
         finally:
             # Whatever ended the loop, the caller finds the map and the state as of the last step.
+            loop.points.restore_array(embedding)
             loop.points.write_to(embedding)
             self._running = None
             self.state = loop.points.to_state(loop.iteration)
@@ -189,7 +190,7 @@ class GradientDescent:
             "objective function",
             schedule.classical(
                 n_iter, len(embedding), 1.0 if exaggeration is None else float(exaggeration),
-                None if isinstance(learning_rate, str) else learning_rate, momentum,
+                number_or_none(learning_rate), number_or_none(momentum),
             ),
             max_grad_norm=max_grad_norm,
             max_step_norm=max_step_norm,

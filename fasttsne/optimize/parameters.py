@@ -59,7 +59,7 @@ class Parameter:
             if isinstance(value, str) and value in self.words:
                 return
             kind = "an integer" if self.limits.get("integer") else "a number"
-            accepted = " or ".join([kind, *map(repr, self.words)])
+            accepted = " or ".join([kind, *map(repr, self.words), *["stages"] * self.stages])
             error = ValueError if isinstance(value, str) else TypeError
             raise error(f"{self.name} must be {accepted}; got {value!r}")
         check_number(value, self.name, **self.limits)
@@ -70,6 +70,8 @@ def _table(*parameters: Parameter) -> dict[str, Parameter]:
 
 
 AUTO = ("auto",)
+# Beyond, cells are so coarse that the map explodes, at a negative KL divergence.
+MAX_THETA = 1.2
 ITERATIONS = {"low": 0, "integer": True}
 FACTOR = {"above": 0, "finite": True}
 SHARE = {"low": 0, "high": 1}
@@ -90,8 +92,7 @@ _STEP = _table(
         "theta", 0.5,
         "accuracy of the Barnes-Hut tree: the largest ratio of a cell's size to its distance; "
         "smaller is more accurate and slower.",
-        # Beyond, cells are so coarse that the map explodes, at a negative KL divergence.
-        {"low": 0, "high": 1.2},
+        {"low": 0, "high": MAX_THETA},
     ),
     Parameter(
         "n_interpolation_points", 3,
@@ -124,7 +125,7 @@ _STEP = _table(
     ),
     Parameter(
         "verbose", False,
-        "print each step, and the KL divergence, to standard error.",
+        "print each step, and how long it took, to standard error.",
     ),
     Parameter(
         "tol", "auto",
@@ -263,7 +264,9 @@ SKLEARN = _table(
         "method", None,
         '"barnes_hut", "exact", "fft" or "auto", in place of ``negative_gradient_method``.',
     ),
-    Parameter("angle", None, "in place of ``theta``."),
+    Parameter(
+        "angle", None, "in place of ``theta``.", {"low": 0, "high": MAX_THETA}, optional=True
+    ),
     Parameter(
         "n_iter_without_progress", None,
         "stop the main phase after this many iterations without a smaller KL divergence; checked "

@@ -6,7 +6,7 @@ and the command line read it.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -154,15 +154,15 @@ def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
     n_samples : number of rows of the data.
     """
     wanted = without_numpy(parameters)
-    early = _number(wanted["early_exaggeration"]) or schedule.EARLY_EXAGGERATION
+    early = number_or_none(wanted["early_exaggeration"]) or schedule.EARLY_EXAGGERATION
     final = exaggeration_of(wanted)
     phase = partial(resolve_phase, n_samples=n_samples)
 
     early_iter = wanted["early_exaggeration_iter"]
     if _is_auto(early_iter):
         early_iter = schedule.automatic_early_exaggeration(
-            n_samples, early, final, _number(wanted["learning_rate"]),
-            _number(wanted["initial_momentum"]),
+            n_samples, early, final, number_or_none(wanted["learning_rate"]),
+            number_or_none(wanted["initial_momentum"]),
         )  # fmt: skip
     first = {
         **wanted, "momentum": wanted["initial_momentum"], "exaggeration": early,
@@ -186,6 +186,15 @@ def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
     )
 
 
+def split_iterations(max_iter: int, early_exaggeration_iter: Iterations) -> tuple[int, int]:
+    """Iterations of both phases of the classical schedule, from their sum."""
+    if isinstance(early_exaggeration_iter, tuple):
+        raise ValueError("early_exaggeration_iter must be a number or 'auto' with max_iter")
+    early = number_or_none(early_exaggeration_iter)
+    early = schedule.CLASSICAL_EARLY_ITER if early is None else int(early)
+    return min(early, max_iter), max(max_iter - early, 0)
+
+
 def resolve_phase(
     name: str, n_iter: Iterations, params: Mapping[str, Any], n_samples: int
 ) -> Phase:
@@ -198,26 +207,30 @@ def resolve_phase(
     n_samples : number of points.
     """
     exaggeration = exaggeration_of(params)
-    rate, momentum = _number(params["learning_rate"]), _number(params["momentum"])
+    rate, momentum = number_or_none(params["learning_rate"]), number_or_none(params["momentum"])
     if isinstance(n_iter, tuple):
         stages = n_iter
     elif isinstance(n_iter, str):  # "auto"
         stages = schedule.automatic_main_phase(
-            n_samples, exaggeration, rate, momentum, _number(params["tol"])
+            n_samples, exaggeration, rate, momentum, number_or_none(params["tol"])
         )
     else:
         stages = schedule.classical(n_iter, n_samples, exaggeration, rate, momentum)
     return _phase(name, stages, params, n_samples)
 
 
-def resolve_new_points(n_iter: int, params: Mapping[str, Any], n_samples: int) -> Phase:
-    """The plan of ``optimize`` for new points in a fixed map of so many samples."""
-    rate = _number(params["learning_rate"])
+def resolve_new_points(
+    n_iter: int, params: Mapping[str, Any], n_samples: int, n_fixed: int
+) -> Phase:
+    """The plan of ``optimize`` for so many new points in a fixed map of ``n_fixed`` points."""
+    rate = number_or_none(params["learning_rate"])
     stages = schedule.classical(
         n_iter, n_samples, exaggeration_of(params),
-        NEW_POINTS_LEARNING_RATE if rate is None else rate, _number(params["momentum"]),
+        NEW_POINTS_LEARNING_RATE if rate is None else rate, number_or_none(params["momentum"]),
     )  # fmt: skip
-    return _phase("new points", stages, params, n_samples)
+    phase = _phase("new points", stages, params, n_samples)
+    method = resolve_fixed_method(params["negative_gradient_method"], n_fixed)
+    return replace(phase, method=method)
 
 
 def resolve_method(method: str | ObjectiveFunction, n_samples: int) -> str | ObjectiveFunction:
@@ -273,7 +286,7 @@ def _is_auto(value: object) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
-def _number(value: Any) -> float | None:
+def number_or_none(value: Any) -> float | None:
     """A number, or None for "auto"."""
     return None if _is_auto(value) else value
 
@@ -284,28 +297,39 @@ def _shown(value: object) -> str:
 
 def _choices(wanted: Mapping[str, Any], n_samples: int) -> Iterator[Choice]:
     """Who decided each parameter of a fit; the numbers are in the stages."""
+    medium, large = f"{schedule.MEDIUM_FROM:,}", f"{schedule.LARGE_FROM:,}"
     size = (
-        "fewer than 5,000" if n_samples < schedule.MEDIUM_FROM
-        else "5,000 to 30,000" if n_samples < schedule.LARGE_FROM else "30,000 or more"
+        f"fewer than {medium}" if n_samples < schedule.MEDIUM_FROM
+        else f"{medium} to {large}" if n_samples < schedule.LARGE_FROM else f"{large} or more"
     )  # fmt: skip
-    rate, momentum, tol = "n_samples / exaggeration", "0.8", "not used: n_iter is given"
-    if _is_auto(wanted["n_iter"]):
-        rate, momentum, tol = f"{rate}, twice that in the fast stage", "by size", f"for {size} rows"
+    is_automatic, has_stages = _is_auto(wanted["n_iter"]), isinstance(wanted["n_iter"], tuple)
+    rate, momentum = "n_samples / exaggeration", f"{schedule.CLASSICAL_MOMENTUM:g}"
+    if is_automatic:
+        rate += f", times {schedule.FAST_LEARNING_RATE:g} in the fast stage"
+        momentum = f"by size, {schedule.fast_momentum(n_samples):.3g} in the fast stage"
     rules = {
         "early_exaggeration": f"{schedule.EARLY_EXAGGERATION:g} (Belkina et al. 2019)",
         "early_exaggeration_iter": f"until converged, then annealing; settings for {size} rows",
         "n_iter": f"until the loss has converged; settings for {size} rows",
         "learning_rate": f"{rate} (Belkina et al. 2019)",
-        "initial_momentum": "0.8",
+        "initial_momentum": f"{schedule.CLASSICAL_MOMENTUM:g}",
         "final_momentum": momentum,
-        "tol": tol,
+        "tol": f"settings for {size} rows",
         "negative_gradient_method": (
-            f"all pairs up to {EXACT_MAX_POINTS} points, else tree or FFT by the size of the map"
+            f"exact, as up to {EXACT_MAX_POINTS} points" if n_samples <= EXACT_MAX_POINTS
+            else "tree or FFT, by the size of the map"
         ),
     }  # fmt: skip
+    unused = {}
+    if not is_automatic:
+        unused["tol"] = "not used: n_iter is given"
+    if has_stages:
+        unused["final_momentum"] = "not used: the stages have their own"
     for name in (*rules, "exaggeration", "dof", "max_grad_norm", "max_step_norm", "density_weight"):
         value = wanted[name]
-        if _is_auto(value):
+        if name in unused:
+            yield Choice(name, value, unused[name])
+        elif _is_auto(value):
             yield Choice(name, value, rules[name])
         elif isinstance(value, tuple):
             yield Choice(name, f"{len(value)} stages", "given")

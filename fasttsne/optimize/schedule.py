@@ -11,6 +11,7 @@ stage with low momentum lets each point settle among its neighbours.  Measured b
 benchmarks/schedule.py.  When a stage ends: :mod:`fasttsne.optimize.stopping`.
 """
 
+from abc import ABC
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -41,12 +42,13 @@ FINAL_MOMENTUM = 0.7
 FINAL_CHECK_EVERY = 5
 
 CLASSICAL_MOMENTUM = 0.8
+CLASSICAL_EARLY_ITER = 250
 # The share of the main phase, at its end, that has the density term (Narayan et al. 2021).
 DENSITY_SHARE = 0.3
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(ABC):  # abstract, so that those of version 0.1.0 can be registered as such, too
     """Iterations with the same settings.
 
     Attributes

@@ -77,15 +77,24 @@ class WorkingPoints:
 
         Kernels trust the shape; it is put right first, so that the embedding stays whole.
         """
-        shape, writeable = np.shape(embedding), embedding.flags.writeable
-        if shape == self.y.shape and writeable:
-            return
-        embedding.shape = self.y.shape
+        shape, dtype = np.shape(embedding), embedding.dtype
+        if self.restore_array(embedding):
+            raise ValueError(
+                f"a callback must not change the shape of the embedding, {self.y.shape}, or its "
+                f"dtype, or make it read-only; it was left with shape {shape}, dtype {dtype}"
+            )
+
+    def restore_array(self, embedding: np.ndarray) -> bool:
+        """Make it a writeable array of its dtype and shape again; return whether it was another."""
+        kind = embedding.dtype, embedding.shape, embedding.flags.writeable
+        if kind == (self.y.dtype, self.y.shape, True):
+            return False
         embedding.setflags(write=True)
-        raise ValueError(
-            f"a callback must not change the shape of the embedding, {self.y.shape}, or make it "
-            f"read-only; it was left with shape {shape}, {'' if writeable else 'not '}writeable"
-        )
+        if embedding.dtype != self.y.dtype:
+            embedding.shape = (-1,)
+            setattr(embedding, "dtype", self.y.dtype)  # noqa: B010 (its stub is read-only)
+        embedding.shape = self.y.shape
+        return True
 
     def write_to(self, embedding: np.ndarray) -> None:
         _kernels.coordinates.scatter(self.y, self.order, np.asarray(embedding))

@@ -43,4 +43,8 @@ def make_repulsion(method: str, dof: float, n_threads: int, params: Mapping[str,
     if method == "bh":
         return tree
     mesh = MeshRepulsion.from_params(dof, n_threads, params)
-    return mesh if method == "fft" else AutoRepulsion(mesh, tree)
+    if method == "fft":
+        return mesh
+    if method in METHODS:
+        return AutoRepulsion(mesh, tree)
+    raise ValueError(f"no repulsion is called {method!r}")

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from fasttsne import TSNE, TSNEEmbedding
 from fasttsne.affinity import PrecomputedAffinities
 from fasttsne.callbacks import EarlyStopping, EmbeddingRecorder, ProgressBar
-from fasttsne.objective import KLDivergence, Objective, register_objective
+from fasttsne.objective import KLDivergence, Objective, register_objective, select
 from fasttsne.objective.callable import FunctionObjective
 from fasttsne.objective.density import DensityObjective
 from fasttsne.objective.functions import kl_divergence_exact
@@ -80,7 +80,9 @@ class ObjectiveContract:
         expected, error = objective.gradient(points, 2.0, with_error=True)
         expected = expected.copy()
         order = np.random.default_rng(2).permutation(40).astype(np.int32)
-        if not objective.gains_by_order:
+        if isinstance(objective, NewPointsDivergence):
+            with pytest.raises(ValueError, match="keep the caller's order"):
+                objective.reorder(order)
             return
         objective.reorder(order)
         gradient, again = objective.gradient(points[order], 2.0, with_error=True)
@@ -88,14 +90,16 @@ class ObjectiveContract:
         np.testing.assert_allclose(gradient, expected[order], atol=atol)
         assert again == pytest.approx(error, rel=1e-6)
 
-    def test_neither_points_nor_order_are_changed(self, points):
+    def test_no_argument_is_changed(self, points):
         before, order = points.copy(), np.arange(40, dtype=np.int32)
         points.setflags(write=False)
         order.setflags(write=False)
+        P = affinities().copy()
         objective = self.make()
         objective.reorder(order)
         objective.gradient(points, 12.0, with_error=True)
         np.testing.assert_array_equal(points, before)
+        assert (affinities() != P).nnz == 0
 
     def test_the_gradient_is_one_array_for_all_calls(self, points):
         objective = self.ordered()
@@ -264,3 +268,14 @@ def test_names_of_the_package_cannot_be_taken():
         register_objective("fft", Springs)
     with pytest.raises(ValueError, match=r"negative_gradient_method must be one of .*'springs'"):
         TSNE(negative_gradient_method="strings").fit(np.eye(5))
+
+
+def test_an_objective_that_is_not_registered_here(monkeypatch):
+    """As after unpickling in another process: another objective must not take its place."""
+    register_objective("forgotten", Springs)
+    embedding = TSNEEmbedding(
+        np.ones((40, 2)), affinities(), negative_gradient_method="forgotten"
+    )  # fmt: skip
+    monkeypatch.delitem(select._REGISTERED, "forgotten")
+    with pytest.raises(ValueError, match=r"negative_gradient_method must be one of .*'forgotten'"):
+        embedding.optimize(3)

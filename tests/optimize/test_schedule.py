@@ -1,11 +1,13 @@
 import dataclasses
 import itertools
 import logging
+import pickle
 
 import numpy as np
 import pytest
 
 from fasttsne import TSNE, TSNEEmbedding, initialization
+from fasttsne import schedule as public
 from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.optimize import schedule
 from fasttsne.optimize.stopping import Collapsed
@@ -155,7 +157,11 @@ def test_few_rows(rng, rows):
     [
         ({"tol": -1}, ValueError, "tol must be at least 0; got -1"),
         ({"tol": "small"}, ValueError, "tol must be a number or 'auto'; got 'small'"),
-        ({"n_iter": "many"}, ValueError, "n_iter must be an integer or 'auto'; got 'many'"),
+        (
+            {"n_iter": "many"},
+            ValueError,
+            "n_iter must be an integer or 'auto' or stages; got 'many'",
+        ),
         (
             {"final_momentum": "high"},
             ValueError,
@@ -166,3 +172,15 @@ def test_few_rows(rng, rows):
 def test_bad_parameters(digits, params, error, message):
     with pytest.raises(error, match=message):
         TSNE(**params).fit(digits)
+
+
+def test_stages_and_settings_of_version_0_1_0_are_dataclasses():
+    """As programs change them: ``dataclasses.replace``, ``asdict``, pickle."""
+    first, *_ = public.early_exaggeration(500, 12.0, 1.0, "auto", "auto")
+    longer = dataclasses.replace(first, least=200)
+    assert (longer.until, longer.stopping.min_iter) == ("parted", 200)
+    assert pickle.loads(pickle.dumps(longer)) == longer
+    assert public.times(10) is public.SMALL
+    assert dataclasses.asdict(public.SMALL)["fading"] == schedule.SMALL.annealing_iter
+    *_, fast, _ = public.until_it_settles(500, 1.0, "auto", "auto", 1e-5)
+    assert (fast.until, fast.tol, fast.patience) == ("settled", 1e-5, 2)
