@@ -160,7 +160,7 @@ def test_few_rows(rng, rows):
         (
             {"n_iter": "many"},
             ValueError,
-            "n_iter must be an integer or 'auto' or stages; got 'many'",
+            "n_iter must be an integer or 'auto' or stages",
         ),
         (
             {"final_momentum": "high"},
