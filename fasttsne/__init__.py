@@ -12,16 +12,9 @@ compiled kernels.
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from fasttsne import (
-    affinity,
-    callbacks,
-    initialization,
-    metrics,
-    nearest_neighbors,
-    tsne,
-    utils,
-)
+from fasttsne import affinity, initialization, nearest_neighbors, tsne, utils
 from fasttsne._version import __version__
 from fasttsne.compat import old_paths
 from fasttsne.embedding.full import TSNEEmbedding
@@ -30,11 +23,14 @@ from fasttsne.optimize.descent import OptimizationInterrupt
 from fasttsne.runtime.build_info import show_config
 from fasttsne.tsne import TSNE
 
+if TYPE_CHECKING:
+    from fasttsne import callbacks, metrics
+
 old_paths.install()
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Modules that are imported on demand, such as ``fasttsne.plotting``."""
+    """A module that is imported on demand, for a fast start: ``fasttsne.callbacks`` and others."""
     path = f"{__name__}.{name}"
     if name.startswith("_") or find_spec(path) is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -42,17 +38,7 @@ def __getattr__(name: str) -> ModuleType:
 
 
 __all__ = [
-    "TSNE",
-    "OptimizationInterrupt",
-    "PartialTSNEEmbedding",
-    "TSNEEmbedding",
-    "__version__",
-    "affinity",
-    "callbacks",
-    "initialization",
-    "metrics",
-    "nearest_neighbors",
-    "show_config",
-    "tsne",
-    "utils",
-]
+    "TSNE", "OptimizationInterrupt", "PartialTSNEEmbedding", "TSNEEmbedding", "__version__",
+    "affinity", "callbacks", "initialization", "metrics", "nearest_neighbors", "show_config",
+    "tsne", "utils",
+]  # fmt: skip

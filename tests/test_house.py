@@ -27,7 +27,8 @@ LAYERS = (
 )
 # Where an import waits until it is needed, for a fast start of the package.
 LATE_IMPORTS = {
-    ("embedding.full", "plotting"), ("callbacks.live_plot", "plotting"),
+    ("embedding.full", "plotting"), ("embedding.full", "io.embedding_file"),
+    ("callbacks.live_plot", "plotting"),
     ("callbacks.live_plot", "drawing.scatter"), ("__init__", "__init__"),
 }  # fmt: skip
 # Public modules have the names of old code; nothing else knows it.

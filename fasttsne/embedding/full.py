@@ -15,7 +15,6 @@ from fasttsne.embedding.partial import (
     prepare_partial,
     transform,
 )
-from fasttsne.io import embedding_file
 from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.called import call_optimizer, is_called
@@ -113,6 +112,8 @@ class TSNEEmbedding(ArrayWithState):
         ----------
         path : the file, written under exactly this name.
         """
+        from fasttsne.io import embedding_file  # late, for a fast start
+
         embedding_file.save(self, path)
 
     @classmethod
@@ -126,6 +127,8 @@ class TSNEEmbedding(ArrayWithState):
         ValueError
             Where it is no such file, damaged, or written by a later version.
         """
+        from fasttsne.io import embedding_file
+
         return embedding_file.load(cls, path)
 
     @documented(parameters=OPTIMIZE.values())

@@ -1,11 +1,9 @@
 """Nearest neighbours: one protocol, the built-in search, optional backends, given graphs."""
 
+from typing import TYPE_CHECKING
+
+from fasttsne.nearest_neighbors import select
 from fasttsne.nearest_neighbors.approx import Approx
-from fasttsne.nearest_neighbors.backends.annoy import Annoy
-from fasttsne.nearest_neighbors.backends.faiss import Faiss
-from fasttsne.nearest_neighbors.backends.hnsw import HNSW
-from fasttsne.nearest_neighbors.backends.pynndescent import NNDescent
-from fasttsne.nearest_neighbors.backends.scikit import Sklearn
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS as METRICS
 from fasttsne.nearest_neighbors.exact import Exact
 from fasttsne.nearest_neighbors.index import KNNIndex
@@ -13,7 +11,22 @@ from fasttsne.nearest_neighbors.precomputed import PrecomputedDistanceMatrix, Pr
 from fasttsne.nearest_neighbors.select import BACKENDS as BACKENDS
 from fasttsne.nearest_neighbors.select import make_index
 
+if TYPE_CHECKING:
+    from fasttsne.nearest_neighbors.backends.annoy import Annoy
+    from fasttsne.nearest_neighbors.backends.faiss import Faiss
+    from fasttsne.nearest_neighbors.backends.hnsw import HNSW
+    from fasttsne.nearest_neighbors.backends.pynndescent import NNDescent
+    from fasttsne.nearest_neighbors.backends.scikit import Sklearn
+
 __all__ = [
     "HNSW", "Annoy", "Approx", "Exact", "Faiss", "KNNIndex", "NNDescent",
     "PrecomputedDistanceMatrix", "PrecomputedNeighbors", "Sklearn", "make_index",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> type[KNNIndex]:
+    """The class of a backend, which is imported on demand."""
+    for backend, path in select.BACKENDS.items():
+        if path.endswith(f".{name}"):
+            return select.backend_class(backend)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,16 +1,11 @@
 """Choice of a neighbour search: what "auto" means, and how many neighbours a perplexity takes."""
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.nearest_neighbors.approx import Approx
-from fasttsne.nearest_neighbors.backends.annoy import Annoy
-from fasttsne.nearest_neighbors.backends.faiss import Faiss
-from fasttsne.nearest_neighbors.backends.hnsw import HNSW
-from fasttsne.nearest_neighbors.backends.pynndescent import NNDescent
-from fasttsne.nearest_neighbors.backends.scikit import Sklearn
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.exact import Exact
 from fasttsne.nearest_neighbors.index import Index, KNNIndex, Neighbors
@@ -18,9 +13,11 @@ from fasttsne.nearest_neighbors.precomputed import PrecomputedDistanceMatrix, Pr
 from fasttsne.runtime.typing import Metric, Rows
 from fasttsne.runtime.validation import check_number
 
-BACKENDS: dict[str, type[KNNIndex]] = {
-    "exact": Exact, "approx": Approx, "annoy": Annoy, "hnsw": HNSW, "pynndescent": NNDescent,
-    "faiss": Faiss, "sklearn": Sklearn,
+# Module and class, below this package; they are imported on demand, for a fast start.
+BACKENDS = {
+    "exact": "exact.Exact", "approx": "approx.Approx", "annoy": "backends.annoy.Annoy",
+    "hnsw": "backends.hnsw.HNSW", "pynndescent": "backends.pynndescent.NNDescent",
+    "faiss": "backends.faiss.Faiss", "sklearn": "backends.scikit.Sklearn",
 }  # fmt: skip
 # Neighbours of each row per unit of perplexity (van der Maaten 2014).
 NEIGHBORS_PER_PERPLEXITY = 3
@@ -58,6 +55,13 @@ def needs_sklearn(neighbors: Neighbors, metric: Metric) -> bool:
     return _is_auto(neighbors) and is_elsewhere
 
 
+def backend_class(name: str) -> type[KNNIndex]:
+    """Return the class of a search in ``BACKENDS``."""
+    module, _, cls = BACKENDS[name].rpartition(".")
+    found: type[KNNIndex] = getattr(import_module(f"fasttsne.nearest_neighbors.{module}"), cls)
+    return found
+
+
 def make_index(neighbors: Neighbors, data: Rows | None, k: int, **kwargs: Any) -> Index:
     """Return the index of a name in ``BACKENDS``, of a graph of neighbours, or the given one.
 
@@ -89,7 +93,7 @@ def make_index(neighbors: Neighbors, data: Rows | None, k: int, **kwargs: Any) -
             raise ValueError(
                 f"neighbors must be one of {names}, a graph, or an index; got {neighbors!r}"
             )
-        return BACKENDS[neighbors](data, k, **kwargs)
+        return backend_class(neighbors)(data, k, **kwargs)
     index = _wrap_graph(neighbors, k)
     if data is not None and np.shape(data)[0] != index.n_samples:
         raise ValueError(
