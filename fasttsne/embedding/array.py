@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fasttsne.optimize.descent import OptimizationInterrupt
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -26,6 +28,7 @@ class ArrayWithState(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
 
     optimizer: Any
     gradient_descent_params: dict[str, Any]
+    kl_divergence: float | None
 
     def __array_finalize__(self, source: NDArray[Any] | None) -> None:
         # A view or copy that NumPy makes is not known to be of all rows: it
@@ -41,6 +44,23 @@ class ArrayWithState(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
 
         def __getitem__(self, key):
             return np.asarray(self)[key]
+
+    def _optimize_by(self, descend: Callable[[], float], propagate_exception: bool) -> None:
+        """Set ``kl_divergence`` to what a descent in place returns, however it ends.
+
+        An interrupt by a callback is raised only if ``propagate_exception``; a KeyboardInterrupt
+        gets the embedding as its ``final_embedding``.
+        """
+        self.kl_divergence = None  # what was true of the points before
+        try:
+            self.kl_divergence = descend()
+        except OptimizationInterrupt as interrupt:
+            self.kl_divergence = interrupt.error
+            if propagate_exception:
+                raise
+        except KeyboardInterrupt as interrupt:
+            interrupt.final_embedding = self  # type: ignore[attr-defined]
+            raise
 
     def _with_state_of(self, other: "Self", duplicate: Callable[[Any], Any]) -> "Self":
         for name in self._STATE:

@@ -18,7 +18,7 @@ from fasttsne.embedding.partial import (
 from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.called import call_optimizer, is_called
-from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
+from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.parameters import (
     DEFAULTS,
     OPTIMIZE,
@@ -181,20 +181,13 @@ class TSNEEmbedding(ArrayWithState):
         ----------
         params : those of ``optimize``, for an optimizer of a user's own; None is the embedding's.
         """
-        self.kl_divergence = None  # what was true of the map before
-        try:
+
+        def descend() -> float:
             if is_called(self.optimizer):
-                error = call_optimizer(self, phase, params or self.all_params())
-            else:
-                error = self.optimizer.run(self, self._objective(phase), phase)
-            self.kl_divergence = error
-        except OptimizationInterrupt as interrupt:
-            self.kl_divergence = interrupt.error
-            if propagate_exception:
-                raise
-        except KeyboardInterrupt as interrupt:
-            interrupt.final_embedding = self  # type: ignore[attr-defined]
-            raise
+                return call_optimizer(self, phase, params or self.all_params())
+            return self.optimizer.run(self, self._objective(phase), phase)
+
+        self._optimize_by(descend, propagate_exception)
         return self
 
     def gradient_norm(self) -> float:

@@ -84,17 +84,10 @@ class PartialTSNEEmbedding(ArrayWithState):
         params = self._params(gradient_descent_params)
         phase = resolve_new_points(n_iter, params, len(self), len(self.reference_embedding))
         embedding = self if inplace else self.copy()
-        embedding.kl_divergence = None  # what was true of the points before
-        try:
-            objective = embedding._objective(phase)
-            embedding.kl_divergence = embedding.optimizer.run(embedding, objective, phase)
-        except OptimizationInterrupt as interrupt:
-            embedding.kl_divergence = interrupt.error
-            if propagate_exception:
-                raise
-        except KeyboardInterrupt as interrupt:
-            interrupt.final_embedding = embedding  # type: ignore[attr-defined]
-            raise
+        embedding._optimize_by(
+            lambda: embedding.optimizer.run(embedding, embedding._objective(phase), phase),
+            propagate_exception,
+        )
         return embedding
 
     def _params(self, given: Mapping[str, Any]) -> dict[str, Any]:
