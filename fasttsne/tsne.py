@@ -212,6 +212,7 @@ class TSNE:
         """Check all parameters before anything is computed."""
         check_perplexity(self.perplexity)
         check_params(self._params(), PARAMETERS)
+        resolve(self._params(), 1)  # what no plan can be made of
 
     def _params(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in PARAMETERS}

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from fasttsne.callbacks.base import Callback
 from fasttsne.objective.kl import kl_divergence
-from fasttsne.optimize.plan import Phase, resolve_fixed_method
+from fasttsne.optimize.plan import Phase, resolve_fixed_method, resolve_phase
 from fasttsne.repulsion import make_repulsion
 from fasttsne.runtime.threads import resolve_n_jobs
 
@@ -64,10 +64,11 @@ class VerifyExaggerationError(Callback):
         If the error of a call differs from it.
     """
 
+    _phase: Phase | None = None
+
     def __init__(self, embedding: Any):
         self.embedding = embedding
         self.P = embedding.affinities.P.copy()
-        self._phase: Phase | None = None
 
     def receive_settings(self, settings: Phase) -> None:
         self._phase = settings
@@ -75,8 +76,12 @@ class VerifyExaggerationError(Callback):
             log.warning("VerifyExaggerationError: this run has no exaggeration to verify")
 
     def __call__(self, iteration: int, error: float, embedding: Any) -> None:
-        method = resolve_fixed_method(embedding.negative_gradient_method, len(embedding))
-        expected = _divergence(self.P, embedding, method)
+        phase = self._phase
+        if phase is None:  # called by something other than a run
+            phase = resolve_phase("verification", 0, embedding.all_params(), len(embedding))
+        method = resolve_fixed_method(phase.method, len(embedding))
+        repulsion = make_repulsion(method, phase.dof, phase.n_threads, dict(phase.accuracy))
+        expected = kl_divergence(self.P, embedding, repulsion, phase.dof, phase.n_threads)
         if not abs(error - expected) <= TOLERANCE * max(1, abs(expected)):
             raise RuntimeError(
                 f"iteration {iteration} reported a KL divergence of {error:.6f}, but without "

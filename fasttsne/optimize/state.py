@@ -100,8 +100,7 @@ class WorkingPoints:
         _kernels.coordinates.scatter(self.y, self.order, np.asarray(embedding))
 
     def read_from(self, embedding: np.ndarray) -> None:
-        """A callback may have moved points of the live embedding."""
-        self.check_array(embedding)
+        """Take over points that a callback has moved in the live embedding."""
         check_written(embedding)
         _kernels.coordinates.gather(np.asarray(embedding), self.order, self.y)
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from quick import QUICK
 
-from fasttsne import TSNE, TSNEEmbedding
+from fasttsne import TSNE, TSNEEmbedding, initialization
 from fasttsne._kernels import reference
+from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.callbacks import (
     Callback,
     Checkpoint,
@@ -345,3 +346,15 @@ def test_callbacks_can_be_kept_with_an_embedding(digits, tmp_path):
 def test_bad_settings(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_verification_follows_the_plan_of_the_run(digits):
+    """Not the embedding's own kernel, where a call has another."""
+    start = initialization.pca(digits[:200], random_state=0) * 1e4
+    embedding = TSNEEmbedding(start, PerplexityBasedNN(digits[:200], 10))
+    verify = VerifyExaggerationError(embedding)
+    params = {"exaggeration": 4, "callbacks": verify, "callbacks_every_iters": 5}
+    embedding.optimize(10, dof=0.5, **params)
+    other = VerifyExaggerationError(TSNEEmbedding(start, PerplexityBasedNN(digits[:200], 40)))
+    with pytest.raises(RuntimeError, match="reported a KL divergence"):
+        embedding.optimize(10, **{**params, "callbacks": other})

@@ -89,3 +89,12 @@ def test_a_wrong_parameter_is_found_before_the_data_is_looked_at():
         TSNE(learning_rate=-1).plan(100)
     with pytest.raises(TypeError, match="n_samples must be an integer"):
         TSNE().plan(np.ones((3, 2)))
+
+
+def test_what_no_plan_can_be_made_of_is_refused_before_the_search():
+    def distance(a, b):
+        raise AssertionError("the search has begun")
+
+    tsne = TSNE(n_iter=TSNE().plan(50).phases[1].stages, density_weight=0.1, metric=distance)
+    with pytest.raises(ValueError, match="n_iter must be a number or 'auto' with density_weight"):
+        tsne.fit(np.eye(50))
