@@ -1,0 +1,140 @@
+"""What single rows cannot move: an origin, a size, and which rows lie beyond reason.
+
+Heavy tails are continuous: between the largest of their rows there are no wide gaps (the ratio of
+the two largest of n Cauchy variables is above r with probability 1 / r).  A code for missing values
+such as 1e20 is far from the other rows, and has nothing between.  So a row is called far if it is
+both 1e5 times farther out than three quarters of the rows, and behind a gap of a factor of 1000.
+"""
+
+import math
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse
+
+from fasttsne.linalg.chunks import iter_chunks
+
+# Rows of which origin and size are computed; odd, so that a median is a value of the data.
+SAMPLE_SIZE = 1001
+# Most rows are not farther from the origin than the size.
+SIZE_QUANTILE = 0.75
+# A far row is so many sizes out, and so many times farther than the farthest of the others.
+FAR_DISTANCE = 1e5
+FAR_GAP = 1e3
+# Rows within so many units of rounding of the origin do not differ from it.
+N_ROUNDINGS = 16
+
+
+class RobustFrame(NamedTuple):
+    """Where the rows of a data set lie, whatever a few of them hold.
+
+    The distance of a row from the origin is the largest of its coordinates' differences.
+
+    Attributes
+    ----------
+    origin : (columns,) in X's dtype, the medians of an odd number of rows: values of the data.
+    size : within which three quarters of the rows lie that differ from the origin; 0 if none does.
+    radius : the largest distance of a row that is not far; infinite where that overflows.
+    far : (m,) rows beyond reason, ascending.
+    """
+
+    origin: np.ndarray
+    size: float
+    radius: float
+    far: np.ndarray
+
+    @property
+    def unit(self) -> float:
+        """The size, or 1 for 0, as a power of two, by which division is exact."""
+        return math.ldexp(1.0, math.frexp(self.size)[1] - 1) if self.size > 0 else 1.0
+
+    def clip(self, rows: np.ndarray) -> np.ndarray:
+        """Return dense rows with each entry moved to within the radius of the origin."""
+        largest = float(np.finfo(rows.dtype).max)
+        origin = self.origin.astype(np.float64)
+        with np.errstate(over="ignore"):
+            bounds = np.clip([origin - self.radius, origin + self.radius], -largest, largest)
+        return np.clip(rows, *bounds.astype(rows.dtype))
+
+
+def robust_frame(X, reach: float | None = None) -> RobustFrame:
+    """Return origin, size and far rows of an array or a CSR matrix of finite floats.
+
+    Parameters
+    ----------
+    reach : a bound of all rows' distance from the origin, if one is known.  A pass over all rows
+        is saved where it shows that none is far; the bound is the radius then.
+    """
+    n = X.shape[0]
+    n_sample = min(n, SAMPLE_SIZE) - (min(n, SAMPLE_SIZE) + 1) % 2
+    sample = X[np.arange(n_sample) * n // n_sample]
+    origin = _medians(sample)
+    sizes = _differing(row_distances(sample, origin), origin)
+    all_sizes = None
+    if len(sizes) <= n_sample // 2:  # few rows say little about the others
+        all_sizes = row_distances(X, origin)
+        sizes = _differing(all_sizes, origin)
+    size = float(sizes[int(SIZE_QUANTILE * (len(sizes) - 1))]) if len(sizes) else 0.0
+    size = min(size, sys.float_info.max)
+    if reach is not None and reach <= FAR_DISTANCE * size:
+        return RobustFrame(origin, size, reach, np.empty(0, np.intp))
+    if all_sizes is None:
+        all_sizes = row_distances(X, origin)
+    radius = _radius(np.sort(all_sizes), size)
+    return RobustFrame(origin, size, radius, np.flatnonzero(all_sizes > radius))
+
+
+def row_distances(X, origin: np.ndarray) -> np.ndarray:
+    """Return the largest |x - origin| of each row, (n,) float64; infinite where that overflows."""
+    with np.errstate(over="ignore"):
+        return (_sparse_distances if scipy.sparse.issparse(X) else _dense_distances)(X, origin)
+
+
+def _dense_distances(X, origin):
+    out = np.empty(len(X))
+    for a, chunk in iter_chunks(X):
+        difference = np.subtract(chunk, origin, dtype=np.float64)
+        np.abs(difference, out=difference).max(1, out=out[a : a + len(chunk)])
+    return out
+
+
+def _sparse_distances(X, origin):
+    stored = np.abs(np.subtract(X.data, origin[X.indices], dtype=np.float64))
+    matrix = scipy.sparse.csr_matrix((stored, X.indices, X.indptr), X.shape)
+    out = matrix.max(axis=1).toarray().ravel()
+    columns = np.flatnonzero(origin)
+    if len(columns):  # where entries that are not stored differ from the origin, too
+        step = max(2**18 // len(columns), 1)
+        for a in range(0, X.shape[0], step):
+            rows = X[a : a + step][:, columns].toarray()
+            out[a : a + step] = np.maximum(
+                out[a : a + step], _dense_distances(rows, origin[columns])
+            )
+    return out
+
+
+def _medians(sample):
+    """Return the median of each column of an odd number of rows."""
+    middle = sample.shape[0] // 2
+    if not scipy.sparse.issparse(sample):
+        return np.partition(sample, middle, axis=0)[middle]
+    origin = np.zeros(sample.shape[1], sample.dtype)
+    columns = np.flatnonzero(np.bincount(sample.indices, minlength=len(origin)) > middle)
+    if len(columns):
+        origin[columns] = _medians(sample[:, columns].toarray())
+    return origin
+
+
+def _differing(distances, origin):
+    """Return the distances that are not rounding, sorted."""
+    rounding = N_ROUNDINGS * float(np.finfo(origin.dtype).eps) * float(np.abs(origin).max())
+    return np.sort(distances[distances > rounding])
+
+
+def _radius(distances, size):
+    """Return the distance, of all of them sorted, beyond which they are beyond reason."""
+    with np.errstate(over="ignore"):
+        is_far = (distances[1:] > FAR_DISTANCE * size) & (distances[1:] >= FAR_GAP * distances[:-1])
+    first = np.flatnonzero(is_far)
+    return float(distances[first[0] if size > 0 and len(first) else -1])
