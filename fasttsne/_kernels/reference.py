@@ -165,6 +165,27 @@ def nearest(queries, points, k, self_join):
     return order, np.take_along_axis(d, order, 1)
 
 
+def float64_distances(X, metric, rows):
+    """Distances of rows, by index, to all rows of X, by float64 differences; to itself infinite.
+
+    Angular metrics compare rows scaled to length one: d^2 / 2 is one minus the cosine.
+    """
+    X = X.astype(float)
+    if metric in ("cosine", "correlation"):
+        X = X / np.ldexp(1.0, np.frexp(np.abs(X).max(1, keepdims=True))[1] - 1)
+        if metric == "correlation":
+            X -= X.mean(1, keepdims=True)
+        norms = np.linalg.norm(X, axis=1, keepdims=True)
+        X /= np.where(norms > 1e-14, norms, 1)
+    d = np.abs(X[rows][:, None, :] - X[None, :, :])
+    largest = d.max(2)
+    # Squares of the largest and smallest numbers overflow or vanish.
+    d /= np.where(largest > 0, largest, 1)[:, :, None]
+    d = largest * np.sqrt((d**2).sum(2))
+    d[np.arange(len(rows)), rows] = np.inf
+    return d
+
+
 def ranks_of(points, rows, others):
     """The rank of each of the others among the neighbours of its row, ties by number."""
     order, _ = nearest(points, points, len(points) - 1, True)

@@ -52,6 +52,12 @@ def mean_and_max_deviation(X) -> tuple[np.ndarray, float]:
     return mean, min(largest, float(np.finfo(np.float64).max))
 
 
+def float32_unit(size: float) -> float:
+    """Return 1, or the power of two by which rows of this size can be squared as float32."""
+    low, high = FLOAT32_SQUARE_RANGE
+    return 1.0 if size == 0 or low < size < high else float(power_of_two(size))
+
+
 def float32_scale(largest: float) -> float:
     """Return a divisor after which numbers up to ``largest`` can be squared as float32."""
     low, high = FLOAT32_SQUARE_RANGE
@@ -79,3 +85,8 @@ def clip_far_rows(rows: np.ndarray) -> np.ndarray:
     is_far = (size > MAX_ROW_SIZE).ravel()
     rows[is_far] = rows[is_far] / size[is_far] * MAX_ROW_SIZE
     return rows
+
+
+def power_of_two(sizes: np.ndarray) -> np.ndarray:
+    """Return the largest powers of two that are not larger, by which division is exact; 1 for 0."""
+    return np.ldexp(1.0, np.where(sizes > 0, np.frexp(sizes)[1] - 1, 0))

@@ -83,7 +83,7 @@ class Approx(CachedRowsMixin, KNNIndex):
                 return None
             candidates = blocks.search(plan.n_blocks, plan.n_candidates, self.n_threads)
             indices, distances = rows.rerank(candidates, blocks.order, self.k, self.n_threads)
-            self.recall_ = sample.recall(distances)
+            self.recall_ = sample.recall(indices)
             log.info(
                 "each of %d blocks compared with %d, %d candidates a row: recall %.4f",
                 blocks.packed.n_blocks, plan.n_blocks, plan.n_candidates, self.recall_,

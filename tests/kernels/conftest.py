@@ -4,7 +4,7 @@ import pytest
 
 from fasttsne import _kernels
 
-NOT_HOT = {"SIMD_LEVELS", "cpu", "csr", "load_level", "raster", "simd"}
+NOT_HOT = {"SIMD_LEVELS", "cpu", "csr", "exact_order", "load_level", "raster", "simd"}
 
 
 @pytest.fixture

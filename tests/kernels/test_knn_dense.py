@@ -15,7 +15,8 @@ def ranked(candidates, queries, points, k, n_threads, rows=None, names=None):
     distances = np.empty((len(queries), k), np.float32)
     _kernels.rerank.rerank(
         queries, points, rows.astype(np.int32), names.astype(np.int32), candidates.keys,
-        candidates.counts, candidates.n_kept, k, indices, distances, n_threads,
+        candidates.counts, candidates.thresholds, candidates.n_kept, k, indices, distances,
+        n_threads,
     )  # fmt: skip
     return indices, distances
 

@@ -249,7 +249,7 @@ def test_approx_on_a_file_larger_than_the_memory_allowed(rng, tmp_path):
 
 def test_float32_data_is_not_copied(rng):
     X = rng.normal(0, 1, (100, 4)).astype(np.float32)
-    assert dense_rows.DenseRows(X, "euclidean").points is X
+    assert dense_rows.DenseRows(X, "euclidean").points.values is X
 
 
 def test_covariance_of_mahalanobis_by_either_name(rng):

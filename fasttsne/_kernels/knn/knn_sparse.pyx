@@ -105,12 +105,12 @@ cdef double squared_distance(
 
 cdef void rerank_row(
     const Rows *queries, Py_ssize_t query, const Rows *points, Py_ssize_t d, const int32_t *names,
-    uint64_t *keys, Py_ssize_t count, Py_ssize_t n_candidates, Py_ssize_t k,
+    uint64_t *keys, Py_ssize_t count, float *threshold, Py_ssize_t n_candidates, Py_ssize_t k,
     int32_t *indices, float *distances,
 ) noexcept nogil:
     cdef Py_ssize_t j
     cdef int32_t name
-    count = truncate(keys, count, n_candidates)
+    count = truncate(keys, count, n_candidates, threshold)
     for j in range(count):
         name = names[<uint32_t> keys[j]]
         keys[j] = as_key(
@@ -126,7 +126,7 @@ def rerank_sparse(
     const float[::1] means,  # IN, CSR (any, d), sorted rows
     Py_ssize_t d,
     const int32_t[::1] rows, const int32_t[::1] names,  # IN, as for rerank.rerank
-    uint64_t[:, ::1] keys, const int32_t[::1] counts,  # INOUT and IN, as for rerank.rerank
+    uint64_t[:, ::1] keys, const int32_t[::1] counts, float[::1] thresholds,  # as for rerank.rerank
     Py_ssize_t n_candidates, Py_ssize_t k,
     int32_t[:, ::1] indices, float[:, ::1] distances,  # OUT (any, k), nearest first, by query
     int n_threads,
@@ -143,6 +143,6 @@ def rerank_sparse(
                     num_threads=n_threads):
         q = rows[r]
         rerank_row(
-            &queries, q, &points, d, &names[0], &keys[r, 0], counts[r], n_candidates, k,
-            &indices[q, 0], &distances[q, 0],
+            &queries, q, &points, d, &names[0], &keys[r, 0], counts[r], &thresholds[r],
+            n_candidates, k, &indices[q, 0], &distances[q, 0],
         )

@@ -1,4 +1,4 @@
-"""Exact distances of the candidates that a search found, and the nearest of them in order.
+"""Distances of the candidates that a search found, and the nearest of them in order.
 
 Differences do not cancel as |x|^2 + |y|^2 - 2 x.y does: equal rows are at distance
 0, and neighbours far from the origin keep their order.
@@ -15,12 +15,13 @@ from fasttsne._kernels.simd.simd8 cimport prefetch
 
 cdef void rerank_row(
     const float *query, const float *points, Py_ssize_t d, const int32_t *names, uint64_t *keys,
-    Py_ssize_t count, Py_ssize_t n_candidates, Py_ssize_t k, int32_t *indices, float *distances,
+    Py_ssize_t count, float *threshold, Py_ssize_t n_candidates, Py_ssize_t k, int32_t *indices,
+    float *distances,
 ) noexcept nogil:
     cdef Py_ssize_t j
     cdef int32_t name
     cdef float r2
-    count = truncate(keys, count, n_candidates)
+    count = truncate(keys, count, n_candidates, threshold)
     for j in range(count):
         keys[j] = <uint64_t> names[<uint32_t> keys[j]]
     for j in range(count):
@@ -38,8 +39,10 @@ def rerank(
     const float[:, ::1] points,  # IN (any, d)
     const int32_t[::1] rows,  # IN (rows,), the query of each row of keys
     const int32_t[::1] names,  # IN, the point that each number in the keys stands for
-    uint64_t[:, ::1] keys,  # INOUT (rows, capacity): candidates, then scratch
+    uint64_t[:, ::1] keys,  # INOUT (rows, capacity): scores of candidates; then their squared
+                            # distances, sorted, and the points that they stand for
     const int32_t[::1] counts,  # IN (rows,), all >= k
+    float[::1] thresholds,  # INOUT (rows,): no point that is not looked at has a lower score
     Py_ssize_t n_candidates,  # candidates of each row that are looked at, the best
     Py_ssize_t k,
     int32_t[:, ::1] indices, float[:, ::1] distances,  # OUT (any, k), nearest first, by query
@@ -57,7 +60,7 @@ def rerank(
         q = rows[r]
         rerank_row(
             &queries[q, 0], &points[0, 0], queries.shape[1], &names[0], &keys[r, 0], counts[r],
-            n_candidates, k, &indices[q, 0], &distances[q, 0],
+            &thresholds[r], n_candidates, k, &indices[q, 0], &distances[q, 0],
         )
 
 

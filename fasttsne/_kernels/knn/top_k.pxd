@@ -32,12 +32,16 @@ cdef inline void push(
 
 
 cdef inline Py_ssize_t truncate(
-    uint64_t *keys, Py_ssize_t count, Py_ssize_t n_candidates
+    uint64_t *keys, Py_ssize_t count, Py_ssize_t n_candidates, float *threshold
 ) noexcept nogil:
-    """Move the best ``n_candidates`` to the front; return how many are left."""
+    """Move the best ``n_candidates`` to the front; return how many are left.
+
+    The threshold becomes the score of the last of them, below which no other point lies.
+    """
     if count <= n_candidates:
         return count
     select_smallest(keys, count, n_candidates)
+    threshold[0] = min(threshold[0], score_of(keys[n_candidates - 1]))
     return n_candidates
 
 

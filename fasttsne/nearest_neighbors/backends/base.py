@@ -28,13 +28,19 @@ class BackendIndex(KNNIndex):
             return None
         return DenseRows(self.data, self.metric)
 
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "_rows"}
+
+    def __setstate__(self, state):  # version 0.1.0 pickled the prepared rows
+        vars(self).update({name: value for name, value in state.items() if name != "_rows"})
+
     def _points(self, X):
         """Return rows as the package takes them, in float32."""
         if sp.issparse(self.data):
             return sp.csr_matrix(X, dtype=np.float32)
         if self._rows is None:
             return np.ascontiguousarray(X, np.float32)
-        return self._rows.points if X is self.data else self._rows.prepare(X)
+        return (self._rows.points if X is self.data else self._rows.prepare(X)).values
 
     def _build(self):
         return drop_self(*self._query(self.data, self.k + 1))

@@ -81,7 +81,7 @@ class Faiss(BackendIndex):
 
     @cached_property
     def _center(self):
-        return self._rows.points.mean(0, dtype=np.float64).astype(np.float32)
+        return self._rows.points.values.mean(0, dtype=np.float64).astype(np.float32)
 
     def _query(self, X, k):
         index = self._index

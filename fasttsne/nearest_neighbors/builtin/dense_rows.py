@@ -1,23 +1,71 @@
 """Dense rows and their exact neighbours, by products of packed panels."""
 
-from functools import partial
+from copy import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.linalg import chunks
+from fasttsne.linalg import chunks, pca
+from fasttsne.linalg.robust import robust_frame
 from fasttsne.nearest_neighbors.builtin.block_pairs import all_block_pairs
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
+from fasttsne.nearest_neighbors.builtin.error_bounds import error_bounds
 from fasttsne.nearest_neighbors.builtin.metrics import is_angular
 from fasttsne.nearest_neighbors.builtin.packing import pack
-from fasttsne.nearest_neighbors.builtin.prepared_rows import PreparedRows
+from fasttsne.nearest_neighbors.builtin.prepared_rows import (
+    CONSTANT_ROW_NORM,
+    FAR_DISTANCE,
+    MAX_GRID_NORM,
+    PreparedRows,
+)
 
 # Up to so many rows and packed numbers, the product of each pair of rows updates both.
 # Beyond, and for files, batches of rows are compared with all others, some packed at a time.
 SELF_JOIN_MAX_SAMPLES = 200_000
 MAX_PACKED_NUMBERS = 2**27
-# Rows with numbers beyond this are divided by it before they are summed.
-OVERFLOW_LIMIT = 1e200
+
+
+@dataclass(frozen=True)
+class DensePoints:
+    """Prepared rows of an array.
+
+    values : (n, columns) float32 array.
+    source : (n, columns) array of which they were made, float32 or float64.
+    frames : (n, 3) float64, or None: the coordinates are (source / unit - shift) / scale, with
+        these numbers of each row; None is 1, 0, 1.
+    """
+
+    values: np.ndarray
+    source: np.ndarray
+    frames: np.ndarray | None = None
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, rows):
+        values = self.values[rows]
+        source = values if self.is_source else self.source[rows]
+        frames = None if self.frames is None else np.ascontiguousarray(self.frames[rows])
+        return DensePoints(values, source, frames)
+
+    @property
+    def is_source(self) -> bool:
+        """Whether the values are the source itself."""
+        return self.values is self.source
+
+    def exact_rows(self):
+        """Return the rows as the kernel for float64 distances reads them."""
+        source = np.ascontiguousarray(self.source)
+        return _kernels.exact_order.ExactRows(source.ravel(), source.shape[1], self.frames)
+
+    def coordinates(self) -> np.ndarray:
+        """Return the rows in float64, (n, columns), in the unit of the source."""
+        rows = self.source.astype(np.float64)
+        if self.frames is not None:
+            unit, shift, scale = self.frames.T[:, :, None]
+            rows = (rows / unit - shift) / scale
+        return rows
 
 
 class DenseRows(PreparedRows):
@@ -30,74 +78,163 @@ class DenseRows(PreparedRows):
 
     Attributes
     ----------
-    points : (n, columns) float32 array.
+    points : :class:`DensePoints`
     """
 
     def __init__(self, data: np.ndarray, metric: str):
         super().__init__(data, metric)
         self._shift = np.zeros(self.n_columns)
         self._origin = np.zeros(self.n_columns, np.float32)
+        is_copied = True
         if not is_angular(metric):
-            mean, largest = chunks.mean_and_max_deviation(data)
-            self._unit = chunks.float32_scale(largest)
-            if data.dtype == np.float32 and data.flags.c_contiguous and self._unit == 1:
-                self._origin = mean.astype(np.float32)
-                self.points = data
-                return
-            self._shift = mean
-        self.points = self.prepare(data)
-
-    def prepare(self, X: np.ndarray) -> np.ndarray:
-        out = np.empty(X.shape, np.float32)
-        for a, chunk in chunks.iter_chunks(X):
-            rows = chunk.astype(np.float64)
-            if self.metric == "correlation":
-                largest = np.abs(rows).max(1, keepdims=True)
-                rows /= np.where(largest > OVERFLOW_LIMIT, OVERFLOW_LIMIT, 1)  # sums would overflow
-                rows -= rows.mean(1, keepdims=True)
-            if is_angular(self.metric):
-                largest = np.abs(rows).max(1, keepdims=True)
-                rows /= np.where(largest > 0, largest, 1)
-                norms = np.linalg.norm(rows, axis=1, keepdims=True)
-                rows /= np.where(norms > 0, norms, 1)
+            largest = _largest(data)
+            frame = robust_frame(data, 2 * largest)
+            self.unit = chunks.float32_unit(frame.size)
+            is_float32 = data.dtype == np.float32 and data.flags.c_contiguous
+            is_copied = not is_float32 or self.unit != 1 or largest >= chunks.MAX_ROW_SIZE
+            if is_copied:
+                self._shift = frame.origin.astype(np.float64)
             else:
-                with np.errstate(over="ignore"):
-                    rows -= self._shift
-                    rows = chunks.clip_far_rows(rows / self._unit)
-            out[a : a + len(rows)] = rows
-        return out
+                self._origin = frame.origin
+        self._are_copied = is_copied
+        self.points = self.prepare(data) if is_copied else DensePoints(data, data)
+        self._bounds = error_bounds(self.n_columns, FAR_DISTANCE, is_copied, self.unit)
+
+    def around(self, center: DensePoints, reach: float, indices: np.ndarray) -> "DenseRows":
+        """Return some rows, by index, within reach of one that becomes the origin.
+
+        reach : in the unit of the source, as ``coordinates``.
+        """
+        rows = copy(self)
+        for name in ("exact_rows", "_is_on_grid"):
+            vars(rows).pop(name, None)
+        rows.n, rows._are_copied = len(indices), True
+        if reach > 0:
+            rows.unit = float(chunks.power_of_two(reach))
+        rows._shift = center.coordinates()
+        rows._origin = np.zeros(self.n_columns, np.float32)
+        rows.points = rows.moved(self.points[indices])
+        rows._bounds = error_bounds(self.n_columns, FAR_DISTANCE, True, rows.unit)
+        return rows
+
+    def moved(self, points: DensePoints) -> DensePoints:
+        """Return points of other rows as prepared by these."""
+        result = replace(points, values=np.empty(points.source.shape, np.float32))
+        step = max(chunks.CHUNK_SIZE // self.n_columns, 1)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            for a in range(0, len(points), step):
+                rows = points[a : a + step].coordinates()
+                if not is_angular(self.metric) or self.unit != 1:
+                    rows = chunks.clip_far_rows((rows - self._shift) / self.unit)
+                result.values[a : a + step] = rows
+        return result
+
+    def prepare(self, X: np.ndarray) -> DensePoints:
+        is_ready = X.dtype == np.float32 and X.flags.c_contiguous
+        if is_ready and not self._are_copied and _largest(X) < chunks.MAX_ROW_SIZE:
+            return DensePoints(X, X)
+        return self.moved(DensePoints(X, X, self._frames(X)))
+
+    def _frames(self, X):
+        """Return each row's unit, shift and scale, (n, 3) float64, or None for 1, 0 and 1."""
+        if not is_angular(self.metric):
+            return None
+        frames = np.empty((len(X), 3))
+        for a, chunk in chunks.iter_chunks(X):
+            unit, shift, scale = frames[a : a + len(chunk)].T
+            rows = chunk.astype(np.float64)
+            unit[:] = chunks.power_of_two(np.abs(rows).max(1))
+            rows /= unit[:, None]
+            shift[:] = rows.mean(1) if self.metric == "correlation" else 0
+            norms = np.linalg.norm(rows - shift[:, None], axis=1)
+            # What is left of a constant row is rounding.
+            scale[:] = np.where(norms > CONSTANT_ROW_NORM, norms, 1)
+        return frames
 
     @staticmethod
-    def to_dense(points: np.ndarray) -> np.ndarray:
+    def to_dense(points: DensePoints) -> np.ndarray:
         """Return prepared rows as an array."""
-        return points
+        return points.values
 
-    def project(self, queries: np.ndarray, projection, n_threads: int) -> np.ndarray:
+    def reduce(self, rank: int, generator, n_threads: int):
+        """Return the first principal components, (n, rank) float32, and their projection.
+
+        They are estimated from a sample of rows; see :class:`fasttsne.linalg.pca.Projection`.
+        """
+        return pca.approximate_components(self.points.values, rank, generator, n_threads)
+
+    def project(self, queries: DensePoints, projection, n_threads: int) -> np.ndarray:
         out = np.empty((len(queries), projection.directions.shape[1]), np.float32)
         # Projections in old pickles may be in Fortran order.
         directions = np.ascontiguousarray(projection.directions)
-        _kernels.knn_dense.project(queries, projection.origin, directions, out, n_threads)
+        _kernels.knn_dense.project(queries.values, projection.origin, directions, out, n_threads)
         return out
-
-    def _rerank(self, queries, *arguments):
-        _kernels.rerank.rerank(queries, self.points, *arguments)
 
     def self_kneighbors(self, k: int, n_threads: int):
         many = self.n > SELF_JOIN_MAX_SAMPLES or self.n * self.n_columns > MAX_PACKED_NUMBERS
-        if many or chunks.is_memmapped(self.points):
+        if many or chunks.is_memmapped(self.points.values):
             return super().self_kneighbors(k, n_threads)
-        packed = pack(self.points, origin=self._origin, n_threads=n_threads)
+        packed = self._pack(self.points.values, n_threads)
         candidates = Candidates(self.n, min(k + N_EXTRA_CANDIDATES, self.n - 1))
         candidates.compare_block_pairs(packed, all_block_pairs(packed.n_blocks), n_threads)
-        return self.rerank(candidates, np.arange(self.n), k, n_threads)
+        sizes = self._sizes(packed)
+        return self._nearest(self.points, candidates, sizes, k, n_threads, np.arange(self.n))
 
-    def _comparison(self, n_threads):
+    def _pack(self, values, n_threads):
+        return pack(values, origin=self._origin, n_threads=n_threads)
+
+    def _sizes(self, packed):
+        """Return the rows' lengths as packed; infinite for those that were moved nearer."""
+        sizes = np.sqrt(packed.norms[: packed.n].astype(np.float64))
+        sizes[sizes > FAR_DISTANCE] = np.inf
+        return sizes
+
+    def _on_grid(self, points):
+        if not points.is_source:
+            return False
+        for _, chunk in chunks.iter_chunks(points.values):
+            rows = chunk - self._origin
+            is_whole = (rows == np.rint(rows)).all()
+            if not is_whole or np.einsum("ij,ij->i", rows, rows).max() > MAX_GRID_NORM:
+                return False
+        return True
+
+    def _compare(self, queries, candidates, n_threads):
         step = max(MAX_PACKED_NUMBERS // (16 * self.n_columns), 1)
-        pack_rows = partial(pack, origin=self._origin, n_threads=n_threads)
+        packed = self._pack(queries.values, n_threads)
+        if not self._are_copied and not queries.is_source:
+            # The origin is subtracted before they are rounded.
+            packed = pack((queries.source - self._origin).astype(np.float32), n_threads=n_threads)
+        for first, points in chunks.iter_chunks(self.points.values, step * self.n_columns):
+            candidates.compare_all(packed, self._pack(points, n_threads), first, n_threads)
+        return self._sizes(packed)
 
-        def compare(queries, candidates):
-            packed = pack_rows(queries)
-            for first, points in chunks.iter_chunks(self.points, step * self.n_columns):
-                candidates.compare_all(packed, pack_rows(points), first, n_threads)
+    def _bounds_for(self, queries):
+        if self._are_copied or queries.is_source:
+            return self._bounds
+        bounds = self._bounds.copy()
+        bounds[2] = np.inf  # the rounding of the queries is relative to another origin than theirs
+        return bounds
 
-        return compare
+    def _rerank(self, queries, *arguments):
+        _kernels.rerank.rerank(queries.values, self.points.values, *arguments)
+
+    def float64_scores(self, queries, center):
+        """Return the scores of all points for queries, in float64, and the queries' lengths.
+
+        center : one row, the origin.
+        """
+        step = max(chunks.CHUNK_SIZE // self.n_columns, 1)
+        origin = center.coordinates()
+        rows = (queries.coordinates() - origin) / self.unit
+        scores = np.empty((len(queries), self.n))
+        for a in range(0, self.n, step):
+            points = (self.points[a : a + step].coordinates() - origin) / self.unit
+            norms = np.einsum("ij,ij->i", points, points)
+            scores[:, a : a + len(points)] = norms - 2 * (rows @ points.T)
+        return scores, np.linalg.norm(rows, axis=1)
+
+
+def _largest(X):
+    """Return the largest absolute value of an array, read in chunks."""
+    return float(max(max(-chunk.min(), chunk.max()) for _, chunk in chunks.iter_chunks(X)))

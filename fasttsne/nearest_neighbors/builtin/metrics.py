@@ -14,11 +14,13 @@ def to_metric(distances: np.ndarray, metric: str, scale: float) -> np.ndarray:
     """Convert Euclidean distances of prepared rows, divided by ``scale``, to the metric."""
     if is_angular(metric):
         return distances**2 / 2
-    if scale == 1:
-        return distances**2 if metric == "sqeuclidean" else distances
+    if scale == 1 and metric != "sqeuclidean":
+        return distances
     with np.errstate(over="ignore"):
-        distances = distances.astype(np.float64) * scale
+        result = distances.astype(np.float64) * scale
         if metric == "sqeuclidean":
-            distances **= 2
+            result **= 2
     # The distance of finite rows may overflow.
-    return np.minimum(distances, np.finfo(np.float64).max, out=distances)
+    np.minimum(result, np.finfo(np.float64).max, out=result)
+    fits = scale == 1 and result.max(initial=0) <= np.finfo(np.float32).max
+    return result.astype(np.float32) if fits else result

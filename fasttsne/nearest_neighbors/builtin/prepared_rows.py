@@ -1,15 +1,28 @@
-"""Prepared rows: points whose Euclidean distances determine the metric, and their neighbours."""
+"""Prepared rows: points whose Euclidean distances determine the metric, and their neighbours.
+
+The search is exact: candidates come from products in float32 and are ordered by differences in
+float32; what the bounds of their errors leave open is decided by distances in float64.
+"""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from fasttsne.linalg import pca
+from fasttsne import _kernels
+from fasttsne.linalg import chunks
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
+from fasttsne.nearest_neighbors.builtin.float64_search import Float64Search
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS, to_metric
 from fasttsne.runtime.validation import check_choice
 
+# Rows farther out than this may have been moved nearer: see ``chunks.clip_far_rows``.
+FAR_DISTANCE = 0.1 * chunks.MAX_ROW_SIZE
+# Length of a row, divided by its largest entry and centered, that is only rounding.
+CONSTANT_ROW_NORM = 1e-14
+# Whole numbers up to this squared length have scores that float32 holds without rounding.
+MAX_GRID_NORM = 2.0**22
 # Queries for which candidates are in memory at a time.
 QUERY_BATCH_SIZE = 20_000
 
@@ -17,14 +30,19 @@ QUERY_BATCH_SIZE = 20_000
 class PreparedRows:
     """What the prepared rows of an array and of a sparse matrix have in common.
 
-    Both also have ``prepare`` (new rows, in the coordinates of ``points``), ``project`` (their
-    principal components; no row depends on another) and ``to_dense``.
+    Both also have ``prepare`` (new rows, in the coordinates of ``points``), ``reduce`` (the first
+    principal components), ``project`` (those of new rows; no row depends on another) and
+    ``to_dense``.
     """
 
     points: Any
-    _unit = 1.0  # by which points were divided
+    unit = 1.0  # by which points were divided
+    _bounds: np.ndarray  # of errors, as from ``error_bounds``
+    _on_grid: Callable  # whether points are whole numbers within ``MAX_GRID_NORM``
     _rerank: Callable  # the kernel that finds the nearest among candidates
-    _comparison: Callable  # returns a function that compares queries with all points
+    _compare: Callable  # compares queries with all points; returns the queries' lengths
+    around: Callable | None = None  # some of the rows with another origin
+    float64_scores: Callable  # scores of all points for queries, and the queries' lengths
 
     def __init__(self, data, metric: str):
         self.metric = check_choice(metric, "metric", METRICS)
@@ -32,17 +50,19 @@ class PreparedRows:
 
     def to_metric(self, distances: np.ndarray) -> np.ndarray:
         """Convert Euclidean distances of points to the metric."""
-        return to_metric(distances, self.metric, self._unit)
+        return to_metric(distances, self.metric, self.unit)
 
-    def reduce(self, rank: int, generator, n_threads: int):
-        """Return the first principal components, (n, rank) float32, and their projection.
+    @cached_property
+    def _is_on_grid(self) -> bool:
+        return self._on_grid(self.points)
 
-        They are estimated from a sample of rows; see :class:`fasttsne.linalg.pca.Projection`.
-        """
-        return pca.approximate_components(self.points, rank, generator, n_threads)
+    @cached_property
+    def exact_rows(self):
+        """The points as the kernel for float64 distances reads them."""
+        return self.points.exact_rows()
 
     def rerank_queries(
-        self, queries, candidates: Candidates, rows, index_map, k: int, n_threads: int
+        self, queries, candidates: Candidates, rows, index_map, k: int, n_threads: int, sizes=None
     ):
         """Return the k candidates nearest to queries, prepared, by exact distance.
 
@@ -50,14 +70,29 @@ class PreparedRows:
         ----------
         rows : (m,) the query of each row of the candidates.
         index_map : (n,) the point of each index among the candidates.
+        sizes : (m,) lengths of the queries where they were compared.
+
+        Returns
+        -------
+        indices, distances : (m, k) int32 and float32 arrays, nearest first.
+        undecided : (m,) whether a point that is not a candidate may be nearer.
         """
-        indices = np.empty((len(queries), k), np.int32)
-        distances = np.empty((len(queries), k), np.float32)
+        m = len(queries)
+        indices, distances = np.empty((m, k), np.int32), np.empty((m, k), np.float32)
+        rows, undecided = rows.astype(np.int32), np.empty(m, np.uint8)
         self._rerank(
-            queries, rows.astype(np.int32), index_map.astype(np.int32), candidates.keys,
-            candidates.counts, candidates.n_kept, k, indices, distances, n_threads,
+            queries, rows, index_map.astype(np.int32), candidates.keys, candidates.counts,
+            candidates.thresholds, candidates.n_kept, k, indices, distances, n_threads,
         )  # fmt: skip
-        return indices, distances
+        if self._is_exact(queries):
+            return indices, distances, np.zeros(m, bool)
+        _kernels.exact_order.order_candidates(
+            self.exact_rows if queries is self.points else queries.exact_rows(), self.exact_rows,
+            rows, candidates.keys, candidates.counts, candidates.thresholds,
+            np.ones(m) if sizes is None else sizes, self._bounds_for(queries), candidates.n_kept, k,
+            indices, distances, undecided, n_threads,
+        )  # fmt: skip
+        return indices, distances, undecided.view(bool)
 
     def rerank(self, candidates: Candidates, order: np.ndarray, k: int, n_threads: int):
         """Return the k nearest candidates of each row by exact distance.
@@ -70,7 +105,7 @@ class PreparedRows:
         -------
         indices, distances : (n, k) int32 and float32 arrays, nearest first.
         """
-        return self.rerank_queries(self.points, candidates, order, order, k, n_threads)
+        return self.rerank_queries(self.points, candidates, order, order, k, n_threads)[:2]
 
     def self_kneighbors(self, k: int, n_threads: int):
         """Return the k nearest other rows of each row, as ``rerank`` does."""
@@ -88,14 +123,47 @@ class PreparedRows:
         queries : m rows as from ``prepare``.
         self_indices : (m,) integers, the row that each query is, which is not its own neighbour.
         """
-        compare, all_rows, results = self._comparison(n_threads), np.arange(self.n), []
+        results = []
         n_kept = min(k + N_EXTRA_CANDIDATES + (self_indices is not None), self.n)
         for a in range(0, len(queries), QUERY_BATCH_SIZE):
             batch = queries[a : a + QUERY_BATCH_SIZE]
+            own = None if self_indices is None else self_indices[a : a + len(batch)]
             candidates = Candidates(len(batch), n_kept)
-            compare(batch, candidates)
-            if self_indices is not None:
-                candidates.remove(self_indices[a : a + len(batch)].astype(np.int32))
-            rows = np.arange(len(batch))
-            results.append(self.rerank_queries(batch, candidates, rows, all_rows, k, n_threads))
+            sizes = self._compare(batch, candidates, n_threads)
+            if own is not None:
+                candidates.remove(own.astype(np.int32))
+            results.append(self._nearest(batch, candidates, sizes, k, n_threads, own))
         return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))
+
+    def _bounds_for(self, queries) -> np.ndarray:
+        return self._bounds
+
+    def _is_exact(self, queries) -> bool:
+        """Return whether all scores and distances are whole numbers that float32 can hold."""
+        if queries is self.points:
+            return self._is_on_grid
+        return self._is_on_grid and self._on_grid(queries)
+
+    def _nearest(self, queries, candidates, sizes, k, n_threads, self_indices):
+        """Return the k nearest of all points: among the candidates, or found in float64."""
+        rows = np.arange(len(queries))
+        indices, distances, undecided = self.rerank_queries(
+            queries, candidates, rows, np.arange(self.n), k, n_threads, sizes
+        )
+        if undecided.any():
+            search = Float64Search(self, queries, self_indices, indices, distances, n_threads)
+            search.run(np.flatnonzero(undecided))
+        return indices, distances
+
+    def distances_to(self, queries, others: np.ndarray, n_threads: int) -> np.ndarray:
+        """Return float64 distances of queries, prepared, to points, (m, k) indices.
+
+        They are in the unit of the rows' source: not divided by ``unit``.
+        """
+        m, k = others.shape
+        out = np.empty(m * k)
+        _kernels.exact_order.pair_distances(
+            queries.exact_rows(), self.exact_rows, np.repeat(np.arange(m, dtype=np.int32), k),
+            others.astype(np.int32).ravel(), out, n_threads,
+        )  # fmt: skip
+        return out.reshape(m, k)

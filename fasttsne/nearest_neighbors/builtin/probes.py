@@ -64,7 +64,7 @@ class Probes:
             block_size, *_by_panel(probed[order], n_blocks), n_kept, candidates.keys,
             candidates.counts, candidates.thresholds, n_threads,
         )  # fmt: skip
-        return rows.rerank_queries(queries, candidates, order, self.order, k, n_threads)
+        return rows.rerank_queries(queries, candidates, order, self.order, k, n_threads)[:2]
 
     def _packed_rows(self, rows, n_threads):
         if self._packed is None:

@@ -10,6 +10,7 @@ from fasttsne import _kernels
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.rows import prepare_rows
+from fasttsne.nearest_neighbors.builtin.sparse_rows import squared_norms
 from fasttsne.nearest_neighbors.exact import Exact, pairwise_distances
 from fasttsne.nearest_neighbors.precomputed import check_distance_matrix, check_distances
 
@@ -92,7 +93,7 @@ def _distances_to_others(distances, rows):
 
 class _DenseDistances:
     def __init__(self, rows):
-        self.n_samples, self.points, self._rows = rows.n, rows.points, rows
+        self.n_samples, self.points, self._rows = rows.n, rows.points.values, rows
 
     def nearest(self, rows, k, n_threads):
         return self._rows.to_metric(self._rows.kneighbors_of_rows(rows, k, n_threads)[1])
@@ -106,7 +107,7 @@ class _SparseDistances:
 
     def __init__(self, rows):
         self.n_samples, self._rows = rows.n, rows
-        self._square = rows.squared_norms().astype(np.float64)
+        self._square = squared_norms(rows.points).astype(np.float64)
         self._matrix = rows.points.matrix.astype(np.float64)
         self._means = rows.points.means.astype(np.float64)
 

@@ -1,5 +1,6 @@
 """The cheapest search that reaches a recall, by a sample of rows with known true neighbours."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -38,8 +39,10 @@ class RecallSample:
         size = int(np.clip(SAMPLE_ENTRIES // rows.n_columns, *SAMPLE_SIZE_RANGE))
         size = min(size, max(n // 40, 200), n)
         self.rows = np.sort(generator.permutation(n)[:size])
-        self.true, distances = rows.kneighbors_of_rows(self.rows, k, n_threads)
-        self._farthest = distances[:, -1:] * (1 + 1e-5)
+        self.true, _ = rows.kneighbors_of_rows(self.rows, k, n_threads)
+        self._distances_to = partial(rows.distances_to, rows.points[self.rows], n_threads=n_threads)
+        # Neighbours at equal distances are as good as each other; what is added is rounding.
+        self._farthest = self._distances_to(self.true[:, -1:]) * (1 + 1e-12)
         self._n, self._n_columns, self._n_reduced = n, rows.n_columns, points.shape[1]
         self._n_blocks, self._block_size = blocks.packed.n_blocks, blocks.packed.block_size
         # Every row must be compared with k others, also if its block is the short last one.
@@ -116,9 +119,12 @@ class RecallSample:
         recalls = np.bincount(ranks, minlength=self._n_blocks).cumsum() / self.true.size
         return min(int(np.searchsorted(recalls, plan.recall)) + 1, self._n_blocks)
 
-    def recall(self, distances) -> float:
-        """Return the share of a result's neighbours that are no farther than the true ones."""
-        return float((distances[self.rows] <= self._farthest).mean())
+    def recall(self, indices) -> float:
+        """Return the share of a result's neighbours that are no farther than the true ones.
+
+        indices : (n, k), the neighbours found; their distances are computed in float64.
+        """
+        return float((self._distances_to(indices[self.rows]) <= self._farthest).mean())
 
 
 def _inverse_permutations(order):

@@ -1,16 +1,23 @@
 """Sparse rows (CSR) and their exact neighbours, without making them dense."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
 
 from fasttsne import _kernels
-from fasttsne.linalg import pca
-from fasttsne.linalg.chunks import MAX_ROW_SIZE, float32_scale
+from fasttsne.linalg import chunks, pca
+from fasttsne.linalg.robust import robust_frame
+from fasttsne.nearest_neighbors.builtin.error_bounds import error_bounds
 from fasttsne.nearest_neighbors.builtin.metrics import is_angular
-from fasttsne.nearest_neighbors.builtin.prepared_rows import PreparedRows
+from fasttsne.nearest_neighbors.builtin.prepared_rows import (
+    CONSTANT_ROW_NORM,
+    FAR_DISTANCE,
+    MAX_GRID_NORM,
+    PreparedRows,
+)
 
 
 class CompressedArrays(NamedTuple):
@@ -35,16 +42,40 @@ class SparsePoints:
 
     matrix : CSR, float32, sorted.
     means : (n,) float32, what is subtracted from each row's entries, zeros included.
+    source : CSR of which they were made, float32 or float64, sorted.
+    frames : (n, 3) float64, or None: as in ``DensePoints``.
     """
 
     matrix: scipy.sparse.csr_matrix
     means: np.ndarray
+    source: scipy.sparse.csr_matrix
+    frames: np.ndarray | None
 
     def __len__(self):
         return self.matrix.shape[0]
 
     def __getitem__(self, rows):
-        return SparsePoints(self.matrix[rows], self.means[rows])
+        frames = None if self.frames is None else self.frames[rows]
+        return SparsePoints(self.matrix[rows], self.means[rows], self.source[rows], frames)
+
+    def exact_rows(self):
+        """Return the rows as the kernel for float64 distances reads them."""
+        source = self.source
+        indptr, columns = source.indptr.astype(np.int64), source.indices.astype(np.int32)
+        return _kernels.exact_order.ExactRows(
+            source.data, source.shape[1], self.frames, indptr, columns
+        )
+
+    def coordinates(self, unit: float) -> tuple[scipy.sparse.csr_matrix, np.ndarray]:
+        """Return the stored coordinates in float64, and what is subtracted from each row's."""
+        matrix = self.source.astype(np.float64)
+        if self.frames is None:
+            matrix.data /= unit
+            return matrix, np.zeros(len(self))
+        unit, shift, scale = self.frames.T
+        counts = np.diff(matrix.indptr)
+        matrix.data = matrix.data / np.repeat(unit, counts) / np.repeat(scale, counts)
+        return matrix, shift / scale
 
     def arrays(self):
         """Return what the kernels read: row pointers, columns, values, means."""
@@ -56,34 +87,43 @@ class SparseRows(PreparedRows):
 
     def __init__(self, data, metric: str):
         super().__init__(data, metric)
-        if not is_angular(metric) and data.nnz:
-            self._unit = float32_scale(float(np.abs(data.data).max()))
+        if not is_angular(metric):
+            self.unit = chunks.float32_unit(robust_frame(data).size)
         self.points = self.prepare(data)
+        growth = 1 + self.n_columns * float(np.square(self.points.means).max(initial=0))
+        depth = int(np.diff(data.indptr).max(initial=0))
+        self._bounds = error_bounds(2 * depth, FAR_DISTANCE, True, self.unit, growth=growth)
 
     def prepare(self, X) -> SparsePoints:
         """Return new rows, scaled to length one for cosine, and centered for correlation."""
         X = scipy.sparse.csr_matrix(X)
-        with np.errstate(over="ignore"):
-            values, counts = X.data.astype(np.float64) / self._unit, np.diff(X.indptr)
-        means = np.zeros(X.shape[0])
-        if is_angular(self.metric):
-            largest = _row_reduce(np.maximum, np.abs(values), X.indptr)
-            values /= np.repeat(_zeros_to_ones(largest), counts)
-            if self.metric == "correlation":
-                means = _row_reduce(np.add, values, X.indptr) / X.shape[1]
-            squares = _row_reduce(np.add, (values - np.repeat(means, counts)) ** 2, X.indptr)
-            norms = _zeros_to_ones(np.sqrt(squares + (X.shape[1] - counts) * means**2))
-            values /= np.repeat(norms, counts)
-            means /= norms
-        else:
-            values = np.nan_to_num(values, copy=False)  # infinities become the largest number
-            size = _row_reduce(np.maximum, np.abs(values), X.indptr)
-            size = np.repeat(np.maximum(size, MAX_ROW_SIZE), counts)
-            values = np.where(size > MAX_ROW_SIZE, values / size * MAX_ROW_SIZE, values)
-        entries = values.astype(np.float32), X.indices, X.indptr
-        matrix = scipy.sparse.csr_matrix(entries, shape=X.shape)
-        matrix.sort_indices()
-        return SparsePoints(matrix, means.astype(np.float32))
+        X.sort_indices()
+        points = SparsePoints(X, np.zeros(X.shape[0]), X, self._frames(X))
+        with np.errstate(over="ignore", under="ignore"):
+            matrix, means = points.coordinates(self.unit)
+            if not is_angular(self.metric):
+                values = np.nan_to_num(matrix.data, copy=False)  # infinities become the largest
+                size = _row_reduce(np.maximum, np.abs(values), X.indptr)
+                size = np.repeat(np.maximum(size, chunks.MAX_ROW_SIZE), np.diff(X.indptr))
+                is_far = size > chunks.MAX_ROW_SIZE
+                matrix.data = np.where(is_far, values / size * chunks.MAX_ROW_SIZE, values)
+            return replace(points, matrix=matrix.astype(np.float32), means=means.astype(np.float32))
+
+    def _frames(self, X):
+        """Return each row's unit, shift and scale, (n, 3) float64, or None for 1, 0 and 1."""
+        n, d = X.shape
+        if not is_angular(self.metric):
+            return None
+        counts = np.diff(X.indptr)
+        values = X.data.astype(np.float64)
+        unit = chunks.power_of_two(_row_reduce(np.maximum, np.abs(values), X.indptr))
+        values /= np.repeat(unit, counts)
+        shift = np.zeros(n)
+        if self.metric == "correlation":
+            shift = _row_reduce(np.add, values, X.indptr) / d
+        squares = _row_reduce(np.add, (values - np.repeat(shift, counts)) ** 2, X.indptr)
+        norms = np.sqrt(squares + (d - counts) * shift**2)
+        return np.stack([unit, shift, np.where(norms > CONSTANT_ROW_NORM, norms, 1)], axis=1)
 
     @staticmethod
     def to_dense(points: SparsePoints) -> np.ndarray:
@@ -101,31 +141,51 @@ class SparseRows(PreparedRows):
         shift = projection.origin @ projection.directions
         return np.ascontiguousarray(queries.matrix @ projection.directions - shift)
 
-    def _comparison(self, n_threads):
-        columns = CompressedArrays.from_matrix(self.points.matrix.tocsc())
-        norms = self.squared_norms()
+    @cached_property
+    def _columns(self):
+        return CompressedArrays.from_matrix(self.points.matrix.tocsc()), squared_norms(self.points)
 
-        def compare(queries, candidates):
-            _kernels.knn_sparse.search_sparse(
-                *queries.arrays(), np.arange(len(queries), dtype=np.int32), *columns, norms,
-                self.points.means, candidates.n_kept, candidates.keys, candidates.counts,
-                candidates.thresholds, n_threads,
-            )  # fmt: skip
+    def _on_grid(self, points):
+        values = points.source.data
+        is_whole = not is_angular(self.metric) and bool((values == np.rint(values)).all())
+        return is_whole and squared_norms(points).max(initial=0) <= MAX_GRID_NORM and self.unit == 1
 
-        return compare
+    def _compare(self, queries, candidates, n_threads):
+        columns, norms = self._columns
+        _kernels.knn_sparse.search_sparse(
+            *queries.arrays(), np.arange(len(queries), dtype=np.int32), *columns, norms,
+            self.points.means, candidates.n_kept, candidates.keys, candidates.counts,
+            candidates.thresholds, n_threads,
+        )  # fmt: skip
+        sizes = np.sqrt(squared_norms(queries).astype(np.float64))
+        sizes[sizes > FAR_DISTANCE] = np.inf
+        return sizes
+
+    def float64_scores(self, queries, center):
+        """As of dense rows, but with zero as the origin of products."""
+        matrix, means = self.points.coordinates(self.unit)
+        rows, row_means = queries.coordinates(self.unit)
+        shift = self.n_columns * np.outer(row_means, means)
+        norms = _squared_norms(matrix, means)
+        scores = norms - 2 * ((rows @ matrix.T).toarray() - shift)
+        return scores, np.sqrt(_squared_norms(rows, row_means))
 
     def _rerank(self, queries, *arguments):
         _kernels.knn_sparse.rerank_sparse(
             *queries.arrays(), *self.points.arrays(), self.n_columns, *arguments
         )
 
-    def squared_norms(self):
-        """Return the squared lengths of the rows, (n,) float32."""
-        matrix, means = self.points.matrix, self.points.means
-        values = matrix.data.astype(np.float64) - np.repeat(means, np.diff(matrix.indptr))
-        squares = _row_reduce(np.add, values**2, matrix.indptr)
-        absent = self.n_columns - np.diff(matrix.indptr)
-        return (squares + absent * means.astype(np.float64) ** 2).astype(np.float32)
+
+def squared_norms(points: SparsePoints) -> np.ndarray:
+    """Return the squared lengths of the rows, (n,) float32."""
+    return _squared_norms(points.matrix, points.means).astype(np.float32)
+
+
+def _squared_norms(matrix, means):
+    values = matrix.data.astype(np.float64) - np.repeat(means, np.diff(matrix.indptr))
+    squares = _row_reduce(np.add, values**2, matrix.indptr)
+    absent = matrix.shape[1] - np.diff(matrix.indptr)
+    return squares + absent * means.astype(np.float64) ** 2
 
 
 def _row_reduce(ufunc, values, indptr):
@@ -135,7 +195,3 @@ def _row_reduce(ufunc, values, indptr):
     if len(filled):
         out[filled] = ufunc.reduceat(values, indptr[filled])
     return out
-
-
-def _zeros_to_ones(scale):
-    return np.where(scale > 0, scale, 1)
