@@ -74,7 +74,8 @@ class Approx(CachedRowsMixin, KNNIndex):
     ) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the neighbours, or None where the exact search costs less."""
         points, projection = _reduce(rows, generator, self.n_threads)
-        blocks = Blocks(points, generator, self.n_threads)
+        origin = rows.origin if projection is None else np.zeros(points.shape[1], np.float32)
+        blocks = Blocks(points, origin, generator, self.n_threads)
         sample = RecallSample(rows, points, blocks, self.k, generator, self.n_threads)
         recall = self.recall
         for _ in range(MAX_ATTEMPTS):
@@ -90,7 +91,7 @@ class Approx(CachedRowsMixin, KNNIndex):
             )  # fmt: skip
             if self.recall_ >= self.recall:
                 n_probed, factor = sample.count_probes(plan), plan.n_candidates / self.k
-                self._probes = Probes(blocks, projection, n_probed, factor, self.k)
+                self._probes = Probes(blocks, origin, projection, n_probed, factor, self.k)
                 return indices, distances
             recall = recall + (1 - recall) / 2
         return None

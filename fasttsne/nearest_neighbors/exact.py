@@ -35,9 +35,10 @@ class Exact(CachedRowsMixin, KNNIndex):
 
     Euclidean, cosine and correlation: float32 products choose candidates; what their
     rounding leaves open is decided by float64 differences of the data as given, so the
-    neighbours are those of float64, and equal rows are at distance 0.  Other metrics of SciPy, and any callable f(u, v), in blocks; variances and
-    covariance, for "seuclidean" and "mahalanobis", are those of the data where
-    ``metric_params`` does not give V or VI.
+    neighbours are those of float64, and equal rows are at distance 0.  Other metrics
+    of SciPy, and any callable f(u, v), in blocks; variances and covariance, for
+    "seuclidean" and "mahalanobis", are those of the data where ``metric_params`` does
+    not give V or VI.
     Of equal distances, the smaller row index comes first.  Sparse rows stay sparse; SciPy's
     metrics make one block of them dense at a time.  Memory: the data packed for the
     kernel, up to half a gigabyte at a time, and candidates of 8 bytes.  Distances beyond

@@ -17,6 +17,10 @@ BLOCK_BATCH = 64
 class Blocks:
     """Rows sorted by cluster and cut into blocks.
 
+    Parameters
+    ----------
+    points : (n, columns) float32 rows; origin : (columns,) float32, subtracted from them.
+
     Attributes
     ----------
     order : (n,) row at each position.
@@ -25,10 +29,10 @@ class Blocks:
     nearest : (blocks, blocks) all blocks for each, itself first, then by their distance.
     """
 
-    def __init__(self, points, generator, n_threads):
+    def __init__(self, points, origin, generator, n_threads):
         preallocate_blas_buffers()
-        self.order = sort_by_cluster(points, generator, n_threads)
-        self.packed = pack(points, self.order, n_threads=n_threads)
+        self.order = sort_by_cluster(points, origin, generator, n_threads)
+        self.packed = pack(points, self.order, origin, n_threads)
         edges = np.arange(0, self.packed.n, self.packed.block_size // N_SUB_BLOCKS)
         sums = np.add.reduceat(points[self.order].astype(np.float64), edges)
         counts = np.diff(np.append(edges, self.packed.n))[:, None]

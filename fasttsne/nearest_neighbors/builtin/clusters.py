@@ -17,15 +17,15 @@ MAX_CLUSTERS_ONE_LEVEL = 512
 ASSIGNMENT_BATCH = 100_000
 
 
-def sort_by_cluster(points, generator, n_threads) -> np.ndarray:
+def sort_by_cluster(points, origin, generator, n_threads) -> np.ndarray:
     """Return the rows' indices sorted by cluster, neighbouring clusters one after the other."""
     n_clusters = _count_clusters(points)
     if n_clusters <= MAX_CLUSTERS_ONE_LEVEL:
-        return np.concatenate(_kmeans(points, n_clusters, generator, n_threads))
+        return np.concatenate(_kmeans(points, origin, n_clusters, generator, n_threads))
     order: list[np.ndarray] = []
-    for rows in _kmeans(points, round(n_clusters**0.5), generator, n_threads):
+    for rows in _kmeans(points, origin, round(n_clusters**0.5), generator, n_threads):
         coarse = points[rows]
-        fine = _kmeans(coarse, _count_clusters(coarse), generator, n_threads)
+        fine = _kmeans(coarse, origin, _count_clusters(coarse), generator, n_threads)
         order.extend(rows[members] for members in fine)
     return np.concatenate(order)
 
@@ -34,32 +34,34 @@ def _count_clusters(points):
     return int(np.clip(len(points) // CLUSTER_SIZE, 1, MAX_CLUSTERS))
 
 
-def _kmeans(points, n_clusters, generator, n_threads):
+def _kmeans(points, origin, n_clusters, generator, n_threads):
     """Return the rows of each cluster, neighbouring clusters one after the other."""
     rows = generator.permutation(len(points))[: n_clusters * TRAINING_ROWS_PER_CLUSTER]
     training = points[np.sort(rows)]
     centroids = training[:: max(len(training) // n_clusters, 1)][:n_clusters].copy()
     for _ in range(N_KMEANS_ITERATIONS):
-        cluster = _nearest_centroid(training, centroids, n_threads)
+        cluster = _nearest_centroid(training, centroids, origin, n_threads)
         counts = np.bincount(cluster, minlength=len(centroids))
         by_cluster = np.argsort(cluster, kind="stable")
         filled = np.flatnonzero(counts)
         starts = np.cumsum(counts)[filled] - counts[filled]
         sums = np.add.reduceat(training[by_cluster].astype(np.float64), starts)
         centroids[filled] = sums / counts[filled, None]
-    position = _tour_positions(centroids)[_nearest_centroid(points, centroids, n_threads)]
+    cluster = _nearest_centroid(points, centroids, origin, n_threads)
+    position = _tour_positions(centroids)[cluster]
     ends = np.cumsum(np.bincount(position, minlength=len(centroids)))
     clusters = np.split(np.argsort(position, kind="stable"), ends[:-1])
     return [rows for rows in clusters if len(rows)]
 
 
-def _nearest_centroid(points, centroids, n_threads):
-    packed_centroids = pack(np.ascontiguousarray(centroids, np.float32))
+def _nearest_centroid(points, centroids, origin, n_threads):
+    packed_centroids = pack(np.ascontiguousarray(centroids, np.float32), origin=origin)
     out = np.empty(len(points), np.int64)
     for a in range(0, len(points), ASSIGNMENT_BATCH):
         rows = points[a : a + ASSIGNMENT_BATCH]
         nearest = Candidates(len(rows), 1)
-        nearest.compare_all(pack(rows, n_threads=n_threads), packed_centroids, 0, n_threads)
+        packed = pack(rows, origin=origin, n_threads=n_threads)
+        nearest.compare_all(packed, packed_centroids, 0, n_threads)
         out[a : a + len(rows)] = nearest.best()
     return out
 

@@ -79,12 +79,13 @@ class DenseRows(PreparedRows):
     Attributes
     ----------
     points : :class:`DensePoints`
+    origin : (columns,) float32, near the points, which is subtracted for products.
     """
 
     def __init__(self, data: np.ndarray, metric: str):
         super().__init__(data, metric)
         self._shift = np.zeros(self.n_columns)
-        self._origin = np.zeros(self.n_columns, np.float32)
+        self.origin = np.zeros(self.n_columns, np.float32)
         is_copied = True
         if not is_angular(metric):
             largest = _largest(data)
@@ -95,7 +96,7 @@ class DenseRows(PreparedRows):
             if is_copied:
                 self._shift = frame.origin.astype(np.float64)
             else:
-                self._origin = frame.origin
+                self.origin = frame.origin
         self._are_copied = is_copied
         self.points = self.prepare(data) if is_copied else DensePoints(data, data)
         self._bounds = error_bounds(self.n_columns, FAR_DISTANCE, is_copied, self.unit)
@@ -112,7 +113,7 @@ class DenseRows(PreparedRows):
         if reach > 0:
             rows.unit = float(chunks.power_of_two(reach))
         rows._shift = center.coordinates()
-        rows._origin = np.zeros(self.n_columns, np.float32)
+        rows.origin = np.zeros(self.n_columns, np.float32)
         rows.points = rows.moved(self.points[indices])
         rows._bounds = error_bounds(self.n_columns, FAR_DISTANCE, True, rows.unit)
         return rows
@@ -181,7 +182,7 @@ class DenseRows(PreparedRows):
         return self._nearest(self.points, candidates, sizes, k, n_threads, np.arange(self.n))
 
     def _pack(self, values, n_threads):
-        return pack(values, origin=self._origin, n_threads=n_threads)
+        return pack(values, origin=self.origin, n_threads=n_threads)
 
     def _sizes(self, packed):
         """Return the rows' lengths as packed; infinite for those that were moved nearer."""
@@ -193,7 +194,7 @@ class DenseRows(PreparedRows):
         if not points.is_source:
             return False
         for _, chunk in chunks.iter_chunks(points.values):
-            rows = chunk - self._origin
+            rows = chunk - self.origin
             is_whole = (rows == np.rint(rows)).all()
             if not is_whole or np.einsum("ij,ij->i", rows, rows).max() > MAX_GRID_NORM:
                 return False
@@ -204,7 +205,7 @@ class DenseRows(PreparedRows):
         packed = self._pack(queries.values, n_threads)
         if not self._are_copied and not queries.is_source:
             # The origin is subtracted before they are rounded.
-            packed = pack((queries.source - self._origin).astype(np.float32), n_threads=n_threads)
+            packed = pack((queries.source - self.origin).astype(np.float32), n_threads=n_threads)
         for first, points in chunks.iter_chunks(self.points.values, step * self.n_columns):
             candidates.compare_all(packed, self._pack(points, n_threads), first, n_threads)
         return self._sizes(packed)

@@ -18,20 +18,23 @@ class Probes:
     Parameters
     ----------
     blocks : :class:`fasttsne.nearest_neighbors.builtin.blocks.Blocks` of the search.
+    origin : (columns,) float32, that the blocks' rows are packed around.
     projection : from rows to reduced ones, or None if rows are not reduced.
     n_probed : blocks in which a query is searched, for up to ``k`` neighbours.
     kept : candidates for each neighbour that is requested.
     k : neighbours of the search.
     """
 
-    def __init__(self, blocks, projection, n_probed: int, kept: float, k: int):
+    origin = None  # zero, in what version 0.1.0 pickled
+
+    def __init__(self, blocks, origin, projection, n_probed: int, kept: float, k: int):
         # Rows that are not reduced are packed again at the first query: until then that memory
         # is free.
         self._packed = None if projection is None else blocks.packed
         self.order = blocks.order
         # Names of version 0.1.0: indexes are pickled.
         self.centres = np.ascontiguousarray(blocks.centroids, np.float32)
-        self.projection = projection
+        self.projection, self.origin = projection, origin
         self.n_probed, self.kept, self.k = n_probed, kept, k
 
     def query(self, rows, queries, k: int, n_threads: int):
@@ -60,7 +63,7 @@ class Probes:
         order = np.argsort(probed[:, 0], kind="stable")
         candidates = Candidates(len(reduced), n_kept)
         _kernels.knn_dense.search_probed(
-            pack(reduced, order, n_threads=n_threads).panels, packed.panels, packed.norms,
+            pack(reduced, order, self.origin, n_threads).panels, packed.panels, packed.norms,
             block_size, *_by_panel(probed[order], n_blocks), n_kept, candidates.keys,
             candidates.counts, candidates.thresholds, n_threads,
         )  # fmt: skip
@@ -68,7 +71,8 @@ class Probes:
 
     def _packed_rows(self, rows, n_threads):
         if self._packed is None:
-            self._packed = pack(rows.to_dense(rows.points), self.order, n_threads=n_threads)
+            points = rows.to_dense(rows.points)
+            self._packed = pack(points, self.order, self.origin, n_threads)
         return self._packed
 
     def _reduce(self, rows, queries, n_threads):
@@ -79,7 +83,8 @@ class Probes:
     def _nearest_blocks(self, reduced, n_probed, n_threads):
         """Return the blocks with the nearest centroids, (m, n_probed), nearest first."""
         best = Candidates(len(reduced), n_probed)
-        best.compare_all(pack(reduced, n_threads=n_threads), pack(self.centres), 0, n_threads)
+        packed = pack(reduced, origin=self.origin, n_threads=n_threads)
+        best.compare_all(packed, pack(self.centres, origin=self.origin), 0, n_threads)
         return best.top(n_probed)
 
 

@@ -87,6 +87,7 @@ class SparseRows(PreparedRows):
 
     def __init__(self, data, metric: str):
         super().__init__(data, metric)
+        self.origin = np.zeros(self.n_columns, np.float32)
         if not is_angular(metric):
             self.unit = chunks.float32_unit(robust_frame(data).size)
         self.points = self.prepare(data)
