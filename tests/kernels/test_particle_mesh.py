@@ -15,7 +15,7 @@ SHAPES = {1: (1, 1, 80), 2: (1, 64, 80), 3: (48, 64, 80)}
 
 
 def scratch(n, shape):
-    return np.empty((3, max(n, shape[0] * shape[1]) + 2), np.int32)
+    return np.empty((3, max(n, 2 * shape[0] * shape[1]) + 64), np.int32)
 
 
 def padded(d, size=96):

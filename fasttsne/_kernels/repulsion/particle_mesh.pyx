@@ -18,32 +18,23 @@ points are always added in the same order, so the result does not depend on the
 threads.  Source: Hockney & Eastwood 1981; Essmann et al. 1995 (splines).
 """
 
-from cython.parallel cimport prange
+from cython.parallel cimport parallel, prange
 from libc.math cimport floorf
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
+from fasttsne._kernels.repulsion.tiles cimport (
+    CHUNKS, SPLINE_WIDTH, GridSpec, chunk_start, count_points, counts_to_starts, place_points,
+    tile_number, tiles_along, tiles_of_color,
+)
 from fasttsne._kernels.simd.simd8 cimport f8, f8_fma, f8_load, f8_mul, f8_set1, f8_store, f8_sum
 
 cdef enum:
     BLOCK = 512  # points gathered by one task
-    TILE_SIDE = 16  # rows, and layers, of a tile: more than a spline is wide
-    SPLINE_WIDTH = 8  # lanes that hold a spline's weights, of which the first p are not zero
     N_SELF_FORCE_TERMS = 6  # of the polynomial of a point's force on itself
 
 MAX_ORDER = SPLINE_WIDTH
 SELF_FORCE_TERMS = N_SELF_FORCE_TERMS
-
-
-cdef struct GridSpec:
-    Py_ssize_t size[3]  # columns, rows, layers that points can touch
-    Py_ssize_t step[3]  # floats from node to node along each axis
-    float origin[3]
-    float inverse_spacing
-    const float *weights  # (p, SPLINE_WIDTH)
-    const float *slopes  # (p - 1, SPLINE_WIDTH)
-    int order  # p
-    int dimensions
 
 
 cdef inline Py_ssize_t spline(
@@ -230,45 +221,6 @@ cdef void gather_block(
         gather_points(spec, y, first, last, grid, self_terms, out, potential, weights, slopes, 3, p)
 
 
-cdef inline Py_ssize_t tiles_along(const GridSpec *spec, int axis) noexcept nogil:
-    return (spec.size[axis] + TILE_SIDE - 1) // TILE_SIDE
-
-
-cdef inline Py_ssize_t tile_of(const GridSpec *spec, const float *y) noexcept nogil:
-    """The tile of a point's first node: by layers, then by rows."""
-    cdef Py_ssize_t tile = 0
-    cdef float node
-    cdef int c
-    for c in range(spec.dimensions - 1, 0, -1):
-        node = floorf((y[c] - spec.origin[c]) * spec.inverse_spacing)
-        tile = tile * tiles_along(spec, c) + <Py_ssize_t> node // TILE_SIDE
-    return tile
-
-
-cdef void sort_by_tile(
-    const GridSpec *spec, const float *y, Py_ssize_t n,
-    int32_t *tiles, Py_ssize_t n_tiles, int32_t *points, int32_t *tile_numbers,
-) noexcept nogil:
-    """Counting sort, stable; on return tile t holds points[tiles[t]:tiles[t + 1]]."""
-    cdef Py_ssize_t i, t
-    cdef int32_t total = 0, size
-    memset(tiles, 0, (n_tiles + 1) * sizeof(int32_t))
-    for i in range(n):
-        t = tile_of(spec, y + i * spec.dimensions)
-        tile_numbers[i] = <int32_t> t
-        tiles[t] += 1
-    for t in range(n_tiles + 1):
-        size = tiles[t]
-        tiles[t] = total
-        total += size
-    for i in range(n):
-        points[tiles[tile_numbers[i]]] = <int32_t> i
-        tiles[tile_numbers[i]] += 1
-    for t in range(n_tiles, 0, -1):
-        tiles[t] = tiles[t - 1]
-    tiles[0] = 0
-
-
 cdef GridSpec grid_spec(
     const float[:, ::1] y, float[:, :, ::1] grid, const float[::1] origin, float spacing,
     const float[:, :, ::1] polynomials,
@@ -293,29 +245,35 @@ def spread(
     const float[::1] origin,  # IN (d,), the corner of the grid
     float spacing,
     const float[:, :, ::1] polynomials,  # IN (2, p, 8), from `splines.polynomials`
-    int32_t[:, ::1] scratch,  # SCRATCH (3, max(n, layers * rows) + 2): tile of a point, points,
-    # first point of a tile
+    int32_t[:, ::1] scratch,  # SCRATCH (3, max(n, 2 * layers * rows) + 64): tile of a point,
+    # points, first point of a tile
     int n_threads,
 ):
     """Fill the grid with the points' spline weights. O(n p^d)."""
     cdef GridSpec spec = grid_spec(y, grid, origin, spacing, polynomials)
-    cdef Py_ssize_t n = y.shape[0], row, t, tile
-    cdef Py_ssize_t tile_rows = tiles_along(&spec, 1), n_tiles = tile_rows * tiles_along(&spec, 2)
-    cdef Py_ssize_t tiles_in_row, tiles_of_color
-    cdef int color
+    cdef Py_ssize_t n = y.shape[0], n_rows = grid.shape[0] * grid.shape[1], chunk, tile, t
+    cdef Py_ssize_t n_tiles = tiles_along(&spec, 1) * tiles_along(&spec, 2)
+    cdef int color, n_colors = 4 if spec.dimensions == 3 else 2
+    cdef int32_t *numbers = &scratch[0, 0]
     cdef int32_t *points = &scratch[1, 0]
     cdef int32_t *tiles = &scratch[2, 0]
-    with nogil:
-        for row in prange(grid.shape[0] * grid.shape[1], schedule="static", num_threads=n_threads):
-            memset(&grid[0, 0, 0] + row * spec.step[1], 0, spec.step[1] * sizeof(float))
-        sort_by_tile(&spec, &y[0, 0], n, tiles, n_tiles, points, &scratch[0, 0])
-        for color in range(4):
-            # Every second tile along the rows and along the layers.
-            tiles_in_row = (tile_rows + 1 - color % 2) // 2
-            tiles_of_color = tiles_in_row * ((tiles_along(&spec, 2) + 1 - color // 2) // 2)
-            for tile in prange(tiles_of_color, schedule="dynamic", num_threads=n_threads):
-                t = (color // 2 + tile // tiles_in_row * 2) * tile_rows
-                t = t + color % 2 + tile % tiles_in_row * 2
+    cdef int32_t *starts = tiles + n_tiles + 1
+    # One parallel region: to wake sleeping threads costs as much as to sort the points.
+    with nogil, parallel(num_threads=n_threads):
+        for chunk in prange(CHUNKS, schedule="static"):
+            memset(
+                &grid[0, 0, 0] + chunk_start(chunk, n_rows) * spec.step[1], 0,
+                (chunk_start(chunk + 1, n_rows) - chunk_start(chunk, n_rows)) * spec.step[1]
+                * sizeof(float),
+            )
+            count_points(&spec, &y[0, 0], n, chunk, starts, n_tiles, numbers)
+        for chunk in prange(1):
+            counts_to_starts(starts, n_tiles, tiles)
+        for chunk in prange(CHUNKS, schedule="static"):
+            place_points(n, chunk, starts, n_tiles, numbers, points)
+        for color in range(n_colors):
+            for tile in prange(tiles_of_color(&spec, color), schedule="dynamic"):
+                t = tile_number(&spec, color, tile)
                 spread_tile(
                     &spec, &y[0, 0], points + tiles[t], tiles[t + 1] - tiles[t], &grid[0, 0, 0]
                 )

@@ -111,7 +111,7 @@ class MeshRepulsion:
 
     def spread(self, y: np.ndarray, grid: Grid, low: np.ndarray, spacing: float) -> None:
         """Fill a grid whose corner is ``low`` with the points y, (n, d) float32."""
-        size = max(len(y), math.prod(grid.cells.shape[:2])) + 2
+        size = max(len(y), 2 * math.prod(grid.cells.shape[:2])) + 64
         if self._scratch.shape[1] < size:
             self._scratch = np.empty((3, size), np.int32)
         _kernels.particle_mesh.spread(
