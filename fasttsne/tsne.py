@@ -10,6 +10,7 @@ from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import check_perplexity, make_affinities
 from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
 from fasttsne.initialization import INITIALIZATIONS, initial_positions
+from fasttsne.linalg.robust import warn_of_far_rows
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
@@ -190,6 +191,7 @@ class TSNE:
             raise ValueError("X is needed where no affinities or neighbours are given")
         if X is not None and not is_precomputed:
             X = check_data(X, accept_sparse=True)
+            warn_of_far_rows(X, stacklevel=3)
         found = make_affinities(
             X, affinities, self.perplexity, method=self.neighbors, metric=self.metric,
             metric_params=self.metric_params, n_jobs=self.n_jobs, random_state=generator,
