@@ -96,7 +96,7 @@ def robust_frame(X, reach: float | None = None) -> RobustFrame:
         return RobustFrame(origin, size, reach, np.empty(0, np.intp))
     if all_sizes is None:
         all_sizes = row_distances(X, origin)
-    radius = _radius(np.sort(all_sizes), size)
+    radius = largest_ordinary(np.sort(all_sizes), size)
     return RobustFrame(origin, size, radius, np.flatnonzero(all_sizes > radius))
 
 
@@ -187,8 +187,8 @@ def _differing(distances, origin):
     return np.sort(distances[distances > rounding])
 
 
-def _radius(distances, size):
-    """Return the distance, of all of them sorted, beyond which they are beyond reason."""
+def largest_ordinary(distances: np.ndarray, size: float) -> float:
+    """Return the largest of sorted distances that is not beyond reason, for a robust size."""
     with np.errstate(over="ignore"):
         is_far = (distances[1:] > FAR_DISTANCE * size) & (distances[1:] >= FAR_GAP * distances[:-1])
     first = np.flatnonzero(is_far)
