@@ -123,7 +123,8 @@ class TSNE:
         Parameters
         ----------
         X : (n_samples, n_features) array of finite numbers; never changed.  It is not
-            needed where affinities, or a graph as ``neighbors``, are given.
+            needed where affinities, or a graph as ``neighbors``, are given.  Rows that look like
+            codes for missing values, such as 1e20, are warned of, and do not disturb the others.
         affinities : :class:`fasttsne.affinity.Affinities`, or a matrix of them, in
             place of those of the neighbours of X.
         initialization : in place of the one given to the constructor.

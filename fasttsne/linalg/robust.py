@@ -110,12 +110,13 @@ def warn_of_far_rows(X, stacklevel: int = 1) -> None:
     with np.errstate(over="ignore"):
         is_far = np.abs(np.subtract(rows, origin, dtype=np.float64)) > FAR_DISTANCE * size
     row, column = np.argwhere(is_far)[0]
+    columns = _list(np.flatnonzero(is_far.any(0)), "column")
     warnings.warn(
-        f"X[{far[row]}, {column}] is {rows[row, column]:.6g}, more than {FAR_DISTANCE:.0e} times "
+        f"X[{far[row]}, {column}] is {rows[row, column]:.6g}, more than {FAR_DISTANCE:,.0f} times "
         "as far out as most rows: a code for missing values, or an outlier beyond reason? There "
-        f"are such values in {_list(far, 'row')}, in {_list(np.flatnonzero(is_far.any(0)), 'column')}"
-        ". The map of the other rows is as if without them, but where those rows are in it means "
-        "nothing: replace such values, or leave out the rows or the columns.",
+        f"are such values in {_list(far, 'row')}, in {columns}. The map of the other rows is as if "
+        "without them, but where those rows are in it means nothing: replace such values, or "
+        "leave out the rows or the columns.",
         stacklevel=stacklevel + 1,
     )
 
