@@ -10,6 +10,7 @@ from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import check_perplexity, make_affinities
 from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
 from fasttsne.initialization import INITIALIZATIONS, initial_positions
+from fasttsne.linalg.robust import warn_of_far_rows
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
@@ -122,7 +123,8 @@ class TSNE:
         Parameters
         ----------
         X : (n_samples, n_features) array of finite numbers; never changed.  It is not
-            needed where affinities, or a graph as ``neighbors``, are given.
+            needed where affinities, or a graph as ``neighbors``, are given.  Rows that look like
+            codes for missing values, such as 1e20, are warned of, and do not disturb the others.
         affinities : :class:`fasttsne.affinity.Affinities`, or a matrix of them, in
             place of those of the neighbours of X.
         initialization : in place of the one given to the constructor.
@@ -190,6 +192,7 @@ class TSNE:
             raise ValueError("X is needed where no affinities or neighbours are given")
         if X is not None and not is_precomputed:
             X = check_data(X, accept_sparse=True)
+            warn_of_far_rows(X, stacklevel=3)
         found = make_affinities(
             X, affinities, self.perplexity, method=self.neighbors, metric=self.metric,
             metric_params=self.metric_params, n_jobs=self.n_jobs, random_state=generator,

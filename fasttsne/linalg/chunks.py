@@ -1,6 +1,7 @@
 """Iteration over chunks of rows, which keeps temporaries small, and scaling against overflow."""
 
 import mmap
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse
@@ -20,6 +21,12 @@ def iter_chunks(X: np.ndarray, size: int = CHUNK_SIZE):
         yield a, X[a : a + step]
 
 
+def rows_within(rows: Sequence[int], first: int, n: int) -> np.ndarray:
+    """Return those of ascending row numbers that a chunk of n rows has, counted from its first."""
+    a, b = np.searchsorted(rows, (first, first + n))
+    return np.asarray(rows[a:b], np.intp) - first
+
+
 def is_memmapped(X: np.ndarray) -> bool:
     """Return whether an array lies in a memory-mapped file, which may be larger than memory."""
     owner: object = X
@@ -28,12 +35,13 @@ def is_memmapped(X: np.ndarray) -> bool:
     return isinstance(owner, mmap.mmap)
 
 
-def mean_and_max_deviation(X) -> tuple[np.ndarray, float]:
+def mean_and_max_deviation(X, without: Sequence[int] = ()) -> tuple[np.ndarray, float]:
     """Return each column's mean, float64, and the largest deviation of an entry from it.
 
-    For a sparse matrix it is the largest absolute entry instead.
+    For a sparse matrix it is the largest absolute entry instead.  Rows ``without`` do not count.
     """
     if scipy.sparse.issparse(X):
+        X = X[np.delete(np.arange(X.shape[0]), without)] if len(without) else X
         largest = float(np.abs(X.data).max(initial=0))
         scale = float32_scale(largest)
         total = (X if scale == 1 else divide_sparse(X, scale)).sum(0, dtype=np.float64)
@@ -41,11 +49,13 @@ def mean_and_max_deviation(X) -> tuple[np.ndarray, float]:
     low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
     total = np.zeros(X.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):
-        for _, chunk in iter_chunks(X):
-            np.minimum(low, chunk.min(0), out=low)
-            np.maximum(high, chunk.max(0), out=high)
+        for a, chunk in iter_chunks(X):
+            if len(without):
+                chunk = np.delete(chunk, rows_within(without, a, len(chunk)), 0)
+            np.minimum(low, chunk.min(0, initial=np.inf), out=low)
+            np.maximum(high, chunk.max(0, initial=-np.inf), out=high)
             total += chunk.sum(0)
-        mean = total / len(X)
+        mean = total / (len(X) - len(without))
         if not np.isfinite(mean).all():  # the sums overflow near the largest float
             mean = low / 2 + high / 2
         largest = float(np.maximum(high - mean, mean - low).max())

@@ -13,6 +13,7 @@ import scipy.sparse
 
 from fasttsne.linalg import chunks, products
 from fasttsne.linalg.products import matmul
+from fasttsne.linalg.robust import robust_frame
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_random_state
 
@@ -32,6 +33,9 @@ SAMPLE_SIZE = 10_000
 @np.errstate(under="ignore")  # loadings of float64 may be too small for float32
 def principal_components(X, rank, random_state=None, svd_solver="auto", n_jobs=-1):
     """Return the scores of the first ``rank`` principal components, (n, rank), in X's dtype.
+
+    Far rows (see :mod:`fasttsne.linalg.robust`) do not count for the components, and get
+    scores no larger than those of the others.
 
     n_jobs : threads; -1 is all cores.  The result does not depend on it.
     """
@@ -55,19 +59,19 @@ class Projection(NamedTuple):
 def approximate_components(X, rank, random_state, n_jobs=-1) -> tuple[np.ndarray, Projection]:
     """Return scores of about the first ``rank`` components, computed from a sample of the rows.
 
-    They are good enough to find candidates for neighbours, and much faster.
+    They are good enough to find candidates for neighbours, and much faster.  Far rows (see
+    :mod:`fasttsne.linalg.robust`) do not count for the directions.
 
     Returns
     -------
     scores : (n, rank) float32.
     projection : from other rows to their scores.
     """
-    sample, n_threads = X, resolve_n_jobs(n_jobs)
+    data = sample = _CenteredData(X, resolve_n_jobs(n_jobs))
     if X.shape[0] > SAMPLE_SIZE:
         rows = check_random_state(random_state).permutation(X.shape[0])[:SAMPLE_SIZE]
-        sample = X[np.sort(rows)]
-    loadings = _CenteredData(sample, n_threads).loadings(rank, random_state, n_iterations=2)
-    data = _CenteredData(X, n_threads)
+        sample = _CenteredData(X[np.setdiff1d(rows, data.far)], data.n_threads)
+    loadings = sample.loadings(rank, random_state, n_iterations=2)
     directions = (loadings / data.scale).astype(np.float32, order="C")
     projection = Projection(data.mean.astype(np.float32), directions)
     return data.scores(loadings).astype(np.float32, copy=False), projection
@@ -76,20 +80,31 @@ def approximate_components(X, rank, random_state, n_jobs=-1) -> tuple[np.ndarray
 class _CenteredData:
     """A data set less the mean of each column, never copied as a whole.
 
-    Entries are divided by a scale with which squares neither overflow nor vanish.
+    Entries are divided by a scale with which squares neither overflow nor vanish.  Far rows count
+    neither for mean and scale nor for the loadings.
     """
 
     def __init__(self, X, n_threads):
         self.X, self.n_threads = X, n_threads
         self.is_sparse = scipy.sparse.issparse(X)
         self.mean, largest = chunks.mean_and_max_deviation(X)
+        self.frame = robust_frame(X, reach=2 * largest)
+        self.far = self.frame.far
+        if len(self.far):
+            self.mean, largest = chunks.mean_and_max_deviation(X, self.far)
+            if self.is_sparse:
+                self.X = self.frame.clip_sparse(X)
         self.scale = chunks.float32_scale(largest)
         if self.is_sparse and self.scale != 1:
-            self.X = chunks.divide_sparse(X, self.scale)
+            self.X = chunks.divide_sparse(self.X, self.scale)
             self.mean, self.scale = self.mean / self.scale, 1.0
 
     def loadings(self, rank, random_state, svd_solver="auto", n_iterations=N_POWER_ITERATIONS):
         """Return orthonormal directions, (columns, rank); the largest entry of each is positive."""
+        if self.is_sparse and len(self.far):
+            ordinary = self.X[np.delete(np.arange(self.X.shape[0]), self.far)]
+            data = _CenteredData(ordinary, self.n_threads)
+            return data.loadings(rank, random_state, svd_solver, n_iterations)
         n, d = self.X.shape
         exact = min(n, d) <= EXACT_MAX_SIZE[svd_solver]
         if exact and d <= (GRAM_MAX_COLUMNS if self.is_sparse else n):
@@ -108,21 +123,31 @@ class _CenteredData:
         """Return the data in these directions, (n, directions)."""
         loadings = loadings.astype(self.X.dtype)
         if self.is_sparse:
-            return self._sparse_product(loadings)
-        out = np.empty((self.X.shape[0], loadings.shape[1]), self.X.dtype)
-        for a, chunk in self._centered_chunks():
-            out[a : a + len(chunk)] = matmul(chunk, loadings, self.n_threads)
+            out = self._sparse_product(loadings)
+        else:
+            out = np.empty((self.X.shape[0], loadings.shape[1]), self.X.dtype)
+            for a, chunk in self._centered_chunks(with_far=True):
+                out[a : a + len(chunk)] = matmul(chunk, loadings, self.n_threads)
+        if len(self.far):
+            ordinary = np.delete(out, self.far, 0)
+            out[self.far] = np.clip(out[self.far], ordinary.min(0), ordinary.max(0))
         return out
 
-    def _centered_chunks(self):
+    def _centered_chunks(self, with_far=False):
+        """Yield (first row, chunk); far rows are clipped, or zeros, which add nothing to sums."""
         mean = (self.mean / self.scale if self.scale > 1 else self.mean).astype(self.X.dtype)
         for a, chunk in chunks.iter_chunks(self.X, 2**20):
+            far = chunks.rows_within(self.far, a, len(chunk))
+            if len(far):
+                chunk = self.frame.clip(chunk)
             if self.scale > 1:  # differences of the largest numbers would overflow
                 chunk = chunk / self.X.dtype.type(self.scale) - mean
             else:
                 chunk = chunk - mean
                 if self.scale != 1:
                     chunk /= self.scale
+            if not with_far:
+                chunk[far] = 0
             yield a, chunk
 
     def _gram_matrix(self):

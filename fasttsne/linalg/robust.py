@@ -3,11 +3,12 @@
 Heavy tails are continuous: between the largest of their rows there are no wide gaps (the ratio of
 the two largest of n Cauchy variables is above r with probability 1 / r).  A code for missing values
 such as 1e20 is far from the other rows, and has nothing between.  So a row is called far if it is
-both 1e5 times farther out than three quarters of the rows, and behind a gap of a factor of 1000.
+both 1e4 times farther out than three quarters of the rows, and behind a gap of a factor of 1000.
 """
 
 import math
 import sys
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +21,14 @@ SAMPLE_SIZE = 1001
 # Most rows are not farther from the origin than the size.
 SIZE_QUANTILE = 0.75
 # A far row is so many sizes out, and so many times farther than the farthest of the others.
-FAR_DISTANCE = 1e5
+FAR_DISTANCE = 1e4
 FAR_GAP = 1e3
 # Rows within so many units of rounding of the origin do not differ from it.
 N_ROUNDINGS = 16
+
+# Far rows whose columns a warning describes, and numbers that it lists.
+N_DESCRIBED = 100
+N_LISTED = 5
 
 
 class RobustFrame(NamedTuple):
@@ -35,7 +40,7 @@ class RobustFrame(NamedTuple):
     ----------
     origin : (columns,) in X's dtype, the medians of an odd number of rows: values of the data.
     size : within which three quarters of the rows lie that differ from the origin; 0 if none does.
-    radius : the largest distance of a row that is not far; infinite where that overflows.
+    radius : within which all rows lie that are not far; may be infinite near the largest float.
     far : (m,) rows beyond reason, ascending.
     """
 
@@ -51,11 +56,19 @@ class RobustFrame(NamedTuple):
 
     def clip(self, rows: np.ndarray) -> np.ndarray:
         """Return dense rows with each entry moved to within the radius of the origin."""
-        largest = float(np.finfo(rows.dtype).max)
-        origin = self.origin.astype(np.float64)
+        return np.clip(rows, *self._bounds(self.origin))
+
+    def clip_sparse(self, X):
+        """Return a CSR matrix with its stored entries moved so; absent ones stay zero."""
+        low, high = self._bounds(self.origin[X.indices])
+        data = np.clip(X.data, low, high)
+        return scipy.sparse.csr_matrix((data, X.indices, X.indptr), X.shape)
+
+    def _bounds(self, origin):
+        largest = float(np.finfo(origin.dtype).max)
         with np.errstate(over="ignore"):
-            bounds = np.clip([origin - self.radius, origin + self.radius], -largest, largest)
-        return np.clip(rows, *bounds.astype(rows.dtype))
+            bounds = np.add.outer((-self.radius, self.radius), origin.astype(np.float64))
+        return np.clip(bounds, -largest, largest).astype(origin.dtype)
 
 
 def robust_frame(X, reach: float | None = None) -> RobustFrame:
@@ -63,8 +76,8 @@ def robust_frame(X, reach: float | None = None) -> RobustFrame:
 
     Parameters
     ----------
-    reach : a bound of all rows' distance from the origin, if one is known.  A pass over all rows
-        is saved where it shows that none is far; the bound is the radius then.
+    reach : a bound of all rows' distance from the origin, if one is known: where it shows that
+        none is far it is the radius, and saves a pass over all rows.
     """
     n = X.shape[0]
     n_sample = min(n, SAMPLE_SIZE) - (min(n, SAMPLE_SIZE) + 1) % 2
@@ -77,12 +90,55 @@ def robust_frame(X, reach: float | None = None) -> RobustFrame:
         sizes = _differing(all_sizes, origin)
     size = float(sizes[int(SIZE_QUANTILE * (len(sizes) - 1))]) if len(sizes) else 0.0
     size = min(size, sys.float_info.max)
-    if reach is not None and reach <= FAR_DISTANCE * size:
+    if reach is None:
+        reach = _reach(X, origin)
+    if reach <= FAR_DISTANCE * size:
         return RobustFrame(origin, size, reach, np.empty(0, np.intp))
     if all_sizes is None:
         all_sizes = row_distances(X, origin)
-    radius = _radius(np.sort(all_sizes), size)
+    radius = largest_ordinary(np.sort(all_sizes), size)
     return RobustFrame(origin, size, radius, np.flatnonzero(all_sizes > radius))
+
+
+def warn_of_far_rows(X, stacklevel: int = 1) -> None:
+    """Warn once where rows lie beyond reason, naming rows and columns, and what to do."""
+    origin, size, _, far = robust_frame(X)
+    if not len(far):
+        return
+    rows = X[far[:N_DESCRIBED]]
+    rows = rows.toarray() if scipy.sparse.issparse(rows) else rows
+    with np.errstate(over="ignore"):
+        is_far = np.abs(np.subtract(rows, origin, dtype=np.float64)) > FAR_DISTANCE * size
+    row, column = np.argwhere(is_far)[0]
+    columns = _list(np.flatnonzero(is_far.any(0)), "column")
+    warnings.warn(
+        f"X[{far[row]}, {column}] is {rows[row, column]:.6g}, more than {FAR_DISTANCE:,.0f} times "
+        "as far out as most rows: a code for missing values, or an outlier beyond reason? There "
+        f"are such values in {_list(far, 'row')}, in {columns}. The map of the other rows is as if "
+        "without them, but where those rows are in it means nothing: replace such values, or "
+        "leave out the rows or the columns.",
+        stacklevel=stacklevel + 1,
+    )
+
+
+def _list(numbers, noun):
+    """Return "row 3", or "17 rows (3, 5, 8, ...)"."""
+    if len(numbers) == 1:
+        return f"{noun} {numbers[0]}"
+    first = ", ".join(map(str, numbers[:N_LISTED]))
+    return f"{len(numbers)} {noun}s ({first}{', ...' * (len(numbers) > N_LISTED)})"
+
+
+def _reach(X, origin):
+    """Return a bound of all rows' distances from the origin, much faster than the distances."""
+    if scipy.sparse.issparse(X):
+        return float(np.abs(X.data).max(initial=0)) + float(np.abs(origin).max())
+    low, high = origin.astype(np.float64), origin.astype(np.float64)
+    for _, chunk in iter_chunks(X):
+        np.minimum(low, chunk.min(0), out=low)
+        np.maximum(high, chunk.max(0), out=high)
+    with np.errstate(over="ignore"):
+        return float(np.maximum(high - origin, origin - low).max())
 
 
 def row_distances(X, origin: np.ndarray) -> np.ndarray:
@@ -132,8 +188,8 @@ def _differing(distances, origin):
     return np.sort(distances[distances > rounding])
 
 
-def _radius(distances, size):
-    """Return the distance, of all of them sorted, beyond which they are beyond reason."""
+def largest_ordinary(distances: np.ndarray, size: float) -> float:
+    """Return the largest of sorted distances that is not beyond reason, for a robust size."""
     with np.errstate(over="ignore"):
         is_far = (distances[1:] > FAR_DISTANCE * size) & (distances[1:] >= FAR_GAP * distances[:-1])
     first = np.flatnonzero(is_far)

@@ -19,6 +19,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from fasttsne import _kernels
+from fasttsne.linalg.robust import largest_ordinary
 from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion import Repulsion
 
@@ -94,12 +95,20 @@ class DensityObjective(KLDivergence):
 
 
 def standardize_log_radii(log_radii: ArrayLike) -> np.ndarray:
-    """With mean 0 and variance 1; the smallest are raised to a share of the median."""
+    """With mean 0 and variance 1; the smallest are raised to a share of the median.
+
+    Those beyond reason (:mod:`fasttsne.linalg.robust`) become the largest of the others.
+    """
     radii = np.array(log_radii, np.float64)
     finite = np.isfinite(radii)
     if not finite.any():
         return np.zeros_like(radii)
-    np.maximum(radii, np.median(radii[finite]) + np.log(MIN_RADIUS_SHARE), out=radii)
+    median = np.median(radii[finite])
+    with np.errstate(under="ignore"):
+        relative = np.exp((radii - median) / 2)
+    is_far = relative > largest_ordinary(np.sort(relative), 1.0)
+    radii[is_far] = radii[~is_far].max()
+    np.maximum(radii, median + np.log(MIN_RADIUS_SHARE), out=radii)
     radii -= radii.mean()
     deviation = radii.std()
     # Radii that differ by rounding only are equal.

@@ -51,7 +51,7 @@ def test_ordinary_data_has_no_far_rows(rng, name, form):
         frame = robust_frame(form(X))
         assert len(frame.far) == 0
         np.testing.assert_array_equal(frame.clip(X), X)
-    assert frame.radius == row_distances(X, frame.origin).max()
+    assert row_distances(X, frame.origin).max() <= frame.radius
 
 
 @pytest.mark.parametrize("form", FORMS)
