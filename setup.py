@@ -135,6 +135,10 @@ class BuildKernels(build_ext):
                 extension.extra_link_args += sanitize
             if ".avx2." in extension.name:
                 extension.extra_compile_args += ["/arch:AVX2"] if msvc else ["-mavx2", "-mfma"]
+            if extension.name == SHARED and not (msvc or DEBUG):
+                extension.extra_compile_args += ["-O1"]  # what is called once for an array
+            if sys.platform == "linux" and not (DEBUG or SANITIZE):
+                extension.extra_link_args += ["-s"]  # names of functions, a tenth of a wheel
         super().build_extensions()
 
     def build_extension(self, extension):
