@@ -35,7 +35,7 @@ fi
 
 tools=$work/tools
 [ -x "$tools/bin/python" ] || "$python" -m venv "$tools"
-"$tools/bin/python" -m pip install --quiet --upgrade "pip>=24" "cython>=3.1" setuptools wheel
+"$tools/bin/python" -m pip install --quiet --upgrade "pip>=24" "cython>=3.3" setuptools wheel
 
 # CPython's own way to build for another machine: its description in place of ours.
 rm -rf "$work/src" "$work/wheels"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Build the sdist and, from it, a Linux wheel for each Python on this machine; repair and
-# check them; install each where there is no compiler, and run the sdist's tests there.
+# Build the sdist and, from it, Linux wheels for all Pythons on this machine, which from 3.11 on
+# share one; repair and check them; install them in each Python where there is no compiler, and
+# run the sdist's tests there.
 #
 #   PYTHONS   the interpreters (default: 3.10 to 3.14 on the path and in pyenv)
 #   OUTPUT    where sdist and wheels go (default: dist)
@@ -43,16 +44,21 @@ tar -xzf "$sdist" -C "$work/sdist" --strip-components 1
 for python in "${pythons[@]}"; do
   name=$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("SOABI"))')
   echo "== $name"
-  raw=$work/raw/$name
-  rm -rf "$work/$name"
+  raw=$work/raw/$name found=$work/found/$name
+  rm -rf "$work/$name" "$found"
   "$python" -m venv "$work/$name"
   "$work/$name/bin/python" -m pip install --quiet --upgrade "pip>=24"
-  "$work/$name/bin/python" -m pip wheel --quiet --no-deps --wheel-dir "$raw" "$sdist"
-  PATH=$tools/bin:$PATH "$tools/bin/auditwheel" repair --wheel-dir "$work/repaired-$name" "$raw"/*.whl
-  wheel=$(echo "$work/repaired-$name"/*.whl)
+  find_wheel() {
+    "$work/$name/bin/python" -m pip download --quiet --no-deps --no-index --only-binary :all: \
+      --find-links "$output" --dest "$found" fasttsne
+  }
+  if ! find_wheel 2>/dev/null; then
+    "$work/$name/bin/python" -m pip wheel --quiet --no-deps --wheel-dir "$raw" "$sdist"
+    PATH=$tools/bin:$PATH "$tools/bin/auditwheel" repair --wheel-dir "$output" "$raw"/*.whl
+    find_wheel
+  fi
+  wheel=$(echo "$found"/*.whl)
   "$tools/bin/python" ci/check_wheel.py "$wheel"
-  mv "$wheel" "$output/"
-  wheel=$output/$(basename "$wheel")
 
   # From here on there is nothing but this environment on the path.
   mapfile -t needs < <("$python" - "$wheel" <<'PY'

@@ -13,7 +13,7 @@ author = "The fasttsne developers"
 copyright = author
 version = release = fasttsne.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.viewcode"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 html_theme = "alabaster"
 html_theme_options = {
     "description": "t-SNE: fast on the computer you have, the same map every time",
@@ -26,7 +26,6 @@ smartquotes = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_default_options = {"members": True, "undoc-members": False}
-doctest_global_setup = "import numpy as np"
 
 # A page about a module that this copy does not have is left out.
 exclude_patterns = ["_build"] + [

@@ -1,7 +1,9 @@
 """fasttsne: fast, reproducible t-SNE.
 
 >>> from fasttsne import TSNE
->>> embedding = TSNE(random_state=0).fit(X)  # doctest: +SKIP
+>>> from fasttsne.datasets import load_digits
+>>> X, y = load_digits()
+>>> embedding = TSNE(random_state=0).fit(X)
 
 Data flows one way: rows -> :mod:`nearest_neighbors` -> :mod:`affinity` ->
 (:mod:`initialization`) -> :mod:`tsne` -> an embedding, whose ``optimize`` runs

@@ -2,9 +2,11 @@
 
 >>> from fasttsne import TSNE, animation
 >>> from fasttsne.callbacks import EmbeddingRecorder
+>>> from fasttsne.datasets import load_digits
+>>> X, y = load_digits()
 >>> recorder = EmbeddingRecorder()
->>> embedding = TSNE(callbacks=recorder, callbacks_every_iters=1).fit(X)  # doctest: +SKIP
->>> animation.save(recorder.frames, "run.gif", labels=y)  # doctest: +SKIP
+>>> embedding = TSNE(callbacks=recorder, callbacks_every_iters=5).fit(X)
+>>> path = animation.save(recorder.frames, "run.gif", labels=y, progress=False)
 
 Frames are drawn by a kernel, on several threads, while the frames before them are
 encoded; only a few are in memory at once.

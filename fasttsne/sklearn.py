@@ -1,7 +1,9 @@
 """t-SNE as a scikit-learn estimator: the extra ``sklearn``.
 
 >>> from fasttsne.sklearn import TSNE
->>> points = TSNE(random_state=0).fit_transform(X)  # doctest: +SKIP
+>>> from fasttsne.datasets import load_digits
+>>> X, y = load_digits()
+>>> points = TSNE(random_state=0).fit_transform(X)
 """
 
 import math

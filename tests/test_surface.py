@@ -10,6 +10,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -217,6 +218,12 @@ def test_importable(name):
     namespace = module(name)
     gone = [n for n in SNAPSHOT["importable"][name] if not hasattr(namespace, n)]
     assert not gone, f"{name} has no {', '.join(gone)} any more"
+
+
+def test_all_cores_are_the_default_everywhere():
+    text = PATH.read_text()
+    assert '"n_jobs=-1"' in text
+    assert set(re.findall(r'"n_jobs=(.*)"', text)) == {"-1"}
 
 
 def test_snapshot_is_of_all_documented_modules():

@@ -126,7 +126,7 @@ def row_normalized_csr(
 def joint_probabilities_nn(
     neighbors: ArrayLike, distances: ArrayLike, perplexities: float | Sequence[float],
     symmetrize: bool | str = True, normalization: str = "pair-wise",
-    n_reference_samples: int | None = None, n_jobs: int | None = 1,
+    n_reference_samples: int | None = None, n_jobs: int | None = -1,
 ) -> sp.csr_matrix:  # fmt: skip
     """Return affinities for lists of neighbours.
 

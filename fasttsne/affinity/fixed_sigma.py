@@ -26,7 +26,7 @@ class FixedSigmaNN(KNNAffinities):
     def __init__(
         self, data: Rows | None = None, sigma: float | None = None, k: int = 30,
         method: Neighbors = "auto", metric: Metric = "euclidean", metric_params: Settings = None,
-        symmetrize: bool | str = True, n_jobs: int | None = 1, random_state: RandomState = None,
+        symmetrize: bool | str = True, n_jobs: int | None = -1, random_state: RandomState = None,
         verbose: bool = False, knn_kwargs: Settings = None, knn_index: Index | None = None,
     ):  # fmt: skip
         super().__init__(n_jobs, verbose)

@@ -38,7 +38,7 @@ class MultiscaleMixture(KNNAffinities):
     def __init__(
         self, data: Rows | None = None, perplexities: float | Iterable[float] | None = None,
         method: Neighbors = "auto", metric: Metric = "euclidean", metric_params: Settings = None,
-        symmetrize: bool | str = True, n_jobs: int | None = 1, random_state: RandomState = None,
+        symmetrize: bool | str = True, n_jobs: int | None = -1, random_state: RandomState = None,
         verbose: bool = False, knn_kwargs: Settings = None, knn_index: Index | None = None,
     ):  # fmt: skip
         super().__init__(n_jobs, verbose)

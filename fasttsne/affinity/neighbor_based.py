@@ -19,7 +19,7 @@ from fasttsne.runtime.validation import check_number
 
 def get_knn_index(
     data: Rows | None, method: Neighbors, k: int, metric: Metric, metric_params: Settings = None,
-    n_jobs: int | None = 1, random_state: RandomState = None, verbose: bool = False,
+    n_jobs: int | None = -1, random_state: RandomState = None, verbose: bool = False,
     knn_kwargs: Settings = None,
 ) -> Index:  # fmt: skip
     """Return the index that finds the k nearest neighbours of the rows of data.
@@ -42,7 +42,7 @@ class KNNAffinities(Affinities):
 
     _mode: str
 
-    def __init__(self, n_jobs: int | None = 1, verbose: bool = False):
+    def __init__(self, n_jobs: int | None = -1, verbose: bool = False):
         super().__init__(verbose)
         self.n_jobs = n_jobs
 

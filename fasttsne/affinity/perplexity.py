@@ -39,7 +39,7 @@ class PerplexityBasedNN(KNNAffinities):
     def __init__(
         self, data: Rows | None = None, perplexity: float = 30, method: Neighbors = "auto",
         metric: Metric = "euclidean", metric_params: Settings = None,
-        symmetrize: bool | str = True, n_jobs: int | None = 1, random_state: RandomState = None,
+        symmetrize: bool | str = True, n_jobs: int | None = -1, random_state: RandomState = None,
         verbose: bool = False, k_neighbors: int | str = "auto", knn_kwargs: Settings = None,
         knn_index: Index | None = None,
     ):  # fmt: skip

@@ -29,7 +29,9 @@ class LivePlot(Callback):
 
     >>> from fasttsne import TSNE
     >>> from fasttsne.callbacks import LivePlot
-    >>> tsne = TSNE(callbacks=LivePlot(y), callbacks_every_iters=5)  # doctest: +SKIP
+    >>> from fasttsne.datasets import load_digits
+    >>> X, y = load_digits()
+    >>> tsne = TSNE(callbacks=LivePlot(y), callbacks_every_iters=5)
 
     Parameters
     ----------

@@ -82,7 +82,7 @@ def transform(options):
 def plot(options):
     is_html = options.output.suffix.lower() in HTML_EXTENSIONS
     files.check_output(options.output, HTML_EXTENSIONS if is_html else IMAGE_EXTENSIONS)
-    points, columns = read_embedding(options.map)
+    points, columns = read_embedding(options.map, options.labels)
     labels = read_labels(options.labels, columns, len(points), options.map)
     write_drawing(points, labels, options.output)
 

@@ -15,9 +15,12 @@ def read_data(path, options, leave_out=None):
     return data.T if options.transpose else data, table.columns
 
 
-def read_embedding(path):
-    """The points of an embedding, (n, components), and the other columns of its file."""
-    table = files.read_table(path)
+def read_embedding(path, labels=None):
+    """The points of an embedding, (n, components), and the other columns of its file.
+
+    The column ``labels``, by default the one that we write, is no coordinate, though it be numbers.
+    """
+    table = files.read_table(path, leave_out=labels or "label")
     points = table.rows()
     is_sparse = scipy.sparse.issparse(points)
     if is_sparse or points.ndim != 2:

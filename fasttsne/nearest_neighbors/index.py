@@ -62,7 +62,7 @@ class KNNIndex(ABC):
 
     def __init__(
         self, data: Rows, k: int, metric: Metric = "euclidean", metric_params: Settings = None,
-        n_jobs: int | None = 1, random_state: RandomState = None, verbose: bool = False,
+        n_jobs: int | None = -1, random_state: RandomState = None, verbose: bool = False,
         knn_kwargs: Settings = None,
     ):  # fmt: skip
         self.data: Any = check_data(data, "data", accept_sparse=self.ACCEPTS_SPARSE)

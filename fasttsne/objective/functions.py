@@ -19,7 +19,7 @@ from fasttsne.runtime.threads import resolve_n_jobs
 
 def kl_divergence_bh(
     embedding: ArrayLike, P: sp.csr_matrix, dof: float, bh_params: Mapping[str, float],
-    reference_embedding: object = None, should_eval_error: bool = False, n_jobs: int | None = 1,
+    reference_embedding: object = None, should_eval_error: bool = False, n_jobs: int | None = -1,
     **_: object,
 ) -> tuple[float, np.ndarray]:  # fmt: skip
     """The KL divergence and a quarter of its gradient, by the Barnes-Hut tree.
@@ -51,7 +51,7 @@ def kl_divergence_bh(
 
 def kl_divergence_fft(
     embedding: ArrayLike, P: sp.csr_matrix, dof: float, fft_params: Mapping[str, float],
-    reference_embedding: object = None, should_eval_error: bool = False, n_jobs: int | None = 1,
+    reference_embedding: object = None, should_eval_error: bool = False, n_jobs: int | None = -1,
     **_: object,
 ) -> tuple[float, np.ndarray]:  # fmt: skip
     """The same by the particle mesh; ``fft_params`` are those of :class:`MeshRepulsion`."""
@@ -61,7 +61,7 @@ def kl_divergence_fft(
 
 def kl_divergence_exact(
     embedding: ArrayLike, P: sp.csr_matrix, dof: float, reference_embedding: object = None,
-    should_eval_error: bool = False, n_jobs: int | None = 1, **_: object,
+    should_eval_error: bool = False, n_jobs: int | None = -1, **_: object,
 ) -> tuple[float, np.ndarray]:  # fmt: skip
     """The same by the sum over all pairs."""
     repulsion = ExactRepulsion(dof, resolve_n_jobs(n_jobs))

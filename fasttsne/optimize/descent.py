@@ -150,7 +150,7 @@ class GradientDescent:
         momentum: float = 0.8, exaggeration: float | None = None, dof: float = 1,
         max_grad_norm: float | None = None, max_step_norm: float | None = 5, theta: float = 0.5,
         n_interpolation_points: int = 3, min_num_intervals: int = 50,
-        ints_in_interval: float = 1, reference_embedding: object = None, n_jobs: int | None = 1,
+        ints_in_interval: float = 1, reference_embedding: object = None, n_jobs: int | None = -1,
         use_callbacks: bool = True, callbacks: Callbacks = None, callbacks_every_iters: int = 50,
         verbose: bool = False,
     ) -> tuple[float, np.ndarray]:  # fmt: skip

@@ -1,5 +1,5 @@
 """The hot kernels once more, compiled for AVX2 and FMA.
 
-Each file includes the source one folder up; setup.py gives it the flags, and
-``fasttsne._kernels`` decides at import which of the two builds is used.
+setup.py compiles the sources of the groups, ``fft`` to ``repulsion``, with the flags for
+it; ``fasttsne._kernels`` decides at import which of the two builds is used.
 """

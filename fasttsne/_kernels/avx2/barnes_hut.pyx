@@ -1,1 +1,0 @@
-include "../repulsion/barnes_hut.pyx"

@@ -1,1 +1,0 @@
-include "../repulsion/exact_repulsion.pyx"

@@ -1,1 +1,0 @@
-include "../fft/fft_convolve.pyx"

@@ -1,1 +1,0 @@
-include "../linalg/gram.pyx"

@@ -1,1 +1,0 @@
-include "../graph/local_radii.pyx"

@@ -1,1 +1,0 @@
-include "../repulsion/particle_mesh.pyx"

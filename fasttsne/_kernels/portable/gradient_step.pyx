@@ -1,1 +1,0 @@
-include "../optimize/gradient_step.pyx"

@@ -1,1 +1,0 @@
-include "../knn/knn_dense.pyx"

@@ -1,1 +1,0 @@
-include "../optimize/morton.pyx"

@@ -1,1 +1,0 @@
-include "../knn/neighbor_ranks.pyx"

@@ -1,1 +1,0 @@
-include "../knn/rerank.pyx"

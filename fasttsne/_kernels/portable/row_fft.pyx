@@ -1,1 +1,0 @@
-include "../fft/row_fft.pyx"
