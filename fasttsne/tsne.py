@@ -201,7 +201,7 @@ class TSNE:
         if self.density_weight:
             found.log_radii()  # raises where they are not known, before time is spent
         positions = initial_positions(
-            initialization, None if is_precomputed else X, found.P, int(self.n_components),
+            initialization, None if is_precomputed else X, found.P_float32, int(self.n_components),
             generator, self.n_jobs, self.verbose,
         )  # fmt: skip
         params = {name: getattr(self, name) for name in OPTIMIZE if name != "momentum"}

@@ -1,11 +1,13 @@
 """Affinities, the base class of all families."""
 
 import logging
+import zlib
 from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 
+from fasttsne.affinity.csr import csr_from_arrays
 from fasttsne.runtime.typing import Rows
 
 log = logging.getLogger("fasttsne.affinity")
@@ -13,6 +15,8 @@ log = logging.getLogger("fasttsne.affinity")
 # Of new rows: P, or with ``return_distances`` the tuple of P, the neighbours and the distances.
 NewAffinities: TypeAlias = Any
 
+# The sum of affinities in float32 is this near to one.
+ROUNDING = 1e-4
 # Accepted values of `symmetrize`, and their mode.
 SYMMETRIZE_MODES = {True: "mean", "mean": "mean", "max": "max", False: "none", "none": "none"}
 
@@ -22,19 +26,72 @@ class Affinities:
 
     Attributes
     ----------
-    P : (n, n) scipy.sparse.csr_matrix, float32, sums to one.
+    P : (n, n) scipy.sparse.csr_matrix, float64, sums to one; made when it is first asked for.
+        Later runs follow a new matrix, and changes in place of its values.
+    P_float32 : the same rounded, as a run reads it; not to be changed.
     knn_index : the index that found the neighbours and finds those of new rows, or None.
     """
 
+    # Of the matrix kept under "P", as float32 or as a user assigned it: the same in the other
+    # precision, and the checksum of the one in double precision.
+    _converted: Any = None
+    _checksum = 0
+    # Whether the matrix is another than the family computed.
+    _is_given = True
+
     def __init__(self, verbose: bool = False):
-        self.P: sp.csr_matrix = None
+        self.P = None
         self.knn_index: Any = None  # with the methods of a KNNIndex
         self.verbose = verbose
 
     @property
+    def P(self) -> sp.csr_matrix:
+        """The affinities in double precision."""
+        kept = vars(self)["P"]
+        if kept is None or kept.dtype != np.float32:
+            return kept
+        if self._converted is None:
+            self._converted = self._to_double(kept)
+            self._checksum = zlib.crc32(self._converted.data)
+        return self._converted
+
+    @P.setter
+    def P(self, matrix: sp.csr_matrix) -> None:
+        vars(self).update(P=matrix, _converted=None, _is_given=True)
+
+    @property
+    def P_float32(self) -> sp.csr_matrix:
+        """The affinities as a run reads them."""
+        kept, double = vars(self).get("P"), self._converted
+        if kept is not None and kept.dtype == np.float32:
+            if double is None or zlib.crc32(double.data) == self._checksum:
+                return kept
+            self.P = double  # it was changed in place
+        P = self.P
+        checksum = zlib.crc32(np.ascontiguousarray(P.data).data)
+        if self._converted is None or checksum != self._checksum:
+            self._converted, self._checksum = P.astype(np.float32), checksum
+        return self._converted
+
+    def _to_double(self, P: sp.csr_matrix) -> sp.csr_matrix:
+        """Return P in double precision, without what rounding adds to a sum of one."""
+        values = P.data.astype(np.float64)
+        total = values.sum()
+        if abs(total - 1) < ROUNDING:
+            values /= total
+        return csr_from_arrays(P.indptr, P.indices, values, P.shape[1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be converted again."""
+        if self._converted is not None:
+            _ = self.P_float32  # follows changes in place
+        return {name: value for name, value in vars(self).items() if name != "_converted"}
+
+    @property
     def n_samples(self) -> int:
         """Number of rows."""
-        return int(self.P.shape[0])
+        kept = vars(self).get("P")
+        return int((self.P if kept is None else kept).shape[0])
 
     def log_radii(self) -> np.ndarray:
         """Return the log of the mean squared distance to each row's neighbours, (n,) float64.

@@ -5,6 +5,7 @@ so that they do not overflow: no affinity depends on the unit of the data, and n
 """
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,10 +13,14 @@ from numpy.typing import ArrayLike
 
 from fasttsne import _kernels
 from fasttsne.affinity.base import check_symmetrize
-from fasttsne.affinity.csr import csr_from_arrays, joint_affinities, neighbors_to_csr
+from fasttsne.affinity.csr import joint_affinities, neighbors_to_csr
+from fasttsne.linalg.chunks import iter_chunks
 from fasttsne.linalg.robust import SIZE_QUANTILE
 from fasttsne.runtime.threads import resolve_n_jobs
 
+Dtype: TypeAlias = type[np.float32] | type[np.float64]
+# Newton steps, in double precision, from an entropy that is right to 1e-5.
+N_REFINEMENTS = 3
 # Distances so many times those of three quarters of a row's neighbours are shortened to so many.
 FAR_RATIO = 1e4
 SHORTENED_RATIO = 100
@@ -52,27 +57,70 @@ def _shorten_far(distances: np.ndarray) -> np.ndarray:
 
 
 def from_perplexity(
-    distances: np.ndarray, perplexity: float, n_threads: int, precision: np.ndarray | None = None
-) -> np.ndarray:
-    """Return the affinities of a given perplexity for each row, (n, k) float32.
+    distances: np.ndarray, perplexity: float, n_threads: int, precision: np.ndarray | None = None,
+    dtype: Dtype = np.float32,
+) -> np.ndarray:  # fmt: skip
+    """Return the affinities of a given perplexity for each row, (n, k).
 
     Parameters
     ----------
     distances : (n, k) float32 array.
     perplexity : exp of the entropy of each row.
     precision : (n,) float64 array that receives beta of exp(-beta d^2), or None.
+    dtype : float32, as a run reads them, with an entropy right to 1e-5; or float64.
     """
     out = np.empty(distances.shape, np.float32)
+    if precision is None and dtype == np.float64:
+        precision = np.empty(len(distances))
     _kernels.perplexity.conditional_affinities(
         distances, out, float(perplexity), n_threads, precision
     )
+    if precision is None or dtype == np.float32:
+        return out
+    return _refine(distances, perplexity, precision)
+
+
+@np.errstate(under="ignore")
+def _refine(distances: np.ndarray, perplexity: float, beta: np.ndarray) -> np.ndarray:
+    """Return affinities in double precision; ``beta``, near its solution, is replaced by it."""
+    out = np.empty(distances.shape)
+    for a, rows in iter_chunks(distances):
+        squares, chunk = _relative_squares(rows), beta[a : a + len(rows), None]
+        for _ in range(N_REFINEMENTS):
+            p, total = _normalized_exp(squares, chunk)
+            mean = (p * squares).sum(1, keepdims=True)
+            error = np.log(total) + chunk * mean - np.log(perplexity)
+            rate = chunk**2 * (p * (squares - mean) ** 2).sum(1, keepdims=True)
+            # Rows whose nearest ties outnumber the perplexity have no solution, and no rate.
+            step = np.divide(error, rate, out=np.zeros_like(rate), where=rate > abs(error))
+            chunk *= np.exp(step)
+        out[a : a + len(rows)] = _normalized_exp(squares, chunk)[0]
     return out
 
 
+def _relative_squares(distances: np.ndarray) -> np.ndarray:
+    """Return d_j^2 - min d^2 in double precision, as products, which do not cancel."""
+    distances = distances.astype(np.float64)
+    nearest = distances.min(axis=1, keepdims=True)
+    return (distances - nearest) * (distances + nearest)  # type: ignore[no-any-return]
+
+
+def _normalized_exp(squares: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return p_j ~ exp(-beta d_j^2) and what they were divided by."""
+    p = np.exp(-beta * squares)
+    total = p.sum(axis=1, keepdims=True)
+    return p / total, total
+
+
 def from_sigma(
-    distances: np.ndarray, scales: np.ndarray, sigma: float, n_threads: int
-) -> np.ndarray:
+    distances: np.ndarray, scales: np.ndarray, sigma: float, n_threads: int,
+    dtype: Dtype = np.float32,
+) -> np.ndarray:  # fmt: skip
     """Return the same for one standard deviation; ``scales`` as from ``to_scaled_float32``."""
+    if dtype == np.float64:
+        with np.errstate(under="ignore", over="ignore"):
+            beta = np.minimum(0.5 * (scales / sigma) ** 2, np.finfo(float).max)
+            return _normalized_exp(_relative_squares(distances), beta[:, None])[0]
     out = np.empty(distances.shape, np.float32)
     _kernels.perplexity.gaussian_affinities(distances, sigma / scales, out, n_threads)
     return out
@@ -80,8 +128,9 @@ def from_sigma(
 
 @np.errstate(under="ignore")  # weights of far perplexities vanish
 def from_mixture(
-    distances: np.ndarray, perplexities: Sequence[float] | np.ndarray, n_threads: int
-) -> np.ndarray:
+    distances: np.ndarray, perplexities: Sequence[float] | np.ndarray, n_threads: int,
+    dtype: Dtype = np.float32,
+) -> np.ndarray:  # fmt: skip
     """Return the same for a sum of normal densities, one for each perplexity.
 
     p_j ~ sum_h sqrt(beta_h) exp(-beta_h d_j^2), where beta_h gives perplexity h.
@@ -91,26 +140,27 @@ def from_mixture(
             = sqrt(beta_h) exp(-beta_h d_min^2) / max_j p_hj.
     """
     if len(perplexities) == 1:
-        return from_perplexity(distances, perplexities[0], n_threads)
+        return from_perplexity(distances, perplexities[0], n_threads, dtype=dtype)
     nearest = distances.min(axis=1).astype(np.float64)
     terms, logs = [], []
     for perplexity in perplexities:
         beta = np.empty(len(distances))
-        terms.append(from_perplexity(distances, perplexity, n_threads, beta))
+        terms.append(from_perplexity(distances, perplexity, n_threads, beta, dtype))
         root = np.log(np.where(beta > 0, beta, 1)) / 2
         logs.append(root - beta * nearest**2 - np.log(terms[-1].max(axis=1)))
     weights = np.exp(np.array(logs) - np.max(logs, axis=0))
     weights /= weights.sum(axis=0)
-    return _weighted_sum(terms, weights.astype(np.float32))
+    return _weighted_sum(terms, weights.astype(dtype))
 
 
 @np.errstate(under="ignore")
 def from_average(
-    distances: np.ndarray, perplexities: Sequence[float] | np.ndarray, n_threads: int
-) -> np.ndarray:
+    distances: np.ndarray, perplexities: Sequence[float] | np.ndarray, n_threads: int,
+    dtype: Dtype = np.float32,
+) -> np.ndarray:  # fmt: skip
     """Return the mean of the affinities for each perplexity."""
-    terms = [from_perplexity(distances, perplexity, n_threads) for perplexity in perplexities]
-    weights = np.full((len(terms), len(distances)), 1 / len(terms), np.float32)
+    terms = [from_perplexity(distances, each, n_threads, dtype=dtype) for each in perplexities]
+    weights = np.full((len(terms), len(distances)), 1 / len(terms), dtype)
     return _weighted_sum(terms, weights)
 
 
@@ -140,7 +190,7 @@ def joint_probabilities_nn(
 
     Returns
     -------
-    (n, n_reference_samples) csr_matrix, float32; float64 if "point-wise".
+    (n, n_reference_samples) csr_matrix, float64.
     """
     if normalization not in ("pair-wise", "point-wise"):
         raise ValueError(
@@ -158,20 +208,18 @@ def joint_probabilities_nn(
         raise ValueError(f"neighbors must be row indices from 0 to {n_columns - 1}")
     n_threads = resolve_n_jobs(n_jobs)
     conditional = from_mixture(
-        to_scaled_float32(distances)[0], np.atleast_1d(perplexities), n_threads
+        to_scaled_float32(distances)[0], np.atleast_1d(perplexities), n_threads, np.float64
     )
     if mode == "none":
         P = row_normalized_csr(indices, conditional, n_columns)
         if normalization == "pair-wise":
             P.data /= len(indices)
-            P.data = P.data.astype(np.float32)
         return P
     P = joint_affinities(indices, conditional, mode, n_threads)
     if normalization == "pair-wise":
         return P
-    values = P.data.astype(np.float64)
-    values /= np.repeat(np.add.reduceat(values, P.indptr[:-1]), np.diff(P.indptr))
-    return csr_from_arrays(P.indptr, P.indices, values, n_columns)
+    P.data /= np.repeat(np.add.reduceat(P.data, P.indptr[:-1]), np.diff(P.indptr))
+    return P
 
 
 def _weighted_sum(terms: list[np.ndarray], weights: np.ndarray) -> np.ndarray:

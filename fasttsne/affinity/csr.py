@@ -17,6 +17,8 @@ def joint_affinities(
     """Return affinities that sum to one, from conditional ones, by a mode of ``symmetrize``."""
     if mode == "none":
         return normalize_directed(indices, values)
+    if values.dtype == np.float64:
+        return symmetrize_float64(indices, values, use_max=mode == "max")
     return symmetrize(indices, values, n_threads, use_max=mode == "max")
 
 
@@ -47,10 +49,23 @@ def symmetrize(
     return csr_from_arrays(indptr, columns, merged, n)
 
 
+def symmetrize_float64(
+    indices: np.ndarray, values: np.ndarray, use_max: bool = False
+) -> sp.csr_matrix:
+    """Return the same in double precision, by SciPy, whose sums leave out zeros: none is kept."""
+    smallest = np.finfo(float).tiny
+    C = neighbors_to_csr(indices, np.maximum(values, smallest), len(indices))
+    transposed = C.T.tocsr()
+    P = C.maximum(transposed) if use_max else C + transposed
+    P.data[P.data <= 2 * smallest] = 0
+    P.data /= P.data.sum()
+    return P
+
+
 def normalize_directed(indices: np.ndarray, values: np.ndarray) -> sp.csr_matrix:
     """Return C / n for neighbours and their weights, columns in ascending order."""
     n = len(indices)
-    return neighbors_to_csr(indices, values / np.float32(n), n)
+    return neighbors_to_csr(indices, values / values.dtype.type(n), n)
 
 
 def neighbors_to_csr(indices: np.ndarray, values: np.ndarray, n_columns: int) -> sp.csr_matrix:

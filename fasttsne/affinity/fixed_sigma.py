@@ -1,7 +1,9 @@
 """Gaussian affinities with one standard deviation for all rows."""
 
+import numpy as np
+
 from fasttsne.affinity.base import NewAffinities, check_symmetrize
-from fasttsne.affinity.conditional import from_sigma
+from fasttsne.affinity.conditional import Dtype, from_sigma
 from fasttsne.affinity.neighbor_based import KNNAffinities, check_n_neighbors, n_rows_or_none
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
@@ -39,8 +41,10 @@ class FixedSigmaNN(KNNAffinities):
             verbose=verbose, knn_kwargs=knn_kwargs,
         )  # fmt: skip
         with Timer(f"computing affinities, sigma {self.sigma:g}", verbose):
-            conditional = from_sigma(self._distances, self._units, self.sigma, self._n_threads)
-            self._set_joint(self._indices, self._distances, conditional)
+            self._set_joint()
+
+    def _weights(self, distances: np.ndarray, dtype: Dtype) -> np.ndarray:
+        return from_sigma(distances, self._units, self.sigma, self._n_threads, dtype)
 
     def to_new(
         self, data: Rows, k: int | None = None, sigma: float | None = None,

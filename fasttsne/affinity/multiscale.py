@@ -3,8 +3,10 @@
 import warnings
 from collections.abc import Iterable
 
+import numpy as np
+
 from fasttsne.affinity.base import NewAffinities, check_symmetrize
-from fasttsne.affinity.conditional import from_average, from_mixture
+from fasttsne.affinity.conditional import Dtype, from_average, from_mixture
 from fasttsne.affinity.neighbor_based import KNNAffinities, n_rows_or_none
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.select import MAX_PERPLEXITY, n_neighbors_for, perplexity_for
@@ -84,9 +86,10 @@ class MultiscaleMixture(KNNAffinities):
         self.effective_perplexities_ = effective
         shown = ", ".join(f"{perplexity:g}" for perplexity in effective)
         with Timer(f"computing affinities, perplexities {shown}", self.verbose):
-            indices, distances = self._first_neighbors(_n_neighbors_for(effective, self.n_samples))
-            conditional = self._conditional(distances, effective, self._n_threads)
-            self._set_joint(indices, distances, conditional)
+            self._set_joint(_n_neighbors_for(effective, self.n_samples))
+
+    def _weights(self, distances: np.ndarray, dtype: Dtype) -> np.ndarray:
+        return self._conditional(distances, self.effective_perplexities_, self._n_threads, dtype)
 
     def to_new(
         self, data: Rows, perplexities: float | Iterable[float] | None = None,

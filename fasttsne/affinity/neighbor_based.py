@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from fasttsne.affinity.base import Affinities, NewAffinities
-from fasttsne.affinity.conditional import row_normalized_csr, to_scaled_float32
-from fasttsne.affinity.csr import joint_affinities
+from fasttsne.affinity.conditional import Dtype, row_normalized_csr, to_scaled_float32
+from fasttsne.affinity.csr import csr_from_arrays, joint_affinities
 from fasttsne.nearest_neighbors import KNNIndex, PrecomputedNeighbors, make_index
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.select import perplexity_for
@@ -77,14 +78,29 @@ class KNNAffinities(Affinities):
             raise ValueError("radii need symmetric affinities; symmetrize is 'none'")
         return self._log_radii
 
-    def _set_joint(
-        self, indices: np.ndarray, distances: np.ndarray, conditional: np.ndarray
-    ) -> None:
-        """Set P and the log radii from each row's conditional affinities."""
+    def _weights(self, distances: np.ndarray, dtype: Dtype) -> np.ndarray:
+        """Return the conditional affinities of each row, in single or double precision."""
+        raise NotImplementedError
+
+    def _set_joint(self, k: int | None = None) -> None:
+        """Set P and the log radii from the conditional affinities of the k nearest, or of all."""
+        self._n_used = self._indices.shape[1] if k is None else k
+        indices, distances = self._first_neighbors(self._n_used)
+        conditional = self._weights(distances, np.float32)
         square = np.einsum("ij,ij,ij->i", conditional, distances, distances, dtype=np.float64)
         with np.errstate(divide="ignore"):
             self._log_radii: np.ndarray = np.log(square) + 2 * np.log(self._units)
         self.P = joint_affinities(indices, conditional, self._mode, self._n_threads)
+        self._is_given = False
+
+    def _to_double(self, P: sp.csr_matrix) -> sp.csr_matrix:
+        """Return P computed anew in double precision; its indices are those of float32."""
+        if self._is_given:
+            return super()._to_double(P)
+        indices, distances = self._first_neighbors(self._n_used)
+        conditional = self._weights(distances, np.float64)
+        double = joint_affinities(indices, conditional, self._mode, self._n_threads)
+        return csr_from_arrays(P.indptr, P.indices, double.data, P.shape[1])
 
     def _first_neighbors(self, k: int) -> tuple[np.ndarray, ...]:
         """Return the k nearest of the neighbours that were found, and their distances."""

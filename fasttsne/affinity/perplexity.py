@@ -1,7 +1,9 @@
 """Gaussian affinities of a given perplexity, as in the original t-SNE."""
 
+import numpy as np
+
 from fasttsne.affinity.base import NewAffinities, check_symmetrize
-from fasttsne.affinity.conditional import from_perplexity
+from fasttsne.affinity.conditional import Dtype, from_perplexity
 from fasttsne.affinity.neighbor_based import KNNAffinities, clip_perplexity, n_rows_or_none
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.select import MAX_PERPLEXITY, n_neighbors_for, resolve_k_neighbors
@@ -62,13 +64,14 @@ class PerplexityBasedNN(KNNAffinities):
         Raises
         ------
         RuntimeError
-            If the perplexity is larger than the number of neighbours: it needs a new search.
+            If the perplexity is larger than the number of neighbours that were found, and there
+            are more rows: it needs a new search.
         """
         new_perplexity = check_number(
             new_perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True
         )
         k = self._indices.shape[1]
-        if new_perplexity > k:
+        if new_perplexity > k and k < self.n_samples - 1:
             raise RuntimeError(
                 f"perplexity {new_perplexity:g} is larger than the {k} neighbours that were "
                 f"found; make a new {type(self).__name__} with it"
@@ -76,12 +79,13 @@ class PerplexityBasedNN(KNNAffinities):
         self._compute(new_perplexity)
 
     def _compute(self, perplexity: float) -> None:
-        effective = clip_perplexity(perplexity, self._indices.shape[1], stacklevel=3)
+        effective = self.check_perplexity(perplexity, self._indices.shape[1])
         self.perplexity, self.effective_perplexity_ = perplexity, effective
         with Timer(f"computing affinities, perplexity {effective:g}", self.verbose):
-            indices, distances = self._first_neighbors(max(n_neighbors_for(effective), 1))
-            conditional = from_perplexity(distances, effective, self._n_threads)
-            self._set_joint(indices, distances, conditional)
+            self._set_joint(max(n_neighbors_for(effective), 1))
+
+    def _weights(self, distances: np.ndarray, dtype: Dtype) -> np.ndarray:
+        return from_perplexity(distances, self.effective_perplexity_, self._n_threads, dtype=dtype)
 
     def to_new(
         self, data: Rows, perplexity: float | None = None, return_distances: bool = False,

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fasttsne.affinity.base import NewAffinities, check_symmetrize
+from fasttsne.affinity.conditional import Dtype
 from fasttsne.affinity.neighbor_based import KNNAffinities, check_n_neighbors, n_rows_or_none
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
@@ -40,7 +41,10 @@ class Uniform(KNNAffinities):
             random_state=random_state, verbose=verbose, knn_kwargs=knn_kwargs,
         )  # fmt: skip
         with Timer("computing affinities, uniform", verbose):
-            self._set_joint(self._indices, self._distances, _uniform_weights(self._distances))
+            self._set_joint()
+
+    def _weights(self, distances: np.ndarray, dtype: Dtype) -> np.ndarray:
+        return _uniform_weights(distances, dtype)
 
     def to_new(
         self, data: Rows, k_neighbors: int | None = None, return_distances: bool = False
@@ -65,5 +69,5 @@ class Uniform(KNNAffinities):
         )
 
 
-def _uniform_weights(distances: np.ndarray) -> np.ndarray:
-    return np.full(distances.shape, 1 / distances.shape[1], np.float32)
+def _uniform_weights(distances: np.ndarray, dtype: Dtype = np.float32) -> np.ndarray:
+    return np.full(distances.shape, 1 / distances.shape[1], dtype)

@@ -68,7 +68,7 @@ class VerifyExaggerationError(Callback):
 
     def __init__(self, embedding: Any):
         self.embedding = embedding
-        self.P = embedding.affinities.P.copy()
+        self.P = embedding.affinities.P_float32.copy()
 
     def receive_settings(self, settings: Phase) -> None:
         self._phase = settings

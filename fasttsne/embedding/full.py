@@ -305,7 +305,7 @@ class TSNEEmbedding(ArrayWithState):
 
     def _objective(self, phase: Phase) -> Objective:
         """The objective of a phase, cached while what it depends on is the same."""
-        P = self.affinities.P
+        P = self.affinities.P_float32
         key = (
             phase.method, phase.dof, phase.n_threads, phase.density_weight, phase.accuracy,
         )  # fmt: skip

@@ -98,7 +98,7 @@ def _to_header_and_arrays(embedding):
             "to save an embedding, its negative_gradient_method must be a name; got "
             f"{embedding.negative_gradient_method!r}"
         )
-    P = embedding.affinities.P.tocsr()
+    P = embedding.affinities.P_float32.tocsr()
     points = np.asarray(embedding)
     arrays = {"embedding": points, "P_data": P.data, "P_indices": P.indices, "P_indptr": P.indptr}
     attributes = {name: getattr(embedding.affinities, name, None) for name in AFFINITY_ATTRIBUTES}

@@ -66,7 +66,7 @@ def make_objective(
         method = NAMES.get(method, method)  # a function of ours costs less by its name
     if method not in METHODS and density_weight:
         raise ValueError("density_weight cannot be used with another objective function")
-    P = affinities.P
+    P = affinities.P_float32
     if callable(method):
         return FunctionObjective(method, P, n_components, dof, accuracy, n_threads)
     if method in _REGISTERED:

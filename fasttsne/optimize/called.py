@@ -33,7 +33,7 @@ def call_optimizer(embedding: Any, phase: Phase, params: Mapping[str, Any]) -> f
     error: float
     error, result = embedding.optimizer(
         embedding=embedding,
-        P=embedding.affinities.P.copy(),
+        P=embedding.affinities.P_float32.copy(),
         n_iter=phase.n_iter,
         objective_function=_function(params["negative_gradient_method"], len(embedding)),
         learning_rate=first.learning_rate,

@@ -51,8 +51,8 @@ def bits(matrix):
 def check_P(P, n):
     assert isinstance(P, sp.csr_matrix)
     assert P.shape == (n, n)
-    assert P.dtype == np.float32
-    assert P.data.sum(dtype=float) == pytest.approx(1, abs=1e-5)
+    assert P.dtype == np.float64
+    assert P.data.sum() == pytest.approx(1, abs=1e-12)
     assert P.data.min() >= 0
     assert not P.diagonal().any()
     columns = np.split(P.indices, P.indptr[1:-1])

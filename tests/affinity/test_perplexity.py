@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -15,10 +17,42 @@ def dense_affinities(X, perplexity, k):
 def test_equals_the_definition(digits):
     X = digits[:200]
     P = PerplexityBasedNN(X, perplexity=10, n_jobs=2).P
-    assert P.dtype == np.float32
     np.testing.assert_allclose(
         P.toarray(), dense_affinities(X.astype(float), 10, 30), atol=2e-4 * P.max()
     )
+
+
+@pytest.mark.parametrize("perplexity", [1.5, 30, 89])
+def test_rows_have_the_perplexity(rng, perplexity):
+    X = rng.normal(0, 1, (500, 10))
+    affinities = PerplexityBasedNN(X, perplexity, symmetrize=False)
+    rows = affinities.P.data.reshape(len(X), -1) * len(X)
+    entropy = -(rows * np.log(np.maximum(rows, 1e-300))).sum(1)
+    np.testing.assert_allclose(np.exp(entropy), perplexity, atol=1e-8)
+
+
+def test_a_run_reads_float32(digits):
+    affinities = PerplexityBasedNN(digits[:200], 10)
+    read = affinities.P_float32
+    assert read.dtype == np.float32
+    np.testing.assert_allclose(affinities.P.data, read.data, rtol=1e-3, atol=1e-9)
+    assert affinities.P_float32 is read
+    assert affinities.P.indices is read.indices
+
+
+@pytest.mark.parametrize("inplace", [True, False])
+def test_a_run_follows_a_changed_matrix(digits, inplace):
+    affinities = PerplexityBasedNN(digits[:200], 10)
+    before = affinities.P_float32.data.copy()
+    if inplace:
+        affinities.P.data *= 4
+    else:
+        affinities.P = affinities.P * 4
+    np.testing.assert_allclose(affinities.P_float32.data, 4 * before, rtol=1e-3, atol=1e-9)
+    assert affinities.P_float32 is affinities.P_float32
+    assert affinities.P.sum() == pytest.approx(4)
+    again = pickle.loads(pickle.dumps(affinities))
+    assert (again.P != affinities.P).nnz == 0
 
 
 def test_set_perplexity_equals_a_new_search(digits):
@@ -73,3 +107,28 @@ def test_precomputed_is_copied_and_normalized():
 def test_precomputed_bad_matrices(matrix, message):
     with pytest.raises(ValueError, match=message):
         PrecomputedAffinities(matrix)
+
+
+@pytest.mark.parametrize(("perplexity", "used"), [(8.5, 8.5), (30, 3)])
+def test_constructor_and_set_perplexity_warn_alike(digits, perplexity, used):
+    X = digits[:10]
+    with pytest.warns(UserWarning, match="perplexity") as first:
+        fresh = PerplexityBasedNN(X, perplexity)
+    affinities = PerplexityBasedNN(X, 3)
+    with pytest.warns(UserWarning, match="perplexity") as second:
+        affinities.set_perplexity(perplexity)
+    assert [str(w.message) for w in first] == [str(w.message) for w in second]
+    assert affinities.effective_perplexity_ == fresh.effective_perplexity_ == used
+    assert (affinities.P != fresh.P).nnz == 0
+
+
+def test_a_subclass_has_a_rule_of_its_own(digits):
+    class Halved(PerplexityBasedNN):
+        @staticmethod
+        def check_perplexity(perplexity, k_neighbors):
+            return perplexity / 2
+
+    affinities = Halved(digits, 20)
+    assert affinities.effective_perplexity_ == 10
+    affinities.set_perplexity(12)
+    assert affinities.effective_perplexity_ == 6

@@ -58,7 +58,7 @@ def neighbors(n: int = 200, k: int = 30):
 
 def of_affinities(affinities) -> dict:
     """The arrays of P."""
-    P = affinities.P.tocsr()
+    P = affinities.P_float32.tocsr()
     return {"P": P.data, "P_indices": P.indices, "P_indptr": P.indptr}
 
 

@@ -91,7 +91,7 @@ def set_again():
     one.set_perplexity(7)
     several = affinity.MultiscaleMixture(digits(200), [5, 20])
     several.set_perplexities([3, 9])
-    return {**of_affinities(one), "P_several": several.P.data}
+    return {**of_affinities(one), "P_several": several.P_float32.data}
 
 
 def joint():
@@ -188,7 +188,7 @@ def reported():
 
 def called(**params):
     """An optimizer called as openTSNE's."""
-    P = affinity.PerplexityBasedNN(digits(200), 10).P
+    P = affinity.PerplexityBasedNN(digits(200), 10).P_float32
     optimizer, y = functions.gradient_descent(), places(200) * 1e4
     error, y = optimizer(y, P, 30, functions.kl_divergence_bh, exaggeration=4, n_jobs=1, **params)
     return {"map": y, "kl": error, "update": optimizer.update, "gains": optimizer.gains}
@@ -196,7 +196,7 @@ def called(**params):
 
 def objectives():
     """Errors and gradients of the objective functions."""
-    P, y = affinity.PerplexityBasedNN(digits(300), 10).P, places(300) * 2.0**16
+    P, y = affinity.PerplexityBasedNN(digits(300), 10).P_float32, places(300) * 2.0**16
     mesh = {"n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1}
     found = {}
     for name, params in (("bh", {"bh_params": {"theta": 0.5}}), ("fft", {"fft_params": mesh}),
@@ -221,7 +221,7 @@ def measured():
 
 def starts():
     """The functions that make starting places."""
-    X, P = digits(300), affinity.PerplexityBasedNN(digits(300), 10).P
+    X, P = digits(300), affinity.PerplexityBasedNN(digits(300), 10).P_float32
     wide = blobs(260, 230)
     return {
         "map_pca": initialization.pca(X, 3, random_state=1),
