@@ -25,7 +25,6 @@ from fasttsne import tsne
 from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
 from fasttsne.linalg.row_hashes import RowHashIndex
 from fasttsne.nearest_neighbors.index import Neighbors
-from fasttsne.nearest_neighbors.select import needs_sklearn
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.callback import Callbacks
 from fasttsne.optimize.parameters import SKLEARN, check_params, documented
@@ -200,8 +199,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             params["early_exaggeration_iter"], params["n_iter"] = split_iterations(
                 self.max_iter, self.early_exaggeration_iter
             )
-        if needs_sklearn(self.neighbors, self.metric):
-            params["neighbors"] = "sklearn"
         params["callbacks"] = (*as_callbacks(self.callbacks), *self._stopping()) or None
         params["verbose"] = bool(self.verbose)
         return params

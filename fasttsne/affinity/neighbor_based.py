@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from fasttsne.affinity.base import Affinities, NewAffinities
 from fasttsne.affinity.conditional import Dtype, row_normalized_csr, to_scaled_float32
 from fasttsne.affinity.csr import csr_from_arrays, joint_affinities
-from fasttsne.nearest_neighbors import KNNIndex, PrecomputedNeighbors, make_index
+from fasttsne.nearest_neighbors import PrecomputedNeighbors, make_index
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.runtime.threads import resolve_n_jobs
@@ -67,8 +67,8 @@ class KNNAffinities(Affinities):
             raise ValueError("data and knn_index were both given; the index has its own data")
         self.knn_index = knn_index
         indices, distances = knn_index.build()
-        if not isinstance(knn_index, KNNIndex):
-            # Kernels trust row indices: those of other objects are checked.
+        if not type(knn_index).__module__.startswith("fasttsne."):
+            # Kernels trust row indices: those of users' objects and subclasses are checked.
             indices, distances = PrecomputedNeighbors(indices, distances).build()
         self._indices = np.ascontiguousarray(indices, np.int32)
         self._distances, self._units = to_scaled_float32(distances)

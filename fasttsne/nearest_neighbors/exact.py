@@ -1,7 +1,10 @@
 """Exact neighbours: by products of all pairs of rows, or by SciPy in blocks for any metric."""
 
+import logging
+import time
 from collections.abc import Mapping
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,9 +15,13 @@ from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin, prepare_row
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime.typing import Metric
 from fasttsne.runtime.validation import check_data, check_number
+from fasttsne.utils import log
 
 # Distances computed at a time by SciPy.
 BLOCK_ENTRIES = 2**22
+
+# Seconds from which the log warns of a search, others are only mentioned.
+LONG_SEARCH = 10
 
 # Other packages' names for metrics of SciPy.
 METRIC_ALIASES = {
@@ -43,9 +50,11 @@ class Exact(CachedRowsMixin, KNNIndex):
     metrics make one block of them dense at a time.  Memory: the data packed for the
     kernel, up to half a gigabyte at a time, and candidates of 8 bytes.  Distances beyond
     3.4e38 times the size of the data are returned as that.
+    The log says how long a search with SciPy's metrics will take, as a warning from 10 s on.
     """
 
     VALID_METRICS = METRICS + OTHER_METRICS
+    SETTINGS: ClassVar = {}
     ACCEPTS_SPARSE = ACCEPTS_CALLABLE = True
 
     def _build(self) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +77,8 @@ class Exact(CachedRowsMixin, KNNIndex):
         n = X.shape[0]
         indices, distances = np.empty((n, k), np.int32), np.empty((n, k))
         step = max(BLOCK_ENTRIES // max(self.data.shape), 1)
-        for a in range(0, n, step):
+
+        def search(a: int) -> None:
             block = self._distances(X[a : a + step], step, metric, params)
             if block.min() < 0:
                 raise ValueError(f"metric must not give negative distances; got {block.min()}")
@@ -78,6 +88,17 @@ class Exact(CachedRowsMixin, KNNIndex):
             nearest = smallest_columns(block, k)
             indices[a : a + step] = nearest
             distances[a : a + step] = np.take_along_axis(block, nearest, 1)
+
+        n_threads = 1 if callable(metric) else self.n_threads
+        start = time.perf_counter()
+        search(0)
+        seconds = (time.perf_counter() - start) * (n / step - 1) / n_threads
+        log.log(
+            logging.WARNING if seconds > LONG_SEARCH else logging.INFO,
+            "exact search of %d rows, metric %s: about %.0f s", n, self.metric, seconds,
+        )  # fmt: skip
+        with ThreadPoolExecutor(n_threads) as pool:
+            list(pool.map(search, range(step, n, step)))
         finite = np.isfinite(distances).all(axis=1)
         if not finite.all():
             raise ValueError(

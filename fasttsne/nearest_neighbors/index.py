@@ -1,6 +1,5 @@
 """KNNIndex, the protocol of every neighbour search."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -39,8 +38,10 @@ def check_k(k: int, n_samples: int) -> int:
     return k
 
 
-class KNNIndex(ABC):
+class KNNIndex:
     """Finds the k nearest neighbours of all rows of a data set, and of new rows.
+
+    A subclass of a user's own overrides ``build`` and, for new rows, ``query``.
 
     Parameters
     ----------
@@ -96,6 +97,11 @@ class KNNIndex(ABC):
             return metric
         return check_choice(metric, "metric", self.VALID_METRICS)
 
+    @classmethod
+    def has_metric(cls, metric: Metric) -> bool:
+        """Return whether this backend has a metric of that name."""
+        return metric in cls.VALID_METRICS
+
     def build(self) -> tuple[np.ndarray, np.ndarray]:
         """Find the neighbours of every row.
 
@@ -130,8 +136,11 @@ class KNNIndex(ABC):
             return self.knn_kwargs
         unknown = set(self.knn_kwargs) - set(self.SETTINGS)
         if unknown:
-            accepted = ", ".join(map(repr, self.SETTINGS))
-            raise TypeError(f"unknown knn_kwargs {sorted(unknown)}; accepted are {accepted}")
+            accepted = ", ".join(map(repr, self.SETTINGS)) or "none"
+            raise TypeError(
+                f"unknown knn_kwargs {sorted(unknown)} of {type(self).__name__}; accepted are "
+                f"{accepted}"
+            )
         for name, value in self.knn_kwargs.items():
             default = self.SETTINGS[name]
             if value is not None and not isinstance(default, (str, float)):
@@ -141,8 +150,8 @@ class KNNIndex(ABC):
     def _message(self, what: str) -> str:
         return f"finding the {what} ({type(self).__name__}, {self.metric})"
 
-    @abstractmethod
-    def _build(self) -> tuple[np.ndarray, np.ndarray]: ...
+    def _build(self) -> tuple[np.ndarray, np.ndarray]:
+        raise NotImplementedError(f"{type(self).__name__} has no method build")
 
-    @abstractmethod
-    def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]: ...
+    def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
+        raise NotImplementedError(f"{type(self).__name__} has no method query")

@@ -73,6 +73,7 @@ class PrecomputedDistanceMatrix(KNNIndex):
     matrix : (n, n) array or SciPy sparse matrix of finite numbers, none negative, such
         as scanpy keeps in ``obsp["distances"]``.
     k : neighbours of each row, less than n.
+    distance_matrix : openTSNE's name of ``matrix``.
 
     Raises
     ------
@@ -80,7 +81,13 @@ class PrecomputedDistanceMatrix(KNNIndex):
         Says what is wrong, and in which entry.
     """
 
-    def __init__(self, matrix: Rows, k: int):
+    def __init__(
+        self, matrix: Rows | None = None, k: int | None = None, *,
+        distance_matrix: Rows | None = None,
+    ):  # fmt: skip
+        matrix = distance_matrix if matrix is None else matrix
+        if matrix is None or k is None:
+            raise TypeError("PrecomputedDistanceMatrix needs matrix and k")
         matrix = check_distance_matrix(matrix, "matrix", min_rows=2)
         n = matrix.shape[0]
         if matrix.shape[1] != n:

@@ -12,6 +12,7 @@ from fasttsne.nearest_neighbors.index import Index, KNNIndex, Neighbors
 from fasttsne.nearest_neighbors.precomputed import PrecomputedDistanceMatrix, PrecomputedNeighbors
 from fasttsne.runtime.typing import Metric, Rows
 from fasttsne.runtime.validation import check_number
+from fasttsne.utils import is_package_installed
 
 # Module and class, below this package; they are imported on demand, for a fast start.
 BACKENDS = {
@@ -19,6 +20,8 @@ BACKENDS = {
     "hnsw": "backends.hnsw.HNSW", "pynndescent": "backends.pynndescent.NNDescent",
     "faiss": "backends.faiss.Faiss", "sklearn": "backends.scikit.Sklearn",
 }  # fmt: skip
+# Packages, and searches of that name, in which "auto" looks for a metric that is not built in.
+OTHER_PACKAGES = ("sklearn", "pynndescent", "annoy")
 # Neighbours of each row per unit of perplexity (van der Maaten 2014).
 NEIGHBORS_PER_PERPLEXITY = 3
 # Numbers of rows are 32-bit integers.
@@ -46,13 +49,16 @@ def resolve_k_neighbors(k_neighbors: int | str, perplexity: float, n_samples: in
     return max(k if n_samples is None else min(k, n_samples - 1), 1)
 
 
-def needs_sklearn(neighbors: Neighbors, metric: Metric) -> bool:
-    """Return whether "auto" has a metric that, of the searches here, only scikit-learn's may have.
+def _automatic(metric: Metric) -> str:
+    """Return the name of the search for a metric.
 
-    It is then the scikit-learn estimators' choice; elsewhere "auto" needs no other package.
+    It depends on what is installed for metrics only that neither built-in search has.
     """
-    is_elsewhere = isinstance(metric, str) and metric not in (*Exact.VALID_METRICS, "precomputed")
-    return _is_auto(neighbors) and is_elsewhere
+    if not isinstance(metric, str) or metric in Exact.VALID_METRICS:
+        return "approx" if metric in METRICS else "exact"
+    known = [name for name in OTHER_PACKAGES if backend_class(name).has_metric(metric)]
+    installed = [name for name in known if is_package_installed(name)]
+    return (installed or known or ["exact"])[0]
 
 
 def backend_class(name: str) -> type[KNNIndex]:
@@ -68,7 +74,8 @@ def make_index(neighbors: Neighbors, data: Rows | None, k: int, **kwargs: Any) -
     Parameters
     ----------
     neighbors : a name; "auto" is "approx" for the metrics that it has, which searches
-        few rows exactly, else "exact".  Or a pair (indices, distances), as for
+        few rows exactly; "exact" for other metrics of SciPy and functions, with any number of
+        rows; "sklearn", "pynndescent" or "annoy" for metrics that only they have.  Or a pair (indices, distances), as for
         :class:`PrecomputedNeighbors`; a SciPy sparse matrix of distances, as for
         :class:`PrecomputedDistanceMatrix`; an object with ``build``, ``query``, ``k``
         and ``n_samples``.
@@ -86,8 +93,7 @@ def make_index(neighbors: Neighbors, data: Rows | None, k: int, **kwargs: Any) -
         return PrecomputedDistanceMatrix(data, k)
     if isinstance(neighbors, str):
         if _is_auto(neighbors):
-            is_built_in = isinstance(metric, str) and metric in METRICS
-            neighbors = "approx" if is_built_in else "exact"
+            neighbors = _automatic(metric)
         if neighbors not in BACKENDS:
             names = ", ".join(map(repr, ("auto", *BACKENDS)))
             raise ValueError(

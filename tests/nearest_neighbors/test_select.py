@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from quick import run_python
 
-from fasttsne.nearest_neighbors import Approx, Exact, Faiss, make_index, select
+from fasttsne.nearest_neighbors import Approx, Exact, Faiss, exact, make_index, select
 from fasttsne.nearest_neighbors.approx import EXACT_MAX_SAMPLES
 from fasttsne.nearest_neighbors.backends import faiss as faiss_backend
 
@@ -31,15 +32,62 @@ def test_names_of_all_backends(rng):
 
 
 @pytest.mark.parametrize(
-    ("neighbors", "metric", "needs"),
-    [
-        ("auto", "haversine", True), ("auto", "euclidean", False), ("auto", "manhattan", False),
-        ("auto", "precomputed", False), ("auto", max, False), ("exact", "haversine", False),
-        (None, "haversine", False), (np.eye(3), "haversine", False),
-    ],
+    "metric",
+    ["manhattan", "l1", "cityblock", "taxicab", "chebyshev", "linfinity", "linfty", "linf",
+     "minkowski", "hamming", "canberra", "braycurtis", "jaccard", "dice", "rogerstanimoto",
+     "russellrao", "sokalsneath", "sokalmichener", "yule", "mahalanobis", "seuclidean",
+     "standardised_euclidean", "jensenshannon"],
 )  # fmt: skip
-def test_metrics_that_need_scikit_learn(neighbors, metric, needs):
-    assert select.needs_sklearn(neighbors, metric) is needs
+def test_auto_has_metrics_of_other_packages(rng, metric):
+    X = rng.integers(0, 3, (60, 8)).astype(float)
+    X[:, 0] = 1
+    indices, distances = make_index("auto", X, 5, metric=metric).build()
+    assert indices.shape == distances.shape == (60, 5)
+
+
+@pytest.mark.parametrize(
+    ("metric", "package"), [("haversine", "sklearn"), ("hellinger", "pynndescent")]
+)
+def test_auto_looks_for_a_metric_in_other_packages(rng, metric, package):
+    pytest.importorskip(package)
+    index = make_index("auto", abs(rng.normal(size=(30, 2))), 3, metric=metric)
+    assert isinstance(index, select.backend_class(package))
+
+
+def test_a_metric_of_a_package_that_is_not_there(rng):
+    result = run_python(
+        "-c",
+        "import sys, numpy\n"
+        "sys.modules['pynndescent'] = None\n"
+        "from fasttsne.nearest_neighbors import make_index\n"
+        "make_index('auto', numpy.eye(30), 3, metric='hellinger').build()\n",
+    )
+    assert "pip install 'fasttsne[pynndescent]'" in result.stderr
+    with pytest.raises(ValueError, match=r"metric must be one of .* got 'nonsense'"):
+        make_index("auto", rng.normal(size=(9, 2)), 3, metric="nonsense")
+
+
+def test_a_long_search_is_announced(rng, caplog, monkeypatch):
+    X = rng.normal(size=(5000, 3))
+    with caplog.at_level("INFO", "fasttsne"):
+        make_index("auto", X, 3, metric="l1").build()
+    assert "exact search of 5000 rows, metric l1: about " in caplog.text
+    monkeypatch.setattr(exact, "LONG_SEARCH", 0)
+    caplog.clear()
+    make_index("auto", X, 3, metric="l1").build()
+    assert [r.levelname for r in caplog.records if "exact search" in r.message] == ["WARNING"]
+
+
+@pytest.mark.parametrize("metric", ["l1", "hamming", "euclidean"])
+def test_exact_search_does_not_depend_on_threads(rng, metric):
+    X = rng.integers(0, 4, (3000, 5)).astype(float)
+    one, two = (Exact(X, 20, metric=metric, n_jobs=n).build() for n in (1, 3))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_unknown_settings_of_the_exact_search(rng):
+    with pytest.raises(TypeError, match=r"knn_kwargs \['n_trees'\] of Exact; accepted are none"):
+        Exact(rng.normal(size=(9, 2)), 3, knn_kwargs={"n_trees": 3})
 
 
 @pytest.mark.parametrize(

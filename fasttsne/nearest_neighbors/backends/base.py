@@ -18,8 +18,9 @@ class BackendIndex(KNNIndex):
 
     EXTRA: ClassVar[str]  # that installs the package, and the name of the backend
 
-    def _import(self, module):
-        return require(module, f"neighbors={self.EXTRA!r}", self.EXTRA)
+    @classmethod
+    def _import(cls, module):
+        return require(module, f"neighbors={cls.EXTRA!r}", cls.EXTRA)
 
     @cached_property
     def _rows(self):

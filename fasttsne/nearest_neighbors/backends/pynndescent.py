@@ -13,7 +13,10 @@ OTHER_METRICS = (
     "hamming", "jaccard", "dice", "rogerstanimoto", "russellrao", "sokalsneath", "yule",
     "hellinger", "taxicab", "linfinity", "mahalanobis", "seuclidean", "wminkowski", "dot",
     "true_angular", "spearmanr", "tsss", "symmetric_kl", "jensen_shannon", "wasserstein_1d",
-    "sokalmichener", "kulsinski", "matching",
+    "sokalmichener", "kulsinski", "matching", "haversine", "linfty", "linf", "weighted_minkowski",
+    "standardised_euclidean", "wasserstein", "wasserstein-1d", "kantorovich", "kantorovich_1d",
+    "kantorovich-1d", "circular_wasserstein", "circular_kantorovich", "sinkhorn",
+    "symmetric-kl", "symmetric_kullback_liebler", "jensen-shannon", "bit_hamming", "bit_jaccard",
 )  # fmt: skip
 
 METRIC_ALIASES = {"cityblock": "manhattan"}

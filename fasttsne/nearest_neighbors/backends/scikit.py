@@ -9,6 +9,7 @@ from fasttsne.nearest_neighbors.backends.base import BackendIndex
 from fasttsne.nearest_neighbors.backends.results import check_complete
 from fasttsne.nearest_neighbors.exact import BOOLEAN_METRICS
 from fasttsne.runtime.validation import check_choice
+from fasttsne.utils import is_package_installed
 
 # Names in scikit-learn's lists that are not metrics of rows.
 UNSUPPORTED_METRICS = {"precomputed", "pyfunc", "p", "nan_euclidean"}
@@ -36,8 +37,16 @@ class Sklearn(BackendIndex):
     def check_metric(self, metric):
         if callable(metric):
             return metric
-        lists = self._import("sklearn.neighbors").VALID_METRICS.values()
-        return check_choice(metric, "metric", sorted(set().union(*lists) - UNSUPPORTED_METRICS))
+        return check_choice(metric, "metric", self._metric_names())
+
+    @classmethod
+    def has_metric(cls, metric):
+        return is_package_installed("sklearn") and metric in cls._metric_names()
+
+    @classmethod
+    def _metric_names(cls):
+        lists = cls._import("sklearn.neighbors").VALID_METRICS.values()
+        return sorted(set().union(*lists) - UNSUPPORTED_METRICS)
 
     @cached_property
     def _index(self):
