@@ -55,12 +55,18 @@ def initial_positions(
     random_state, n_jobs, verbose : as for :func:`pca`.
     """
     if not isinstance(initialization, str):
-        return _check_positions(initialization, (P.shape[0], n_components))
+        positions = check_positions(initialization, (P.shape[0], n_components))
+        if len(positions) > 1 and (positions == positions[0]).all():
+            warnings.warn(
+                "initialization has all points in one position: no force can separate them",
+                stacklevel=2,
+            )
+        return positions
     if initialization == "pca" and X is None:
         log.info("no rows to take principal components of: spectral initialization")
         initialization = "spectral"
-    positions = INITIALIZATIONS[check_choice(initialization, "initialization", INITIALIZATIONS)]
-    return positions(X, P, n_components, random_state, n_jobs, verbose)
+    make = INITIALIZATIONS[check_choice(initialization, "initialization", INITIALIZATIONS)]
+    return make(X, P, n_components, random_state, n_jobs, verbose)
 
 
 INITIALIZATIONS: dict[str, Callable[..., np.ndarray]] = {
@@ -74,7 +80,8 @@ INITIALIZATIONS: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
-def _check_positions(positions: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
+def check_positions(positions: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
+    """Return given positions as an array, if they are finite numbers of that shape."""
     positions = np.asarray(positions)
     if positions.dtype.kind not in "fiub":
         raise TypeError(
@@ -84,11 +91,6 @@ def _check_positions(positions: ArrayLike, shape: tuple[int, ...]) -> np.ndarray
     if positions.shape != shape:
         raise ValueError(f"initialization must have the shape {shape}; got {positions.shape}")
     check_coordinates(positions, "initialization")
-    if len(positions) > 1 and (positions == positions[0]).all():
-        warnings.warn(
-            "initialization has all points in one position: no force can separate them",
-            stacklevel=2,
-        )
     return positions
 
 

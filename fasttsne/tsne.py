@@ -4,12 +4,13 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import check_perplexity, make_affinities
 from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
-from fasttsne.initialization import INITIALIZATIONS, initial_positions
+from fasttsne.initialization import INITIALIZATIONS, check_positions, initial_positions
 from fasttsne.linalg.robust import warn_of_far_rows
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
@@ -193,6 +194,8 @@ class TSNE:
         if X is not None and not is_precomputed:
             X = check_data(X, accept_sparse=True)
             warn_of_far_rows(X, stacklevel=3)
+        if X is not None and not isinstance(initialization, str):  # before the long search
+            check_positions(initialization, (np.shape(X)[0], int(self.n_components)))
         found = make_affinities(
             X, affinities, self.perplexity, method=self.neighbors, metric=self.metric,
             metric_params=self.metric_params, n_jobs=self.n_jobs, random_state=generator,

@@ -187,7 +187,7 @@ def test_affinities_in_place_of_x(digits):
         TSNE(**SHORT).fit(affinities=affinities, initialization=start), expected
     )
     np.testing.assert_array_equal(TSNE(**SHORT).fit(digits, affinities=affinities), expected)
-    spectral = fasttsne.initialization.spectral(affinities.P, random_state=0)
+    spectral = fasttsne.initialization.spectral(affinities.P_float32, random_state=0)
     np.testing.assert_array_equal(
         TSNE(**SHORT).fit(affinities=affinities),
         TSNE(**SHORT).fit(affinities=affinities, initialization=spectral),

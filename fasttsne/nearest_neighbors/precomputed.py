@@ -85,18 +85,18 @@ class PrecomputedDistanceMatrix(KNNIndex):
         self, matrix: Rows | None = None, k: int | None = None, *,
         distance_matrix: Rows | None = None,
     ):  # fmt: skip
-        matrix = distance_matrix if matrix is None else matrix
-        if matrix is None or k is None:
+        given: Any = distance_matrix if matrix is None else matrix
+        if given is None or k is None:
             raise TypeError("PrecomputedDistanceMatrix needs matrix and k")
-        matrix = check_distance_matrix(matrix, "matrix", min_rows=2)
-        n = matrix.shape[0]
-        if matrix.shape[1] != n:
-            raise ValueError(f"matrix must be square, (n, n); got shape {matrix.shape}")
+        distances = check_distance_matrix(given, "matrix", min_rows=2)
+        n = distances.shape[0]
+        if distances.shape[1] != n:
+            raise ValueError(f"matrix must be square, (n, n); got shape {distances.shape}")
         k = check_k(k, n)
-        if sp.issparse(matrix):
-            matrix = _without_diagonal(matrix)
-            k = _clip_k(matrix, k)
-        self._matrix = matrix
+        if sp.issparse(distances):
+            distances = _without_diagonal(distances)
+            k = _clip_k(distances, k)
+        self._matrix = distances
         self._init_precomputed(n, k)
 
     def _build(self) -> tuple[np.ndarray, np.ndarray]:

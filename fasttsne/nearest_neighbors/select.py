@@ -55,7 +55,7 @@ def _automatic(metric: Metric) -> str:
     It depends on what is installed for metrics only that neither built-in search has.
     """
     if not isinstance(metric, str) or metric in Exact.VALID_METRICS:
-        return "approx" if metric in METRICS else "exact"
+        return "approx" if isinstance(metric, str) and metric in METRICS else "exact"
     known = [name for name in OTHER_PACKAGES if backend_class(name).has_metric(metric)]
     installed = [name for name in known if is_package_installed(name)]
     return (installed or known or ["exact"])[0]
@@ -75,10 +75,10 @@ def make_index(neighbors: Neighbors, data: Rows | None, k: int, **kwargs: Any) -
     ----------
     neighbors : a name; "auto" is "approx" for the metrics that it has, which searches
         few rows exactly; "exact" for other metrics of SciPy and functions, with any number of
-        rows; "sklearn", "pynndescent" or "annoy" for metrics that only they have.  Or a pair (indices, distances), as for
-        :class:`PrecomputedNeighbors`; a SciPy sparse matrix of distances, as for
-        :class:`PrecomputedDistanceMatrix`; an object with ``build``, ``query``, ``k``
-        and ``n_samples``.
+        rows; "sklearn", "pynndescent" or "annoy" for metrics that only they have.  Or a pair
+        (indices, distances), as for :class:`PrecomputedNeighbors`; a SciPy sparse matrix of
+        distances, as for :class:`PrecomputedDistanceMatrix`; an object with ``build``,
+        ``query``, ``k`` and ``n_samples``.
     data : the rows; a square matrix of distances where ``metric`` is "precomputed"; None
         where neighbors is no name.
     k : neighbours of each row; a pair or an object keeps its own.

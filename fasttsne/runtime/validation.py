@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne import _kernels
+from fasttsne.runtime.refused_input import describe_not_numbers, refuse_containers
 from fasttsne.runtime.typing import RandomGenerator, RandomState, Rows
 
 # Largest absolute value of an embedding's coordinates.
@@ -24,6 +25,7 @@ def check_data(
     real numbers become float32 if that is exact for their type, else float64.
     Where sparse matrices are accepted, they are returned as CSR with sorted rows.
     """
+    refuse_containers(X, name)
     if sp.issparse(X):
         if not accept_sparse:
             raise TypeError(
@@ -38,7 +40,7 @@ def check_data(
             # Text, dates and complex numbers would be converted, too.
             array = array.astype(np.float64, casting="unsafe" if array.dtype == object else "safe")
         except (TypeError, ValueError):
-            raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}") from None
+            raise TypeError(describe_not_numbers(X, array, name)) from None
     array = array.astype(_float_type(array.dtype), copy=False)
     _check_shape(array.shape, name, min_rows)
     check_finite(array, name)
@@ -48,7 +50,7 @@ def check_data(
 def _check_sparse(X: sp.spmatrix, name: str, min_rows: int) -> sp.csr_matrix:
     _check_shape(X.shape, name, min_rows)
     if X.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers; got dtype {X.dtype}")
+        raise TypeError(describe_not_numbers(X, X, name))
     check_sparse_indices(X, name)
     rows = sp.csr_matrix(X, dtype=_float_type(X.dtype))
     if not rows.has_canonical_format:

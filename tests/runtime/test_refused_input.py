@@ -1,11 +1,14 @@
 """Input that must be an error: types, sparse matrices, metrics, callbacks and objectives."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from quick import QUICK
 
 from fasttsne import TSNE, TSNEEmbedding
+from fasttsne.nearest_neighbors import Exact
 
 
 @pytest.mark.parametrize("dtype", ["c8", "U5", "M8[s]", "m8[s]"])
@@ -81,3 +84,48 @@ def test_callbacks_that_cannot_be_called(callbacks):
 def test_functions_that_are_no_objectives(rng, function, message):
     with pytest.raises(TypeError, match=f"negative_gradient_method {message}"):
         TSNE(perplexity=5, negative_gradient_method=function, **QUICK).fit(rng.normal(size=(30, 3)))
+
+
+def refused_tables():
+    """Input that is no table of real numbers, and what the error says."""
+    pandas, anndata = pytest.importorskip("pandas"), pytest.importorskip("anndata")
+    numbers = np.arange(60.0).reshape(20, 3)
+    frame = pandas.DataFrame(numbers, columns=["a", "b", "c"]).assign(kind="x", at="2020-01-01")
+    cells = anndata.AnnData(numbers, obsm={"X_pca": numbers[:, :2]})
+    mixed = numbers.astype(object)
+    mixed[3, 1] = "many"
+    return {
+        "anndata": (cells, r"X is an AnnData; pass X\.X or .*\(X\.obsm\['X_pca'\]\)"),
+        "file": ("rows.csv", r"X is a file name or text, 'rows\.csv'; pass its rows: .*read_rows"),
+        "path": (Path("rows.csv"), r"X is a file name .*read_rows"),
+        "frame": (frame, r"the columns \['kind', 'at'\] are not numbers: leave them out"),
+        "polars": (frame[["kind"]], r"the columns \['kind'\] are not numbers"),
+        "ragged": ([[1, 2], [3, 4], [5]], r"X\[0\] has 2 values, X\[2\] has 1 values"),
+        "deep": ([[1, 2], 3], r"X\[0\] has 2 values, X\[1\] has one number"),
+        "complex": (numbers + 1j, r"got dtype complex128; pass numpy\.hstack\(\[X\.real, X\.imag"),
+        "sparse complex": (sp.csr_matrix(numbers + 1j), r"complex128; pass"),
+        "mixed": (mixed, r"X\[3, 1\] is 'many': leave out column 1"),
+        "text": (numbers.astype(str), r"text; if all of it is numbers, pass X\.astype\(float\)"),
+        "strings": (["a", "bc"], r"X must hold real numbers; got dtype <U2, text"),
+    }
+
+
+@pytest.mark.parametrize("case", ["anndata", "file", "path", "frame", "polars", "ragged", "deep",
+    "complex", "sparse complex", "mixed", "text", "strings"])  # fmt: skip
+def test_errors_say_what_to_pass_instead(case):
+    X, message = refused_tables()[case]
+    with pytest.raises((TypeError, ValueError), match=message):
+        TSNE(**QUICK).fit(X)
+
+
+@pytest.mark.parametrize("use", ["constructor", "fit"])
+def test_the_shape_of_an_initialization_is_checked_before_the_search(digits, use):
+    class Index(Exact):
+        def build(self):
+            raise AssertionError("searched")
+
+    wrong = np.zeros((100, 3))
+    index = Index(digits[:100], 30)
+    tsne = TSNE(neighbors=index, initialization=wrong if use == "constructor" else "pca")
+    with pytest.raises(ValueError, match=r"initialization must have the shape \(100, 2\); got"):
+        tsne.fit(digits[:100], initialization=wrong if use == "fit" else None)
