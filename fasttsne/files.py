@@ -1,7 +1,7 @@
 """Read data sets and labels from files, and write embeddings: the formats of the command line."""
 
+from fasttsne.io.columns import DELIMITERS
 from fasttsne.io.read_tables import (
-    DELIMITERS,
     USUAL_KEYS,
     USUAL_LAYER,
     Table,

@@ -5,6 +5,7 @@ embedding is written, and the exit code is 130.
 """
 
 import argparse
+import difflib
 import sys
 import warnings
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ EXPECTED = OSError, ValueError, TypeError, ImportError, NotImplementedError, Ove
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code: 0, 2 for a user's error, 130 after Ctrl-C."""
-    given = _parser().parse_args(arguments)
+    given, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        given.parser.refuse(unknown)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: print_error(f"warning: {message}")
         try:
@@ -28,18 +31,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_error("interrupted")
             return 130
         except MemoryError as error:
-            print_error(f"not enough memory: {error}")
+            print_error(f"not enough memory: {error}{given.parser.hint}")
         except EXPECTED as error:
-            print_error(str(error))
+            print_error(f"{error}{given.parser.hint}")
     return 2
 
 
 class _Parser(argparse.ArgumentParser):
     """Prints an error in one line, without the usage."""
 
+    @property
+    def hint(self):
+        """The end of each error: the command that shows help."""
+        return f" (see {self.prog} --help)"
+
     def error(self, message):
-        print_error(f"{message} (see {self.prog} --help)")
+        print_error(message + self.hint)
         sys.exit(2)
+
+    def refuse(self, unknown):
+        """End with an error for unknown arguments that suggests the nearest option."""
+        options = [option for action in self._actions for option in action.option_strings]
+        near = difflib.get_close_matches(unknown[0].partition("=")[0], options, 1, 0.7)
+        suggestion = f"; do you mean {near[0]}?" if near else ""
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{suggestion}")
 
 
 def _parser():
@@ -58,5 +73,5 @@ def _parser():
         command = subparsers.add_parser(name, help=help, description=help, allow_abbrev=False)
         if name != "config":
             getattr(options, f"add_{name}")(command)
-        command.set_defaults(run=getattr(commands, name))
+        command.set_defaults(run=getattr(commands, name), parser=command)
     return parser

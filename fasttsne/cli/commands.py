@@ -7,7 +7,7 @@ import numpy as np
 from fasttsne import callbacks, files
 from fasttsne import metrics as scores
 from fasttsne.cli.inputs import read_data, read_embedding, read_labels
-from fasttsne.cli.options import FOR_NEW_ROWS, given
+from fasttsne.cli.options import FOR_NEW_ROWS, given, remembered
 from fasttsne.cli.outputs import check_outputs, write_animation, write_drawing, write_outputs
 from fasttsne.cli.progress import Progress
 from fasttsne.cli.stderr import print_error
@@ -28,8 +28,10 @@ FRAME_INTERVAL = 2
 
 def fit(options):
     check_outputs(options)
-    X, columns = read_data(options.data, options, options.labels)
-    labels = read_labels(options.labels, columns, X.shape[0], options.data)
+    table = read_data(options.data, options)
+    X = table.data
+    labels = read_labels(options.labels, table.columns, X.shape[0], options.data)
+    ids = read_labels(options.id, table.columns, X.shape[0], options.data)
     params = given(options, parameters.TSNE)
     frames = callbacks.EmbeddingRecorder() if options.animate else None
     params.setdefault("callbacks_every_iters", FRAME_INTERVAL if frames else PROGRESS_INTERVAL)
@@ -55,7 +57,7 @@ def fit(options):
     if interrupted:
         print_error("interrupted: writing the current embedding")
     error = None if interrupted else embedding.kl_divergence
-    files.write_map(options.output, embedding, labels, error)
+    files.write_map(options.output, embedding, labels, error, ids, remembered(tsne, table))
     quality = "" if error is None else f", KL divergence {error:.4f}"
     print(f"wrote {options.output}: {X.shape[0]:,} points in {seconds:.1f} s{quality}")
     write_outputs(options, embedding, labels, frames)
@@ -64,26 +66,34 @@ def fit(options):
 
 def transform(options):
     files.check_output(options.output)
-    data, _ = read_data(options.data, options)
-    new, _ = read_data(options.new, options)
-    points, _ = read_embedding(options.map)
+    points, found = read_embedding(options.map)
+    params = dict(found.parameters)
+    table = read_data(options.data, options, params.pop("columns", None))
+    data, new = table.data, read_data(options.new, options, table.names or None)
+    ids = new.columns.get(options.id)
     if len(points) != data.shape[0]:
         raise ValueError(
             f"{options.map} has {len(points)} points, {options.data} has {data.shape[0]} rows"
         )
-    perplexity = min(parameters.TSNE["perplexity"].default, perplexity_for(len(points) - 1))
-    tsne = TSNE(points.shape[1], perplexity, **given(options, FOR_NEW_ROWS))
-    embedding = tsne.prepare_initial(data, initialization=points)
-    new_points = embedding.transform(new, **given(options, parameters.TRANSFORM))
-    files.write_map(options.output, new_points)
+    params.update(given(options, FOR_NEW_ROWS))
+    if "metric" not in params:
+        default = parameters.TSNE["metric"].default
+        print_error(f"warning: {options.map} does not say its metric, as .npz and .parquet files "
+                    f"do; using {default!r} (--metric)")  # fmt: skip
+    params.setdefault(
+        "perplexity", min(parameters.TSNE["perplexity"].default, perplexity_for(len(points) - 1))
+    )
+    embedding = TSNE(points.shape[1], **params).prepare_initial(data, initialization=points)
+    new_points = embedding.transform(new.data, **given(options, parameters.TRANSFORM))
+    files.write_map(options.output, new_points, ids=ids)
     print(f"wrote {options.output}: {len(new_points):,} points")
 
 
 def plot(options):
     is_html = options.output.suffix.lower() in HTML_EXTENSIONS
     files.check_output(options.output, HTML_EXTENSIONS if is_html else IMAGE_EXTENSIONS)
-    points, columns = read_embedding(options.map, options.labels)
-    labels = read_labels(options.labels, columns, len(points), options.map)
+    points, table = read_embedding(options.map, options.labels)
+    labels = read_labels(options.labels, table.columns, len(points), options.map)
     write_drawing(points, labels, options.output)
 
 
@@ -97,10 +107,8 @@ def animate(options):
 
 
 def metrics(options):
-    X, columns = read_data(options.data, options, options.leave_out)
-    if options.leave_out is not None and options.leave_out not in columns:
-        raise ValueError(f"{options.data} has no column {options.leave_out!r} to leave out")
-    points, _ = read_embedding(options.map)
+    points, found = read_embedding(options.map)
+    X = read_data(options.data, options, found.parameters.get("columns")).data
     common = {"metric": options.metric, "random_state": 0}
     parallel = {"k": options.k, "n_jobs": options.n_jobs, **common}
     print(f"neighbor_recall       {scores.neighbor_recall(X, points, **parallel):.4f}")

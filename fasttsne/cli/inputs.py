@@ -6,27 +6,55 @@ import numpy as np
 import scipy.sparse
 
 from fasttsne import files
+from fasttsne.io.columns import extension
+from fasttsne.io.write_tables import COORDINATE
+from fasttsne.runtime.validation import check_data
+
+# Files whose columns have names.
+TABLES = (".csv", ".tsv", ".parquet")
 
 
-def read_data(path, options, leave_out=None):
-    """The data of a file, one row per sample, and its other columns."""
-    table = files.read_table(path, options.key, leave_out)
+def read_data(path, options, columns=None):
+    """The table of a file; its data are checked, one row per sample.
+
+    Parameters
+    ----------
+    columns : that are used; None is those of the options.
+    """
+    left_out = None
+    if extension(path) not in TABLES:
+        if options.columns or options.drop:
+            raise ValueError(f"{path}: only {' '.join(TABLES)} files have columns by name")
+        columns = None
+    elif columns is None or options.columns or options.drop:
+        columns, labels = options.columns, getattr(options, "labels", None)
+        left_out = [*(options.drop or ()), *([options.id] if options.id else ())]
+        if labels and not Path(labels).is_file():
+            left_out.append(labels)
+    table = files.read_table(path, options.key, left_out, columns)
     data = table.rows()
-    return data.T if options.transpose else data, table.columns
+    table.data = check_data(data.T if options.transpose else data, str(path), accept_sparse=True)
+    if table.names:
+        print(f"{path}: {table.describe()}")
+    return table
 
 
 def read_embedding(path, labels=None):
-    """The points of an embedding, (n, components), and the other columns of its file.
+    """The points of an embedding, (n, components), and the table of its file.
 
-    The column ``labels``, by default the one that we write, is no coordinate, though it be numbers.
+    In a table they are the columns that we write, or else all but ``labels``.
     """
-    table = files.read_table(path, leave_out=labels or "label")
+    table = files.read_table(path)
+    if any(name.startswith(COORDINATE) for name in table.names):
+        table = files.read_table(path, columns=[f"{COORDINATE}*"])
+    elif (labels or "label") in table.names:
+        table = files.read_table(path, leave_out=labels or "label")
     points = table.rows()
     is_sparse = scipy.sparse.issparse(points)
     if is_sparse or points.ndim != 2:
         found = "a sparse matrix" if is_sparse else f"shape {points.shape}"
         raise ValueError(f"{path} must have an embedding, (rows, components); got {found}")
-    return np.asarray(points), table.columns
+    return np.asarray(points), table
 
 
 def read_labels(name, columns, n_samples, source):
@@ -42,6 +70,7 @@ def read_labels(name, columns, n_samples, source):
         raise FileNotFoundError(f"labels {name!r}: no such file, column or array{names}")
     if len(labels) != n_samples:
         raise ValueError(
-            f"labels must have a value for each of {n_samples} rows; got {len(labels)}"
+            f"labels {name!r} must have a value for each of {n_samples} rows of {source}; "
+            f"got {len(labels)}"
         )
     return labels

@@ -1,6 +1,7 @@
 """The options of each command, those of TSNE's parameters made from their table."""
 
 import argparse
+import csv
 import json
 from pathlib import Path
 
@@ -8,14 +9,30 @@ from fasttsne import files
 from fasttsne.drawing.scatter import IMAGE_EXTENSIONS
 from fasttsne.drawing.writers import WRITERS
 from fasttsne.optimize.parameters import TRANSFORM, TSNE
+from fasttsne.optimize.plan import split_iterations
 
+# Other names of parameters: those of scikit-learn, and usual ones.
+SYNONYMS = {
+    "random_state": ("seed",),
+    "initialization": ("init",),
+    "theta": ("angle",),
+    "negative_gradient_method": ("method",),
+}
 # Parameters of TSNE that have other options, or none.
 NO_OPTIONS = ("callbacks", "verbose")
-# Parameters of TSNE that transform depends on: the embedding was made with the others.
+# Parameters of TSNE that transform depends on, and that embeddings of .npz and .parquet remember.
 FOR_NEW_ROWS = (
-    "metric", "metric_params", "neighbors", "knn_kwargs", "negative_gradient_method", "dof",
-    "theta", "n_jobs", "random_state",
-)  # fmt: skip
+    "metric",
+    "metric_params",
+    "neighbors",
+    "knn_kwargs",
+    "negative_gradient_method",
+    "dof",
+    "theta",
+    "n_jobs",
+    "random_state",
+)
+REMEMBERED = (*FOR_NEW_ROWS, "perplexity")  # fmt: skip
 
 
 def add_fit(command):
@@ -33,6 +50,8 @@ def add_fit(command):
     command.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     command.add_argument("-v", "--verbose", action="store_true", help="print each step")
     _add_parameters(command, "parameters of t-SNE", TSNE, leave_out=NO_OPTIONS)
+    help = "iterations of both phases together, as in scikit-learn; instead of --n-iter"
+    command.add_argument("--max-iter", type=int, default=None, metavar="VALUE", help=help)
 
 
 def add_transform(command):
@@ -66,8 +85,6 @@ def add_metrics(command):
     command.add_argument("map", type=Path, help="the embedding that fit wrote")
     command.add_argument("-k", type=int, default=10, help="number of neighbours (default: 10)")
     command.add_argument("--metric", default="euclidean", help="distance between rows")
-    help = "column of the data that fit used as labels"
-    command.add_argument("--leave-out", metavar="NAME", help=help)
     command.add_argument("--n-jobs", type=int, default=-1, help="threads (default: all cores)")
 
 
@@ -79,7 +96,17 @@ def add_demo(command):
 
 
 def _add_data(command, name):
-    command.add_argument(name, type=Path, help="data: .npy .npz .csv .tsv .parquet .h5ad .mtx")
+    help = (
+        "data: .npy .npz .csv .tsv .parquet .h5ad .mtx; tables of text may be compressed (.csv.gz)"
+    )
+    command.add_argument(name, type=Path, help=help)
+    for flags, help in (
+        (["--columns"], "columns of a table to use, with commas between them, or * and ? in them"),
+        (["--drop", "--leave-out"], "columns of a table that are not used"),
+    ):
+        command.add_argument(*flags, type=_names, action="extend", metavar="NAMES", help=help)
+    help = "column that names the rows: it is not used, and is written with the embedding"
+    command.add_argument("--id", metavar="NAME", help=help)
     command.add_argument("--key", help="name of the array in an .npz or .h5ad file")
     help = "samples are columns, as in matrix.mtx of 10x"
     command.add_argument("--transpose", action="store_true", help=help)
@@ -92,7 +119,12 @@ def _add_output(command, default, help):
 
 def _add_labels(command):
     help = "file with one label per row, or name of a column or array in the data file"
-    command.add_argument("--labels", help=help)
+    command.add_argument("--labels", "--label", help=help)
+
+
+def _names(text):
+    """The names in a text, as in a line of a .csv file."""
+    return next(csv.reader([text]), [])
 
 
 def _add_parameters(command, title, table, leave_out=()):
@@ -100,7 +132,7 @@ def _add_parameters(command, title, table, leave_out=()):
     group = command.add_argument_group(title)
     for name, parameter in table.items():
         if name not in leave_out:
-            flags = [f"--{name.replace('_', '-')}"] + ["--seed"] * (name == "random_state")
+            flags = [f"--{each.replace('_', '-')}" for each in (name, *SYNONYMS.get(name, ()))]
             group.add_argument(
                 *flags, dest=name, type=_value, default=argparse.SUPPRESS, metavar="VALUE",
                 help=parameter.help.replace("%", "%%"),
@@ -119,9 +151,31 @@ def _value(text):
     return text
 
 
+def remembered(tsne, table):
+    """What new rows need of a fit: columns, and parameters if JSON can express them."""
+    kept = {name: getattr(tsne, name) for name in REMEMBERED}
+    kept["columns"] = table.names or None
+    return {name: value for name, value in kept.items() if value is not None and _is_json(value)}
+
+
+def _is_json(value):
+    try:
+        json.dumps(value)
+    except TypeError:
+        return False
+    return True
+
+
 def given(options, names):
     """The parameters of these names that the user gave."""
     found = {name: value for name, value in vars(options).items() if name in names}
+    if getattr(options, "max_iter", None) is not None:
+        if "n_iter" in found:
+            raise ValueError("give either --max-iter or --n-iter, not both")
+        early = found.get("early_exaggeration_iter", TSNE["early_exaggeration_iter"].default)
+        found["early_exaggeration_iter"], found["n_iter"] = split_iterations(
+            options.max_iter, early
+        )
     for name in ("initialization", "neighbors"):
         value = found.get(name)
         if isinstance(value, str) and Path(value).suffix:

@@ -1,26 +1,33 @@
 """Read data sets and labels from files.
 
-``.npy``, ``.npz``, ``.csv``, ``.tsv`` and ``.mtx`` need NumPy and SciPy only; ``.parquet``
-needs pyarrow and ``.h5ad`` anndata (both in the extra ``files``).  Nothing is unpickled.
+``.npy``, ``.npz`` and ``.mtx`` need NumPy and SciPy only; ``.csv`` and ``.tsv``, which may be
+compressed, are read by pyarrow, polars, pandas or NumPy, whichever is installed; ``.parquet`` needs
+pyarrow or polars, and ``.h5ad`` anndata (both in the extra ``files``).  Nothing is unpickled.
 """
 
 import contextlib
-import csv
-import itertools
+import difflib
+import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fnmatch import filter as match
 from pathlib import Path
 
 import numpy as np
 import scipy.io
 import scipy.sparse
 
-from fasttsne.utils import require
+from fasttsne.io.columns import extension, import_pyarrow, read_parquet, read_text
+from fasttsne.utils import is_package_installed, require
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
 # What is read from a file of several arrays if no key is given.
 USUAL_KEYS = ("X", "embedding", "data", "arr_0")
 USUAL_LAYER = "X_pca"
+# What columns are that are not used as numbers, by the kind of their dtype.
+KINDS = {"M": "dates", "m": "durations", "b": "true or false"}
+# A column with more numbers than this share of its values is meant to be one of numbers.
+MOSTLY = 0.5
 
 
 @dataclass
@@ -31,61 +38,189 @@ class Table:
     ----------
     data : (n, columns) array or sparse matrix, the numeric columns; None if there are none.
     columns : the other columns by name, (n,) arrays, such as labels.
+    names : of the columns of ``data``, where the file has names.
+    unused : of columns that were neither asked for nor left out, why they are not in ``data``.
+    parameters : of the fit, where the file is an embedding that has them.
+    path : the file.
     """
 
     data: object
     columns: dict[str, np.ndarray] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    unused: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, object] = field(default_factory=dict)
+    path: Path | None = None
 
     def rows(self):
         """The numeric columns; a ValueError if there are none."""
         if self.data is None:
-            raise ValueError(f"no column has numbers; the columns are {', '.join(self.columns)}")
+            columns = ", ".join(self.columns)
+            raise ValueError(f"{self.path}: no column has numbers; the columns are {columns}")
         return self.data
 
+    def describe(self) -> str:
+        """Which columns are used, and which are not, and why; "" without names."""
+        if not self.names:
+            return ""
+        several = len(self.names) > 4
+        shown = [*self.names[:2], "...", self.names[-1]] if several else self.names
+        number = f"{len(self.names)} column{'s' * (len(self.names) > 1)}"
+        return f"{number} used: {', '.join(shown)}" + self.describe_unused("; ")
 
-def read_table(path, key: str | None = None, leave_out: str | None = None) -> Table:
+    def describe_unused(self, before: str = "") -> str:
+        """Which columns are not used, and why; "" if there are none."""
+        reasons = ", ".join(f"{name or '(no name)'} ({why})" for name, why in self.unused.items())
+        return f"{before}not used: {reasons}" if reasons else ""
+
+
+def read_table(
+    path, key: str | None = None, leave_out: str | Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+) -> Table:  # fmt: skip
     """Read a data set from a file.
 
     Parameters
     ----------
-    path : a file whose extension is one of ``.npy .npz .csv .tsv .parquet .h5ad .mtx``.
+    path : a file whose extension is one of ``.npy .npz .csv .tsv .parquet .h5ad .mtx``; of a
+        table of text, compressed, also ``.csv.gz``, ``.bz2`` and ``.xz``.
     key : the array of an ``.npz`` file, or the member of ``obsm`` (or "X") of an ``.h5ad``
         file.  By default the only one or, of ``.npz``, the first of "X", "embedding",
         "data" and "arr_0"; of ``.h5ad``, "X_pca" or else "X".
-    leave_out : a column that is no data, such as labels; it is in ``columns``.
+    leave_out : columns of a table that are no data, such as labels; they are in ``columns``.
+    columns : the columns that are the data, in this order; names may have the wildcards * and ?.
+        None is all columns of numbers that are not left out.
 
     Raises
     ------
     OSError, ValueError
-        If the file cannot be read; the message names it.
+        If the file cannot be read, has no such column, or numbers are missing in a column that is
+        used; the message names the file and the column.
     ImportError
         With the command that installs the package for this kind of file.
     """
     path = Path(path)
     reader = handler_for(path, _READERS, "read")
-    if key is not None and path.suffix.lower() not in (".npz", ".h5ad"):
+    kind = extension(path)
+    if key is not None and kind not in (".npz", ".h5ad"):
         raise ValueError(f"{path}: only .npz and .h5ad files have keys; got key {key!r}")
+    if columns and kind not in _TABLES:
+        raise ValueError(f"{path}: only .csv, .tsv and .parquet files have columns by name")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder")
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
+    left_out = [leave_out] if isinstance(leave_out, str) else list(leave_out or ())
     try:
-        table = reader(path, key, leave_out)
+        if kind in _TABLES:
+            table = _choose(reader(path, left_out), left_out, columns)
+            if kind == ".parquet":
+                table.parameters = _parquet_parameters(path)
+        else:
+            table = reader(path, key)
         if table.data is not None and table.data.ndim == 0:
             raise ValueError("it has one value, not rows")
+        table.path = path
         return table
     except (ImportError, MemoryError):
         raise
     except Exception as error:  # libraries raise many types for damaged files
-        message = str(error) or type(error).__name__
+        message = (str(error) or type(error).__name__).splitlines()[0]
         if message.startswith(str(path)):
             raise
         raise ValueError(f"{path}: {message}") from error
 
 
+def _choose(found, left_out, wanted) -> Table:
+    """The columns of a table that are the data, as one array, and the others."""
+    for name in left_out:
+        if name not in found:
+            raise ValueError(no_such_column(name, found))
+    chosen = None if wanted is None else _match(wanted, found)
+    data, table = {}, Table(None)
+    for name in found if chosen is None else chosen:
+        values, reason = _to_numbers(name, found[name], is_chosen=chosen is not None)
+        # A column without a name has row names: pandas and R write it.
+        if name not in left_out and reason is None and (name or chosen is not None):
+            _check_present(name, values)
+            data[name] = values
+        elif name not in left_out:
+            table.unused[name] = reason or "row names"
+    if data:
+        table.names, table.data = tuple(data), np.column_stack(list(data.values()))
+    if chosen is not None:
+        more = [name for name in found if name not in chosen and name not in left_out]
+        table.unused = dict.fromkeys(more, "not chosen")
+    table.columns = {name: values for name, values in found.items() if name not in data}
+    return table
+
+
+def _match(wanted, names):
+    """The columns of these names, or that match these patterns, in this order."""
+    chosen: list[str] = []
+    for pattern in wanted:
+        matches = [pattern] if pattern in names else match(names, pattern)
+        if not matches:
+            raise ValueError(no_such_column(pattern, names))
+        chosen += [name for name in matches if name not in chosen]
+    return chosen
+
+
+def no_such_column(name, names) -> str:
+    """The message for a column that is not there."""
+    near = difflib.get_close_matches(name, names, 1)
+    shown = ", ".join([*list(names)[:8], *["..."] * (len(names) > 8)])
+    return f"it has no column {name!r}, only {shown}" + (f"; {near[0]!r} is near" if near else "")
+
+
+def _to_numbers(name, values, is_chosen):
+    """A column as numbers, or why it is none: (values, None) or (None, reason)."""
+    if values.dtype.kind == "f" and np.isnan(values).all() and not is_chosen:
+        return None, "empty"
+    if values.dtype.kind in "fiu" or (is_chosen and values.dtype.kind == "b"):
+        return values, None
+    reason = KINDS.get(values.dtype.kind, "text")
+    numeric = np.array([value is None or _is_number(value) for value in values], bool)
+    present = np.array([value is not None for value in values], bool)
+    if reason == "text" and (is_chosen or _mostly(numeric & present, present)):
+        if numeric.all() and present.any():
+            return np.array([np.nan if v is None else float(v) for v in values]), None
+        row = int(numeric.argmin())
+        raise ValueError(
+            f"column {name!r} has {values[row]!r} in its row {row + 1}, which is no number; "
+            "correct it, or leave the column out"
+        )
+    if is_chosen:
+        raise ValueError(f"column {name!r} has no numbers but {reason}")
+    return None, reason if present.any() else "empty"
+
+
+def _mostly(numeric, present):
+    return present.any() and numeric.sum() >= MOSTLY * present.sum() > 0
+
+
+def _is_number(value):
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(value, bool)
+
+
+def _check_present(name, values):
+    missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(1, bool)
+    if missing.any():
+        raise ValueError(
+            f"column {name!r} has {missing.sum()} missing values, the first in its row "
+            f"{missing.argmax() + 1}; fill them, or leave out the rows or the column"
+        )
+
+
 def read_rows(path, key: str | None = None):
-    """The numeric columns of a data set, (n, columns)."""
-    return read_table(path, key).rows()
+    """The numeric columns of a data set, (n, columns); a warning names the other columns."""
+    table = read_table(path, key)
+    if table.data is not None and table.unused:
+        warnings.warn(f"{path}: columns {table.describe_unused()}", stacklevel=2)
+    return table.rows()
 
 
 def read_vector(path, key: str | None = None) -> np.ndarray:
@@ -111,20 +246,20 @@ def read_vector(path, key: str | None = None) -> np.ndarray:
 def handler_for(path, handlers, verb):
     """The function for the extension of a path; ``verb`` is for the message."""
     try:
-        return handlers[path.suffix.lower()]
+        return handlers[extension(path)]
     except KeyError:
         raise ValueError(
             f"{path}: cannot {verb} the extension {path.suffix!r}, only {' '.join(handlers)}"
         ) from None
 
 
-def _read_npy(path, key, leave_out):
+def _read_npy(path, key):
     with open(path, "rb") as file:
         np.lib.format.read_magic(file)  # a clearer error than that of np.load
     return Table(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
-def _read_npz(path, key, leave_out):
+def _read_npz(path, key):
     with np.load(path, allow_pickle=False) as archive:
         names = archive.files
         if key is None and {"format", "shape", "data"} <= set(names):
@@ -135,7 +270,8 @@ def _read_npz(path, key, leave_out):
             with contextlib.suppress(ValueError):  # arrays of objects
                 if archive[name].shape == data.shape[:1]:
                     columns[name] = archive[name]
-    return Table(data, columns)
+        text = str(archive["parameters"]) if "parameters" in names else "{}"
+    return Table(data, columns, parameters=json.loads(text))
 
 
 def _select_key(names, key, usual):
@@ -150,80 +286,14 @@ def _select_key(names, key, usual):
     return key
 
 
-def _read_text(path, key, leave_out):
-    delimiter = DELIMITERS[path.suffix.lower()]
-    names, first, has_header = _read_header(path, delimiter)
-    # A column without a name has row names: pandas and R write it.
-    text = [
-        i for i, (name, value) in enumerate(zip(names, first, strict=True))
-        if name in ("", leave_out) or not _is_number(value)
-    ]  # fmt: skip
-    numbers = [i for i in range(len(names)) if i not in text]
-
-    def load(columns, dtype):
-        return np.loadtxt(
-            path, dtype, delimiter=delimiter, skiprows=int(has_header), usecols=columns, ndmin=2,
-            comments=None, quotechar='"', encoding="utf-8-sig",
-        )  # fmt: skip
-
-    columns = {}
-    if text:
-        values = load(text, np.str_)
-        columns = {names[i]: values[:, j] for j, i in enumerate(text)}
-    return Table(load(numbers, np.float64) if numbers else None, columns)
+def _parquet_parameters(path):
+    if not is_package_installed("pyarrow"):
+        return {}
+    metadata = import_pyarrow()[1].read_schema(path).metadata or {}
+    return json.loads(metadata.get(b"fasttsne", b"{}"))
 
 
-def _read_header(path, delimiter):
-    """The column names, the first row of values, and whether the file has a header.
-
-    Rows of another length are an error: NumPy ignores the columns that it does not read.
-    """
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, delimiter=delimiter)
-        lines = list(itertools.islice(rows, 2))
-        if not lines or not lines[0]:
-            raise ValueError("it is empty")
-        width = len(lines[0])
-        if width != len(lines[-1]):
-            raise ValueError(f"its first line has {width} fields, its second {len(lines[1])}")
-        for number, row in enumerate(rows, 3):
-            if row and len(row) != width:
-                raise ValueError(f"row {number} has {len(row)} fields, the first {width}")
-    if len(lines) > 1:
-        is_name = [not _is_number(value) or value == "" for value in lines[0]]
-        is_value = [_is_number(value) and value != "" for value in lines[1]]
-        if all(is_name) or any(n and v for n, v in zip(is_name, is_value, strict=True)):
-            return lines[0], lines[1], True
-    return [str(i) for i in range(width)], lines[0], False
-
-
-def _is_number(text):
-    try:
-        float(text)
-    except ValueError:
-        return text.strip() == ""  # a missing number: np.loadtxt names the row
-    return True
-
-
-def _read_parquet(path, key, leave_out):
-    pyarrow, parquet = import_pyarrow()
-    table = parquet.read_table(path)
-    data, columns = [], {}
-    for name, kind in zip(table.column_names, table.schema.types, strict=True):
-        values = table[name].to_numpy()
-        is_number = pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)
-        if is_number and name != leave_out:
-            data.append(values)
-        else:
-            columns[name] = values
-    return Table(np.column_stack(data) if data else None, columns)
-
-
-def import_pyarrow():
-    return [require(name, "a .parquet file", "files") for name in ("pyarrow", "pyarrow.parquet")]
-
-
-def _read_h5ad(path, key, leave_out):
+def _read_h5ad(path, key):
     adata = require("anndata", "an .h5ad file", "files").read_h5ad(path)
     if key is None:
         key = USUAL_LAYER if USUAL_LAYER in adata.obsm else "X"
@@ -233,7 +303,7 @@ def _read_h5ad(path, key, leave_out):
     return Table(data if scipy.sparse.issparse(data) else np.asarray(data), columns)
 
 
-def _read_mtx(path, key, leave_out):
+def _read_mtx(path, key):
     with warnings.catch_warnings():
         # SciPy warns that it will return sparse arrays instead of matrices: both are fine.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -241,7 +311,8 @@ def _read_mtx(path, key, leave_out):
     return Table(matrix.tocsr() if scipy.sparse.issparse(matrix) else matrix)
 
 
-_READERS = {
-    ".npy": _read_npy, ".npz": _read_npz, ".csv": _read_text, ".tsv": _read_text,
-    ".parquet": _read_parquet, ".h5ad": _read_h5ad, ".mtx": _read_mtx,
+# Readers of columns by name.
+_TABLES = {
+    ".csv": read_text, ".tsv": read_text, ".parquet": lambda path, left_out: read_parquet(path),
 }  # fmt: skip
+_READERS = {".npy": _read_npy, ".npz": _read_npz, **_TABLES, ".h5ad": _read_h5ad, ".mtx": _read_mtx}

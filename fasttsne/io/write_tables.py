@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -9,19 +10,30 @@ from pathlib import Path
 import numpy as np
 
 from fasttsne.io.atomic import atomic_write
-from fasttsne.io.read_tables import DELIMITERS, handler_for, import_pyarrow
+from fasttsne.io.columns import DELIMITERS, import_pyarrow
+from fasttsne.io.read_tables import handler_for
+
+# Coordinates are the columns of this name and a number.
+COORDINATE = "tsne_"
 
 
-def write_map(path, embedding, labels=None, kl_divergence: float | None = None) -> None:
+def write_map(
+    path, embedding, labels=None, kl_divergence: float | None = None, ids=None, parameters=None
+) -> None:
     """Write an embedding to ``.npy``, ``.csv``, ``.tsv``, ``.npz`` or ``.parquet``.
 
-    Tables have the columns tsne_1, tsne_2, ... and, if labels are given, label; ``.npz``
-    files the arrays embedding, labels and kl_divergence.  An existing file is replaced
-    atomically: after an interrupt, or on a full disk, it is unchanged.
+    Tables have the columns tsne_1, tsne_2, ... and, if they are given, id before and label after
+    them; ``.npz`` files the arrays embedding, labels, kl_divergence, ids and parameters, a JSON
+    text.  ``.parquet`` files have it in their metadata; other files have no parameters.  An
+    existing file is replaced atomically: after an interrupt, or on a full disk, it is unchanged.
     """
     writer = handler_for(Path(path), _WRITERS, "write")
+    more = {
+        "labels": labels, "kl_divergence": kl_divergence, "ids": ids,
+        "parameters": json.dumps(parameters) if parameters else None,
+    }  # fmt: skip
     with atomic_write(path) as temp_path:
-        writer(temp_path, np.asarray(embedding), labels, kl_divergence)
+        writer(temp_path, np.asarray(embedding), {n: v for n, v in more.items() if v is not None})
 
 
 def check_output(path, endings=None) -> None:
@@ -58,7 +70,7 @@ def check_output(path, endings=None) -> None:
         raise PermissionError(f"{path}: the folder {folder} is not writable") from error
 
 
-def _write_npy(path, points, labels, kl_divergence):
+def _write_npy(path, points, more):
     # np.save to a file ignores a full disk at the end.
     buffer = io.BytesIO()
     np.save(buffer, points)
@@ -66,9 +78,8 @@ def _write_npy(path, points, labels, kl_divergence):
         file.write(buffer.getbuffer())
 
 
-def _write_npz(path, points, labels, kl_divergence):
-    more = {"labels": labels, "kl_divergence": kl_divergence}
-    arrays = {name: _objects_to_text(value) for name, value in more.items() if value is not None}
+def _write_npz(path, points, more):
+    arrays = {name: _objects_to_text(value) for name, value in more.items()}
     with open(path, "wb") as file:  # np.savez adds .npz to names in capitals
         np.savez(file, embedding=points, **arrays)
 
@@ -79,25 +90,28 @@ def _objects_to_text(values):
     return values.astype(np.str_) if values.dtype == object else values
 
 
-def _write_text(path, points, labels, kl_divergence):
+def _write_text(path, points, more):
     with open(path, "w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, delimiter=DELIMITERS[path.suffix.lower()], lineterminator="\n")
-        names = _column_names(points)
-        rows.writerow(names if labels is None else [*names, "label"])
-        for i, point in enumerate(points.tolist()):
-            rows.writerow(point if labels is None else [*point, labels[i]])
+        columns = _named_columns(points, more)
+        rows.writerow(columns)
+        rows.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
 
 
-def _write_parquet(path, points, labels, kl_divergence):
+def _write_parquet(path, points, more):
     pyarrow, parquet = import_pyarrow()
-    columns = dict(zip(_column_names(points), points.T, strict=True))
-    if labels is not None:
-        columns["label"] = np.asarray(labels)
-    parquet.write_table(pyarrow.table(columns), path)
+    table = pyarrow.table(_named_columns(points, more))
+    if "parameters" in more:
+        table = table.replace_schema_metadata({"fasttsne": more["parameters"]})
+    parquet.write_table(table, path)
 
 
-def _column_names(points):
-    return [f"tsne_{i + 1}" for i in range(points.shape[1])]
+def _named_columns(points, more):
+    """The columns of a table by name."""
+    columns = {"id": more.get("ids")}
+    columns.update((f"{COORDINATE}{i}", values) for i, values in enumerate(points.T, 1))
+    columns["label"] = more.get("labels")
+    return {name: np.asarray(values) for name, values in columns.items() if values is not None}
 
 
 _WRITERS = {

@@ -202,7 +202,9 @@ BAD_OPTIONS = [
     (["--initialization", "nonsense"], "initialization must be one of"),
     (["--initialization", "nowhere.npy"], "nowhere.npy: no such file"),
     (["--knn-kwargs", "recall"], "knn_kwargs"),
-    (["--nonsense", "1"], "unrecognized arguments: --nonsense"),
+    (["--nonsense", "1"], "unrecognized arguments: --nonsense 1 (see fasttsne fit --help)"),
+    (["--perplexit", "5"], "unrecognized arguments: --perplexit 5; do you mean --perplexity?"),
+    (["--max-iter", "50", "--n-iter", "50"], "give either --max-iter or --n-iter, not both"),
     (["--labels", "nowhere.npy"], "labels 'nowhere.npy': no such file, column or array"),
     (["-o", "/nowhere/at/all.npy"], "no such folder: /nowhere/at"),
     (["-o", "map.txt"], "cannot write the extension '.txt'"),
@@ -239,17 +241,27 @@ BAD_FILES = {
     "empty.npz": (b"", "empty.npz"),
     "short.npz": (b"PK\x03\x04nothing", "short.npz"),
     "ragged.csv": (b"a,b\n1,2\n3\n", "ragged.csv"),
-    "text.csv": (b"a,b\nx,y\nz,w\n", "no column has numbers; the columns are a, b"),
-    "wide.csv": (b"a,b\n1,2\n3,4,5\n6,7\n", "row 3 has 3 fields, the first 2"),
-    "hole.csv": (b"a,b\n1,2\n,4\n", "could not convert string '' to float64"),
-    "late.csv": (b"a,b\n1,2\n3,many\n", "could not convert string 'many'"),
+    "text.csv": (b"a,b\nx,y\nz,w\n", "text.csv: no column has numbers; the columns are a, b"),
+    "wide.csv": (b"a,b\n1,2\n3,4,5\n6,7\n", "wide.csv: "),
+    "hole.csv": (
+        b"a,b\n1,2\n,4\n",
+        "hole.csv: column 'a' has 1 missing values, the first in its row 2",
+    ),
+    "late.csv": (
+        b"a,b\n1,2\n3,many\n",
+        "late.csv: column 'b' has 'many' in its row 2, which is no number",
+    ),
     "bytes.csv": (b"\xff\xfe\x00\x01\n\x00", "bytes.csv"),
     "bad.mtx": (b"%%MatrixMarket nonsense\n", "bad.mtx"),
     "bad.parquet": (b"PAR1", "bad.parquet"),
     "bad.h5ad": (b"\x89HDF", "bad.h5ad"),
     "rows.xlsx": (b"PK", "cannot read the extension '.xlsx', only .npy"),
-    "one.csv": (b"a,b\n1,2\n", "at least 2 rows"),
-    "nan.csv": (b"a,b\n1,2\n3,nan\n5,6\n", "X must be finite; X[1, 1] is nan"),
+    "one.csv": (b"a,b\n1,2\n", "one.csv needs at least 2 rows"),
+    "nan.csv": (
+        b"a,b\n1,2\n3,nan\n5,6\n",
+        "nan.csv: column 'b' has 1 missing values, the first in its row 2",
+    ),
+    "inf.csv": (b"a,b\n1,2\n3,inf\n5,6\n", "inf.csv[1, 1] is inf"),
 }
 
 
@@ -289,7 +301,7 @@ def test_ambiguous_and_wrong_keys(tmp_path, capsys):
 def test_labels_of_another_length(data, tmp_path, capsys):
     np.save(tmp_path / "few.npy", np.zeros(7))
     assert main(["fit", str(data), "-q", "--labels", str(tmp_path / "few.npy")]) == 2
-    assert "a value for each of 60 rows; got 7" in capsys.readouterr().err
+    assert "few.npy' must have a value for each of 60 rows of " in capsys.readouterr().err
 
 
 def test_extras_are_named(tmp_path, monkeypatch, capsys, data):
@@ -332,7 +344,7 @@ def test_ctrl_c_saves_the_map(data, tmp_path):
 def test_a_failed_write_leaves_what_was_there(tmp_path, expected):
     output = tmp_path / "map.csv"
     output.write_text("before")
-    with pytest.raises(IndexError):
+    with pytest.raises(ValueError, match="shorter"):
         files.write_map(output, expected, labels=["too", "few"])
     assert output.read_text() == "before"
     assert os.listdir(tmp_path) == ["map.csv"]
@@ -396,5 +408,82 @@ def test_extensions_without_a_writer_fail_before_the_fit(data, tmp_path, capsys,
     options = ["-o", str(output), "-q", "--animate", str(run), *QUICK]
     assert main(["fit", str(data), *options]) == 2
     extensions = " ".join(WRITERS)
-    assert f"must have one of the extensions {extensions}\n" in capsys.readouterr().err
+    assert (
+        f"must have one of the extensions {extensions} (see fasttsne fit --help)\n"
+        in capsys.readouterr().err
+    )
     assert not output.exists()
+
+
+@pytest.fixture
+def flowers(rows, tmp_path):
+    """A table with a name, a number and a label for each row, and pixels."""
+    names = ["name", "weight", *(f"pixel{i}" for i in range(64)), "kind"]
+    lines = [
+        ",".join([f"r{i}", str(i), *map(str, row), f"k{i % 3}"])
+        for i, row in enumerate(rows.tolist())
+    ]
+    path = tmp_path / "flowers.csv"
+    path.write_text("\n".join([",".join(names), *lines]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("choice", [["--columns", "pixel*"], ["--drop", "weight"]])
+def test_columns_of_a_table(flowers, expected, tmp_path, capsys, choice):
+    output = tmp_path / "map.csv"
+    options = ["-o", str(output), "-q", "--id", "name", "--label", "kind", *choice, *QUICK]
+    assert main(["fit", str(flowers), *options]) == 0
+    said = capsys.readouterr().out
+    assert f"{flowers}: 64 columns used: pixel0, pixel1, ..., pixel63" in said
+    assert ("not used: weight (not chosen)" in said) == ("--columns" in choice)
+    table = files.read_table(output)
+    assert table.names == ("tsne_1", "tsne_2")
+    assert np.allclose(table.data, expected, atol=1e-3)
+    assert table.columns["id"].tolist() == [f"r{i}" for i in range(60)]
+    assert table.columns["label"][4] == "k1"
+
+
+def test_columns_that_are_not_used_are_printed(flowers, tmp_path, capsys):
+    assert main(["fit", str(flowers), "-o", str(tmp_path / "map.npy"), "-q", *QUICK]) == 0
+    out = capsys.readouterr().out
+    assert (
+        "65 columns used: weight, pixel0, ..., pixel63; not used: name (text), kind (text)" in out
+    )
+
+
+@pytest.mark.parametrize("ending", [".npz", ".parquet"])
+def test_transform_remembers_the_fit(flowers, rows, digits, tmp_path, capsys, ending):
+    pytest.importorskip("pyarrow")
+    placed = tmp_path / f"map{ending}"
+    options = ["-q", "--drop", "weight", "--metric", "manhattan", "--dof", "0.8", *QUICK]
+    assert main(["fit", str(flowers), "-o", str(placed), *options]) == 0
+    new = tmp_path / "new.csv"
+    head = ",".join(f"pixel{i}" for i in range(63, -1, -1))
+    np.savetxt(new, digits[60:70, ::-1], delimiter=",", header=head, comments="")
+    output = tmp_path / "new.npy"
+    options = ["--data", str(flowers), "--map", str(placed), "-o", str(output)]
+    assert main(["transform", str(new), *options]) == 0
+    assert "warning" not in capsys.readouterr().err
+    tsne = TSNE(perplexity=5, metric="manhattan", dof=0.8, random_state=0)
+    embedding = tsne.prepare_initial(
+        rows.astype(float), initialization=files.read_table(placed, columns=None).data
+    )
+    assert np.array_equal(np.load(output), embedding.transform(digits[60:70].astype(float)))
+
+
+def test_transform_says_that_it_assumes_a_metric(data, expected, tmp_path, capsys):
+    np.save(tmp_path / "map.npy", expected)
+    common = ["--data", str(data), "--map", str(tmp_path / "map.npy")]
+    output = ["-o", str(tmp_path / "new.npy")]
+    assert main(["transform", str(data), *common, *output]) == 0
+    assert "map.npy does not say its metric" in capsys.readouterr().err
+    assert main(["transform", str(data), *common, *output, "--metric", "cosine"]) == 0
+    assert "does not say" not in capsys.readouterr().err
+
+
+def test_names_of_scikit_learn(data, expected, tmp_path):
+    options = ["--max-iter", "30", *QUICK[:2], *QUICK[4:], "--init", "pca", "--angle", "0.5",
+               "--method", "auto"]  # fmt: skip
+    output = tmp_path / "map.npy"
+    assert main(["fit", str(data), "-o", str(output), "-q", *options]) == 0
+    assert np.array_equal(np.load(output), expected)

@@ -28,7 +28,9 @@ def says(capsys):
         out, err = capsys.readouterr()
         assert out == ""
         assert len(err.splitlines()) == 1
-        return err
+        end = f" (see fasttsne {arguments[0]} --help)\n"
+        assert err.endswith(end)
+        return err.removesuffix(end) + "\n"
 
     return run
 
@@ -52,7 +54,9 @@ def test_infinite_parameters(data, says, name):
 
 def test_complex_numbers(data, says):
     np.save("complex.npy", np.load("rows.npy") + 1j)
-    assert "X must hold real numbers; got dtype complex64" in says("fit", "complex.npy", "-q")
+    assert "complex.npy must hold real numbers; got dtype complex64; pass" in says(
+        "fit", "complex.npy", "-q"
+    )
 
 
 def test_where_the_demo_writes(data, says, capsys):
@@ -86,7 +90,7 @@ def test_a_file_of_text(data, says, verb):
         "transform": ["rows.npy", "--data", "rows.npy", "--map", "text.csv"],
     }
     said = says(verb, *arguments.get(verb, ["text.csv"]))
-    assert said == "fasttsne: no column has numbers; the columns are a, b\n"
+    assert said == "fasttsne: text.csv: no column has numbers; the columns are a, b\n"
 
 
 @pytest.mark.parametrize("verb", ["plot", "metrics", "transform"])
@@ -104,7 +108,7 @@ def test_a_column_to_leave_out_that_is_not_there(data, says):
     (data / "rows.csv").write_text("a,b\n" + "1,2\n3,4\n5,7\n" * 10)
     np.save("map.npy", np.random.default_rng(0).normal(size=(30, 2)))
     said = says("metrics", "rows.csv", "map.npy", "--leave-out", "c")
-    assert said == "fasttsne: rows.csv has no column 'c' to leave out\n"
+    assert said == "fasttsne: rows.csv: it has no column 'c', only a, b\n"
 
 
 @pytest.mark.parametrize("option", ["-o=/proc/map.npy", "--plot=/proc/map.png"])

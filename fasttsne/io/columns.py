@@ -1,0 +1,170 @@
+"""Columns of text and Parquet files, read by the first of these packages that is installed.
+
+pyarrow, polars and pandas know quotes, dates, missing values and types.  Without them NumPy reads
+tables of numbers, and Python's own ``csv`` others.  Python decompresses.
+"""
+
+import bz2
+import csv
+import gzip
+import io
+import itertools
+import lzma
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from fasttsne.utils import is_package_installed, require
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+COMPRESSIONS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+# Texts that stand for a missing value.
+MISSING = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "null", "NULL", "<NA>"]
+
+
+def extension(path: Path) -> str:
+    """The extension in small letters; of a compressed table, the one before ".gz" and the like."""
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    if len(suffixes) == 2 and suffixes[1] in COMPRESSIONS and suffixes[0] in DELIMITERS:
+        return suffixes[0]
+    return path.suffix.lower()
+
+
+def read_text(path: Path, left_out=()) -> dict[str, np.ndarray]:
+    """The columns of a .csv or .tsv file by name; the numbers "0", "1", ... if they have none.
+
+    Missing numbers are NaN, other missing values None.  ``left_out`` are names of columns that
+    are no data: their values may be of several types.
+    """
+    delimiter = DELIMITERS[extension(path)]
+    names, first, has_header = _read_header(path, delimiter)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it has more than one column {twice!r}")
+    numbers = [is_number(v) and n not in left_out for n, v in zip(names, first, strict=True)]
+    parse = next(parse for name, parse in _PARSERS.items() if is_package_installed(name))
+    with _open(path) as file:
+        columns = parse(file, delimiter, int(has_header), numbers)
+    return dict(zip(names, columns, strict=True))
+
+
+def read_parquet(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a .parquet file by name."""
+    if is_package_installed("polars") and not is_package_installed("pyarrow"):
+        return {column.name: column.to_numpy() for column in require(
+            "polars", "a .parquet file", "files").read_parquet(path)}  # fmt: skip
+    _, parquet = import_pyarrow()
+    return {name: column.to_numpy() for name, column in _named_columns(parquet.read_table(path))}
+
+
+def import_pyarrow():
+    return [require(name, "a .parquet file", "files") for name in ("pyarrow", "pyarrow.parquet")]
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _named_columns(table):
+    return zip(table.column_names, table.columns, strict=True)
+
+
+def _open(path):
+    return COMPRESSIONS.get(path.suffix.lower(), open)(path, "rb")
+
+
+def _read_header(path, delimiter):
+    """The column names, the first row of values, and whether the file has a header."""
+    with _open(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
+        lines = list(itertools.islice(csv.reader(text, delimiter=delimiter), 2))
+    if not lines or not lines[0]:
+        raise ValueError("it is empty")
+    first, second = lines[0], lines[-1]
+    if len(first) != len(second):
+        raise ValueError(f"its first line has {len(first)} fields, its second {len(second)}")
+    if len(lines) > 1:
+        is_name = [not is_number(value) and value not in MISSING[1:] for value in first]
+        is_value = [is_number(value) for value in second]
+        if all(is_name) or any(n and v for n, v in zip(is_name, is_value, strict=True)):
+            return first, second, True
+    return [str(i) for i in range(len(first))], first, False
+
+
+def _by_pyarrow(file, delimiter, n_skipped, numbers):
+    pyarrow, reader = require("pyarrow", "a table", "files"), require("pyarrow.csv", "", "files")
+    keys = [str(i) for i in range(len(numbers))]
+    read = reader.ReadOptions(column_names=keys, skip_rows=n_skipped)
+    parse = reader.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+
+    def table(types):
+        convert = reader.ConvertOptions(
+            null_values=MISSING, strings_can_be_null=True, column_types=types
+        )
+        file.seek(0)
+        # Arrow closes what it reads.
+        return reader.read_csv(pyarrow.PythonFile(file, "r"), read, parse, convert)
+
+    try:
+        # Types are otherwise those of the first block: whole numbers, where fractions follow.
+        found = table({key: pyarrow.float64() for key in itertools.compress(keys, numbers)})
+    except pyarrow.ArrowInvalid:  # text among numbers
+        found = table(dict.fromkeys(keys, pyarrow.string()))
+        return [_as_numbers(column.to_numpy()) for column in found.columns]
+    return [column.to_numpy() for column in found.columns]
+
+
+def _by_polars(file, delimiter, n_skipped, numbers):
+    frame = require("polars", "a table", "files").read_csv(
+        io.BytesIO(file.read()), has_header=False, skip_rows=n_skipped, separator=delimiter,
+        null_values=MISSING, try_parse_dates=True, infer_schema_length=None,
+    )  # fmt: skip
+    return [column.to_numpy() for column in frame]
+
+
+def _by_pandas(file, delimiter, n_skipped, numbers):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # rows that are too long
+        frame = require("pandas", "a table", "files").read_csv(
+            file, sep=delimiter, header=None, names=range(len(numbers)), skiprows=n_skipped,
+            na_values=MISSING, keep_default_na=False, index_col=False, low_memory=False,
+        )  # fmt: skip
+    return [frame[column].to_numpy() for column in frame]
+
+
+def _by_numpy(file, delimiter, n_skipped, numbers):
+    if all(numbers):
+        try:
+            return list(np.loadtxt(
+                file, delimiter=delimiter, skiprows=n_skipped, ndmin=2, comments=None,
+                quotechar='"', encoding="utf-8-sig",
+            ).T)  # fmt: skip
+        except ValueError:  # missing values, or text
+            file.seek(0)
+    text = io.TextIOWrapper(file, "utf-8-sig", newline="")
+    rows = list(itertools.islice(csv.reader(text, delimiter=delimiter), n_skipped, None))
+    text.detach()  # whoever opened the file closes it
+    for number, row in enumerate(rows, n_skipped + 1):
+        if len(row) != len(numbers) and row:
+            raise ValueError(f"row {number} has {len(row)} fields, the first {len(numbers)}")
+    columns = zip(*filter(None, rows), strict=True)
+    return [_as_numbers(np.array(column, object)) for column in columns]
+
+
+def _as_numbers(texts):
+    """A column of texts as numbers, NaN where they are missing, or as it is if some are others."""
+    texts[[text in MISSING for text in texts]] = None
+    try:
+        return texts.astype(np.float64)
+    except ValueError:
+        return texts
+
+
+_PARSERS = {
+    "pyarrow": _by_pyarrow, "polars": _by_polars, "pandas": _by_pandas, "numpy": _by_numpy,
+}  # fmt: skip

@@ -1,0 +1,125 @@
+"""Tables of text: the same by each package that reads them."""
+
+import bz2
+import gzip
+import lzma
+
+import numpy as np
+import pytest
+
+from fasttsne import files
+from fasttsne.io import columns
+
+TABLE = 'x,y,kind,at,count\n1,2.5,"a, b",2020-01-01,3\n3,4,"c ""d""",2021-02-03,5\n'
+
+
+@pytest.fixture(params=["pyarrow", "polars", "pandas", "numpy"])
+def parser(request, monkeypatch):
+    """Read by this package only."""
+    pytest.importorskip(request.param)
+    monkeypatch.setattr(columns, "_PARSERS", {request.param: columns._PARSERS[request.param]})
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_text(text, name="rows.csv"):
+        path = tmp_path / name
+        path.write_bytes(text.encode())
+        return path
+
+    return write_text
+
+
+def test_types_and_quotes(parser, write):
+    table = files.read_table(write(TABLE))
+    assert table.names == ("x", "y", "count")
+    np.testing.assert_array_equal(table.data, [[1, 2.5, 3], [3, 4, 5]])
+    assert table.columns["kind"].tolist() == ["a, b", 'c "d"']
+    assert set(table.unused) == {"kind", "at"}
+    assert "kind (text)" in table.describe()
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"),
+    [
+        ({"columns": ["count", "x"]}, ("count", "x")),
+        ({"columns": ["[xy]"]}, ("x", "y")),
+        ({"columns": ["c*", "x"]}, ("count", "x")),
+        ({"leave_out": "x"}, ("y", "count")),
+        ({"leave_out": ["x", "kind"], "columns": ["*t"]}, None),
+    ],
+)
+def test_choice_of_columns(write, choice, names):
+    if names is None:
+        with pytest.raises(ValueError, match="column 'at' has"):
+            files.read_table(write(TABLE), **choice)
+        return
+    table = files.read_table(write(TABLE), **choice)
+    assert table.names == names
+    assert set(table.columns) == {"x", "y", "kind", "at", "count"} - set(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x,y\n1,2\n,4\nNA,3\n", r"column 'x' has 2 missing values, the first in its row 2"),
+        ("x,y\n1,2\n3,many\n", "column 'y' has 'many' in its row 2, which is no number"),
+        ("x,y\n1,2\n3,4,5\n6,7\n", "rows.csv: .*3"),
+        ("x,x\n1,2\n3,4\n", "more than one column 'x'"),
+        ("", "rows.csv: it is empty"),
+    ],
+)
+def test_what_is_wrong_is_said(parser, write, text, message):
+    with pytest.raises(ValueError, match=message):
+        files.read_table(write(text))
+
+
+def test_more_than_one_block_of_a_file(parser, write):
+    """pyarrow takes types from the first block, whole numbers here."""
+    table = files.read_table(write("x,name\n" + "1,a\n" * 400_000 + "1.5,b\n"))
+    assert table.data[-1] == 1.5
+    assert table.data.sum() == 400_001.5
+
+
+@pytest.mark.parametrize(("ending", "opened"), [
+    (".gz", gzip.open), (".bz2", bz2.open), (".xz", lzma.open), (".GZ", gzip.open)])  # fmt: skip
+def test_compressed(parser, tmp_path, ending, opened):
+    path = tmp_path / f"rows.tsv{ending}"
+    with opened(path, "wt") as file:
+        file.write("1\t2\n3\t4\n")
+    np.testing.assert_array_equal(files.read_rows(path), [[1, 2], [3, 4]])
+
+
+def test_identifiers_empty_columns_and_row_names_are_named(parser, write):
+    path = write(",id,x,none,yes\nr1,A12,1,,True\nr2,77,2,,False\nr3,B3,3,,True\n")
+    with pytest.warns(
+        UserWarning, match=r"not used: \(no name\) \(text\), id \(text\), none \(emp"
+    ):
+        rows = files.read_rows(path)
+    assert rows.ravel().tolist() == [1, 2, 3]
+    table = files.read_table(path, columns=["x", "yes"])
+    np.testing.assert_array_equal(table.data, [[1, 1], [2, 0], [3, 1]])
+
+
+def test_a_column_that_is_not_there(write):
+    with pytest.raises(ValueError, match=r"it has no column 'cuont', only x, y.*'count' is near"):
+        files.read_table(write(TABLE), columns=["cuont"])
+    with pytest.raises(ValueError, match="it has no column 'z'"):
+        files.read_table(write(TABLE), leave_out="z")
+
+
+def test_parquet(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame({
+        "x": [1, 2, 3], "kind": pandas.Categorical(["a", "b", "a"]), "y": [0.5, 1, 2],
+        "at": pandas.to_datetime(["2020-01-01"] * 3),
+    })  # fmt: skip
+    frame.to_parquet(tmp_path / "rows.parquet")
+    table = files.read_table(tmp_path / "rows.parquet")
+    assert table.names == ("x", "y")
+    assert table.unused == {"kind": "text", "at": "dates"}
+    frame["y"] = [1, None, 2]
+    frame.to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match="column 'y' has 1 missing values"):
+        files.read_table(tmp_path / "rows.parquet")
