@@ -6,7 +6,7 @@
 >>> X, y = load_digits()
 >>> recorder = EmbeddingRecorder()
 >>> embedding = TSNE(callbacks=recorder, callbacks_every_iters=5).fit(X)
->>> path = animation.save(recorder.frames, "run.gif", labels=y, progress=False)
+>>> path = animation.save(recorder.frames, path="run.gif", labels=y, progress=False)
 
 Frames are drawn by a kernel, on several threads, while the frames before them are
 encoded; only a few are in memory at once.
@@ -28,11 +28,12 @@ from fasttsne.io.atomic import atomic_write
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import check_finite, check_number
-from fasttsne.utils import is_package_installed, require
+from fasttsne.utils import deprecate_positions, is_package_installed, require
 
 
+@deprecate_positions("path", "labels")
 def save(
-    frames: Any, path: FilePath, labels: ArrayLike | None = None, *, fps: float = 25,
+    frames: Any, *, path: FilePath, labels: ArrayLike | None = None, fps: float = 25,
     size: int | tuple[int, int] = 420, palette: Palette = None, kind: str = "auto",
     background: Color = "white", point_size: float | None = None,
     opacity: float | None = None,

@@ -13,6 +13,7 @@ from fasttsne.drawing import scatter as figures
 from fasttsne.drawing.style import Palette, color_points
 from fasttsne.io.atomic import atomic_write
 from fasttsne.runtime.typing import FilePath
+from fasttsne.utils import deprecate_positions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,9 +75,10 @@ def drawing_order(n_samples: int) -> np.ndarray:
     return figures.shuffled_order(n_samples)
 
 
+@deprecate_positions("labels", "hover", "path")
 def html(
-    embedding: ArrayLike, labels: ArrayLike | None = None,
-    hover: ArrayLike | Mapping[str, ArrayLike] | None = None, path: FilePath | None = None, *,
+    embedding: ArrayLike, *, labels: ArrayLike | None = None,
+    hover: ArrayLike | Mapping[str, ArrayLike] | None = None, path: FilePath | None = None,
     palette: Palette = None, kind: str = "auto",
     point_size: float | None = None, opacity: float | None = None, title: str | None = None,
 ) -> Path | str:  # fmt: skip

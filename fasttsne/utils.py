@@ -1,15 +1,21 @@
 """Logging, timing, and imports of optional packages."""
 
+import functools
 import importlib
 import logging
 import sys
 import time
+import warnings
+from collections.abc import Callable
 from importlib.util import find_spec
 from types import ModuleType, TracebackType
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
 log = logging.getLogger("fasttsne")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def show_messages() -> None:
@@ -82,6 +88,34 @@ def clip_point_to_disc(
     outside = distances > radius
     points[outside] *= (radius / distances[outside])[:, None]
     return points, outside
+
+
+def deprecate_positions(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a function whose arguments after the first are by keyword, but once had positions.
+
+    Parameters
+    ----------
+    names : of the arguments that had positions, in this order, after the first.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            given = dict(zip(names, args[1:], strict=False))
+            if given and len(args) <= 1 + len(names):
+                shown = ", ".join(f"{name}=..." for name in given)
+                warnings.warn(
+                    f"{function.__name__} will take arguments after the first by keyword only: "
+                    f"write {shown}", FutureWarning, stacklevel=2,
+                )  # fmt: skip
+                if twice := given.keys() & kwargs:
+                    raise TypeError(f"{function.__name__} got {sorted(twice)} twice")
+                return function(args[0], **given, **kwargs)  # type: ignore[arg-type]
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def require(module: str, feature: str, extra: str) -> ModuleType:

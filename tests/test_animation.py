@@ -2,11 +2,13 @@
 
 import itertools
 import re
+import time
 
 import numpy as np
 import pytest
 
 from fasttsne import animation
+from fasttsne.drawing import frames as frames_module
 from fasttsne.drawing.style import PALETTE, parse_color
 from fasttsne.drawing.writers import WRITERS
 
@@ -25,7 +27,9 @@ LABELS = np.repeat([0, 1, 2], 100)
 
 
 def save(frames, path, **params):
-    return animation.save(frames, path, **{"size": 96, "progress": False, "pause": 0, **params})
+    return animation.save(
+        frames, path=path, **{"size": 96, "progress": False, "pause": 0, **params}
+    )
 
 
 def read(path):
@@ -132,6 +136,35 @@ def test_more_classes_than_room(tmp_path, rng):
     points = rng.normal(size=(1, 600, 2))
     path = save(points, tmp_path / "x.gif", labels=labels, kind="classes", size=(300, 200))
     assert read(path).shape == (1, 200, 300, 3)
+
+
+def test_long_names_of_classes_are_cut_quickly(tmp_path, rng):
+    labels = np.array(["wide " * 1600, "narrow"])[np.arange(40) % 2]
+    start = time.perf_counter()
+    path = save(rng.normal(size=(1, 40, 2)), tmp_path / "x.png", labels=labels, size=300)
+    assert time.perf_counter() - start < 5
+    font = frames_module._font(12)
+    name = frames_module._shorten("wide " * 1600, font, 90)
+    assert name.endswith("…")
+    assert font.getlength(name) <= 90 < font.getlength(name[:-1] + "w…")
+    assert frames_module._shorten("narrow", font, 90) == "narrow"
+    assert read(path).shape == (1, 300, 300, 3)
+
+
+def test_positions_are_deprecated(frames, tmp_path):
+    with pytest.warns(FutureWarning, match=r"save will take .* write path=\.\.\., labels=\.\.\."):
+        old = animation.save(frames, tmp_path / "old.gif", LABELS, size=96, progress=False)
+    new = animation.save(frames, path=tmp_path / "new.gif", labels=LABELS, size=96, progress=False)
+    assert old.read_bytes() == new.read_bytes()
+    with (
+        pytest.warns(FutureWarning, match="by keyword only"),
+        pytest.raises(TypeError, match=r"save got \['path'\] twice"),
+    ):
+        animation.save(frames, "x.gif", path="y.gif")
+    with pytest.raises(TypeError, match="path"):
+        animation.save(frames)
+    with pytest.raises(TypeError, match="positional"):
+        animation.save(frames, "x.gif", LABELS, 25)
 
 
 BAD = [

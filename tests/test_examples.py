@@ -145,4 +145,4 @@ def test_the_notebook_of_2018(utils, digits, tmp_path, monkeypatch):
 
     from fasttsne import animation as ours
 
-    assert ours.save(embeddings, "ours.gif", labels=y, progress=False).stat().st_size > 10_000
+    assert ours.save(embeddings, path="ours.gif", labels=y, progress=False).stat().st_size > 10_000

@@ -82,7 +82,7 @@ def test_bad_input(draw, points):
     with pytest.raises(ValueError, match="embedding must be finite"):
         draw(np.full((5, 2), np.inf))
     with pytest.raises(ValueError, match=re.escape("labels must have the shape (200,)")):
-        draw(points, [1, 2])
+        draw(points, labels=[1, 2])
     with pytest.raises(ValueError, match="opacity must be at most 1"):
         draw(points, opacity=1.5)
 
@@ -100,7 +100,9 @@ def test_page_holds_everything(points, tmp_path):
     pytest.importorskip("plotly")
     labels = np.array(["x", "y"])[np.arange(200) % 2]
     hover = {"row": np.arange(200), "name": ["<script>alert(1)</script>"] * 200}
-    path = plotting.html(points, labels, hover, tmp_path / "map.html", title="a & b")
+    path = plotting.html(
+        points, labels=labels, hover=hover, path=tmp_path / "map.html", title="a & b"
+    )
     page = path.read_text(encoding="utf-8")
     assert len(page) > 4_000_000  # with plotly.js
     assert "<title>a &amp; b</title>" in page
@@ -115,8 +117,15 @@ def test_page_holds_everything(points, tmp_path):
 
 def test_page_of_values(points):
     pytest.importorskip("plotly")
-    (trace,) = traces_of(plotting.html(points, points[:, 0]))
+    (trace,) = traces_of(plotting.html(points, labels=points[:, 0]))
     assert trace["marker"]["showscale"]
     assert len(trace["marker"]["colorscale"]) == 257
     with pytest.raises(ValueError, match="hover must have 200 texts"):
         plotting.html(points, hover=["a"])
+
+
+def test_positions_are_deprecated(points, tmp_path):
+    pytest.importorskip("plotly")
+    with pytest.warns(FutureWarning, match=r"html will take .* labels=\.\.\., hover=\.\.\., path="):
+        path = plotting.html(points, points[:, 0], None, tmp_path / "map.html")
+    assert traces_of(path.read_text())[0]["marker"]["showscale"]

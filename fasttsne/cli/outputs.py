@@ -45,7 +45,7 @@ def write_outputs(options, embedding, labels, frames):
 def write_drawing(points, labels, path):
     """Draw an embedding to an image or an HTML file."""
     if path.suffix.lower() in HTML_EXTENSIONS:
-        plotting.html(points, labels, path=path)
+        plotting.html(points, labels=labels, path=path)
     else:
         ax = plotting.scatter(points, labels, unmanaged_axes("an image"))
         with atomic_write(path) as temp_path:
@@ -55,5 +55,5 @@ def write_drawing(points, labels, path):
 
 def write_animation(frames, labels, path, **settings):
     """Draw recorded embeddings to an animation."""
-    animation.save(frames, path, labels, **settings)
+    animation.save(frames, path=path, labels=labels, **settings)
     print(f"wrote {path}")

@@ -1,5 +1,6 @@
 """Frames of animations: an image of each embedding, with the legend and titles next to it."""
 
+import bisect
 import itertools
 import threading
 from collections import deque
@@ -98,11 +99,13 @@ def _draw_dot(image, position, color, radius):
 
 
 def _shorten(name, font, width):
+    name = name[: round(width) + 1]  # letters are wider than a pixel
     if font.getlength(name) <= width:
         return name
-    while name and font.getlength(name + "…") > width:
-        name = name[:-1]
-    return name + "…"
+    fits = bisect.bisect_right(
+        range(1, len(name)), width, key=lambda n: font.getlength(name[:n] + "…")
+    )
+    return name[:fits] + "…"
 
 
 def _draw_colorbar(image, colors, top, font, foreground):

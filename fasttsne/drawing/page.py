@@ -13,6 +13,8 @@ from fasttsne.utils import require
 HTML_EXTENSIONS = (".html", ".htm")
 WINDOW_AREA = 900 * 700  # pixels, of a typical browser window
 MIN_RADIUS = 1.0  # pixels
+# plotly's toolbar lies over the top of the page: the legend starts below it.
+TOOLBAR_HEIGHT = 35  # pixels
 # The plot fills the window: a margin would add scroll bars.
 HTML_STYLE = "<style>body { margin: 0; overflow: hidden }</style>"
 
@@ -77,7 +79,7 @@ def _figure(points, colors, texts, marker, title):
         template="none", dragmode="pan", hovermode="closest", title=title and html.escape(title),
         xaxis=hidden, yaxis={**hidden, "scaleanchor": "x"}, showlegend=bool(colors.names),
         legend={"itemsizing": "constant", "font": {"size": 14}},
-        margin={"l": 10, "r": 10, "b": 10, "t": 50 if title else 10},
+        margin={"l": 10, "r": 10, "b": 10, "t": TOOLBAR_HEIGHT + 15 * bool(title)},
     )  # fmt: skip
     return figure
 

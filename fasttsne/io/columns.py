@@ -22,6 +22,15 @@ COMPRESSIONS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # Texts that stand for a missing value.
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "null", "NULL", "<NA>"]
 
+BOOLEANS = {
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
+
 
 def extension(path: Path) -> str:
     """The extension in small letters; of a compressed table, the one before ".gz" and the like."""
@@ -46,6 +55,8 @@ def read_text(path: Path, left_out=()) -> dict[str, np.ndarray]:
     parse = next(parse for name, parse in _PARSERS.items() if is_package_installed(name))
     with _open(path) as file:
         columns = parse(file, delimiter, int(has_header), numbers)
+    if len(columns) != len(names):
+        raise ValueError(f"a row has {len(columns)} fields, the first {len(names)}")
     return dict(zip(names, columns, strict=True))
 
 
@@ -157,8 +168,10 @@ def _by_numpy(file, delimiter, n_skipped, numbers):
 
 
 def _as_numbers(texts):
-    """A column of texts as numbers, NaN where they are missing, or as it is if some are others."""
+    """A column of texts as numbers, NaN where they are missing, or as booleans, or as it is."""
     texts[[text in MISSING for text in texts]] = None
+    if all(text in BOOLEANS for text in texts):
+        return np.array([BOOLEANS[text] for text in texts])
     try:
         return texts.astype(np.float64)
     except ValueError:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import filter as match
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.io
@@ -44,7 +45,7 @@ class Table:
     path : the file.
     """
 
-    data: object
+    data: Any
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     unused: dict[str, str] = field(default_factory=dict)

@@ -60,7 +60,7 @@ def map_of_many():
 def page(browser, map_of_many, tmp_path):
     points, labels = map_of_many
     path = plotting.html(
-        points, labels, hover={"row": np.arange(len(points))}, path=tmp_path / "map.html",
+        points, labels=labels, hover={"row": np.arange(len(points))}, path=tmp_path / "map.html",
         title="Seven clouds", palette=["#ff0000", *["#0000ff"] * 6], opacity=1.0,
     )  # fmt: skip
     browser.get(path.as_uri())
@@ -88,6 +88,20 @@ def move_to(browser, x, y):
     actions = webdriver.ActionChains(browser)
     actions.w3c_actions.pointer_action.move_to_location(int(x), int(y))
     return actions
+
+
+@pytest.mark.parametrize("title", [None, "Seven clouds"])
+def test_legend_does_not_lie_under_the_toolbar(browser, map_of_many, tmp_path, title):
+    points, labels = map_of_many
+    path = plotting.html(points, labels=labels, path=tmp_path / "map.html", title=title)
+    browser.get(path.as_uri())
+    until(lambda: browser.find_elements("css selector", ".legendtoggle"))
+    box = "return document.querySelector(arguments[0]).getBoundingClientRect().toJSON()"
+    toolbar, legend = (
+        browser.execute_script(box, ".modebar"),
+        browser.execute_script(box, ".legend"),
+    )
+    assert toolbar["bottom"] <= legend["top"]
 
 
 def test_hover_tells_of_the_point(page, map_of_many):

@@ -145,10 +145,10 @@ for module, name, write in (
     ("matplotlib", "x.png", lambda: main(["plot", "map.npy", "-o", "x.png"])),
     ("matplotlib", "x.pdf", lambda: main(["plot", "map.npy", "-o", "x.pdf"])),
     ("plotly", "x.html", lambda: plotting.html(maps[0], path="x.html")),
-    ("PIL", "x.gif", lambda: animation.save(maps, "x.gif", progress=False)),
-    ("PIL", "x.apng", lambda: animation.save(maps, "x.apng", progress=False)),
-    ("PIL", "x.webp", lambda: animation.save(maps, "x.webp", progress=False)),
-    ("imageio_ffmpeg", "x.mp4", lambda: animation.save(maps, "x.mp4", progress=False)),
+    ("PIL", "x.gif", lambda: animation.save(maps, path="x.gif", progress=False)),
+    ("PIL", "x.apng", lambda: animation.save(maps, path="x.apng", progress=False)),
+    ("PIL", "x.webp", lambda: animation.save(maps, path="x.webp", progress=False)),
+    ("imageio_ffmpeg", "x.mp4", lambda: animation.save(maps, path="x.mp4", progress=False)),
 ):
     try:
         __import__(module)
