@@ -28,7 +28,8 @@ from stages import NAMES
 
 from fasttsne.datasets import load_digits
 
-PROGRAMS = ["fasttsne-auto", "fasttsne", "pacmap", "umap", "sklearnex", "openTSNE", "sklearn"]
+PROGRAMS = ["fasttsne-auto", "fasttsne", "pacmap", "umap", "sklearnex", "openTSNE", "tsne-h2pack",
+            "sklearn"]  # fmt: skip
 TITLES = {"fasttsne-auto": "fasttsne, all defaults", "fasttsne": "fasttsne, classical"}
 MOST_ROWS = {"sklearn": 5000, "sklearnex": 100_000}
 DATA = {

@@ -20,7 +20,7 @@ from programs import fit_in_process
 from stages import NAMES
 
 # Neighbours by default: three times the perplexity, and UMAP's own.
-NEIGHBORS = {"fasttsne": 90, "openTSNE": 90, "umap": 15}
+NEIGHBORS = {"fasttsne": 90, "openTSNE": 90, "tsne-h2pack": 90, "umap": 15}
 # What a whole fit with all defaults does, of which --iterations is a share.
 ITERATIONS = {
     "openTSNE": {"early exaggeration": 250, "main phase": 500},

@@ -82,6 +82,12 @@ def fit_pacmap(X, n_jobs, _):
     return pacmap.PaCMAP().fit_transform(X)
 
 
+def fit_h2pack(X, n_jobs, iterations):
+    from tsne_h2pack import TSNE
+
+    return TSNE(max_iter=iterations, n_jobs=n_jobs, random_state=0).fit_transform(X)
+
+
 def fit_opentsne_short(X, n_jobs, iterations):
     """So many iterations of each phase, where 750 would take hours."""
     import openTSNE
@@ -101,7 +107,8 @@ def fit_umap_short(X, n_jobs, iterations):
 FITS = {
     "fasttsne": fit_fasttsne, "fasttsne-bh": fit_fasttsne_bh, "fasttsne-auto": fit_fasttsne_auto,
     "sklearnex": fit_sklearnex, "sklearn": fit_sklearn, "openTSNE": fit_opentsne,
-    "umap": fit_umap, "pacmap": fit_pacmap, "fasttsne-3d": fit_fasttsne_3d,
+    "umap": fit_umap, "pacmap": fit_pacmap, "tsne-h2pack": fit_h2pack,
+    "fasttsne-3d": fit_fasttsne_3d,
     "fasttsne-3d-bh": fit_fasttsne_3d_bh, "sklearn-3d": fit_sklearn_3d,
     "openTSNE-short": fit_opentsne_short, "umap-short": fit_umap_short,
 }  # fmt: skip
