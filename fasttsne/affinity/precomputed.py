@@ -44,7 +44,7 @@ class PrecomputedAffinities(Affinities):
                 "affinities that are not normalized must have their largest between 1e-30 and "
                 f"1e30; got {largest}"
             )
-        self.P = P.astype(np.float32)
+        self.P = P
 
     def to_new(self, data: Rows, return_distances: bool = False) -> NewAffinities:
         """Raise NotImplementedError: a matrix does not determine affinities of new rows."""
