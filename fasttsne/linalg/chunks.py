@@ -65,7 +65,7 @@ def mean_and_max_deviation(X, without: Sequence[int] = ()) -> tuple[np.ndarray, 
 def float32_unit(size: float) -> float:
     """Return 1, or the power of two by which rows of this size can be squared as float32."""
     low, high = FLOAT32_SQUARE_RANGE
-    return 1.0 if size == 0 or low < size < high else float(power_of_two(size))
+    return 1.0 if size == 0 or low < size < high else float(power_of_two(np.float64(size)))
 
 
 def float32_scale(largest: float) -> float:
@@ -97,6 +97,6 @@ def clip_far_rows(rows: np.ndarray) -> np.ndarray:
     return rows
 
 
-def power_of_two(sizes: np.ndarray) -> np.ndarray:
+def power_of_two(sizes: np.ndarray | np.floating) -> np.ndarray:
     """Return the largest powers of two that are not larger, by which division is exact; 1 for 0."""
     return np.ldexp(1.0, np.where(sizes > 0, np.frexp(sizes)[1] - 1, 0))

@@ -111,7 +111,7 @@ class DenseRows(PreparedRows):
             vars(rows).pop(name, None)
         rows.n, rows._are_copied = len(indices), True
         if reach > 0:
-            rows.unit = float(chunks.power_of_two(reach))
+            rows.unit = float(chunks.power_of_two(np.float64(reach)))
         rows._shift = center.coordinates()
         rows.origin = np.zeros(self.n_columns, np.float32)
         rows.points = rows.moved(self.points[indices])
