@@ -150,7 +150,8 @@ def pca(
 
     Parameters
     ----------
-    X : (n, columns) array or sparse matrix, which is not made dense.
+    X : (n, columns) array or sparse matrix, which is not made dense where that would be more
+        than 2**24 numbers.
     svd_solver : "full" decomposes the covariance exactly; "randomized" (Halko et
         al. 2011) is much faster for many columns; "auto" takes the first up to
         200 rows or columns.  A component's sign is such that its largest loading
@@ -165,7 +166,7 @@ def pca(
     (n, n_components) float64 array.  Components that the data does not have
     (one column, equal rows) hold noise only.
     """
-    X = check_data(X, accept_sparse=True)
+    X = check_data(X, accept_sparse=True, dense_if_small=True)
     n_components = check_number(n_components, "n_components", low=1, integer=True)
     check_choice(svd_solver, "svd_solver", EXACT_MAX_SIZE)
     generator = check_random_state(random_state)

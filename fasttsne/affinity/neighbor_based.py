@@ -15,7 +15,7 @@ from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
-from fasttsne.runtime.validation import check_number
+from fasttsne.runtime.validation import check_number, to_canonical_floats
 
 
 def get_knn_index(
@@ -71,7 +71,13 @@ class KNNAffinities(Affinities):
             # Kernels trust row indices: those of users' objects and subclasses are checked.
             indices, distances = PrecomputedNeighbors(indices, distances).build()
         self._indices = np.ascontiguousarray(indices, np.int32)
-        self._distances, self._units = to_scaled_float32(distances)
+        self._distances, self._units = self._scaled(distances)
+
+    def _scaled(self, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return distances as float32, and their scales; of given ones the type says nothing."""
+        if getattr(self.knn_index, "metric", None) == "precomputed":
+            distances = to_canonical_floats(distances)
+        return to_scaled_float32(distances)
 
     def log_radii(self) -> np.ndarray:
         if self._mode == "none":
@@ -119,7 +125,7 @@ class KNNAffinities(Affinities):
             raise ValueError(
                 f"knn_index.query must give row indices from 0 to {self.n_samples - 1}"
             )
-        P = row_normalized_csr(rows, conditional(*to_scaled_float32(distances)), self.n_samples)
+        P = row_normalized_csr(rows, conditional(*self._scaled(distances)), self.n_samples)
         return (P, indices, distances) if return_distances else P
 
 

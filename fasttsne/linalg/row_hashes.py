@@ -16,26 +16,31 @@ class RowHashIndex:
     X : (n, columns) array or CSR matrix.
     """
 
+    _is_sparse: bool | None = None  # pickles of version 0.1.0 do not have it
+
     def __init__(self, X):
-        digests = _digests(X)
+        self._is_sparse = sp.issparse(X)
+        digests = _digests(X, self._is_sparse)
         self._row = np.argsort(digests, kind="stable")
         self._sorted = digests[self._row]
 
     def find(self, X) -> np.ndarray:
         """Return the index of the first row that equals each row of X, -1 where there is none."""
-        wanted = _digests(X)
+        wanted = _digests(X, sp.issparse(X) if self._is_sparse is None else self._is_sparse)
         index = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
         return np.where(self._sorted[index] == wanted, self._row[index], -1)
 
 
-def _digests(X):
-    rows = _sparse_rows(X) if sp.issparse(X) else _dense_rows(X)
+def _digests(X, is_sparse):
+    """Return the rows' hashes, of their stored entries or of all; X may be either."""
+    rows = _sparse_rows(X) if is_sparse else _dense_rows(X)
     digests = b"".join(blake2b(row, digest_size=8).digest() for row in rows)
     return np.frombuffer(digests, np.uint64)
 
 
 def _dense_rows(X):
     for _, chunk in iter_chunks(X):
+        chunk = chunk.toarray() if sp.issparse(chunk) else chunk
         yield from np.add(chunk, 0.0, dtype=np.float64, order="C")  # -0.0 becomes 0.0
 
 

@@ -50,7 +50,7 @@ class Approx(CachedRowsMixin, KNNIndex):
 
     VALID_METRICS = METRICS
     SETTINGS: ClassVar = {"recall": 0.95}
-    ACCEPTS_SPARSE = True
+    ACCEPTS_SPARSE = DENSE_IF_SMALL = True
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)

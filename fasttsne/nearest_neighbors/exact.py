@@ -55,7 +55,7 @@ class Exact(CachedRowsMixin, KNNIndex):
 
     VALID_METRICS = METRICS + OTHER_METRICS
     SETTINGS: ClassVar = {}
-    ACCEPTS_SPARSE = ACCEPTS_CALLABLE = True
+    ACCEPTS_SPARSE = DENSE_IF_SMALL = ACCEPTS_CALLABLE = True
 
     def _build(self) -> tuple[np.ndarray, np.ndarray]:
         if self.metric not in METRICS:

@@ -11,7 +11,13 @@ from numpy.typing import ArrayLike
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
-from fasttsne.runtime.validation import check_choice, check_data, check_number, check_random_state
+from fasttsne.runtime.validation import (
+    MAX_DENSE_NUMBERS,
+    check_choice,
+    check_data,
+    check_number,
+    check_random_state,
+)
 from fasttsne.utils import Timer
 
 
@@ -46,7 +52,8 @@ class KNNIndex:
     Parameters
     ----------
     data : (n, columns) array, or a SciPy sparse matrix where the backend accepts one; it is
-        never changed, and not copied if it is a float32 or float64 array.
+        never changed, and not copied if its form is canonical: C-contiguous, float32 where all
+        numbers are exactly float32, else float64.
     k : neighbours of each row, less than n; the row itself is not one of them.
     metric : a name among the backend's ``VALID_METRICS``.
     metric_params : further arguments of the metric.
@@ -57,6 +64,7 @@ class KNNIndex:
 
     VALID_METRICS: tuple[str, ...] = ()
     ACCEPTS_SPARSE = False
+    DENSE_IF_SMALL = False  # small sparse matrices give the results of the array, to the bit
     ACCEPTS_CALLABLE = False  # a function as the metric
     # Accepted knn_kwargs, names or integers, and their defaults; None: the backend checks them.
     SETTINGS: ClassVar[dict[str, Any] | None] = None
@@ -66,7 +74,9 @@ class KNNIndex:
         n_jobs: int | None = -1, random_state: RandomState = None, verbose: bool = False,
         knn_kwargs: Settings = None,
     ):  # fmt: skip
-        self.data: Any = check_data(data, "data", accept_sparse=self.ACCEPTS_SPARSE)
+        self.data: Any = check_data(
+            data, "data", accept_sparse=self.ACCEPTS_SPARSE, dense_if_small=self.DENSE_IF_SMALL
+        )
         self.n_samples = self.data.shape[0]
         self.k = check_k(k, self.n_samples)
         self.metric = self.check_metric(metric)
@@ -115,14 +125,20 @@ class KNNIndex:
 
     def query(self, X: Rows, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Find the k rows of the data nearest to each row of X, as ``build`` does."""
-        X = check_data(X, min_rows=1, accept_sparse=sp.issparse(self.data))
+        is_sparse = sp.issparse(self.data)
+        X = check_data(X, min_rows=1, accept_sparse=is_sparse or self.DENSE_IF_SMALL)
         if X.shape[1] != self.data.shape[1]:
             raise ValueError(
                 f"X must have {self.data.shape[1]} columns, as the data has; got {X.shape[1]}"
             )
         k = check_number(k, "k", low=1, high=self.n_samples, integer=True)
         with Timer(self._message(f"{k} nearest neighbours of {X.shape[0]} new rows"), self.verbose):
-            return self._query(X, k)
+            if is_sparse or not sp.issparse(X):
+                return self._query(sp.csr_matrix(X) if is_sparse else X, k)
+            step = max(MAX_DENSE_NUMBERS // X.shape[1], 1)
+            batches = (X[a : a + step].toarray() for a in range(0, X.shape[0], step))
+            indices, distances = zip(*(self._query(batch, k) for batch in batches), strict=True)
+            return np.concatenate(indices), np.concatenate(distances)
 
     @cached_property
     def seed(self) -> int:

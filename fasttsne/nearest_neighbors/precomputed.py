@@ -11,7 +11,7 @@ from fasttsne.nearest_neighbors.backends.results import drop_self
 from fasttsne.nearest_neighbors.exact import smallest_columns
 from fasttsne.nearest_neighbors.index import KNNIndex, check_k
 from fasttsne.runtime.typing import Rows
-from fasttsne.runtime.validation import check_data, check_number
+from fasttsne.runtime.validation import check_number, check_sparse
 
 # Entries of a dense matrix that are sorted at a time.
 BLOCK_ENTRIES = 2**22
@@ -157,7 +157,7 @@ def check_distance_matrix(
 ) -> Any:  # an array, or a CSR matrix where it is sparse
     """Return distances as an array or CSR; entries of an array are checked when they are read."""
     if sp.issparse(matrix):
-        matrix = check_data(matrix, name, min_rows, accept_sparse=True)
+        matrix = check_sparse(matrix, name, min_rows)
         if matrix.nnz and matrix.data.min() < 0:
             raise ValueError(f"{name} must not have negative distances; got {matrix.data.min()}")
         return matrix

@@ -14,16 +14,26 @@ from fasttsne.runtime.typing import RandomGenerator, RandomState, Rows
 
 # Largest absolute value of an embedding's coordinates.
 MAX_COORDINATE = _kernels.gradient_step.MAX_COORDINATE
+# Numbers of a sparse matrix, zeros included, up to which it may be made dense: 128 MB of float64.
+MAX_DENSE_NUMBERS = 2**24
+# Numbers that are compared with their float32 values at a time.
+CHUNK_SIZE = 2**18
 
 
 def check_data(
-    X: Rows, name: str = "X", min_rows: int = 2, accept_sparse: bool = False
-) -> Any:  # an array, or a CSR matrix where X is sparse
-    """Return X as a two-dimensional array of finite float32 or float64 numbers.
+    X: Rows, name: str = "X", min_rows: int = 2, accept_sparse: bool = False,
+    dense_if_small: bool = False,
+) -> Any:  # an array, or a CSR matrix where X is sparse  # fmt: skip
+    """Return rows of finite numbers in their canonical form, which depends on the values only.
 
-    float32 and float64 arrays are returned as they are, never copied; other
-    real numbers become float32 if that is exact for their type, else float64.
-    Where sparse matrices are accepted, they are returned as CSR with sorted rows.
+    An array becomes C-contiguous, float32 if every number is exactly a float32, else float64;
+    one that is so already is returned as it is, never copied.  Where sparse matrices are
+    accepted they become CSR, of the same types: rows sorted, duplicates summed, zeros removed.
+
+    Parameters
+    ----------
+    dense_if_small : make sparse matrices of up to ``MAX_DENSE_NUMBERS`` numbers, zeros
+        included, dense: results are then those of the array to the bit.
     """
     refuse_containers(X, name)
     if sp.issparse(X):
@@ -31,7 +41,9 @@ def check_data(
             raise TypeError(
                 f"{name} is a sparse matrix; pass a dense array (for example X.toarray())"
             )
-        return _check_sparse(X, name, min_rows)
+        rows = _without_zeros(check_sparse(X, name, min_rows))
+        is_small = rows.shape[0] * rows.shape[1] <= MAX_DENSE_NUMBERS
+        return rows.toarray() if dense_if_small and is_small else rows
     if np.ma.is_masked(X):
         raise ValueError(f"{name} is a masked array with masked entries; fill or remove them first")
     array = np.asarray(X)
@@ -41,22 +53,28 @@ def check_data(
             array = array.astype(np.float64, casting="unsafe" if array.dtype == object else "safe")
         except (TypeError, ValueError):
             raise TypeError(describe_not_numbers(X, array, name)) from None
-    array = array.astype(_float_type(array.dtype), copy=False)
     _check_shape(array.shape, name, min_rows)
+    array = to_canonical_floats(array)
     check_finite(array, name)
     return array
 
 
-def _check_sparse(X: sp.spmatrix, name: str, min_rows: int) -> sp.csr_matrix:
+def check_sparse(X: Any, name: str, min_rows: int) -> sp.csr_matrix:
+    """Return a sparse matrix of finite numbers as CSR, sorted, with the zeros that it stores."""
     _check_shape(X.shape, name, min_rows)
     if X.dtype.kind not in "fiub":
         raise TypeError(describe_not_numbers(X, X, name))
     check_sparse_indices(X, name)
-    rows = sp.csr_matrix(X, dtype=_float_type(X.dtype))
+    rows = sp.csr_matrix(X, dtype=np.float32 if _fits_float32(X.dtype) else np.float64)
     if not rows.has_canonical_format:
         # Merging and sorting happen in place: not in the caller's arrays.
         rows = rows.copy()
         rows.sum_duplicates()
+    n_stored = rows.indptr[-1]
+    rows.data = to_canonical_floats(rows.data[:n_stored])
+    is_wide = max(n_stored, *rows.shape) > np.iinfo(np.int32).max
+    for part, array in ("indices", rows.indices[:n_stored]), ("indptr", rows.indptr):
+        setattr(rows, part, array.astype(np.int64 if is_wide else np.int32, copy=False))
     if not np.isfinite(rows.data).all():
         entry = int(np.flatnonzero(~np.isfinite(rows.data))[0])
         row = int(np.searchsorted(rows.indptr, entry, side="right")) - 1
@@ -64,6 +82,33 @@ def _check_sparse(X: sp.spmatrix, name: str, min_rows: int) -> sp.csr_matrix:
             f"{name} must be finite; {name}[{row}, {rows.indices[entry]}] is {rows.data[entry]}"
         )
     return rows
+
+
+def _without_zeros(rows: sp.csr_matrix) -> sp.csr_matrix:
+    if not rows.data.all():
+        rows = rows.copy()
+        rows.eliminate_zeros()
+    return rows
+
+
+def _fits_float32(dtype: np.dtype) -> bool:
+    """Whether all numbers of a type are exactly float32 numbers."""
+    return dtype.newbyteorder("=") == np.float32 or dtype.itemsize <= 2
+
+
+def to_canonical_floats(array: np.ndarray) -> np.ndarray:
+    """Return numbers as a C-contiguous array: float32 where that is exact, else float64."""
+    if _fits_float32(array.dtype):
+        return np.require(array, np.float32, ["C", "A"])
+    out = np.empty(array.shape, np.float32)
+    step = max(CHUNK_SIZE // max(math.prod(array.shape[1:]), 1), 1)
+    for a in range(0, len(array), step):
+        chunk, converted = array[a : a + step], out[a : a + step]
+        with np.errstate(all="ignore"):  # what is too large becomes infinite, and differs
+            converted[...] = chunk
+        if not (converted == chunk).all():
+            return np.require(array, np.float64, ["C", "A"])
+    return out
 
 
 def check_sparse_indices(matrix: sp.spmatrix, name: str) -> None:
@@ -101,13 +146,6 @@ def check_sparse_indices(matrix: sp.spmatrix, name: str) -> None:
         if indices.size and not (indices.min() >= 0 and indices.max() < size):
             wrong = indices[(indices < 0) | (indices >= size)][0]
             raise ValueError(f"{name} must have indices from 0 to {size - 1}; got {wrong}")
-
-
-def _float_type(dtype: np.dtype) -> np.dtype:
-    """The float type to which numbers of a type are converted."""
-    if dtype in (np.float32, np.float64):
-        return dtype
-    return np.dtype(np.float32 if dtype == np.float16 or dtype.itemsize <= 2 else np.float64)
 
 
 def _check_shape(shape: tuple[int, ...], name: str, min_rows: int) -> None:

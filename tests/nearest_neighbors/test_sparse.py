@@ -5,6 +5,7 @@ from scipy.spatial.distance import cdist
 
 from fasttsne import TSNE, _kernels, initialization
 from fasttsne.nearest_neighbors import Approx, Exact
+from fasttsne.runtime import validation
 
 
 @pytest.fixture
@@ -19,6 +20,7 @@ def counts(rng):
 @pytest.fixture(autouse=True)
 def level(kernel, monkeypatch):
     monkeypatch.setattr(_kernels, "knn_sparse", kernel("knn_sparse"))
+    monkeypatch.setattr(validation, "MAX_DENSE_NUMBERS", 0)  # what is small stays sparse, too
 
 
 @pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, scipy.sparse.csc_array])
