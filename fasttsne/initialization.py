@@ -29,6 +29,7 @@ from fasttsne.runtime.validation import (
     check_data,
     check_number,
     check_random_state,
+    check_sparse_indices,
 )
 from fasttsne.utils import Timer
 
@@ -223,6 +224,8 @@ def spectral(
 
 
 def _check_graph(A: Rows) -> sp.csr_array:
+    if sp.issparse(A):
+        check_sparse_indices(A, "A")
     A = sp.csr_array(A, dtype=np.float64, copy=True)
     if A.ndim != 2 or A.shape[0] != A.shape[1]:
         raise ValueError(f"A must be a square matrix; got shape {A.shape}")

@@ -15,6 +15,12 @@ def joint_affinities(
     indices: np.ndarray, values: np.ndarray, mode: str, n_threads: int
 ) -> sp.csr_matrix:
     """Return affinities that sum to one, from conditional ones, by a mode of ``symmetrize``."""
+    if indices.shape != values.shape or (
+        indices.size and not 0 <= indices.min() <= indices.max() < len(indices)
+    ):
+        raise ValueError(
+            f"neighbours must be (n, k) row indices from 0 to {len(indices) - 1}, as many as weights"
+        )
     if mode == "none":
         return normalize_directed(indices, values)
     if values.dtype == np.float64:

@@ -285,9 +285,18 @@ class TSNEEmbedding(ArrayWithState):
         return plotting.scatter(self, labels, ax, **params)
 
     def raise_if_view(self) -> None:
-        """Raise ValueError for an array that NumPy made of an embedding: it has no state."""
+        """Raise ValueError for an array that NumPy made of an embedding: it has no state.
+
+        And for one whose shape or type was changed, or whose affinities are of other rows.
+        """
         if self.affinities is None:
             raise ValueError("this array is a view of an embedding; use the embedding itself")
+        n = self.affinities.n_samples
+        if self.dtype != np.float64 or self.ndim != 2 or len(self) != n or self.shape[1] > 3:
+            raise ValueError(
+                f"the embedding must be float64 of shape ({n}, 1 to 3), as its affinities are of "
+                f"{n} rows; got {self.dtype} of shape {self.shape}"
+            )
 
     def fixed_repulsion(self, points: np.ndarray, phase: Phase) -> FixedRepulsion:
         """The repulsion of this map on other points, cached while the map is the same.

@@ -16,7 +16,13 @@ from fasttsne.optimize.parameters import DEFAULTS, check_params, without_numpy
 from fasttsne.optimize.plan import Phase, resolve_new_points
 from fasttsne.repulsion.fixed_reference import FixedRepulsion, make_field
 from fasttsne.runtime.typing import Rows
-from fasttsne.runtime.validation import check_choice, check_coordinates, check_finite, check_number
+from fasttsne.runtime.validation import (
+    check_choice,
+    check_coordinates,
+    check_finite,
+    check_number,
+    check_sparse_indices,
+)
 from fasttsne.utils import Timer
 
 INITIALIZATIONS = ("median", "weighted", "weighted_mean", "random")
@@ -175,6 +181,8 @@ def _initial_positions(
 
 
 def _check_affinities(P: Rows, n_reference: int) -> sp.csr_matrix:
+    if sp.issparse(P):
+        check_sparse_indices(P, "P")
     P = sp.csr_matrix(P, dtype=np.float64)
     if P.shape[1] != n_reference:
         raise ValueError(

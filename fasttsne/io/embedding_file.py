@@ -22,9 +22,9 @@ from fasttsne.affinity import Affinities
 from fasttsne.io.atomic import atomic_write
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.parameters import MAX_THETA
-from fasttsne.optimize.state import DescentState
+from fasttsne.optimize.state import DescentState, check_state
 from fasttsne.runtime.typing import FilePath
-from fasttsne.runtime.validation import check_finite
+from fasttsne.runtime.validation import check_finite, check_sparse_indices
 
 KIND = "fasttsne embedding"
 FORMAT = 1
@@ -64,8 +64,8 @@ def save(embedding, path, kl_divergence: float | None = None) -> None:
     path : the file; replaced if it exists.
     kl_divergence : replaces that of the embedding, in the middle of a run.
     """
-    if embedding.affinities is None:
-        raise ValueError("this array is a view of an embedding; save the embedding itself")
+    embedding.raise_if_view()
+    check_sparse_indices(embedding.affinities.P, "affinities.P")
     header, arrays = _to_header_and_arrays(embedding)
     if kl_divergence is not None:
         header["kl_divergence"] = float(kl_divergence)
@@ -240,7 +240,7 @@ def _log_radii(arrays, n):
     radii = arrays.get("log_radii")
     if radii is None:
         return None
-    if not _is_array(radii, np.float64, (n,)) or not (radii < np.inf).all():
+    if radii.dtype != np.float64 or radii.shape != (n,) or not (radii < np.inf).all():
         raise ValueError(f"log_radii is not float64 of shape ({n},) and below infinity")
     return radii
 
@@ -254,20 +254,5 @@ def _state(scalars, arrays, shape):
     if not set(values) <= fields:
         raise ValueError(f"its state has unknown fields: {sorted(set(values) - fields)}")
     state = DescentState(**values)
-    for name in ("update", "gains"):
-        array = getattr(state, name)
-        if not _is_array(array, np.float32, shape):
-            raise ValueError(f"state_{name} is not float32 of shape {shape}")
-        check_finite(array, f"state_{name}")
-    n = shape[0]
-    if not _is_array(state.order, np.int32, (n,)):
-        raise ValueError(f"state_order is not int32 of shape ({n},)")
-    if not np.array_equal(np.sort(state.order), np.arange(n)):
-        raise ValueError(f"state_order is not a permutation of 0 to {n - 1}")
-    if type(state.iteration) is not int or state.iteration < 0:
-        raise ValueError(f"iteration is {state.iteration!r}")
+    check_state(state, shape, prefix)
     return state
-
-
-def _is_array(value, dtype, shape):
-    return isinstance(value, np.ndarray) and value.dtype == dtype and value.shape == shape

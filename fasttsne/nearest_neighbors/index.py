@@ -17,6 +17,7 @@ from fasttsne.runtime.validation import (
     check_data,
     check_number,
     check_random_state,
+    check_sparse_indices,
 )
 from fasttsne.utils import Timer
 
@@ -90,7 +91,7 @@ class KNNIndex:
             )
         self.metric_params = metric_params
         self.n_jobs = n_jobs
-        self.n_threads = resolve_n_jobs(n_jobs)
+        resolve_n_jobs(n_jobs)  # raises where it is none
         self.random_state = random_state
         self.verbose = verbose
         self.knn_kwargs = dict(knn_kwargs or {})
@@ -112,6 +113,22 @@ class KNNIndex:
         """Return whether this backend has a metric of that name."""
         return metric in cls.VALID_METRICS
 
+    @property
+    def n_threads(self) -> int:
+        """Number of threads for ``n_jobs``."""
+        return resolve_n_jobs(self.n_jobs)
+
+    def _check_attributes(self) -> None:
+        """Raise where attributes were changed since the constructor: kernels trust them."""
+        data = self.data
+        if sp.issparse(data):
+            check_sparse_indices(data, "data")
+        elif not isinstance(data, np.ndarray) or data.dtype not in (np.float32, np.float64):
+            raise TypeError(f"data must be a float32 or float64 array; got {type(data).__name__}")
+        if data.ndim != 2 or data.shape[0] != self.n_samples:
+            raise ValueError(f"data must have {self.n_samples} rows; got shape {data.shape}")
+        check_k(self.k, self.n_samples)
+
     def build(self) -> tuple[np.ndarray, np.ndarray]:
         """Find the neighbours of every row.
 
@@ -120,11 +137,13 @@ class KNNIndex:
         indices : (n, k) int32 array, nearest first.
         distances : (n, k) array of floats.
         """
+        self._check_attributes()
         with Timer(self._message(f"{self.k} nearest neighbours of each row"), self.verbose):
             return self._build()
 
     def query(self, X: Rows, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Find the k rows of the data nearest to each row of X, as ``build`` does."""
+        self._check_attributes()
         is_sparse = sp.issparse(self.data)
         X = check_data(X, min_rows=1, accept_sparse=is_sparse or self.DENSE_IF_SMALL)
         if X.shape[1] != self.data.shape[1]:

@@ -48,6 +48,9 @@ class PrecomputedNeighbors(KNNIndex):
         self._found = indices, distances
         self._init_precomputed(*indices.shape)
 
+    def _check_attributes(self) -> None:
+        """It has no data."""
+
     def _build(self) -> tuple[np.ndarray, np.ndarray]:
         return self._found
 
@@ -98,6 +101,9 @@ class PrecomputedDistanceMatrix(KNNIndex):
             k = _clip_k(distances, k)
         self._matrix = distances
         self._init_precomputed(n, k)
+
+    def _check_attributes(self) -> None:
+        check_k(self.k, self.n_samples)
 
     def _build(self) -> tuple[np.ndarray, np.ndarray]:
         return _nearest(self._matrix, self.k, "matrix", self_join=True)

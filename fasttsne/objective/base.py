@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from fasttsne.runtime.threads import resolve_n_jobs
+
 
 class Objective(ABC):
     """A loss of n points in d dimensions, and its gradient.
@@ -27,7 +29,7 @@ class Objective(ABC):
 
     def __init__(self, shape: tuple[int, int], n_threads: int = 1):
         self.shape = shape
-        self.n_threads = n_threads
+        self.n_threads = resolve_n_jobs(n_threads)
         self._gradient = np.empty(shape)
 
     @abstractmethod

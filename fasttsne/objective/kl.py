@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
 from fasttsne.repulsion import Repulsion
-from fasttsne.runtime.validation import check_sparse_indices
+from fasttsne.runtime.validation import check_number, check_sparse_indices, is_permutation
 
 # Z of a map whose points are all far apart is nearly zero, and an approximation of it may be
 # below; this share of n is a floor that no map in use comes near.
@@ -48,6 +48,7 @@ class KLDivergence(Objective):
         n_threads: int = 1,
     ):  # fmt: skip
         super().__init__((P.shape[0], n_components), n_threads)
+        check_number(n_components, "n_components", low=1, high=3, integer=True)
         check_sparse_indices(P, "affinities.P")
         self._P = P
         self._indptr = P.indptr.astype(np.int64)
@@ -64,9 +65,14 @@ class KLDivergence(Objective):
 
     def reorder(self, order: np.ndarray) -> None:
         """See the base; it costs as much as a few iterations."""
-        if order is self._order:
+        if self._order is not None and np.array_equal(order, self._order):
             return
-        if self._columns.size and not 0 <= self._columns.min() <= self._columns.max() < len(order):
+        if len(order) != self.shape[0] or not is_permutation(order):
+            raise ValueError(f"order must be a permutation of 0 to {self.shape[0] - 1}")
+        columns, n_edges = self._columns, self._indptr[-1]
+        if n_edges > min(len(columns), len(self._values)) or (
+            columns.size and not 0 <= columns.min() <= columns.max() < len(order)
+        ):
             raise ValueError("affinities.P was changed in place: its indices are out of bounds")
         position = np.empty(len(order), np.int32)
         position[order] = np.arange(len(order), dtype=np.int32)
@@ -75,7 +81,7 @@ class KLDivergence(Objective):
             (self._indptr, self._columns, self._values), counts, order, position, self.n_threads,
             self._edges,
         )  # fmt: skip
-        self._order = order
+        self._order = order.copy()
 
     def gradient(
         self, y: np.ndarray, exaggeration: float = 1.0, with_error: bool = False
@@ -89,6 +95,9 @@ class KLDivergence(Objective):
     def compute_forces(self, y: np.ndarray, with_error: bool = False) -> float | None:
         """Write ``attractive``, ``repulsive`` and ``z``; return the KL divergence if wanted."""
         assert self._edges is not None
+        for array in self._points, self.attractive, self.repulsive:
+            if array.shape != y.shape:
+                raise ValueError(f"y and forces must have the shape {self.shape}; got {y.shape}")
         np.copyto(self._points, y, casting="same_kind")
         cross: float = _kernels.attraction.attraction(
             *self._edges, self._points, self.attractive, self.dof, with_error, self.n_threads,

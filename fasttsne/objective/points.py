@@ -43,6 +43,10 @@ class NewPointsDivergence(Objective):
     ):  # fmt: skip
         super().__init__((P.shape[0], reference.shape[1]), n_threads)
         check_sparse_indices(P, "P")
+        if P.shape[1] != len(reference):
+            raise ValueError(
+                f"P must have {len(reference)} columns, the points of the map; got {P.shape[1]}"
+            )
         self.dof = dof
         self._reference = reference
         self._repulsion = repulsion

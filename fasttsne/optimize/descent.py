@@ -19,12 +19,13 @@ from fasttsne.optimize.schedule import Stage
 from fasttsne.optimize.state import (
     DescentState,
     WorkingPoints,
+    check_state,
     initial_state,
     reordering_is_due,
 )
 from fasttsne.optimize.stopping import Check, Decision
 from fasttsne.runtime.threads import resolve_n_jobs
-from fasttsne.runtime.validation import MAX_COORDINATE
+from fasttsne.runtime.validation import MAX_COORDINATE, check_coordinates
 
 log = logging.getLogger("fasttsne.optimizer")
 
@@ -124,11 +125,18 @@ class GradientDescent:
         OverflowError
             Where points would leave all bounds; they stay where they were.
         """
+        if getattr(objective, "shape", embedding.shape) != embedding.shape:
+            raise ValueError(
+                f"the embedding must have the shape {objective.shape}, that of its affinities; "
+                f"got {embedding.shape}"
+            )
+        check_coordinates(embedding, "embedding")
         notify(phase.callbacks, "receive_settings", phase)
         notify(phase.callbacks, "optimization_about_to_start")
         state = self.state
         if state is None or state.update.shape != embedding.shape:
             self.state = state = initial_state(embedding, sort=objective.gains_by_order)
+        check_state(state, embedding.shape, "optimizer.state.")
         loop = _Loop(self, state, embedding, objective, phase)
         try:
             for stage in phase.stages:
@@ -269,6 +277,8 @@ class _Loop:
 
     def _take_step(self, gradient: np.ndarray, rate: float, momentum: float) -> None:
         points, phase = self.points, self.phase
+        if gradient.shape != points.y.shape:
+            raise ValueError(f"gradient must have the shape {points.y.shape}; got {gradient.shape}")
         n_stuck = _kernels.gradient_step.gradient_step(
             points.y, points.update, points.gains, gradient, *self._scratch, rate, momentum,
             phase.max_grad_norm, phase.max_step_norm, self.objective.n_threads,

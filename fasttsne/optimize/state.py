@@ -6,7 +6,7 @@ import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.repulsion.morton import curve_order
-from fasttsne.runtime.validation import MAX_COORDINATE
+from fasttsne.runtime.validation import MAX_COORDINATE, check_finite, is_permutation
 
 # Iterations, counted over all calls, at which points are sorted along the space-filling curve of
 # the map: often while the map is made, seldom later.
@@ -41,6 +41,25 @@ def initial_state(embedding: np.ndarray, sort: bool) -> DescentState:
     )
 
 
+def check_state(state: DescentState, shape: tuple[int, ...], name: str) -> None:
+    """Raise ValueError where a state is not of points of this shape: kernels trust it."""
+    for part, array in ("update", state.update), ("gains", state.gains):
+        if not _is_array(array, np.float32, shape):
+            raise ValueError(f"{name}{part} is not float32 of shape {shape}")
+        check_finite(array, f"{name}{part}")
+    n = shape[0]
+    if not _is_array(state.order, np.int32, (n,)):
+        raise ValueError(f"{name}order is not int32 of shape ({n},)")
+    if not is_permutation(state.order):
+        raise ValueError(f"{name}order is not a permutation of 0 to {n - 1}")
+    if type(state.iteration) is not int or state.iteration < 0:
+        raise ValueError(f"{name}iteration is {state.iteration!r}, no count")
+
+
+def _is_array(value: object, dtype: type, shape: tuple[int, ...]) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == dtype and value.shape == shape
+
+
 def reordering_is_due(iteration: int) -> bool:
     """Whether points are sorted before the iteration of this number, counted from 0."""
     return iteration in REORDER_AT or (iteration > 0 and iteration % REORDER_EVERY == 0)
@@ -61,7 +80,7 @@ class WorkingPoints:
 
     @classmethod
     def from_state(cls, embedding: np.ndarray, state: DescentState) -> "WorkingPoints":
-        order = state.order
+        order = state.order.copy()  # that of the caller may change
         y = np.ascontiguousarray(np.asarray(embedding)[order], dtype=np.float64)
         return cls(order, y, state.update[order], state.gains[order])
 
@@ -107,7 +126,7 @@ class WorkingPoints:
     def to_state(self, iteration: int) -> DescentState:
         update, gains = np.empty_like(self.update), np.empty_like(self.gains)
         update[self.order], gains[self.order] = self.update, self.gains
-        return DescentState(update, gains, self.order, iteration)
+        return DescentState(update, gains, self.order.copy(), iteration)
 
 
 def check_written(embedding: np.ndarray) -> None:

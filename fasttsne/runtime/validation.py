@@ -170,6 +170,13 @@ def check_finite(array: np.ndarray, name: str) -> None:
         )
 
 
+def is_permutation(order: np.ndarray) -> bool:
+    """Whether an array of integers is one of 0 to n - 1."""
+    n = len(order)
+    is_within = n == 0 or 0 <= order.min() <= order.max() < n
+    return bool(is_within and (np.bincount(order, minlength=n) == 1).all())
+
+
 def check_coordinates(points: np.ndarray, name: str) -> None:
     """Raise ValueError where coordinates are not finite or exceed ``MAX_COORDINATE``."""
     check_finite(points, name)

@@ -128,11 +128,13 @@ def merge(
 
 cdef void pack_row(
     const int32_t *columns, const float *values, int64_t count, const int32_t *position,
-    int32_t padding, int32_t *out_columns, float *out_values, int64_t out_count,
+    int32_t n_columns, int32_t padding, int32_t *out_columns, float *out_values, int64_t out_count,
 ) noexcept nogil:
     cdef int64_t e
+    cdef int32_t column
     for e in range(count):
-        out_columns[e] = position[columns[e]]
+        column = columns[e]  # once: another thread may be writing it
+        out_columns[e] = position[column] if 0 <= column < n_columns else padding
         out_values[e] = values[e]
     for e in range(count, out_count):
         out_columns[e] = padding
@@ -161,6 +163,6 @@ def pack_edges(
         i = order[r]
         pack_row(
             &columns[0] + indptr[i], &values[0] + indptr[i], indptr[i + 1] - indptr[i],
-            &position[0], <int32_t> min(r, position.shape[0] - 1), &out_columns[0] + out_indptr[r],
+            &position[0], <int32_t> position.shape[0], <int32_t> min(r, position.shape[0] - 1), &out_columns[0] + out_indptr[r],
             &out_values[0] + out_indptr[r], out_indptr[r + 1] - out_indptr[r],
         )
