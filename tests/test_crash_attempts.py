@@ -40,6 +40,8 @@ ACCURACY = {
     "theta": 0.5, "n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1,
 }  # fmt: skip
 
+say = functools.partial(print, flush=True)
+
 # ---- what is attacked: functions that make it, and what is done with it afterwards
 
 
@@ -111,18 +113,10 @@ def uses_of(subject):
 
 
 def targets(owner, path="", depth=0):
-    """Yield (path, owner, attribute) of all that can be corrupted; in pickles, private ones, too."""
+    """Yield (path, owner, attribute) of all that can be corrupted, private ones, too."""
     names = getattr(owner, "_STATE", None) or sorted(getattr(owner, "__dict__", ()))
     if isinstance(owner, KLDivergence):
-        names = [
-            "attacked_order",
-            "attacked_points",
-            "attractive",
-            "repulsive",
-            "dof",
-            "z",
-            "shape",
-        ]
+        names = ["attacked_order", "attacked_points", "attractive", "repulsive", "dof", "shape"]
         owner.attacked_order = np.arange(len(X), dtype=np.int32)
         owner.attacked_points = np.ones((len(X), 2))
     if sp.issparse(owner):
@@ -130,16 +124,13 @@ def targets(owner, path="", depth=0):
     for name in names:
         value = getattr(owner, name, None)
         here = f"{path}.{name}"
-        if isinstance(value, np.ndarray) or sp.issparse(value):
-            yield here, owner, name
-        elif isinstance(value, (int, float, str, tuple)) and not isinstance(value, bool):
+        kinds = (np.ndarray, dict, int, float, str, tuple)
+        if sp.issparse(value) or (isinstance(value, kinds) and not isinstance(value, bool)):
             yield here, owner, name
         is_ours = type(value).__module__.startswith("fasttsne")
         is_search = "builtin" in type(value).__module__  # what an index made for itself
         if depth < 4 and (is_ours or sp.issparse(value)) and not is_search:
             yield from targets(value, here, depth + 1)
-        if isinstance(value, dict):
-            yield here, owner, name
 
 
 # ---- how they are corrupted: a function of the value gives another, or changes it in place
@@ -223,8 +214,9 @@ MATRICES = {
 }
 ROGUE_PARAMS = {
     "n_interpolation_points": 60, "theta": -1.0, "min_num_intervals": 10**6, "dof": np.nan,
-    "ints_in_interval": 1e-9, "n_jobs": 0, "negative_gradient_method": "none", "learning_rate": 1e300,
-    "momentum": -5.0, "max_step_norm": np.nan, "exaggeration": 1e300, "callbacks_every_iters": 0,
+    "ints_in_interval": 1e-9, "n_jobs": 0, "negative_gradient_method": "none",
+    "learning_rate": 1e300, "momentum": -5.0, "max_step_norm": np.nan, "exaggeration": 1e300,
+    "callbacks_every_iters": 0,
 }  # fmt: skip
 
 
@@ -258,7 +250,7 @@ def corrupt_one(subject, rng):
         return f"the array, {how}"
     found = list(targets(subject))
     path, owner, name = found[rng.integers(len(found))]
-    print(path, flush=True)
+    say(path)
     return f"{path} {corrupt(owner, name, rng)}"
 
 
@@ -266,7 +258,7 @@ def corrupt_one(subject, rng):
 
 
 def before(subject, rng):
-    print(corrupt_one(subject, rng), flush=True)
+    say(corrupt_one(subject, rng))
     return subject
 
 
@@ -278,11 +270,13 @@ def in_pickle(subject, rng):
 
 def in_state(subject, rng):
     """Read from a state in which something is corrupted, without a constructor."""
+    if isinstance(subject, KLDivergence):  # it is not pickled
+        return before(subject, rng)
     state = dict(vars(subject)) if not isinstance(subject, np.ndarray) else subject.__reduce__()[2]
     other = pickle.loads(pickle.dumps(subject))
     name = sorted(state)[rng.integers(len(state))]
     state[name] = (None, X, sp.csr_matrix(X), 10**9, "x", {}, object())[rng.integers(7)]
-    print(name, type(state[name]), flush=True)
+    say(name, type(state[name]))
     other.__setstate__(state) if hasattr(other, "__setstate__") else vars(other).update(state)
     return other
 
@@ -295,7 +289,7 @@ def in_a_callback(subject, rng):
     def callback(iteration, error, embedding):
         calls.append(iteration)
         if len(calls) == 2:
-            print(corrupt_one(embedding, rng), flush=True)
+            say(corrupt_one(embedding, rng))
 
     callbacks = [EmbeddingRecorder(), callback, Checkpoint(os.devnull)][: 2 + (rng.random() < 0.1)]
     with contextlib.suppress(Exception):
@@ -304,14 +298,15 @@ def in_a_callback(subject, rng):
 
 
 def in_a_thread(subject, rng):
-    """Arrays that change while they are used."""
+    """Numbers that change while they are used: NumPy itself reads shapes without a lock."""
     arrays = [(path, owner, name) for path, owner, name in targets(subject)
-              if isinstance(getattr(owner, name), np.ndarray)]  # fmt: skip
+              if isinstance(getattr(owner, name), np.ndarray) and "._" not in path]  # fmt: skip
     if not arrays:
         return before(subject, rng)
     path, owner, name = arrays[rng.integers(len(arrays))]
-    how = sorted(IN_PLACE)[rng.integers(7)]
-    print(path, "meanwhile", how, flush=True)
+    names = [name for name in IN_PLACE if name.startswith("set to")] + ["filled through memory"]
+    how = names[rng.integers(len(names))]
+    say(path, "meanwhile", how)
     array, over = getattr(owner, name), threading.Event()
 
     def change():
@@ -347,7 +342,7 @@ def attempt(number, seed):
     rng = np.random.default_rng([seed, number])
     name = sorted(SUBJECTS)[number % len(SUBJECTS)]
     when = TIMES[rng.integers(len(TIMES))]
-    print(f"attempt {number}: {name}, {when.__name__}", flush=True)
+    say(f"attempt {number}: {name}, {when.__name__}")
     with contextlib.suppress(Exception):
         use(when(pickle.loads(pickled(name)), rng))
 
@@ -356,7 +351,7 @@ def main(seed, first, last):
     warnings.simplefilter("ignore")
     for number in range(first, last):
         attempt(number, seed)
-    print("end", flush=True)
+    say("end")
 
 
 # ---- the test

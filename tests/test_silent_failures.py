@@ -1,5 +1,7 @@
 """What version 0.1.0 did without a word: crash, ignore a parameter, or return a useless map."""
 
+import warnings
+
 import numpy as np
 import pytest
 from quick import QUICK
@@ -13,6 +15,10 @@ from fasttsne.callbacks import (
     LivePlot,
     VerifyExaggerationError,
 )
+from fasttsne.optimize.parameters import DEFAULTS
+from fasttsne.optimize.plan import resolve_phase
+from fasttsne.repulsion import ExactRepulsion, MeshRepulsion
+from fasttsne.runtime.threads import usable_cores
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +198,55 @@ def test_errors_of_transform_name_its_own_parameters(rows, params, message):
     embedding = TSNE(**QUICK).fit(rows)
     with pytest.raises((TypeError, ValueError), match=message):
         embedding.transform(rows[:3], **params)
+
+
+def test_a_learning_rate_that_is_far_too_large(rows):
+    with pytest.warns(UserWarning, match="the map has not settled: .* learning_rate may be far"):
+        TSNE(learning_rate=1e10, **QUICK).fit(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TSNE(random_state=0).fit(rows)
+
+
+def test_an_embedding_that_was_changed_is_refused_by_name(rows, tmp_path):
+    embedding = TSNE(**QUICK).fit(rows)
+    others = TSNE(**QUICK).fit(rows[:150]).affinities
+    reshaped, retyped, foreign = embedding.copy(), embedding.copy(), embedding.copy()
+    reshaped.shape = (2, 200)
+    retyped.dtype = np.int64
+    foreign.affinities = others
+    for changed in (reshaped, retyped, foreign):
+        for use in (
+            lambda e: e.optimize(3), lambda e: e.transform(rows[:5]),
+            lambda e: e.save(tmp_path / "map.npz"),
+        ):  # fmt: skip
+            with pytest.raises(ValueError, match=r"must be float64 of shape \((200|150), 1 to 3\)"):
+                use(changed)
+    assert not list(tmp_path.iterdir())
+
+
+def test_few_points_do_not_get_a_huge_grid(rows):
+    """A wide map of few points is the tree's, which is ten times faster there."""
+    spread = np.random.default_rng(0).uniform(-200, 200, (200, 2)).astype(np.float32)
+    mesh, out = MeshRepulsion(), np.empty((200, 2), np.float32)
+    z = mesh(spread, out)
+    assert mesh.last_method == "bh"
+    exact = np.empty_like(out)
+    assert z == pytest.approx(ExactRepulsion()(spread, exact), rel=1e-3)
+    np.testing.assert_allclose(out, exact, atol=1e-2 * np.abs(exact).max())
+
+
+def test_recorder_and_checkpoint_take_the_path_first(tmp_path):
+    recorder = EmbeddingRecorder(tmp_path / "frames.npy", 3)
+    assert (recorder.path, recorder.every) == (tmp_path / "frames.npy", 3)
+    assert EmbeddingRecorder("frames.npy").every == 1
+    with pytest.raises(TypeError, match="path must be the path of a file; got 5"):
+        Checkpoint(5)
+    with pytest.raises(TypeError, match="path must be the path of a file, or None; got 5"):
+        EmbeddingRecorder(1, 5)
+
+
+def test_few_points_have_no_more_threads_than_cores():
+    params = {**DEFAULTS, "n_jobs": 64, "dof": 1, "negative_gradient_method": "bh"}
+    assert resolve_phase("optimize", 10, params, 600).n_threads <= usable_cores()
+    assert resolve_phase("optimize", 10, params, 10**6).n_threads >= min(64, usable_cores())

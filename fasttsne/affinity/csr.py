@@ -19,7 +19,8 @@ def joint_affinities(
         indices.size and not 0 <= indices.min() <= indices.max() < len(indices)
     ):
         raise ValueError(
-            f"neighbours must be (n, k) row indices from 0 to {len(indices) - 1}, as many as weights"
+            f"neighbours must be (n, k) row indices from 0 to {len(indices) - 1}, and each must "
+            "have a weight"
         )
     if mode == "none":
         return normalize_directed(indices, values)

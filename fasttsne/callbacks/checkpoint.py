@@ -1,5 +1,6 @@
 """Save an optimization at intervals."""
 
+import os
 from typing import Any
 
 from fasttsne.callbacks.base import Callback
@@ -26,6 +27,8 @@ class Checkpoint(Callback):
     _n_calls = 0
 
     def __init__(self, path: FilePath, every: int = 1):
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"path must be the path of a file; got {path!r}")
         self.path = path
         self.every = check_number(every, "every", low=1, integer=True)
 

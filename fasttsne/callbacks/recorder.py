@@ -20,7 +20,7 @@ class EmbeddingRecorder(Callback):
     ----------
     every : record one of this many calls, beginning with the first.
     path : an .npy file for the frames, instead of memory; it is replaced, and is a complete
-        array after each frame.
+        array after each frame.  It may also be the first argument, as of :class:`Checkpoint`.
 
     Attributes
     ----------
@@ -30,8 +30,12 @@ class EmbeddingRecorder(Callback):
 
     _n_calls = 0  # pickles of version 0.1.0 do not have it
 
-    def __init__(self, every: int = 1, path: FilePath | None = None):
+    def __init__(self, every: int | FilePath = 1, path: FilePath | int | None = None):
+        if isinstance(every, (str, os.PathLike)):  # the path first, as Checkpoint has it
+            every, path = 1 if path is None else path, every
         self.every = check_number(every, "every", low=1, integer=True)
+        if isinstance(path, int):
+            raise TypeError(f"path must be the path of a file, or None; got {path!r}")
         self.path = path
         self.clear()
 

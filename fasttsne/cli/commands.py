@@ -111,9 +111,13 @@ def metrics(options):
     X = read_data(options.data, options, found.parameters.get("columns")).data
     common = {"metric": options.metric, "random_state": 0}
     parallel = {"k": options.k, "n_jobs": options.n_jobs, **common}
-    print(f"neighbor_recall       {scores.neighbor_recall(X, points, **parallel):.4f}")
-    print(f"trustworthiness       {scores.trustworthiness(X, points, **parallel):.4f}")
-    print(f"distance_correlation  {scores.distance_correlation(X, points, **common):.4f}")
+    found = {  # all of them before the first is printed: one may refuse k
+        "neighbor_recall": scores.neighbor_recall(X, points, **parallel),
+        "trustworthiness": scores.trustworthiness(X, points, **parallel),
+        "distance_correlation": scores.distance_correlation(X, points, **common),
+    }
+    for name, value in found.items():
+        print(f"{name:<20}  {value:.4f}")
 
 
 def demo(options):

@@ -198,6 +198,7 @@ class TSNEEmbedding(ArrayWithState):
 
     def all_params(self, **gradient_descent_params: Any) -> dict[str, Any]:
         """Every parameter of :meth:`optimize`: those given here, the embedding's, the defaults."""
+        check_params(self.gradient_descent_params or {})  # they may have been changed
         return without_numpy({
             **DEFAULTS, "dof": self.dof, "negative_gradient_method": self.negative_gradient_method,
             **(self.gradient_descent_params or {}), **gradient_descent_params,

@@ -99,6 +99,7 @@ class PartialTSNEEmbedding(ArrayWithState):
     def _params(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Every parameter of ``optimize``; the kernel is that of the map."""
         reference = self.reference_embedding
+        check_params(self.gradient_descent_params or {})  # they may have been changed
         return without_numpy({
             **DEFAULTS, **(self.gradient_descent_params or {}), **given,
             "dof": getattr(reference, "dof", None) or 1.0,

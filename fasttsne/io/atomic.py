@@ -2,13 +2,17 @@
 
 import contextlib
 import errno
+import glob
 import os
 import secrets
 import stat
+import time
 from pathlib import Path
 
 # Of the file's own name, in that of the temporary file: the length of names is limited.
 MAX_STEM_LENGTH = 50
+# Seconds after which a temporary file that nobody has written to was left by a process that died.
+ABANDONED_AFTER = 3600
 
 
 @contextlib.contextmanager
@@ -16,7 +20,8 @@ def atomic_write(path, commit_on=()):
     """Yield the path of a temporary file that replaces ``path`` when the block ends.
 
     It does so after all of it is on the disk.  After an exception it is removed, and the
-    file at ``path`` stays as it was.
+    file at ``path`` stays as it was.  What an earlier process left when it was killed is removed
+    an hour later.
 
     Parameters
     ----------
@@ -41,6 +46,7 @@ def atomic_write(path, commit_on=()):
     temp_path = target.with_name(name)
     try:
         _check_replaceable(target, os.fspath(path))
+        _remove_abandoned(target)
         try:
             yield temp_path
         except commit_on:
@@ -63,6 +69,15 @@ def _check_replaceable(target, path):
         raise OSError(errno.EINVAL, "not a regular file, which cannot be replaced", path)
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+
+def _remove_abandoned(target):
+    """Remove temporary files of this target that a killed process has left."""
+    stem, suffix = glob.escape(target.stem[:MAX_STEM_LENGTH]), glob.escape(target.suffix)
+    for path in target.parent.glob(f".{stem}.{'[0-9a-f]' * 16}.part{suffix}"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > ABANDONED_AFTER:
+                path.unlink()
 
 
 def _commit(temp_path, target):

@@ -49,11 +49,8 @@ class KLDivergence(Objective):
     ):  # fmt: skip
         super().__init__((P.shape[0], n_components), n_threads)
         check_number(n_components, "n_components", low=1, high=3, integer=True)
-        check_sparse_indices(P, "affinities.P")
         self._P = P
-        self._indptr = P.indptr.astype(np.int64)
-        self._columns = P.indices.astype(np.int32, copy=False)
-        self._values = P.data.astype(np.float32, copy=False)
+        self._indptr, self._columns, self._values = edges_of(P, "affinities.P")
         self.repulsion = repulsion
         self.dof = dof
         self._points, self.attractive, self.repulsive = np.empty((3, *self.shape), np.float32)
@@ -133,6 +130,15 @@ class KLDivergence(Objective):
                 entropy += (p * np.log(p)).sum(dtype=np.float64)
             self._negative_entropy, self._total = float(entropy), float(total)
         return self._negative_entropy
+
+
+def edges_of(P: sp.csr_matrix, name: str) -> Edges:
+    """The arrays of a CSR matrix, checked; row pointers are a copy, which stays as checked."""
+    own = sp.csr_matrix(P.shape, dtype=np.float32)
+    own.indptr, own.indices, own.data = np.array(P.indptr, np.int64), P.indices, P.data
+    check_sparse_indices(own, name)
+    columns = own.indices.astype(np.int32, copy=False)
+    return own.indptr, columns, own.data.astype(np.float32, copy=False)
 
 
 def pack_edges(

@@ -11,9 +11,8 @@ import scipy.sparse as sp
 
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
-from fasttsne.objective.kl import pack_edges
+from fasttsne.objective.kl import edges_of, pack_edges
 from fasttsne.repulsion.fixed_reference import FixedRepulsion
-from fasttsne.runtime.validation import check_sparse_indices
 
 # Of a point by itself: below it float32 forces are denormal, or 0.
 MIN_Z = 1e-30
@@ -42,7 +41,7 @@ class NewPointsDivergence(Objective):
         dof: float = 1.0, n_threads: int = 1,
     ):  # fmt: skip
         super().__init__((P.shape[0], reference.shape[1]), n_threads)
-        check_sparse_indices(P, "P")
+        edges = edges_of(P, "P")
         if P.shape[1] != len(reference):
             raise ValueError(
                 f"P must have {len(reference)} columns, the points of the map; got {P.shape[1]}"
@@ -53,9 +52,7 @@ class NewPointsDivergence(Objective):
         self._P = P
         m, n = P.shape
         self._edges = pack_edges(
-            (P.indptr.astype(np.int64), P.indices.astype(np.int32, copy=False),
-             P.data.astype(np.float32)),
-            np.diff(P.indptr), np.arange(m, dtype=np.int32), np.arange(n, dtype=np.int32),
+            edges, np.diff(edges[0]), np.arange(m, dtype=np.int32), np.arange(n, dtype=np.int32),
             n_threads,
         )  # fmt: skip
         self._points, self._attractive, self._repulsive = np.empty((3, *self.shape), np.float32)

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import logging
+import warnings
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,8 @@ class GradientDescent:
         state = self.state
         if state is None or state.update.shape != embedding.shape:
             self.state = state = initial_state(embedding, sort=objective.gains_by_order)
+        # The caller's order may change; what is checked must not.
+        state = dataclasses.replace(state, order=np.array(state.order))
         check_state(state, embedding.shape, "optimizer.state.")
         loop = _Loop(self, state, embedding, objective, phase)
         try:
@@ -148,6 +151,7 @@ class GradientDescent:
             self._running = None
             self.state = loop.points.to_state(loop.iteration)
             notify(phase.callbacks, "optimization_ended")
+        _warn_if_unsettled(loop.points.update, phase.max_step_norm)
         _, error = objective.gradient(loop.points.y, with_error=True)
         assert error is not None
         return error
@@ -209,6 +213,18 @@ class GradientDescent:
             objective_function, P, embedding.shape[1], dof, accuracy, resolve_n_jobs(n_jobs)
         )
         return self.run(embedding, objective, phase), embedding
+
+
+def _warn_if_unsettled(steps: np.ndarray, max_step_norm: float | None) -> None:
+    """Warn where most points end a run with a step that only its bound keeps from being longer."""
+    if max_step_norm is not None and len(steps):
+        n_bounded = (np.linalg.norm(steps, axis=1) > 0.99 * max_step_norm).sum()
+        if n_bounded > len(steps) / 2:
+            warnings.warn(
+                f"the map has not settled: {n_bounded} of {len(steps)} points still move by "
+                f"max_step_norm, {max_step_norm:g}; learning_rate may be far too large",
+                stacklevel=2,
+            )
 
 
 class _Loop:

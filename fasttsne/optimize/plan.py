@@ -16,7 +16,7 @@ from fasttsne.optimize.callback import CallbackFunction, as_callbacks
 from fasttsne.optimize.parameters import ACCURACY, TSNE, without_numpy
 from fasttsne.optimize.schedule import Iterations, Stage
 from fasttsne.repulsion import METHODS
-from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.threads import resolve_n_jobs, usable_cores
 
 # New points move by single gradients, which do not shrink with the number of points.
 NEW_POINTS_LEARNING_RATE = 0.1
@@ -25,6 +25,8 @@ NEW_POINTS_LEARNING_RATE = 0.1
 EXACT_MAX_POINTS = 700
 # From so many points on an optimizer that is called gets the FFT function for "auto".
 FFT_MIN_POINTS = 10_000
+# Up to so many points, more threads than cores make an iteration many times slower.
+OVERSUBSCRIBED_MIN_POINTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -276,10 +278,16 @@ def _phase(
         density_weight=params["density_weight"],
         max_grad_norm=params["max_grad_norm"],
         max_step_norm=params["max_step_norm"],
-        n_threads=resolve_n_jobs(params["n_jobs"]),
+        n_threads=_threads_for(params["n_jobs"], n_samples),
         callbacks=as_callbacks(params["callbacks"]),
         callbacks_every_iters=params["callbacks_every_iters"],
     )  # fmt: skip
+
+
+def _threads_for(n_jobs: int | None, n_samples: int) -> int:
+    """The number of threads: for few points not more than cores, which would be slower."""
+    n_threads = resolve_n_jobs(n_jobs)
+    return min(n_threads, usable_cores()) if n_samples <= OVERSUBSCRIBED_MIN_POINTS else n_threads
 
 
 def _is_auto(value: object) -> bool:

@@ -80,7 +80,7 @@ class WorkingPoints:
 
     @classmethod
     def from_state(cls, embedding: np.ndarray, state: DescentState) -> "WorkingPoints":
-        order = state.order.copy()  # that of the caller may change
+        order = state.order
         y = np.ascontiguousarray(np.asarray(embedding)[order], dtype=np.float64)
         return cls(order, y, state.update[order], state.gains[order])
 

@@ -10,6 +10,9 @@ CALL_OVERHEAD_IN_CELLS = {1: 45_000, 2: 160_000, 3: 1_000_000}
 # it is slower than the tree, and coarse for a map that is nearly empty.
 MAX_CELLS_PER_POINT = {1: 32, 2: 32, 3: 60}
 MIN_CELL_LIMIT = {1: 2048**2, 2: 2048**2, 3: 128**3}
+# For few points not even so many, in 1-D and 2-D: the tree is ten times faster than a grid of
+# 2048 x 2048 for 600 points.
+FEW_POINTS_CELLS = 1500
 
 # theta at which the tree is as accurate as the mesh that it stands in for, by dimensions.
 FALLBACK_THETA = {1: 0.3, 2: 0.3, 3: 0.5}
@@ -23,4 +26,7 @@ def mesh_is_faster(n_cells: int, n_samples: int, n_components: int) -> bool:
 
 def max_cells(n_samples: int, n_components: int) -> int:
     """Padded cells that a grid for so many points may have."""
-    return MAX_CELLS_PER_POINT[n_components] * n_samples + MIN_CELL_LIMIT[n_components]
+    least = MIN_CELL_LIMIT[n_components]
+    if n_components < 3:
+        least = min(least, FEW_POINTS_CELLS * n_samples)
+    return MAX_CELLS_PER_POINT[n_components] * n_samples + least

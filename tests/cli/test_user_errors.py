@@ -140,3 +140,9 @@ def test_quiet_animations(data, capsys):
     quick = ["--n-iter=20", "--early-exaggeration-iter=10", "--perplexity=5"]
     assert main(["fit", "rows.npy", "-q", "--animate", "run.gif", *quick]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_more_neighbours_than_rows(data, says):
+    """No score is printed before another refuses k."""
+    np.save("map.npy", np.random.default_rng(0).normal(size=(60, 2)))
+    assert "k must be" in says("metrics", "rows.npy", "map.npy", "-k", "40")

@@ -6,6 +6,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -240,3 +241,18 @@ def test_a_protected_file_is_not_replaced(tmp_path):
     with pytest.raises(PermissionError, match=r"map\.npz"), atomic_write(path):
         pass
     assert path.read_bytes() == b"old"
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_save(tmp_path):
+    target, day = tmp_path / "map.npz", 86_400
+    left = [tmp_path / f".map.{i:016x}.part.npz" for i in range(3)]
+    others = [tmp_path / name for name in
+              (".map.npz", ".mapp.0123456789abcdef.part.npz", ".map.x123456789abcdef.part.npz",
+               ".map.0123456789abcdef.part.npy")]  # fmt: skip
+    for path in (*left, *others):
+        path.write_text("part")
+        os.utime(path, (time.time() - day,) * 2)
+    os.utime(left[2])  # someone may be writing it
+    with atomic_write(target) as temp_path:
+        temp_path.write_text("new")
+    assert sorted(tmp_path.iterdir()) == sorted([target, left[2], *others])

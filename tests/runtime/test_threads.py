@@ -115,3 +115,24 @@ def test_more_threads_than_there_can_be(digits):
     expected = TSNE(n_jobs=1, **SHORT).fit(digits[:200])
     for n_jobs in (1000, 10**6, 10**30):
         np.testing.assert_array_equal(TSNE(n_jobs=n_jobs, **SHORT).fit(digits[:200]), expected)
+
+
+FEW_THREADS = """
+import resource, warnings
+from fasttsne import TSNE
+from fasttsne.datasets import load_digits
+X = load_digits()[0][:300]
+fit = dict(n_iter=20, early_exaggeration_iter=20, random_state=0)
+expected = TSNE(n_jobs=1, **fit).fit(X)
+size = next(int(line.split()[1]) for line in open("/proc/self/status") if "VmSize" in line)
+resource.setrlimit(resource.RLIMIT_AS, (1024 * (size + 40_000),) * 2)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    same = (TSNE(n_jobs=16, **fit).fit(X) == expected).all()
+print(bool(same), any("the system starts only" in str(w.message) for w in caught))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them")
+def test_threads_that_the_system_does_not_start():
+    assert run(FEW_THREADS) == ["True", "True"]
