@@ -3,20 +3,41 @@
 #
 #   PYTHON   the interpreter to use (default: python3)
 #   VENV     where the environment goes (default: .venv-test)
-#   EXTRAS   further extras to install, such as hnsw,pynndescent: a compiler is needed for
-#            the first, and the second compiles for two minutes when its tests run
+#   EXTRAS   further extras, such as "hnsw pynndescent" (default: annoy, which is compiled: what needs
+#            it is skipped where that fails); "all": every one, and Chromium with its driver from
+#            Debian where root runs this; then a skipped test fails unless tests/skips.py has the reason
 # Arguments are passed on to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=${VENV:-.venv-test}
 [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --upgrade "pip>=24"
-# Annoy has no wheels: where it does not compile, its tests are skipped and say so.
-"$venv/bin/python" -m pip install --quiet ".[test${EXTRAS:+,$EXTRAS}]" 2>"$venv/pip.log" || {
-  cat "$venv/pip.log" >&2
-  exit 1
-}
+python=$(cd "$venv/bin" && pwd)/python
+install() { "$python" -m pip install --quiet "$@" >"$venv/pip.log" 2>&1; }
+
+install --upgrade "pip>=24" && install ".[test]" || { cat "$venv/pip.log" >&2; exit 1; }
+extras=${EXTRAS-annoy}
+missing=
+if [ "$extras" = all ]; then
+  export FASTTSNE_ALL_EXTRAS=1
+  extras=$(cd "$venv" && "$python" -c '
+from importlib.metadata import metadata
+print(*sorted({*metadata("fasttsne").get_all("Provides-Extra")} - {"test", "lint"}))')
+  if ! command -v chromedriver >"$venv/apt.log"; then
+    { apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; } \
+      >"$venv/apt.log" 2>&1 || { tail -n 3 "$venv/apt.log" >&2; missing=chromium; }
+  fi
+fi
+# The package is installed: only what its extras need is fetched.  One that fails must not take
+# the others with it.
+if [ -n "$extras" ] && ! install "fasttsne[${extras// /,}]"; then
+  for extra in $extras; do
+    install "fasttsne[$extra]" || { tail -n 3 "$venv/pip.log" >&2; missing+=" $extra"; }
+  done
+fi
+[ -z "$missing" ] || echo "COULD NOT BE INSTALLED, so its tests are skipped: $missing" >&2
+export FASTTSNE_NOT_INSTALLED=$missing
+
 # Away from the checkout, so that the installed package is tested, not the sources.
 tests=$PWD/tests
 if [ -z "${FASTTSNE_DATA:-}" ] && [ -d ../shared/data ]; then
@@ -24,6 +45,5 @@ if [ -z "${FASTTSNE_DATA:-}" ] && [ -d ../shared/data ]; then
   export FASTTSNE_DATA
 fi
 config=$PWD/pyproject.toml
-python=$(cd "$(dirname "$venv/bin/python")" && pwd)/python
 cd "$venv"
 exec "$python" -m pytest -c "$config" --rootdir "$(dirname "$config")" -p no:cacheprovider "$tests" "$@"

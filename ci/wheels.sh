@@ -68,7 +68,7 @@ with zipfile.ZipFile(sys.argv[1]) as archive:
     lines = archive.read(name).decode().splitlines()
 for line in lines:
     found = re.fullmatch(r"""Requires-Dist: (.*); *extra == ["']test["']""", line)
-    if found and not found[1].startswith("annoy"):  # which has no wheels
+    if found:
         print(found[1])
 PY
   )

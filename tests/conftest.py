@@ -3,6 +3,7 @@
 ``FASTTSNE_HYPOTHESIS=nightly`` makes many more, other ones in each run, and sends more signals.
 """
 
+import importlib
 import os
 import signal
 import sys
@@ -32,6 +33,7 @@ hypothesis.settings.load_profile(os.environ.get("FASTTSNE_HYPOTHESIS", "ci"))
 # Tests import the helpers beside them, in golden/ and old_files/.
 sys.path.append(str(Path(__file__).parent))
 
+skips = importlib.import_module("skips")
 LEVELS = _kernels._available_levels()
 
 
@@ -63,14 +65,35 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--update-golden"):
-        kept = [item for item in items if item.name.startswith("test_update_golden")]
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+    update = config.getoption("--update-golden")
+    kept = [item for item in items if item.name.startswith("test_update_golden") == update]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+def fail_if_unnamed(report):
+    """A test that was skipped for a reason that is not expected has failed."""
+    reason = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else None
+    if reason and not skips.is_expected(reason):
+        report.outcome = "failed"
+        report.longrepr = f"{reason}\nThis reason is not named in tests/skips.py."
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    return fail_if_unnamed((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    return fail_if_unnamed((yield))
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say where golden maps were not compared bit by bit, and why."""
+    """Say where golden maps were not compared bit by bit, and what could not be installed."""
     store = sys.modules.get("golden.store")
     for note in sorted(store.NOTES) if store else ():
         terminalreporter.write_line(f"golden maps: {note}")
+    for name in skips.NOT_INSTALLED:
+        terminalreporter.write_line(f"COULD NOT BE INSTALLED: {name}", red=True, bold=True)

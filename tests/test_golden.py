@@ -112,7 +112,6 @@ def test_a_small_change_is_noticed():
     assert store.compare_nearly({**arrays, "kl": arrays["kl"] * 1.05}, golden, close=False)
 
 
-@pytest.mark.skipif("not config.getoption('--update-golden')", reason="only with --update-golden")
 def test_update_golden(capsys):
     """Replace the golden files; cases that cannot be computed here keep what they have."""
     for level in LEVELS:

@@ -253,7 +253,6 @@ def test_what_is_compatible(new, is_right):
     assert (incompatible(["a", "b=1", "*", "c=2", "**rest"], new) == []) is is_right
 
 
-@pytest.mark.skipif("not config.getoption('--update-golden')", reason="only with --update-golden")
 def test_update_golden():
     """Replace the snapshot; it takes all optional packages."""
     PATH.write_text(json.dumps(snapshot(), indent=1) + "\n", newline="\n")

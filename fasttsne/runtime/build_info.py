@@ -7,6 +7,7 @@ import scipy
 
 from fasttsne import _kernels
 from fasttsne._version import __version__
+from fasttsne.runtime import fft_engine
 from fasttsne.runtime.threads import available_cores
 
 
@@ -16,7 +17,7 @@ def build_info() -> dict[str, str]:
         "fasttsne": __version__, "Python": platform.python_version(),
         "NumPy": np.__version__, "SciPy": scipy.__version__,
         "OpenMP": "yes" if _kernels.cpu.has_openmp() else "no: one thread",
-        "SIMD level": _kernels.simd, "FFT backend": "built in",
+        "SIMD level": _kernels.simd, "FFT backend": fft_engine.description,
         "processor": platform.machine(), "cores": str(available_cores()),
     }  # fmt: skip
 

@@ -63,6 +63,18 @@ def test_finds_the_neighbours_of_exact(digits, backend, metric):
     assert recall(indices, Exact(digits, 15, metric=metric).build()[0]) > 0.95
 
 
+def test_annoy_angles_and_bits(digits, rng):
+    """In the units of SciPy; an angle is the distance of rows of length one."""
+    unit = digits / np.linalg.norm(digits, axis=1, keepdims=True)
+    indices, distances = make(Annoy, digits, 5, metric="angular", random_state=0).build()
+    expected = np.take_along_axis(cdist(unit, unit), indices.astype(np.int64), 1)
+    np.testing.assert_allclose(distances, expected, rtol=1e-3)
+    bits = (rng.random((300, 64)) < 0.5).astype(np.float32)
+    indices = check_graph(make(Annoy, bits, 5, metric="hamming"), bits, 5, "hamming")
+    kth = np.sort(cdist(bits, bits, "hamming"), axis=1)[:, 5]
+    assert (bits[indices[:, 0]] != bits).mean(1).mean() <= kth.mean()
+
+
 @pytest.mark.parametrize("backend", [HNSW, Faiss, Sklearn])
 @pytest.mark.parametrize("metric", ["sqeuclidean", "correlation"])
 def test_more_metrics_in_their_own_units(digits, backend, metric):
@@ -87,6 +99,7 @@ def test_whole_fit(digits, name):
 @pytest.mark.parametrize(
     ("backend", "module", "extra"),
     [
+        (Annoy, "annoy", "annoy"),
         (HNSW, "hnswlib", "hnsw"),
         (NNDescent, "pynndescent", "pynndescent"),
         (Faiss, "faiss", "faiss"),

@@ -69,8 +69,7 @@ class Subject:
 
     def __init__(self, case, X):
         self.case, self.X, self.n = case, X, len(X)
-        self.is_given = case.index in (nn.PrecomputedDistanceMatrix, nn.PrecomputedNeighbors)
-        self.is_list = case.index is nn.PrecomputedNeighbors
+        self.is_given, self.is_list = is_given(case), is_list(case)
 
     def rows(self, X):
         """New rows as the index takes them."""
@@ -115,25 +114,34 @@ class Subject:
         return indices
 
 
-@pytest.fixture(params=CASES)
-def subject(request, data_sets, monkeypatch):
-    case = CASES[request.param]
-    if case.sparse:  # small sparse rows would be made dense
-        monkeypatch.setattr(validation, "MAX_DENSE_NUMBERS", 0)
-    pytest.importorskip(case.package)
-    return Subject(case, data_sets[case.data])
+def subjects(keep):
+    """A fixture: a subject of each case that is to be kept."""
+
+    def make(request, data_sets, monkeypatch):
+        case = CASES[request.param]
+        if case.sparse:  # small sparse rows would be made dense
+            monkeypatch.setattr(validation, "MAX_DENSE_NUMBERS", 0)
+        pytest.importorskip(case.package)
+        return Subject(case, data_sets[case.data])
+
+    return pytest.fixture(make, params=[name for name, case in CASES.items() if keep(case)])
 
 
-@pytest.fixture
-def search(subject):
-    """Subjects that search, unlike given neighbours."""
-    return pytest.skip("given neighbours") if subject.is_given else subject
+def is_list(case):
+    return case.index is nn.PrecomputedNeighbors
 
 
-@pytest.fixture
-def queried(subject):
-    """Subjects that find neighbours of new rows."""
-    return pytest.skip("lists do not have new rows") if subject.is_list else subject
+def is_given(case):
+    return is_list(case) or case.index is nn.PrecomputedDistanceMatrix
+
+
+subject = subjects(lambda case: True)
+search = subjects(lambda case: not is_given(case))
+queried = subjects(lambda case: not is_list(case))  # lists have no neighbours of new rows
+any_threads = subjects(lambda case: case.bits_for_any_threads)
+independent = subjects(
+    lambda case: case.bits_for_any_threads or case.index is nn.PrecomputedDistanceMatrix
+)
 
 
 def assert_same(got, want):
@@ -163,21 +171,17 @@ def test_own_rows_are_nearest_to_themselves(queried):
     np.testing.assert_allclose(distances, 0, atol=2e-3)
 
 
-def test_queries_do_not_depend_on_each_other(queried):
-    if not (queried.is_given or queried.case.bits_for_any_threads):
-        pytest.skip("not promised")
-    index = queried.make()
+def test_queries_do_not_depend_on_each_other(independent):
+    index = independent.make()
     index.build()
-    together = index.query(queried.rows(queried.X[:20]), 4)
+    together = index.query(independent.rows(independent.X[:20]), 4)
     for row in (0, 7, 19):
-        alone = index.query(queried.rows(queried.X[row : row + 1]), 4)
+        alone = index.query(independent.rows(independent.X[row : row + 1]), 4)
         assert_same(alone, [array[row : row + 1] for array in together])
 
 
-def test_bits_do_not_depend_on_threads(search):
-    if not search.case.bits_for_any_threads:
-        pytest.skip("not promised")
-    results = set()
+def test_bits_do_not_depend_on_threads(any_threads):
+    search, results = any_threads, set()
     for n_jobs in (1, 2, 3, -1):
         index = search.make(n_jobs=n_jobs)
         found = (*index.build(), *index.query(search.rows(search.X[:50]), 4))
@@ -211,11 +215,9 @@ def test_data_is_not_changed(subject):
     assert_same(parts, before)
 
 
-def test_result_is_not_changed_by_its_owner(subject):
+def test_result_is_not_changed_by_its_owner(search):
     """A caller may write into what it got: later answers are the same, or it is read-only."""
-    if subject.is_given:
-        pytest.skip("given lists are returned as they are")
-    index = subject.make()
+    index = search.make()
     first = index.build()
     copies = [array.copy() for array in first]
     for array in first:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fasttsne._kernels import reference
 from fasttsne.nearest_neighbors import Approx, Exact, approx, make_index
 from fasttsne.nearest_neighbors.builtin import float64_search
+from fasttsne.runtime import validation
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "200"))
 METRICS = ["euclidean", "sqeuclidean", "cosine", "correlation"]
@@ -108,7 +109,8 @@ def test_queries_find_the_neighbours_of_float64(X, metric, k, as_float64):
 @pytest.mark.parametrize("kind", ["zeros and ones", "whole numbers", "halves", "equal rows"])
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
 @pytest.mark.parametrize("shift", [0, 0.1])
-def test_ties_fall_to_the_smaller_index(rng, kind, form, shift):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_ties_fall_to_the_smaller_index(monkeypatch, rng, kind, form, shift, dtype):
     """Also where nearly all distances are tied, and where float32 does not hold the numbers."""
     X = rng.integers(0, 4, (1500, 6)).astype(float)
     if kind == "zeros and ones":
@@ -117,9 +119,10 @@ def test_ties_fall_to_the_smaller_index(rng, kind, form, shift):
         X /= 2
     if kind == "equal rows":
         X = X[rng.integers(4, size=1500)]
-    X = form(X * (1 + shift))
+    monkeypatch.setattr(validation, "MAX_DENSE_NUMBERS", 0)
+    X = form((X * (1 + shift)).astype(dtype))
     indices, _ = Exact(X, 20).build()
-    dense = X.toarray() if sp.issparse(X) else X
+    dense = (X.toarray() if sp.issparse(X) else X).astype(float)
     expected, _ = reference.nearest(dense, dense, 20, self_join=True)
     np.testing.assert_array_equal(indices, expected)
 

@@ -4,7 +4,7 @@ What is left in the end does not depend on the order in which candidates come,
 so neither does it on threads.
 """
 
-from libc.math cimport sqrt
+from libc.math cimport INFINITY, nextafterf, sqrt
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from fasttsne._kernels.knn.score_keys cimport as_key, score_of, select_smallest, sort_keys
@@ -28,7 +28,8 @@ cdef inline void push(
     if top.counts[row] == top.capacity:
         select_smallest(keys, top.capacity, top.k)
         top.counts[row] = <int32_t> top.k
-        top.thresholds[row] = score_of(keys[top.k - 1])
+        # Points with this score itself are pushed, too: one of a smaller number is better.
+        top.thresholds[row] = nextafterf(score_of(keys[top.k - 1]), INFINITY)
 
 
 cdef inline Py_ssize_t truncate(

@@ -60,4 +60,6 @@ class Annoy(BackendIndex):
         check_complete(indices, distances, "Annoy", "search_k")
         if self.metric == "cosine":
             distances = distances**2 / 2
+        elif self.metric == "hamming":  # Annoy counts the columns that differ
+            distances /= self.data.shape[1]
         return indices, distances

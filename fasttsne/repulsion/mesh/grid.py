@@ -24,7 +24,7 @@ class Grid:
         modes = columns // 2 + 1
         n_blocks = -(-modes // COLUMNS)
         width = COLUMNS * n_blocks
-        self.cells = _zeros((*used, _stride(columns // 2)))
+        self.cells = zero_cells(shape)
         self.spectrum = _zeros((*used, 2 * width))
         self.influence = _zeros((layers // 2 + 1, rows // 2 + 1, width))
         self.multiplicity = np.zeros(width, np.float32)
@@ -56,10 +56,14 @@ class Grid:
         return energy
 
 
-def _stride(columns):
-    """Floats from row to row: room for whole vectors, and not a power of two of cache lines."""
+def zero_cells(shape: tuple[int, int, int]) -> np.ndarray:
+    """The cells that points can touch, of a grid of this padded shape.
+
+    Rows have room for whole vectors, and are not a power of two of cache lines apart.
+    """
+    layers, rows, columns = (max(size // 2, 1) for size in shape)
     stride = -(-(columns + COLUMNS) // 16) * 16
-    return stride + 16 if stride % 512 == 0 else stride
+    return _zeros((layers, rows, stride + 16 if stride % 512 == 0 else stride))
 
 
 def _zeros(shape):

@@ -10,13 +10,17 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.repulsion.barnes_hut import TreeRepulsion
 from fasttsne.repulsion.limits import FALLBACK_THETA, max_cells
+from fasttsne.repulsion.mesh.fftw_grid import FFTWGrid
 from fasttsne.repulsion.mesh.grid import Grid
 from fasttsne.repulsion.mesh.influence import student_influence
 from fasttsne.repulsion.mesh.layout import LINEAR_SPAN, grid_layout
 from fasttsne.repulsion.mesh.splines import polynomials
 from fasttsne.repulsion.morton import bounding_box
+from fasttsne.runtime import fft_engine
 
 log = logging.getLogger(__name__)
+
+GRIDS = {"builtin": Grid, "pyfftw": FFTWGrid}
 
 
 class MeshRepulsion:
@@ -29,6 +33,8 @@ class MeshRepulsion:
     min_num_intervals : the smallest number of grid cells across the map, whatever its span.
     ints_in_interval : scales the grid spacing, which is 0.4 for 1, in 3-D 0.6.
     n_threads : how many threads share the work.  The result does not depend on it.
+    engine : of the Fourier transforms, "builtin" or "pyfftw", with which bits do depend on
+        ``n_threads``; that of FASTTSNE_FFT by default.
 
     Attributes
     ----------
@@ -38,7 +44,7 @@ class MeshRepulsion:
 
     def __init__(
         self, dof=1.0, n_interpolation_points=3, min_num_intervals=50, ints_in_interval=1,
-        n_threads=1,
+        n_threads=1, engine=fft_engine.engine,
     ):  # fmt: skip
         self.dof = dof
         self.order = n_interpolation_points + 2
@@ -46,6 +52,7 @@ class MeshRepulsion:
         self.min_num_intervals = min_num_intervals
         self.ints_in_interval = ints_in_interval
         self.n_threads = n_threads
+        self.engine = engine
         self.last_method: str | None = None
         self._grid = lru_cache(maxsize=2)(self._make_grid)
         self._influence = lru_cache(maxsize=2)(self._make_influence)
@@ -109,7 +116,7 @@ class MeshRepulsion:
         """How many cells the grid for points in this box has, which is what it costs."""
         return math.prod(self.layout(box)[1])
 
-    def spread(self, y: np.ndarray, grid: Grid, low: np.ndarray, spacing: float) -> None:
+    def spread(self, y: np.ndarray, grid: Grid | FFTWGrid, low: np.ndarray, spacing: float) -> None:
         """Fill a grid whose corner is ``low`` with the points y, (n, d) float32."""
         size = max(len(y), 2 * math.prod(grid.cells.shape[:2])) + 64
         if self._scratch.shape[1] < size:
@@ -145,7 +152,7 @@ class MeshRepulsion:
         return self._tree(y, out)
 
     def _make_grid(self, shape):
-        return Grid(shape, self.n_threads)
+        return GRIDS[self.engine](shape, self.n_threads)
 
     def _make_influence(self, shape, spacing):
         return student_influence(shape, spacing, self.order, self.dof)

@@ -1,0 +1,131 @@
+"""What a second thread saves, stage by stage, on MNIST: python benchmarks/threads.py
+
+Each stage runs with each number of threads in turn; medians, and whether the results are the same
+to the bit.  "repulsion" and what follows it are parts of an iteration on the final map.
+"""
+
+import argparse
+import time
+from functools import partial
+
+import numpy as np
+from common import mnist_rows
+
+from fasttsne import TSNE, _kernels
+from fasttsne.affinity import PerplexityBasedNN
+from fasttsne.initialization import pca
+from fasttsne.nearest_neighbors import Approx
+from fasttsne.objective.kl import KLDivergence
+from fasttsne.repulsion.mesh.mesh import MeshRepulsion
+from fasttsne.repulsion.morton import bounding_box
+
+
+def compare(name, functions, turns):
+    """Print the medians of functions, by number of threads, which return an array each."""
+    results = {n: function() for n, function in functions.items()}
+    seconds = {n: [] for n in functions}
+    for _ in range(turns):
+        for n, function in functions.items():
+            start = time.perf_counter()
+            function()
+            seconds[n].append(time.perf_counter() - start)
+    medians = {n: float(np.median(times)) for n, times in seconds.items()}
+    first, *others = results
+    same = all(np.array_equal(results[first], results[n]) for n in others)
+    columns = " ".join(f"{1e3 * median:10.2f}" for median in medians.values())
+    gain = medians[first] / min(medians[n] for n in others)
+    print(f"{name:20} {columns} {gain:6.2f} {'same bits' if same else 'OTHER BITS'}", flush=True)
+
+
+def whole_stages(X, embedding, threads, turns):
+    """The stages of a fit."""
+
+    def search(n):
+        return Approx(X, 90, n_jobs=n, random_state=0).build()[1]
+
+    compare("neighbours", {n: partial(search, n) for n in threads}, turns)
+    neighbors = Approx(X, 90, n_jobs=max(threads), random_state=0).build()
+
+    def affinities(n):
+        return PerplexityBasedNN(n_jobs=n, neighbors=neighbors).P_float32.data
+
+    compare("affinities", {n: partial(affinities, n) for n in threads}, turns)
+    compare("start", {n: partial(pca, X, n_jobs=n, random_state=0) for n in threads}, turns)
+    start = pca(X, random_state=0)
+
+    def descend(n, y, **kwargs):
+        run = TSNE(n_jobs=n, initialization=y, **kwargs).prepare_initial(
+            affinities=embedding.affinities
+        )
+        return run.optimize(n_iter=20, exaggeration=kwargs.get("exaggeration"))
+
+    compare("20 early iterations", {n: partial(descend, n, start) for n in threads}, turns)
+
+
+def parts_of_an_iteration(embedding, threads, turns):
+    """Attraction, and the steps of the repulsion, on the final map."""
+    y = np.ascontiguousarray(embedding, np.float32)
+    box = bounding_box(y)
+    meshes = {n: MeshRepulsion(n_threads=n) for n in threads}
+    out = np.empty_like(y)
+
+    def attract(n, objective):
+        objective.gradient(y, 1.0, False)
+        return objective.attractive
+
+    def no_repulsion(y, out, *_):
+        out[:] = 0
+        return 1.0
+
+    objectives = {n: KLDivergence(embedding.affinities.P_float32, no_repulsion, 2, n_threads=n)
+                  for n in threads}  # fmt: skip
+    compare("attraction", {n: partial(attract, n, objectives[n]) for n in threads}, turns)
+
+    def repel(mesh):
+        mesh(y, out)
+        return out.copy()
+
+    compare("repulsion", {n: partial(repel, meshes[n]) for n in threads}, turns)
+    spacing, shape = meshes[threads[0]].layout(box)
+    grids = {n: meshes[n]._grid(shape) for n in threads}
+    influence = meshes[threads[0]]._influence(shape, spacing)
+
+    def spread(n):
+        meshes[n].spread(y, grids[n], box[0], spacing)
+        return grids[n].cells
+
+    def convolve(n):
+        return grids[n].convolve(n)
+
+    def gather(n):
+        _kernels.particle_mesh.gather(
+            y, grids[n].cells, box[0], spacing, meshes[n].polynomials, influence.self_force, out, n
+        )
+        return out
+
+    for grid in grids.values():
+        grid.set_influence(influence)
+    size = " x ".join(str(length) for length in shape[1:])
+    compare("  spreading", {n: partial(spread, n) for n in threads}, turns)
+    compare(f"  convolution {size}", {n: partial(convolve, n) for n in threads}, turns)
+    for n in threads:
+        spread(n)
+        convolve(n)
+    compare("  gathering", {n: partial(gather, n) for n in threads}, turns)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=70_000)
+    parser.add_argument("--n-jobs", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--turns", type=int, default=5)
+    options = parser.parse_args()
+    X, _ = mnist_rows(options.rows)
+    embedding = TSNE(random_state=0).fit(X)
+    print(f"{'stage':20} {' '.join(f'{n:2} jobs, ms' for n in options.n_jobs)}   gain")
+    whole_stages(X, embedding, options.n_jobs, options.turns)
+    parts_of_an_iteration(embedding, options.n_jobs, 20 * options.turns)
+
+
+if __name__ == "__main__":
+    main()
