@@ -25,7 +25,8 @@ def register_objective(name: str, factory: Callable[..., Objective]) -> None:
     ----------
     name : not one of the built-in methods.
     factory : called as ``factory(affinities, n_components, dof=, n_threads=)``; an
-        :class:`Objective`'s class, as a rule.
+        :class:`Objective`'s class, as a rule.  Read ``affinities.P_float32``, which is what
+        saved maps store, so that a loaded map goes on to the same bits.
     """
     if name in METHODS:
         raise ValueError(f"name must not be one of {', '.join(map(repr, METHODS))}; got {name!r}")

@@ -218,7 +218,8 @@ class GradientDescent:
 def _warn_if_unsettled(steps: np.ndarray, max_step_norm: float | None) -> None:
     """Warn where most points end a run with a step that only its bound keeps from being longer."""
     if max_step_norm is not None and len(steps):
-        n_bounded = (np.linalg.norm(steps, axis=1) > 0.99 * max_step_norm).sum()
+        lengths = np.linalg.norm(steps.astype(np.float64), axis=1)
+        n_bounded = (lengths > 0.99 * max_step_norm).sum()
         if n_bounded > len(steps) / 2:
             warnings.warn(
                 f"the map has not settled: {n_bounded} of {len(steps)} points still move by "

@@ -215,7 +215,7 @@ class Springs(Objective):
 
     def __init__(self, affinities, n_components, dof=1.0, n_threads=1):
         super().__init__((affinities.n_samples, n_components), n_threads)
-        P = affinities.P.astype(float)
+        P = affinities.P_float32.astype(float)
         self._all = self._P = P + P.T
 
     def reorder(self, order):
