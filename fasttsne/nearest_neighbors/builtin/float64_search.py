@@ -78,9 +78,9 @@ class Float64Search:
         near = np.flatnonzero(self._distances_from(center, rows.points) <= reach)
         if len(near) > MAX_FLOAT32_SHARE * rows.n:
             return False
-        own = None if self._self_indices is None else self._self_indices[group]
-        some = rows.around(self._queries[center], reach * rows.unit, near)
-        own = None if own is None else np.searchsorted(near, own)
+        some, own = rows.around(self._queries[center], reach * rows.unit, near), None
+        if self._self_indices is not None:
+            own = np.searchsorted(near, self._self_indices[group])
         indices, distances = some.kneighbors(some.moved(queries), self._k, self._n_threads, own)
         self._indices[group] = near[indices]
         self._distances[group] = distances * np.float32(some.unit / rows.unit)
