@@ -8,12 +8,20 @@ import os
 # A part of what pytest gives as the reason, and why that is no fault.
 NAMED = {
     "needs MNIST": "the data is not part of the repository: FASTTSNE_DATA names its folder",
-    "this user may write to protected files": "it is root, as in containers",
-    "as Linux does": "limits and counts are those of Linux",
+    "set FASTTSNE_DATA to": "the same",
+    "it was written with": "only the version of scikit-learn or faiss that wrote a pickle reads it",
+    "SCIPY_ARRAY_API is not set": "the estimator takes NumPy arrays, not others",
+    "may write to": "the user is root, as in containers, for whom no file is protected",
+    "no disk can be mounted": "the system does not let this user mount disks",
+    "there is one level": "the processor has no AVX2",
+    "as Linux": "limits and counts are those of Linux",
     "such as /proc of Linux": "other systems have no such folder",
     "no processor affinity": "the system has none",
+    "POSIX": "Windows has no such signals, modes and devices",
     "there is no fork": "Windows",
     "cannot be sent SIGINT": "Windows",
+    "need rights there": "links on Windows",
+    "files in use cannot": "Windows",
     "ci/ is not installed": "the tests run without the checkout",
     "needs the folder docs": "the tests run without the checkout",
 }

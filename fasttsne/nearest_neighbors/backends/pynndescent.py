@@ -1,5 +1,6 @@
 """Approximate neighbours by PyNNDescent: an optional backend, extra ``pynndescent``."""
 
+import warnings
 from functools import cached_property
 
 import numpy as np
@@ -53,11 +54,14 @@ class NNDescent(BackendIndex):
             metric = "euclidean"
         elif callable(metric) and not isinstance(metric, numba.core.dispatcher.Dispatcher):
             metric = numba.njit(metric)
-        return pynndescent.NNDescent(
-            self._points(self.data), metric=metric, metric_kwds=self.metric_params,
-            n_neighbors=self.k + 1, random_state=self.seed,
-            n_jobs=min(self.n_threads, numba.config.NUMBA_NUM_THREADS), **self.knn_kwargs,
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            # It warns of rows that it fills in later, too; ``check_complete`` looks at the end.
+            warnings.filterwarnings("ignore", "Failed to correctly find n_neighbors")
+            return pynndescent.NNDescent(
+                self._points(self.data), metric=metric, metric_kwds=self.metric_params,
+                n_neighbors=self.k + 1, random_state=self.seed,
+                n_jobs=min(self.n_threads, numba.config.NUMBA_NUM_THREADS), **self.knn_kwargs,
+            )  # fmt: skip
 
     def _build(self):
         return drop_self(*self._checked(*self._index.neighbor_graph))
