@@ -19,6 +19,8 @@ from fasttsne import TSNE
 from fasttsne.nearest_neighbors import Exact
 
 METHODS = ("auto", "fft", "bh", "exact")
+# Warnings that such data deserve.
+EXPECTED = "perplexity|the map has not settled|.* times as far out as most rows"
 SHORT = {**QUICK, "early_exaggeration_iter": 3, "n_iter": 3}
 
 
@@ -167,7 +169,7 @@ def test_arrays(recipe, params):
     X, is_valid = recipe.make()
     before = bits(X)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "perplexity|the map has not settled|.* times as far out as most rows")
+        warnings.filterwarnings("ignore", EXPECTED)
         try:
             embedding = TSNE(**{**SHORT, **params}).fit(X)
         except OverflowError as error:
@@ -238,7 +240,7 @@ def test_new_rows(
     is_valid = recipe.columns == 4 and (is_finite or (recipe.rows == 1 and allowed(X)))
     before, map_before = bits(X), reference.tobytes()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "perplexity|the map has not settled|.* times as far out as most rows")
+        warnings.filterwarnings("ignore", EXPECTED)
         try:
             placed = reference.transform(
                 X, perplexity, initialization, k, learning_rate, n_iter=3,
@@ -289,7 +291,7 @@ def test_parameters(data):
         name: value,
     }  # fmt: skip
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "perplexity|the map has not settled|.* times as far out as most rows")
+        warnings.filterwarnings("ignore", EXPECTED)
         try:
             embedding = TSNE(**params).fit(SMALL)
         except (ValueError, TypeError, OverflowError) as error:
@@ -390,7 +392,7 @@ def matrix_parts(matrix):
 
 def check_outcome(function, is_faulty, n):
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "perplexity|the map has not settled|.* times as far out as most rows")
+        warnings.filterwarnings("ignore", EXPECTED)
         try:
             embedding = function()
         except (ValueError, TypeError) as error:
