@@ -80,6 +80,7 @@ def _representation(adata: Any, use_rep: str, n_pcs: int | None) -> Any:
     """The rows to embed."""
     if use_rep == "X":
         X = adata.X
+        X = X.to_memory() if hasattr(X, "to_memory") else X  # a sparse matrix in a file
     elif use_rep in adata.obsm:
         X = adata.obsm[use_rep]
         X = X if sp.issparse(X) else np.asarray(X)

@@ -99,6 +99,17 @@ def test_the_matrix_itself_also_sparse(rows):
     assert adata.obsm["X_tsne"].shape == (200, 2)
 
 
+@pytest.mark.parametrize("as_stored", [np.asarray, sp.csr_matrix])
+def test_a_matrix_in_a_file(rows, tmp_path, as_stored):
+    anndata.AnnData(as_stored(rows)).write_h5ad(tmp_path / "rows.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "rows.h5ad", backed="r")
+    tsne(backed, use_rep="X", perplexity=7, **QUICK)
+    expected = anndata.AnnData(as_stored(rows))
+    tsne(expected, use_rep="X", perplexity=7, **QUICK)
+    assert np.array_equal(backed.obsm["X_tsne"], expected.obsm["X_tsne"])
+    backed.file.close()
+
+
 def test_what_is_missing_is_named(rows):
     adata = anndata.AnnData(np.array(rows))
     with pytest.raises(KeyError, match=r"scanpy\.pp\.pca"):

@@ -1,5 +1,7 @@
 """Gaussian affinities of a given perplexity, as in the original t-SNE."""
 
+import warnings
+
 import numpy as np
 
 from fasttsne.affinity.base import NewAffinities, check_symmetrize
@@ -61,6 +63,8 @@ class PerplexityBasedNN(KNNAffinities):
     def set_perplexity(self, new_perplexity: float) -> None:
         """Compute P for another perplexity from the neighbours that were found.
 
+        Warns where they are fewer than three times the perplexity, and there are more rows.
+
         Raises
         ------
         RuntimeError
@@ -77,6 +81,12 @@ class PerplexityBasedNN(KNNAffinities):
                 f"found; make a new {type(self).__name__} with it"
             )
         self._compute(new_perplexity)
+        if k < min(n_neighbors_for(self.effective_perplexity_), self.n_samples - 1):
+            warnings.warn(
+                f"only {k} neighbours were found, fewer than three times the perplexity, "
+                f"{new_perplexity:g}; a new {type(self).__name__} with it is more exact",
+                stacklevel=2,
+            )
 
     def _compute(self, perplexity: float) -> None:
         effective = self.check_perplexity(perplexity, self._indices.shape[1])

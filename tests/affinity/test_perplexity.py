@@ -1,4 +1,5 @@
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -132,3 +133,13 @@ def test_a_subclass_has_a_rule_of_its_own(digits):
     assert affinities.effective_perplexity_ == 10
     affinities.set_perplexity(12)
     assert affinities.effective_perplexity_ == 6
+
+
+def test_set_perplexity_warns_of_few_neighbors(digits):
+    affinities = PerplexityBasedNN(digits[:200], 10)
+    with pytest.warns(UserWarning, match="only 30 neighbours"):
+        affinities.set_perplexity(20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        affinities.set_perplexity(10)
+        PerplexityBasedNN(digits[:20], 5, k_neighbors=19).set_perplexity(10)  # all there are
