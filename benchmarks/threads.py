@@ -9,7 +9,7 @@ import time
 from functools import partial
 
 import numpy as np
-from common import mnist_rows
+from common import Built, mnist_rows
 
 from fasttsne import TSNE, _kernels
 from fasttsne.affinity import PerplexityBasedNN
@@ -44,10 +44,10 @@ def whole_stages(X, embedding, threads, turns):
         return Approx(X, 90, n_jobs=n, random_state=0).build()[1]
 
     compare("neighbours", {n: partial(search, n) for n in threads}, turns)
-    neighbors = Approx(X, 90, n_jobs=max(threads), random_state=0).build()
+    index = Built(Approx(X, 90, n_jobs=max(threads), random_state=0))
 
     def affinities(n):
-        return PerplexityBasedNN(n_jobs=n, neighbors=neighbors).P_float32.data
+        return PerplexityBasedNN(n_jobs=n, knn_index=index).P_float32.data
 
     compare("affinities", {n: partial(affinities, n) for n in threads}, turns)
     compare("start", {n: partial(pca, X, n_jobs=n, random_state=0) for n in threads}, turns)
