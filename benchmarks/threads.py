@@ -17,7 +17,7 @@ from fasttsne.initialization import pca
 from fasttsne.nearest_neighbors import Approx
 from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion.mesh.mesh import MeshRepulsion
-from fasttsne.repulsion.morton import bounding_box
+from fasttsne.repulsion.morton import bounding_box, curve_order
 
 
 def compare(name, functions, turns):
@@ -64,7 +64,8 @@ def whole_stages(X, embedding, threads, turns):
 
 def parts_of_an_iteration(embedding, threads, turns):
     """Attraction, and the steps of the repulsion, on the final map."""
-    y = np.ascontiguousarray(embedding, np.float32)
+    order = curve_order(embedding)
+    y = np.ascontiguousarray(np.asarray(embedding)[order], np.float32)
     box = bounding_box(y)
     meshes = {n: MeshRepulsion(n_threads=n) for n in threads}
     out = np.empty_like(y)
@@ -79,6 +80,8 @@ def parts_of_an_iteration(embedding, threads, turns):
 
     objectives = {n: KLDivergence(embedding.affinities.P_float32, no_repulsion, 2, n_threads=n)
                   for n in threads}  # fmt: skip
+    for objective in objectives.values():
+        objective.reorder(order)
     compare("attraction", {n: partial(attract, n, objectives[n]) for n in threads}, turns)
 
     def repel(mesh):
