@@ -247,7 +247,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_save(tmp_path):
     target, day = tmp_path / "map.npz", 86_400
     left = [tmp_path / f".map.{i:016x}.part.npz" for i in range(3)]
     others = [tmp_path / name for name in
-              (".map.npz", ".mapp.0123456789abcdef.part.npz", ".map.x123456789abcdef.part.npz",
+              (".map.npz", ".maps.0123456789abcdef.part.npz", ".map.x123456789abcdef.part.npz",
                ".map.0123456789abcdef.part.npy")]  # fmt: skip
     for path in (*left, *others):
         path.write_text("part")

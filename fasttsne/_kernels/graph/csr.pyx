@@ -163,6 +163,7 @@ def pack_edges(
         i = order[r]
         pack_row(
             &columns[0] + indptr[i], &values[0] + indptr[i], indptr[i + 1] - indptr[i],
-            &position[0], <int32_t> position.shape[0], <int32_t> min(r, position.shape[0] - 1), &out_columns[0] + out_indptr[r],
-            &out_values[0] + out_indptr[r], out_indptr[r + 1] - out_indptr[r],
+            &position[0], <int32_t> position.shape[0], <int32_t> min(r, position.shape[0] - 1),
+            &out_columns[0] + out_indptr[r], &out_values[0] + out_indptr[r],
+            out_indptr[r + 1] - out_indptr[r],
         )

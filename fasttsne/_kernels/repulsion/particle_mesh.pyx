@@ -251,7 +251,7 @@ def spread(
 ):
     """Fill the grid with the points' spline weights. O(n p^d)."""
     cdef GridSpec spec = grid_spec(y, grid, origin, spacing, polynomials)
-    cdef Py_ssize_t n = y.shape[0], n_rows = grid.shape[0] * grid.shape[1], chunk, tile, t
+    cdef Py_ssize_t n = y.shape[0], n_rows = grid.shape[0] * grid.shape[1], chunk, tile, t, _once
     cdef Py_ssize_t n_tiles = tiles_along(&spec, 1) * tiles_along(&spec, 2)
     cdef int color, n_colors = 4 if spec.dimensions == 3 else 2
     cdef int32_t *numbers = &scratch[0, 0]
@@ -267,7 +267,7 @@ def spread(
                 * sizeof(float),
             )
             count_points(&spec, &y[0, 0], n, chunk, starts, n_tiles, numbers)
-        for chunk in prange(1):
+        for _once in prange(1):
             counts_to_starts(starts, n_tiles, tiles)
         for chunk in prange(CHUNKS, schedule="static"):
             place_points(n, chunk, starts, n_tiles, numbers, points)
