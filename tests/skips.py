@@ -1,4 +1,4 @@
-"""Why a test may be skipped where every extra is installed: FASTTSNE_ALL_EXTRAS=1, as in .ci/run.
+"""Why a test may be skipped where every extra is installed: EXTRAS=all bash ci/test.sh.
 
 There a test that is skipped for another reason has failed.
 """
