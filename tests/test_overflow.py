@@ -8,6 +8,9 @@ from quick import QUICK
 from fasttsne import TSNE, PartialTSNEEmbedding, TSNEEmbedding, initialization
 from fasttsne.affinity import FixedSigmaNN, Multiscale, PerplexityBasedNN, PrecomputedAffinities
 
+# Steps that are far too long end in a map that has not settled, which is said.
+pytestmark = pytest.mark.filterwarnings("ignore:the map has not settled")
+
 SHORT = {**QUICK, "early_exaggeration_iter": 30, "n_iter": 60}
 
 

@@ -205,7 +205,9 @@ class DenseRows(PreparedRows):
         packed = self._pack(queries.values, n_threads)
         if not self._are_copied and not queries.is_source:
             # The origin is subtracted before they are rounded.
-            packed = pack((queries.source - self.origin).astype(np.float32), n_threads=n_threads)
+            with np.errstate(over="ignore"):
+                rows = chunks.clip_far_rows(queries.source.astype(np.float64) - self.origin)
+            packed = pack(rows.astype(np.float32), n_threads=n_threads)
         for first, points in chunks.iter_chunks(self.points.values, step * self.n_columns):
             candidates.compare_all(packed, self._pack(points, n_threads), first, n_threads)
         return self._sizes(packed)
