@@ -44,7 +44,7 @@ SIMD_KERNELS = [
     "repulsion/particle_mesh",
 ]
 # Compiled once: no vector instructions to gain from, or to ask about.
-PLAIN_KERNELS = ["cpu", "drawing/raster", "graph/csr", "knn/exact_order"]
+PLAIN_KERNELS = ["cpu", "drawing/raster", "graph/csr", "knn/exact_order", "optimize/hat_grid"]
 # C headers that kernels include, which Cython does not look for changes in.
 HEADERS = [f"{KERNELS}/threads.h", f"{KERNELS}/simd/simd8.h"]
 

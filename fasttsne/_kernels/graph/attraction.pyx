@@ -147,3 +147,84 @@ def attraction_to(
             b * BLOCK, min((b + 1) * BLOCK, n), d, dof, with_cross,
         )
     return float(np.sum(partial_sums[:n_blocks]))
+
+
+cdef inline void moments_of_rows(
+    const int64_t *indptr, const int32_t *columns, const float *values,
+    const float *y, const float *v, float *degree, float *moments, float *product,
+    Py_ssize_t first, Py_ssize_t last, int d, float dof,
+) noexcept nogil:
+    """``d`` is a literal at each call."""
+    cdef Py_ssize_t i, e
+    cdef int a, b, k, size = d * (d + 1) // 2
+    cdef f8 own[3]
+    cdef f8 own_v[3]
+    cdef f8 difference[3]
+    cdef f8 difference_v[3]
+    cdef f8 moment[6]
+    cdef f8 sums[3]
+    cdef f8 r2, weight, total
+    cdef float inverse_dof = 1 / dof
+    for i in range(first, last):
+        total = f8_set1(0)
+        for a in range(d):
+            own[a], own_v[a] = f8_set1(y[i * d + a]), f8_set1(v[i * d + a])
+            sums[a] = f8_set1(0)
+        for k in range(size):
+            moment[k] = f8_set1(0)
+        for e in range(indptr[i], indptr[i + 1], 8):
+            f8_gather(y, columns + e, d, difference)
+            f8_gather(v, columns + e, d, difference_v)
+            r2 = f8_set1(0)
+            for a in range(d):
+                difference[a] = f8_sub(own[a], difference[a])
+                difference_v[a] = f8_sub(own_v[a], difference_v[a])
+                r2 = f8_fma(difference[a], difference[a], r2)
+            weight = f8_mul(f8_load(values + e), student_q(r2, inverse_dof))
+            total = f8_fma(weight, f8_set1(1), total)
+            k = 0
+            for a in range(d):
+                sums[a] = f8_fma(weight, difference_v[a], sums[a])
+                for b in range(a, d):
+                    moment[k] = f8_fma(weight, f8_mul(difference[a], difference[b]), moment[k])
+                    k = k + 1
+        degree[i] = f8_sum(total)
+        for a in range(d):
+            product[i * d + a] = f8_sum(sums[a])
+        for k in range(size):
+            moments[i * size + k] = f8_sum(moment[k])
+
+
+def edge_moments(
+    const int64_t[::1] indptr, const int32_t[::1] columns,  # IN as in `attraction`
+    const float[::1] values,  # IN as in `attraction`
+    const float[:, ::1] y,  # IN (n, d), d <= 3
+    const float[:, ::1] v,  # IN (n, d)
+    float dof,
+    float[::1] degree,  # OUT (n,)
+    float[:, ::1] moments,  # OUT (n, d (d + 1) / 2)
+    float[:, ::1] product,  # OUT (n, d)
+    int n_threads,
+):
+    """What the curvature of the attraction is made of, in one pass over the edges.
+
+        degree_i  = sum_j p_ij q_ij
+        moments_i = sum_j p_ij q_ij (y_i - y_j) (y_i - y_j)^T, the upper half, row by row
+        product_i = sum_j p_ij q_ij (v_i - v_j)
+    """
+    cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK, first, last
+    cdef int d = <int> y.shape[1]
+    if n == 0 or columns.shape[0] == 0:
+        degree[:], moments[:], product[:] = 0, 0, 0
+        return
+    for b in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
+        first, last = b * BLOCK, min((b + 1) * BLOCK, n)
+        if d == 1:
+            moments_of_rows(&indptr[0], &columns[0], &values[0], &y[0, 0], &v[0, 0],
+                            &degree[0], &moments[0, 0], &product[0, 0], first, last, 1, dof)
+        elif d == 2:
+            moments_of_rows(&indptr[0], &columns[0], &values[0], &y[0, 0], &v[0, 0],
+                            &degree[0], &moments[0, 0], &product[0, 0], first, last, 2, dof)
+        else:
+            moments_of_rows(&indptr[0], &columns[0], &values[0], &y[0, 0], &v[0, 0],
+                            &degree[0], &moments[0, 0], &product[0, 0], first, last, 3, dof)

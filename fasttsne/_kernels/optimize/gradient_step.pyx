@@ -33,6 +33,7 @@ cdef struct Step:
     double max_grad_norm  # negative: no bound
     double max_step_norm  # negative: no bound
     double max_coordinate
+    bint adapt_gains
 
 
 cdef inline void clip_norm(double *v, int d, double bound) noexcept nogil:
@@ -89,9 +90,12 @@ cdef inline Py_ssize_t step_block(
         for c in range(d):
             e = i * d + c
             same_sign = (g[c] > 0) == (update[e] > 0) and (g[c] < 0) == (update[e] < 0)
-            gain = gains[e] * 0.8 if same_sign else gains[e] + 0.2
-            gain = max(gain, step.min_gain)
-            gains[e] = <float> gain
+            if step.adapt_gains:
+                gain = gains[e] * 0.8 if same_sign else gains[e] + 0.2
+                gain = max(gain, step.min_gain)
+                gains[e] = <float> gain
+            else:
+                gain = 1
             u[c] = step.momentum * update[e] - step.learning_rate * gain * g[c]
         if step.max_step_norm >= 0:
             clip_norm(u, d, step.max_step_norm)
@@ -156,6 +160,7 @@ def gradient_step(
     max_step_norm,  # a length, or None
     int n_threads,
     bint recenter=True,
+    bint adapt_gains=True,
 ):
     """Take one step and, if ``recenter``, move the map's mean to the origin, in place. O(n).
 
@@ -168,7 +173,7 @@ def gradient_step(
     step.learning_rate, step.momentum, step.min_gain = learning_rate, momentum, MIN_GAIN
     step.max_grad_norm = -1 if max_grad_norm is None else max_grad_norm
     step.max_step_norm = -1 if max_step_norm is None else max_step_norm
-    step.max_coordinate = MAX_COORDINATE
+    step.max_coordinate, step.adapt_gains = MAX_COORDINATE, adapt_gains
     for b in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
         block_counts[b] = step_block_of_dimension(
             &step, &y[0, 0], &update[0, 0], &gains[0, 0], &gradient[0, 0],
