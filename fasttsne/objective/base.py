@@ -26,6 +26,8 @@ class Objective(ABC):
     gains_by_order = True
     # The gradient in units of what :meth:`gradient` returns: each pair of points counts twice.
     scale = 4.0
+    # Whether :meth:`edge_moments` is there: attraction is along edges, with a curvature.
+    has_curvature = False
 
     def __init__(self, shape: tuple[int, int], n_threads: int = 1):
         self.shape = shape
@@ -54,6 +56,27 @@ class Objective(ABC):
     @abstractmethod
     def reorder(self, order: np.ndarray) -> None:
         """From now on row r of y is the point ``order[r]``; an (n,) int32 array."""
+
+    def edge_moments(
+        self, y: np.ndarray, v: np.ndarray, degree: np.ndarray, moments: np.ndarray,
+        product: np.ndarray,
+    ) -> None:  # fmt: skip
+        """What the curvature of the attraction is made of, where there is one.
+
+        With edges that weigh a_ij = p_ij / (1 + |y_i - y_j|^2 / dof) it writes
+
+            degree_i = sum_j a_ij, moments_i = sum_j a_ij (y_i - y_j) (y_i - y_j)^T,
+            product_i = sum_j a_ij (v_i - v_j)
+
+        Parameters
+        ----------
+        y : (n, d) float64 array, not changed.
+        v : (n, d) float32 array, not changed.
+        degree : (n,) float32 array.
+        moments : (n, d (d + 1) / 2) float32 array, the upper half of each matrix, row by row.
+        product : (n, d) float32 array.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no curvature")
 
     def loss(self, error: float) -> float:
         """What descent makes smaller, for the error of the last ``gradient``."""

@@ -43,6 +43,8 @@ class KLDivergence(Objective):
     z : sum of the similarities of all pairs.
     """
 
+    has_curvature = True
+
     def __init__(
         self, P: sp.csr_matrix, repulsion: Repulsion, n_components: int, dof: float = 1.0,
         n_threads: int = 1,
@@ -105,6 +107,16 @@ class KLDivergence(Objective):
         if not with_error:
             return None
         return self._entropy_term() + cross + float(np.log(self.z)) * self._total
+
+    def edge_moments(
+        self, y: np.ndarray, v: np.ndarray, degree: np.ndarray, moments: np.ndarray,
+        product: np.ndarray,
+    ) -> None:  # fmt: skip
+        assert self._edges is not None
+        np.copyto(self._points, y, casting="same_kind")
+        _kernels.attraction.edge_moments(
+            *self._edges, self._points, v, self.dof, degree, moments, product, self.n_threads
+        )
 
     def exaggerated_loss(self, error: float, exaggeration: float) -> float:
         """exaggeration * sum p (log p - log w) + log Z."""

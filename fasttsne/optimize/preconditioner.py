@@ -1,0 +1,146 @@
+"""A two-level preconditioner: nearly the inverse of the curvature of the attraction.
+
+Let B = L + shift, with L the Laplacian of the graph whose edges weigh p_ij q_ij.  Then
+
+    M = jacobi D^-1 + R (F^-1 + C G^-1 C^T) R^T
+
+approximates B^-1: D is the diagonal of B, R are hat functions on a grid over the map, F the
+diagonal of their stiffness matrix, C interpolates from a grid twice as wide and G is the
+stiffness matrix of the hats there.  See "The preconditioner" in ``docs/math.rst``.
+"""
+
+import numpy as np
+
+from fasttsne import _kernels
+from fasttsne.objective import Objective
+from fasttsne.optimize.hat_grid import HatGrid
+
+# The coarse grid has so many nodes, unless the map has fewer points to each than this.
+MAX_COARSE_NODES = 400
+MIN_POINTS_PER_NODE = 25
+MIN_COARSE_NODES = 4
+# Factor on the inverse of the degrees.
+JACOBI = 2.0
+# Added to B, as a share of the mean degree: what holds a map together that attraction does not.
+SHIFT = 1e-3
+# An estimate is from below; with Jacobi alone the largest eigenvalue is about 2.6.
+MIN_LARGEST = 3.0
+# Products with M B for the estimate of the first map; later ones start from the last vector.
+N_FIRST_PRODUCTS = 8
+# Smaller pivots and diagonals, relative to the mean and the largest, are rounding.
+MIN_PIVOT = 1e-9
+MIN_DIAGONAL = 1e-12
+
+
+class Preconditioner:
+    """An approximate inverse of the curvature of the attraction at a map.
+
+    Parameters
+    ----------
+    objective : with ``has_curvature``; y and gradients are in its order of points.
+
+    Attributes
+    ----------
+    largest : estimate of the largest eigenvalue of M B, by which steps are divided; at least 3.
+    """
+
+    def __init__(self, objective: Objective):
+        n, d = objective.shape
+        self.largest = MIN_LARGEST
+        self._objective = objective
+        self._grid = HatGrid(
+            (n, d), max(min(MAX_COARSE_NODES, n / MIN_POINTS_PER_NODE), MIN_COARSE_NODES)
+        )
+        self._degree = np.empty(n, np.float32)
+        self._moments = np.empty((n, d * (d + 1) // 2), np.float32)
+        self._product, self._vector = np.empty((2, n, d), np.float32)
+        self._direction = np.empty((n, d))
+        self._pairs = np.triu_indices(2**d)
+        self._has_vector = False
+
+    def reorder(self) -> None:
+        """Forget what depends on the order of points, which is another from now on."""
+        self._has_vector = False
+
+    def rebuild(self, y: np.ndarray) -> None:
+        """Become the preconditioner of the map y, (n, d) float64."""
+        n_products = 1
+        if not self._has_vector:
+            n_products = N_FIRST_PRODUCTS
+            self._vector[...] = np.random.default_rng(0).standard_normal(y.shape, np.float32)
+            self._has_vector = True
+        self._multiply(y)
+        mean = float(self._degree.mean(dtype=np.float64))
+        self._shift = max(SHIFT * mean, float(np.finfo(np.float32).tiny))
+        self._grid.lay(y)
+        self._assemble()
+        for number in range(n_products):
+            if number:
+                self._multiply(y)
+            largest = self._improve_vector()
+        self.largest = max(largest, MIN_LARGEST)
+
+    def apply(self, gradient: np.ndarray) -> tuple[np.ndarray, float]:
+        """M times a gradient, (n, d) float64, and the product of the two.
+
+        The direction belongs to this object: the next call overwrites it.
+        """
+        grid, kernels, n_threads = self._grid, _kernels.hat_grid, self._objective.n_threads
+        cells = grid.points, grid.starts, grid.fractions, grid.corners
+        kernels.restrict(*cells, gradient, self._cell_sums, self._nodes, n_threads)
+        kernels.correct(
+            self._band, grid.parents, self._inverse_diagonal, self._coarse_nodes, self._nodes
+        )
+        product: float = kernels.prolong(
+            *cells, self._nodes, gradient, self._degree, JACOBI, self._shift, self._cell_totals,
+            self._direction, n_threads,
+        )  # fmt: skip
+        return self._direction, product
+
+    def _multiply(self, y: np.ndarray) -> None:
+        """Degrees and moments of the map, and L times the vector."""
+        self._objective.edge_moments(y, self._vector, self._degree, self._moments, self._product)
+
+    def _assemble(self) -> None:
+        """The stiffness matrices, the coarse one factored, and scratch arrays of their sizes."""
+        grid = self._grid
+        n_cells, n_corners = grid.corners.shape
+        n_nodes, d = len(grid.parents), grid.fractions.shape[1]
+        pairs = np.empty((n_cells, len(self._pairs[0])))
+        diagonals = np.empty((n_cells, n_corners))
+        _kernels.hat_grid.stiffness(
+            grid.points, grid.starts, grid.fractions, grid.halves, self._moments, self._shift,
+            grid.spacing, pairs, diagonals, self._objective.n_threads,
+        )  # fmt: skip
+        diagonal = np.bincount(grid.corners.ravel(), diagonals.ravel(), n_nodes)
+        least = MIN_DIAGONAL * diagonal.max()
+        self._inverse_diagonal = np.where(diagonal > 0, 1 / np.maximum(diagonal, least), 0)
+        self._band = self._assemble_band(pairs)
+        _kernels.hat_grid.factor(self._band)
+        self._cell_sums = np.empty((n_cells, n_corners, d))
+        self._cell_totals = np.empty(n_cells)
+        self._nodes = np.empty((n_nodes, d))
+        self._coarse_nodes = np.empty((grid.n_coarse_nodes, d))
+
+    def _assemble_band(self, pairs: np.ndarray) -> np.ndarray:
+        """The coarse stiffness matrix, its lower half: row j has G_jj, G_j+1,j, ..."""
+        first, second = (self._grid.coarse_corners[:, corner] for corner in self._pairs)
+        distance = np.abs(second - first)
+        width = int(distance.max()) + 1
+        place = np.minimum(first, second) * np.intp(width) + distance
+        n_nodes = self._grid.n_coarse_nodes
+        band = np.bincount(place.ravel(), pairs.ravel(), n_nodes * width).reshape(n_nodes, width)
+        band[:, 0] += MIN_PIVOT * band[:, 0].mean()
+        return band
+
+    def _improve_vector(self) -> float:
+        """A step of the power iteration: the vector becomes M B times itself, of length one.
+
+        Returns the Rayleigh quotient of B v, which is at most the largest eigenvalue.
+        """
+        product = self._product + self._shift * self._vector.astype(np.float64)
+        norm = float(np.vdot(self._vector, product))
+        direction, energy = self.apply(product)
+        length = float(np.linalg.norm(direction))
+        self._vector[...] = direction / length
+        return energy / norm
