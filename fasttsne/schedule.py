@@ -2,14 +2,14 @@
 
 ``automatic_early_exaggeration`` and ``automatic_main_phase`` make them as a fit does; None as
 learning rate, momentum or tolerance is the schedule's own choice.  The other names, and "auto"
-for None, are those of version 0.1.0.
+for None, are those of version 0.1.0, and make its schedule.
 """
 
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from typing import Any, TypeAlias
 
-from fasttsne.optimize import schedule
+from fasttsne.optimize import momentum_schedule, schedule
 from fasttsne.optimize.schedule import automatic_early_exaggeration, automatic_main_phase
 from fasttsne.optimize.stopping import (
     Collapsed,
@@ -26,13 +26,13 @@ __all__ = [
 
 NumberOrAuto: TypeAlias = float | str | None
 
-EARLY_MOST = schedule.MAX_EARLY_ITER
-FADING_STEPS = schedule.N_ANNEALING_STAGES
-FADING_OF_A_POINT = schedule.COLLAPSED_ANNEALING_ITER
-FAST_LEARNING_RATE, FAST_MOMENTUM = schedule.FAST_LEARNING_RATE, schedule.FAST_MOMENTUM
-MOST_ITERATIONS = schedule.MAX_ITER
-COOLING_LEAST, COOLING_MOST = schedule.FINAL_MIN_ITER, schedule.FINAL_MAX_ITER
-COOLING_MOMENTUM, COOLING_CHECK = schedule.FINAL_MOMENTUM, schedule.FINAL_CHECK_EVERY
+EARLY_MOST = momentum_schedule.MAX_EARLY_ITER
+FADING_STEPS = momentum_schedule.N_ANNEALING_STAGES
+FADING_OF_A_POINT = momentum_schedule.COLLAPSED_ANNEALING_ITER
+FAST_LEARNING_RATE, FAST_MOMENTUM = momentum_schedule.FAST_LEARNING_RATE, momentum_schedule.FAST_MOMENTUM
+MOST_ITERATIONS = momentum_schedule.MAX_ITER
+COOLING_LEAST, COOLING_MOST = momentum_schedule.FINAL_MIN_ITER, momentum_schedule.FINAL_MAX_ITER
+COOLING_MOMENTUM, COOLING_CHECK = momentum_schedule.FINAL_MOMENTUM, momentum_schedule.FINAL_CHECK_EVERY
 CLASSICAL_MOMENTUM, DENSITY_SHARE = schedule.CLASSICAL_MOMENTUM, schedule.DENSITY_SHARE
 
 
@@ -40,7 +40,7 @@ CLASSICAL_MOMENTUM, DENSITY_SHARE = schedule.CLASSICAL_MOMENTUM, schedule.DENSIT
 class Times:
     """Settings of the automatic schedule for data sets of one size.
 
-    Attributes are those of :class:`fasttsne.optimize.schedule.SizeSettings` by other names.
+    Attributes are those of :class:`fasttsne.optimize.momentum_schedule.SizeSettings` by other names.
     """
 
     early: int
@@ -55,15 +55,15 @@ class Times:
 
 
 SMALL, MIDDLE, LARGE = (
-    Times(*astuple(settings)) for settings in (schedule.SMALL, schedule.MEDIUM, schedule.LARGE)
+    Times(*astuple(settings)) for settings in (momentum_schedule.SMALL, momentum_schedule.MEDIUM, momentum_schedule.LARGE)
 )
 
 
 def times(n_samples: int) -> Times:
     """The settings for so many samples."""
-    if n_samples < schedule.MEDIUM_FROM:
+    if n_samples < momentum_schedule.MEDIUM_FROM:
         return SMALL
-    return MIDDLE if n_samples < schedule.LARGE_FROM else LARGE
+    return MIDDLE if n_samples < momentum_schedule.LARGE_FROM else LARGE
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,8 @@ def early_exaggeration(
     n_samples: int, exaggeration: float, final_exaggeration: float, learning_rate: NumberOrAuto,
     momentum: NumberOrAuto,
 ) -> tuple[Stage, ...]:  # fmt: skip
-    """``automatic_early_exaggeration`` as version 0.1.0 had it."""
-    return _with_old_names(automatic_early_exaggeration(
+    """Early exaggeration until it has converged, and its annealing."""
+    return _with_old_names(momentum_schedule.automatic_early_exaggeration(
         n_samples, exaggeration, final_exaggeration, _number(learning_rate), _number(momentum)
     ))  # fmt: skip
 
@@ -144,8 +144,8 @@ def until_it_settles(
     n_samples: int, exaggeration: float, learning_rate: NumberOrAuto, momentum: NumberOrAuto,
     tol: NumberOrAuto,
 ) -> tuple[Stage, ...]:  # fmt: skip
-    """``automatic_main_phase`` as version 0.1.0 had it."""
-    return _with_old_names(automatic_main_phase(
+    """The main phase until the loss has converged."""
+    return _with_old_names(momentum_schedule.automatic_main_phase(
         n_samples, exaggeration, _number(learning_rate), _number(momentum), _number(tol)
     ))  # fmt: skip
 

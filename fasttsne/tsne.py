@@ -76,7 +76,7 @@ class TSNE:
         n_jobs: int | None = -1, neighbors: Neighbors = "auto", knn_kwargs: Settings = None,
         negative_gradient_method: str | ObjectiveFunction = "auto", callbacks: Callbacks = None,
         callbacks_every_iters: int = 50, random_state: RandomState = None, verbose: bool = False,
-        tol: float | str = "auto", density_weight: float = 0,
+        tol: float | str = "auto", density_weight: float = 0, optimizer: str = "auto",
     ):  # fmt: skip
         self.n_components = n_components
         self.perplexity = perplexity
@@ -107,6 +107,7 @@ class TSNE:
         self.verbose = verbose
         self.tol = tol
         self.density_weight = density_weight
+        self.optimizer = optimizer
 
     def __repr__(self) -> str:
         changed = (

@@ -53,7 +53,8 @@ class TSNEEmbedding(ArrayWithState):
     negative_gradient_method : "auto", "fft" ("interpolation"), "bh" ("barnes-hut"), "exact",
         or an objective function (:mod:`fasttsne.objective.callable`), or a registered one.
     random_state : kept for the caller.
-    optimizer : the optimizer of an earlier embedding, to continue with its state.
+    optimizer : the optimizer of an earlier embedding, to continue with its state; or a default
+        of :meth:`optimize`.
     gradient_descent_params : defaults of :meth:`optimize`.
 
     Attributes
@@ -83,9 +84,11 @@ class TSNEEmbedding(ArrayWithState):
     def __new__(
         cls, embedding: ArrayLike, affinities: Affinities | Rows, dof: float = 1,
         negative_gradient_method: str | ObjectiveFunction = "auto",
-        random_state: RandomState = None, optimizer: GradientDescent | None = None,
+        random_state: RandomState = None, optimizer: GradientDescent | str | None = None,
         **gradient_descent_params: Any,
     ) -> "TSNEEmbedding":  # fmt: skip
+        if isinstance(optimizer, str):  # a parameter of ``optimize``
+            gradient_descent_params["optimizer"], optimizer = optimizer, None
         if not isinstance(affinities, Affinities):
             affinities = PrecomputedAffinities(affinities)
         points = _check_points(embedding, affinities.n_samples)
@@ -140,8 +143,8 @@ class TSNEEmbedding(ArrayWithState):
 
         Parameters
         ----------
-        n_iter : number of iterations; "auto" runs until the KL divergence has converged, with
-            larger steps; or a tuple of stages (:mod:`fasttsne.schedule`).
+        n_iter : number of iterations; "auto" runs until little of the KL divergence is left, with
+            preconditioned steps; or a tuple of stages (:mod:`fasttsne.schedule`).
         inplace : move the points of this embedding; otherwise those of a copy.
         propagate_exception : raise OptimizationInterrupt where a callback stops the run,
             instead of returning the embedding so far.

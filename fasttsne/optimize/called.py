@@ -23,13 +23,15 @@ def is_called(optimizer: GradientDescent) -> bool:
 def call_optimizer(embedding: Any, phase: Phase, params: Mapping[str, Any]) -> float:
     """Let an optimizer that is called move an embedding in place; return the error.
 
-    It gets the learning rate, momentum and exaggeration of the first stage, and a P of its own.
+    It gets the learning rate, momentum and exaggeration of the first plain stage, and a P of its
+    own.
 
     Parameters
     ----------
     params : those of ``optimize`` as the user gave them.
     """
-    callbacks, first = params["callbacks"], phase.stages[0]
+    callbacks = params["callbacks"]
+    first = next(s for s in phase.stages if not getattr(s, "is_preconditioned", False))
     error: float
     error, result = embedding.optimizer(
         embedding=embedding,

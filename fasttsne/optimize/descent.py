@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import logging
 import warnings
 from typing import Any
 
@@ -10,40 +9,18 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from fasttsne import _kernels
 from fasttsne.objective.base import Objective
 from fasttsne.objective.callable import FunctionObjective, ObjectiveFunction
 from fasttsne.optimize import schedule
-from fasttsne.optimize.callback import Callbacks, as_callbacks, is_stop, notify
+from fasttsne.optimize.callback import Callbacks, as_callbacks, notify
+from fasttsne.optimize.loop import Loop, OptimizationInterrupt
 from fasttsne.optimize.plan import Phase, number_or_none
-from fasttsne.optimize.schedule import Stage
-from fasttsne.optimize.state import (
-    DescentState,
-    WorkingPoints,
-    check_state,
-    initial_state,
-    reordering_is_due,
-)
-from fasttsne.optimize.stopping import Check, Decision
+from fasttsne.optimize.state import DescentState, WorkingPoints, check_state, initial_state
 from fasttsne.runtime.threads import resolve_n_jobs
-from fasttsne.runtime.validation import MAX_COORDINATE, check_coordinates
+from fasttsne.runtime.validation import check_coordinates
 
-log = logging.getLogger("fasttsne.optimizer")
+__all__ = ["GradientDescent", "OptimizationInterrupt"]
 
-
-class OptimizationInterrupt(InterruptedError):
-    """A callback stopped the optimization.
-
-    Attributes
-    ----------
-    error : the KL divergence when it stopped.
-    final_embedding : the embedding so far.
-    """
-
-    def __init__(self, error: float, final_embedding: Any):
-        super().__init__(f"a callback stopped the optimization at KL divergence {error:.4f}")
-        self.error = error
-        self.final_embedding = final_embedding
 
 
 class GradientDescent:
@@ -55,11 +32,14 @@ class GradientDescent:
     ----------
     gains, update : (n, d) float32 arrays, the gain of each coordinate and its last step, in the
         order of the rows; None before the first call.
+    loss_left : share of the loss that is estimated to be left to be gained, while a stage runs
+        that ends by it, and after it; None before.
 
     Source: van der Maaten & Hinton 2008 (the schedule's form), Jacobs 1988 (gains).
     """
 
     # Derived classes need not call this class's __init__.
+    loss_left: float | None = None
     _state: DescentState | None = None
     _running: tuple[WorkingPoints, int] | None = None
 
@@ -114,7 +94,7 @@ class GradientDescent:
         return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_state": self.state, "_running": None}
+        return {"_state": self.state, "_running": None, "loss_left": self.loss_left}
 
     def run(self, embedding: np.ndarray, objective: Objective, phase: Phase) -> float:
         """Optimize ``embedding``, (n, d) float64, in place; return its error.
@@ -140,7 +120,7 @@ class GradientDescent:
         # The caller's order may change; what is checked must not.
         state = dataclasses.replace(state, order=np.array(state.order))
         check_state(state, embedding.shape, "optimizer.state.")
-        loop = _Loop(self, state, embedding, objective, phase)
+        loop = Loop(self, state, embedding, objective, phase)
         try:
             for stage in phase.stages:
                 loop.run_stage(stage)
@@ -225,87 +205,4 @@ def _warn_if_unsettled(steps: np.ndarray, max_step_norm: float | None) -> None:
                 f"the map has not settled: {n_bounded} of {len(steps)} points still move by "
                 f"max_step_norm, {max_step_norm:g}; learning_rate may be far too large",
                 stacklevel=2,
-            )
-
-
-class _Loop:
-    """The iterations of one ``run``: stages one after the other, with one count of steps."""
-
-    def __init__(
-        self, optimizer: GradientDescent, state: DescentState, embedding: np.ndarray,
-        objective: Objective, phase: Phase,
-    ):  # fmt: skip
-        self.optimizer, self.embedding = optimizer, embedding
-        self.objective, self.phase = objective, phase
-        self.points = WorkingPoints.from_state(embedding, state)
-        self.iteration = state.iteration  # of all calls
-        self.step = 0  # of this one
-        objective.reorder(self.points.order)
-        n, d = embedding.shape
-        n_blocks = _kernels.gradient_step.count_blocks(n)
-        self._scratch = np.empty((n_blocks + 1, d)), np.empty(n_blocks, np.int64)
-
-    def run_stage(self, stage: Stage) -> None:
-        rate, rule = stage.learning_rate, stage.stopping
-        checks: list[Check] = []
-        every = self.phase.callbacks_every_iters
-        for number in range(stage.n_iter):
-            if self.objective.gains_by_order and reordering_is_due(self.iteration):
-                self.points = self.points.sorted()
-                self.objective.reorder(self.points.order)
-            check = rule is not None and number % rule.check_every == 0
-            report = bool(self.phase.callbacks) and (self.step + 1) % every == 0
-            gradient, error = self.objective.gradient(
-                self.points.y, stage.exaggeration, with_error=report or check
-            )
-            if rule is not None and check:
-                assert error is not None
-                checks.append(self._check(number, error, stage.exaggeration))
-                decision = rule.decide(checks)
-                if decision is Decision.STOP:
-                    log.info("stage %r ended after %d iterations: %s", stage.name, number, rule)
-                    return
-                if decision is Decision.SLOW_DOWN:
-                    rate /= 2
-                    self.points.update[...] = 0
-                    log.info("the loss rose to %.4f: slowing down", checks[-1].loss)
-            self.step += 1
-            if report:
-                assert error is not None
-                self._call_callbacks(error)
-            self._take_step(gradient, rate, stage.momentum)
-
-    def _check(self, number: int, error: float, exaggeration: float) -> Check:
-        return Check(
-            number, self.objective.loss(error),
-            self.objective.exaggerated_loss(error, exaggeration), float(np.std(self.points.y)),
-            self.objective.approximation,
-        )  # fmt: skip
-
-    def _call_callbacks(self, error: float) -> None:
-        self.points.write_to(self.embedding)
-        self.optimizer._running = self.points, self.iteration
-        # Every callback is called, also after one that stops the run.
-        answers = [call(self.step, error, self.embedding) for call in self.phase.callbacks]
-        self.points.check_array(self.embedding)
-        if any([is_stop(answer) for answer in answers]):
-            raise OptimizationInterrupt(error, self.embedding)
-        self.points.read_from(self.embedding)
-
-    def _take_step(self, gradient: np.ndarray, rate: float, momentum: float) -> None:
-        points, phase = self.points, self.phase
-        if gradient.shape != points.y.shape:
-            raise ValueError(f"gradient must have the shape {points.y.shape}; got {gradient.shape}")
-        n_stuck = _kernels.gradient_step.gradient_step(
-            points.y, points.update, points.gains, gradient, *self._scratch, rate, momentum,
-            phase.max_grad_norm, phase.max_step_norm, self.objective.n_threads,
-            recenter=self.objective.is_translation_invariant,
-        )  # fmt: skip
-        self.iteration += 1
-        if n_stuck:
-            raise OverflowError(
-                f"the optimization diverged: {n_stuck} of {len(points.y)} points would move "
-                f"beyond {MAX_COORDINATE:g}.  Give a smaller learning_rate (it is {rate:g}), "
-                f"max_step_norm (it is {phase.max_step_norm}) or density_weight, or another "
-                "early_exaggeration or exaggeration"
             )

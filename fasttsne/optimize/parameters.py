@@ -16,7 +16,7 @@ from fasttsne.objective.select import check_method
 from fasttsne.optimize.callback import as_callbacks
 from fasttsne.optimize.schedule import Stage
 from fasttsne.runtime.threads import resolve_n_jobs
-from fasttsne.runtime.validation import check_number
+from fasttsne.runtime.validation import check_choice, check_number
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,16 @@ _STEP = _table(
     ),
     Parameter(
         "tol", "auto",
-        'with n_iter="auto", stop when the KL divergence falls by less than this share of '
-        'itself in an iteration; "auto" is 1e-4 to 2.5e-3, more for more rows.  A smaller one '
-        "comes closer to the minimum.",
+        'with n_iter="auto", stop when less than this share of the loss is estimated to be left '
+        '(:class:`fasttsne.optimize.stopping.LossLeft`); "auto" is 0.05.  A smaller one comes '
+        "closer to the minimum.",
         {"low": 0, "finite": True}, AUTO,
+    ),
+    Parameter(
+        "optimizer", "auto",
+        '"preconditioned", whose steps know the curvature of the attraction, "momentum", or '
+        '"auto": the first where n_iter is "auto", the second where numbers are given, which is '
+        "then exactly the classical descent.",
     ),
     Parameter(
         "density_weight", 0,
@@ -173,12 +179,12 @@ TSNE = _table(
     Parameter(
         "learning_rate", "auto",
         '"auto" is n_samples / exaggeration in each phase (Belkina et al. 2019), and twice that '
-        'where n_iter is "auto".',
+        'where n_iter is "auto".  Preconditioned steps do not use it.',
         FACTOR, AUTO,
     ),
     Parameter(
         "early_exaggeration_iter", "auto",
-        'iterations of early exaggeration, usually 250; "auto" is until it has converged, '
+        'iterations of early exaggeration, usually 250; "auto" is until the map is arranged, '
         "then it is annealed; or a tuple of stages (:mod:`fasttsne.schedule`).",
         ITERATIONS, AUTO, stages=True,
     ),
@@ -189,8 +195,8 @@ TSNE = _table(
     ),
     Parameter(
         "n_iter", "auto",
-        'iterations of the main phase, usually 500; "auto" is until the KL divergence has '
-        "converged.  Numbers for both give exactly the classical schedule.  A tuple of stages is "
+        'iterations of the main phase, usually 500; "auto" is until little of the KL divergence '
+        "is left.  Numbers for both give exactly the classical schedule.  A tuple of stages is "
         "accepted, too.",
         ITERATIONS, AUTO, stages=True,
     ),
@@ -219,8 +225,8 @@ TSNE = _table(
     ),
     Parameter(
         "final_momentum", "auto",
-        'momentum of the main phase; "auto" is 0.8, and 0.93 to 0.97, more for more rows, where '
-        'n_iter is "auto".',
+        'momentum of the main phase; "auto" is 0.8, and 0.96 where n_iter is "auto".  '
+        "Preconditioned steps have their own.",
         SHARE, AUTO,
     ),
     _STEP["max_grad_norm"],
@@ -249,6 +255,7 @@ TSNE = _table(
     _STEP["verbose"],
     _STEP["tol"],
     _STEP["density_weight"],
+    _STEP["optimizer"],
 )  # fmt: skip
 
 # What scikit-learn's estimator takes besides, None where it is not used.
@@ -288,12 +295,12 @@ OPTIMIZE = _table(
     _STEP["density_weight"],
     Parameter(
         "momentum", "auto",
-        'momentum of each step; "auto" is 0.8, and 0.93 to 0.97, more for more points, where '
-        'n_iter is "auto".',
+        'momentum of each step; "auto" is 0.8, and 0.96 where n_iter is "auto".  '
+        "Preconditioned steps have their own.",
         SHARE, AUTO,
     ),
     *(_STEP[name] for name in (
-        "tol", "max_grad_norm", "max_step_norm", "theta", "n_interpolation_points",
+        "tol", "optimizer", "max_grad_norm", "max_step_norm", "theta", "n_interpolation_points",
         "min_num_intervals", "ints_in_interval", "n_jobs", "callbacks", "callbacks_every_iters",
         "verbose",
     )),
@@ -330,6 +337,7 @@ TRANSFORM = _table(
 )  # fmt: skip
 
 DEFAULTS = {name: parameter.default for name, parameter in OPTIMIZE.items()}
+OPTIMIZERS = ("auto", "preconditioned", "momentum")
 ACCURACY = ("theta", "n_interpolation_points", "min_num_intervals", "ints_in_interval")
 
 
@@ -355,6 +363,8 @@ def check_params(params: Mapping[str, Any], table: Mapping[str, Parameter] = OPT
         as_callbacks(params["callbacks"])
     if "negative_gradient_method" in params:
         check_method(params["negative_gradient_method"])
+    if "optimizer" in params:
+        check_choice(params["optimizer"], "optimizer", OPTIMIZERS)
 
 
 def without_numpy(params: Mapping[str, Any]) -> dict[str, Any]:

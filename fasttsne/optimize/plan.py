@@ -5,13 +5,17 @@
 and the command line read it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from types import ModuleType
 from typing import Any
 
 from fasttsne.objective.callable import ObjectiveFunction
-from fasttsne.optimize import schedule
+from fasttsne.objective.functions import NAMES
+from fasttsne.optimize import momentum_schedule, schedule
 from fasttsne.optimize.callback import CallbackFunction, as_callbacks
 from fasttsne.optimize.parameters import ACCURACY, TSNE, without_numpy
 from fasttsne.optimize.schedule import Iterations, Stage
@@ -131,20 +135,39 @@ class RunPlan:
             ),
         ]  # fmt: skip
         for phase in self.phases:
-            for stage in phase.stages:
-                if stage.n_iter:
-                    lines.append(STAGE_LINE.format(
-                        phase.name, stage.name, stage.n_iter, f"{stage.exaggeration:.4g}",
-                        f"{stage.learning_rate:.6g}", f"{stage.momentum:.3g}",
-                        "" if stage.stopping is None else str(stage.stopping),
-                    ).rstrip())  # fmt: skip
+            for _, stages in groupby(phase.stages, key=attrgetter("name", "momentum", "stopping")):
+                lines += _stage_lines(phase.name, list(stages))
         lines += ["", f"{'parameter':26}{'value':18}decided by", *map(str, self.choices)]
         return "\n".join(lines)
 
     __repr__ = __str__
 
 
-STAGE_LINE = "{:20}{:13}{:>10}{:>14}{:>15}{:>10}  {}"
+def _stage_lines(phase: str, stages: Sequence[Stage]) -> list[str]:
+    """A line for stages that differ in nothing but exaggeration and learning rate."""
+    n_iter = sum(stage.n_iter for stage in stages)
+    if not n_iter:
+        return []
+    first, last = stages[0], stages[-1]
+    return [STAGE_LINE.format(
+        phase, first.name, n_iter,
+        _range(f"{first.exaggeration:.4g}", f"{last.exaggeration:.4g}"),
+        "by curvature" if _is_preconditioned(first)
+        else _range(f"{first.learning_rate:.6g}", f"{last.learning_rate:.6g}"),
+        f"{first.momentum:.3g}", "" if first.stopping is None else str(first.stopping),
+    ).rstrip()]  # fmt: skip
+
+
+def _range(first: str, last: str) -> str:
+    return first if first == last else f"{first} to {last}"
+
+
+def _is_preconditioned(stage: Stage) -> bool:
+    """Stages of version 0.1.0 do not say."""
+    return getattr(stage, "is_preconditioned", False)
+
+
+STAGE_LINE = "{:20}{:13}{:>10}{:>14}{:>17}{:>10}  {}"
 
 
 def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
@@ -162,7 +185,7 @@ def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
 
     early_iter = wanted["early_exaggeration_iter"]
     if _is_auto(early_iter):
-        early_iter = schedule.automatic_early_exaggeration(
+        early_iter = _automatic_schedule(wanted).automatic_early_exaggeration(
             n_samples, early, final, number_or_none(wanted["learning_rate"]),
             number_or_none(wanted["initial_momentum"]),
         )  # fmt: skip
@@ -213,7 +236,7 @@ def resolve_phase(
     if isinstance(n_iter, tuple):
         stages = n_iter
     elif isinstance(n_iter, str):  # "auto"
-        stages = schedule.automatic_main_phase(
+        stages = _automatic_schedule(params).automatic_main_phase(
             n_samples, exaggeration, rate, momentum, number_or_none(params["tol"])
         )
     else:
@@ -262,6 +285,33 @@ def _fastest(method: str, n_samples: int) -> str:
     return "exact" if _is_auto(method) and n_samples <= EXACT_MAX_POINTS else method
 
 
+def resolve_optimizer(params: Mapping[str, Any]) -> str:
+    """The optimizer of phases without a number of iterations: "preconditioned" or "momentum".
+
+    The curvature that the first needs is known of the KL divergence alone.
+
+    Raises
+    ------
+    ValueError
+        Where "preconditioned" is asked for with another objective.
+    """
+    optimizer, method = params["optimizer"], params["negative_gradient_method"]
+    has_curvature = NAMES.get(method, method) in METHODS
+    if optimizer == "preconditioned" and not has_curvature:
+        raise ValueError(
+            'optimizer="preconditioned" needs the curvature of the KL divergence, which is not '
+            f"that of negative_gradient_method={method!r}; use "
+            '"auto" or "momentum"'
+        )
+    if _is_auto(optimizer):
+        return "preconditioned" if has_curvature else "momentum"
+    return str(optimizer)
+
+
+def _automatic_schedule(params: Mapping[str, Any]) -> ModuleType:
+    return schedule if resolve_optimizer(params) == "preconditioned" else momentum_schedule
+
+
 def exaggeration_of(params: Mapping[str, Any]) -> float:
     """The exaggeration as a number: None is none."""
     return 1.0 if params["exaggeration"] is None else float(params["exaggeration"])
@@ -305,32 +355,24 @@ def _shown(value: object) -> str:
 
 def _choices(wanted: Mapping[str, Any], n_samples: int) -> Iterator[Choice]:
     """Who decided each parameter of a fit; the numbers are in the stages."""
-    medium, large = f"{schedule.MEDIUM_FROM:,}", f"{schedule.LARGE_FROM:,}"
-    size = (
-        f"fewer than {medium}" if n_samples < schedule.MEDIUM_FROM
-        else f"{medium} to {large}" if n_samples < schedule.LARGE_FROM else f"{large} or more"
-    )  # fmt: skip
     is_automatic, has_stages = _is_auto(wanted["n_iter"]), isinstance(wanted["n_iter"], tuple)
-    rate, momentum = "n_samples / exaggeration", f"{schedule.CLASSICAL_MOMENTUM:g}"
-    if is_automatic:
-        rate += f", times {schedule.FAST_LEARNING_RATE:g} in the fast stage"
-        momentum = f"by size, {schedule.fast_momentum(n_samples):.3g} in the fast stage"
     rules = {
         "early_exaggeration": f"{schedule.EARLY_EXAGGERATION:g} (Belkina et al. 2019)",
-        "early_exaggeration_iter": f"until converged, then annealing; settings for {size} rows",
-        "n_iter": f"until the loss has converged; settings for {size} rows",
-        "learning_rate": f"{rate} (Belkina et al. 2019)",
+        "learning_rate": "n_samples / exaggeration (Belkina et al. 2019)",
         "initial_momentum": f"{schedule.CLASSICAL_MOMENTUM:g}",
-        "final_momentum": momentum,
-        "tol": f"settings for {size} rows",
+        "final_momentum": f"{schedule.CLASSICAL_MOMENTUM:g}",
+        "optimizer": resolve_optimizer(wanted),
         "negative_gradient_method": (
             f"exact, as up to {EXACT_MAX_POINTS} points" if n_samples <= EXACT_MAX_POINTS
             else "tree or FFT, by the size of the map"
         ),
+        **_rules_of_schedule(wanted, n_samples, is_automatic),
     }  # fmt: skip
     unused = {}
     if not is_automatic:
         unused["tol"] = "not used: n_iter is given"
+        if not _is_auto(wanted["early_exaggeration_iter"]):
+            rules["optimizer"] = "momentum: numbers of iterations are given"
     if has_stages:
         unused["final_momentum"] = "not used: the stages have their own"
     for name in (*rules, "exaggeration", "dof", "max_grad_norm", "max_step_norm", "density_weight"):
@@ -343,3 +385,41 @@ def _choices(wanted: Mapping[str, Any], n_samples: int) -> Iterator[Choice]:
             yield Choice(name, f"{len(value)} stages", "given")
         else:
             yield Choice(name, value, "default" if value == TSNE[name].default else "given")
+
+
+def _rules_of_schedule(
+    wanted: Mapping[str, Any], n_samples: int, is_automatic: bool
+) -> dict[str, str]:
+    """What the automatic schedule of the optimizer decides."""
+    if resolve_optimizer(wanted) == "preconditioned":
+        rules = {
+            "early_exaggeration_iter": "until arranged, then annealing",
+            "n_iter": "until little of the loss is left",
+            "tol": f"{schedule.TOL:g}",
+        }
+        if is_automatic:
+            rules["final_momentum"] = f"{schedule.INERT_MOMENTUM:g} in the inert stage"
+            rules["learning_rate"] = (
+                "n_samples / exaggeration (Belkina et al. 2019), times "
+                f"{schedule.INERT_LEARNING_RATE:g} in the inert stage; none where preconditioned"
+            )
+        return rules
+    medium, large = f"{momentum_schedule.MEDIUM_FROM:,}", f"{momentum_schedule.LARGE_FROM:,}"
+    size = (
+        f"fewer than {medium}" if n_samples < momentum_schedule.MEDIUM_FROM
+        else f"{medium} to {large}" if n_samples < momentum_schedule.LARGE_FROM
+        else f"{large} or more"
+    )  # fmt: skip
+    rules = {
+        "early_exaggeration_iter": f"until converged, then annealing; settings for {size} rows",
+        "n_iter": f"until the loss has converged; settings for {size} rows",
+        "tol": f"settings for {size} rows",
+    }
+    if is_automatic:
+        fast = momentum_schedule.fast_momentum(n_samples)
+        rules["final_momentum"] = f"by size, {fast:.3g} in the fast stage"
+        rules["learning_rate"] = (
+            "n_samples / exaggeration (Belkina et al. 2019), times "
+            f"{momentum_schedule.FAST_LEARNING_RATE:g} in the fast stage"
+        )
+    return rules

@@ -3,12 +3,18 @@
 The classical schedule has given numbers of iterations, momentum 0.8 and a sudden end of early
 exaggeration (van der Maaten & Hinton 2008; Belkina et al. 2019).
 
-The automatic one takes about a third of the iterations to the same KL divergence.  Early
-exaggeration runs until the exaggerated loss has converged, and is then annealed: reduced to its
-final value in steps, with low momentum, so that clusters separate before it ends.
-Then momentum is high and the learning rate doubled until the KL divergence has converged; a last
-stage with low momentum lets each point settle among its neighbours.  Measured by
-benchmarks/schedule.py.  When a stage ends: :mod:`fasttsne.optimize.stopping`.
+The automatic one comes much closer to the minimum in fewer iterations.  Arrangement comes first,
+convergence last: preconditioned steps move neighbourhoods as a whole, single points get past
+others only while exaggeration falls slowly, or by the inertia of plain steps with much momentum,
+and what is misplaced when convergence begins stays so.
+
+    arranging   full exaggeration, preconditioned: the long waves of the map, which a start lacks
+    annealing   exaggeration falls in small steps, plain
+    inert       plain steps with much momentum: points pass through each other
+    converging  preconditioned, until little of the loss is left (LossLeft)
+    settling    the same with short steps, in which the last oscillations end
+
+All is the same for any number of points.  Measured by benchmarks/convergence.py.
 """
 
 from abc import ABC
@@ -17,29 +23,23 @@ from typing import TypeAlias
 
 import numpy as np
 
-from fasttsne.optimize.stopping import (
-    Collapsed,
-    ExaggeratedLossConverged,
-    LossConverged,
-    StoppingRule,
-)
+from fasttsne.optimize.stopping import LossLeft, StoppingRule
 
-# Early exaggeration: its factor (Belkina et al. 2019); for the automatic schedule the maximum of
-# its iterations, how many annealing stages follow, and their iterations for a collapsed map.
+# The factor of early exaggeration (Belkina et al. 2019).
 EARLY_EXAGGERATION = 12.0
-MAX_EARLY_ITER = 250
-N_ANNEALING_STAGES = 5
-COLLAPSED_ANNEALING_ITER = 12
-# Automatic main phase: the learning rate in units of n, momentum by number of samples (log-linear
-# between; a larger one throws points of small maps about), the maximum of its iterations.
-FAST_LEARNING_RATE = 2.0
-FAST_MOMENTUM = (700, 0.93), (2_000, 0.95), (10_000, 0.96), (70_000, 0.97)
+ARRANGING_ITER = 20
+# Fewer levels, or iterations of each, leave more points among strangers.
+ANNEALING_LEVELS, ANNEALING_ITER = 24, 4
+# A learning rate in units of n.
+INERT_ITER, INERT_LEARNING_RATE, INERT_MOMENTUM = 50, 2.0, 0.96
 MAX_ITER = 1000
-# Its last stage.
-FINAL_MIN_ITER = 20
-FINAL_MAX_ITER = 100
-FINAL_MOMENTUM = 0.7
-FINAL_CHECK_EVERY = 5
+SETTLING_ITER = 20
+# Preconditioned steps: with 0.9 a few of the islands of a map, between which only repulsion acts,
+# begin to oscillate after a hundred steps; the loop halves it then.
+STEP, STEP_MOMENTUM = 0.9, 0.9
+SETTLING_STEP, SETTLING_MOMENTUM = 0.4, 0.5
+# The share of the loss that may be left.
+TOL = 0.05
 
 CLASSICAL_MOMENTUM = 0.8
 CLASSICAL_EARLY_ITER = 250
@@ -55,9 +55,11 @@ class Stage(ABC):  # abstract, so that those of version 0.1.0 can be registered 
     ----------
     n_iter : number of iterations; the maximum where there is a stopping rule.
     exaggeration : factor on the attractive forces.
-    learning_rate, momentum : of each step.
+    learning_rate, momentum : of each step.  In a preconditioned stage the former is in units of
+        the largest eigenvalue's inverse.
     stopping : a rule of :mod:`fasttsne.optimize.stopping`, or None.
     name : what the stage is for.
+    is_preconditioned : whether steps go by :mod:`fasttsne.optimize.preconditioner`, without gains.
     """
 
     n_iter: int
@@ -66,56 +68,11 @@ class Stage(ABC):  # abstract, so that those of version 0.1.0 can be registered 
     momentum: float
     stopping: StoppingRule | None = None
     name: str = "constant"
+    is_preconditioned: bool = False
 
 
 # Iterations of a phase: a number, "auto", or stages.
 Iterations: TypeAlias = int | str | tuple[Stage, ...]
-
-
-@dataclass(frozen=True)
-class SizeSettings:
-    """Settings of the automatic schedule for data sets of one size.
-
-    Attributes
-    ----------
-    min_early_iter, early_tol : early exaggeration: minimum of iterations, and the decrease of the
-        exaggerated loss that ends it.
-    annealing_iter : iterations of each annealing stage.
-    settling_iter : iterations with low momentum after them.
-    min_iter, check_every, patience, tol : stopping rule of the fast stage.  Large maps expand for
-        long, and stop at a rate that small ones pass early.
-    final_tol : the decrease of the loss that ends the last stage.
-    """
-
-    min_early_iter: int
-    early_tol: float
-    annealing_iter: int
-    settling_iter: int
-    min_iter: int
-    check_every: int
-    patience: int
-    tol: float
-    final_tol: float
-
-
-SMALL = SizeSettings(
-    min_early_iter=125, early_tol=5e-5, annealing_iter=16, settling_iter=25,
-    min_iter=60, check_every=15, patience=2, tol=1e-4, final_tol=1e-4,
-)  # fmt: skip
-MEDIUM = SizeSettings(
-    min_early_iter=40, early_tol=5e-3, annealing_iter=8, settling_iter=25,
-    min_iter=75, check_every=25, patience=1, tol=1.3e-3, final_tol=1e-4,
-)  # fmt: skip
-LARGE = SizeSettings(
-    min_early_iter=40, early_tol=5e-3, annealing_iter=6, settling_iter=0,
-    min_iter=75, check_every=25, patience=1, tol=2.5e-3, final_tol=2e-4,
-)  # fmt: skip
-MEDIUM_FROM, LARGE_FROM = 5_000, 30_000
-
-
-def size_settings(n_samples: int) -> SizeSettings:
-    """The settings for so many samples."""
-    return SMALL if n_samples < MEDIUM_FROM else MEDIUM if n_samples < LARGE_FROM else LARGE
 
 
 def default_learning_rate(n_samples: int, exaggeration: float) -> float:
@@ -123,58 +80,49 @@ def default_learning_rate(n_samples: int, exaggeration: float) -> float:
     return n_samples / exaggeration
 
 
-def fast_momentum(n_samples: int) -> float:
-    """Momentum of the fast stage."""
-    sizes, momentum = zip(*FAST_MOMENTUM, strict=True)
-    return float(np.interp(np.log(n_samples), np.log(sizes), momentum))
-
-
 def automatic_early_exaggeration(
     n_samples: int, exaggeration: float, final_exaggeration: float,
     learning_rate: float | None = None, momentum: float | None = None,
 ) -> tuple[Stage, ...]:  # fmt: skip
-    """Early exaggeration until it has converged, and its annealing; None is the schedule's own."""
-    settings = size_settings(n_samples)
-    momentum = CLASSICAL_MOMENTUM if momentum is None else momentum
-
-    def stage(n_iter: int, factor: float, stopping: StoppingRule | None, name: str) -> Stage:
-        rate = default_learning_rate(n_samples, factor) if learning_rate is None else learning_rate
-        return Stage(n_iter, float(factor), float(rate), momentum, stopping, name)
-
-    converged = ExaggeratedLossConverged(
-        settings.early_tol, settings.min_early_iter, float(exaggeration)
-    )
-    n_iter = settings.annealing_iter
-    collapsed = Collapsed(COLLAPSED_ANNEALING_ITER) if n_iter > COLLAPSED_ANNEALING_ITER else None
-    factors = np.geomspace(exaggeration, final_exaggeration, N_ANNEALING_STAGES + 2)[1:-1]
-    return (
-        stage(MAX_EARLY_ITER, exaggeration, converged, "exaggerated"),
-        *(stage(n_iter, factor, collapsed, "annealing") for factor in factors),
-    )
+    """Early exaggeration and its annealing; None, for the plain steps, is the schedule's own."""
+    factors = np.geomspace(exaggeration, final_exaggeration, ANNEALING_LEVELS + 1)[:-1]
+    annealing = (
+        Stage(
+            ANNEALING_ITER, float(factor),
+            float(learning_rate or default_learning_rate(n_samples, factor)),
+            CLASSICAL_MOMENTUM if momentum is None else momentum, None, "annealing",
+        )
+        for factor in factors
+    )  # fmt: skip
+    return (_preconditioned(ARRANGING_ITER, exaggeration, "arranging"), *annealing)
 
 
 def automatic_main_phase(
     n_samples: int, exaggeration: float, learning_rate: float | None = None,
     momentum: float | None = None, tol: float | None = None,
 ) -> tuple[Stage, ...]:  # fmt: skip
-    """The main phase until the loss has converged; None is the schedule's own."""
-    settings = size_settings(n_samples)
-    momentum = fast_momentum(n_samples) if momentum is None else momentum
-    slow = fast = learning_rate
-    if slow is None or fast is None:
-        slow = default_learning_rate(n_samples, exaggeration)
-        fast = default_learning_rate(n_samples, exaggeration / FAST_LEARNING_RATE)
-    slow, fast = float(slow), float(fast)
-    converged = LossConverged(
-        settings.tol if tol is None else tol, settings.min_iter, settings.check_every,
-        settings.patience,
-    )  # fmt: skip
-    final = LossConverged(settings.final_tol, FINAL_MIN_ITER, FINAL_CHECK_EVERY)
+    """The main phase until little of the loss is left; None is the schedule's own.
+
+    Learning rate and momentum are those of the plain steps.
+    """
+    if learning_rate is None:
+        learning_rate = INERT_LEARNING_RATE * default_learning_rate(n_samples, exaggeration)
+    momentum = INERT_MOMENTUM if momentum is None else momentum
+    left = LossLeft(TOL if tol is None else tol)
     return (
-        Stage(settings.settling_iter, exaggeration, slow, CLASSICAL_MOMENTUM, None, "settling"),
-        Stage(MAX_ITER, exaggeration, fast, momentum, converged, "fast"),
-        Stage(FINAL_MAX_ITER, exaggeration, slow, FINAL_MOMENTUM, final, "final"),
+        Stage(INERT_ITER, exaggeration, float(learning_rate), momentum, None, "inert"),
+        _preconditioned(MAX_ITER, exaggeration, "converging", left),
+        _preconditioned(
+            SETTLING_ITER, exaggeration, "settling", None, SETTLING_STEP, SETTLING_MOMENTUM
+        ),
     )
+
+
+def _preconditioned(
+    n_iter: int, exaggeration: float, name: str, stopping: StoppingRule | None = None,
+    step: float = STEP, momentum: float = STEP_MOMENTUM,
+) -> Stage:  # fmt: skip
+    return Stage(n_iter, float(exaggeration), step, momentum, stopping, name, True)
 
 
 def classical(

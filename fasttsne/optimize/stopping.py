@@ -13,6 +13,10 @@ from typing import NamedTuple, Protocol
 
 # How often the learning rate may be halved in a stage where the loss rises.
 MAX_HALVINGS = 4
+# A larger rise of the loss, as a share of it, is no rounding.
+RISE = 1e-3
+# Losses nearer to 0 are counted as this.
+MIN_LOSS = 1e-6
 # An embedding of a smaller standard deviation has collapsed to a point.
 COLLAPSED_STD = 1e-3
 # Iterations after which a collapsed embedding need not be exaggerated any longer.
@@ -61,6 +65,53 @@ class StoppingRule(Protocol):
 
 
 @dataclass(frozen=True)
+class LossLeft:
+    """Stop where little of the loss is left to be gained.
+
+    The decrease that is still to be had is estimated by the last one: descent ends like
+    L + c / t^2, of which t / 2 times the decrease in an iteration is left.  (Measured on 12 data
+    sets, it is 0.5 to 2 times what a thousand more iterations gain.)  Where the loss rises, the
+    steps were too long: they are halved.
+
+    Attributes
+    ----------
+    tol : share of the loss that may be left.
+    min_iter : iterations before the stage may end: the first ones unfold what is folded, and
+        the loss falls unevenly.
+    check_every : iterations between two checks.
+    """
+
+    tol: float
+    min_iter: int = 40
+    check_every: int = 10
+
+    def share_left(self, checks: Sequence[Check]) -> float | None:
+        """The estimate after the last of the checks; None where there is none yet."""
+        if len(checks) < 2 or checks[-2].method != checks[-1].method:
+            return None
+        last, now = checks[-2:]
+        decrease = (last.loss - now.loss) / (now.iteration - last.iteration)
+        return decrease * now.iteration / 2 / max(abs(now.loss), MIN_LOSS)
+
+    def decide(self, checks: Sequence[Check]) -> Decision:
+        share = self.share_left(checks)
+        if share is None:
+            return Decision.CONTINUE
+        n_rises = sum(self._rises(*pair) for pair in pairwise(checks))
+        if self._rises(*checks[-2:]) and n_rises <= MAX_HALVINGS:
+            return Decision.SLOW_DOWN
+        ends = share < self.tol and checks[-1].iteration >= self.min_iter
+        return Decision.STOP if ends else Decision.CONTINUE
+
+    @staticmethod
+    def _rises(last: Check, now: Check) -> bool:
+        return last.method == now.method and now.loss - last.loss > RISE * abs(last.loss)
+
+    def __str__(self) -> str:
+        return f"less than {100 * self.tol:.3g} % of the loss is left"
+
+
+@dataclass(frozen=True)
 class LossConverged:
     """Stop where the loss falls by less than ``tol`` of itself in an iteration.
 
@@ -83,7 +134,7 @@ class LossConverged:
     def decide(self, checks: Sequence[Check]) -> Decision:
         decision, n_flat, n_halvings = Decision.CONTINUE, 0, 0
         for last, now in pairwise(checks):
-            progress = (last.loss - now.loss) / (self.check_every * max(abs(now.loss), 1e-6))
+            progress = (last.loss - now.loss) / (self.check_every * max(abs(now.loss), MIN_LOSS))
             if progress < self.tol and last.method != now.method:
                 # The difference of two approximations' errors looks like a rise.
                 decision = Decision.CONTINUE

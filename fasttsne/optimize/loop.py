@@ -1,0 +1,189 @@
+"""The loop of gradient descent: stages, checks, callbacks, steps."""
+
+import logging
+from typing import Any, Protocol
+
+import numpy as np
+
+from fasttsne import _kernels
+from fasttsne.objective.base import Objective
+from fasttsne.optimize.callback import is_stop
+from fasttsne.optimize.plan import Phase
+from fasttsne.optimize.preconditioner import Preconditioner
+from fasttsne.optimize.schedule import Stage
+from fasttsne.optimize.state import DescentState, WorkingPoints, reordering_is_due
+from fasttsne.optimize.stopping import Check, Decision, LossLeft, StoppingRule
+from fasttsne.runtime.validation import MAX_COORDINATE
+
+log = logging.getLogger("fasttsne.optimizer")
+
+# Iterations from one preconditioner to the next: in the first ones of a stage the map changes most.
+REBUILD_EVERY, REBUILD_EVERY_AT_FIRST, N_AT_FIRST = 10, 5, 20
+
+
+class OptimizationInterrupt(InterruptedError):
+    """A callback stopped the optimization.
+
+    Attributes
+    ----------
+    error : the KL divergence when it stopped.
+    final_embedding : the embedding so far.
+    """
+
+    def __init__(self, error: float, final_embedding: Any):
+        super().__init__(f"a callback stopped the optimization at KL divergence {error:.4f}")
+        self.error = error
+        self.final_embedding = final_embedding
+
+
+class Watched(Protocol):
+    """What the loop tells the optimizer while it runs."""
+
+    loss_left: float | None
+    _running: tuple[WorkingPoints, int] | None
+
+
+class Loop:
+    """The iterations of one ``run``: stages one after the other, with one count of steps."""
+
+    def __init__(
+        self, optimizer: Watched, state: DescentState, embedding: np.ndarray,
+        objective: Objective, phase: Phase,
+    ):  # fmt: skip
+        self.optimizer, self.embedding = optimizer, embedding
+        self.objective, self.phase = objective, phase
+        self.points = WorkingPoints.from_state(embedding, state)
+        self.iteration = state.iteration  # of all calls
+        self.step = 0  # of this one
+        objective.reorder(self.points.order)
+        n, d = embedding.shape
+        n_blocks = _kernels.gradient_step.count_blocks(n)
+        self._scratch = np.empty((n_blocks + 1, d)), np.empty(n_blocks, np.int64)
+        self._preconditioned: PreconditionedSteps | None = None
+        self._was_preconditioned = False
+
+    def run_stage(self, stage: Stage) -> None:
+        rate, rule = stage.learning_rate, stage.stopping
+        self._start(stage)
+        checks: list[Check] = []
+        for number in range(stage.n_iter):
+            self._sort_if_due()
+            check = rule is not None and number % rule.check_every == 0
+            report = bool(self.phase.callbacks) and self._is_reported(self.step + 1)
+            gradient, error = self.objective.gradient(
+                self.points.y, stage.exaggeration, with_error=report or check
+            )
+            if rule is not None and check:
+                assert error is not None
+                checks.append(self._check(number, error, stage.exaggeration))
+                decision = self._decide(rule, checks)
+                if decision is Decision.STOP:
+                    log.info("stage %r ended after %d iterations: %s", stage.name, number, rule)
+                    return
+                if decision is Decision.SLOW_DOWN:
+                    rate /= 2
+                    self.points.update[...] = 0
+                    log.info("the loss rose to %.4f: slowing down", checks[-1].loss)
+            self.step += 1
+            if report:
+                assert error is not None
+                self._call_callbacks(error)
+            if self._was_preconditioned:
+                assert self._preconditioned is not None
+                direction, factor = self._preconditioned.direction(self.points.y, gradient, number)
+                factor *= rate / stage.exaggeration
+                self._take_step(direction, factor, stage.momentum, adapt_gains=False)
+            else:
+                self._take_step(gradient, rate, stage.momentum)
+
+    def _start(self, stage: Stage) -> None:
+        """Make ready for the kind of steps; one kind does not go on with the speed of another."""
+        is_preconditioned = getattr(stage, "is_preconditioned", False)  # 0.1.0's has none
+        if is_preconditioned and self._preconditioned is None:
+            self._preconditioned = PreconditionedSteps(self.objective)
+        if is_preconditioned != self._was_preconditioned:
+            self.points.update[...] = 0
+        self._was_preconditioned = is_preconditioned
+
+    def _sort_if_due(self) -> None:
+        if self.objective.gains_by_order and reordering_is_due(self.iteration):
+            self.points = self.points.sorted()
+            self.objective.reorder(self.points.order)
+            if self._preconditioned is not None:
+                self._preconditioned.reorder()
+
+    def _is_reported(self, step: int) -> bool:
+        return step % self.phase.callbacks_every_iters == 0
+
+    def _decide(self, rule: StoppingRule, checks: list[Check]) -> Decision:
+        if isinstance(rule, LossLeft):
+            self.optimizer.loss_left = rule.share_left(checks)
+            if self.optimizer.loss_left is not None:
+                log.debug("%.2g of the loss is left", self.optimizer.loss_left)
+        return rule.decide(checks)
+
+    def _check(self, number: int, error: float, exaggeration: float) -> Check:
+        return Check(
+            number, self.objective.loss(error),
+            self.objective.exaggerated_loss(error, exaggeration), float(np.std(self.points.y)),
+            self.objective.approximation,
+        )  # fmt: skip
+
+    def _call_callbacks(self, error: float) -> None:
+        self.points.write_to(self.embedding)
+        self.optimizer._running = self.points, self.iteration
+        # Every callback is called, also after one that stops the run.
+        answers = [call(self.step, error, self.embedding) for call in self.phase.callbacks]
+        self.points.check_array(self.embedding)
+        if any([is_stop(answer) for answer in answers]):
+            raise OptimizationInterrupt(error, self.embedding)
+        self.points.read_from(self.embedding)
+
+    def _take_step(
+        self, gradient: np.ndarray, rate: float, momentum: float, adapt_gains: bool = True
+    ) -> None:
+        points, phase = self.points, self.phase
+        if gradient.shape != points.y.shape:
+            raise ValueError(f"gradient must have the shape {points.y.shape}; got {gradient.shape}")
+        n_stuck = _kernels.gradient_step.gradient_step(
+            points.y, points.update, points.gains, gradient, *self._scratch, rate, momentum,
+            phase.max_grad_norm, phase.max_step_norm, self.objective.n_threads,
+            recenter=self.objective.is_translation_invariant, adapt_gains=adapt_gains,
+        )  # fmt: skip
+        self.iteration += 1
+        if n_stuck:
+            raise OverflowError(
+                f"the optimization diverged: {n_stuck} of {len(points.y)} points would move "
+                f"beyond {MAX_COORDINATE:g}.  Give a smaller learning_rate (it is {rate:g}), "
+                f"max_step_norm (it is {phase.max_step_norm}) or density_weight, or another "
+                "early_exaggeration or exaggeration"
+            )
+
+
+class PreconditionedSteps:
+    """Directions by a preconditioner that is kept near the map as it moves."""
+
+    def __init__(self, objective: Objective):
+        if not objective.has_curvature:
+            raise ValueError(
+                "a preconditioned stage needs an objective whose curvature is known; "
+                f"{type(objective).__name__} has none"
+            )
+        self._preconditioner = Preconditioner(objective)
+        self._is_outdated = True
+
+    def reorder(self) -> None:
+        """The points have another order from now on."""
+        self._preconditioner.reorder()
+        self._is_outdated = True
+
+    def direction(
+        self, y: np.ndarray, gradient: np.ndarray, number: int
+    ) -> tuple[np.ndarray, float]:
+        """The direction of iteration ``number`` of a stage, and the unit of its steps' length."""
+        every = REBUILD_EVERY_AT_FIRST if number < N_AT_FIRST else REBUILD_EVERY
+        if self._is_outdated or number % every == 0:
+            self._preconditioner.rebuild(y)
+            self._is_outdated = False
+        direction, _ = self._preconditioner.apply(gradient)
+        return direction, 1 / self._preconditioner.largest
