@@ -98,11 +98,15 @@ class Loop:
 
     def _start(self, stage: Stage) -> None:
         """Make ready for the kind of steps; one kind does not go on with the speed of another."""
-        is_preconditioned = getattr(stage, "is_preconditioned", False)  # 0.1.0's has none
+        # Stages of version 0.1.0 say neither.
+        is_preconditioned = getattr(stage, "is_preconditioned", False)
+        starts_anew = getattr(stage, "starts_anew", False)
         if is_preconditioned and self._preconditioned is None:
             self._preconditioned = PreconditionedSteps(self.objective)
-        if is_preconditioned != self._was_preconditioned:
+        if starts_anew or is_preconditioned != self._was_preconditioned:
             self.points.update[...] = 0
+        if starts_anew:
+            self.points.gains[...] = 1
         self._was_preconditioned = is_preconditioned
 
     def _sort_if_due(self) -> None:

@@ -60,6 +60,7 @@ class Stage(ABC):  # abstract, so that those of version 0.1.0 can be registered 
     stopping : a rule of :mod:`fasttsne.optimize.stopping`, or None.
     name : what the stage is for.
     is_preconditioned : whether steps go by :mod:`fasttsne.optimize.preconditioner`, without gains.
+    starts_anew : whether the speed and the gains of the stage before are dropped.
     """
 
     n_iter: int
@@ -69,6 +70,7 @@ class Stage(ABC):  # abstract, so that those of version 0.1.0 can be registered 
     stopping: StoppingRule | None = None
     name: str = "constant"
     is_preconditioned: bool = False
+    starts_anew: bool = False
 
 
 # Iterations of a phase: a number, "auto", or stages.
@@ -110,12 +112,15 @@ def automatic_main_phase(
     momentum = INERT_MOMENTUM if momentum is None else momentum
     left = LossLeft(TOL if tol is None else tol)
     return (
-        Stage(INERT_ITER, exaggeration, float(learning_rate), momentum, None, "inert"),
+        Stage(
+            INERT_ITER, exaggeration, float(learning_rate), momentum, None, "inert",
+            starts_anew=True,
+        ),
         _preconditioned(MAX_ITER, exaggeration, "converging", left),
         _preconditioned(
             SETTLING_ITER, exaggeration, "settling", None, SETTLING_STEP, SETTLING_MOMENTUM
         ),
-    )
+    )  # fmt: skip
 
 
 def _preconditioned(
