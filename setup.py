@@ -142,7 +142,10 @@ class BuildKernels(build_ext):
             if ".avx2." in extension.name:
                 extension.extra_compile_args += ["/arch:AVX2"] if msvc else ["-mavx2", "-mfma"]
             if extension.name == SHARED and not (msvc or DEBUG):
-                extension.extra_compile_args += ["-O1"]  # what is called once for an array
+                extension.extra_compile_args += ["-Os"]  # what is called once for an array
+            if not (msvc or DEBUG or SANITIZE):
+                # Tables for exceptions of C++ and for debuggers, a twentieth of a wheel.
+                extension.extra_compile_args += ["-fno-asynchronous-unwind-tables"]
             if sys.platform == "linux" and not (DEBUG or SANITIZE):
                 extension.extra_link_args += ["-s"]  # names of functions, a tenth of a wheel
         super().build_extensions()

@@ -27,6 +27,7 @@ SHIFT = 1e-3
 MIN_LARGEST = 3.0
 # Products with M B for the estimate of the first map; later ones start from the last vector.
 N_FIRST_PRODUCTS = 8
+POINTS_PER_THREAD = 4000
 # Smaller pivots and diagonals, relative to the mean and the largest, are rounding.
 MIN_PIVOT = 1e-9
 MIN_DIAGONAL = 1e-12
@@ -48,6 +49,8 @@ class Preconditioner:
         n, d = objective.shape
         self.largest = MIN_LARGEST
         self._objective = objective
+        # Fewer points are done before another thread has started.
+        self._n_threads = min(objective.n_threads, 1 + n // POINTS_PER_THREAD)
         self._grid = HatGrid(
             (n, d), max(min(MAX_COARSE_NODES, n / MIN_POINTS_PER_NODE), MIN_COARSE_NODES)
         )
@@ -55,7 +58,6 @@ class Preconditioner:
         self._moments = np.empty((n, d * (d + 1) // 2), np.float32)
         self._product, self._vector = np.empty((2, n, d), np.float32)
         self._direction = np.empty((n, d))
-        self._pairs = np.triu_indices(2**d)
         self._has_vector = False
 
     def reorder(self) -> None:
@@ -85,7 +87,7 @@ class Preconditioner:
 
         The direction belongs to this object: the next call overwrites it.
         """
-        grid, kernels, n_threads = self._grid, _kernels.hat_grid, self._objective.n_threads
+        grid, kernels, n_threads = self._grid, _kernels.hat_grid, self._n_threads
         cells = grid.points, grid.starts, grid.fractions, grid.corners
         kernels.restrict(*cells, gradient, self._cell_sums, self._nodes, n_threads)
         kernels.correct(
@@ -103,44 +105,31 @@ class Preconditioner:
 
     def _assemble(self) -> None:
         """The stiffness matrices, the coarse one factored, and scratch arrays of their sizes."""
-        grid = self._grid
+        grid, kernels = self._grid, _kernels.hat_grid
         n_cells, n_corners = grid.corners.shape
-        n_nodes, d = len(grid.parents), grid.fractions.shape[1]
-        pairs = np.empty((n_cells, len(self._pairs[0])))
-        diagonals = np.empty((n_cells, n_corners))
-        _kernels.hat_grid.stiffness(
-            grid.points, grid.starts, grid.fractions, grid.halves, self._moments, self._shift,
-            grid.spacing, pairs, diagonals, self._objective.n_threads,
+        band = np.empty((grid.n_coarse_nodes, grid.bandwidth + 1))
+        diagonal = np.empty(len(grid.parents))
+        kernels.stiffness(
+            grid.points, grid.starts, grid.fractions, grid.halves, grid.corners,
+            grid.coarse_corners, self._moments, self._shift, grid.spacing,
+            np.empty((n_cells, n_corners**2)), np.empty((n_cells, n_corners)),
+            band, diagonal, self._n_threads,
         )  # fmt: skip
-        diagonal = np.bincount(grid.corners.ravel(), diagonals.ravel(), n_nodes)
-        least = MIN_DIAGONAL * diagonal.max()
-        self._inverse_diagonal = np.where(diagonal > 0, 1 / np.maximum(diagonal, least), 0)
-        self._band = self._assemble_band(pairs)
-        _kernels.hat_grid.factor(self._band)
-        self._cell_sums = np.empty((n_cells, n_corners, d))
-        self._cell_totals = np.empty(n_cells)
-        self._nodes = np.empty((n_nodes, d))
-        self._coarse_nodes = np.empty((grid.n_coarse_nodes, d))
-
-    def _assemble_band(self, pairs: np.ndarray) -> np.ndarray:
-        """The coarse stiffness matrix, its lower half: row j has G_jj, G_j+1,j, ..."""
-        first, second = (self._grid.coarse_corners[:, corner] for corner in self._pairs)
-        distance = np.abs(second - first)
-        width = int(distance.max()) + 1
-        place = np.minimum(first, second) * np.intp(width) + distance
-        n_nodes = self._grid.n_coarse_nodes
-        band = np.bincount(place.ravel(), pairs.ravel(), n_nodes * width).reshape(n_nodes, width)
         band[:, 0] += MIN_PIVOT * band[:, 0].mean()
-        return band
+        kernels.factor(band)
+        self._band = band
+        self._inverse_diagonal = 1 / np.maximum(diagonal, MIN_DIAGONAL * diagonal.max())
+        d = self._direction.shape[1]
+        self._cell_sums, self._cell_totals = np.empty((n_cells, n_corners, d)), np.empty(n_cells)
+        self._nodes, self._coarse_nodes = np.empty((len(diagonal), d)), np.empty((len(band), d))
 
     def _improve_vector(self) -> float:
         """A step of the power iteration: the vector becomes M B times itself, of length one.
 
         Returns the Rayleigh quotient of B v, which is at most the largest eigenvalue.
         """
-        product = self._product + self._shift * self._vector.astype(np.float64)
-        norm = float(np.vdot(self._vector, product))
+        product = np.multiply(self._vector, self._shift, dtype=np.float64) + self._product
+        norm = float((product * self._vector).sum())
         direction, energy = self.apply(product)
-        length = float(np.linalg.norm(direction))
-        self._vector[...] = direction / length
+        self._vector[...] = direction / np.sqrt((direction**2).sum())
         return energy / norm

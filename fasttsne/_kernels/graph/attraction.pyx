@@ -26,7 +26,7 @@ from libc.stdint cimport int32_t, int64_t
 import numpy as np
 
 from fasttsne._kernels.simd.simd8 cimport (
-    f8, f8_fma, f8_gather, f8_load, f8_mul, f8_set1, f8_sub, f8_sum,
+    f8, f8_add, f8_fma, f8_gather, f8_load, f8_mul, f8_set1, f8_sub, f8_sum,
 )
 from fasttsne._kernels.simd.student cimport student_log, student_q
 
@@ -154,7 +154,7 @@ cdef inline void moments_of_rows(
     const float *y, const float *v, float *degree, float *moments, float *product,
     Py_ssize_t first, Py_ssize_t last, int d, float dof,
 ) noexcept nogil:
-    """``d`` is a literal at each call."""
+    """``d`` is a literal at the call that has to be fast, for maps in two dimensions."""
     cdef Py_ssize_t i, e
     cdef int a, b, k, size = d * (d + 1) // 2
     cdef f8 own[3]
@@ -181,7 +181,7 @@ cdef inline void moments_of_rows(
                 difference_v[a] = f8_sub(own_v[a], difference_v[a])
                 r2 = f8_fma(difference[a], difference[a], r2)
             weight = f8_mul(f8_load(values + e), student_q(r2, inverse_dof))
-            total = f8_fma(weight, f8_set1(1), total)
+            total = f8_add(total, weight)
             k = 0
             for a in range(d):
                 sums[a] = f8_fma(weight, difference_v[a], sums[a])
@@ -219,12 +219,9 @@ def edge_moments(
         return
     for b in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
         first, last = b * BLOCK, min((b + 1) * BLOCK, n)
-        if d == 1:
-            moments_of_rows(&indptr[0], &columns[0], &values[0], &y[0, 0], &v[0, 0],
-                            &degree[0], &moments[0, 0], &product[0, 0], first, last, 1, dof)
-        elif d == 2:
+        if d == 2:
             moments_of_rows(&indptr[0], &columns[0], &values[0], &y[0, 0], &v[0, 0],
                             &degree[0], &moments[0, 0], &product[0, 0], first, last, 2, dof)
         else:
             moments_of_rows(&indptr[0], &columns[0], &values[0], &y[0, 0], &v[0, 0],
-                            &degree[0], &moments[0, 0], &product[0, 0], first, last, 3, dof)
+                            &degree[0], &moments[0, 0], &product[0, 0], first, last, d, dof)

@@ -1,29 +1,68 @@
-"""Hat functions on a grid over the map, and a coarse grid with twice its spacing.
+"""Hat functions on a grid over the map, and on a coarse grid with twice its spacing.
 
-A hat phi_a is one at node a of the grid, zero at the others and multilinear in each cell between
+The hat phi_a is one at node a of the grid, zero at the others and multilinear in each cell between
 2^d nodes, its corners: corner k is on the upper side of coordinate c where bit c of k is set.
 
     sort_points   which cell each point is in, and where in it
-    stiffness     of each cell: sum_i grad phi_a^T T_i grad phi_b / 2 + mass phi_a phi_b
+    number_nodes  the numbers of the corners of each cell
+    stiffness     G_ab = sum_i grad phi_a(y_i)^T T_i grad phi_b(y_i) / 2 + mass phi_a phi_b
+    factor        G = L D L^T, for the coarse hats
     restrict      f_a = sum_i phi_a(y_i) r_i
-    correct       u = f / diagonal + C G^-1 C^T f, with G a band matrix, C from coarse to fine nodes
+    correct       u = f / diagonal + C G^-1 C^T f, where C interpolates from coarse to fine nodes
     prolong       z_i = scale / (degree_i + shift) r_i + sum_a phi_a(y_i) u_a
 
-T_i are the moments of ``attraction.edge_moments``.  Cells without points and nodes that have no
-cell do not exist: numbers of cells and nodes run over the others.  Each cell sums its points one
-after the other, so that any number of threads gives the same bits.  A point outside the grid
-counts as lying on its edge, where no hat has a slope.
+T_i are the moments of ``attraction.edge_moments``.  Cells without points are left out, and with them
+the nodes that have no other cell: numbers of cells and nodes run over those that are left.  Each
+cell sums its points one after the other, so that any number of threads gives the same bits.  A
+point outside the grid counts as lying on its edge, where hats have no slope.
 """
 
 from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
-import numpy as np
-
 cdef enum:
     CORNERS = 8  # of a cell in three dimensions
-    PAIRS = 36  # of corners
     CHUNK = 16  # cells that a thread takes at a time
+
+
+cdef struct Lattice:
+    int64_t shape[3]
+    int64_t stride[3]
+
+
+cdef Lattice lattice_of(const int64_t[::1] shape, int halving, int extra) noexcept nogil:
+    """How (shape >> halving) + extra places are numbered.
+
+    The number changes fastest along the shortest side: the band of the matrix is narrow so.
+    """
+    cdef Lattice lattice
+    cdef int d = <int> shape.shape[0], c, e
+    for c in range(d):
+        lattice.shape[c] = (shape[c] >> halving) + extra
+    for c in range(d):
+        lattice.stride[c] = 1
+        for e in range(d):
+            if shape[e] < shape[c] or (shape[e] == shape[c] and e < c):
+                lattice.stride[c] *= lattice.shape[e]
+    return lattice
+
+
+cdef inline int64_t place_of(
+    const Lattice *lattice, const int64_t *at, int steps, int halving, int d
+) noexcept nogil:
+    """The number of the place one step further along each coordinate whose bit is set."""
+    cdef int64_t place = 0
+    cdef int c
+    for c in range(d):
+        place += lattice.stride[c] * ((at[c] >> halving) + ((steps >> c) & 1))
+    return place
+
+
+cdef inline int64_t cell_along(double position, int64_t n_cells) noexcept nogil:
+    """The cell of a coordinate; one outside, or NaN, is in the first or the last."""
+    if position >= n_cells:
+        return n_cells - 1
+    return <int64_t> position if position > 0 else 0
 
 
 cdef inline void multiply_sides(
@@ -50,66 +89,80 @@ cdef inline void hats_at(const float *fraction, int d, double *out) noexcept nog
 
 
 cdef inline void slopes_at(
-    const double *fraction, const double *steepness, int d, double *hats, double *slopes
+    const float *fraction, int axis, double steepness, int d, double *out
 ) noexcept nogil:
-    """The hats and their derivatives by each coordinate, (d, CORNERS)."""
+    """The derivatives of the hats by the coordinate ``axis``, 0 where the point is outside."""
     cdef double lower[3]
     cdef double upper[3]
     cdef int c
     for c in range(d):
         upper[c] = fraction[c]
         lower[c] = 1 - upper[c]
-    multiply_sides(lower, upper, d, hats)
-    for c in range(d):
-        lower[c], upper[c] = -steepness[c], steepness[c]
-        multiply_sides(lower, upper, d, slopes + c * CORNERS)
-        lower[c], upper[c] = 1 - fraction[c], fraction[c]
+    upper[axis] = steepness if 0 < fraction[axis] < 1 else 0
+    lower[axis] = -upper[axis]
+    multiply_sides(lower, upper, d, out)
 
 
-cdef inline double energy(
-    const double *T, double mass, const double *hats, const double *slopes, int a, int b, int d
-) noexcept nogil:
-    """grad phi_a^T T grad phi_b + mass phi_a phi_b"""
-    cdef double g = mass * hats[a] * hats[b]
-    cdef int c, e
-    for c in range(d):
-        for e in range(d):
-            g += slopes[c * CORNERS + a] * T[c * d + e] * slopes[e * CORNERS + b]
-    return g
+cdef inline void coarsen(double *G, int half, int d) noexcept nogil:
+    """The matrix of a cell's hats becomes that of the hats of its coarse cell.
+
+    A bit of an index into G is the side of one coordinate, for the row or for the column.
+    """
+    cdef int axis, bit, i
+    for axis in range(2 * d):
+        bit = 1 << axis
+        for i in range(1 << (2 * d)):
+            if i & bit == 0:
+                if (half >> (axis % d)) & 1:
+                    G[i + bit] += 0.5 * G[i]
+                    G[i] *= 0.5
+                else:
+                    G[i + bit] *= 0.5
+                    G[i] += G[i + bit]
 
 
 cdef inline void stiffness_of_cell(
     const int32_t *points, const float *fractions, Py_ssize_t n, int half, const float *moments,
-    double mass, double inverse_spacing, double *pairs, double *diagonal, int d,
+    double mass, double steepness, double *out, double *diagonal, int d,
 ) noexcept nogil:
-    cdef double T[9]
-    cdef double fine[3]
-    cdef double coarse[3]
-    cdef double fine_steepness[3]
-    cdef double coarse_steepness[3]
     cdef double hats[CORNERS]
     cdef double slopes[3 * CORNERS]
-    cdef Py_ssize_t i, size = d * (d + 1) // 2
-    cdef int a, b, c, e, k
+    cdef double T[9]
+    cdef double flow[3]  # T grad phi_a
+    cdef double G[CORNERS * CORNERS]  # a <= b
+    cdef const float *moment
+    cdef double energy
+    cdef Py_ssize_t i
+    cdef int a, b, c, e, k, corners = 1 << d
+    for k in range(corners * corners):
+        G[k] = 0
     for i in range(n):
+        moment = moments + <Py_ssize_t> points[i] * (d * (d + 1) // 2)
         k = 0
         for c in range(d):
             for e in range(c, d):
-                T[c * d + e] = T[e * d + c] = 0.5 * moments[points[i] * size + k]
+                T[c * d + e] = T[e * d + c] = 0.5 * moment[k]
                 k = k + 1
-            fine[c] = fractions[i * d + c]
-            coarse[c] = 0.5 * (fine[c] + ((half >> c) & 1))
-            fine_steepness[c] = inverse_spacing if 0 < fine[c] < 1 else 0
-            coarse_steepness[c] = 0.5 * fine_steepness[c]
-        slopes_at(fine, fine_steepness, d, hats, slopes)
-        for a in range(1 << d):
-            diagonal[a] += energy(T, mass, hats, slopes, a, a, d)
-        slopes_at(coarse, coarse_steepness, d, hats, slopes)
-        k = 0
-        for a in range(1 << d):
-            for b in range(a, 1 << d):
-                pairs[k] += energy(T, mass, hats, slopes, a, b, d)
-                k = k + 1
+        hats_at(fractions + i * d, d, hats)
+        for c in range(d):
+            slopes_at(fractions + i * d, c, steepness, d, slopes + c * CORNERS)
+        for a in range(corners):
+            for c in range(d):
+                flow[c] = 0
+                for e in range(d):
+                    flow[c] += T[c * d + e] * slopes[e * CORNERS + a]
+            for b in range(a, corners):
+                energy = mass * hats[a] * hats[b]
+                for c in range(d):
+                    energy += flow[c] * slopes[c * CORNERS + b]
+                G[a * corners + b] += energy
+    for a in range(corners):
+        diagonal[a] = G[a * corners + a]
+        for b in range(a):
+            G[a * corners + b] = G[b * corners + a]
+    coarsen(G, half, d)
+    for k in range(corners * corners):
+        out[k] = G[k]
 
 
 cdef inline void restrict_cell(
@@ -162,30 +215,28 @@ def sort_points(
     const double[::1] low,  # IN (d,), the grid's first corner
     double spacing,
     const int64_t[::1] shape,  # IN (d,), how many cells there are along each coordinate
-    const int64_t[::1] strides,  # IN (d,), how far the numbers of neighbouring cells are apart
     int32_t[::1] cell_of,  # SCRATCH (n,)
-    int32_t[::1] ends,  # OUT (cells of the whole grid,), where the points of each cell end
+    int32_t[::1] ends,  # OUT (cells of the whole grid,), where in ``points`` each cell ends
     int32_t[::1] points,  # OUT (n,), by cell
     float[:, ::1] fractions,  # OUT (n, d), where each of ``points`` is in its cell, 0 to 1
 ):
     """Sort points by the cell that they are in. O(n + cells)."""
-    cdef Py_ssize_t n = y.shape[0], i, before, place
+    cdef Lattice lattice = lattice_of(shape, 0, 0)
+    cdef Py_ssize_t n = y.shape[0], i
     cdef int d = <int> y.shape[1], c
-    cdef int32_t cell, count
+    cdef int32_t cell, place, count, before = 0
     cdef double position, inverse_spacing = 1 / spacing
-    ends[:] = 0
     with nogil:
+        ends[:] = 0
         for i in range(n):
             cell = 0
             for c in range(d):
                 position = (y[i, c] - low[c]) * inverse_spacing
-                cell += <int32_t> (strides[c] * cell_along(position, shape[c]))
+                cell += <int32_t> (lattice.stride[c] * cell_along(position, shape[c]))
             cell_of[i] = cell
             ends[cell] += 1
-        before = 0
         for i in range(ends.shape[0]):
-            count = ends[i]
-            ends[i] = <int32_t> before
+            count, ends[i] = ends[i], before  # for now where it starts
             before += count
         for i in range(n):
             place = ends[cell_of[i]]
@@ -197,44 +248,118 @@ def sort_points(
                 fractions[place, c] = <float> min(max(position, 0.0), 1.0)
 
 
-cdef inline int64_t cell_along(double position, int64_t n_cells) noexcept nogil:
-    """The cell of a coordinate; one outside is in the first or the last."""
-    if position >= n_cells:
-        return n_cells - 1
-    return <int64_t> position if position > 0 else 0
+def number_nodes(
+    const int32_t[::1] ends,  # IN (cells of the whole grid,), as from `sort_points`
+    const int64_t[::1] shape,  # IN (d,), even
+    int32_t[::1] node_at,  # SCRATCH (nodes of the whole grid,)
+    int32_t[::1] coarse_node_at,  # SCRATCH (nodes of the whole coarse grid,)
+    int32_t[::1] starts,  # OUT (cells + 1,), where in ``points`` each cell starts
+    uint8_t[::1] halves,  # OUT (cells,), bit c: whether it is its coarse cell's upper half
+    int32_t[:, ::1] corners,  # OUT (cells, 2^d), the nodes
+    int32_t[:, ::1] coarse_corners,  # OUT (cells, 2^d), the nodes of its coarse cell
+    int32_t[:, ::1] parents,  # OUT (nodes, 2^d), coarse nodes, in whose mean position it is
+):
+    """Number cells and nodes, where there are points; return how many cells, nodes, coarse nodes
+    there are, and by how much at most two numbers of a coarse cell's nodes differ.
+
+    Arrays may be longer: nothing is written behind the last. O(cells of the whole grid).
+    """
+    cdef Lattice cells = lattice_of(shape, 0, 0)
+    cdef Lattice nodes = lattice_of(shape, 0, 1)
+    cdef Lattice coarse_nodes = lattice_of(shape, 1, 1)
+    cdef Py_ssize_t i
+    cdef int d = <int> shape.shape[0], c, k, m
+    cdef int32_t n_cells = 0, n_nodes, n_coarse_nodes, node, before = 0, distance = 0
+    cdef int64_t at[3]
+    with nogil:
+        node_at[:] = 0
+        coarse_node_at[:] = 0
+        starts[0] = 0
+        for i in range(ends.shape[0]):
+            if ends[i] == before:
+                continue
+            before = ends[i]
+            halves[n_cells] = 0
+            for c in range(d):
+                at[c] = i // cells.stride[c] % cells.shape[c]
+                halves[n_cells] |= (at[c] & 1) << c
+            for k in range(1 << d):
+                # Places for now: they are numbered when all are known.
+                corners[n_cells, k] = <int32_t> place_of(&nodes, at, k, 0, d)
+                coarse_corners[n_cells, k] = <int32_t> place_of(&coarse_nodes, at, k, 1, d)
+                node_at[corners[n_cells, k]] = 1
+                coarse_node_at[coarse_corners[n_cells, k]] = 1
+            n_cells += 1
+            starts[n_cells] = before
+        n_nodes = number_places(node_at)
+        n_coarse_nodes = number_places(coarse_node_at)
+        for i in range(n_cells):
+            for k in range(1 << d):
+                corners[i, k] = node_at[corners[i, k]]
+                coarse_corners[i, k] = coarse_node_at[coarse_corners[i, k]]
+            # The corner of all upper sides has the largest number.
+            distance = max(distance, coarse_corners[i, (1 << d) - 1] - coarse_corners[i, 0])
+            for k in range(1 << d):
+                for m in range(1 << d):
+                    node = 0
+                    for c in range(d):
+                        # From its coarse cell's lower side it is 0, 1 or 2 halves away.
+                        if ((halves[i] >> c) & 1) + ((k >> c) & 1) + ((m >> c) & 1) > 1:
+                            node |= 1 << c
+                    parents[corners[i, k], m] = coarse_corners[i, node]
+    return n_cells, n_nodes, n_coarse_nodes, distance
+
+
+cdef int32_t number_places(int32_t[::1] places) noexcept nogil:
+    """Number those that are not 0, from 0 on; return how many there are."""
+    cdef Py_ssize_t i
+    cdef int32_t count = 0
+    for i in range(places.shape[0]):
+        if places[i]:
+            places[i] = count
+            count += 1
+    return count
 
 
 def stiffness(
-    const int32_t[::1] points,  # IN (n,), by cell
-    const int32_t[::1] starts,  # IN (cells + 1,), where in ``points`` each cell starts
+    const int32_t[::1] points, const int32_t[::1] starts,  # IN by cell, as from `number_nodes`
     const float[:, ::1] fractions,  # IN (n, d)
-    const uint8_t[::1] halves,  # IN (cells,), bit c: whether it is its coarse cell's upper half
+    const uint8_t[::1] halves,  # IN (cells,)
+    const int32_t[:, ::1] corners, const int32_t[:, ::1] coarse_corners,  # IN (cells, 2^d)
     const float[:, ::1] moments,  # IN (n, d (d + 1) / 2), the upper half of T_i, row by row
     double mass,
     double spacing,
-    double[:, ::1] pairs,  # OUT (cells, 2^d (2^d + 1) / 2), coarse corners a <= b, row by row
-    double[:, ::1] diagonal,  # OUT (cells, 2^d), of each corner
+    double[:, ::1] matrices,  # SCRATCH (cells, 4^d), of the hats of each coarse cell
+    double[:, ::1] diagonals,  # SCRATCH (cells, 2^d)
+    double[:, ::1] band,  # OUT (coarse nodes, width): row a has G_aa, G_a+1,a, ...
+    double[::1] diagonal,  # OUT (nodes,), of the stiffness matrix of the fine hats
     int n_threads,
 ):
-    """What the points of each cell add to the stiffness matrix of the coarse hats, and to
-    the diagonal of that of the fine ones. O(n).
-    """
-    cdef Py_ssize_t cell
-    cdef int d = <int> fractions.shape[1]
-    cdef double inverse_spacing = 1 / spacing
-    pairs[:, :], diagonal[:, :] = 0, 0
+    """The stiffness matrix of the coarse hats, and the diagonal of that of the fine ones. O(n)."""
+    cdef Py_ssize_t cell, a, b
+    cdef int d = <int> fractions.shape[1], k, m
     for cell in prange(halves.shape[0], nogil=True, schedule="dynamic", chunksize=CHUNK,
                        num_threads=n_threads):
         if d == 2:
             stiffness_of_cell(
                 &points[starts[cell]], &fractions[starts[cell], 0], starts[cell + 1] - starts[cell],
-                halves[cell], &moments[0, 0], mass, inverse_spacing, &pairs[cell, 0],
-                &diagonal[cell, 0], 2)
+                halves[cell], &moments[0, 0], mass, 1 / spacing, &matrices[cell, 0],
+                &diagonals[cell, 0], 2)
         else:
             stiffness_of_cell(
                 &points[starts[cell]], &fractions[starts[cell], 0], starts[cell + 1] - starts[cell],
-                halves[cell], &moments[0, 0], mass, inverse_spacing, &pairs[cell, 0],
-                &diagonal[cell, 0], d)
+                halves[cell], &moments[0, 0], mass, 1 / spacing, &matrices[cell, 0],
+                &diagonals[cell, 0], d)
+    with nogil:
+        band[:, :] = 0
+        diagonal[:] = 0
+        for cell in range(halves.shape[0]):
+            for k in range(1 << d):
+                diagonal[corners[cell, k]] += diagonals[cell, k]
+                for m in range(1 << d):
+                    a, b = coarse_corners[cell, k], coarse_corners[cell, m]
+                    if a <= b:
+                        band[a, b - a] += matrices[cell, (k << d) + m]
 
 
 def restrict(
@@ -259,11 +384,12 @@ def restrict(
             restrict_cell(
                 &points[starts[cell]], &fractions[starts[cell], 0], starts[cell + 1] - starts[cell],
                 &r[0, 0], &cell_sums[cell, 0, 0], d)
-    out[:, :] = 0
-    for cell in range(corners.shape[0]):
-        for k in range(1 << d):
-            for c in range(d):
-                out[corners[cell, k], c] += cell_sums[cell, k, c]
+    with nogil:
+        out[:, :] = 0
+        for cell in range(corners.shape[0]):
+            for k in range(1 << d):
+                for c in range(d):
+                    out[corners[cell, k], c] += cell_sums[cell, k, c]
 
 
 def prolong(
@@ -281,6 +407,7 @@ def prolong(
     """scale / (degree_i + shift) r_i + sum_a phi_a(y_i) u_a; return the sum of out * r. O(n)."""
     cdef Py_ssize_t cell
     cdef int d = <int> r.shape[1]
+    cdef double total = 0
     for cell in prange(corners.shape[0], nogil=True, schedule="dynamic", chunksize=CHUNK,
                        num_threads=n_threads):
         if d == 2:
@@ -291,7 +418,9 @@ def prolong(
             cell_totals[cell] = prolong_cell(
                 &points[starts[cell]], &fractions[starts[cell], 0], starts[cell + 1] - starts[cell],
                 &corners[cell, 0], &u[0, 0], &r[0, 0], &degree[0], scale, shift, &out[0, 0], d)
-    return float(np.sum(cell_totals))
+    for cell in range(corners.shape[0]):
+        total += cell_totals[cell]
+    return total
 
 
 def factor(
