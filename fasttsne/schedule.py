@@ -6,10 +6,11 @@ for None, are those of version 0.1.0, and make its schedule.
 """
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any, TypeAlias
 
-from fasttsne.optimize import momentum_schedule, schedule
+from fasttsne.optimize import momentum_schedule as of_momentum
+from fasttsne.optimize import schedule
 from fasttsne.optimize.schedule import automatic_early_exaggeration, automatic_main_phase
 from fasttsne.optimize.stopping import (
     Collapsed,
@@ -26,13 +27,13 @@ __all__ = [
 
 NumberOrAuto: TypeAlias = float | str | None
 
-EARLY_MOST = momentum_schedule.MAX_EARLY_ITER
-FADING_STEPS = momentum_schedule.N_ANNEALING_STAGES
-FADING_OF_A_POINT = momentum_schedule.COLLAPSED_ANNEALING_ITER
-FAST_LEARNING_RATE, FAST_MOMENTUM = momentum_schedule.FAST_LEARNING_RATE, momentum_schedule.FAST_MOMENTUM
-MOST_ITERATIONS = momentum_schedule.MAX_ITER
-COOLING_LEAST, COOLING_MOST = momentum_schedule.FINAL_MIN_ITER, momentum_schedule.FINAL_MAX_ITER
-COOLING_MOMENTUM, COOLING_CHECK = momentum_schedule.FINAL_MOMENTUM, momentum_schedule.FINAL_CHECK_EVERY
+EARLY_MOST = of_momentum.MAX_EARLY_ITER
+FADING_STEPS = of_momentum.N_ANNEALING_STAGES
+FADING_OF_A_POINT = of_momentum.COLLAPSED_ANNEALING_ITER
+FAST_LEARNING_RATE, FAST_MOMENTUM = of_momentum.FAST_LEARNING_RATE, of_momentum.FAST_MOMENTUM
+MOST_ITERATIONS = of_momentum.MAX_ITER
+COOLING_LEAST, COOLING_MOST = of_momentum.FINAL_MIN_ITER, of_momentum.FINAL_MAX_ITER
+COOLING_MOMENTUM, COOLING_CHECK = of_momentum.FINAL_MOMENTUM, of_momentum.FINAL_CHECK_EVERY
 CLASSICAL_MOMENTUM, DENSITY_SHARE = schedule.CLASSICAL_MOMENTUM, schedule.DENSITY_SHARE
 
 
@@ -40,7 +41,8 @@ CLASSICAL_MOMENTUM, DENSITY_SHARE = schedule.CLASSICAL_MOMENTUM, schedule.DENSIT
 class Times:
     """Settings of the automatic schedule for data sets of one size.
 
-    Attributes are those of :class:`fasttsne.optimize.momentum_schedule.SizeSettings` by other names.
+    Attributes are those of ``SizeSettings`` in :mod:`fasttsne.optimize.momentum_schedule`, by
+    other names.
     """
 
     early: int
@@ -55,15 +57,16 @@ class Times:
 
 
 SMALL, MIDDLE, LARGE = (
-    Times(*astuple(settings)) for settings in (momentum_schedule.SMALL, momentum_schedule.MEDIUM, momentum_schedule.LARGE)
+    Times(*astuple(settings))
+    for settings in (of_momentum.SMALL, of_momentum.MEDIUM, of_momentum.LARGE)
 )
 
 
 def times(n_samples: int) -> Times:
     """The settings for so many samples."""
-    if n_samples < momentum_schedule.MEDIUM_FROM:
+    if n_samples < of_momentum.MEDIUM_FROM:
         return SMALL
-    return MIDDLE if n_samples < momentum_schedule.LARGE_FROM else LARGE
+    return MIDDLE if n_samples < of_momentum.LARGE_FROM else LARGE
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ def early_exaggeration(
     momentum: NumberOrAuto,
 ) -> tuple[Stage, ...]:  # fmt: skip
     """Early exaggeration until it has converged, and its annealing."""
-    return _with_old_names(momentum_schedule.automatic_early_exaggeration(
+    return _with_old_names(of_momentum.automatic_early_exaggeration(
         n_samples, exaggeration, final_exaggeration, _number(learning_rate), _number(momentum)
     ))  # fmt: skip
 
@@ -144,10 +147,12 @@ def until_it_settles(
     n_samples: int, exaggeration: float, learning_rate: NumberOrAuto, momentum: NumberOrAuto,
     tol: NumberOrAuto,
 ) -> tuple[Stage, ...]:  # fmt: skip
-    """The main phase until the loss has converged."""
-    return _with_old_names(momentum_schedule.automatic_main_phase(
-        n_samples, exaggeration, _number(learning_rate), _number(momentum), _number(tol)
+    """The main phase until the loss falls by less than ``tol`` of itself in an iteration."""
+    settling, fast, final = _with_old_names(of_momentum.automatic_main_phase(
+        n_samples, exaggeration, _number(learning_rate), _number(momentum)
     ))  # fmt: skip
+    tol = _number(tol)
+    return settling, fast if tol is None else replace(fast, tol=tol), final
 
 
 def classical(

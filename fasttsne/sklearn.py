@@ -27,7 +27,8 @@ from fasttsne.linalg.row_hashes import RowHashIndex
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.callback import Callbacks
-from fasttsne.optimize.parameters import SKLEARN, check_params, documented
+from fasttsne.optimize.parameter import documented
+from fasttsne.optimize.parameters import SKLEARN, check_params
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, split_iterations
 from fasttsne.optimize.schedule import Iterations
@@ -80,8 +81,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         n_jobs: int | None = -1, neighbors: Neighbors = "auto", knn_kwargs: Settings = None,
         negative_gradient_method: str | ObjectiveFunction = "auto", callbacks: Callbacks = None,
         callbacks_every_iters: int = 50, random_state: RandomState = None, verbose: bool = False,
-        tol: float | str = "auto", density_weight: float = 0, max_iter: int | None = None,
-        init: str | ArrayLike | None = None, method: str | None = None, angle: float | None = None,
+        tol: float | str = "auto", density_weight: float = 0, optimizer: str = "auto",
+        max_iter: int | None = None, init: str | ArrayLike | None = None,
+        method: str | None = None, angle: float | None = None,
         n_iter_without_progress: int | None = None, min_grad_norm: float | None = None,
     ):  # fmt: skip
         self.n_components = n_components
@@ -113,6 +115,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.verbose = verbose
         self.tol = tol
         self.density_weight = density_weight
+        self.optimizer = optimizer
         self.max_iter = max_iter
         self.init = init
         self.method = method

@@ -18,7 +18,8 @@ from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
 from fasttsne.optimize.callback import Callbacks
 from fasttsne.optimize.descent import GradientDescent as gradient_descent
 from fasttsne.optimize.descent import OptimizationInterrupt
-from fasttsne.optimize.parameters import OPTIMIZE, check_params, documented
+from fasttsne.optimize.parameter import documented
+from fasttsne.optimize.parameters import OPTIMIZE, check_params
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import RunPlan, resolve
 from fasttsne.optimize.schedule import Iterations

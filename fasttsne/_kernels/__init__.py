@@ -91,7 +91,7 @@ row_fft = load_level(simd, "row_fft")
 
 __all__ = [
     "SIMD_LEVELS", "attraction", "barnes_hut", "coordinates", "cpu", "csr", "exact_order",
-    "exact_repulsion", "fft_convolve", "gradient_step", "gram", "hat_grid", "knn_dense", "knn_sparse",
-    "load_level", "local_radii", "morton", "neighbor_ranks", "particle_mesh", "perplexity",
-    "raster", "rerank", "row_fft", "simd",
+    "exact_repulsion", "fft_convolve", "gradient_step", "gram", "hat_grid", "knn_dense",
+    "knn_sparse", "load_level", "local_radii", "morton", "neighbor_ranks", "particle_mesh",
+    "perplexity", "raster", "rerank", "row_fft", "simd",
 ]  # fmt: skip

@@ -19,12 +19,12 @@ from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.called import call_optimizer, is_called
 from fasttsne.optimize.descent import GradientDescent
+from fasttsne.optimize.parameter import documented
 from fasttsne.optimize.parameters import (
     DEFAULTS,
     OPTIMIZE,
     TRANSFORM,
     check_params,
-    documented,
     without_numpy,
 )
 from fasttsne.optimize.parameters import TSNE as PARAMETERS

@@ -10,7 +10,8 @@ import numpy as np
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.functions import NAMES
 from fasttsne.optimize.descent import GradientDescent
-from fasttsne.optimize.plan import Phase, resolve_function_method
+from fasttsne.optimize.methods import resolve_function_method
+from fasttsne.optimize.plan import Phase
 
 _OWN_CALL = GradientDescent.__call__
 

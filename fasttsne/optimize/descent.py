@@ -22,7 +22,6 @@ from fasttsne.runtime.validation import check_coordinates
 __all__ = ["GradientDescent", "OptimizationInterrupt"]
 
 
-
 class GradientDescent:
     """The optimizer of an embedding: keeps momentum, gains and order from call to call.
 

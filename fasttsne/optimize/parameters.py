@@ -4,65 +4,16 @@ Checks, the docstrings of ``TSNE``, ``sklearn.TSNE``, ``optimize`` and ``transfo
 of the command line and the table in the documentation are made from these tables.
 """
 
-import textwrap
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from numbers import Real
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from fasttsne.objective.select import check_method
 from fasttsne.optimize.callback import as_callbacks
-from fasttsne.optimize.schedule import Stage
+from fasttsne.optimize.parameter import Parameter
 from fasttsne.runtime.threads import resolve_n_jobs
-from fasttsne.runtime.validation import check_choice, check_number
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a function.
-
-    Attributes
-    ----------
-    name, default : as in the signature.
-    text : what it means, in reStructuredText.
-    limits : keyword arguments of ``check_number``; None where it is no number.
-    words : texts that are accepted in place of a number.
-    optional : whether None is accepted.
-    stages : whether a tuple of stages is accepted.
-    """
-
-    name: str
-    default: object
-    text: str
-    limits: Mapping[str, Any] | None = field(default=None, hash=False)
-    words: tuple[str, ...] = ()
-    optional: bool = False
-    stages: bool = False
-
-    @property
-    def help(self) -> str:
-        """The text without markup."""
-        plain = self.text.replace("`", "")
-        for role in (":class:", ":func:", ":meth:", ":mod:"):
-            plain = plain.replace(role, "")
-        return f"{plain} (default: {self.default})"
-
-    def check(self, value: object) -> None:
-        """Raise TypeError or ValueError, with name and value, for a number out of its limits."""
-        if self.limits is None or (value is None and self.optional):
-            return
-        if self.stages and isinstance(value, tuple) and all(isinstance(s, Stage) for s in value):
-            return
-        if self.words and not isinstance(value, Real):
-            if isinstance(value, str) and value in self.words:
-                return
-            kind = "an integer" if self.limits.get("integer") else "a number"
-            accepted = " or ".join([kind, *map(repr, self.words), *["stages"] * self.stages])
-            error = ValueError if isinstance(value, str) else TypeError
-            raise error(f"{self.name} must be {accepted}; got {value!r}")
-        check_number(value, self.name, **self.limits)
+from fasttsne.runtime.validation import check_choice
 
 
 def _table(*parameters: Parameter) -> dict[str, Parameter]:
@@ -373,36 +324,3 @@ def without_numpy(params: Mapping[str, Any]) -> dict[str, Any]:
         name: value.item() if isinstance(value, np.generic) else value
         for name, value in params.items()
     }
-
-
-Thing = TypeVar("Thing")
-
-
-def documented(**tables: Iterable[Parameter]) -> Callable[[Thing], Thing]:
-    """A decorator that puts descriptions of parameters into a docstring.
-
-    Each line ``{name}`` is replaced by the entries of the table of that name.
-    """
-
-    def decorate(thing: Thing) -> Thing:
-        if thing.__doc__ is None:  # python -OO
-            return thing
-        lines = []
-        for line in thing.__doc__.splitlines():
-            name = line.strip().strip("{}")
-            if line.strip() == f"{{{name}}}" and name in tables:
-                indent = line[: len(line) - len(line.lstrip())]
-                lines += [_entry(parameter, indent) for parameter in tables[name]]
-            else:
-                lines.append(line)
-        thing.__doc__ = "\n".join(lines)
-        return thing
-
-    return decorate
-
-
-def _entry(parameter: Parameter, indent: str) -> str:
-    return textwrap.fill(
-        f"{parameter.name} : {parameter.text}", 100, initial_indent=indent,
-        subsequent_indent=indent + "    ", break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip

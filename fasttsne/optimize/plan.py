@@ -5,7 +5,7 @@
 and the command line read it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -14,21 +14,21 @@ from types import ModuleType
 from typing import Any
 
 from fasttsne.objective.callable import ObjectiveFunction
-from fasttsne.objective.functions import NAMES
 from fasttsne.optimize import momentum_schedule, schedule
 from fasttsne.optimize.callback import CallbackFunction, as_callbacks
-from fasttsne.optimize.parameters import ACCURACY, TSNE, without_numpy
+from fasttsne.optimize.choices import Choice, choices
+from fasttsne.optimize.methods import (
+    is_auto,
+    resolve_fixed_method,
+    resolve_method,
+    resolve_optimizer,
+)
+from fasttsne.optimize.parameters import ACCURACY, without_numpy
 from fasttsne.optimize.schedule import Iterations, Stage
-from fasttsne.repulsion import METHODS
 from fasttsne.runtime.threads import resolve_n_jobs, usable_cores
 
 # New points move by single gradients, which do not shrink with the number of points.
 NEW_POINTS_LEARNING_RATE = 0.1
-# Up to so many points the sum over all pairs is the fastest: measured by
-# benchmarks/crossover.py.
-EXACT_MAX_POINTS = 700
-# From so many points on an optimizer that is called gets the FFT function for "auto".
-FFT_MIN_POINTS = 10_000
 # Up to so many points, more threads than cores make an iteration many times slower.
 OVERSUBSCRIBED_MIN_POINTS = 10_000
 
@@ -80,24 +80,6 @@ class Phase:
     def exaggeration(self) -> float:
         """The largest of all stages."""
         return max((stage.exaggeration for stage in self.stages), default=1.0)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The value of one parameter, and who decided it.
-
-    Attributes
-    ----------
-    parameter, value : its name, and its value as the user left it.
-    decided_by : "given", "default", or for "auto" the rule.
-    """
-
-    parameter: str
-    value: object
-    decided_by: str
-
-    def __str__(self) -> str:
-        return f"{self.parameter:26}{_shown(self.value):18}{self.decided_by}"
 
 
 @dataclass(frozen=True)
@@ -184,7 +166,7 @@ def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
     phase = partial(resolve_phase, n_samples=n_samples)
 
     early_iter = wanted["early_exaggeration_iter"]
-    if _is_auto(early_iter):
+    if is_auto(early_iter):
         early_iter = _automatic_schedule(wanted).automatic_early_exaggeration(
             n_samples, early, final, number_or_none(wanted["learning_rate"]),
             number_or_none(wanted["initial_momentum"]),
@@ -199,7 +181,7 @@ def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
     if wanted["density_weight"]:
         if isinstance(n_iter, tuple):
             raise ValueError("n_iter must be a number or 'auto' with density_weight; got stages")
-        before, after = (n_iter, n_iter) if _is_auto(n_iter) else schedule.split_for_density(n_iter)
+        before, after = (n_iter, n_iter) if is_auto(n_iter) else schedule.split_for_density(n_iter)
         phases.append(phase("main phase", before, {**main, "density_weight": 0}))
         phases.append(phase("main phase, density", after, main))
     else:
@@ -207,7 +189,7 @@ def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
     return RunPlan(
         n_samples,
         tuple(phase for phase in phases if phase.n_iter),
-        tuple(_choices(wanted, n_samples)),
+        tuple(choices(wanted, n_samples)),
     )
 
 
@@ -258,56 +240,6 @@ def resolve_new_points(
     return replace(phase, method=method)
 
 
-def resolve_method(method: str | ObjectiveFunction, n_samples: int) -> str | ObjectiveFunction:
-    """The method of repulsion for a name: "exact", "bh", "fft", or "auto".
-
-    The last is either of the two before, whichever is faster for the map in each iteration.
-    A function, and the name of a registered objective, is what it is.
-    """
-    if callable(method) or method not in METHODS:
-        return method
-    return _fastest(METHODS[method], n_samples)
-
-
-def resolve_fixed_method(method: str | ObjectiveFunction | None, n_samples: int) -> str:
-    """The method for the repulsion of a fixed map: a function has only forces on its own points."""
-    name = method if isinstance(method, str) and method in METHODS else "auto"
-    return _fastest(METHODS[name], n_samples)
-
-
-def resolve_function_method(method: str, n_samples: int) -> str:
-    """The method whose function an optimizer that is called gets."""
-    method = METHODS[method]
-    return ("fft" if n_samples >= FFT_MIN_POINTS else "bh") if _is_auto(method) else method
-
-
-def _fastest(method: str, n_samples: int) -> str:
-    return "exact" if _is_auto(method) and n_samples <= EXACT_MAX_POINTS else method
-
-
-def resolve_optimizer(params: Mapping[str, Any]) -> str:
-    """The optimizer of phases without a number of iterations: "preconditioned" or "momentum".
-
-    The curvature that the first needs is known of the KL divergence alone.
-
-    Raises
-    ------
-    ValueError
-        Where "preconditioned" is asked for with another objective.
-    """
-    optimizer, method = params["optimizer"], params["negative_gradient_method"]
-    has_curvature = NAMES.get(method, method) in METHODS
-    if optimizer == "preconditioned" and not has_curvature:
-        raise ValueError(
-            'optimizer="preconditioned" needs the curvature of the KL divergence, which is not '
-            f"that of negative_gradient_method={method!r}; use "
-            '"auto" or "momentum"'
-        )
-    if _is_auto(optimizer):
-        return "preconditioned" if has_curvature else "momentum"
-    return str(optimizer)
-
-
 def _automatic_schedule(params: Mapping[str, Any]) -> ModuleType:
     return schedule if resolve_optimizer(params) == "preconditioned" else momentum_schedule
 
@@ -340,86 +272,6 @@ def _threads_for(n_jobs: int | None, n_samples: int) -> int:
     return min(n_threads, usable_cores()) if n_samples <= OVERSUBSCRIBED_MIN_POINTS else n_threads
 
 
-def _is_auto(value: object) -> bool:
-    return isinstance(value, str) and value == "auto"
-
-
 def number_or_none(value: Any) -> float | None:
     """A number, or None for "auto"."""
-    return None if _is_auto(value) else value
-
-
-def _shown(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _choices(wanted: Mapping[str, Any], n_samples: int) -> Iterator[Choice]:
-    """Who decided each parameter of a fit; the numbers are in the stages."""
-    is_automatic, has_stages = _is_auto(wanted["n_iter"]), isinstance(wanted["n_iter"], tuple)
-    rules = {
-        "early_exaggeration": f"{schedule.EARLY_EXAGGERATION:g} (Belkina et al. 2019)",
-        "learning_rate": "n_samples / exaggeration (Belkina et al. 2019)",
-        "initial_momentum": f"{schedule.CLASSICAL_MOMENTUM:g}",
-        "final_momentum": f"{schedule.CLASSICAL_MOMENTUM:g}",
-        "optimizer": resolve_optimizer(wanted),
-        "negative_gradient_method": (
-            f"exact, as up to {EXACT_MAX_POINTS} points" if n_samples <= EXACT_MAX_POINTS
-            else "tree or FFT, by the size of the map"
-        ),
-        **_rules_of_schedule(wanted, n_samples, is_automatic),
-    }  # fmt: skip
-    unused = {}
-    if not is_automatic:
-        unused["tol"] = "not used: n_iter is given"
-        if not _is_auto(wanted["early_exaggeration_iter"]):
-            rules["optimizer"] = "momentum: numbers of iterations are given"
-    if has_stages:
-        unused["final_momentum"] = "not used: the stages have their own"
-    for name in (*rules, "exaggeration", "dof", "max_grad_norm", "max_step_norm", "density_weight"):
-        value = wanted[name]
-        if name in unused:
-            yield Choice(name, value, unused[name])
-        elif _is_auto(value):
-            yield Choice(name, value, rules[name])
-        elif isinstance(value, tuple):
-            yield Choice(name, f"{len(value)} stages", "given")
-        else:
-            yield Choice(name, value, "default" if value == TSNE[name].default else "given")
-
-
-def _rules_of_schedule(
-    wanted: Mapping[str, Any], n_samples: int, is_automatic: bool
-) -> dict[str, str]:
-    """What the automatic schedule of the optimizer decides."""
-    if resolve_optimizer(wanted) == "preconditioned":
-        rules = {
-            "early_exaggeration_iter": "until arranged, then annealing",
-            "n_iter": "until little of the loss is left",
-            "tol": f"{schedule.TOL:g}",
-        }
-        if is_automatic:
-            rules["final_momentum"] = f"{schedule.INERT_MOMENTUM:g} in the inert stage"
-            rules["learning_rate"] = (
-                "n_samples / exaggeration (Belkina et al. 2019), times "
-                f"{schedule.INERT_LEARNING_RATE:g} in the inert stage; none where preconditioned"
-            )
-        return rules
-    medium, large = f"{momentum_schedule.MEDIUM_FROM:,}", f"{momentum_schedule.LARGE_FROM:,}"
-    size = (
-        f"fewer than {medium}" if n_samples < momentum_schedule.MEDIUM_FROM
-        else f"{medium} to {large}" if n_samples < momentum_schedule.LARGE_FROM
-        else f"{large} or more"
-    )  # fmt: skip
-    rules = {
-        "early_exaggeration_iter": f"until converged, then annealing; settings for {size} rows",
-        "n_iter": f"until the loss has converged; settings for {size} rows",
-        "tol": f"settings for {size} rows",
-    }
-    if is_automatic:
-        fast = momentum_schedule.fast_momentum(n_samples)
-        rules["final_momentum"] = f"by size, {fast:.3g} in the fast stage"
-        rules["learning_rate"] = (
-            "n_samples / exaggeration (Belkina et al. 2019), times "
-            f"{momentum_schedule.FAST_LEARNING_RATE:g} in the fast stage"
-        )
-    return rules
+    return None if is_auto(value) else value

@@ -8,8 +8,7 @@ import pytest
 
 from fasttsne import TSNE
 from fasttsne.callbacks import Callback
-from fasttsne.optimize.plan import EXACT_MAX_POINTS, resolve_method
-from fasttsne.optimize.schedule import LARGE_FROM, MEDIUM_FROM
+from fasttsne.optimize.methods import EXACT_MAX_POINTS, resolve_method
 
 
 def test_numbers_are_the_classical_schedule():
@@ -29,18 +28,11 @@ def test_numbers_are_the_classical_schedule():
 def test_every_value_is_a_number():
     plan = TSNE(density_weight=0.1, perplexity=5).plan(10_000)
     assert len(plan.phases) == 3
+    assert plan.may_stop_early
     for phase in plan.phases:
-        assert phase.may_stop_early
         for stage in phase.stages:
             for name in ("n_iter", "exaggeration", "learning_rate", "momentum"):
                 assert isinstance(getattr(stage, name), (int, float))
-
-
-@pytest.mark.parametrize("limit", [MEDIUM_FROM, LARGE_FROM])
-def test_settings_change_at_their_limits_only(limit):
-    stages = [TSNE().plan(n).phases[0].stages[1] for n in (limit - 2, limit - 1, limit, limit + 1)]
-    iterations = [stage.n_iter for stage in stages]
-    assert iterations[0] == iterations[1] != iterations[2] == iterations[3]
 
 
 def test_methods():
@@ -57,7 +49,8 @@ def test_a_plan_is_frozen_and_says_who_decided():
     decided = {choice.parameter: choice.decided_by for choice in plan.choices}
     assert decided["learning_rate"] == decided["dof"] == "given"
     assert decided["max_step_norm"] == "default"
-    assert decided["n_iter"] == "until the loss has converged; settings for fewer than 5,000 rows"
+    assert decided["n_iter"] == "until little of the loss is left"
+    assert decided["optimizer"] == "preconditioned"
     text = str(plan)
     for word in ("900 samples", "early exaggeration", "annealing", "learning rate", "given"):
         assert word in text
@@ -82,6 +75,28 @@ def test_the_run_follows_the_plan(digits, n_iter):
     for phase, iterations in seen:
         assert len(iterations) <= phase.n_iter
         assert phase.may_stop_early or len(iterations) == phase.n_iter
+
+
+def test_who_steps():
+    def optimizers(**params):
+        return [
+            {stage.is_preconditioned for stage in phase.stages}
+            for phase in TSNE(**params).plan(1000).phases
+        ]
+
+    both = {True, False}
+    assert optimizers() == optimizers(optimizer="preconditioned") == [both, both]
+    assert optimizers(optimizer="momentum") == [{False}, {False}]
+    assert optimizers(n_iter=500, early_exaggeration_iter=250) == [{False}, {False}]
+    assert optimizers(n_iter=500) == [both, {False}]
+    assert optimizers(negative_gradient_method=lambda *args, **kwargs: None) == [{False}, {False}]
+
+
+def test_preconditioned_steps_need_a_curvature():
+    with pytest.raises(ValueError, match="needs the curvature of the KL divergence"):
+        TSNE(optimizer="preconditioned", negative_gradient_method=np.linalg.norm).plan(100)
+    with pytest.raises(ValueError, match="optimizer must be one of 'auto', 'preconditioned'"):
+        TSNE(optimizer="adam").plan(100)
 
 
 def test_a_wrong_parameter_is_found_before_the_data_is_looked_at():

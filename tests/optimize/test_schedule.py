@@ -1,16 +1,12 @@
-import dataclasses
 import itertools
-import logging
-import pickle
 
 import numpy as np
 import pytest
 
 from fasttsne import TSNE, TSNEEmbedding, initialization
-from fasttsne import schedule as public
 from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.optimize import schedule
-from fasttsne.optimize.stopping import Collapsed
+from fasttsne.optimize.stopping import LossLeft
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +25,8 @@ def test_fewer_iterations_to_no_higher_divergence(digits, affinities):
     expected = classical.fit(digits, affinities=affinities)
     embedding = automatic.fit(digits, affinities=affinities)
     assert expected.optimizer.state.iteration == 750
-    assert embedding.optimizer.state.iteration < 500
-    assert embedding.kl_divergence <= 1.02 * expected.kl_divergence
+    assert embedding.optimizer.state.iteration < 300
+    assert embedding.kl_divergence < expected.kl_divergence
 
 
 def test_numbers_give_exactly_the_classical_schedule(digits, affinities):
@@ -49,46 +45,10 @@ def test_numbers_give_exactly_the_classical_schedule(digits, affinities):
 def test_smaller_tolerance_goes_on_toward_the_minimum(digits, affinities):
     loose, tight = (
         TSNE(tol=tol, n_jobs=2, random_state=0).fit(digits, affinities=affinities)
-        for tol in (1e-3, 3e-5)
+        for tol in (0.05, 1e-5)
     )
     assert loose.optimizer.state.iteration < tight.optimizer.state.iteration
     assert tight.kl_divergence < loose.kl_divergence
-
-
-def test_tolerance_of_zero_has_a_cap(affinities, digits, monkeypatch):
-    monkeypatch.setattr(schedule, "MAX_ITER", 130)
-    embedding = embed(affinities, digits).optimize("auto", tol=0)
-    slow = schedule.SMALL.settling_iter + schedule.FINAL_MAX_ITER
-    assert embedding.optimizer.state.iteration <= 130 + slow
-
-
-def test_rising_divergence_slows_the_steps_down(affinities, digits, caplog):
-    settled = embed(affinities, digits).optimize("auto")
-    reckless = settled.copy()
-    with caplog.at_level(logging.INFO, logger="fasttsne.optimizer"):
-        reckless.optimize("auto", inplace=True, learning_rate=300.0 * len(digits), momentum=0.99)
-    assert "slowing down" in caplog.text
-    assert np.isfinite(reckless).all()
-
-
-def test_early_exaggeration_is_annealed():
-    stages = schedule.automatic_early_exaggeration(1000, 12.0, 1.0)
-    factors = [stage.exaggeration for stage in stages]
-    assert factors[0] == 12
-    assert all(1 < low < high for high, low in itertools.pairwise(factors))
-    for stage in stages:
-        assert stage.learning_rate == pytest.approx(1000 / stage.exaggeration)
-        assert stage.momentum == 0.8
-    assert stages[0].stopping.min_iter == schedule.SMALL.min_early_iter
-    assert all(isinstance(stage.stopping, Collapsed) for stage in stages[1:])
-
-
-def test_explicit_settings_are_kept():
-    *_, main, _final = schedule.automatic_main_phase(1000, 1.0, 77.0, 0.6, 1e-5)
-    assert (main.learning_rate, main.momentum, main.stopping.tol) == (77.0, 0.6, 1e-5)
-    *_, main, _final = schedule.automatic_main_phase(100_000, 4.0)
-    assert (main.learning_rate, main.momentum) == (50_000.0, 0.97)
-    assert main.stopping.tol == schedule.LARGE.tol
 
 
 def test_optimizing_again_goes_on_with_the_state(affinities, digits):
@@ -102,48 +62,6 @@ def test_optimizing_again_goes_on_with_the_state(affinities, digits):
 def test_threads_do_not_change_bits(affinities, digits):
     maps = {TSNE(n_jobs=n, random_state=0).fit(digits, affinities).tobytes() for n in (1, 2, 3)}
     assert len(maps) == 1
-
-
-def test_callbacks_count_within_each_phase(affinities, digits):
-    seen = []
-    TSNE(
-        n_jobs=2, random_state=0, callbacks=lambda it, error, y: seen.append(it),
-        callbacks_every_iters=10,
-    ).fit(digits, affinities=affinities)  # fmt: skip
-    second = seen.index(10, 1)
-    assert seen[:second] == list(range(10, 10 * second + 1, 10))
-    low, high = schedule.SMALL.min_early_iter, schedule.MAX_EARLY_ITER
-    annealing = schedule.SMALL.annealing_iter * schedule.N_ANNEALING_STAGES
-    assert low + annealing - 10 < seen[second - 1] <= high + annealing
-    assert seen[second:] == list(range(10, 10 * (len(seen) - second) + 1, 10))
-
-
-def test_early_exaggeration_waits_for_a_random_start_and_for_sheets(rng, affinities, digits):
-    """A random start grows from nothing first, a line unfolds slowly, digits separate at once."""
-    line = np.linspace(0, 1, 500)[:, None]
-    first, *_ = schedule.automatic_early_exaggeration(500, 12.0, 1.0)
-    iterations = []
-    for P, start in (
-        (affinities, initialization.pca(digits, random_state=0)),
-        (affinities, initialization.random(500, random_state=0)),
-        (PerplexityBasedNN(line, 20, n_jobs=2), initialization.pca(line, random_state=0)),
-    ):
-        rule = dataclasses.replace(first.stopping, min_iter=20)
-        stages = (dataclasses.replace(first, stopping=rule),)
-        embedding = TSNEEmbedding(start, P, n_jobs=2).optimize(stages)
-        iterations.append(embedding.optimizer.state.iteration)
-    assert 20 < iterations[0] < min(iterations[1:])
-    assert max(iterations) <= schedule.MAX_EARLY_ITER
-
-
-def test_a_collapsed_map_is_not_exaggerated_for_long(rng):
-    """Noise has no clusters: its map grows only when exaggeration is over."""
-    noise = rng.random((1000, 20))
-    embedding = TSNEEmbedding(
-        initialization.pca(noise, random_state=0), PerplexityBasedNN(noise, 30, n_jobs=2), n_jobs=2
-    ).optimize(schedule.automatic_early_exaggeration(1000, 12.0, 1.0))
-    annealing = schedule.N_ANNEALING_STAGES * schedule.COLLAPSED_ANNEALING_ITER
-    assert embedding.optimizer.state.iteration <= 40 + annealing
 
 
 @pytest.mark.parametrize("rows", [5, 30])
@@ -174,13 +92,56 @@ def test_bad_parameters(digits, params, error, message):
         TSNE(**params).fit(digits)
 
 
-def test_stages_and_settings_of_version_0_1_0_are_dataclasses():
-    """As programs change them: ``dataclasses.replace``, ``asdict``, pickle."""
-    first, *_ = public.early_exaggeration(500, 12.0, 1.0, "auto", "auto")
-    longer = dataclasses.replace(first, least=200)
-    assert (longer.until, longer.stopping.min_iter) == ("parted", 200)
-    assert pickle.loads(pickle.dumps(longer)) == longer
-    assert public.times(10) is public.SMALL
-    assert dataclasses.asdict(public.SMALL)["fading"] == schedule.SMALL.annealing_iter
-    *_, fast, _ = public.until_it_settles(500, 1.0, "auto", "auto", 1e-5)
-    assert (fast.until, fast.tol, fast.patience) == ("settled", 1e-5, 2)
+def test_tolerance_of_zero_has_a_cap(affinities, digits, monkeypatch):
+    monkeypatch.setattr(schedule, "MAX_ITER", 130)
+    embedding = embed(affinities, digits).optimize("auto", tol=0)
+    others = schedule.INERT_ITER + schedule.SETTLING_ITER
+    assert embedding.optimizer.state.iteration <= 130 + others
+
+
+def test_early_exaggeration_is_annealed():
+    arranging, *annealing = schedule.automatic_early_exaggeration(1000, 12.0, 1.0)
+    assert arranging.is_preconditioned
+    factors = [stage.exaggeration for stage in annealing]
+    assert factors[0] == arranging.exaggeration == 12
+    assert all(1 < low < high for high, low in itertools.pairwise(factors))
+    for stage in annealing:
+        assert stage.learning_rate == pytest.approx(1000 / stage.exaggeration)
+        assert stage.momentum == 0.8
+
+
+def test_explicit_settings_are_kept():
+    inert, converging, settling = schedule.automatic_main_phase(1000, 1.0, 77.0, 0.6, 1e-5)
+    assert (inert.learning_rate, inert.momentum) == (77.0, 0.6)
+    assert converging.stopping == LossLeft(1e-5)
+    assert converging.is_preconditioned
+    assert settling.is_preconditioned
+    inert, *_ = schedule.automatic_main_phase(1000, 4.0)
+    assert inert.learning_rate == 500
+
+
+@pytest.mark.parametrize("n", [10, 4_999, 5_000, 29_999, 30_000, 10**7])
+def test_no_size_has_a_schedule_of_its_own(n):
+    shapes = {
+        tuple((stage.n_iter, stage.momentum, stage.stopping) for stage in phase.stages)
+        for phase in TSNE().plan(n).phases
+    }
+    expected = {
+        tuple((stage.n_iter, stage.momentum, stage.stopping) for stage in phase.stages)
+        for phase in TSNE().plan(1_000).phases
+    }
+    assert shapes == expected
+
+
+@pytest.mark.parametrize("start", ["pca", "random", "spectral"])
+def test_a_sheet_unfolds_from_any_start(start):
+    """A rolled sheet: what is far apart on it is far apart in the map."""
+    rng = np.random.default_rng(0)
+    t = 1.5 * np.pi * (1 + 2 * rng.random(1500))
+    roll = np.c_[t * np.cos(t), 21 * rng.random(1500), t * np.sin(t)]
+    embedding = TSNE(initialization=start, n_jobs=2, random_state=0).fit(roll)
+    assert embedding.kl_divergence < 0.6
+    if start != "random":
+        a, b = rng.integers(1500, size=(2, 5000))
+        distance = np.linalg.norm(embedding[a] - embedding[b], axis=1)
+        assert np.corrcoef(abs(t[a] - t[b]), distance)[0, 1] > 0.8

@@ -10,6 +10,7 @@ from fasttsne.optimize.stopping import (
     Decision,
     ExaggeratedLossConverged,
     LossConverged,
+    LossLeft,
 )
 
 
@@ -86,3 +87,30 @@ def test_collapsed():
     rule = Collapsed(12)
     assert decisions(rule, course([9, 9], 12, std=1e-4)) == [GO, STOP]
     assert decisions(rule, course([9, 9], 12, std=1e-2)) == [GO, GO]
+
+
+def test_what_is_left_follows_from_the_last_decrease():
+    rule = LossLeft(tol=0.01)
+    checks = course([1 + 1 / max(t, 1) ** 2 for t in range(0, 300, 10)], every=10)
+    for number in range(8, 30):  # L + c / t^2
+        left = 1 / checks[number].iteration ** 2
+        assert rule.share_left(checks[: number + 1]) == pytest.approx(left, rel=0.3)
+    assert rule.share_left(checks[:1]) is None
+
+
+def test_little_left_stops_after_the_minimum():
+    rule = LossLeft(tol=0.05, min_iter=30)
+    assert decisions(rule, course([2, 1.999, 1.998, 1.997], every=10)) == [GO, GO, GO, STOP]
+    assert decisions(rule, course([2, 1.9, 1.8, 1.7], every=10)) == [GO] * 4
+
+
+def test_a_rise_of_what_is_left_halves_the_steps_a_few_times():
+    rule = LossLeft(tol=0.05, min_iter=1000)
+    rising = course([1 + 0.1 * i for i in range(MAX_HALVINGS + 3)], every=10)
+    assert decisions(rule, rising) == [GO] + [SLOW] * MAX_HALVINGS + [GO] * 2
+
+
+def test_what_is_left_is_not_estimated_between_two_approximations():
+    checks = course([2, 1.5, 1.6], every=10, method=["fft", "fft", "bh"])
+    assert LossLeft(tol=0.05).share_left(checks) is None
+    assert decisions(LossLeft(tol=0.05, min_iter=0), checks) == [GO] * 3

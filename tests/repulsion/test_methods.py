@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fasttsne.optimize.plan import EXACT_MAX_POINTS, resolve_method
+from fasttsne.optimize.methods import EXACT_MAX_POINTS, resolve_method
 from fasttsne.repulsion import AutoRepulsion, ExactRepulsion, MeshRepulsion, TreeRepulsion
 from fasttsne.repulsion.limits import (
     CALL_OVERHEAD_IN_CELLS,
