@@ -138,6 +138,7 @@ def prepare_partial(
     start = _initial_positions(reference, initialization, neighbors[:, :k], distances[:, :k])
     # Callbacks of the fit are about the map's own points.
     params = {**(reference.gradient_descent_params or {}), "callbacks": None}
+    params.pop("optimizer", None)  # new points move by momentum
     return PartialTSNEEmbedding(start, reference, P, **params)
 
 

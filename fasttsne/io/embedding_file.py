@@ -191,9 +191,9 @@ def _make_embedding(cls, header, arrays):
         optimizer.state = _state(_check_type(header["state"], "state", dict), arrays, points.shape)
     embedding = cls(
         points, affinities, dof=header["dof"], random_state=_integer_seed(header["random_state"]),
-        negative_gradient_method=header["negative_gradient_method"], optimizer=optimizer,
-        **_descent_params(header),
+        negative_gradient_method=header["negative_gradient_method"], **_descent_params(header),
     )  # fmt: skip
+    embedding.optimizer = optimizer
     error = header["kl_divergence"]
     if error is not None:
         embedding.kl_divergence = _check_type(error, "kl_divergence", int, float)

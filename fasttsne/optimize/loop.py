@@ -60,11 +60,14 @@ class Loop:
         n_blocks = _kernels.gradient_step.count_blocks(n)
         self._scratch = np.empty((n_blocks + 1, d)), np.empty(n_blocks, np.int64)
         self._preconditioned: PreconditionedSteps | None = None
-        self._was_preconditioned = False
+        self._is_preconditioned = False  # the stage is
+        self._rate = 0.0
+        self._shortening = 1.0  # of preconditioned steps
+        self._kept: np.ndarray | None = None
 
     def run_stage(self, stage: Stage) -> None:
-        rate, rule = stage.learning_rate, stage.stopping
         self._start(stage)
+        rule = stage.stopping
         checks: list[Check] = []
         for number in range(stage.n_iter):
             self._sort_if_due()
@@ -81,20 +84,20 @@ class Loop:
                     log.info("stage %r ended after %d iterations: %s", stage.name, number, rule)
                     return
                 if decision is Decision.SLOW_DOWN:
-                    rate /= 2
-                    self.points.update[...] = 0
-                    log.info("the loss rose to %.4f: slowing down", checks[-1].loss)
+                    self._slow_down(checks[-1].loss)
+                elif decision is Decision.GO_BACK:
+                    self._slow_down(checks.pop().loss)
+                    self._go_back()
+                    gradient, error = self.objective.gradient(
+                        self.points.y, stage.exaggeration, with_error=report
+                    )
+                elif isinstance(rule, LossLeft):
+                    self._keep()
             self.step += 1
             if report:
                 assert error is not None
                 self._call_callbacks(error)
-            if self._was_preconditioned:
-                assert self._preconditioned is not None
-                direction, factor = self._preconditioned.direction(self.points.y, gradient, number)
-                factor *= rate / stage.exaggeration
-                self._take_step(direction, factor, stage.momentum, adapt_gains=False)
-            else:
-                self._take_step(gradient, rate, stage.momentum)
+            self._take_step(*self._direction(gradient, number, stage), stage.momentum)
 
     def _start(self, stage: Stage) -> None:
         """Make ready for the kind of steps; one kind does not go on with the speed of another."""
@@ -103,11 +106,44 @@ class Loop:
         starts_anew = getattr(stage, "starts_anew", False)
         if is_preconditioned and self._preconditioned is None:
             self._preconditioned = PreconditionedSteps(self.objective)
-        if starts_anew or is_preconditioned != self._was_preconditioned:
+        if starts_anew or is_preconditioned != self._is_preconditioned:
             self.points.update[...] = 0
         if starts_anew:
             self.points.gains[...] = 1
-        self._was_preconditioned = is_preconditioned
+        self._is_preconditioned = is_preconditioned
+        self._rate = stage.learning_rate
+        if is_preconditioned:  # what was too long is so in later stages
+            self._rate *= self._shortening
+
+    def _slow_down(self, loss: float) -> None:
+        """Halve the steps, and drop the speed."""
+        log.info("the loss rose to %.4f: slowing down", loss)
+        self._rate /= 2
+        self.points.update[...] = 0
+        if self._is_preconditioned:
+            self._shortening /= 2
+
+    def _keep(self) -> None:
+        """Keep the map, in the caller's order, to go back to."""
+        if self._kept is None:
+            self._kept = np.empty_like(self.points.y)
+        self.points.write_to(self._kept)
+
+    def _go_back(self) -> None:
+        if self._kept is not None:
+            self.points.read_from(self._kept)
+            if self._preconditioned is not None:
+                self._preconditioned.outdate()
+
+    def _direction(
+        self, gradient: np.ndarray, number: int, stage: Stage
+    ) -> tuple[np.ndarray, float]:
+        """Where iteration ``number`` of a stage goes, and the length of its steps."""
+        if not self._is_preconditioned:
+            return gradient, self._rate
+        assert self._preconditioned is not None
+        direction, unit = self._preconditioned.direction(self.points.y, gradient, number)
+        return direction, self._rate * unit / stage.exaggeration
 
     def _sort_if_due(self) -> None:
         if self.objective.gains_by_order and reordering_is_due(self.iteration):
@@ -143,16 +179,14 @@ class Loop:
             raise OptimizationInterrupt(error, self.embedding)
         self.points.read_from(self.embedding)
 
-    def _take_step(
-        self, gradient: np.ndarray, rate: float, momentum: float, adapt_gains: bool = True
-    ) -> None:
+    def _take_step(self, gradient: np.ndarray, rate: float, momentum: float) -> None:
         points, phase = self.points, self.phase
         if gradient.shape != points.y.shape:
             raise ValueError(f"gradient must have the shape {points.y.shape}; got {gradient.shape}")
         n_stuck = _kernels.gradient_step.gradient_step(
             points.y, points.update, points.gains, gradient, *self._scratch, rate, momentum,
             phase.max_grad_norm, phase.max_step_norm, self.objective.n_threads,
-            recenter=self.objective.is_translation_invariant, adapt_gains=adapt_gains,
+            recenter=self.objective.is_translation_invariant, adapt_gains=not self._is_preconditioned,
         )  # fmt: skip
         self.iteration += 1
         if n_stuck:
@@ -179,6 +213,10 @@ class PreconditionedSteps:
     def reorder(self) -> None:
         """The points have another order from now on."""
         self._preconditioner.reorder()
+        self.outdate()
+
+    def outdate(self) -> None:
+        """The map is another from now on."""
         self._is_outdated = True
 
     def direction(

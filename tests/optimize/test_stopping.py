@@ -104,10 +104,10 @@ def test_little_left_stops_after_the_minimum():
     assert decisions(rule, course([2, 1.9, 1.8, 1.7], every=10)) == [GO] * 4
 
 
-def test_a_rise_of_what_is_left_halves_the_steps_a_few_times():
-    rule = LossLeft(tol=0.05, min_iter=1000)
-    rising = course([1 + 0.1 * i for i in range(MAX_HALVINGS + 3)], every=10)
-    assert decisions(rule, rising) == [GO] + [SLOW] * MAX_HALVINGS + [GO] * 2
+def test_a_rise_of_the_loss_goes_back():
+    rule = LossLeft(tol=0.05, min_iter=0)
+    assert decisions(rule, course([2, 1.5, 1.51], every=10)) == [GO, GO, Decision.GO_BACK]
+    assert decisions(rule, course([2, 1.5, 1.5001], every=10)) == [GO, GO, STOP]
 
 
 def test_what_is_left_is_not_estimated_between_two_approximations():
