@@ -20,6 +20,14 @@ def attraction(P, y, dof=1.0):
     return ((P * q)[:, :, None] * d).sum(1), dof * (P * np.log1p(r2 / dof)).sum()
 
 
+def edge_moments(P, y, v, dof=1.0):
+    """degree_i, the matrix moments_i, and L v, for a dense P and weights p_ij q_ij."""
+    d, r2 = differences(y)
+    weights = P / (1 + r2 / dof)
+    moments = np.einsum("ij,ijc,ije->ice", weights, d, d)
+    return weights.sum(1), moments, weights.sum(1)[:, None] * v - weights @ v
+
+
 def repulsion(y, dof=1.0):
     """sum_j w_ij q_ij (y_i - y_j), and Z = sum_{i != j} w_ij."""
     forces, z = repulsion_at(y, y, dof)
@@ -130,6 +138,53 @@ def interpolated(y, potential, origin, spacing, order):
         weights = spread(y[i : i + 1], potential.shape, origin, spacing, order)
         values[i] = (weights * potential).sum()
     return values
+
+
+def hats(y, low, spacing, shape):
+    """The hats of a grid of ``shape`` cells at the points, (n, nodes), and their derivatives,
+    (d, n, nodes); the last coordinate of a node changes fastest.
+    """
+    n, d = y.shape
+    factors = []
+    for c in range(d):
+        position = np.clip((y[:, c] - low[c]) / spacing, 0, shape[c])[:, None]
+        nodes = np.arange(shape[c] + 1)
+        inside = (position > 0) & (position < shape[c])
+        cell = np.floor(position)
+        slope = inside * ((nodes == cell + 1) * 1.0 - (nodes == cell)) / spacing
+        factors.append((np.maximum(1 - np.abs(position - nodes), 0), slope))
+
+    def product(axis=None):
+        out = np.ones((n, 1))
+        for c, (value, slope) in enumerate(factors):
+            factor = slope if c == axis else value
+            out = (out[:, :, None] * factor[:, None, :]).reshape(n, -1)
+        return out
+
+    return product(), np.stack([product(axis) for axis in range(d)])
+
+
+def stiffness(values, slopes, moments, mass):
+    """sum_i grad phi_a^T T_i grad phi_b / 2 + mass phi_a phi_b"""
+    return (
+        np.einsum("cia,ice,eib->ab", slopes, moments, slopes, optimize=True) / 2
+        + mass * values.T @ values
+    )
+
+
+def preconditioner(degree, moments, y, low, spacing, shape, jacobi, shift, min_pivot=0.0):
+    """The matrix M, (n, n), on a grid of ``shape`` cells and one with cells twice as wide."""
+    M = np.diag(jacobi / (degree + shift))
+    values, slopes = hats(y, low, spacing, shape)
+    diagonal = stiffness(values, slopes, moments, shift).diagonal()
+    used = diagonal > 0
+    M += values[:, used] / diagonal[used] @ values[:, used].T
+    values, slopes = hats(y, low, 2 * spacing, [m // 2 for m in shape])
+    G = stiffness(values, slopes, moments, shift)
+    used = G.diagonal() > 0
+    G = G[np.ix_(used, used)]
+    G += min_pivot * G.diagonal().mean() * np.eye(len(G))
+    return M + values[:, used] @ np.linalg.solve(G, values[:, used].T)
 
 
 def combine_forces(attractive, repulsive, z, exaggeration):

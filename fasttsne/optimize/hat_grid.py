@@ -16,8 +16,8 @@ MAX_CELLS = 40_000
 # How far the number of coarse nodes may be from what is wanted before the spacing is changed.
 MIN_FOUND, MAX_FOUND = 0.8, 1.3
 MAX_TRIES = 10
-# Of all points in one place.
-MIN_WIDTH = 1e-30
+# Of the margin, where all points are in one place: as a share of its coordinates, and altogether.
+MIN_MARGIN_SHARE, MIN_MARGIN = 1e-9, 1e-30
 
 
 class HatGrid:
@@ -32,7 +32,8 @@ class HatGrid:
     ----------
     points, starts, fractions, halves, corners, coarse_corners, parents : which cell each point is
         in and which nodes each cell has, as ``_kernels.hat_grid`` takes them.
-    spacing : of the fine nodes.
+    low, spacing, shape : the grid's first corner, the width of its cells, their number along each
+        coordinate.
     n_coarse_nodes : how many there are.
     bandwidth : how far apart the numbers of two coarse nodes of one cell can be.
     """
@@ -63,15 +64,15 @@ class HatGrid:
     def _lay(self, y: np.ndarray, low: list[float], high: list[float]) -> None:
         sides = list(zip(low, high, strict=True))
         self.spacing = spacing = self._relative_spacing * max(b - a for a, b in sides)
-        shape = [2 * max(math.ceil((b - a) / (2 * spacing)), 1) for a, b in sides]
-        first = [(a + b - m * spacing) / 2 for (a, b), m in zip(sides, shape, strict=True)]
-        n_places = math.prod(shape)
-        cells_along = np.array(shape)
+        self.shape = shape = [2 * max(math.ceil((b - a) / (2 * spacing)), 1) for a, b in sides]
+        self.low = np.array(
+            [(a + b - m * spacing) / 2 for (a, b), m in zip(sides, shape, strict=True)]
+        )
+        n_places, cells_along = math.prod(shape), np.array(shape)
         ends = np.empty(n_places, np.int32)
         _kernels.hat_grid.sort_points(
-            y, np.array(first), spacing, cells_along, self._cell_of, ends, self.points,
-            self.fractions,
-        )  # fmt: skip
+            y, self.low, spacing, cells_along, self._cell_of, ends, self.points, self.fractions
+        )
         n_node_places = math.prod(m + 1 for m in shape)
         n_corners = 2 ** len(shape)
         starts, halves = np.empty(n_places + 1, np.int32), np.empty(n_places, np.uint8)
@@ -92,5 +93,6 @@ def _box(y: np.ndarray) -> tuple[list[float], list[float]]:
     sample = np.sort(y[:: max(1, len(y) // N_SAMPLED)], axis=0)
     n_outside = int(OUTSIDE * len(sample))
     low, high = sample[n_outside], sample[len(sample) - 1 - n_outside]
-    margin = np.maximum(MARGIN * (high - low), MIN_WIDTH)
+    farthest = np.maximum(np.abs(low), np.abs(high))
+    margin = np.maximum(MARGIN * (high - low), MIN_MARGIN_SHARE * farthest + MIN_MARGIN)
     return (low - margin).tolist(), (high + margin).tolist()

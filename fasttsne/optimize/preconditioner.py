@@ -57,7 +57,7 @@ class Preconditioner:
         self._degree = np.empty(n, np.float32)
         self._moments = np.empty((n, d * (d + 1) // 2), np.float32)
         self._product, self._vector = np.empty((2, n, d), np.float32)
-        self._direction = np.empty((n, d))
+        self._direction, self._curvature_product = np.empty((2, n, d))
         self._has_vector = False
 
     def reorder(self) -> None:
@@ -87,15 +87,11 @@ class Preconditioner:
 
         The direction belongs to this object: the next call overwrites it.
         """
-        grid, kernels, n_threads = self._grid, _kernels.hat_grid, self._n_threads
-        cells = grid.points, grid.starts, grid.fractions, grid.corners
-        kernels.restrict(*cells, gradient, self._cell_sums, self._nodes, n_threads)
-        kernels.correct(
-            self._band, grid.parents, self._inverse_diagonal, self._coarse_nodes, self._nodes
-        )
-        product: float = kernels.prolong(
-            *cells, self._nodes, gradient, self._degree, JACOBI, self._shift, self._cell_totals,
-            self._direction, n_threads,
+        grid = self._grid
+        product: float = _kernels.hat_grid.apply(
+            grid.points, grid.starts, grid.fractions, grid.corners, grid.parents,
+            self._inverse_diagonal, self._band, self._degree, JACOBI, self._shift, gradient,
+            *self._scratch, self._direction, self._n_threads,
         )  # fmt: skip
         return self._direction, product
 
@@ -112,24 +108,32 @@ class Preconditioner:
         kernels.stiffness(
             grid.points, grid.starts, grid.fractions, grid.halves, grid.corners,
             grid.coarse_corners, self._moments, self._shift, grid.spacing,
-            np.empty((n_cells, n_corners**2)), np.empty((n_cells, n_corners)),
-            band, diagonal, self._n_threads,
+            np.empty((n_cells, n_corners**2 + n_corners)), band, diagonal, self._n_threads,
         )  # fmt: skip
         band[:, 0] += MIN_PIVOT * band[:, 0].mean()
         kernels.factor(band)
         self._band = band
         self._inverse_diagonal = 1 / np.maximum(diagonal, MIN_DIAGONAL * diagonal.max())
         d = self._direction.shape[1]
-        self._cell_sums, self._cell_totals = np.empty((n_cells, n_corners, d)), np.empty(n_cells)
-        self._nodes, self._coarse_nodes = np.empty((len(diagonal), d)), np.empty((len(band), d))
+        self._scratch = (
+            np.empty((n_cells, n_corners, d)), np.empty((len(diagonal), d)), np.empty((len(band), d))
+        )  # fmt: skip
 
     def _improve_vector(self) -> float:
         """A step of the power iteration: the vector becomes M B times itself, of length one.
 
         Returns the Rayleigh quotient of B v, which is at most the largest eigenvalue.
         """
-        product = np.multiply(self._vector, self._shift, dtype=np.float64) + self._product
-        norm = float((product * self._vector).sum())
+        product = self._curvature_product
+        np.multiply(self._vector, self._shift, out=product, dtype=np.float64)
+        product += self._product
+        norm = _inner_product(self._vector, product)
         direction, energy = self.apply(product)
-        self._vector[...] = direction / np.sqrt((direction**2).sum())
+        length = np.sqrt(_inner_product(direction, direction))
+        np.divide(direction, length, out=self._vector, casting="same_kind")
         return energy / norm
+
+
+def _inner_product(a: np.ndarray, b: np.ndarray) -> float:
+    """In float64; not by BLAS, whose sums depend on how many threads it has."""
+    return float(np.einsum("ij,ij->", a, b, dtype=np.float64))

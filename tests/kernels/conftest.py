@@ -4,7 +4,9 @@ import pytest
 
 from fasttsne import _kernels
 
-NOT_HOT = {"SIMD_LEVELS", "cpu", "csr", "exact_order", "load_level", "raster", "simd"}
+NOT_HOT = {
+    "SIMD_LEVELS", "cpu", "csr", "exact_order", "hat_grid", "load_level", "raster", "simd"
+}  # fmt: skip
 
 
 @pytest.fixture

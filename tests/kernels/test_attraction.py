@@ -97,3 +97,43 @@ def test_no_edges(kernel):
     edges = np.zeros(6, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
     assert kernel("attraction").attraction(*edges, y, out, 1.0, True, 2) == 0
     assert not out.any()
+
+
+def edge_moments(module, edges, y, v, dof=1.0, n_threads=2):
+    """Degree, moments and product, in arrays that had other numbers before."""
+    n, d = y.shape
+    arrays = [np.full(shape, 7, np.float32) for shape in (n, (n, d * (d + 1) // 2), (n, d))]
+    module.edge_moments(
+        *edges, y.astype(np.float32), v.astype(np.float32), dof, *arrays, n_threads
+    )
+    return arrays
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("dof", [0.5, 1.0, 10.0])
+def test_moments_equal_reference(kernel, P, rng, d, dof):
+    y, v = rng.normal(0, 5, (2, 60, d))
+    found = edge_moments(kernel("attraction"), packed(P, np.arange(60)), y, v, dof)
+    degree, moments, product = reference.edge_moments(P, y, v, dof)
+    rows, columns = np.triu_indices(d)
+    upper = moments[:, rows, columns]
+    for a, b in zip(found, (degree, upper, product), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6 * abs(b).max())
+
+
+def test_moments_have_the_same_bits_for_any_number_of_threads(kernel, rng):
+    n = 700
+    P = rng.random((n, n)) * (rng.random((n, n)) < 0.05)
+    y, v = rng.normal(0, 5, (2, n, 2))
+    edges, module = packed(P, np.arange(n)), kernel("attraction")
+    results = {
+        b"".join(array.tobytes() for array in edge_moments(module, edges, y, v, 1.0, n_threads))
+        for n_threads in (1, 2, 3)
+    }
+    assert len(results) == 1
+
+
+def test_moments_of_no_edges(kernel):
+    edges = np.zeros(6, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
+    y = np.ones((5, 2))
+    assert not any(array.any() for array in edge_moments(kernel("attraction"), edges, y, y))

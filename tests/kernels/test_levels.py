@@ -22,8 +22,11 @@ def a_graph(rng, n=600, k=16):
 def attraction(rng):
     y = a_map(rng)
     out = np.empty_like(y)
-    cross = _kernels.attraction.attraction(*a_graph(rng), y, out, 2.0, True, 2)
-    return out, cross
+    graph = a_graph(rng)
+    cross = _kernels.attraction.attraction(*graph, y, out, 2.0, True, 2)
+    degree, moments, product = np.empty(600, "f4"), np.empty((600, 3), "f4"), np.empty_like(y)
+    _kernels.attraction.edge_moments(*graph, y, out, 2.0, degree, moments, product, 2)
+    return out, cross, degree, moments, product
 
 
 def local_radii(rng):

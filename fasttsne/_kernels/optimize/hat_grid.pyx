@@ -7,9 +7,10 @@ The hat phi_a is one at node a of the grid, zero at the others and multilinear i
     number_nodes  the numbers of the corners of each cell
     stiffness     G_ab = sum_i grad phi_a(y_i)^T T_i grad phi_b(y_i) / 2 + mass phi_a phi_b
     factor        G = L D L^T, for the coarse hats
-    restrict      f_a = sum_i phi_a(y_i) r_i
-    correct       u = f / diagonal + C G^-1 C^T f, where C interpolates from coarse to fine nodes
-    prolong       z_i = scale / (degree_i + shift) r_i + sum_a phi_a(y_i) u_a
+    apply         restrict, correct and prolong:
+                      f_a = sum_i phi_a(y_i) r_i
+                      u = f / diagonal + C G^-1 C^T f, C interpolating from coarse to fine nodes
+                      z_i = scale / (degree_i + shift) r_i + sum_a phi_a(y_i) u_a
 
 T_i are the moments of ``attraction.edge_moments``.  Cells without points are left out, and with them
 the nodes that have no other cell: numbers of cells and nodes run over those that are left.  Each
@@ -20,8 +21,11 @@ point outside the grid counts as lying on its edge, where hats have no slope.
 from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+from fasttsne._kernels.optimize.hats cimport (
+    correct, prolong_points, restrict_points, stiffness_of_points,
+)
+
 cdef enum:
-    CORNERS = 8  # of a cell in three dimensions
     CHUNK = 16  # cells that a thread takes at a time
 
 
@@ -65,149 +69,44 @@ cdef inline int64_t cell_along(double position, int64_t n_cells) noexcept nogil:
     return <int64_t> position if position > 0 else 0
 
 
-cdef inline void multiply_sides(
-    const double *lower, const double *upper, int d, double *out
+cdef void stiffness_of_cell(
+    const int32_t *points, const int32_t *starts, const float *fractions, Py_ssize_t cell,
+    int half, const float *moments, double mass, double steepness, double *out, int d,
 ) noexcept nogil:
-    """For each corner the product, over the coordinates, of the factor of its side."""
-    cdef int c, k
-    out[0] = 1
-    for c in range(d):
-        for k in range(1 << c):
-            out[k + (1 << c)] = out[k] * upper[c]
-            out[k] *= lower[c]
+    cdef Py_ssize_t first = starts[cell], n = starts[cell + 1] - first
+    if d == 2:
+        stiffness_of_points(
+            points + first, fractions + first * 2, n, half, moments, mass, steepness, out, 2)
+    else:
+        stiffness_of_points(
+            points + first, fractions + first * d, n, half, moments, mass, steepness, out, d)
 
 
-cdef inline void hats_at(const float *fraction, int d, double *out) noexcept nogil:
-    """The hats of a cell's corners at a point of it."""
-    cdef double lower[3]
-    cdef double upper[3]
-    cdef int c
-    for c in range(d):
-        upper[c] = fraction[c]
-        lower[c] = 1 - upper[c]
-    multiply_sides(lower, upper, d, out)
-
-
-cdef inline void slopes_at(
-    const float *fraction, int axis, double steepness, int d, double *out
+cdef void restrict_cell(
+    const int32_t *points, const int32_t *starts, const float *fractions, Py_ssize_t cell,
+    const double *r, double *cell_sums, int d,
 ) noexcept nogil:
-    """The derivatives of the hats by the coordinate ``axis``, 0 where the point is outside."""
-    cdef double lower[3]
-    cdef double upper[3]
-    cdef int c
-    for c in range(d):
-        upper[c] = fraction[c]
-        lower[c] = 1 - upper[c]
-    upper[axis] = steepness if 0 < fraction[axis] < 1 else 0
-    lower[axis] = -upper[axis]
-    multiply_sides(lower, upper, d, out)
+    cdef Py_ssize_t first = starts[cell], n = starts[cell + 1] - first
+    if d == 2:
+        restrict_points(points + first, fractions + first * 2, n, r, cell_sums + cell * 8, 2)
+    else:
+        restrict_points(
+            points + first, fractions + first * d, n, r, cell_sums + cell * (d << d), d)
 
 
-cdef inline void coarsen(double *G, int half, int d) noexcept nogil:
-    """The matrix of a cell's hats becomes that of the hats of its coarse cell.
-
-    A bit of an index into G is the side of one coordinate, for the row or for the column.
-    """
-    cdef int axis, bit, i
-    for axis in range(2 * d):
-        bit = 1 << axis
-        for i in range(1 << (2 * d)):
-            if i & bit == 0:
-                if (half >> (axis % d)) & 1:
-                    G[i + bit] += 0.5 * G[i]
-                    G[i] *= 0.5
-                else:
-                    G[i + bit] *= 0.5
-                    G[i] += G[i + bit]
-
-
-cdef inline void stiffness_of_cell(
-    const int32_t *points, const float *fractions, Py_ssize_t n, int half, const float *moments,
-    double mass, double steepness, double *out, double *diagonal, int d,
+cdef double prolong_cell(
+    const int32_t *points, const int32_t *starts, const float *fractions, Py_ssize_t cell,
+    const int32_t *corners, const double *u, const double *r, const float *degree, double scale,
+    double shift, double *out, int d,
 ) noexcept nogil:
-    cdef double hats[CORNERS]
-    cdef double slopes[3 * CORNERS]
-    cdef double T[9]
-    cdef double flow[3]  # T grad phi_a
-    cdef double G[CORNERS * CORNERS]  # a <= b
-    cdef const float *moment
-    cdef double energy
-    cdef Py_ssize_t i
-    cdef int a, b, c, e, k, corners = 1 << d
-    for k in range(corners * corners):
-        G[k] = 0
-    for i in range(n):
-        moment = moments + <Py_ssize_t> points[i] * (d * (d + 1) // 2)
-        k = 0
-        for c in range(d):
-            for e in range(c, d):
-                T[c * d + e] = T[e * d + c] = 0.5 * moment[k]
-                k = k + 1
-        hats_at(fractions + i * d, d, hats)
-        for c in range(d):
-            slopes_at(fractions + i * d, c, steepness, d, slopes + c * CORNERS)
-        for a in range(corners):
-            for c in range(d):
-                flow[c] = 0
-                for e in range(d):
-                    flow[c] += T[c * d + e] * slopes[e * CORNERS + a]
-            for b in range(a, corners):
-                energy = mass * hats[a] * hats[b]
-                for c in range(d):
-                    energy += flow[c] * slopes[c * CORNERS + b]
-                G[a * corners + b] += energy
-    for a in range(corners):
-        diagonal[a] = G[a * corners + a]
-        for b in range(a):
-            G[a * corners + b] = G[b * corners + a]
-    coarsen(G, half, d)
-    for k in range(corners * corners):
-        out[k] = G[k]
-
-
-cdef inline void restrict_cell(
-    const int32_t *points, const float *fractions, Py_ssize_t n, const double *r, double *out, int d
-) noexcept nogil:
-    cdef double hats[CORNERS]
-    cdef double sums[3 * CORNERS]
-    cdef Py_ssize_t i
-    cdef int c, k
-    for k in range(d << d):
-        sums[k] = 0
-    for i in range(n):
-        hats_at(fractions + i * d, d, hats)
-        for k in range(1 << d):
-            for c in range(d):
-                sums[k * d + c] += hats[k] * r[points[i] * d + c]
-    for k in range(d << d):
-        out[k] = sums[k]
-
-
-cdef inline double prolong_cell(
-    const int32_t *points, const float *fractions, Py_ssize_t n, const int32_t *corners,
-    const double *u, const double *r, const float *degree, double scale, double shift,
-    double *out, int d,
-) noexcept nogil:
-    """Write the points of the cell; return the sum of out * r over them."""
-    cdef double hats[CORNERS]
-    cdef double values[3 * CORNERS]
-    cdef double own, z, total = 0
-    cdef Py_ssize_t i, e
-    cdef int c, k
-    for k in range(1 << d):
-        for c in range(d):
-            values[k * d + c] = u[corners[k] * d + c]
-    for i in range(n):
-        hats_at(fractions + i * d, d, hats)
-        own = scale / (degree[points[i]] + shift)
-        for c in range(d):
-            e = <Py_ssize_t> points[i] * d + c
-            z = own * r[e]
-            for k in range(1 << d):
-                z += hats[k] * values[k * d + c]
-            out[e] = z
-            total += z * r[e]
-    return total
+    cdef Py_ssize_t first = starts[cell], n = starts[cell + 1] - first
+    if d == 2:
+        return prolong_points(
+            points + first, fractions + first * 2, n, corners + cell * 4, u, r, degree, scale,
+            shift, out, 2)
+    return prolong_points(
+        points + first, fractions + first * d, n, corners + (cell << d), u, r, degree, scale,
+        shift, out, d)
 
 
 def sort_points(
@@ -329,8 +228,7 @@ def stiffness(
     const float[:, ::1] moments,  # IN (n, d (d + 1) / 2), the upper half of T_i, row by row
     double mass,
     double spacing,
-    double[:, ::1] matrices,  # SCRATCH (cells, 4^d), of the hats of each coarse cell
-    double[:, ::1] diagonals,  # SCRATCH (cells, 2^d)
+    double[:, ::1] matrices,  # SCRATCH (cells, 4^d + 2^d): G of each cell, and the fine diagonal
     double[:, ::1] band,  # OUT (coarse nodes, width): row a has G_aa, G_a+1,a, ...
     double[::1] diagonal,  # OUT (nodes,), of the stiffness matrix of the fine hats
     int n_threads,
@@ -340,87 +238,19 @@ def stiffness(
     cdef int d = <int> fractions.shape[1], k, m
     for cell in prange(halves.shape[0], nogil=True, schedule="dynamic", chunksize=CHUNK,
                        num_threads=n_threads):
-        if d == 2:
-            stiffness_of_cell(
-                &points[starts[cell]], &fractions[starts[cell], 0], starts[cell + 1] - starts[cell],
-                halves[cell], &moments[0, 0], mass, 1 / spacing, &matrices[cell, 0],
-                &diagonals[cell, 0], 2)
-        else:
-            stiffness_of_cell(
-                &points[starts[cell]], &fractions[starts[cell], 0], starts[cell + 1] - starts[cell],
-                halves[cell], &moments[0, 0], mass, 1 / spacing, &matrices[cell, 0],
-                &diagonals[cell, 0], d)
+        stiffness_of_cell(
+            &points[0], &starts[0], &fractions[0, 0], cell, halves[cell], &moments[0, 0], mass,
+            1 / spacing, &matrices[cell, 0], d)
     with nogil:
         band[:, :] = 0
         diagonal[:] = 0
         for cell in range(halves.shape[0]):
             for k in range(1 << d):
-                diagonal[corners[cell, k]] += diagonals[cell, k]
+                diagonal[corners[cell, k]] += matrices[cell, (1 << 2 * d) + k]
                 for m in range(1 << d):
                     a, b = coarse_corners[cell, k], coarse_corners[cell, m]
                     if a <= b:
                         band[a, b - a] += matrices[cell, (k << d) + m]
-
-
-def restrict(
-    const int32_t[::1] points, const int32_t[::1] starts,  # IN as for `stiffness`
-    const float[:, ::1] fractions,  # IN as for `stiffness`
-    const int32_t[:, ::1] corners,  # IN (cells, 2^d), the nodes
-    const double[:, ::1] r,  # IN (n, d)
-    double[:, :, ::1] cell_sums,  # SCRATCH (cells, 2^d, d)
-    double[:, ::1] out,  # OUT (nodes, d)
-    int n_threads,
-):
-    """The sums over the points of hats times r. O(n)."""
-    cdef Py_ssize_t cell
-    cdef int d = <int> r.shape[1], c, k
-    for cell in prange(corners.shape[0], nogil=True, schedule="dynamic", chunksize=CHUNK,
-                       num_threads=n_threads):
-        if d == 2:
-            restrict_cell(
-                &points[starts[cell]], &fractions[starts[cell], 0], starts[cell + 1] - starts[cell],
-                &r[0, 0], &cell_sums[cell, 0, 0], 2)
-        else:
-            restrict_cell(
-                &points[starts[cell]], &fractions[starts[cell], 0], starts[cell + 1] - starts[cell],
-                &r[0, 0], &cell_sums[cell, 0, 0], d)
-    with nogil:
-        out[:, :] = 0
-        for cell in range(corners.shape[0]):
-            for k in range(1 << d):
-                for c in range(d):
-                    out[corners[cell, k], c] += cell_sums[cell, k, c]
-
-
-def prolong(
-    const int32_t[::1] points, const int32_t[::1] starts,  # IN as for `stiffness`
-    const float[:, ::1] fractions,  # IN as for `stiffness`
-    const int32_t[:, ::1] corners,  # IN (cells, 2^d), the nodes
-    const double[:, ::1] u,  # IN (nodes, d)
-    const double[:, ::1] r,  # IN (n, d)
-    const float[::1] degree,  # IN (n,)
-    double scale, double shift,
-    double[::1] cell_totals,  # SCRATCH (cells,)
-    double[:, ::1] out,  # OUT (n, d)
-    int n_threads,
-):
-    """scale / (degree_i + shift) r_i + sum_a phi_a(y_i) u_a; return the sum of out * r. O(n)."""
-    cdef Py_ssize_t cell
-    cdef int d = <int> r.shape[1]
-    cdef double total = 0
-    for cell in prange(corners.shape[0], nogil=True, schedule="dynamic", chunksize=CHUNK,
-                       num_threads=n_threads):
-        if d == 2:
-            cell_totals[cell] = prolong_cell(
-                &points[starts[cell]], &fractions[starts[cell], 0], starts[cell + 1] - starts[cell],
-                &corners[cell, 0], &u[0, 0], &r[0, 0], &degree[0], scale, shift, &out[0, 0], 2)
-        else:
-            cell_totals[cell] = prolong_cell(
-                &points[starts[cell]], &fractions[starts[cell], 0], starts[cell + 1] - starts[cell],
-                &corners[cell, 0], &u[0, 0], &r[0, 0], &degree[0], scale, shift, &out[0, 0], d)
-    for cell in range(corners.shape[0]):
-        total += cell_totals[cell]
-    return total
 
 
 def factor(
@@ -444,44 +274,45 @@ def factor(
             band[j, 0] = inverse
 
 
-cdef void solve(const double[:, ::1] band, double[:, ::1] x) noexcept nogil:
-    """x becomes G^-1 x, with the factors of G. O(nodes width d)."""
-    cdef Py_ssize_t n = band.shape[0], width = band.shape[1], i, j, k
-    cdef int c, d = <int> x.shape[1]
-    for j in range(n):
-        for k in range(1, min(width, n - j)):
-            for c in range(d):
-                x[j + k, c] -= band[j, k] * x[j, c]
-    for i in range(n):
-        j = n - 1 - i
-        for c in range(d):
-            x[j, c] *= band[j, 0]
-        for k in range(1, min(width, n - j)):
-            for c in range(d):
-                x[j, c] -= band[j, k] * x[j + k, c]
-
-
-def correct(
-    const double[:, ::1] band,  # IN (coarse nodes, width), factors of G by `factor`
-    const int32_t[:, ::1] parents,  # IN (nodes, 2^d), coarse nodes whose mean a node is
+def apply(
+    const int32_t[::1] points, const int32_t[::1] starts,  # IN by cell, as from `number_nodes`
+    const float[:, ::1] fractions,  # IN (n, d)
+    const int32_t[:, ::1] corners,  # IN (cells, 2^d)
+    const int32_t[:, ::1] parents,  # IN (nodes, 2^d)
     const double[::1] inverse_diagonal,  # IN (nodes,)
+    const double[:, ::1] band,  # IN (coarse nodes, width), factors of G by `factor`
+    const float[::1] degree,  # IN (n,)
+    double scale, double shift,
+    const double[:, ::1] r,  # IN (n, d)
+    double[:, :, ::1] cell_sums,  # SCRATCH (cells, 2^d, d)
+    double[:, ::1] nodes,  # SCRATCH (nodes, d)
     double[:, ::1] coarse,  # SCRATCH (coarse nodes, d)
-    double[:, ::1] f,  # INOUT (nodes, d)
+    double[:, ::1] out,  # OUT (n, d)
+    int n_threads,
 ):
-    """f becomes f * inverse_diagonal + C G^-1 C^T f. O(nodes + coarse nodes width)."""
-    cdef Py_ssize_t a
-    cdef int d = <int> f.shape[1], n_parents = <int> parents.shape[1], c, k
-    cdef double share = 1.0 / n_parents, total
+    """Write z; return the sum of z * r. O(n + coarse nodes width)."""
+    cdef Py_ssize_t n_cells = corners.shape[0], n_nodes = parents.shape[0], cell
+    cdef int d = <int> r.shape[1], c, k
+    cdef double total = 0
     with nogil:
-        coarse[:, :] = 0
-        for a in range(f.shape[0]):
-            for k in range(n_parents):
+        for cell in prange(n_cells, schedule="dynamic", chunksize=CHUNK, num_threads=n_threads):
+            restrict_cell(
+                &points[0], &starts[0], &fractions[0, 0], cell, &r[0, 0], &cell_sums[0, 0, 0], d)
+        nodes[:, :] = 0
+        for cell in range(n_cells):
+            for k in range(1 << d):
                 for c in range(d):
-                    coarse[parents[a, k], c] += share * f[a, c]
-        solve(band, coarse)
-        for a in range(f.shape[0]):
-            for c in range(d):
-                total = 0
-                for k in range(n_parents):
-                    total += coarse[parents[a, k], c]
-                f[a, c] = f[a, c] * inverse_diagonal[a] + share * total
+                    nodes[corners[cell, k], c] += cell_sums[cell, k, c]
+        if d == 2:
+            correct(&band[0, 0], band.shape[0], band.shape[1], &parents[0, 0],
+                    &inverse_diagonal[0], n_nodes, &coarse[0, 0], &nodes[0, 0], 2)
+        else:
+            correct(&band[0, 0], band.shape[0], band.shape[1], &parents[0, 0],
+                    &inverse_diagonal[0], n_nodes, &coarse[0, 0], &nodes[0, 0], d)
+        for cell in prange(n_cells, schedule="dynamic", chunksize=CHUNK, num_threads=n_threads):
+            cell_sums[cell, 0, 0] = prolong_cell(
+                &points[0], &starts[0], &fractions[0, 0], cell, &corners[0, 0], &nodes[0, 0],
+                &r[0, 0], &degree[0], scale, shift, &out[0, 0], d)
+        for cell in range(n_cells):
+            total += cell_sums[cell, 0, 0]
+    return total
