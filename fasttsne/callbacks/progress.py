@@ -12,7 +12,8 @@ from fasttsne.utils import is_package_installed, require
 class ProgressBar(Callback):
     """Show the iteration, the KL divergence and the time left of each run on standard error.
 
-    Without the time left if the run stops at convergence (``n_iter="auto"``).
+    A run that stops at convergence (``n_iter="auto"``) has no time left to be shown, but the share
+    of the loss that is.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ class ProgressBar(Callback):
         if self._bar is None:
             self.optimization_about_to_start()
         assert self._bar is not None
-        self._bar.show(iteration, error)
+        self._bar.show(iteration, f"{error:.4f}{_left(embedding)}")
 
     def optimization_ended(self) -> None:
         if self._bar is not None:
@@ -53,8 +54,8 @@ class _TqdmBar:
         tqdm = require("tqdm.auto", "ProgressBar(use_tqdm=True)", "progress").tqdm
         self._bar = tqdm(total=n_iter, unit="it")
 
-    def show(self, iteration: int, error: float) -> None:
-        self._bar.set_postfix_str(f"KL {error:.4f}", refresh=False)
+    def show(self, iteration: int, error: str) -> None:
+        self._bar.set_postfix_str(f"KL {error}", refresh=False)
         self._bar.update(iteration - self._bar.n)
 
     def close(self) -> None:
@@ -68,13 +69,13 @@ class _TextBar:
         self._overwrite = hasattr(sys.stderr, "isatty") and sys.stderr.isatty()
         self._open = False
 
-    def show(self, iteration: int, error: float) -> None:
+    def show(self, iteration: int, error: str) -> None:
         seconds = time.perf_counter() - self._start
         text = f"iteration {iteration}"
         if self._n_iter is not None:
             left = seconds / iteration * (self._n_iter - iteration)
             text += f"/{self._n_iter}, {clock(left)} left"
-        text += f", KL divergence {error:.4f}"
+        text += f", KL divergence {error}"
         if self._overwrite:
             text = f"\r{text:60s}"
         print(text, end="" if self._overwrite else "\n", file=sys.stderr, flush=True)
@@ -83,6 +84,12 @@ class _TextBar:
     def close(self) -> None:
         if self._open:
             print(file=sys.stderr)
+
+
+def _left(embedding: Any) -> str:
+    """The share of the loss that is estimated to be left, where it is known."""
+    share = getattr(getattr(embedding, "optimizer", None), "loss_left", None)
+    return "" if share is None else f", about {100 * max(share, 0):.2g} % of it left"
 
 
 def clock(seconds: float) -> str:

@@ -186,7 +186,8 @@ class Loop:
         n_stuck = _kernels.gradient_step.gradient_step(
             points.y, points.update, points.gains, gradient, *self._scratch, rate, momentum,
             phase.max_grad_norm, phase.max_step_norm, self.objective.n_threads,
-            recenter=self.objective.is_translation_invariant, adapt_gains=not self._is_preconditioned,
+            recenter=self.objective.is_translation_invariant,
+            adapt_gains=not self._is_preconditioned,
         )  # fmt: skip
         self.iteration += 1
         if n_stuck:

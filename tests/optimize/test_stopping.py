@@ -14,11 +14,14 @@ from fasttsne.optimize.stopping import (
 )
 
 
-def course(losses, every, std=1.0, method="exact"):
+def course(losses, every, std=1.0, method="exact", exaggeration=12):
     """Checks with these losses; stds and methods may be lists."""
     stds = std if isinstance(std, list) else [std] * len(losses)
     methods = method if isinstance(method, list) else [method] * len(losses)
-    return [Check(every * i, loss, 12 * loss, stds[i], methods[i]) for i, loss in enumerate(losses)]
+    return [
+        Check(every * i, loss, exaggeration * loss, stds[i], methods[i])
+        for i, loss in enumerate(losses)
+    ]
 
 
 def decisions(rule, checks):
@@ -91,8 +94,9 @@ def test_collapsed():
 
 def test_what_is_left_follows_from_the_last_decrease():
     rule = LossLeft(tol=0.01)
-    checks = course([1 + 1 / max(t, 1) ** 2 for t in range(0, 300, 10)], every=10)
-    for number in range(8, 30):  # L + c / t^2
+    losses = [1 + 1 / max(t, 1) ** 2 for t in range(0, 300, 10)]  # L + c / t^2
+    checks = course(losses, every=10, exaggeration=1)
+    for number in range(8, 30):
         left = 1 / checks[number].iteration ** 2
         assert rule.share_left(checks[: number + 1]) == pytest.approx(left, rel=0.3)
     assert rule.share_left(checks[:1]) is None
@@ -100,8 +104,9 @@ def test_what_is_left_follows_from_the_last_decrease():
 
 def test_little_left_stops_after_the_minimum():
     rule = LossLeft(tol=0.05, min_iter=30)
-    assert decisions(rule, course([2, 1.999, 1.998, 1.997], every=10)) == [GO, GO, GO, STOP]
-    assert decisions(rule, course([2, 1.9, 1.8, 1.7], every=10)) == [GO] * 4
+    flat, falling = [2, 1.999, 1.998, 1.997], [2, 1.9, 1.8, 1.7]
+    assert decisions(rule, course(flat, every=10, exaggeration=1)) == [GO, GO, GO, STOP]
+    assert decisions(rule, course(falling, every=10, exaggeration=1)) == [GO] * 4
 
 
 def test_a_rise_of_the_loss_goes_back():
