@@ -70,6 +70,7 @@ def test_examples_of_a_module(name, tmp_path, monkeypatch):
     assert not results.failed
 
 
+@pytest.mark.slow
 def test_builds(tmp_path):
     if importlib.util.find_spec("sphinx") is None:
         pytest.skip("needs Sphinx: the extra docs")

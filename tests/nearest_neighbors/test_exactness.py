@@ -106,6 +106,7 @@ def test_queries_find_the_neighbours_of_float64(X, metric, k, as_float64):
     np.testing.assert_array_less(found, np.nextafter(expected, np.inf))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["zeros and ones", "whole numbers", "halves", "equal rows"])
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
 @pytest.mark.parametrize("shift", [0, 0.1])
@@ -153,6 +154,7 @@ def test_hard_data(rng, kind):
     check(X, "euclidean", 30, Exact(X, 30).build()[0], rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HARD)
 def test_recall_is_that_of_float64(monkeypatch, rng, kind):
     """What ``recall_`` says is true: the rows of its sample are searched in another way here."""
