@@ -2,7 +2,8 @@
 
     python benchmarks/fft.py [--shapes 1x1x4096 1x1024x1080 128x128x128] [--n-jobs 1 2]
 
-"builtin" and "pyfftw" are the engines of FASTTSNE_FFT; SciPy's transforms are for comparison.
+"builtin" and "pyfftw" (extra pyfftw; left out where it is not installed) are the engines of
+FASTTSNE_FFT; SciPy's transforms are for comparison.
 Shapes are those of padded grids, layers x rows x columns.  "plan" is what FFTW takes to plan a
 grid of a size that is new to it, "difference" that of the potential to the built-in engine's,
 relative to the largest value.
@@ -17,6 +18,7 @@ from common import median_seconds
 
 from fasttsne.repulsion.mesh.influence import student_influence
 from fasttsne.repulsion.mesh.mesh import GRIDS
+from fasttsne.utils import is_package_installed
 
 
 class SciPyGrid:
@@ -53,6 +55,8 @@ def compare(shape, n_threads, turns):
     """Print the median time of a convolution by each engine, and how results differ."""
     influence = student_influence(shape, 0.4, 5, 1.0)
     engines = {**GRIDS, "scipy": SciPyGrid}
+    if not is_package_installed("pyfftw"):
+        del engines["pyfftw"]
     made = {name: make_grid(make, shape, influence, n_threads) for name, make in engines.items()}
     used = tuple(max(size // 2, 1) for size in shape)
     points = np.random.default_rng(0).random(used, np.float32)

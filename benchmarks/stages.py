@@ -7,10 +7,10 @@ import time
 # Module, function, and the name of the stage: of the first call, the second, ...
 STAGES = {
     "fasttsne": [
-        ("fasttsne.nearest_neighbors.base", "KNNIndex.build", "neighbours"),
+        ("fasttsne.nearest_neighbors.index", "KNNIndex.build", "neighbours"),
         ("fasttsne.affinity", "PerplexityBasedNN._compute", "affinities"),
         ("fasttsne.initialization", "pca", "start"),
-        ("fasttsne", "TSNEEmbedding.optimize", "early exaggeration", "main phase"),
+        ("fasttsne", "TSNEEmbedding.run", "early exaggeration", "main phase"),
     ],
     "openTSNE": [
         ("openTSNE.nearest_neighbors", "Annoy.build", "neighbours"),

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Make an environment, build and install the package with its test extra, run the tests.
+# Make an environment, build and install the package with its test extra, run the tests: those
+# that are not marked as slow, or all of them where EXTRAS is "all" or the arguments are -m "".
 #
 #   PYTHON   the interpreter to use (default: python3)
 #   VENV     where the environment goes (default: .venv-test)
@@ -18,7 +19,9 @@ install() { "$python" -m pip install --quiet "$@" >"$venv/pip.log" 2>&1; }
 install --upgrade "pip>=24" && install ".[test]" || { cat "$venv/pip.log" >&2; exit 1; }
 extras=${EXTRAS-annoy}
 missing=
+chosen=(-m "not slow")
 if [ "$extras" = all ]; then
+  chosen=()
   export FASTTSNE_ALL_EXTRAS=1
   extras=$(cd "$venv" && "$python" -c '
 from importlib.metadata import metadata
@@ -46,4 +49,5 @@ if [ -z "${FASTTSNE_DATA:-}" ] && [ -d ../shared/data ]; then
 fi
 config=$PWD/pyproject.toml
 cd "$venv"
-exec "$python" -m pytest -c "$config" --rootdir "$(dirname "$config")" -p no:cacheprovider "$tests" "$@"
+exec "$python" -m pytest -c "$config" --rootdir "$(dirname "$config")" -p no:cacheprovider \
+  "$tests" ${chosen[@]+"${chosen[@]}"} "$@"

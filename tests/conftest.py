@@ -91,9 +91,11 @@ def pytest_make_collect_report(collector):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say where golden maps were not compared bit by bit, and what could not be installed."""
+    """Say where golden maps were not compared bit by bit, and what was not tested."""
     store = sys.modules.get("golden.store")
     for note in sorted(store.NOTES) if store else ():
         terminalreporter.write_line(f"golden maps: {note}")
     for name in skips.NOT_INSTALLED:
         terminalreporter.write_line(f"COULD NOT BE INSTALLED: {name}", red=True, bold=True)
+    if terminalreporter.config.option.markexpr == "not slow":
+        terminalreporter.write_line('Slow tests were left out: -m "" runs them, too.')

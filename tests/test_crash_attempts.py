@@ -19,6 +19,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 from quick import run_python
 
@@ -372,6 +373,7 @@ def crashes_of(first, last):
     return crashes
 
 
+@pytest.mark.slow
 def test_nothing_crashes_the_process():
     bounds = np.linspace(0, N_ATTEMPTS, N_PROCESSES + 1).astype(int)
     with ThreadPoolExecutor(2) as pool:

@@ -129,7 +129,9 @@ def random_data(rng):
     return [np.asarray, sp.csr_matrix][rng.integers(2)](X.astype(dtype))
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize(
+    "seed", [*range(30), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(30, 200))]
+)
 def test_any_outliers(seed):
     rng = np.random.default_rng(seed)
     X = random_data(rng)

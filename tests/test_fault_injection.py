@@ -52,6 +52,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 @posix
 def test_signals_at_random_moments(tmp_path):
     """Each is a KeyboardInterrupt, soon, and the map, where there is one, can go on."""
@@ -90,6 +91,7 @@ TSNE(n_iter=10**6, callbacks=watch, callbacks_every_iters=1, random_state=0, n_j
 """
 
 
+@pytest.mark.slow
 @posix
 def test_kills_while_checkpoints_are_written(tmp_path):
     """Nearly all of that program's time is writing; the last whole checkpoint is there."""
@@ -109,6 +111,7 @@ def test_kills_while_checkpoints_are_written(tmp_path):
     assert last >= 0
 
 
+@pytest.mark.slow
 @linux
 def test_no_memory(tmp_path):
     """Each step of a limit is a MemoryError or a map, and the process goes on."""

@@ -18,6 +18,11 @@ from golden.data import digits, fit
 from fasttsne import _kernels
 
 LEVELS = _kernels._available_levels()
+# Other levels than the one in use are computed in a process of its own.
+EACH_LEVEL = [
+    level if level == _kernels.simd else pytest.param(level, marks=pytest.mark.slow)
+    for level in LEVELS
+]
 stored = functools.cache(store.read)
 
 
@@ -67,13 +72,14 @@ def check_installed(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", EACH_LEVEL)
 def test_golden(level, name):
     check_installed(name)
     faults = faults_of(level, name)
     assert not faults, f"case {name!r}, level {level}:\n" + "\n".join(faults)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.skipif(len(LEVELS) < 2, reason="there is one level")
 def test_levels_are_near(name):

@@ -43,6 +43,7 @@ def test_they_are_there():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @notebooks
 def test_runs(path, execute, tmp_path, monkeypatch):
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]

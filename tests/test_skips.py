@@ -17,6 +17,7 @@ def test_missing(): pytest.importorskip("a_package_that_is_missing")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "closing"),
     [

@@ -34,6 +34,7 @@ def pictures():
     return load_digits()[0][:200]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:perplexity")
 @parametrize_with_checks([TSNE(), TSNE(init="random", method="exact", max_iter=300)])
 def test_scikit_learns_checks(estimator, check):

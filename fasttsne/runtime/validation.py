@@ -14,7 +14,7 @@ from fasttsne.runtime.typing import RandomGenerator, RandomState, Rows
 
 # Largest absolute value of an embedding's coordinates.
 MAX_COORDINATE = _kernels.gradient_step.MAX_COORDINATE
-# Numbers of a sparse matrix, zeros included, up to which it may be made dense: 128 MB of float64.
+# Numbers of a sparse matrix, zeros included, up to which it may be made dense: 32 MiB of float64.
 MAX_DENSE_NUMBERS = 2**22
 # Numbers that are compared with their float32 values at a time.
 CHUNK_SIZE = 2**18

@@ -146,6 +146,7 @@ embedding = tsne.fit(X[:300])
 """
 
 
+@pytest.mark.slow
 def test_one_picture_below_the_cell_of_a_notebook(tmp_path):
     nbformat = pytest.importorskip("nbformat", reason="needs nbclient and ipykernel")
     nbclient = pytest.importorskip("nbclient", reason="needs nbclient and ipykernel")

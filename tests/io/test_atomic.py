@@ -181,6 +181,7 @@ assert sorted(os.listdir(".")) == before, os.listdir(".")
 """
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("limit", [0, 1000])
 def test_all_outputs_on_a_full_disk(tmp_path, limit):
@@ -189,6 +190,7 @@ def test_all_outputs_on_a_full_disk(tmp_path, limit):
     check_outputs([sys.executable, "program.py", str(limit)], tmp_path)
 
 
+@pytest.mark.slow
 @linux
 def test_all_outputs_on_a_disk_that_is_full(tmp_path):
     """The same where there is no more room at all, on a small disk of its own."""

@@ -66,6 +66,7 @@ def spectrum(rng, n, d):
     return (rng.normal(size=(n, 12)) * 0.7 ** np.arange(12)) @ rng.normal(size=(12, d)) + 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "dtype"), [(np.asarray, "f4"), (np.asarray, "f8"), (sp.csr_matrix, "f4")]
 )

@@ -75,6 +75,18 @@ def test_annoy_angles_and_bits(digits, rng):
     assert (bits[indices[:, 0]] != bits).mean(1).mean() <= kth.mean()
 
 
+def test_annoy_refuses_inner_products(digits):
+    """Also in an index of version 0.1.0, which had the metric."""
+    with pytest.raises(ValueError, match=r"metric='dot' gives inner products.*metric='cosine'"):
+        make(Annoy, digits, 5, metric="dot")
+    with pytest.raises(ValueError, match="metric='dot' gives inner products"):
+        TSNE(neighbors="annoy", metric="dot", **QUICK).fit(digits)
+    index = make(Annoy, digits, 5)
+    index.metric = "dot"
+    with pytest.raises(ValueError, match="metric='dot' gives inner products"):
+        index.build()
+
+
 @pytest.mark.parametrize("backend", [HNSW, Faiss, Sklearn])
 @pytest.mark.parametrize("metric", ["sqeuclidean", "correlation"])
 def test_more_metrics_in_their_own_units(digits, backend, metric):

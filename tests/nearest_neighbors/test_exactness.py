@@ -106,6 +106,7 @@ def test_queries_find_the_neighbours_of_float64(X, metric, k, as_float64):
     np.testing.assert_array_less(found, np.nextafter(expected, np.inf))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["zeros and ones", "whole numbers", "halves", "equal rows"])
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
 @pytest.mark.parametrize("shift", [0, 0.1])
@@ -153,6 +154,7 @@ def test_hard_data(rng, kind):
     check(X, "euclidean", 30, Exact(X, 30).build()[0], rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HARD)
 def test_recall_is_that_of_float64(monkeypatch, rng, kind):
     """What ``recall_`` says is true: the rows of its sample are searched in another way here."""
@@ -182,3 +184,29 @@ def test_neighbors_auto_keeps_float64_apart(rng):
     index = make_index("auto", X, 10, random_state=0)
     found = index.build()[0]
     assert (np.abs(X[found, 0] - X[:, :1]) < 30).mean() > 0.95
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
+def test_approx_orders_wide_float64_rows_by_float64(monkeypatch, rng, form):
+    """Rows of a group differ by less than what rounding to float32 changes in them."""
+    monkeypatch.setattr(validation, "MAX_DENSE_NUMBERS", 0)
+    X = np.repeat(rng.normal(0, 1e6, (200, 8)), 20, axis=0) + rng.normal(0, 1e-3, (4000, 8))
+    index = Approx(form(X), 15, random_state=0, knn_kwargs={"recall": 0.5})
+    built, _ = index.build()
+    assert index._probes is not None, "the exact search was used"
+    rows = np.arange(0, 4000, 20)
+    check_order(reference.float64_distances(X, "euclidean", rows), built[rows])
+
+    queries = X[rows] + rng.normal(0, 1e-3, (200, 8))
+    found, _ = index.query(form(queries), 15)
+    both = np.concatenate([queries, X])
+    true = reference.float64_distances(both, "euclidean", np.arange(200))[:, 200:]
+    check_order(true, found)
+
+
+def check_order(true, found):
+    """Neighbours are in the order of their distances; most rows, whose group is in one block,
+    have the nearest of all."""
+    distances = np.take_along_axis(true, found, 1)
+    assert (np.diff(distances) > 0).all()
+    assert (found == np.argsort(true, axis=1)[:, : found.shape[1]]).all(1).mean() > 0.9

@@ -223,6 +223,7 @@ except MemoryError:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 def test_approx_on_a_file_larger_than_the_memory_allowed(rng, tmp_path):
     path = tmp_path / "rows.npy"

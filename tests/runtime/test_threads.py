@@ -65,6 +65,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["fork", "spawn", "forkserver", "loky"])
 def test_fits_in_processes_after_a_fit(how, tmp_path):
     if how == "loky":
@@ -91,6 +92,7 @@ def test_affinity_is_respected():
     assert run(code, OMP_NUM_THREADS="") == ["1", "3"]
 
 
+@pytest.mark.slow
 def test_omp_num_threads_is_respected():
     code = "from fasttsne.runtime.threads import resolve_n_jobs as r; print(r(-1), r(-2), r(3))"
     assert run(code, OMP_NUM_THREADS="1") == ["1", "1", "3"]

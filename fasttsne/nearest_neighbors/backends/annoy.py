@@ -10,7 +10,7 @@ from fasttsne.nearest_neighbors.backends.results import check_complete, drop_sel
 
 METRICS = {
     "euclidean": "euclidean", "l2": "euclidean", "manhattan": "manhattan", "l1": "manhattan",
-    "cosine": "angular", "angular": "angular", "hamming": "hamming", "dot": "dot",
+    "cosine": "angular", "angular": "angular", "hamming": "hamming",
 }  # fmt: skip
 
 
@@ -23,11 +23,22 @@ class Annoy(BackendIndex):
     ------
     ImportError
         Where the package ``annoy`` is not installed.
+    ValueError
+        For Annoy's metric "dot": inner products are similarities, which no affinities follow from.
     """
 
     EXTRA = "annoy"
     VALID_METRICS = tuple(METRICS)
     SETTINGS: ClassVar = {"n_trees": 50, "search_k": -1}
+
+    def check_metric(self, metric):
+        """Return the metric if Annoy has it as a distance."""
+        if isinstance(metric, str) and metric == "dot":
+            raise ValueError(
+                "metric='dot' gives inner products, which grow where distances shrink; use "
+                "metric='cosine', or 'euclidean', which orders rows of equal length in the same way"
+            )
+        return super().check_metric(metric)
 
     def __getstate__(self):
         """Leave out Annoy's index, which cannot be pickled: it is built again when it is needed."""
@@ -36,7 +47,7 @@ class Annoy(BackendIndex):
     @cached_property
     def _index(self):
         annoy = self._import("annoy")
-        index = annoy.AnnoyIndex(self.data.shape[1], METRICS[self.metric])
+        index = annoy.AnnoyIndex(self.data.shape[1], METRICS[self.check_metric(self.metric)])
         index.set_seed(self.seed)
         for i, row in enumerate(self.data):
             index.add_item(i, row)

@@ -18,6 +18,7 @@ from fasttsne.nearest_neighbors.builtin.prepared_rows import (
     FAR_DISTANCE,
     MAX_GRID_NORM,
     PreparedRows,
+    lengths,
 )
 
 # Up to so many rows and packed numbers, the product of each pair of rows updates both.
@@ -186,9 +187,17 @@ class DenseRows(PreparedRows):
 
     def _sizes(self, packed):
         """Return the rows' lengths as packed; infinite for those that were moved nearer."""
-        sizes = np.sqrt(packed.norms[: packed.n].astype(np.float64))
-        sizes[sizes > FAR_DISTANCE] = np.inf
-        return sizes
+        return lengths(packed.norms[: packed.n])
+
+    def _copied_lengths(self, queries):
+        """Return the lengths of rows that were rounded, else 1, which angular rows have."""
+        if is_angular(self.metric) or not self._are_copied:
+            return np.ones(len(queries))
+        squares = np.empty(len(queries))
+        for a, chunk in chunks.iter_chunks(queries.values):
+            part = squares[a : a + len(chunk)]
+            np.einsum("ij,ij->i", chunk, chunk, out=part, dtype=np.float64)
+        return lengths(squares)
 
     def _on_grid(self, points):
         if not points.is_source:

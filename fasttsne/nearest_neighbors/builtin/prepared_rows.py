@@ -41,6 +41,7 @@ class PreparedRows:
     _on_grid: Callable  # whether points are whole numbers within ``MAX_GRID_NORM``
     _rerank: Callable  # the kernel that finds the nearest among candidates
     _compare: Callable  # compares queries with all points; returns the queries' lengths
+    _copied_lengths: Callable  # lengths of prepared rows, for the rounding of float32 copies
     around: Callable | None = None  # some of the rows with another origin
     float64_scores: Callable  # scores of all points for queries, and the queries' lengths
 
@@ -70,7 +71,8 @@ class PreparedRows:
         ----------
         rows : (m,) the query of each row of the candidates.
         index_map : (n,) the point of each index among the candidates.
-        sizes : (m,) lengths of the queries where they were compared.
+        sizes : (m,) lengths of the queries where they were compared; None where
+            ``undecided`` is not read: then they only bound the rounding of copies.
 
         Returns
         -------
@@ -86,11 +88,13 @@ class PreparedRows:
         )  # fmt: skip
         if self._is_exact(queries):
             return indices, distances, np.zeros(m, bool)
+        if sizes is None:
+            sizes = self._copied_lengths(queries)
         _kernels.exact_order.order_candidates(
             self.exact_rows if queries is self.points else queries.exact_rows(), self.exact_rows,
             rows, candidates.keys, candidates.counts, candidates.thresholds,
-            np.ones(m) if sizes is None else sizes, self._bounds_for(queries), candidates.n_kept, k,
-            indices, distances, undecided, n_threads,
+            sizes, self._bounds_for(queries), candidates.n_kept, k, indices, distances, undecided,
+            n_threads,
         )  # fmt: skip
         return indices, distances, undecided.view(bool)
 
@@ -167,3 +171,10 @@ class PreparedRows:
             others.astype(np.int32).ravel(), out, n_threads,
         )  # fmt: skip
         return out.reshape(m, k)
+
+
+def lengths(squares: np.ndarray) -> np.ndarray:
+    """Return the lengths of prepared rows; infinite for those that were moved nearer."""
+    result = np.sqrt(squares.astype(np.float64))
+    result[result > FAR_DISTANCE] = np.inf
+    return result

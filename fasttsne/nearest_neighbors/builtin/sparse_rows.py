@@ -17,6 +17,7 @@ from fasttsne.nearest_neighbors.builtin.prepared_rows import (
     FAR_DISTANCE,
     MAX_GRID_NORM,
     PreparedRows,
+    lengths,
 )
 
 
@@ -158,9 +159,17 @@ class SparseRows(PreparedRows):
             self.points.means, candidates.n_kept, candidates.keys, candidates.counts,
             candidates.thresholds, n_threads,
         )  # fmt: skip
-        sizes = np.sqrt(squared_norms(queries).astype(np.float64))
-        sizes[sizes > FAR_DISTANCE] = np.inf
-        return sizes
+        return lengths(squared_norms(queries))
+
+    def _copied_lengths(self, queries):
+        """Return the lengths of rows that were rounded, else 1, which angular rows have.
+
+        Float32 rows are not: their unit is a power of two.
+        """
+        is_float32 = queries.source.dtype == self.points.source.dtype == np.float32
+        if is_angular(self.metric) or is_float32:
+            return np.ones(len(queries))
+        return lengths(squared_norms(queries))
 
     def float64_scores(self, queries, center):
         """As of dense rows, but with zero as the origin of products."""
