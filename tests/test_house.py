@@ -111,7 +111,7 @@ def test_auto_is_compared_in_few_files():
             for constant in ast.walk(node)
         )
     }  # fmt: skip
-    assert found <= {"optimize.plan", "nearest_neighbors.select"}
+    assert found <= {"optimize.methods", "nearest_neighbors.select"}
 
 
 @pytest.mark.parametrize(("pattern", "limit"), [("*.py", 400), ("*.pyx", 350), ("*.pxd", 350)])

@@ -44,7 +44,8 @@ def _fastest(method: str, n_samples: int) -> str:
 def resolve_optimizer(params: Mapping[str, Any]) -> str:
     """The optimizer of phases without a number of iterations: "preconditioned" or "momentum".
 
-    The curvature that the first needs is known of the KL divergence alone.
+    The curvature that the first needs is known of the KL divergence alone, and with an exaggeration
+    below 1 there is no minimum to converge to: the map grows without end.
 
     Raises
     ------
@@ -60,7 +61,8 @@ def resolve_optimizer(params: Mapping[str, Any]) -> str:
             '"auto" or "momentum"'
         )
     if is_auto(optimizer):
-        return "preconditioned" if has_curvature else "momentum"
+        has_minimum = (params["exaggeration"] or 1) >= 1
+        return "preconditioned" if has_curvature and has_minimum else "momentum"
     return str(optimizer)
 
 
