@@ -8,6 +8,12 @@ from fasttsne.optimize import momentum_schedule, schedule
 from fasttsne.optimize.methods import EXACT_MAX_POINTS, is_auto, resolve_optimizer
 from fasttsne.optimize.parameters import TSNE
 
+# What may be "auto", as a plan lists it.
+WITH_RULES = (
+    "early_exaggeration", "early_exaggeration_iter", "n_iter", "optimizer", "tol", "learning_rate",
+    "initial_momentum", "final_momentum", "negative_gradient_method",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -49,7 +55,14 @@ def choices(wanted: Mapping[str, Any], n_samples: int) -> Iterator[Choice]:
             rules["optimizer"] = "momentum: numbers of iterations are given"
     if has_stages:
         unused["final_momentum"] = "not used: the stages have their own"
-    for name in (*rules, "exaggeration", "dof", "max_grad_norm", "max_step_norm", "density_weight"):
+    for name in (
+        *WITH_RULES,
+        "exaggeration",
+        "dof",
+        "max_grad_norm",
+        "max_step_norm",
+        "density_weight",
+    ):
         value = wanted[name]
         if name in unused:
             yield Choice(name, value, unused[name])
@@ -74,8 +87,8 @@ def _rules_of_schedule(
         if is_automatic:
             rules["final_momentum"] = f"{schedule.INERT_MOMENTUM:g} in the inert stage"
             rules["learning_rate"] = (
-                "n_samples / exaggeration (Belkina et al. 2019), times "
-                f"{schedule.INERT_LEARNING_RATE:g} in the inert stage; none where preconditioned"
+                f"n_samples / exaggeration, times {schedule.INERT_LEARNING_RATE:g} in the inert stage "
+                "(Belkina et al. 2019)"
             )
         return rules
     medium, large = f"{momentum_schedule.MEDIUM_FROM:,}", f"{momentum_schedule.LARGE_FROM:,}"

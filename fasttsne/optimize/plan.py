@@ -135,7 +135,7 @@ def _stage_lines(phase: str, stages: Sequence[Stage]) -> list[str]:
         phase, first.name, n_iter,
         _range(f"{first.exaggeration:.4g}", f"{last.exaggeration:.4g}"),
         "by curvature" if _is_preconditioned(first)
-        else _range(f"{first.learning_rate:.6g}", f"{last.learning_rate:.6g}"),
+        else _range(f"{first.learning_rate:.5g}", f"{last.learning_rate:.5g}"),
         f"{first.momentum:.3g}", "" if first.stopping is None else str(first.stopping),
     ).rstrip()]  # fmt: skip
 
@@ -149,7 +149,7 @@ def _is_preconditioned(stage: Stage) -> bool:
     return getattr(stage, "is_preconditioned", False)
 
 
-STAGE_LINE = "{:20}{:13}{:>10}{:>14}{:>17}{:>10}  {}"
+STAGE_LINE = "{:20}{:13}{:>10}{:>14}{:>20}{:>10}  {}"
 
 
 def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
