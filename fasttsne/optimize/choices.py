@@ -87,8 +87,8 @@ def _rules_of_schedule(
         if is_automatic:
             rules["final_momentum"] = f"{schedule.INERT_MOMENTUM:g} in the inert stage"
             rules["learning_rate"] = (
-                f"n_samples / exaggeration, times {schedule.INERT_LEARNING_RATE:g} in the inert stage "
-                "(Belkina et al. 2019)"
+                "n_samples / exaggeration (Belkina et al. 2019), in the inert stage times "
+                f"{schedule.INERT_LEARNING_RATE:g}"
             )
         return rules
     medium, large = f"{momentum_schedule.MEDIUM_FROM:,}", f"{momentum_schedule.LARGE_FROM:,}"

@@ -4,7 +4,8 @@ whose curvature is not known.
 Early exaggeration runs until the exaggerated loss has converged, and is then annealed: reduced to
 its final value in steps, with low momentum, so that clusters separate before it ends.
 Then momentum is high and the learning rate doubled until the KL divergence has converged; a last
-stage with low momentum lets each point settle among its neighbours.  When a stage ends: :mod:`fasttsne.optimize.stopping`.
+stage with low momentum lets each point settle among its neighbours.  When a stage ends:
+:mod:`fasttsne.optimize.stopping`.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,70 @@
+"""The automatic descent does not diverge, whatever the data: made by hypothesis.
+
+``HYPOTHESIS_EXAMPLES=2000 python -m pytest tests/optimize/test_divergence.py`` is what runs at
+night.
+"""
+
+import os
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fasttsne import TSNE
+from fasttsne.optimize import schedule
+
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "25"))
+
+DATA = {
+    "gaussian": lambda rng, n: rng.normal(size=(n, 5)),
+    "duplicates": lambda rng, n: np.repeat(rng.normal(size=(n // 8 + 1, 5)), 8, axis=0)[:n],
+    "half in one place": lambda rng, n: rng.normal(size=(n, 5)) * (np.arange(n) % 2)[:, None],
+    "two far clusters": lambda rng, n: rng.normal(size=(n, 5)) + 1e3 * (np.arange(n) % 2)[:, None],
+    "islands": lambda rng, n: (
+        rng.normal(0, 50, (8, 5))[rng.integers(8, size=n)] + rng.normal(size=(n, 5))
+    ),
+    "outliers": lambda rng, n: rng.normal(size=(n, 5)) + 1e6 * (np.arange(n) < 2)[:, None],
+    "line": lambda rng, n: np.linspace(0, 1, n)[:, None] * np.ones(5),
+    "plane": lambda rng, n: rng.random((n, 2)) @ rng.normal(size=(2, 5)),
+    "cauchy": lambda rng, n: rng.standard_cauchy((n, 5)),
+    "one place": lambda rng, n: np.ones((n, 5)),
+}
+
+
+@given(
+    kind=st.sampled_from(sorted(DATA)),
+    n=st.sampled_from([3, 4, 10, 40, 150, 300, 710]),
+    seed=st.integers(0, 2**32 - 1),
+    n_components=st.sampled_from([1, 2, 2, 3]),
+    perplexity=st.sampled_from([2, 5, 30]),
+    dof=st.sampled_from([0.5, 1, 1, 2, 10]),
+    exaggeration=st.sampled_from([None, None, 1.5, 4]),
+    density_weight=st.sampled_from([0, 0, 0.1]),
+    initialization=st.sampled_from(["pca", "random", "spectral"]),
+    method=st.sampled_from(["auto", "bh", "fft"]),
+)
+@settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow],
+    derandomize=EXAMPLES <= 25,
+)  # fmt: skip
+def test_convergence_makes_the_loss_smaller(
+    kind, n, seed, n_components, perplexity, dof, exaggeration, density_weight, initialization,
+    method,
+):  # fmt: skip
+    rng = np.random.default_rng(seed)
+    errors = []
+    tsne = TSNE(
+        n_components, perplexity=perplexity, dof=dof, exaggeration=exaggeration,
+        density_weight=density_weight, initialization=initialization,
+        negative_gradient_method=method, random_state=0, n_jobs=1,
+        callbacks=lambda iteration, error, embedding: errors.append(error),
+        callbacks_every_iters=1,
+    )  # fmt: skip
+    embedding = tsne.fit(DATA[kind](rng, n))
+    assert np.isfinite(embedding).all()
+    assert np.isfinite(embedding.kl_divergence)
+    if exaggeration is None and not density_weight:
+        early = schedule.ARRANGING_ITER + schedule.ANNEALING_LEVELS * schedule.ANNEALING_ITER
+        # Before that points pass through each other, and may end in a worse order.
+        at_first = errors[early + schedule.INERT_ITER]
+        assert embedding.kl_divergence <= at_first + 0.01
