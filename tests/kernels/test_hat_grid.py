@@ -43,7 +43,7 @@ class Laid:
         )  # fmt: skip
         return band, diagonal
 
-    def apply(self, band, inverse_diagonal, degree, scale, shift, r, n_threads=2):
+    def apply(self, band, inverse_diagonal, local, r, n_threads=2):
         """z and the sum of z * r."""
         scratch = (
             np.full((len(self.corners), 2**self.d, self.d), np.nan),
@@ -53,7 +53,7 @@ class Laid:
         out = np.full(r.shape, np.nan)
         product = hat_grid.apply(
             self.points, self.starts, self.fractions, self.corners, self.parents, inverse_diagonal,
-            band, degree, scale, shift, r, *scratch, out, n_threads,
+            band, local, r, *scratch, out, n_threads,
         )  # fmt: skip
         return out, product
 
@@ -165,18 +165,18 @@ def test_a_pivot_that_is_not_positive_is_left_out():
 
 def test_apply_equals_reference(laid, moments, rng):
     n = len(laid.y)
-    degree, r = rng.random(n).astype(np.float32), rng.normal(0, 1, (n, laid.d))
+    local, r = rng.random(n).astype(np.float32), rng.normal(0, 1, (n, laid.d))
     band, diagonal = laid.stiffness(moments, 0.3)
     # A corner of a cell with outside points only has a hat that is 0 at all points.
     band[:, 0] += 1e-3
     diagonal += 1e-3
     G = dense(band)
     hat_grid.factor(band)
-    out, product = laid.apply(band, 1 / diagonal, degree, 2.0, 0.1, r)
+    out, product = laid.apply(band, 1 / diagonal, local, r)
     R, C = laid.hats(), laid.interpolation()
     f = R.T @ r
     u = f / diagonal[:, None] + C @ np.linalg.solve(G, C.T @ f)
-    expected = 2 / (degree[:, None] + 0.1) * r + R @ u
+    expected = local[:, None] * r + R @ u
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
     assert product == pytest.approx((out * r).sum(), rel=1e-12)
 
@@ -184,11 +184,11 @@ def test_apply_equals_reference(laid, moments, rng):
 def test_threads_do_not_change_bits(rng):
     y, r = rng.normal(0, 1, (2, 5000, 2))
     laid = Laid(y, np.array([-2.0, -2.0]), [10, 8])
-    moments, degree = np.broadcast_to(np.eye(2), (5000, 2, 2)), np.ones(5000, np.float32)
+    moments, local = np.broadcast_to(np.eye(2), (5000, 2, 2)), np.ones(5000, np.float32)
     results = set()
     for n_threads in (1, 2, 3, 8):
         band, diagonal = laid.stiffness(moments, 0.3, n_threads)
         hat_grid.factor(band)
-        out, product = laid.apply(band, 1 / diagonal, degree, 2.0, 0.1, r, n_threads)
+        out, product = laid.apply(band, 1 / diagonal, local, r, n_threads)
         results.add((band.tobytes(), diagonal.tobytes(), out.tobytes(), product))
     assert len(results) == 1

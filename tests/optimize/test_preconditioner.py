@@ -49,7 +49,7 @@ def curvature(M, P, y, dof=1.0):
     """B as an (n, n) array."""
     degree, _, _ = reference.edge_moments(P, y, y, dof)
     _, r2 = reference.differences(y)
-    return np.diag(degree + M._shift) - P / (1 + r2 / dof)
+    return np.diag(degree + M.shift) - P / (1 + r2 / dof)
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -63,11 +63,12 @@ def test_equals_the_dense_twin(points, rng, dof):
     y = points + rng.normal(0, 0.3, points.shape)
     M = rebuilt(P, y, dof=dof)
     degree, moments, _ = reference.edge_moments(P, y, y, dof)
-    assert M._shift == pytest.approx(preconditioner.SHIFT * degree.mean(), rel=1e-5)
+    assert M.shift == pytest.approx(preconditioner.SHIFT * degree.mean(), rel=1e-5)
+    diagonal = np.maximum(degree, preconditioner.MIN_DEGREE * degree.mean()) + M.shift
     grid = M._grid
     expected = reference.preconditioner(
-        degree, moments, y, grid.low, grid.spacing, grid.shape, preconditioner.JACOBI, M._shift,
-        preconditioner.MIN_PIVOT,
+        preconditioner.JACOBI / diagonal, moments, M.shift, y, grid.low, grid.spacing, grid.shape,
+        preconditioner.MIN_POINTS_NEAR_NODE, preconditioner.LEFT_OUT,
     )  # fmt: skip
     r = rng.normal(0, 1, y.shape)
     direction, product = M.apply(r)
