@@ -130,9 +130,8 @@ class Preconditioner:
         self._band = band
         self._inverse_diagonal = 1 / np.maximum(diagonal, MIN_DIAGONAL * diagonal.max())
         d = self._direction.shape[1]
-        self._scratch = (
-            np.empty((n_cells, n_corners, d)), np.empty((len(diagonal), d)), np.empty((len(band), d))
-        )  # fmt: skip
+        shapes = (n_cells, n_corners, d), (len(diagonal), d), (len(band), d)
+        self._scratch = [np.empty(shape) for shape in shapes]
 
     def _improve_vector(self) -> float:
         """A step of the power iteration: the vector becomes M B times itself, of length one.

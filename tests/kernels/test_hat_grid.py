@@ -107,7 +107,8 @@ def test_points_are_sorted_by_cell(laid):
     assert len(laid.corners) == len(np.unique(cells, axis=0))
     for start, end, half in zip(laid.starts, laid.starts[1:], laid.halves, strict=False):
         inside = cells[laid.points[start:end]]
-        assert len(inside) and (inside == inside[0]).all()
+        assert len(inside)
+        assert (inside == inside[0]).all()
         assert (np.diff(laid.points[start:end]) > 0).all()
         assert half == ((inside[0] & 1) << np.arange(laid.d)).sum()
 

@@ -12,8 +12,8 @@ The hat phi_a is one at node a of the grid, zero at the others and multilinear i
                       u = f / diagonal + C G^-1 C^T f, C interpolating from coarse to fine nodes
                       z_i = local_i r_i + sum_a phi_a(y_i) u_a
 
-T_i are the moments of ``attraction.edge_moments``.  Cells without points are left out, and with them
-the nodes that have no other cell: numbers of cells and nodes run over those that are left.  Each
+T_i are the moments of ``attraction.edge_moments``.  Cells without points are left out, and with
+them the nodes that have no other cell: numbers of cells and nodes run over those that are left.  Each
 cell sums its points one after the other, so that any number of threads gives the same bits.  A
 point outside the grid counts as lying on its edge, where hats have no slope.
 """
@@ -96,7 +96,8 @@ cdef void restrict_cell(
 
 cdef double prolong_cell(
     const int32_t *points, const int32_t *starts, const float *fractions, Py_ssize_t cell,
-    const int32_t *corners, const double *u, const double *r, const float *local, double *out, int d,
+    const int32_t *corners, const double *u, const double *r, const float *local, double *out,
+    int d,
 ) noexcept nogil:
     cdef Py_ssize_t first = starts[cell], n = starts[cell + 1] - first
     if d == 2:
