@@ -116,15 +116,14 @@ class Preconditioner:
         n_cells, n_corners = grid.corners.shape
         band = np.empty((grid.n_coarse_nodes, grid.bandwidth + 1))
         diagonal = np.empty(len(grid.parents))
+        n_near = np.empty(len(band), np.int32)
         kernels.stiffness(
             grid.points, grid.starts, grid.fractions, grid.halves, grid.corners,
             grid.coarse_corners, self._moments, self.shift, grid.spacing,
-            np.empty((n_cells, n_corners**2 + n_corners)), band, diagonal, self._n_threads,
+            np.empty((n_cells, n_corners**2 + n_corners)), band, diagonal, n_near,
+            self._n_threads,
         )  # fmt: skip
         band[:, 0] += MIN_PIVOT * band[:, 0].mean()
-        n_near = np.bincount(
-            grid.coarse_corners.ravel(), np.repeat(np.diff(grid.starts), n_corners)
-        )  # fmt: skip
         band[n_near < MIN_POINTS_NEAR_NODE, 0] *= LEFT_OUT
         kernels.factor(band)
         self._band = band

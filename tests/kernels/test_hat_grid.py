@@ -29,9 +29,10 @@ class Laid:
         self.starts, self.halves = starts[: n_cells + 1], halves[:n_cells]
         self.corners, self.coarse_corners = corners[:n_cells], coarse[:n_cells]
         self.parents = parents[:n_nodes]
+        self.n_near = np.empty(self.n_coarse, np.int32)
 
     def stiffness(self, moments, mass, n_threads=2):
-        """The band and the fine diagonal."""
+        """The band, and the fine diagonal."""
         d = self.d
         rows, columns = np.triu_indices(d)
         upper = np.ascontiguousarray(moments[:, rows, columns], np.float32)
@@ -39,7 +40,7 @@ class Laid:
         hat_grid.stiffness(
             self.points, self.starts, self.fractions, self.halves, self.corners,
             self.coarse_corners, upper, mass, SPACING,
-            np.empty((len(self.corners), 4**d + 2**d)), band, diagonal, n_threads,
+            np.empty((len(self.corners), 4**d + 2**d)), band, diagonal, self.n_near, n_threads,
         )  # fmt: skip
         return band, diagonal
 
@@ -146,6 +147,14 @@ def test_stiffness_equals_reference(laid, moments):
     np.testing.assert_allclose(dense(band), G[np.ix_(nodes, nodes)], atol=1e-5 * np.abs(G).max())
     nodes, F = order[SPACING]
     np.testing.assert_allclose(diagonal, F.diagonal()[nodes], atol=1e-5 * np.abs(F).max())
+
+
+def test_points_near_nodes(laid, moments):
+    laid.stiffness(moments, 0.3)
+    is_near = np.zeros((len(laid.y), laid.n_coarse), bool)
+    cell = np.repeat(np.arange(len(laid.corners)), np.diff(laid.starts))
+    is_near[laid.points[:, None], laid.coarse_corners[cell]] = True
+    np.testing.assert_array_equal(laid.n_near, is_near.sum(0))
 
 
 def test_factors(rng):

@@ -13,9 +13,9 @@ The hat phi_a is one at node a of the grid, zero at the others and multilinear i
                       z_i = local_i r_i + sum_a phi_a(y_i) u_a
 
 T_i are the moments of ``attraction.edge_moments``.  Cells without points are left out, and with
-them the nodes that have no other cell: numbers of cells and nodes run over those that are left.  Each
-cell sums its points one after the other, so that any number of threads gives the same bits.  A
-point outside the grid counts as lying on its edge, where hats have no slope.
+them the nodes that have no other cell: numbers run over those that are left.  Each cell sums its
+points one after the other, so that any number of threads gives the same bits.  A point outside
+the grid counts as lying on its edge, where hats have no slope.
 """
 
 from cython.parallel cimport prange
@@ -229,6 +229,7 @@ def stiffness(
     double[:, ::1] matrices,  # SCRATCH (cells, 4^d + 2^d): G of each cell, and the fine diagonal
     double[:, ::1] band,  # OUT (coarse nodes, width): row a has G_aa, G_a+1,a, ...
     double[::1] diagonal,  # OUT (nodes,), of the stiffness matrix of the fine hats
+    int32_t[::1] n_near,  # OUT (coarse nodes,), how many points its cells have
     int n_threads,
 ):
     """The stiffness matrix of the coarse hats, and the diagonal of that of the fine ones. O(n)."""
@@ -242,9 +243,11 @@ def stiffness(
     with nogil:
         band[:, :] = 0
         diagonal[:] = 0
+        n_near[:] = 0
         for cell in range(halves.shape[0]):
             for k in range(1 << d):
                 diagonal[corners[cell, k]] += matrices[cell, (1 << 2 * d) + k]
+                n_near[coarse_corners[cell, k]] += starts[cell + 1] - starts[cell]
                 for m in range(1 << d):
                     a, b = coarse_corners[cell, k], coarse_corners[cell, m]
                     if a <= b:
