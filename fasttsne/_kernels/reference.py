@@ -172,19 +172,25 @@ def stiffness(values, slopes, moments, mass):
     )
 
 
-def preconditioner(degree, moments, y, low, spacing, shape, jacobi, shift, min_pivot=0.0):
-    """The matrix M, (n, n), on a grid of ``shape`` cells and one with cells twice as wide."""
-    M = np.diag(jacobi / (degree + shift))
+def preconditioner(local, moments, mass, y, low, spacing, shape, min_near=0, left_out=1.0):
+    """The matrix M, (n, n): a factor of each point, the diagonal of the stiffness of the hats on a
+    grid of ``shape`` cells, and the hats on one with cells twice as wide.
+
+    The diagonal of those with fewer than ``min_near`` points in their cells is ``left_out`` times
+    as large.
+    """
+    M = np.diag(local)
     values, slopes = hats(y, low, spacing, shape)
-    diagonal = stiffness(values, slopes, moments, shift).diagonal()
+    diagonal = stiffness(values, slopes, moments, mass).diagonal()
     used = diagonal > 0
     M += values[:, used] / diagonal[used] @ values[:, used].T
     values, slopes = hats(y, low, 2 * spacing, [m // 2 for m in shape])
-    G = stiffness(values, slopes, moments, shift)
-    used = G.diagonal() > 0
-    G = G[np.ix_(used, used)]
-    G += min_pivot * G.diagonal().mean() * np.eye(len(G))
-    return M + values[:, used] @ np.linalg.solve(G, values[:, used].T)
+    used = values.any(0)
+    values, slopes = values[:, used], slopes[:, :, used]
+    G = stiffness(values, slopes, moments, mass)
+    few = np.flatnonzero((values > 0).sum(0) < min_near)
+    G[few, few] *= left_out
+    return M + values @ np.linalg.solve(G, values.T)
 
 
 def combine_forces(attractive, repulsive, z, exaggeration):

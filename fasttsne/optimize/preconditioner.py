@@ -2,7 +2,7 @@
 
 Let B = L + shift, with L the Laplacian of the graph whose edges weigh p_ij q_ij.  Then
 
-    M = jacobi D^-1 + R (F^-1 + C G^-1 C^T) R^T
+    M = 2 D^-1 + R (F^-1 + C G^-1 C^T) R^T
 
 approximates B^-1: D is the diagonal of B, R are hat functions on a grid over the map, F the
 diagonal of their stiffness matrix, C interpolates from a grid twice as wide and G is the
@@ -21,8 +21,15 @@ MIN_POINTS_PER_NODE = 25
 MIN_COARSE_NODES = 4
 # Factor on the inverse of the degrees.
 JACOBI = 2.0
+# Smaller degrees, relative to the mean, count as this: where a point with few neighbours near it
+# comes upon others, its degree is many times larger before the next rebuild.
+MIN_DEGREE = 0.2
 # Added to B, as a share of the mean degree: what holds a map together that attraction does not.
 SHIFT = 1e-3
+# A hat with fewer points in its cells may be apart from all others: of the edges that leave it
+# the tensors say nothing, and so it is left to the local parts.
+MIN_POINTS_NEAR_NODE = 6
+LEFT_OUT = 1e6
 # An estimate is from below; with Jacobi alone the largest eigenvalue is about 2.6.
 MIN_LARGEST = 3.0
 # Products with M B for the estimate of the first map; later ones start from the last vector.
@@ -43,18 +50,19 @@ class Preconditioner:
     Attributes
     ----------
     largest : estimate of the largest eigenvalue of M B, by which steps are divided; at least 3.
+    shift : what B has on its diagonal besides the Laplacian.
     """
 
     def __init__(self, objective: Objective):
         n, d = objective.shape
-        self.largest = MIN_LARGEST
+        self.largest, self.shift = MIN_LARGEST, 0.0
         self._objective = objective
         # Fewer points are done before another thread has started.
         self._n_threads = min(objective.n_threads, 1 + n // POINTS_PER_THREAD)
         self._grid = HatGrid(
             (n, d), max(min(MAX_COARSE_NODES, n / MIN_POINTS_PER_NODE), MIN_COARSE_NODES)
         )
-        self._degree = np.empty(n, np.float32)
+        self._degree, self._local = np.empty((2, n), np.float32)
         self._moments = np.empty((n, d * (d + 1) // 2), np.float32)
         self._product, self._vector = np.empty((2, n, d), np.float32)
         self._direction, self._curvature_product = np.empty((2, n, d))
@@ -73,7 +81,10 @@ class Preconditioner:
             self._has_vector = True
         self._multiply(y)
         mean = float(self._degree.mean(dtype=np.float64))
-        self._shift = max(SHIFT * mean, float(np.finfo(np.float32).tiny))
+        self.shift = max(SHIFT * mean, float(np.finfo(np.float32).tiny))
+        np.maximum(self._degree, np.float32(MIN_DEGREE * mean), out=self._local)
+        self._local += np.float32(self.shift)
+        np.divide(np.float32(JACOBI), self._local, out=self._local)
         self._grid.lay(y)
         self._assemble()
         for number in range(n_products):
@@ -90,8 +101,8 @@ class Preconditioner:
         grid = self._grid
         product: float = _kernels.hat_grid.apply(
             grid.points, grid.starts, grid.fractions, grid.corners, grid.parents,
-            self._inverse_diagonal, self._band, self._degree, JACOBI, self._shift, gradient,
-            *self._scratch, self._direction, self._n_threads,
+            self._inverse_diagonal, self._band, self._local, gradient, *self._scratch,
+            self._direction, self._n_threads,
         )  # fmt: skip
         return self._direction, product
 
@@ -105,19 +116,21 @@ class Preconditioner:
         n_cells, n_corners = grid.corners.shape
         band = np.empty((grid.n_coarse_nodes, grid.bandwidth + 1))
         diagonal = np.empty(len(grid.parents))
+        n_near = np.empty(len(band), np.int32)
         kernels.stiffness(
             grid.points, grid.starts, grid.fractions, grid.halves, grid.corners,
-            grid.coarse_corners, self._moments, self._shift, grid.spacing,
-            np.empty((n_cells, n_corners**2 + n_corners)), band, diagonal, self._n_threads,
+            grid.coarse_corners, self._moments, self.shift, grid.spacing,
+            np.empty((n_cells, n_corners**2 + n_corners)), band, diagonal, n_near,
+            self._n_threads,
         )  # fmt: skip
         band[:, 0] += MIN_PIVOT * band[:, 0].mean()
+        band[n_near < MIN_POINTS_NEAR_NODE, 0] *= LEFT_OUT
         kernels.factor(band)
         self._band = band
         self._inverse_diagonal = 1 / np.maximum(diagonal, MIN_DIAGONAL * diagonal.max())
         d = self._direction.shape[1]
-        self._scratch = (
-            np.empty((n_cells, n_corners, d)), np.empty((len(diagonal), d)), np.empty((len(band), d))
-        )  # fmt: skip
+        shapes = (n_cells, n_corners, d), (len(diagonal), d), (len(band), d)
+        self._scratch = [np.empty(shape) for shape in shapes]
 
     def _improve_vector(self) -> float:
         """A step of the power iteration: the vector becomes M B times itself, of length one.
@@ -125,7 +138,7 @@ class Preconditioner:
         Returns the Rayleigh quotient of B v, which is at most the largest eigenvalue.
         """
         product = self._curvature_product
-        np.multiply(self._vector, self._shift, out=product, dtype=np.float64)
+        np.multiply(self._vector, self.shift, out=product, dtype=np.float64)
         product += self._product
         norm = _inner_product(self._vector, product)
         direction, energy = self.apply(product)

@@ -103,9 +103,7 @@ def edge_moments(module, edges, y, v, dof=1.0, n_threads=2):
     """Degree, moments and product, in arrays that had other numbers before."""
     n, d = y.shape
     arrays = [np.full(shape, 7, np.float32) for shape in (n, (n, d * (d + 1) // 2), (n, d))]
-    module.edge_moments(
-        *edges, y.astype(np.float32), v.astype(np.float32), dof, *arrays, n_threads
-    )
+    module.edge_moments(*edges, y.astype(np.float32), v.astype(np.float32), dof, *arrays, n_threads)
     return arrays
 
 

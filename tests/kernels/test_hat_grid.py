@@ -29,9 +29,10 @@ class Laid:
         self.starts, self.halves = starts[: n_cells + 1], halves[:n_cells]
         self.corners, self.coarse_corners = corners[:n_cells], coarse[:n_cells]
         self.parents = parents[:n_nodes]
+        self.n_near = np.empty(self.n_coarse, np.int32)
 
     def stiffness(self, moments, mass, n_threads=2):
-        """The band and the fine diagonal."""
+        """The band, and the fine diagonal."""
         d = self.d
         rows, columns = np.triu_indices(d)
         upper = np.ascontiguousarray(moments[:, rows, columns], np.float32)
@@ -39,11 +40,11 @@ class Laid:
         hat_grid.stiffness(
             self.points, self.starts, self.fractions, self.halves, self.corners,
             self.coarse_corners, upper, mass, SPACING,
-            np.empty((len(self.corners), 4**d + 2**d)), band, diagonal, n_threads,
+            np.empty((len(self.corners), 4**d + 2**d)), band, diagonal, self.n_near, n_threads,
         )  # fmt: skip
         return band, diagonal
 
-    def apply(self, band, inverse_diagonal, degree, scale, shift, r, n_threads=2):
+    def apply(self, band, inverse_diagonal, local, r, n_threads=2):
         """z and the sum of z * r."""
         scratch = (
             np.full((len(self.corners), 2**self.d, self.d), np.nan),
@@ -53,7 +54,7 @@ class Laid:
         out = np.full(r.shape, np.nan)
         product = hat_grid.apply(
             self.points, self.starts, self.fractions, self.corners, self.parents, inverse_diagonal,
-            band, degree, scale, shift, r, *scratch, out, n_threads,
+            band, local, r, *scratch, out, n_threads,
         )  # fmt: skip
         return out, product
 
@@ -107,7 +108,8 @@ def test_points_are_sorted_by_cell(laid):
     assert len(laid.corners) == len(np.unique(cells, axis=0))
     for start, end, half in zip(laid.starts, laid.starts[1:], laid.halves, strict=False):
         inside = cells[laid.points[start:end]]
-        assert len(inside) and (inside == inside[0]).all()
+        assert len(inside)
+        assert (inside == inside[0]).all()
         assert (np.diff(laid.points[start:end]) > 0).all()
         assert half == ((inside[0] & 1) << np.arange(laid.d)).sum()
 
@@ -147,6 +149,14 @@ def test_stiffness_equals_reference(laid, moments):
     np.testing.assert_allclose(diagonal, F.diagonal()[nodes], atol=1e-5 * np.abs(F).max())
 
 
+def test_points_near_nodes(laid, moments):
+    laid.stiffness(moments, 0.3)
+    is_near = np.zeros((len(laid.y), laid.n_coarse), bool)
+    cell = np.repeat(np.arange(len(laid.corners)), np.diff(laid.starts))
+    is_near[laid.points[:, None], laid.coarse_corners[cell]] = True
+    np.testing.assert_array_equal(laid.n_near, is_near.sum(0))
+
+
 def test_factors(rng):
     band = rng.normal(0, 1, (30, 7))
     band[:, 0] = 20
@@ -165,18 +175,18 @@ def test_a_pivot_that_is_not_positive_is_left_out():
 
 def test_apply_equals_reference(laid, moments, rng):
     n = len(laid.y)
-    degree, r = rng.random(n).astype(np.float32), rng.normal(0, 1, (n, laid.d))
+    local, r = rng.random(n).astype(np.float32), rng.normal(0, 1, (n, laid.d))
     band, diagonal = laid.stiffness(moments, 0.3)
     # A corner of a cell with outside points only has a hat that is 0 at all points.
     band[:, 0] += 1e-3
     diagonal += 1e-3
     G = dense(band)
     hat_grid.factor(band)
-    out, product = laid.apply(band, 1 / diagonal, degree, 2.0, 0.1, r)
+    out, product = laid.apply(band, 1 / diagonal, local, r)
     R, C = laid.hats(), laid.interpolation()
     f = R.T @ r
     u = f / diagonal[:, None] + C @ np.linalg.solve(G, C.T @ f)
-    expected = 2 / (degree[:, None] + 0.1) * r + R @ u
+    expected = local[:, None] * r + R @ u
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
     assert product == pytest.approx((out * r).sum(), rel=1e-12)
 
@@ -184,11 +194,11 @@ def test_apply_equals_reference(laid, moments, rng):
 def test_threads_do_not_change_bits(rng):
     y, r = rng.normal(0, 1, (2, 5000, 2))
     laid = Laid(y, np.array([-2.0, -2.0]), [10, 8])
-    moments, degree = np.broadcast_to(np.eye(2), (5000, 2, 2)), np.ones(5000, np.float32)
+    moments, local = np.broadcast_to(np.eye(2), (5000, 2, 2)), np.ones(5000, np.float32)
     results = set()
     for n_threads in (1, 2, 3, 8):
         band, diagonal = laid.stiffness(moments, 0.3, n_threads)
         hat_grid.factor(band)
-        out, product = laid.apply(band, 1 / diagonal, degree, 2.0, 0.1, r, n_threads)
+        out, product = laid.apply(band, 1 / diagonal, local, r, n_threads)
         results.add((band.tobytes(), diagonal.tobytes(), out.tobytes(), product))
     assert len(results) == 1

@@ -10,12 +10,12 @@ The hat phi_a is one at node a of the grid, zero at the others and multilinear i
     apply         restrict, correct and prolong:
                       f_a = sum_i phi_a(y_i) r_i
                       u = f / diagonal + C G^-1 C^T f, C interpolating from coarse to fine nodes
-                      z_i = scale / (degree_i + shift) r_i + sum_a phi_a(y_i) u_a
+                      z_i = local_i r_i + sum_a phi_a(y_i) u_a
 
-T_i are the moments of ``attraction.edge_moments``.  Cells without points are left out, and with them
-the nodes that have no other cell: numbers of cells and nodes run over those that are left.  Each
-cell sums its points one after the other, so that any number of threads gives the same bits.  A
-point outside the grid counts as lying on its edge, where hats have no slope.
+T_i are the moments of ``attraction.edge_moments``.  Cells without points are left out, and with
+them the nodes that have no other cell: numbers run over those that are left.  Each cell sums its
+points one after the other, so that any number of threads gives the same bits.  A point outside
+the grid counts as lying on its edge, where hats have no slope.
 """
 
 from cython.parallel cimport prange
@@ -96,17 +96,15 @@ cdef void restrict_cell(
 
 cdef double prolong_cell(
     const int32_t *points, const int32_t *starts, const float *fractions, Py_ssize_t cell,
-    const int32_t *corners, const double *u, const double *r, const float *degree, double scale,
-    double shift, double *out, int d,
+    const int32_t *corners, const double *u, const double *r, const float *local, double *out,
+    int d,
 ) noexcept nogil:
     cdef Py_ssize_t first = starts[cell], n = starts[cell + 1] - first
     if d == 2:
         return prolong_points(
-            points + first, fractions + first * 2, n, corners + cell * 4, u, r, degree, scale,
-            shift, out, 2)
+            points + first, fractions + first * 2, n, corners + cell * 4, u, r, local, out, 2)
     return prolong_points(
-        points + first, fractions + first * d, n, corners + (cell << d), u, r, degree, scale,
-        shift, out, d)
+        points + first, fractions + first * d, n, corners + (cell << d), u, r, local, out, d)
 
 
 def sort_points(
@@ -231,6 +229,7 @@ def stiffness(
     double[:, ::1] matrices,  # SCRATCH (cells, 4^d + 2^d): G of each cell, and the fine diagonal
     double[:, ::1] band,  # OUT (coarse nodes, width): row a has G_aa, G_a+1,a, ...
     double[::1] diagonal,  # OUT (nodes,), of the stiffness matrix of the fine hats
+    int32_t[::1] n_near,  # OUT (coarse nodes,), how many points its cells have
     int n_threads,
 ):
     """The stiffness matrix of the coarse hats, and the diagonal of that of the fine ones. O(n)."""
@@ -244,9 +243,11 @@ def stiffness(
     with nogil:
         band[:, :] = 0
         diagonal[:] = 0
+        n_near[:] = 0
         for cell in range(halves.shape[0]):
             for k in range(1 << d):
                 diagonal[corners[cell, k]] += matrices[cell, (1 << 2 * d) + k]
+                n_near[coarse_corners[cell, k]] += starts[cell + 1] - starts[cell]
                 for m in range(1 << d):
                     a, b = coarse_corners[cell, k], coarse_corners[cell, m]
                     if a <= b:
@@ -281,8 +282,7 @@ def apply(
     const int32_t[:, ::1] parents,  # IN (nodes, 2^d)
     const double[::1] inverse_diagonal,  # IN (nodes,)
     const double[:, ::1] band,  # IN (coarse nodes, width), factors of G by `factor`
-    const float[::1] degree,  # IN (n,)
-    double scale, double shift,
+    const float[::1] local,  # IN (n,)
     const double[:, ::1] r,  # IN (n, d)
     double[:, :, ::1] cell_sums,  # SCRATCH (cells, 2^d, d)
     double[:, ::1] nodes,  # SCRATCH (nodes, d)
@@ -312,7 +312,7 @@ def apply(
         for cell in prange(n_cells, schedule="dynamic", chunksize=CHUNK, num_threads=n_threads):
             cell_sums[cell, 0, 0] = prolong_cell(
                 &points[0], &starts[0], &fractions[0, 0], cell, &corners[0, 0], &nodes[0, 0],
-                &r[0, 0], &degree[0], scale, shift, &out[0, 0], d)
+                &r[0, 0], &local[0], &out[0, 0], d)
         for cell in range(n_cells):
             total += cell_sums[cell, 0, 0]
     return total

@@ -132,13 +132,12 @@ cdef inline void restrict_points(
 
 cdef inline double prolong_points(
     const int32_t *points, const float *fractions, Py_ssize_t n, const int32_t *corners,
-    const double *u, const double *r, const float *degree, double scale, double shift,
-    double *out, int d,
+    const double *u, const double *r, const float *local, double *out, int d,
 ) noexcept nogil:
     """Write the points of a cell; return the sum of out * r over them."""
     cdef double hats[CORNERS]
     cdef double values[3 * CORNERS]
-    cdef double own, z, total = 0
+    cdef double z, total = 0
     cdef Py_ssize_t i, e
     cdef int c, k
     for k in range(1 << d):
@@ -146,10 +145,9 @@ cdef inline double prolong_points(
             values[k * d + c] = u[corners[k] * d + c]
     for i in range(n):
         hats_at(fractions + i * d, d, hats)
-        own = scale / (degree[points[i]] + shift)
         for c in range(d):
             e = <Py_ssize_t> points[i] * d + c
-            z = own * r[e]
+            z = local[points[i]] * r[e]
             for k in range(1 << d):
                 z += hats[k] * values[k * d + c]
             out[e] = z
