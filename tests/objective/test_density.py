@@ -66,7 +66,7 @@ def test_a_map_shows_density(unequal, n_iter):
     dense = TSNE(n_iter=n_iter, random_state=0, density_weight=0.3).fit(unequal)
     before, after = (density_correlation(unequal, points) for points in (plain, dense))
     assert before < 0.3
-    assert after > 0.8
+    assert after > 0.75
     assert dense.kl_divergence < 1.1 * plain.kl_divergence
 
 
