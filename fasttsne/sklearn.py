@@ -68,6 +68,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     n_features_in_, feature_names_in_ : columns of X, and their names where it has any.
     """
 
+    optimizer: str = "auto"  # of pickles of version 0.1.0, too
+
     def __init__(
         self, n_components: int = 2, *, perplexity: float | Sequence[float] = 30,
         learning_rate: float | str = "auto", early_exaggeration_iter: Iterations = "auto",

@@ -64,6 +64,8 @@ class TSNE:
     (300, 2)
     """
 
+    optimizer: str = "auto"  # of pickles of version 0.1.0, too
+
     def __init__(
         self, n_components: int = 2, perplexity: float | Sequence[float] = 30,
         learning_rate: float | str = "auto", early_exaggeration_iter: Iterations = "auto",

@@ -63,7 +63,7 @@ class Objective(ABC):
     ) -> None:  # fmt: skip
         """What the curvature of the attraction is made of, where there is one.
 
-        With edges that weigh a_ij = p_ij / (1 + |y_i - y_j|^2 / dof) it writes
+        With edges that weigh a_ij = p_ij / (1 + r_ij^2 / dof) it writes::
 
             degree_i = sum_j a_ij, moments_i = sum_j a_ij (y_i - y_j) (y_i - y_j)^T,
             product_i = sum_j a_ij (v_i - v_j)

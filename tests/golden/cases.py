@@ -166,7 +166,8 @@ add_fit("auto of 5500 rows", lambda: blobs(5_500, 20), **AUTO, about=KL)
 add_fit("auto of 20000 rows", lambda: blobs(20_000, 20), **AUTO, about=KL)
 add_fit("auto of 30000 rows", lambda: blobs(30_000, 4), **AUTO, about=KL, perplexity=4, tol=0.02)
 add_fit("momentum auto of 750 rows", lambda: blobs(750), **AUTO, about=KL, optimizer="momentum")
-add_fit("momentum auto of 5500 rows", lambda: blobs(5_500, 20), **AUTO, about=KL, optimizer="momentum")
+add_fit("momentum auto of 5500 rows", lambda: blobs(5_500, 20), **AUTO, about=KL,
+        optimizer="momentum")  # fmt: skip
 add_fit("auto with density", density_weight=0.2, **AUTO, about=KL)
 add_fit("auto with tol and exaggeration", tol=1e-3, exaggeration=2, **AUTO, about=KL)
 add_fit("classical 750", n_iter=500, early_exaggeration_iter=250, about=KL)

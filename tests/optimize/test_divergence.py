@@ -7,6 +7,7 @@ night.
 import os
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +32,7 @@ DATA = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:X\\[", "ignore:perplexity", "ignore:the map has not settled")
 @given(
     kind=st.sampled_from(sorted(DATA)),
     n=st.sampled_from([3, 4, 10, 40, 150, 300, 710]),
