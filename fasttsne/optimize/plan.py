@@ -27,6 +27,11 @@ from fasttsne.optimize.parameters import ACCURACY, without_numpy
 from fasttsne.optimize.schedule import Iterations, Stage
 from fasttsne.runtime.threads import resolve_n_jobs, usable_cores
 
+__all__ = [
+    "Choice", "Phase", "RunPlan", "exaggeration_of", "number_or_none", "resolve",
+    "resolve_new_points", "resolve_phase", "split_iterations",
+]  # fmt: skip
+
 # New points move by single gradients, which do not shrink with the number of points.
 NEW_POINTS_LEARNING_RATE = 0.1
 # Up to so many points, more threads than cores make an iteration many times slower.
