@@ -45,6 +45,8 @@ SIMD_KERNELS = [
 ]
 # Compiled once: no vector instructions to gain from, or to ask about.
 PLAIN_KERNELS = ["cpu", "drawing/raster", "graph/csr", "knn/exact_order", "optimize/hat_grid"]
+# Loops that wait for memory, or are no part of an iteration.
+COMPACT_KERNELS = {"coordinates", "csr", "local_radii", "morton", "neighbor_ranks", "raster"}
 # C headers that kernels include, which Cython does not look for changes in.
 HEADERS = [f"{KERNELS}/threads.h", f"{KERNELS}/simd/simd8.h"]
 
@@ -64,7 +66,6 @@ DIRECTIVES = {
     "wraparound": False,
     "initializedcheck": DEBUG,
     "cdivision": True,
-    "embedsignature": True,
     # Kernels have no state of their own, and work on what the caller allocated.
     "freethreading_compatible": True,
 }
@@ -112,6 +113,13 @@ def extensions():
     ]
 
 
+def optimization(name):
+    """Flags in place of -O3 where time does not depend on it: less to download."""
+    if name in {SHARED, f"{KERNELS}.cpu".replace("/", ".")}:
+        return ["-Os"]  # called once for an array, or once
+    return ["-O2"] if name.rpartition(".")[2] in COMPACT_KERNELS else []
+
+
 class BuildKernels(build_ext):
     """Adds the flags that this compiler understands, after trying them."""
 
@@ -133,8 +141,6 @@ class BuildKernels(build_ext):
             else:
                 # Python's own flags ask for debug symbols, nine tenths of a library's size.
                 extension.extra_compile_args += ["-O0", "-g"] if DEBUG else ["-O3", "-g0"]
-                if not DEBUG:  # tables for unwinding, which C does not need: 4 % of a wheel
-                    extension.extra_compile_args += ["-fno-asynchronous-unwind-tables"]
                 # The kernels do not read errno or trap on floating-point exceptions.
                 extension.extra_compile_args += ["-fno-math-errno", "-fno-trapping-math"]
             if SANITIZE:
@@ -143,13 +149,14 @@ class BuildKernels(build_ext):
                 extension.extra_link_args += sanitize
             if ".avx2." in extension.name:
                 extension.extra_compile_args += ["/arch:AVX2"] if msvc else ["-mavx2", "-mfma"]
-            if extension.name == SHARED and not (msvc or DEBUG):
-                extension.extra_compile_args += ["-Os"]  # what is called once for an array
+            if not (msvc or DEBUG):
+                extension.extra_compile_args += optimization(extension.name)
             if not (msvc or DEBUG or SANITIZE):
                 # Tables for exceptions of C++ and for debuggers, a twentieth of a wheel.
-                extension.extra_compile_args += ["-fno-asynchronous-unwind-tables"]
+                extension.extra_compile_args += ["-fno-asynchronous-unwind-tables", "-fno-ident"]
             if sys.platform == "linux" and not (DEBUG or SANITIZE):
-                extension.extra_link_args += ["-s"]  # names of functions, a tenth of a wheel
+                # Names of functions, a tenth of a wheel, and numbers that debuggers look for.
+                extension.extra_link_args += ["-s", "-Wl,--build-id=none"]
         super().build_extensions()
 
     def build_extension(self, extension):
