@@ -153,7 +153,7 @@ class BuildKernels(build_ext):
                 extension.extra_compile_args += optimization(extension.name)
             if not (msvc or DEBUG or SANITIZE):
                 # Tables for exceptions of C++ and for debuggers, a twentieth of a wheel.
-                extension.extra_compile_args += ["-fno-asynchronous-unwind-tables", "-fno-ident"]
+                extension.extra_compile_args += ["-fno-asynchronous-unwind-tables"]
             if sys.platform == "linux" and not (DEBUG or SANITIZE):
                 # Names of functions, a tenth of a wheel, and numbers that debuggers look for.
                 extension.extra_link_args += ["-s", "-Wl,--build-id=none"]
