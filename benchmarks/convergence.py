@@ -5,13 +5,13 @@
         [--rounds 3] [--peers openTSNE sklearn fitsne] [--picture curves.png] [--maps maps.png]
     python benchmarks/convergence.py --cliffs [--data roll clusters]
 
-All descents start from the same P and principal components.  Data are named KIND-ROWS:
+All descents start from the same P and principal components.  Data are named KIND-ROWS: made.py
+has the kinds.
 
-digits, mnist, fashion   images; samples differ in the rows where there are more
-roll, line               a Swiss roll, evenly filled, in 3 dimensions; a line in 2
-branches                 6 random walks in 20 dimensions, with noise
-clusters                 12 Gaussian clusters in 10 dimensions
-uneven                   clusters of very unequal sizes in 50 dimensions: as in million.py
+preconditioned  the default; "tol=1e-4" the same until less of the loss is left
+momentum        the automatic schedule of version 0.1.0
+classical       250 + 500, 1,500 and 5,000 iterations, one run
+arranged        plain steps from where preconditioned ones begin to converge
 
 its, seconds   gradients and time of the descent, without callbacks, the median of ``--rounds``
 KL             of the map, and its ratio to that of "momentum" (version 0.1.0)
@@ -29,83 +29,37 @@ import argparse
 import statistics
 import tempfile
 import time
-from functools import partial
+from bisect import bisect_right
 from pathlib import Path
 
 import numpy as np
-from common import fashion, labelled_clusters, mnist
+from curves import draw, draw_maps
+from made import make
 from programs import fit_in_process
 from quality import label_accuracy
 
 from fasttsne import TSNE, TSNEEmbedding, initialization
 from fasttsne.affinity import PerplexityBasedNN
-from fasttsne.datasets import load_digits
 from fasttsne.metrics import distance_correlation, neighbor_recall
 from fasttsne.optimize import schedule
 
 ALL = ("digits-1797", "mnist-2000", "mnist-10000", "mnist-70000", "roll-2000", "roll-5000",
        "roll-20000", "line-2000", "branches-10000", "branches-100000", "clusters-10000",
        "uneven-1000000")  # fmt: skip
+METHODS = ("momentum", "preconditioned", "tol=1e-4", "classical", "arranged")
+# Iterations between two points of a curve.
 EVERY = 10
 # From so many edges on, the longest runs would take hours.
 LONG_EDGES, MIDDLE_EDGES = 50_000_000, 10_000_000
 SMALLEST, LARGEST, GROWTH = 1000, 50_000, 1.03
 
 
-# Data: each kind makes rows, and labels or positions along them, from a number of rows and a seed.
-
-
-def images(load, rows, seed):
-    X, labels = load()
-    chosen = np.random.RandomState(seed).permutation(len(X))[:rows]
-    return X[chosen], labels[chosen]
-
-
-def roll(rows, seed):
-    u, v = np.random.default_rng(seed).random((rows, 2)).T
-    t = 1.5 * np.pi * (1 + 2 * u)
-    return np.stack([t * np.cos(t), 21 * v, t * np.sin(t)], 1), t
-
-
-def line(rows, seed):
-    t = np.random.default_rng(seed).random(rows)
-    return np.stack([t, np.zeros(rows)], 1), t
-
-
-def branches(rows, seed, n_branches=6, steps=200):
-    rng = np.random.default_rng(seed)
-    paths = np.cumsum(0.3 * rng.normal(size=(n_branches, steps, 20)), 1)
-    branch = rng.integers(n_branches, size=rows)
-    centres = paths[branch, rng.integers(steps, size=rows)]
-    return centres + 0.25 * rng.normal(size=(rows, 20)), branch
-
-
-def clusters(rows, seed, n_clusters=12):
-    rng = np.random.default_rng(seed)
-    centres = 3 * rng.normal(size=(n_clusters, 10))
-    label = rng.integers(n_clusters, size=rows)
-    return centres[label] + rng.normal(size=(rows, 10)), label
-
-
-def uneven(rows, seed):
-    return labelled_clusters(rows, n_clusters=max(rows // 2000, 50), seed=seed)
-
-
-KINDS = {
-    "digits": partial(images, load_digits), "mnist": partial(images, mnist),
-    "fashion": partial(images, fashion), "roll": roll, "line": line, "branches": branches,
-    "clusters": clusters, "uneven": uneven,
-}  # fmt: skip
-
-
 class Task:
     """What all descents of one data set share."""
 
     def __init__(self, name, perplexity, seed, n_jobs):
-        kind, rows = name.split("-")
-        X, self.label = KINDS[kind](int(rows), seed)
         self.name, self.perplexity, self.seed, self.n_jobs = name, perplexity, seed, n_jobs
-        self.X = np.ascontiguousarray(X, np.float32)
+        self.X, self.label = make(name, seed)
         begun = time.perf_counter()
         self.affinities = PerplexityBasedNN(self.X, perplexity, n_jobs=n_jobs, random_state=seed)
         self.start = initialization.pca(self.X, random_state=seed)
@@ -126,56 +80,51 @@ class Task:
         return embedding.optimize(0).kl_divergence
 
 
-# Descents: settings, and the iterations after which the same run counts again.
-
-
-def methods(task, longest):
-    """Name, settings of a fit, and further iterations of it."""
-    n = len(task.X)
-    inert = schedule.automatic_main_phase(n, 1.0)[:1]
-    return {
-        "momentum": ({"optimizer": "momentum"}, ()),
-        "preconditioned": ({}, ()),
-        "tol=1e-4": ({"tol": 1e-4}, ()),
-        "classical": (
-            {"early_exaggeration_iter": 250, "n_iter": 500},
-            tuple(more for total, more in ((1500, 1000), (5000, 3500)) if total <= longest),
-        ),
-        # Plain steps from where preconditioned ones begin to converge.
-        "arranged": (
-            {"optimizer": "preconditioned", "n_iter": inert + schedule.classical(longest, n, 1.0)},
-            (),
-        ),
-    }  # fmt: skip
+def settings_of(method, n, longest):
+    """Settings of a fit of n rows, and further iterations of the same run."""
+    if method.startswith("tol="):
+        return {"tol": float(method.removeprefix("tol="))}, ()
+    if method == "classical":
+        more = (1000, 3500)[: bisect_right((1500, 5000), longest)]
+        return {"early_exaggeration_iter": 250, "n_iter": 500}, more
+    if method == "arranged":
+        inert = schedule.automatic_main_phase(n, 1.0)[:1]
+        stages = inert + schedule.classical(longest, n, 1.0)
+        return {"optimizer": "preconditioned", "n_iter": stages}, ()
+    return {"optimizer": method}, ()
 
 
 class Course:
-    """A callback that keeps iterations, seconds and KL divergences."""
+    """A callback that keeps iterations and KL divergences."""
 
     def __init__(self):
-        self.points, self.before, self.begun = [], 0, time.perf_counter()
+        self.points, self.before = [], 0
 
     def __call__(self, iteration, error, _):
-        seconds = time.perf_counter() - self.begun
-        self.points.append((self.before + iteration, seconds, error))
+        self.points.append((self.before + iteration, error))
 
 
-def descend(task, settings, more=(), course=None):
+def descend(task, method, longest, course=None):
     """Yield iterations, seconds and embedding after the fit and after each continuation of it."""
+    settings, more = settings_of(method, len(task.X), longest)
     tsne = TSNE(
         n_jobs=task.n_jobs, random_state=task.seed, callbacks=course,
         callbacks_every_iters=EVERY, **settings,
     )  # fmt: skip
-    begun = time.perf_counter()
     embedding = tsne.prepare_initial(None, task.affinities, task.start)
-    for phase in tsne.plan(len(task.X)).phases:
-        embedding.run(phase)
-        if course:
-            course.before = embedding.optimizer.state.iteration
-    yield embedding.optimizer.state.iteration, time.perf_counter() - begun, embedding
-    for n_iter in more:
-        embedding.optimize(n_iter, inplace=True)
-        yield embedding.optimizer.state.iteration, time.perf_counter() - begun, embedding
+    seconds = 0
+    parts = [tsne.plan(len(task.X)).phases] + [[n_iter] for n_iter in more]
+    for part in parts:
+        begun = time.perf_counter()
+        for step in part:
+            if isinstance(step, int):
+                embedding.optimize(step, inplace=True)
+            else:
+                embedding.run(step)
+            if course:
+                course.before = embedding.optimizer.state.iteration
+        seconds += time.perf_counter() - begun
+        yield embedding.optimizer.state.iteration, seconds, embedding
 
 
 def longest_classical(task):
@@ -186,11 +135,10 @@ def longest_classical(task):
 def compare(task, options):
     """Rows of the table by method: its, seconds, KL, scores; and the maps of some."""
     longest = min(longest_classical(task), options.longest)
-    chosen = {name: methods(task, longest)[name] for name in options.methods}
     figures, maps = {}, {}
     for turn in range(options.rounds):
-        for name, (settings, more) in chosen.items():
-            for iterations, seconds, embedding in descend(task, settings, more):
+        for name in options.methods:
+            for iterations, seconds, embedding in descend(task, name, longest):
                 title = f"250+{iterations - 250}" if name == "classical" else name
                 if turn == 0:
                     scores = task.scores(np.asarray(embedding))
@@ -218,12 +166,12 @@ def compare_peers(task, options):
 
 
 def curves(task, options):
-    """Iterations, seconds and divergences of each method, from runs with callbacks."""
+    """Iterations and divergences of each method, from runs with callbacks."""
     longest = min(longest_classical(task), options.longest)
     found = {}
     for name in options.methods:
         course = Course()
-        for _ in descend(task, *methods(task, longest)[name], course):
+        for _ in descend(task, name, longest, course):
             pass
         found[name] = np.array(course.points).T
     return found
@@ -231,8 +179,8 @@ def curves(task, options):
 
 # Output.
 
-HEAD = (f"{'data':16}{'perp':>5} {'method':16}{'its':>6}{'seconds':>9}{'KL':>9}{'KL/':>7}{'time/':>7}"
-        f"{'fit/':>6}{'labels':>8}{'order':>7}{'recall':>8}")  # fmt: skip
+HEAD = (f"{'data':16}{'perp':>5} {'method':16}{'its':>6}{'seconds':>9}{'KL':>9}{'KL/':>7}"
+        f"{'time/':>7}{'fit/':>6}{'labels':>8}{'order':>7}{'recall':>8}")  # fmt: skip
 
 
 def print_rows(name, perplexity, figures, preparation, peers=()):
@@ -256,60 +204,6 @@ def mean_of(samples):
     return {title: np.mean([figures[title] for figures in samples], 0) for title in samples[0]}
 
 
-def draw(results, path):
-    """KL divergence against gradients and against seconds, a row for each data set."""
-    plt = pyplot()
-    figure, axes = plt.subplots(
-        len(results), 2, figsize=(9, 2.7 * len(results)), squeeze=False, layout="constrained"
-    )
-    for row, (task, figures, found) in zip(axes, results, strict=True):
-        lowest = min(course[2].min() for course in found.values())
-        for ax, axis in zip(row, (0, 1), strict=True):
-            for name, course in found.items():
-                # Callbacks cost: the seconds are those of the run without them, spread evenly.
-                last = [v[axis] for t, v in figures.items() if t == name or t.startswith("250+")]
-                scale = max(last) / course[0].max() if axis else 1
-                ax.plot(course[0] * scale, course[2], label=name, lw=1.3)
-            for title, values in figures.items():
-                if title.split()[0] in ("openTSNE", "sklearn", "fitsne"):
-                    ax.plot(values[axis], values[2], ".", label=title)
-            ax.set(xscale="log", ylim=(0.97 * lowest, 1.6 * lowest))
-            ax.grid(alpha=0.3, which="both")
-        row[0].set(xlim=(100, None), ylabel="KL divergence")
-        row[0].set_title(f"{task.name}, perplexity {task.perplexity:g}", fontsize=9)
-    axes[-1, 0].set_xlabel("gradients")
-    axes[-1, 1].set_xlabel("seconds of the descent (of other programs: of the fit)")
-    axes[0, 0].legend(fontsize=7)
-    figure.savefig(path, dpi=60)
-
-
-def draw_maps(results, path):
-    """The maps of all methods, a row for each data set."""
-    plt = pyplot()
-    columns = max(len(maps) for _, _, maps in results)
-    figure, axes = plt.subplots(
-        len(results), columns, figsize=(3 * columns, 3.2 * len(results)), squeeze=False,
-        layout="constrained",
-    )  # fmt: skip
-    for row, (task, figures, maps) in zip(axes, results, strict=True):
-        for ax, (title, y) in zip(row, maps.items(), strict=False):
-            ax.scatter(*y.T, c=task.label, s=min(8, 3000 / len(y)), cmap="Spectral", linewidths=0)
-            ax.set_title(f"{task.name}, {title}: {figures[title][2]:.3f}", fontsize=8)
-        for ax in row:
-            ax.set_aspect("equal")
-            ax.axis("off")
-    figure.savefig(path, dpi=60)
-
-
-def pyplot():
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    return plt
-
-
 def cliffs(options):
     """KL divergence and seconds from size to size, and how far they are from a smooth curve."""
     factors = int(np.log(LARGEST / SMALLEST) / np.log(GROWTH)) + 1
@@ -324,9 +218,9 @@ def cliffs(options):
             for n, (error, seconds), *off in zip(sizes, measured, *smooth, strict=True):
                 print(f"{n:8}{error:9.4f}{off[0]:+8.2%}{seconds:9.3f}{off[1]:+8.1%}")
             for name, off in zip(("KL", "seconds"), smooth, strict=True):
-                size = np.abs(off)
-                print(f"{name}: at most {size.max():.2%}, 19 of 20 within "
-                      f"{np.quantile(size, 0.95):.2%}, median {np.median(size):.2%}", flush=True)  # fmt: skip
+                median, most, largest = np.quantile(np.abs(off), (0.5, 0.95, 1))
+                print(f"{name}: median {median:.2%}, 19 of 20 within {most:.2%}, "
+                      f"at most {largest:.2%}", flush=True)  # fmt: skip
 
 
 def fit_first(everything, n, perplexity, options):
@@ -347,11 +241,10 @@ def residuals(sizes, values):
 
 
 def main():
-    names = list(methods(Task("digits-50", 5, 0, 1), 500))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", nargs="+", metavar="KIND-ROWS")
     parser.add_argument("--perplexity", type=float, nargs="+", default=[30])
-    parser.add_argument("--methods", nargs="+", default=names, choices=names)
+    parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--longest", type=int, default=5000, help="classical iterations")
     parser.add_argument("--samples", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=1)
