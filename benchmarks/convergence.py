@@ -13,7 +13,8 @@ momentum        the automatic schedule of version 0.1.0
 classical       250 + 500, 1,500 and 5,000 iterations, one run
 arranged        plain steps from where preconditioned ones begin to converge
 
-its, seconds   gradients and time of the descent, without callbacks, the median of ``--rounds``
+its, seconds   gradients and time of the descent, without callbacks, the median of ``--rounds``;
+               with ``--n-jobs 1`` processor time, which other work on the machine disturbs little
 KL             of the map, and its ratio to that of "momentum" (version 0.1.0)
 time, fit      ratio to "momentum" of the seconds, and of the whole fit's, P and start included
 labels, order  see ``quality.py``; rank correlation of distances along the roll or line, in the map
@@ -54,16 +55,22 @@ LONG_EDGES, MIDDLE_EDGES = 50_000_000, 10_000_000
 SMALLEST, LARGEST, GROWTH = 1000, 50_000, 1.03
 
 
+def clock(n_jobs):
+    """What tells the time of work by so many threads."""
+    return time.process_time if n_jobs == 1 else time.perf_counter
+
+
 class Task:
     """What all descents of one data set share."""
 
     def __init__(self, name, perplexity, seed, n_jobs):
         self.name, self.perplexity, self.seed, self.n_jobs = name, perplexity, seed, n_jobs
         self.X, self.label = make(name, seed)
-        begun = time.perf_counter()
+        self.clock = clock(n_jobs)
+        begun = self.clock()
         self.affinities = PerplexityBasedNN(self.X, perplexity, n_jobs=n_jobs, random_state=seed)
         self.start = initialization.pca(self.X, random_state=seed)
-        self.preparation = time.perf_counter() - begun
+        self.preparation = self.clock() - begun
 
     def scores(self, points):
         """Labels, order, and recall; NaN where there is no such thing."""
@@ -115,7 +122,7 @@ def descend(task, method, longest, course=None):
     seconds = 0
     parts = [tsne.plan(len(task.X)).phases] + [[n_iter] for n_iter in more]
     for part in parts:
-        begun = time.perf_counter()
+        begun = task.clock()
         for step in part:
             if isinstance(step, int):
                 embedding.optimize(step, inplace=True)
@@ -123,7 +130,7 @@ def descend(task, method, longest, course=None):
                 embedding.run(step)
             if course:
                 course.before = embedding.optimizer.state.iteration
-        seconds += time.perf_counter() - begun
+        seconds += task.clock() - begun
         yield embedding.optimizer.state.iteration, seconds, embedding
 
 
@@ -227,10 +234,10 @@ def fit_first(everything, n, perplexity, options):
     """KL divergence and seconds of a whole fit of the first n rows, the median of some."""
     seconds = []
     for _ in range(options.rounds):
-        begun = time.perf_counter()
+        begun = everything.clock()
         tsne = TSNE(perplexity=perplexity, n_jobs=options.n_jobs, random_state=0)
         embedding = tsne.fit(everything.X[:n])
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(everything.clock() - begun)
     return embedding.kl_divergence, statistics.median(seconds)
 
 
