@@ -51,7 +51,7 @@ def draw_maps(results, path):
         for ax in row:
             ax.set_aspect("equal")
             ax.axis("off")
-    figure.savefig(path, dpi=60)
+    figure.savefig(path, dpi=55)
 
 
 def pyplot():
