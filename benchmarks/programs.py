@@ -70,6 +70,12 @@ def fit_opentsne(X, n_jobs, iterations):
     return np.asarray(openTSNE.TSNE(n_iter=iterations - 250, n_jobs=n_jobs, random_state=0).fit(X))
 
 
+def fit_fitsne(X, n_jobs, iterations):
+    from fitsne import FItSNE
+
+    return FItSNE(X.astype(float), max_iter=iterations, nthreads=n_jobs, rand_seed=0)
+
+
 def fit_umap(X, n_jobs, _):
     import umap
 
@@ -107,6 +113,7 @@ def fit_umap_short(X, n_jobs, iterations):
 FITS = {
     "fasttsne": fit_fasttsne, "fasttsne-bh": fit_fasttsne_bh, "fasttsne-auto": fit_fasttsne_auto,
     "sklearnex": fit_sklearnex, "sklearn": fit_sklearn, "openTSNE": fit_opentsne,
+    "fitsne": fit_fitsne,
     "umap": fit_umap, "pacmap": fit_pacmap, "tsne-h2pack": fit_h2pack,
     "fasttsne-3d": fit_fasttsne_3d,
     "fasttsne-3d-bh": fit_fasttsne_3d_bh, "sklearn-3d": fit_sklearn_3d,
