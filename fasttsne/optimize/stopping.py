@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol
 
 # How often the learning rate may be halved in a stage where the loss rises.
 MAX_HALVINGS = 4
-# A larger rise of the loss, as a share of it, is no rounding.
-RISE = 1e-3
+# A larger rise of the loss, as a share of it, is no rounding, or no difference of approximations.
+RISE, RISE_BETWEEN_METHODS = 1e-3, 0.05
 # Losses nearer to 0 are counted as this.
 MIN_LOSS = 1e-6
 # An embedding of a smaller standard deviation has collapsed to a point.
@@ -97,18 +97,19 @@ class LossLeft:
         return decrease * now.iteration / 2 / max(abs(now.loss), MIN_LOSS)
 
     def decide(self, checks: Sequence[Check]) -> Decision:
+        if len(checks) > 1 and self._rises(*checks[-2:]):
+            return Decision.GO_BACK
         share = self.share_left(checks)
         if share is None:
             return Decision.CONTINUE
-        if self._rises(*checks[-2:]):
-            return Decision.GO_BACK
         ends = share < self.tol and checks[-1].iteration >= self.min_iter
         return Decision.STOP if ends else Decision.CONTINUE
 
     @staticmethod
     def _rises(last: Check, now: Check) -> bool:
         rise = now.exaggerated_loss - last.exaggerated_loss
-        return last.method == now.method and rise > RISE * max(abs(last.loss), MIN_LOSS)
+        limit = RISE if last.method == now.method else RISE_BETWEEN_METHODS
+        return rise > limit * max(abs(last.loss), MIN_LOSS)
 
     def __str__(self) -> str:
         return f"less than {100 * self.tol:.3g} % of the loss is left"

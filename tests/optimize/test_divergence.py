@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from fasttsne import TSNE
@@ -53,6 +53,7 @@ def test_convergence_makes_the_loss_smaller(
     kind, n, seed, n_components, perplexity, dof, exaggeration, density_weight, initialization,
     method,
 ):  # fmt: skip
+    assume(method != "fft" or n >= 40)  # a mesh has no accuracy for a few points far apart
     rng = np.random.default_rng(seed)
     errors = []
     tsne = TSNE(

@@ -116,6 +116,9 @@ def test_a_rise_of_the_loss_goes_back():
 
 
 def test_what_is_left_is_not_estimated_between_two_approximations():
-    checks = course([2, 1.5, 1.6], every=10, method=["fft", "fft", "bh"])
-    assert LossLeft(tol=0.05).share_left(checks) is None
-    assert decisions(LossLeft(tol=0.05, min_iter=0), checks) == [GO] * 3
+    checks = course([2, 1.5, 1.55], every=10, method=["fft", "fft", "bh"], exaggeration=1)
+    rule = LossLeft(tol=0.05, min_iter=0)
+    assert rule.share_left(checks) is None
+    assert decisions(rule, checks) == [GO] * 3
+    checks = course([2, 1.5, 1.6], every=10, method=["fft", "fft", "bh"], exaggeration=1)
+    assert decisions(rule, checks) == [GO, GO, Decision.GO_BACK]
