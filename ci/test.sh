@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Make an environment, build and install the package with its test extra, run the tests: those
-# that are not marked as slow, or all of them where EXTRAS is "all" or the arguments are -m "".
+# that are not marked as slow, on all cores, or all of them where EXTRAS is "all" (one after the
+# other: some measure time and memory) or the arguments are -m "".
 #
 #   PYTHON   the interpreter to use (default: python3)
 #   VENV     where the environment goes (default: .venv-test)
@@ -19,7 +20,7 @@ install() { "$python" -m pip install --quiet "$@" >"$venv/pip.log" 2>&1; }
 install --upgrade "pip>=24" && install ".[test]" || { cat "$venv/pip.log" >&2; exit 1; }
 extras=${EXTRAS-annoy}
 missing=
-chosen=(-m "not slow")
+chosen=(-m "not slow" -n auto)
 if [ "$extras" = all ]; then
   chosen=()
   export FASTTSNE_ALL_EXTRAS=1

@@ -35,6 +35,7 @@ sys.path.append(str(Path(__file__).parent))
 
 skips = importlib.import_module("skips")
 LEVELS = _kernels._available_levels()
+NOTES_OF_PROCESSES: set[str] = set()
 
 
 @pytest.fixture(params=LEVELS)
@@ -90,10 +91,25 @@ def pytest_make_collect_report(collector):
     return fail_if_unnamed((yield))
 
 
+def notes_on_golden_maps():
+    store = sys.modules.get("golden.store")
+    return store.NOTES if store else set()
+
+
+def pytest_sessionfinish(session):
+    """A process of pytest-xdist's hands its notes to the one that prints them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["notes"] = sorted(notes_on_golden_maps())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    NOTES_OF_PROCESSES.update(getattr(node, "workeroutput", {}).get("notes", ()))
+
+
 def pytest_terminal_summary(terminalreporter):
     """Say where golden maps were not compared bit by bit, and what was not tested."""
-    store = sys.modules.get("golden.store")
-    for note in sorted(store.NOTES) if store else ():
+    for note in sorted(notes_on_golden_maps() | NOTES_OF_PROCESSES):
         terminalreporter.write_line(f"golden maps: {note}")
     for name in skips.NOT_INSTALLED:
         terminalreporter.write_line(f"COULD NOT BE INSTALLED: {name}", red=True, bold=True)

@@ -19,13 +19,21 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 ROOT = DOCS.parent
 PAGES = [page for page in (ROOT / "README.rst", *sorted(DOCS.glob("*.rst"))) if page.exists()]
 PAGES_WITH_CODE = [page for page in PAGES if list(blocks(page.read_text(encoding="utf-8")))]
+SLOW = {"command_line"}
 EXAMPLES = [name for name, (path, _) in MODULES.items() if ">>> " in path.read_text()]
 KINDS = ("class", "function")
 WITHOUT_PAGE = {"check_method", "kl_divergence"}  # of fasttsne.objective, for the package itself
 NEEDS = {"animation": "PIL", "callbacks.live_plot": "matplotlib", "sklearn": "sklearn"}
 
 
-@pytest.mark.parametrize("page", PAGES_WITH_CODE, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow) if page.stem in SLOW else page
+        for page in PAGES_WITH_CODE
+    ],
+    ids=lambda page: page.stem,
+)
 def test_blocks_of_a_page_run(page, tmp_path):
     result = run_python(
         ROOT / "tests" / "pages.py", page, folder=tmp_path, timeout=300, MPLBACKEND="Agg"

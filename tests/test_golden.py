@@ -23,6 +23,7 @@ EACH_LEVEL = [
     level if level == _kernels.simd else pytest.param(level, marks=pytest.mark.slow)
     for level in LEVELS
 ]
+SLOW = {"auto of 20000 rows", "auto of 30000 rows"}
 stored = functools.cache(store.read)
 
 
@@ -71,7 +72,10 @@ def check_installed(name):
         pytest.skip(f"needs {', '.join(missing)}")
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES],
+)
 @pytest.mark.parametrize("level", EACH_LEVEL)
 def test_golden(level, name):
     check_installed(name)

@@ -47,7 +47,7 @@ def test_other_dimensions(n_components):
     assert label_accuracy(embedding, labels) > 0.9
 
 
-@pytest.mark.parametrize("n_components", [2, 3])
+@pytest.mark.parametrize("n_components", [2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", ["exact", "bh", "fft"])
 def test_same_seed_same_map_for_any_number_of_threads(digits, method, n_components):
     params = {"n_components": n_components, "negative_gradient_method": method, **SHORT}

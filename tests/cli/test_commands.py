@@ -226,6 +226,7 @@ def test_bad_options(options, message, data, capsys):
     assert len(said.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_bad_files_in_processes(tmp_path, data):
     assert "no such file" in fails("fit", tmp_path / "nothing.npy")
     (tmp_path / "broken.npy").write_bytes(b"not at all")

@@ -49,6 +49,7 @@ DATA = {
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow],
     derandomize=EXAMPLES <= 25,
 )  # fmt: skip
+@pytest.mark.slow
 def test_convergence_makes_the_loss_smaller(
     kind, n, seed, n_components, perplexity, dof, exaggeration, density_weight, initialization,
     method,
