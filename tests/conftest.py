@@ -38,7 +38,12 @@ LEVELS = _kernels._available_levels()
 NOTES_OF_PROCESSES: set[str] = set()
 
 
-@pytest.fixture(params=LEVELS)
+@pytest.fixture(
+    params=[
+        level if level == _kernels.simd else pytest.param(level, marks=pytest.mark.slow)
+        for level in LEVELS
+    ]
+)
 def kernel(request):
     """Loads a hot kernel by name, once for each SIMD level that this processor has."""
     return lambda name: _kernels.load_level(request.param, name)
