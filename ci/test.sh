@@ -15,8 +15,7 @@ cd "$(dirname "$0")/.."
 venv=${VENV:-.venv-test}
 [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
 python=$(cd "$venv/bin" && pwd)/python
-# Most modules of the packages are never imported: none is compiled ahead.
-install() { "$python" -m pip install --quiet --no-compile "$@" >"$venv/pip.log" 2>&1; }
+install() { "$python" -m pip install --quiet "$@" >"$venv/pip.log" 2>&1; }
 
 install --upgrade "pip>=24" && install ".[test]" || { cat "$venv/pip.log" >&2; exit 1; }
 extras=${EXTRAS-annoy}

@@ -140,6 +140,7 @@ for method in ("fft", "bh"):
 
 
 @linux
+@pytest.mark.slow
 def test_no_memory_for_the_first_products(tmp_path):
     """OpenBLAS ends the process where it gets none for itself."""
     lines = run(tmp_path, """

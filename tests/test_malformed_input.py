@@ -165,6 +165,7 @@ def bits(X):
 
 
 @given(recipes, kinds)
+@pytest.mark.slow
 def test_arrays(recipe, params):
     X, is_valid = recipe.make()
     before = bits(X)
@@ -353,6 +354,7 @@ STARTS = st.sampled_from(["random", "spectral"])
 
 
 @given(graphs, st.sampled_from(METHODS), STARTS)
+@pytest.mark.slow
 def test_graphs(graph, method, start):
     indices, distances, is_faulty = graph.make()
     before = indices.tobytes(), distances.tobytes()
@@ -364,6 +366,7 @@ def test_graphs(graph, method, start):
 
 @given(graphs, st.sampled_from(METHODS), st.sampled_from(["csr", "csc", "coo", "dense"]),
        st.booleans(), STARTS)  # fmt: skip
+@pytest.mark.slow
 def test_matrices(graph, method, kind, as_affinities, start):
     """The graph as a matrix of distances or of affinities, whose columns may be forged."""
     indices, distances, is_faulty = graph.make()

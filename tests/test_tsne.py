@@ -56,6 +56,7 @@ def test_same_seed_same_map_for_any_number_of_threads(digits, method, n_componen
 
 
 @pytest.mark.parametrize("n_components", [1, 3])
+@pytest.mark.slow
 def test_methods_agree_in_other_dimensions(digits, n_components):
     errors = {
         TSNE(n_components, negative_gradient_method=method, **SHORT).fit(digits).kl_divergence

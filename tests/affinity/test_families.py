@@ -42,6 +42,7 @@ def X(digits):
     return digits[:200]
 
 
+@pytest.mark.slow
 def test_multiscale_mixture_is_a_mixture_of_densities(X):
     P = MultiscaleMixture(X, perplexities=[5, 20]).P.toarray()
     indices, distances = Exact(X, 60).build()

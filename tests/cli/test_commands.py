@@ -376,6 +376,7 @@ def test_transform(data, expected, digits, tmp_path, capsys):
     assert "has 9 points" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_metrics(data, rows, expected, tmp_path):
     np.save(tmp_path / "map.npy", expected)
     result = run("metrics", data, tmp_path / "map.npy", "-k", "5")

@@ -74,6 +74,7 @@ def test_what_is_wrong_is_said(parser, write, text, message):
         files.read_table(write(text))
 
 
+@pytest.mark.slow
 def test_more_than_one_block_of_a_file(parser, write):
     """pyarrow takes types from the first block, whole numbers here."""
     table = files.read_table(write("x,name\n" + "1,a\n" * 400_000 + "1.5,b\n"))

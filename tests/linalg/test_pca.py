@@ -43,6 +43,7 @@ print(threads(), hashlib.sha256(found.tobytes()).hexdigest())
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux does")
 @pytest.mark.parametrize("what", ["gram", "projection", "fit", "neighbours"])
+@pytest.mark.slow
 def test_n_jobs_is_the_number_of_threads(what):
     """OpenMP's threads stay after a parallel loop: as many are there as any loop had.
 

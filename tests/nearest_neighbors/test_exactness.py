@@ -79,6 +79,7 @@ def check(X, metric, k, indices, rows):
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data_sets(), st.sampled_from(METRICS), st.integers(1, 40), st.integers(1, 2))
+@pytest.mark.slow
 def test_exact_finds_the_neighbours_of_float64(X, metric, k, n_jobs):
     k = min(k, X.shape[0] - 1)
     indices, distances = Exact(X, k, metric=metric, n_jobs=n_jobs).build()

@@ -112,6 +112,7 @@ def test_approx_awkward_data(rng, kind):
     assert np.isclose(distances, true, rtol=1e-3, atol=1e-5).mean() > 0.93
 
 
+@pytest.mark.slow
 def test_no_rows_are_left_out_of_the_recall(rng):
     """Clusters whose ends share blocks: such rows found each other only, and made false islands."""
     n = 9000

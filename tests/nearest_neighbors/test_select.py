@@ -54,6 +54,7 @@ def test_auto_looks_for_a_metric_in_other_packages(rng, metric, package):
     assert isinstance(index, select.backend_class(package))
 
 
+@pytest.mark.slow
 def test_a_metric_of_a_package_that_is_not_there(rng):
     result = run_python(
         "-c",

@@ -110,6 +110,7 @@ def test_all_affinities_that_know_distances_serve(digits, affinities):
     assert np.isfinite(embedding).all()
 
 
+@pytest.mark.slow
 def test_equal_rows_do_no_harm():
     X = np.repeat(np.arange(40.0)[:, None], 5, axis=0)
     assert np.isfinite(TSNE(perplexity=4, density_weight=WEIGHT).fit(X)).all()

@@ -77,6 +77,7 @@ def test_equals_the_dense_twin(points, rng, dof):
     assert product == pytest.approx((direction * r).sum(), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_is_near_the_inverse_of_the_curvature(points):
     """All eigenvalues of M B are of one magnitude, those of D^-1 B are not."""
     P = neighbor_affinities(points)
@@ -151,6 +152,7 @@ SCALES = 1e-200, 1e-30, 1e-4, 1.0, 1e4, 1e13
     seed=st.integers(0, 99), density=st.sampled_from([0.0, 0.01, 0.2, 1.0]),
     dof=st.sampled_from([0.5, 1.0, 10.0]),
 )  # fmt: skip
+@pytest.mark.slow
 def test_is_symmetric_and_positive_whatever_the_map(kind, scale, n, d, seed, density, dof):
     rng = np.random.default_rng(seed)
     y = (MAPS[kind](rng, (n, d)) * scale).clip(-1e15, 1e15)
