@@ -82,7 +82,7 @@ def _rules_of_schedule(
         rules = {
             "early_exaggeration_iter": "until arranged, then annealing",
             "n_iter": "until little of the loss is left",
-            "tol": f"{schedule.TOL:g}",
+            "tol": f"{schedule.TOL:g}, but at most {schedule.MAX_ITER} iterations",
         }
         if is_automatic:
             rules["final_momentum"] = f"{schedule.INERT_MOMENTUM:g} in the inert stage"

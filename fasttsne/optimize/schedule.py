@@ -32,14 +32,15 @@ ARRANGING_ITER = 20
 ANNEALING_LEVELS, ANNEALING_ITER = 24, 4
 # A learning rate in units of n.
 INERT_ITER, INERT_LEARNING_RATE, INERT_MOMENTUM = 50, 2.0, 0.96
-MAX_ITER = 1000
-SETTLING_ITER = 20
+# Converging iterations: large sheets at a small perplexity still unfold after 1,000, slowly.
+MAX_ITER, MAX_ITER_FOR_TOL = 100, 5000
+SETTLING_ITER = 10
 # Preconditioned steps: with 0.9 a few of the islands of a map, between which only repulsion acts,
 # begin to oscillate after a hundred steps; the loop halves it then.
 STEP, STEP_MOMENTUM = 0.9, 0.9
 SETTLING_STEP, SETTLING_MOMENTUM = 0.4, 0.5
 # The share of the loss that may be left.
-TOL = 0.05
+TOL = 0.01
 
 CLASSICAL_MOMENTUM = 0.8
 CLASSICAL_EARLY_ITER = 250
@@ -105,18 +106,19 @@ def automatic_main_phase(
 ) -> tuple[Stage, ...]:  # fmt: skip
     """The main phase until little of the loss is left; None is the schedule's own.
 
-    Learning rate and momentum are those of the plain steps.
+    Learning rate and momentum are those of the plain steps.  A given ``tol`` may take
+    ``MAX_ITER_FOR_TOL`` iterations, the schedule's own ``MAX_ITER``.
     """
     if learning_rate is None:
         learning_rate = INERT_LEARNING_RATE * default_learning_rate(n_samples, exaggeration)
     momentum = INERT_MOMENTUM if momentum is None else momentum
-    left = LossLeft(TOL if tol is None else tol)
+    n_iter, tol = (MAX_ITER, TOL) if tol is None else (MAX_ITER_FOR_TOL, tol)
     return (
         Stage(
             INERT_ITER, exaggeration, float(learning_rate), momentum, None, "inert",
             starts_anew=True,
         ),
-        _preconditioned(MAX_ITER, exaggeration, "converging", left),
+        _preconditioned(n_iter, exaggeration, "converging", LossLeft(tol)),
         _preconditioned(
             SETTLING_ITER, exaggeration, "settling", None, SETTLING_STEP, SETTLING_MOMENTUM
         ),

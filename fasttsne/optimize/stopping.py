@@ -69,11 +69,10 @@ class StoppingRule(Protocol):
 class LossLeft:
     """Stop where little of the loss is left to be gained.
 
-    The decrease that is still to be had is estimated by the last one: descent ends like
-    L + c / t^2, of which t / 2 times the decrease in an iteration is left.  (Measured on 10 maps,
-    it is 0.5 to 2.5 times what 400 iterations gain.)  The loss is that with the exaggeration of
-    the stage.  Where it rises, the steps were too long: the map of the lowest loss comes back,
-    and they are halved.
+    Descent ends like L + c / t^2 after t iterations; c is estimated from the last check and the
+    one before the last (from one to the next would be too short: sheets unfold in jerks), and
+    c / t^2 is what is left.  The loss is that with the exaggeration of the stage.  Where it rises,
+    the steps were too long: the map of the lowest loss comes back, and they are halved.
 
     Attributes
     ----------
@@ -89,12 +88,12 @@ class LossLeft:
 
     def share_left(self, checks: Sequence[Check]) -> float | None:
         """The estimate after the last of the checks; None where there is none yet."""
-        if len(checks) < 2 or checks[-2].method != checks[-1].method:
+        if len(checks) < 3 or len({check.method for check in checks[-3:]}) > 1:
             return None
-        last, now = checks[-2:]
-        decrease = last.exaggerated_loss - now.exaggerated_loss
-        decrease /= now.iteration - last.iteration
-        return decrease * now.iteration / 2 / max(abs(now.loss), MIN_LOSS)
+        before, _, now = checks[-3:]
+        decrease = before.exaggerated_loss - now.exaggerated_loss
+        left = decrease / ((now.iteration / max(before.iteration, 1)) ** 2 - 1)
+        return left / max(abs(now.loss), MIN_LOSS)
 
     def decide(self, checks: Sequence[Check]) -> Decision:
         if len(checks) > 1 and self._rises(*checks[-2:]):

@@ -93,7 +93,7 @@ def test_bad_parameters(digits, params, error, message):
 
 
 def test_tolerance_of_zero_has_a_cap(affinities, digits, monkeypatch):
-    monkeypatch.setattr(schedule, "MAX_ITER", 130)
+    monkeypatch.setattr(schedule, "MAX_ITER_FOR_TOL", 130)
     embedding = embed(affinities, digits).optimize("auto", tol=0)
     others = schedule.INERT_ITER + schedule.SETTLING_ITER
     assert embedding.optimizer.state.iteration <= 130 + others

@@ -23,14 +23,21 @@ cdef inline void multiply_sides(
             out[k] *= lower[c]
 
 
-cdef inline void hats_at(const float *fraction, int d, double *out) noexcept nogil:
-    """The hats of a cell's corners at a point of it."""
-    cdef double lower[3]
-    cdef double upper[3]
+cdef inline void sides_at(
+    const float *fraction, int d, double *lower, double *upper
+) noexcept nogil:
+    """The hats of one coordinate each, on its lower and its upper side."""
     cdef int c
     for c in range(d):
         upper[c] = fraction[c]
         lower[c] = 1 - upper[c]
+
+
+cdef inline void hats_at(const float *fraction, int d, double *out) noexcept nogil:
+    """The hats of a cell's corners at a point of it."""
+    cdef double lower[3]
+    cdef double upper[3]
+    sides_at(fraction, d, lower, upper)
     multiply_sides(lower, upper, d, out)
 
 
@@ -40,10 +47,7 @@ cdef inline void slopes_at(
     """The derivatives of the hats by the coordinate ``axis``, 0 where the point is outside."""
     cdef double lower[3]
     cdef double upper[3]
-    cdef int c
-    for c in range(d):
-        upper[c] = fraction[c]
-        lower[c] = 1 - upper[c]
+    sides_at(fraction, d, lower, upper)
     upper[axis] = steepness if 0 < fraction[axis] < 1 else 0
     lower[axis] = -upper[axis]
     multiply_sides(lower, upper, d, out)
