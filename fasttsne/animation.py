@@ -27,7 +27,8 @@ from fasttsne.drawing.writers import AnimationFormat, find_writer, write_gif, wr
 from fasttsne.io.atomic import atomic_write
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import FilePath
-from fasttsne.runtime.validation import check_finite, check_number
+from fasttsne.runtime.canonical import check_finite
+from fasttsne.runtime.validation import check_number
 from fasttsne.utils import deprecate_positions, is_package_installed, require
 
 
