@@ -33,7 +33,7 @@ from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, split_iterations
 from fasttsne.optimize.schedule import Iterations
 from fasttsne.repulsion import METHODS
-from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
+from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice
 
 __all__ = ["TSNE"]
@@ -68,7 +68,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     n_features_in_, feature_names_in_ : columns of X, and their names where it has any.
     """
 
-    optimizer: str = "auto"  # of pickles of version 0.1.0, too
+    # Of pickles of version 0.1.0, too.
+    optimizer: str = "auto"
+    memory_limit: float | str = "auto"
+    temp_folder: FilePath | None = None
 
     def __init__(
         self, n_components: int = 2, *, perplexity: float | Sequence[float] = 30,
@@ -84,6 +87,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         negative_gradient_method: str | ObjectiveFunction = "auto", callbacks: Callbacks = None,
         callbacks_every_iters: int = 50, random_state: RandomState = None, verbose: bool = False,
         tol: float | str = "auto", density_weight: float = 0, optimizer: str = "auto",
+        memory_limit: float | str = "auto", temp_folder: FilePath | None = None,
         max_iter: int | None = None, init: str | ArrayLike | None = None,
         method: str | None = None, angle: float | None = None,
         n_iter_without_progress: int | None = None, min_grad_norm: float | None = None,
@@ -118,6 +122,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.tol = tol
         self.density_weight = density_weight
         self.optimizer = optimizer
+        self.memory_limit = memory_limit
+        self.temp_folder = temp_folder
         self.max_iter = max_iter
         self.init = init
         self.method = method
