@@ -159,9 +159,9 @@ class _RowWriter:
             self._file.write(rows.data)
         except OSError as error:
             raise OSError(
-                f"{self._settings[-1]} is larger than memory_limit, and needs {self._bytes:,} bytes "
-                f"in the temporary folder {self._folder}: {error}; choose another temp_folder, or a "
-                "larger memory_limit"
+                f"{self._settings[-1]} is larger than memory_limit, and needs {self._bytes:,} "
+                f"bytes in the temporary folder {self._folder}: {error}; choose another "
+                "temp_folder, or a larger memory_limit"
             ) from error
 
     def to_float64(self) -> "_RowWriter":

@@ -1,8 +1,8 @@
 """Rows that are stored elsewhere, in files or in chunks: read once, in blocks, by a thread.
 
-A storage is anything with ``shape``, ``dtype`` and slices of rows: ``h5py.Dataset``, ``zarr.Array``,
-dask arrays, the ``X`` of an AnnData that is backed by a file, memory maps of NumPy, and objects of
-a user's own.  None of their packages is imported.
+A storage is anything with ``shape``, ``dtype`` and slices of rows: ``h5py.Dataset``,
+``zarr.Array``, dask arrays, the ``X`` of an AnnData that is backed by a file, memory maps of NumPy,
+and objects of a user's own.  None of their packages is imported.
 """
 
 import itertools
@@ -54,7 +54,7 @@ def is_storage(X: Any, name: str) -> bool:
         Where it cannot be read at all: its file is closed, or its number of rows is not known.
     """
     if isinstance(X, np.ndarray):
-        return X.ndim == 2 and is_memmapped(X)
+        return X.ndim == 2 and X.dtype.kind in "fiub" and is_memmapped(X)
     if isinstance(X, np.generic) or not hasattr(type(X), "__getitem__"):
         return False
     try:
@@ -137,6 +137,8 @@ class _Reader:
             try:
                 shape, dtype = tuple(self.storage.shape), self.storage.dtype
                 found = self.storage[first:end]
+                if sp.issparse(found):  # of a dask array that does not say so
+                    found = found.toarray()
                 # The copy reads a memory map here, in the thread.
                 block = found if np.ma.isMaskedArray(found) else np.array(found, order="C")
                 break

@@ -18,7 +18,7 @@ from fasttsne.runtime.canonical import (
 from fasttsne.runtime.memory import check_memory_limit
 from fasttsne.runtime.refused_input import describe_not_numbers, refuse_containers
 from fasttsne.runtime.stored_rows import is_storage, load_sparse
-from fasttsne.runtime.typing import FilePath, RandomGenerator, RandomState, Rows
+from fasttsne.runtime.typing import FilePath, RandomGenerator, RandomState
 
 # Largest absolute value of an embedding's coordinates.
 MAX_COORDINATE = _kernels.gradient_step.MAX_COORDINATE
@@ -27,7 +27,7 @@ MAX_DENSE_NUMBERS = 2**22
 
 
 def check_data(
-    X: Rows, name: str = "X", min_rows: int = 2, accept_sparse: bool = False,
+    X: Any, name: str = "X", min_rows: int = 2, accept_sparse: bool = False,
     dense_if_small: bool = False, memory_limit: float | str = "auto",
     temp_folder: FilePath | None = None,
 ) -> Any:  # an array, or a CSR matrix where X is sparse  # fmt: skip
@@ -42,8 +42,12 @@ def check_data(
     ----------
     dense_if_small : make sparse matrices of up to ``MAX_DENSE_NUMBERS`` numbers, zeros
         included, dense: results are then those of the array to the bit.
+    memory_limit : bytes of an array, beyond which the result is a memory map of a temporary file;
+        see :func:`fasttsne.runtime.memory.check_memory_limit`.
+    temp_folder : where that file is; None is the system's.
     """
     refuse_containers(X, name)
+    X = load_sparse(X)
     if sp.issparse(X):
         if not accept_sparse:
             raise TypeError(
