@@ -12,6 +12,7 @@ from fasttsne.affinity.select import check_perplexity, make_affinities
 from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
 from fasttsne.initialization import INITIALIZATIONS, check_positions, initial_positions
 from fasttsne.linalg.robust import warn_of_far_rows
+from fasttsne.memory import memory_for_rows
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
@@ -203,9 +204,11 @@ class TSNE:
         if X is None and affinities is None and isinstance(self.neighbors, str):
             raise ValueError("X is needed where no affinities or neighbours are given")
         if X is not None and not is_precomputed:
+            limit = memory_for_rows(
+                X, self.memory_limit, self.perplexity, int(self.n_components)
+            )  # fmt: skip
             X = check_data(
-                X, accept_sparse=True, memory_limit=self.memory_limit,
-                temp_folder=self.temp_folder,
+                X, accept_sparse=True, memory_limit=limit, temp_folder=self.temp_folder
             )  # fmt: skip
             warn_of_far_rows(X, stacklevel=3)
         if X is not None and not isinstance(initialization, str):  # before the long search

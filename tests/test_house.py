@@ -14,7 +14,7 @@ LAYERS = (
     ("sklearn", "scanpy", "compat"),
     ("tsne",),
     ("embedding",),
-    ("callbacks", "schedule", "density"),
+    ("callbacks", "schedule", "density", "memory"),
     ("io", "files", "plotting", "animation"),
     ("optimize",),
     ("objective", "metrics"),

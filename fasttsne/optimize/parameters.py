@@ -217,7 +217,7 @@ TSNE = _table(
     ),
     Parameter(
         "temp_folder", None,
-        "folder of that file, which is gone after the fit, also after an error; None is the "
+        "folder of that file, which is gone with the embedding, and after an error; None is the "
         "system's.  It should be on a disk, not in memory as some systems' /tmp.",
     ),
 )  # fmt: skip
