@@ -5,13 +5,13 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from fasttsne.linalg.pca import SAMPLE_SIZE
 from fasttsne.nearest_neighbors.approx import EXACT_MAX_SAMPLES, N_COMPONENTS
 from fasttsne.nearest_neighbors.builtin.candidates import BUFFER_RANGE, N_EXTRA_CANDIDATES
 from fasttsne.nearest_neighbors.select import resolve_k_neighbors
 from fasttsne.runtime.memory import check_memory_limit
+from fasttsne.runtime.stored_rows import is_storage
 from fasttsne.runtime.validation import check_number
 
 __all__ = ["estimate_memory"]
@@ -26,7 +26,7 @@ REDUCED_CANDIDATES = 1.5
 EDGES_PER_NEIGHBOR = {"plane": 1.1, "more": 1.45}
 # Bytes of a point: its coordinates, forces and what the optimizer remembers of it; and in the main
 # phase, with the mesh of a map that has grown.
-POINT_BYTES = {"early exaggeration": 200, "main phase": 500}
+POINT_BYTES = {"early exaggeration": 200, "main phase": 600}
 # An edge is an int32 column and a float32 value.
 EDGE_BYTES = 8
 
@@ -91,11 +91,10 @@ def memory_for_rows(
 ) -> int:
     """Return the bytes that the stages of a fit leave, of a limit, for floats made of the rows."""
     limit = check_memory_limit(memory_limit)
-    shape: tuple[Any, ...] = getattr(X, "shape", ())
-    is_table = len(shape) == 2 and all(isinstance(size, Integral) for size in shape)
-    if sp.issparse(X) or not is_table or shape[0] < 2 or shape[1] < 1:
+    is_table = is_storage(X, "X") or (isinstance(X, np.ndarray) and X.ndim == 2)
+    if not is_table or X.shape[0] < 2 or X.shape[1] < 1:
         return limit  # which is not used, or what is wrong is said later
-    n, d = map(int, shape)
+    n, d = map(int, X.shape)
     others = estimate_memory(n, d, float(np.max(perplexity)), "float32", n_components)
     return max(limit - others["peak"], 0)
 

@@ -33,8 +33,9 @@ from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, split_iterations
 from fasttsne.optimize.schedule import Iterations
 from fasttsne.repulsion import METHODS
+from fasttsne.runtime.stored_rows import is_storage
 from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
-from fasttsne.runtime.validation import check_choice
+from fasttsne.runtime.validation import check_choice, check_data
 
 __all__ = ["TSNE"]
 
@@ -176,7 +177,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             points[new] = np.asarray(self.embedding_object_.transform(X[new]))
         return points
 
-    def _validated(self, X: Rows, reset: bool) -> Any:
+    def _validated(self, X: Any, reset: bool) -> Any:
+        if not isinstance(X, np.ndarray) and is_storage(X, "X"):  # which would be copied whole
+            X = check_data(
+                X, min_rows=1, memory_limit=self.memory_limit, temp_folder=self.temp_folder
+            )  # fmt: skip
         X = validate_data(
             self, X, reset=reset, accept_sparse="csr", order="C",
             ensure_min_samples=2 if reset else 1,

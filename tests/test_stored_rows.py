@@ -345,10 +345,20 @@ def test_the_temporary_file_is_gone_after_a_kill(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_temporary_folder_that_cannot_be_written(rows, tmp_path):
-    with pytest.raises(OSError, match=f"X is larger than memory_limit, and needs {rows.nbytes:,} "
-                                      "bytes in the temporary folder"):  # fmt: skip
-        TSNE(memory_limit="1 kB", temp_folder=tmp_path / "none", **QUICK).fit(rows.astype("i4"))
+def test_no_temporary_folder(rows, tmp_path):
+    with pytest.raises(ValueError, match="temp_folder must be a folder that exists; got .*none"):
+        TSNE(temp_folder=tmp_path / "none", **QUICK).fit(rows)
+    with pytest.raises(TypeError, match="temp_folder must be a path or None; got 5"):
+        TSNE(temp_folder=5).plan(100)
+
+
+def test_scikit_learns_estimator_takes_them(rows, expected, tmp_path):
+    estimator = pytest.importorskip("fasttsne.sklearn")
+    made = STORAGES["HDF5, chunks"](rows, tmp_path)
+    found = estimator.TSNE(memory_limit=0, **QUICK).fit(made)
+    assert np.array_equal(found.embedding_, expected.astype(np.float32))
+    assert np.array_equal(found.transform(made), found.embedding_)
+    assert found.n_features_in_ == SHAPE[1]
 
 
 def test_a_full_disk(tmp_path):

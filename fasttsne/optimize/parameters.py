@@ -12,7 +12,7 @@ import numpy as np
 from fasttsne.objective.select import check_method
 from fasttsne.optimize.callback import as_callbacks
 from fasttsne.optimize.parameter import Parameter
-from fasttsne.runtime.memory import check_memory_limit
+from fasttsne.runtime.memory import check_memory_limit, check_temp_folder
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_choice
 
@@ -329,6 +329,8 @@ def check_params(params: Mapping[str, Any], table: Mapping[str, Parameter] = OPT
         check_method(params["negative_gradient_method"])
     if "memory_limit" in params:
         check_memory_limit(params["memory_limit"])
+    if "temp_folder" in params:
+        check_temp_folder(params["temp_folder"])
     if "optimizer" in params:
         check_choice(params["optimizer"], "optimizer", OPTIMIZERS)
 

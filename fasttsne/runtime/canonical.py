@@ -29,9 +29,8 @@ def to_canonical_floats(array: np.ndarray) -> np.ndarray:
     if fits_float32(array.dtype):
         return np.require(array, np.float32, ["C", "A"])
     out = np.empty(array.shape, np.float32)
-    step = max(CHUNK_SIZE // max(math.prod(array.shape[1:]), 1), 1)
-    for a in range(0, len(array), step):
-        if not _copy_exactly(array[a : a + step], out[a : a + step]):
+    for a, chunk in _chunks(array):
+        if not _copy_exactly(chunk, out[a : a + len(chunk)]):
             return np.require(array, np.float64, ["C", "A"])
     return out
 
@@ -50,17 +49,15 @@ def check_finite(array: np.ndarray, name: str, first: int = 0) -> None:
     """
     if array.dtype.kind != "f":
         return
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(array.sum(dtype=np.float64)):
-            return
-    step = max(CHUNK_SIZE // max(math.prod(array.shape[1:]), 1), 1)
-    for a in range(0, len(array), step):
-        bad = ~np.isfinite(array[a : a + step])
+    for a, chunk in _chunks(array):
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(chunk.sum(dtype=np.float64)):
+                continue
+        bad = ~np.isfinite(chunk)
         if bad.any():
             row, *columns = (int(i) for i in np.argwhere(bad)[0])
             index = ", ".join(map(str, (first + a + row, *columns)))
-            value = array[(a + row, *columns)]
-            raise ValueError(f"{name} must be finite; {name}[{index}] is {value}")
+            raise ValueError(f"{name} must be finite; {name}[{index}] is {chunk[(row, *columns)]}")
 
 
 def read_canonical(
@@ -106,7 +103,8 @@ def read_canonical(
 
 
 def _chunks(block: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    step = max(CHUNK_SIZE // block.shape[1], 1)
+    """Yield (first row, rows) of about ``CHUNK_SIZE`` numbers, which stay in a core's cache."""
+    step = max(CHUNK_SIZE // max(math.prod(block.shape[1:]), 1), 1)
     for a in range(0, len(block), step):
         yield a, block[a : a + step]
 

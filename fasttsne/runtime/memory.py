@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from numbers import Real
 from pathlib import Path
 
 # Assumed where the system does not say what is free.
@@ -25,11 +26,21 @@ def check_memory_limit(limit: object) -> int:
         match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([KMGT]?I?B)\s*", limit.upper())
         if match and match[2] in UNITS:
             return int(float(match[1]) * UNITS[match[2]])
-    elif isinstance(limit, (int, float)) and not isinstance(limit, bool) and 0 <= limit < 2**63:
+    elif isinstance(limit, Real) and not isinstance(limit, bool) and 0 <= limit < 2**63:
         return int(limit)
     raise ValueError(
         f"memory_limit must be 'auto', a number of bytes, or a text such as '8GB'; got {limit!r}"
     )
+
+
+def check_temp_folder(folder: object) -> None:
+    """Raise TypeError or ValueError for what is neither None nor a folder that exists."""
+    if folder is None:
+        return
+    if not isinstance(folder, (str, os.PathLike)):
+        raise TypeError(f"temp_folder must be a path or None; got {folder!r}")
+    if not os.path.isdir(folder):
+        raise ValueError(f"temp_folder must be a folder that exists; got {os.fspath(folder)!r}")
 
 
 def available_memory() -> int:

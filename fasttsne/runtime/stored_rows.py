@@ -55,7 +55,7 @@ def is_storage(X: Any, name: str) -> bool:
     """
     if isinstance(X, np.ndarray):
         return X.ndim == 2 and X.dtype.kind in "fiub" and is_memmapped(X)
-    if isinstance(X, np.generic) or not hasattr(type(X), "__getitem__"):
+    if isinstance(X, np.generic) or sp.issparse(X) or not hasattr(type(X), "__getitem__"):
         return False
     try:
         shape, dtype = X.shape, X.dtype
