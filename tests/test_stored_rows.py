@@ -346,7 +346,7 @@ def test_the_temporary_file_is_gone_after_a_kill(tmp_path):
 
 
 def test_no_temporary_folder(rows, tmp_path):
-    with pytest.raises(ValueError, match="temp_folder must be a folder that exists; got .*none"):
+    with pytest.raises(ValueError, match=r"temp_folder must be a folder that exists; got .*none"):
         TSNE(temp_folder=tmp_path / "none", **QUICK).fit(rows)
     with pytest.raises(TypeError, match="temp_folder must be a path or None; got 5"):
         TSNE(temp_folder=5).plan(100)

@@ -3,11 +3,13 @@
 import os
 import re
 import sys
-from numbers import Real
 from pathlib import Path
+
+import numpy as np
 
 # Assumed where the system does not say what is free.
 ASSUMED_BYTES = 4 * 2**30
+NUMBERS = (int, float, np.integer, np.floating)
 UNITS = {"B": 1}
 for i, prefix in enumerate("KMGT", 1):
     UNITS |= {f"{prefix}B": 1000**i, f"{prefix}IB": 1024**i}
@@ -26,7 +28,7 @@ def check_memory_limit(limit: object) -> int:
         match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([KMGT]?I?B)\s*", limit.upper())
         if match and match[2] in UNITS:
             return int(float(match[1]) * UNITS[match[2]])
-    elif isinstance(limit, Real) and not isinstance(limit, bool) and 0 <= limit < 2**63:
+    elif isinstance(limit, NUMBERS) and not isinstance(limit, bool) and 0 <= limit < 2**63:
         return int(limit)
     raise ValueError(
         f"memory_limit must be 'auto', a number of bytes, or a text such as '8GB'; got {limit!r}"
