@@ -1,7 +1,7 @@
 """The memory of each stage of a fit, measured in a process of its own, beside the estimate.
 
-    python -m benchmarks.memory                      all shapes
-    python -m benchmarks.memory 100000 50 float32    one of them
+    python benchmarks/memory.py                      all shapes
+    python benchmarks/memory.py 100000 50 float32    one of them
 
 Measured is the most that the process has in the stage (VmHWM of Linux, set back as each begins),
 less what it had before the fit, when the rows were there.
@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from common import clusters
 
-from benchmarks.common import clusters
-from fasttsne import TSNE
+from fasttsne import TSNE, estimate_memory
 
 SHAPES = (
     (50_000, 50, "float32"), (200_000, 50, "float32"), (100_000, 20, "float32"),
@@ -39,9 +39,7 @@ def main():
 
 def compare(n, d, dtype):
     """Print megabytes, measured and estimated, of each stage."""
-    from fasttsne import estimate_memory
-
-    command = [sys.executable, "-m", "benchmarks.memory", "measure", str(n), str(d), dtype]
+    command = [sys.executable, __file__, "measure", str(n), str(d), dtype]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     measured, estimated = json.loads(output), estimate_memory(n, d, dtype=dtype)
     print(f"{n:,} x {d} {dtype}")

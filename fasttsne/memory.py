@@ -16,7 +16,7 @@ from fasttsne.runtime.validation import check_number
 
 __all__ = ["estimate_memory"]
 
-# Measured by ``python -m benchmarks.memory``, where no array of ours says it.
+# Measured by ``python benchmarks/memory.py``, where no array of ours says it.
 # What threads, the BLAS library and the allocator take in every stage.
 CONSTANT_BYTES = 15_000_000
 # Candidates kept for each neighbour where rows are reduced: 1.25 to 3, by the data.
@@ -37,8 +37,8 @@ def estimate_memory(
 ) -> dict[str, int]:  # fmt: skip
     """Return about how much memory each stage of a fit takes beyond the data.
 
-    It is that of a fit with all defaults, within 15 % from 20,000 rows on
-    (``python -m benchmarks.memory``).  The data are an array or are in a file; floats that are made
+    It is that of a fit with all defaults, within 15 % from 50,000 rows on
+    (``python benchmarks/memory.py``).  The data are an array or are in a file; floats that are made
     of integers count.
 
     Parameters

@@ -63,7 +63,7 @@ def test_rows_get_what_the_stages_leave():
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="as Linux")
 @pytest.mark.parametrize(("columns", "dtype"), [(20, "float32"), (300, "int32")])
 def test_a_fit_takes_about_as_much(columns, dtype):
-    """Within a third; ``python -m benchmarks.memory`` compares more closely."""
+    """Within a third; ``python benchmarks/memory.py`` compares more closely."""
     code = (
         "import resource, sys, numpy as np\n"
         "from fasttsne import TSNE\n"

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from fasttsne.runtime.memory import check_memory_limit
 from fasttsne.runtime.stored_rows import is_storage, iter_blocks
 
 # Numbers that are compared with their float32 values at a time.
@@ -61,8 +62,9 @@ def check_finite(array: np.ndarray, name: str, first: int = 0) -> None:
 
 
 def read_canonical(
-    X: Any, name: str, memory_limit: int, temp_folder: str | os.PathLike[str] | None = None
-) -> np.ndarray:
+    X: Any, name: str, memory_limit: float | str = "auto",
+    temp_folder: str | os.PathLike[str] | None = None,
+) -> np.ndarray:  # fmt: skip
     """Return the rows of an array of numbers or of a storage in their canonical form.
 
     An array that is so already is returned as it is, a memory map too: its rows stay in its file.
@@ -71,7 +73,8 @@ def read_canonical(
     Parameters
     ----------
     X : (n, columns) array of numbers, or a storage of them.
-    memory_limit : bytes; a result of more is a memory map of a temporary file.
+    memory_limit : bytes, as for :func:`fasttsne.runtime.memory.check_memory_limit`; a result of
+        more is a memory map of a temporary file.
     temp_folder : where that file is; None is the system's folder.  It has no name there, or is
         removed when the process ends.
 
@@ -87,7 +90,8 @@ def read_canonical(
     if is_contiguous and X.dtype == np.float32:
         check_finite(X, name)
         return np.asarray(X)
-    writer = _RowWriter(X.shape, np.float32, memory_limit, temp_folder, name)
+    limit = check_memory_limit(memory_limit)
+    writer = _RowWriter(X.shape, np.float32, limit, temp_folder, name)
     for first, block in iter_blocks(X, name) if is_storage(X, name) else [(0, X)]:
         for a, chunk in _chunks(block):
             check_finite(chunk, name, first + a)

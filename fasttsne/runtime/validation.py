@@ -15,7 +15,6 @@ from fasttsne.runtime.canonical import (
     read_canonical,
     to_canonical_floats,
 )
-from fasttsne.runtime.memory import check_memory_limit
 from fasttsne.runtime.refused_input import describe_not_numbers, refuse_containers
 from fasttsne.runtime.stored_rows import is_storage, load_sparse
 from fasttsne.runtime.typing import FilePath, RandomGenerator, RandomState
@@ -60,7 +59,7 @@ def check_data(
         raise ValueError(f"{name} is a masked array with masked entries; fill or remove them first")
     if is_storage(X, name):
         _check_shape(X.shape, name, min_rows)
-        return read_canonical(X, name, check_memory_limit(memory_limit), temp_folder)
+        return read_canonical(X, name, memory_limit, temp_folder)
     array = np.asarray(X)
     if array.dtype.kind not in "fiub":
         try:
@@ -69,7 +68,7 @@ def check_data(
         except (TypeError, ValueError):
             raise TypeError(describe_not_numbers(X, array, name)) from None
     _check_shape(array.shape, name, min_rows)
-    return read_canonical(array, name, check_memory_limit(memory_limit), temp_folder)
+    return read_canonical(array, name, memory_limit, temp_folder)
 
 
 def check_sparse(X: Any, name: str, min_rows: int) -> sp.csr_matrix:
