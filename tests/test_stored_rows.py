@@ -302,6 +302,17 @@ def test_the_place_of_a_number_that_is_not_finite(rows, storage, value, tmp_path
         TSNE(**QUICK).fit(made)
 
 
+@pytest.mark.usefixtures("small_blocks")
+def test_numbers_beyond_double_precision(rows):
+    X = rows.astype(np.longdouble) / 3
+    if np.finfo(X.dtype).maxexp == np.finfo(np.float64).maxexp:
+        return  # long doubles are doubles on this system
+    X[3000, 7] = np.finfo(X.dtype).max
+    for made in (X, Slices(X)):
+        with pytest.raises(ValueError, match=r"X must be finite; X\[3000, 7\] is inf"):
+            check_data(made)
+
+
 def test_a_closed_file(rows, tmp_path):
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "rows.h5", "w") as file:
@@ -362,7 +373,7 @@ def test_scikit_learns_estimator_takes_them(rows, expected, tmp_path):
 
 
 def test_a_full_disk(tmp_path):
-    resource = pytest.importorskip("resource", reason="limits and counts are those of Linux")
+    resource = pytest.importorskip("resource", reason="no such limits as Linux has")
     del resource
     code = (
         "import resource, sys, numpy as np\n"
