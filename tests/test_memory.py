@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quick import QUICK, run_python
+from quick import PEAK_MEMORY, QUICK, run_python
 
 from fasttsne import TSNE, estimate_memory
 from fasttsne.memory import memory_for_rows
@@ -65,9 +65,9 @@ def test_rows_get_what_the_stages_leave():
 def test_a_fit_takes_about_as_much(columns, dtype):
     """Within a third; ``python benchmarks/memory.py`` compares more closely."""
     code = (
-        "import resource, sys, numpy as np\n"
+        f"{PEAK_MEMORY}\n"
+        "import sys, numpy as np\n"
         "from fasttsne import TSNE\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
         "n, d, dtype = 40_000, int(sys.argv[1]), sys.argv[2]\n"
         "rng = np.random.default_rng(0)\n"
         "X = np.empty((n, d), dtype)\n"
