@@ -21,6 +21,7 @@ from fasttsne._version import __version__
 from fasttsne.compat import old_paths
 from fasttsne.embedding.full import TSNEEmbedding
 from fasttsne.embedding.partial import PartialTSNEEmbedding
+from fasttsne.memory import estimate_memory
 from fasttsne.optimize.descent import OptimizationInterrupt
 from fasttsne.runtime.build_info import show_config
 from fasttsne.tsne import TSNE
@@ -41,6 +42,6 @@ def __getattr__(name: str) -> ModuleType:
 
 __all__ = [
     "TSNE", "OptimizationInterrupt", "PartialTSNEEmbedding", "TSNEEmbedding", "__version__",
-    "affinity", "callbacks", "initialization", "metrics", "nearest_neighbors", "show_config",
-    "tsne", "utils",
+    "affinity", "callbacks", "estimate_memory", "initialization", "metrics", "nearest_neighbors",
+    "show_config", "tsne", "utils",
 ]  # fmt: skip

@@ -25,9 +25,10 @@ from fasttsne.drawing.frames import draw_frames, make_layout, resolve_point_styl
 from fasttsne.drawing.style import Color, Palette, color_points, parse_color
 from fasttsne.drawing.writers import AnimationFormat, find_writer, write_gif, write_mp4
 from fasttsne.io.atomic import atomic_write
+from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import FilePath
-from fasttsne.runtime.validation import check_finite, check_number
+from fasttsne.runtime.validation import check_number
 from fasttsne.utils import deprecate_positions, is_package_installed, require
 
 

@@ -33,8 +33,9 @@ from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, split_iterations
 from fasttsne.optimize.schedule import Iterations
 from fasttsne.repulsion import METHODS
-from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
-from fasttsne.runtime.validation import check_choice
+from fasttsne.runtime.stored_rows import is_storage
+from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
+from fasttsne.runtime.validation import check_choice, check_data
 
 __all__ = ["TSNE"]
 
@@ -68,7 +69,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     n_features_in_, feature_names_in_ : columns of X, and their names where it has any.
     """
 
-    optimizer: str = "auto"  # of pickles of version 0.1.0, too
+    # Of pickles of version 0.1.0, too.
+    optimizer: str = "auto"
+    memory_limit: float | str = "auto"
+    temp_folder: FilePath | None = None
 
     def __init__(
         self, n_components: int = 2, *, perplexity: float | Sequence[float] = 30,
@@ -84,6 +88,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         negative_gradient_method: str | ObjectiveFunction = "auto", callbacks: Callbacks = None,
         callbacks_every_iters: int = 50, random_state: RandomState = None, verbose: bool = False,
         tol: float | str = "auto", density_weight: float = 0, optimizer: str = "auto",
+        memory_limit: float | str = "auto", temp_folder: FilePath | None = None,
         max_iter: int | None = None, init: str | ArrayLike | None = None,
         method: str | None = None, angle: float | None = None,
         n_iter_without_progress: int | None = None, min_grad_norm: float | None = None,
@@ -118,6 +123,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.tol = tol
         self.density_weight = density_weight
         self.optimizer = optimizer
+        self.memory_limit = memory_limit
+        self.temp_folder = temp_folder
         self.max_iter = max_iter
         self.init = init
         self.method = method
@@ -170,7 +177,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             points[new] = np.asarray(self.embedding_object_.transform(X[new]))
         return points
 
-    def _validated(self, X: Rows, reset: bool) -> Any:
+    def _validated(self, X: Any, reset: bool) -> Any:
+        if not isinstance(X, np.ndarray) and is_storage(X, "X"):  # which would be copied whole
+            X = check_data(
+                X, min_rows=1, memory_limit=self.memory_limit, temp_folder=self.temp_folder
+            )  # fmt: skip
         X = validate_data(
             self, X, reset=reset, accept_sparse="csr", order="C",
             ensure_min_samples=2 if reset else 1,

@@ -12,6 +12,7 @@ from fasttsne.affinity.select import check_perplexity, make_affinities
 from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
 from fasttsne.initialization import INITIALIZATIONS, check_positions, initial_positions
 from fasttsne.linalg.robust import warn_of_far_rows
+from fasttsne.memory import memory_for_rows
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
@@ -23,7 +24,7 @@ from fasttsne.optimize.parameters import OPTIMIZE, check_params
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import RunPlan, resolve
 from fasttsne.optimize.schedule import Iterations
-from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
+from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_data, check_number, check_random_state
 from fasttsne.utils import Timer, show_messages
 
@@ -64,7 +65,10 @@ class TSNE:
     (300, 2)
     """
 
-    optimizer: str = "auto"  # of pickles of version 0.1.0, too
+    # Of pickles of version 0.1.0, too.
+    optimizer: str = "auto"
+    memory_limit: float | str = "auto"
+    temp_folder: FilePath | None = None
 
     def __init__(
         self, n_components: int = 2, perplexity: float | Sequence[float] = 30,
@@ -80,6 +84,7 @@ class TSNE:
         negative_gradient_method: str | ObjectiveFunction = "auto", callbacks: Callbacks = None,
         callbacks_every_iters: int = 50, random_state: RandomState = None, verbose: bool = False,
         tol: float | str = "auto", density_weight: float = 0, optimizer: str = "auto",
+        memory_limit: float | str = "auto", temp_folder: FilePath | None = None,
     ):  # fmt: skip
         self.n_components = n_components
         self.perplexity = perplexity
@@ -111,6 +116,8 @@ class TSNE:
         self.tol = tol
         self.density_weight = density_weight
         self.optimizer = optimizer
+        self.memory_limit = memory_limit
+        self.temp_folder = temp_folder
 
     def __repr__(self) -> str:
         changed = (
@@ -127,7 +134,8 @@ class TSNE:
 
         Parameters
         ----------
-        X : (n_samples, n_features) array of finite numbers; never changed.  It is not
+        X : (n_samples, n_features) array of finite numbers, or anything with ``shape``,
+            ``dtype`` and slices of rows, as ``h5py.Dataset``; never changed.  It is not
             needed where affinities, or a graph as ``neighbors``, are given.  Rows that look like
             codes for missing values, such as 1e20, are warned of, and do not disturb the others.
         affinities : :class:`fasttsne.affinity.Affinities`, or a matrix of them, in
@@ -196,7 +204,12 @@ class TSNE:
         if X is None and affinities is None and isinstance(self.neighbors, str):
             raise ValueError("X is needed where no affinities or neighbours are given")
         if X is not None and not is_precomputed:
-            X = check_data(X, accept_sparse=True)
+            limit = memory_for_rows(
+                X, self.memory_limit, self.perplexity, int(self.n_components)
+            )  # fmt: skip
+            X = check_data(
+                X, accept_sparse=True, memory_limit=limit, temp_folder=self.temp_folder
+            )  # fmt: skip
             warn_of_far_rows(X, stacklevel=3)
         if X is not None and not isinstance(initialization, str):  # before the long search
             check_positions(initialization, (np.shape(X)[0], int(self.n_components)))

@@ -7,6 +7,14 @@ import sys
 # Override what matters to a test: {**QUICK, "n_iter": 30}.
 QUICK = {"early_exaggeration_iter": 10, "n_iter": 10, "random_state": 0}
 
+# For code of such a process: the most memory that it has had, bytes.  (Linux; ru_maxrss begins with
+# what the process had that started it.)
+PEAK_MEMORY = """
+def peak():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+"""
+
 
 def run_python(*arguments, folder=None, timeout=120, **environment):
     """Run Python with arguments, in a folder and with environment variables; the result."""

@@ -14,7 +14,7 @@ LAYERS = (
     ("sklearn", "scanpy", "compat"),
     ("tsne",),
     ("embedding",),
-    ("callbacks", "schedule", "density"),
+    ("callbacks", "schedule", "density", "memory"),
     ("io", "files", "plotting", "animation"),
     ("optimize",),
     ("objective", "metrics"),
@@ -103,7 +103,7 @@ def test_there_are_no_circles():
 
 
 def test_auto_is_compared_in_few_files():
-    """Where "auto" becomes a number: the plan of a run, and the choice of a neighbour search."""
+    """Where "auto" becomes a number: a run's plan, the choice of a search, what is free."""
     found = {
         name for name, (_, tree) in MODULES.items() for node in ast.walk(tree)
         if isinstance(node, ast.Compare) and any(
@@ -111,7 +111,7 @@ def test_auto_is_compared_in_few_files():
             for constant in ast.walk(node)
         )
     }  # fmt: skip
-    assert found <= {"optimize.methods", "nearest_neighbors.select"}
+    assert found <= {"optimize.methods", "nearest_neighbors.select", "runtime.memory"}
 
 
 @pytest.mark.parametrize(("pattern", "limit"), [("*.py", 400), ("*.pyx", 350), ("*.pxd", 350)])

@@ -13,9 +13,10 @@ from fasttsne.affinity.csr import csr_from_arrays, joint_affinities
 from fasttsne.nearest_neighbors import PrecomputedNeighbors, make_index
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.select import perplexity_for
+from fasttsne.runtime.canonical import to_canonical_floats
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
-from fasttsne.runtime.validation import check_number, to_canonical_floats
+from fasttsne.runtime.validation import check_number
 
 
 def get_knn_index(

@@ -6,8 +6,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.affinity.base import Affinities, NewAffinities
+from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.typing import Rows
-from fasttsne.runtime.validation import check_finite, check_sparse_indices
+from fasttsne.runtime.validation import check_sparse_indices
 
 
 class PrecomputedAffinities(Affinities):

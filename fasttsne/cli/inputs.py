@@ -10,6 +10,8 @@ from fasttsne.io.columns import extension
 from fasttsne.io.write_tables import COORDINATE
 from fasttsne.runtime.validation import check_data
 
+# Options that say where the rows may be.
+LIMITS = ("memory_limit", "temp_folder")
 # Files whose columns have names.
 TABLES = (".csv", ".tsv", ".parquet")
 
@@ -33,7 +35,10 @@ def read_data(path, options, columns=None):
             left_out.append(labels)
     table = files.read_table(path, options.key, left_out, columns)
     data = table.rows()
-    table.data = check_data(data.T if options.transpose else data, str(path), accept_sparse=True)
+    if options.transpose:
+        data = (data if scipy.sparse.issparse(data) else np.asarray(data)).T
+    limits = {name: value for name, value in vars(options).items() if name in LIMITS}
+    table.data = check_data(data, str(path), accept_sparse=True, **limits)
     if table.names:
         print(f"{path}: {table.describe()}")
     return table

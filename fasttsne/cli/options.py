@@ -97,7 +97,8 @@ def add_demo(command):
 
 def _add_data(command, name):
     help = (
-        "data: .npy .npz .csv .tsv .parquet .h5ad .mtx; tables of text may be compressed (.csv.gz)"
+        "data: .npy .npz .csv .tsv .parquet .h5ad .h5 .zarr .mtx; tables of text may be "
+        "compressed (.csv.gz)"
     )
     command.add_argument(name, type=Path, help=help)
     for flags, help in (
@@ -107,7 +108,8 @@ def _add_data(command, name):
         command.add_argument(*flags, type=_names, action="extend", metavar="NAMES", help=help)
     help = "column that names the rows: it is not used, and is written with the embedding"
     command.add_argument("--id", metavar="NAME", help=help)
-    command.add_argument("--key", help="name of the array in an .npz or .h5ad file")
+    help = "name of the array in an .npz, .h5ad, .h5 or .zarr file"
+    command.add_argument("--key", "--dataset", help=help)
     help = "samples are columns, as in matrix.mtx of 10x"
     command.add_argument("--transpose", action="store_true", help=help)
 

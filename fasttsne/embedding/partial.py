@@ -15,11 +15,11 @@ from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
 from fasttsne.optimize.parameters import DEFAULTS, check_params, without_numpy
 from fasttsne.optimize.plan import Phase, resolve_new_points
 from fasttsne.repulsion.fixed_reference import FixedRepulsion, make_field
+from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import (
     check_choice,
     check_coordinates,
-    check_finite,
     check_number,
     check_sparse_indices,
 )

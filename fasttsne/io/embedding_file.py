@@ -23,8 +23,9 @@ from fasttsne.io.atomic import atomic_write
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.parameters import MAX_THETA
 from fasttsne.optimize.state import DescentState, check_state
+from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.typing import FilePath
-from fasttsne.runtime.validation import check_finite, check_sparse_indices
+from fasttsne.runtime.validation import check_sparse_indices
 
 KIND = "fasttsne embedding"
 FORMAT = 1

@@ -2,7 +2,8 @@
 
 ``.npy``, ``.npz`` and ``.mtx`` need NumPy and SciPy only; ``.csv`` and ``.tsv``, which may be
 compressed, are read by pyarrow, polars, pandas or NumPy, whichever is installed; ``.parquet`` needs
-pyarrow or polars, and ``.h5ad`` anndata (both in the extra ``files``).  Nothing is unpickled.
+pyarrow or polars, ``.h5ad`` anndata, ``.h5`` h5py and ``.zarr`` zarr (all in the extra ``files``).
+Nothing is unpickled.  The rows of ``.npy``, ``.h5`` and ``.zarr`` stay where they are.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ import numpy as np
 import scipy.io
 import scipy.sparse
 
+from fasttsne.io import read_chunked
 from fasttsne.io.columns import extension, import_pyarrow, read_parquet, read_text
 from fasttsne.utils import is_package_installed, require
 
@@ -82,11 +84,13 @@ def read_table(
 
     Parameters
     ----------
-    path : a file whose extension is one of ``.npy .npz .csv .tsv .parquet .h5ad .mtx``; of a
-        table of text, compressed, also ``.csv.gz``, ``.bz2`` and ``.xz``.
-    key : the array of an ``.npz`` file, or the member of ``obsm`` (or "X") of an ``.h5ad``
-        file.  By default the only one or, of ``.npz``, the first of "X", "embedding",
-        "data" and "arr_0"; of ``.h5ad``, "X_pca" or else "X".
+    path : a file whose extension is one of ``.npy .npz .csv .tsv .parquet .h5ad .h5 .hdf5 .mtx``,
+        or a ``.zarr`` store; of a table of text, compressed, also ``.csv.gz``, ``.bz2`` and
+        ``.xz``.
+    key : the array of an ``.npz`` file, the data set of an ``.h5`` file or ``.zarr`` store, or the
+        member of ``obsm`` (or "X") of an ``.h5ad`` file.  By default the only one or, of ``.npz``,
+        ``.h5`` and ``.zarr``, the first of "X", "embedding", "data" and "arr_0"; of ``.h5ad``,
+        "X_pca" or else "X".
     leave_out : columns of a table that are no data, such as labels; they are in ``columns``.
     columns : the columns that are the data, in this order; names may have the wildcards * and ?.
         None is all columns of numbers that are not left out.
@@ -102,11 +106,12 @@ def read_table(
     path = Path(path)
     reader = handler_for(path, _READERS, "read")
     kind = extension(path)
-    if key is not None and kind not in (".npz", ".h5ad"):
-        raise ValueError(f"{path}: only .npz and .h5ad files have keys; got key {key!r}")
+    if key is not None and kind not in (".npz", ".h5ad", *read_chunked.ENDINGS):
+        endings = " ".join((".npz", ".h5ad", *read_chunked.ENDINGS))
+        raise ValueError(f"{path}: only {endings} files have keys; got key {key!r}")
     if columns and kind not in _TABLES:
         raise ValueError(f"{path}: only .csv, .tsv and .parquet files have columns by name")
-    if path.is_dir():
+    if path.is_dir() and kind != ".zarr":
         raise IsADirectoryError(f"{path} is a folder")
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
@@ -304,6 +309,13 @@ def _read_h5ad(path, key):
     return Table(data if scipy.sparse.issparse(data) else np.asarray(data), columns)
 
 
+def _read_chunked(path, key):
+    arrays = read_chunked.find_arrays(path)
+    name = read_chunked.choose_rows(arrays, key, USUAL_KEYS)
+    rows = arrays.pop(name)
+    return Table(rows, read_chunked.read_columns(arrays, rows.shape[0] if rows.ndim else 0))
+
+
 def _read_mtx(path, key):
     with warnings.catch_warnings():
         # SciPy warns that it will return sparse arrays instead of matrices: both are fine.
@@ -316,4 +328,7 @@ def _read_mtx(path, key):
 _TABLES = {
     ".csv": read_text, ".tsv": read_text, ".parquet": lambda path, left_out: read_parquet(path),
 }  # fmt: skip
-_READERS = {".npy": _read_npy, ".npz": _read_npz, **_TABLES, ".h5ad": _read_h5ad, ".mtx": _read_mtx}
+_READERS = {
+    ".npy": _read_npy, ".npz": _read_npz, **_TABLES, ".h5ad": _read_h5ad, ".mtx": _read_mtx,
+    **dict.fromkeys(read_chunked.ENDINGS, _read_chunked),
+}  # fmt: skip

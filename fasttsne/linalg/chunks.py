@@ -1,10 +1,11 @@
 """Iteration over chunks of rows, which keeps temporaries small, and scaling against overflow."""
 
-import mmap
 from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse
+
+from fasttsne.runtime.stored_rows import is_memmapped as is_memmapped
 
 # Numbers in a chunk.
 CHUNK_SIZE = 2**18
@@ -25,14 +26,6 @@ def rows_within(rows: Sequence[int], first: int, n: int) -> np.ndarray:
     """Return those of ascending row numbers that a chunk of n rows has, counted from its first."""
     a, b = np.searchsorted(rows, (first, first + n))
     return np.asarray(rows[a:b], np.intp) - first
-
-
-def is_memmapped(X: np.ndarray) -> bool:
-    """Return whether an array lies in a memory-mapped file, which may be larger than memory."""
-    owner: object = X
-    while isinstance(owner, np.ndarray):
-        owner = owner.base
-    return isinstance(owner, mmap.mmap)
 
 
 def mean_and_max_deviation(X, without: Sequence[int] = ()) -> tuple[np.ndarray, float]:

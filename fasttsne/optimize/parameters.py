@@ -12,6 +12,7 @@ import numpy as np
 from fasttsne.objective.select import check_method
 from fasttsne.optimize.callback import as_callbacks
 from fasttsne.optimize.parameter import Parameter
+from fasttsne.runtime.memory import check_memory_limit, check_temp_folder
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_choice
 
@@ -208,6 +209,17 @@ TSNE = _table(
     _STEP["tol"],
     _STEP["density_weight"],
     _STEP["optimizer"],
+    Parameter(
+        "memory_limit", "auto",
+        'bytes, or a text such as "8GB", that the fit may take; "auto" is half of what is free.  '
+        "Rows for which that is not enough, once they are floats, go to a temporary file, with the "
+        "same map.",
+    ),
+    Parameter(
+        "temp_folder", None,
+        "folder of that file, which is gone with the embedding, and after an error; None is the "
+        "system's.  It should be on a disk, not in memory as some systems' /tmp.",
+    ),
 )  # fmt: skip
 
 # What scikit-learn's estimator takes besides, None where it is not used.
@@ -315,6 +327,10 @@ def check_params(params: Mapping[str, Any], table: Mapping[str, Parameter] = OPT
         as_callbacks(params["callbacks"])
     if "negative_gradient_method" in params:
         check_method(params["negative_gradient_method"])
+    if "memory_limit" in params:
+        check_memory_limit(params["memory_limit"])
+    if "temp_folder" in params:
+        check_temp_folder(params["temp_folder"])
     if "optimizer" in params:
         check_choice(params["optimizer"], "optimizer", OPTIMIZERS)
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.repulsion.morton import curve_order
-from fasttsne.runtime.validation import MAX_COORDINATE, check_finite, is_permutation
+from fasttsne.runtime.canonical import check_finite
+from fasttsne.runtime.validation import MAX_COORDINATE, is_permutation
 
 # Iterations, counted over all calls, at which points are sorted along the space-filling curve of
 # the map: often while the map is made, seldom later.

@@ -8,8 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-# A data set: what NumPy makes an array of, a data frame too, or a sparse matrix.
-Rows: TypeAlias = ArrayLike | sp.spmatrix | sp.sparray
+from fasttsne.runtime.stored_rows import Storage
+
+# A data set: what NumPy makes an array of, a data frame too, a sparse matrix, or rows in a file.
+Rows: TypeAlias = ArrayLike | sp.spmatrix | sp.sparray | Storage
 Metric: TypeAlias = str | Callable[..., float]
 RandomGenerator: TypeAlias = np.random.RandomState | np.random.Generator
 RandomState: TypeAlias = int | RandomGenerator | None

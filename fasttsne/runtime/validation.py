@@ -9,33 +9,44 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne import _kernels
+from fasttsne.runtime.canonical import (
+    check_finite,
+    fits_float32,
+    read_canonical,
+    to_canonical_floats,
+)
 from fasttsne.runtime.refused_input import describe_not_numbers, refuse_containers
-from fasttsne.runtime.typing import RandomGenerator, RandomState, Rows
+from fasttsne.runtime.stored_rows import is_storage, load_sparse
+from fasttsne.runtime.typing import FilePath, RandomGenerator, RandomState
 
 # Largest absolute value of an embedding's coordinates.
 MAX_COORDINATE = _kernels.gradient_step.MAX_COORDINATE
 # Numbers of a sparse matrix, zeros included, up to which it may be made dense: 32 MiB of float64.
 MAX_DENSE_NUMBERS = 2**22
-# Numbers that are compared with their float32 values at a time.
-CHUNK_SIZE = 2**18
 
 
 def check_data(
-    X: Rows, name: str = "X", min_rows: int = 2, accept_sparse: bool = False,
-    dense_if_small: bool = False,
+    X: Any, name: str = "X", min_rows: int = 2, accept_sparse: bool = False,
+    dense_if_small: bool = False, memory_limit: float | str = "auto",
+    temp_folder: FilePath | None = None,
 ) -> Any:  # an array, or a CSR matrix where X is sparse  # fmt: skip
     """Return rows of finite numbers in their canonical form, which depends on the values only.
 
     An array becomes C-contiguous, float32 if every number is exactly a float32, else float64;
-    one that is so already is returned as it is, never copied.  Where sparse matrices are
+    one that is so already is returned as it is, never copied.  Rows that are stored elsewhere
+    (:mod:`fasttsne.runtime.stored_rows`) are read once, in blocks.  Where sparse matrices are
     accepted they become CSR, of the same types: rows sorted, duplicates summed, zeros removed.
 
     Parameters
     ----------
     dense_if_small : make sparse matrices of up to ``MAX_DENSE_NUMBERS`` numbers, zeros
         included, dense: results are then those of the array to the bit.
+    memory_limit : bytes of an array, beyond which the result is a memory map of a temporary file;
+        see :func:`fasttsne.runtime.memory.check_memory_limit`.
+    temp_folder : where that file is; None is the system's.
     """
     refuse_containers(X, name)
+    X = load_sparse(X)
     if sp.issparse(X):
         if not accept_sparse:
             raise TypeError(
@@ -46,6 +57,9 @@ def check_data(
         return rows.toarray() if dense_if_small and is_small else rows
     if np.ma.is_masked(X):
         raise ValueError(f"{name} is a masked array with masked entries; fill or remove them first")
+    if is_storage(X, name):
+        _check_shape(X.shape, name, min_rows)
+        return read_canonical(X, name, memory_limit, temp_folder)
     array = np.asarray(X)
     if array.dtype.kind not in "fiub":
         try:
@@ -54,9 +68,7 @@ def check_data(
         except (TypeError, ValueError):
             raise TypeError(describe_not_numbers(X, array, name)) from None
     _check_shape(array.shape, name, min_rows)
-    array = to_canonical_floats(array)
-    check_finite(array, name)
-    return array
+    return read_canonical(array, name, memory_limit, temp_folder)
 
 
 def check_sparse(X: Any, name: str, min_rows: int) -> sp.csr_matrix:
@@ -65,7 +77,7 @@ def check_sparse(X: Any, name: str, min_rows: int) -> sp.csr_matrix:
     if X.dtype.kind not in "fiub":
         raise TypeError(describe_not_numbers(X, X, name))
     check_sparse_indices(X, name)
-    rows = sp.csr_matrix(X, dtype=np.float32 if _fits_float32(X.dtype) else np.float64)
+    rows = sp.csr_matrix(X, dtype=np.float32 if fits_float32(X.dtype) else np.float64)
     if not rows.has_canonical_format:
         # Merging and sorting happen in place: not in the caller's arrays.
         rows = rows.copy()
@@ -89,26 +101,6 @@ def _without_zeros(rows: sp.csr_matrix) -> sp.csr_matrix:
         rows = rows.copy()
         rows.eliminate_zeros()
     return rows
-
-
-def _fits_float32(dtype: np.dtype) -> bool:
-    """Whether all numbers of a type are exactly float32 numbers."""
-    return dtype.newbyteorder("=") == np.float32 or dtype.itemsize <= 2
-
-
-def to_canonical_floats(array: np.ndarray) -> np.ndarray:
-    """Return numbers as a C-contiguous array: float32 where that is exact, else float64."""
-    if _fits_float32(array.dtype):
-        return np.require(array, np.float32, ["C", "A"])
-    out = np.empty(array.shape, np.float32)
-    step = max(CHUNK_SIZE // max(math.prod(array.shape[1:]), 1), 1)
-    for a in range(0, len(array), step):
-        chunk, converted = array[a : a + step], out[a : a + step]
-        with np.errstate(all="ignore"):  # what is too large becomes infinite, and differs
-            converted[...] = chunk
-        if not (converted == chunk).all():
-            return np.require(array, np.float64, ["C", "A"])
-    return out
 
 
 def check_sparse_indices(matrix: sp.spmatrix, name: str) -> None:
@@ -155,19 +147,6 @@ def _check_shape(shape: tuple[int, ...], name: str, min_rows: int) -> None:
         raise ValueError(f"{name} needs at least {min_rows} rows; got {shape[0]}")
     if shape[1] < 1:
         raise ValueError(f"{name} needs at least one column; got shape {shape}")
-
-
-def check_finite(array: np.ndarray, name: str) -> None:
-    """Raise ValueError where an array holds NaN or infinity."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(array.sum(dtype=np.float64)):
-            return
-    bad = ~np.isfinite(array)
-    if bad.any():
-        index = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ValueError(
-            f"{name} must be finite; {name}[{', '.join(map(str, index))}] is {array[index]}"
-        )
 
 
 def is_permutation(order: np.ndarray) -> bool:

@@ -109,11 +109,20 @@ def write_rows(path, rows):
     elif ending == ".h5ad":
         anndata = pytest.importorskip("anndata")
         anndata.AnnData(np.zeros_like(rows), obsm={"X_pca": np.array(rows)}).write_h5ad(path)
+    elif ending == ".h5":
+        with pytest.importorskip("h5py").File(path, "w") as file:
+            file["group/rows"], file["labels"] = rows, [f"kind {i % 3}" for i in range(len(rows))]
+    elif ending == ".zarr":
+        group = pytest.importorskip("zarr").open_group(path, mode="w")
+        group.create_array("X", data=np.array(rows), chunks=(7, 30))
+        group.create_array("other", data=np.zeros((3, 4)))
     else:
         scipy.io.mmwrite(path, sp.coo_matrix(rows))
 
 
-@pytest.mark.parametrize("ending", [".npz", ".csv", ".tsv", ".parquet", ".h5ad", ".mtx"])
+@pytest.mark.parametrize(
+    "ending", [".npz", ".csv", ".tsv", ".parquet", ".h5ad", ".h5", ".zarr", ".mtx"]
+)
 def test_reads(ending, rows, expected, tmp_path):
     path = tmp_path / f"rows{ending}"
     write_rows(path, rows)
@@ -122,6 +131,30 @@ def test_reads(ending, rows, expected, tmp_path):
     # Sparse rows and doubles take other ways through the first step.
     close = np.abs(np.load(output) - expected).max() / np.abs(expected).max()
     assert close < (0.2 if ending == ".mtx" else 1e-3)
+
+
+def test_a_data_set_of_many(rows, expected, tmp_path):
+    path, output = tmp_path / "rows.h5", tmp_path / "map.npz"
+    write_rows(path, rows)
+    options = ["--dataset", "group/rows", "--labels", "labels", "--memory-limit", "1 kB",
+               "--temp-folder", str(tmp_path)]  # fmt: skip
+    assert main(["fit", str(path), "-o", str(output), "-q", *options, *QUICK]) == 0
+    with np.load(output) as found:
+        assert np.array_equal(found["embedding"], expected)
+        assert found["labels"].tolist()[:4] == ["kind 0", "kind 1", "kind 2", "kind 0"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["map.npz", "rows.h5"]
+
+
+def test_data_sets_that_are_not_there(rows, tmp_path, capsys):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "rows.h5", "w") as file:
+        file["a"], file["b"] = rows, rows
+    for options, message in (
+        ([], "it has the two-dimensional data sets a, b: choose one by --dataset"),
+        (["--dataset", "c"], "it has no data set 'c', only a, b"),
+    ):
+        assert main(["fit", str(tmp_path / "rows.h5"), "-q", *options]) != 0
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("ending", [".npy", ".npz", ".csv", ".tsv", ".parquet"])

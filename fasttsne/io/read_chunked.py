@@ -1,0 +1,59 @@
+"""Data sets of HDF5 files and zarr stores: found by name, and left where they are."""
+
+from typing import Any
+
+import numpy as np
+
+from fasttsne.utils import require
+
+ENDINGS = (".h5", ".hdf5", ".zarr")
+
+
+def find_arrays(path) -> dict[str, Any]:
+    """Return the data sets of a file, by name with slashes, as open objects of h5py or zarr."""
+    if path.suffix.lower() == ".zarr":
+        store = require("zarr", "a .zarr store", "files").open(path, mode="r")
+        if not hasattr(store, "members"):
+            return {"": store}
+        members = store.members(max_depth=None)
+        return {name: member for name, member in members if hasattr(member, "dtype")}
+    h5py = require("h5py", "an .h5 file", "files")
+    found: dict[str, Any] = {}
+
+    def add(name, member):
+        if isinstance(member, h5py.Dataset):
+            found[name] = member
+
+    h5py.File(path, "r").visititems(add)
+    return found
+
+
+def choose_rows(arrays: dict[str, Any], name: str | None, usual: tuple[str, ...]) -> str:
+    """Return the name of the data set that has the rows: the given, the only one, a usual one."""
+    tables = [each for each, array in arrays.items() if array.ndim == 2]
+    if name is not None:
+        if name.strip("/") not in arrays:
+            raise ValueError(f"it has no data set {name!r}, only {_list(arrays)}")
+        return name.strip("/")
+    for each in tables if len(tables) == 1 else usual:
+        if each in tables:
+            return each
+    raise ValueError(
+        f"it has the two-dimensional data sets {_list(tables)}: choose one by --dataset, or key"
+    )
+
+
+def read_columns(arrays: dict[str, Any], n: int) -> dict[str, np.ndarray]:
+    """Return the data sets of n values each, such as labels, by name; texts are str."""
+    found = {}
+    for name, array in arrays.items():
+        if array.shape == (n,):
+            # The texts of an HDF5 file are bytes.
+            is_bytes = array.dtype.kind == "O" and hasattr(array, "asstr")
+            found[name] = np.asarray((array.asstr() if is_bytes else array)[:])
+    return found
+
+
+def _list(names) -> str:
+    shown = list(names)
+    return ", ".join([*shown[:8], *["..."] * (len(shown) > 8)]) or "none"

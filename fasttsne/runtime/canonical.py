@@ -1,0 +1,184 @@
+"""The canonical form of rows: C-contiguous, float32 where that is exact, else float64.
+
+It depends on the values only, so results are the same bits for every dtype, storage and chunking.
+What it takes is one array, in memory or, where that is larger than a limit, in a temporary file.
+"""
+
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+
+from fasttsne.runtime.memory import check_memory_limit
+from fasttsne.runtime.stored_rows import is_storage, iter_blocks
+
+# Numbers that are compared with their float32 values at a time.
+CHUNK_SIZE = 2**18
+
+
+def fits_float32(dtype: np.dtype) -> bool:
+    """Whether all numbers of a type are exactly float32 numbers."""
+    return dtype.newbyteorder("=") == np.float32 or dtype.itemsize <= 2
+
+
+def to_canonical_floats(array: np.ndarray) -> np.ndarray:
+    """Return an array of numbers, of any shape, in its canonical form."""
+    if fits_float32(array.dtype):
+        return np.require(array, np.float32, ["C", "A"])
+    out = np.empty(array.shape, np.float32)
+    for a, chunk in _chunks(array):
+        if not _copy_exactly(chunk, out[a : a + len(chunk)]):
+            return np.require(array, np.float64, ["C", "A"])
+    return out
+
+
+def _copy_exactly(chunk: np.ndarray, out: np.ndarray) -> bool:
+    """Copy numbers to a float32 array; return whether all are the same there."""
+    with np.errstate(all="ignore"):  # what is too large becomes infinite, and differs
+        out[...] = chunk
+    return fits_float32(chunk.dtype) or bool((out == chunk).all())
+
+
+def check_finite(array: np.ndarray, name: str, first: int = 0) -> None:
+    """Raise ValueError where an array holds NaN or infinity.
+
+    first : the index, in what the user passed, of the array's first row.
+    """
+    if array.dtype.kind != "f":
+        return
+    for a, chunk in _chunks(array):
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(chunk.sum(dtype=np.float64)):
+                continue
+        bad = ~np.isfinite(chunk)
+        if bad.any():
+            row, *columns = (int(i) for i in np.argwhere(bad)[0])
+            index = ", ".join(map(str, (first + a + row, *columns)))
+            raise ValueError(f"{name} must be finite; {name}[{index}] is {chunk[(row, *columns)]}")
+
+
+def read_canonical(
+    X: Any, name: str, memory_limit: float | str = "auto",
+    temp_folder: str | os.PathLike[str] | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Return the rows of an array of numbers or of a storage in their canonical form.
+
+    An array that is so already is returned as it is, a memory map too: its rows stay in its file.
+    A storage is read once, in blocks.
+
+    Parameters
+    ----------
+    X : (n, columns) array of numbers, or a storage of them.
+    memory_limit : bytes, as for :func:`fasttsne.runtime.memory.check_memory_limit`; a result of
+        more is a memory map of a temporary file.
+    temp_folder : where that file is; None is the system's folder.  It has no name there, or is
+        removed when the process ends.
+
+    Raises
+    ------
+    ValueError
+        Where a number is not finite: in which row and column.
+    OSError
+        Where rows cannot be read, or the temporary file not be written.
+    """
+    is_array = isinstance(X, np.ndarray)
+    is_contiguous = is_array and X.flags.c_contiguous and X.flags.aligned
+    if is_contiguous and X.dtype == np.float32:
+        check_finite(X, name)
+        return np.asarray(X)
+    limit = check_memory_limit(memory_limit)
+    writer = _RowWriter(X.shape, np.float32, limit, temp_folder, name)
+    for first, block in iter_blocks(X, name) if is_storage(X, name) else [(0, X)]:
+        for a, chunk in _chunks(block):
+            check_finite(chunk, name, first + a)
+            if not writer.append(chunk):
+                if is_contiguous and X.dtype == np.float64:
+                    check_finite(X, name)
+                    return np.asarray(X)
+                writer = writer.to_float64()
+                writer.append(chunk)
+            if chunk.dtype.itemsize > 8:  # the largest long doubles are infinite as float64
+                check_finite(writer.last, name, first + a)
+    return writer.rows()
+
+
+def _chunks(block: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (first row, rows) of about ``CHUNK_SIZE`` numbers, which stay in a core's cache."""
+    step = max(CHUNK_SIZE // max(math.prod(block.shape[1:]), 1), 1)
+    for a in range(0, len(block), step):
+        yield a, block[a : a + step]
+
+
+class _RowWriter:
+    """Receives rows in order, and keeps them as float32 or float64: in memory or in a file.
+
+    Attributes
+    ----------
+    last : the rows received last, as they are kept.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: type[np.floating[Any]], memory_limit: int,
+        temp_folder: str | os.PathLike[str] | None, name: str,
+    ):  # fmt: skip
+        self._settings = memory_limit, temp_folder, name
+        self._shape, self._dtype, self._n = tuple(shape), np.dtype(dtype), 0
+        self._bytes = math.prod(self._shape) * self._dtype.itemsize
+        self._folder = tempfile.gettempdir() if temp_folder is None else os.fspath(temp_folder)
+        self._file: IO[bytes] | None = None
+        self._array: np.ndarray | None = None
+        if self._bytes <= memory_limit:
+            self._array = np.empty(self._shape, dtype)
+
+    def append(self, chunk: np.ndarray) -> bool:
+        """Take rows; return False, and take none, where they are not exact in the dtype."""
+        stop = self._n + len(chunk)
+        if self._array is None:
+            self.last = np.empty(chunk.shape, self._dtype)
+        else:
+            self.last = self._array[self._n : stop]
+        if self._dtype == np.float64:
+            with np.errstate(all="ignore"):
+                self.last[...] = chunk
+        elif not _copy_exactly(chunk, self.last):
+            return False
+        self._n = stop
+        if self._array is None:
+            self._write(self.last)
+        return True
+
+    def _write(self, rows: np.ndarray) -> None:
+        try:
+            if self._file is None:
+                free = shutil.disk_usage(self._folder).free
+                if free < self._bytes:
+                    raise OSError(f"{free:,} bytes are free")
+                self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
+            self._file.write(rows.data)
+        except OSError as error:
+            raise OSError(
+                f"{self._settings[-1]} is larger than memory_limit, and needs {self._bytes:,} "
+                f"bytes in the temporary folder {self._folder}: {error}; choose another "
+                "temp_folder, or a larger memory_limit"
+            ) from error
+
+    def to_float64(self) -> "_RowWriter":
+        """Return a writer that has the same rows in double precision, in place of this one."""
+        wider = _RowWriter(self._shape, np.float64, *self._settings)
+        for _, chunk in _chunks(self.rows()):
+            wider.append(chunk)
+        return wider
+
+    def rows(self) -> np.ndarray:
+        """Return the rows so far; those in a file are a read-only memory map."""
+        if self._array is not None:
+            return self._array[: self._n]
+        shape = self._n, self._shape[1]
+        if self._file is None:
+            return np.empty(shape, self._dtype)
+        self._file.flush()
+        return np.asarray(np.memmap(self._file, self._dtype, "r", shape=shape))

@@ -1,0 +1,192 @@
+"""Rows that are stored elsewhere, in files or in chunks: read once, in blocks, by a thread.
+
+A storage is anything with ``shape``, ``dtype`` and slices of rows: ``h5py.Dataset``,
+``zarr.Array``, dask arrays, the ``X`` of an AnnData that is backed by a file, memory maps of NumPy,
+and objects of a user's own.  None of their packages is imported.
+"""
+
+import itertools
+import logging
+import math
+import mmap
+import numbers
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+
+log = logging.getLogger("fasttsne")
+
+# Bytes of a block.  240 MB of an HDF5 file, in chunks of 100 kB, take .87, .34, .39, .56 and .84 s
+# in blocks of .25, 1, 4, 16 and 64 MiB, and other storages are alike.
+BLOCK_BYTES = 2**22
+# Seconds before the second and the third try to read a block.
+PAUSES = (0.1, 1.0)
+
+
+class Storage(Protocol):
+    """Rows that are read by slices, (n, columns)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> Any: ...
+    def __getitem__(self, rows: slice, /) -> Any: ...
+
+
+def is_memmapped(X: np.ndarray) -> bool:
+    """Return whether an array lies in a memory-mapped file, which may be larger than memory."""
+    owner: object = X
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    return isinstance(owner, mmap.mmap)
+
+
+def _forget_pages(X: Any) -> None:
+    """Let the system take back the pages of a read-only memory map that were read.
+
+    They are not of this process, but count as its memory.  Of other maps they may be changes.
+    """
+    owner, is_read_only = X, False
+    while isinstance(owner, np.ndarray):
+        is_read_only = is_read_only or getattr(owner, "mode", None) == "r"
+        owner = owner.base
+    if is_read_only and isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        owner.madvise(mmap.MADV_DONTNEED)
+
+
+def is_storage(X: Any, name: str) -> bool:
+    """Return whether X is a storage of numbers in two dimensions, and not an array in memory.
+
+    Raises
+    ------
+    ValueError
+        Where it cannot be read at all: its file is closed, or its number of rows is not known.
+    """
+    if isinstance(X, np.ndarray):
+        return X.ndim == 2 and X.dtype.kind in "fiub" and is_memmapped(X)
+    if isinstance(X, np.generic) or sp.issparse(X) or not hasattr(type(X), "__getitem__"):
+        return False
+    try:
+        shape, dtype = X.shape, X.dtype
+    except AttributeError:
+        return False
+    except Exception as error:
+        raise ValueError(f"{name} cannot be read, its file may be closed: {error}") from error
+    if not isinstance(shape, tuple) or not isinstance(dtype, np.dtype) or len(shape) != 2:
+        return False
+    if any(math.isnan(size) for size in shape):
+        raise ValueError(f"{name} must have a known shape; got {shape}: compute its chunk sizes")
+    return dtype.kind in "fiub"
+
+
+def load_sparse(X: Any) -> Any:
+    """Return a sparse matrix for one in a file of AnnData or in chunks of dask, else X itself."""
+    if hasattr(X, "to_memory") and getattr(X, "format", None) in ("csr", "csc"):
+        return X.to_memory()
+    if sp.issparse(getattr(X, "_meta", None)):
+        return X.compute()
+    return X
+
+
+def iter_blocks(storage: Storage, name: str) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield all rows once, in order, as (first row, block), while a thread reads the next block.
+
+    A block has whole chunks of the storage, about ``BLOCK_BYTES``, at least one chunk.
+
+    Parameters
+    ----------
+    storage : rows of numbers; see :func:`is_storage`.
+    name : of the parameter, for messages.
+
+    Raises
+    ------
+    OSError
+        Where a block cannot be read, after three tries.
+    ValueError
+        Where shape or dtype change in the meantime, or entries are masked.
+    """
+    reader = _Reader(storage, name)
+    edges = _block_edges(storage)
+    with ThreadPoolExecutor(1, "fasttsne-reader") as thread:
+        coming = thread.submit(reader.read, *edges[:2])
+        for i, first in enumerate(edges[:-1]):
+            block = coming.result()
+            if i + 2 < len(edges):
+                coming = thread.submit(reader.read, *edges[i + 1 : i + 3])
+            yield first, block
+
+
+def _block_edges(storage: Storage) -> list[int]:
+    """Return the first row of each block, and the number of rows."""
+    n, n_columns = storage.shape
+    max_rows = max(BLOCK_BYTES // max(n_columns * storage.dtype.itemsize, 1), 1)
+    # Those of zarr's shards, which are read as a whole, are smaller chunks.
+    chunks = getattr(storage, "shards", None) or getattr(storage, "chunks", None)
+    size: Any = chunks[0] if isinstance(chunks, tuple) and chunks else 1
+    if isinstance(size, tuple):  # of each chunk, as dask has them
+        edges = [0]
+        for a, b in itertools.pairwise(itertools.accumulate(size, initial=0)):
+            if b - edges[-1] > max_rows and a > edges[-1]:
+                edges.append(a)
+        return [*edges, n]
+    size = int(size) if isinstance(size, numbers.Integral) else 1
+    return [*range(0, n, max(max_rows // size, 1) * size), n]
+
+
+class _Reader:
+    """Reads blocks of a storage, and knows what it was at first."""
+
+    def __init__(self, storage: Storage, name: str):
+        self.storage, self.name = storage, name
+        self.shape, self.dtype = tuple(storage.shape), storage.dtype
+
+    def read(self, first: int, end: int) -> np.ndarray:
+        """Return rows as an array of the storage's dtype, in three tries."""
+        for pause in (*PAUSES, None):
+            try:
+                shape, dtype = tuple(self.storage.shape), self.storage.dtype
+                found = self.storage[first:end]
+                if sp.issparse(found):  # of a dask array that does not say so
+                    found = found.toarray()
+                # The copy reads a memory map here, in the thread.
+                block = found if np.ma.isMaskedArray(found) else np.array(found, order="C")
+                _forget_pages(self.storage)
+                break
+            except (MemoryError, TypeError):
+                raise  # it would not be another one the next time
+            except Exception as error:  # each library has its own
+                rows = f"rows {first} to {end - 1} of {self.name}"
+                if pause is None:
+                    raise OSError(
+                        f"{rows} cannot be read, in three tries: {type(error).__name__}: {error}"
+                    ) from error
+                log.warning("%s could not be read, trying again: %s", rows, error)
+                time.sleep(pause)
+        self._check_same(shape, dtype, block, first, end)
+        return block
+
+    def _check_same(
+        self, shape: tuple[int, ...], dtype: np.dtype, block: np.ndarray, first: int, end: int
+    ) -> None:
+        expected = (end - first, self.shape[1])
+        if (shape, dtype) != (self.shape, self.dtype):
+            found = f"its shape and dtype are {shape}, {dtype}"
+        elif (block.shape, block.dtype) != (expected, self.dtype):
+            found = (
+                f"its rows {first} to {end - 1} have shape and dtype {block.shape}, {block.dtype}"
+            )
+        elif np.ma.is_masked(block):
+            raise ValueError(
+                f"{self.name} has masked entries in its rows {first} to {end - 1}; fill or remove "
+                "them first"
+            )
+        else:
+            return
+        raise ValueError(
+            f"{self.name} must stay as it is while it is read; it had shape and dtype "
+            f"{self.shape}, {self.dtype}, and now {found}"
+        )
