@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from fasttsne.linalg.pca import SAMPLE_SIZE
-from fasttsne.nearest_neighbors.approx import EXACT_MAX_SAMPLES, N_COMPONENTS
+from fasttsne.nearest_neighbors.approx import EXACT_MAX_SAMPLES
 from fasttsne.nearest_neighbors.builtin.candidates import BUFFER_RANGE, N_EXTRA_CANDIDATES
+from fasttsne.nearest_neighbors.builtin.cells import SEARCH_BATCH
+from fasttsne.nearest_neighbors.builtin.reduction import N_COMPONENTS
 from fasttsne.nearest_neighbors.select import resolve_k_neighbors
 from fasttsne.runtime.memory import check_memory_limit
 from fasttsne.runtime.stored_rows import is_storage
@@ -21,6 +23,8 @@ __all__ = ["estimate_memory"]
 CONSTANT_BYTES = 15_000_000
 # Candidates kept for each neighbour where rows are reduced: 1.25 to 3, by the data.
 REDUCED_CANDIDATES = 1.5
+# Packed rows for each row, as cells are padded.
+PADDING = 1.13
 # Edges after the neighbours are made symmetric, for each row and neighbour: 1.1 for two columns,
 # 1.4 to 1.5 for ten to a thousand.
 EDGES_PER_NEIGHBOR = {"plane": 1.1, "more": 1.45}
@@ -104,13 +108,14 @@ def canonical_bytes(n: int, d: int, dtype: np.dtype) -> int:
     return 0 if dtype in (np.float32, np.float64) else 4 * n * d
 
 
-def _search_bytes(n: int, d: int, k: int, dtype: np.dtype, is_reduced: bool) -> int:
+def _search_bytes(n: int, d: int, k: int, dtype: np.dtype, is_reduced: bool) -> float:
     """Return what the approximate search takes at its peak, with its result."""
     n_kept = int(k * (REDUCED_CANDIDATES if is_reduced else 1)) + N_EXTRA_CANDIDATES
-    candidates = 8 * n * (n_kept + int(np.clip(n_kept, *BUFFER_RANGE)))
-    # Packed rows; of those that are reduced, the components too.
-    packed = 4 * n * (2 * N_COMPONENTS if is_reduced else d)
-    search = candidates + packed + 8 * n * k
+    batch = min(n, SEARCH_BATCH)
+    candidates = 8 * batch * (n_kept + int(np.clip(n_kept, *BUFFER_RANGE)))
+    # Rows packed in padded cells; of those that are reduced, the components too.
+    packed = 4 * n * (PADDING * N_COMPONENTS + N_COMPONENTS if is_reduced else PADDING * d)
+    search: float = candidates + packed + 8 * n * k
     if is_reduced:  # before, directions of a sample of rows, which is copied, and partly centered
         sample = SAMPLE_SIZE if n > SAMPLE_SIZE else 0
         search = max(search, 4 * n * N_COMPONENTS + 5 * sample * d)

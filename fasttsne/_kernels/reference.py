@@ -226,6 +226,26 @@ def nearest(queries, points, k, self_join):
     return order, np.take_along_axis(d, order, 1)
 
 
+def search_cells(points, cells, near, n_always, reach, rank, k):
+    """The k best candidates of each row, as a set: its nearest in the cells that it probes.
+
+    cells : of each, its rows; near : of each, the cells among which its rows choose; rank : a row
+    probes cells up to ``reach`` times the squared distance of the centroid of this rank.
+    """
+    centroids = np.array([points[rows].mean(0) for rows in cells])
+    found = {}
+    for own, rows in enumerate(cells):
+        for row in rows:
+            squares = ((centroids[near[own]] - points[row]) ** 2).sum(1)
+            is_probed = squares <= reach * np.sort(squares)[:rank][-1]
+            is_probed[:n_always] = True
+            others = np.concatenate([cells[cell] for cell in near[own][is_probed]])
+            others = others[others != row]
+            d = ((points[others] - points[row]) ** 2).sum(1)
+            found[row] = set(others[np.argsort(d, kind="stable")[:k]].tolist())
+    return found
+
+
 def float64_distances(X, metric, rows):
     """Distances of rows, by index, to all rows of X, by float64 differences; to itself infinite.
 

@@ -49,10 +49,23 @@ class Projection(NamedTuple):
 
     origin : (columns,) float32.
     directions : (columns, rank) float32.
+    scale : the directions are orthonormal vectors divided by it.
+    max_residual : largest length, divided by the scale, of what a row loses by the projection,
+        far rows not counted; 0 where it is not known, as in what version 0.1.0 pickled.
     """
 
     origin: np.ndarray
     directions: np.ndarray
+    scale: float = 1.0
+    max_residual: float = 0.0
+
+    def residuals(self, squares: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Return the length of what each row loses, (n,) float32, at most ``max_residual``.
+
+        squares : (n,) squared lengths of the rows less the origin; scores : (n, rank).
+        """
+        lost = squares / self.scale**2 - np.einsum("ij,ij->i", scores, scores)
+        return np.sqrt(np.clip(lost, 0, self.max_residual**2)).astype(np.float32)
 
 
 @np.errstate(under="ignore")
@@ -67,14 +80,35 @@ def approximate_components(X, rank, random_state, n_jobs=-1) -> tuple[np.ndarray
     scores : (n, rank) float32.
     projection : from other rows to their scores.
     """
+    scores, _, projection = components_and_residuals(X, rank, random_state, n_jobs)
+    return scores, projection
+
+
+@np.errstate(under="ignore")
+def components_and_residuals(
+    X, rank, random_state, n_jobs=-1
+) -> tuple[np.ndarray, np.ndarray, Projection]:
+    """Return scores as ``approximate_components``, and what each row loses.
+
+    Returns
+    -------
+    scores : (n, rank) float32.
+    residuals : (n,) float32, the length of what each row loses.
+    projection : from other rows to their scores.
+    """
     data = sample = _CenteredData(X, resolve_n_jobs(n_jobs))
     if X.shape[0] > SAMPLE_SIZE:
         rows = check_random_state(random_state).permutation(X.shape[0])[:SAMPLE_SIZE]
         sample = _CenteredData(X[np.setdiff1d(rows, data.far)], data.n_threads)
     loadings = sample.loadings(rank, random_state, n_iterations=2)
     directions = (loadings / data.scale).astype(np.float32, order="C")
-    projection = Projection(data.mean.astype(np.float32), directions)
-    return data.scores(loadings).astype(np.float32, copy=False), projection
+    squares = np.empty(X.shape[0])
+    scores = data.scores(loadings, squares).astype(np.float32, copy=False)
+    lost = np.maximum(squares - np.einsum("ij,ij->i", scores, scores), 0)
+    max_residual = float(np.sqrt(np.delete(lost, data.far).max()))
+    residuals = np.minimum(np.sqrt(lost), max_residual).astype(np.float32)
+    origin = data.mean.astype(np.float32)
+    return scores, residuals, Projection(origin, directions, data.scale, max_residual)
 
 
 class _CenteredData:
@@ -113,21 +147,28 @@ class _CenteredData:
             loadings = self._loadings_from_rows(rank)
         elif d <= GRAM_MAX_COLUMNS:
             multiply = partial(matmul, self._gram_matrix())
-            loadings = _leading_subspace(multiply, d, rank, random_state)
+            loadings = _leading_subspace(multiply, d, rank, random_state, n_iterations)
         else:
             loadings = _leading_subspace(self._multiply_gram, d, rank, random_state, n_iterations)
         largest = np.abs(loadings).argmax(0)
         return loadings * np.sign(loadings[largest, np.arange(loadings.shape[1])])
 
-    def scores(self, loadings):
-        """Return the data in these directions, (n, directions)."""
+    def scores(self, loadings, squares=None):
+        """Return the data in these directions, (n, directions).
+
+        squares : (n,) array to which the rows' squared lengths are written, or None.
+        """
         loadings = loadings.astype(self.X.dtype)
         if self.is_sparse:
             out = self._sparse_product(loadings)
+            if squares is not None:
+                squares[:] = squared_lengths(self.X, self.mean)
         else:
             out = np.empty((self.X.shape[0], loadings.shape[1]), self.X.dtype)
             for a, chunk in self._centered_chunks(with_far=True):
                 out[a : a + len(chunk)] = matmul(chunk, loadings, self.n_threads)
+                if squares is not None:
+                    squares[a : a + len(chunk)] = np.einsum("ij,ij->i", chunk, chunk)
         if len(self.far):
             ordinary = np.delete(out, self.far, 0)
             out[self.far] = np.clip(out[self.far], ordinary.min(0), ordinary.max(0))
@@ -183,6 +224,12 @@ class _CenteredData:
     def _sparse_product(self, directions):
         mean = self.mean.astype(self.X.dtype)
         return self.X @ directions - matmul(mean[None], directions, self.n_threads)
+
+
+def squared_lengths(X, origin):
+    """Return the squared lengths of sparse rows less an origin, (n,) float64."""
+    own = np.asarray(X.multiply(X).sum(1)).ravel()
+    return own - 2 * (X @ origin) + origin @ origin
 
 
 def _leading_eigenvectors(matrix, rank):

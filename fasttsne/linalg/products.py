@@ -19,8 +19,8 @@ SINGLE_THREAD_MATVEC = 2**13
 BLAS_BUFFER_BYTES = 2**26
 # Rows whose products are summed in single precision.
 GRAM_BLOCK_ROWS = 512
-# Directions for which the kernel that projects rows is made.
-KERNEL_DIRECTIONS = 64
+# The kernel that projects rows is made for multiples of so many directions.
+KERNEL_DIRECTIONS = 32
 
 
 @functools.cache
@@ -38,8 +38,9 @@ def preallocate_blas_buffers() -> None:
 def matmul(a: np.ndarray, b: np.ndarray, n_threads: int = 1) -> np.ndarray:
     """Return a @ b for matrices, (m, k) and (k, n) of which n is small."""
     is_float32 = a.dtype == b.dtype == np.float32
-    if b.shape[1] == KERNEL_DIRECTIONS and is_float32 and a.flags.c_contiguous:
-        out = np.empty((len(a), KERNEL_DIRECTIONS), np.float32)
+    is_multiple = b.shape[1] % KERNEL_DIRECTIONS == 0 < b.size
+    if is_multiple and is_float32 and a.flags.c_contiguous:
+        out = np.empty((len(a), b.shape[1]), np.float32)
         origin = np.zeros(a.shape[1], np.float32)
         _kernels.knn_dense.project(a, origin, np.ascontiguousarray(b), out, n_threads)
         return out

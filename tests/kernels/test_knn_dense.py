@@ -5,6 +5,7 @@ from fasttsne import _kernels
 from fasttsne._kernels import reference
 from fasttsne.nearest_neighbors.builtin.block_pairs import all_block_pairs, conflict_free_batches
 from fasttsne.nearest_neighbors.builtin.candidates import Candidates
+from fasttsne.nearest_neighbors.builtin.cells import MAX_CELL_ROWS, NEAR_CENTROID, Cells
 from fasttsne.nearest_neighbors.builtin.packing import pack
 
 
@@ -108,3 +109,60 @@ def test_threads_do_not_change_bits(rng):
     for n_threads in (1, 2, 3, 8):
         results.add(tuple(a.tobytes() for a in self_join(points, 20, n_threads=n_threads)))
     assert len(results) == 1
+
+
+def found_in_cells(cells, n_near, reach, kept, n_threads):
+    """The candidates of each row, as sets of rows."""
+    found = {}
+    for rows, candidates in cells.search(n_near, reach, kept, n_threads):
+        numbers = candidates.top(kept)
+        found |= dict(zip(rows.tolist(), map(set, cells.index_map[numbers].tolist()), strict=True))
+    return found
+
+
+def make_cells(points, kept, n_near=10**6):
+    cells = Cells(points, points[0], np.random.RandomState(0), 1)
+    cells.find_near(n_near, kept, 1)
+    return cells
+
+
+@pytest.mark.parametrize("n_near", [9, 20])
+@pytest.mark.parametrize("reach", [0.0, 0.9, 1.4])
+def test_rows_search_the_cells_near_to_them(rng, n_near, reach):
+    points = np.repeat(rng.normal(0, 3, (20, 6)), 130, axis=0)
+    points = (points + rng.normal(0, 1, points.shape)).astype(np.float32)
+    cells = make_cells(points, 12, n_near)
+    members = np.split(cells.order, cells.firsts[1:-1])
+    assert max(map(len, members)) <= MAX_CELL_ROWS
+    expected = reference.search_cells(
+        points.astype(float), members, cells.near[:, :n_near], cells.count_always(12), reach,
+        NEAR_CENTROID, 12,
+    )  # fmt: skip
+    found = found_in_cells(cells, n_near, reach, 12, 2)
+    # Rounding may change which cells are probed, or the order of points, for one row in hundreds.
+    assert np.mean([found[row] == expected[row] for row in expected]) > 0.99
+    assert len(found) == len(points)
+
+
+def test_search_of_all_cells_is_exact(rng):
+    points = rng.normal(0, 1, (1500, 5)).astype(np.float32)
+    found = found_in_cells(make_cells(points, 20), 10**6, 1e9, 20, 2)
+    expected, _ = reference.nearest(points.astype(float), points.astype(float), 20, True)
+    assert np.mean([found[i] == set(row) for i, row in enumerate(expected.tolist())]) > 0.99
+
+
+def test_cells_of_equal_rows_are_cut_and_have_enough_candidates(rng):
+    points = np.zeros((1000, 3), np.float32)
+    points[:30] = rng.normal(0, 1, (30, 3))
+    cells = make_cells(points, 300, 1)
+    assert cells.sizes.max() <= MAX_CELL_ROWS
+    assert (cells.sizes[cells.near].sum(1) > 300).all()
+    found = found_in_cells(cells, 1, 0.0, 300, 1)
+    assert all(len(others) == 300 and row not in others for row, others in found.items())
+
+
+def test_threads_do_not_change_what_cells_give(rng):
+    points = rng.integers(0, 6, (2500, 4)).astype(np.float32)
+    cells = make_cells(points, 20)
+    results = [found_in_cells(cells, 12, 1.2, 20, n_threads) for n_threads in (1, 2, 3)]
+    assert results[0] == results[1] == results[2]

@@ -32,8 +32,8 @@ elif what == "fit":
     tsne = TSNE(n_jobs=n_jobs, random_state=0, n_iter=10, early_exaggeration_iter=10)
     found = tsne.fit(rng.normal(size=(400, 100)))
 else:
-    X = rng.integers(0, 60, (12, 120))[rng.integers(12, size=5000)]
-    X = (X + rng.normal(size=(5000, 6)) @ rng.normal(0, 3, (6, 120))).astype(np.float32)
+    X = rng.integers(0, 60, (12, 160))[rng.integers(12, size=5000)]
+    X = (X + rng.normal(size=(5000, 6)) @ rng.normal(0, 3, (6, 160))).astype(np.float32)
     index = Approx(X, 7, n_jobs=n_jobs, random_state=0)
     found = np.c_[index.build()]
     assert index._probes.projection is not None

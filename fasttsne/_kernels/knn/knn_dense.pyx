@@ -11,15 +11,25 @@ far; almost all are rejected there and never written to memory.
 What becomes of a candidate that is not rejected is in ``top_k.pxd``.
 """
 
-from cython.parallel cimport prange
+from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
-from fasttsne._kernels.knn.top_k cimport TopK, push
-from fasttsne._kernels.simd.simd8 cimport f8, f8_fma, f8_less, f8_load, f8_set1, f8_store
+import numpy as np
+
+from fasttsne._kernels.knn.cell_search cimport (
+    MASK_WORDS, MAX_CELL_ROWS as CELL_ROWS, NEAR_CENTROID as NEAR, Cells, search_cell,
+)
+from fasttsne._kernels.knn.push_panel cimport push_panel
+from fasttsne._kernels.knn.top_k cimport TopK
+from fasttsne._kernels.simd.simd8 cimport f8, f8_fma, f8_load, f8_set1, f8_store
 from fasttsne._kernels.linalg.gemm_panels cimport PANEL, TILE, tile_products
+
+cdef enum:
+    VECTORS = 4  # of eight directions of a projection, at a time
 
 PANEL_ROWS = PANEL
 TILE_ROWS = PANEL * TILE
+MAX_CELL_ROWS, NEAR_CENTROID = CELL_ROWS, NEAR
 
 
 cdef void pack_panel(
@@ -58,39 +68,6 @@ def pack(
             &points[0, 0], &order[0], &origin[0], p * PANEL, min(<Py_ssize_t> PANEL, n - p * PANEL),
             points.shape[1], &panels[p, 0, 0], &norms[p * PANEL],
         )
-
-
-cdef inline void push_lanes(
-    const TopK *top, int below, f8 scores, Py_ssize_t row, Py_ssize_t number, int by_row,
-    Py_ssize_t excluded,
-) noexcept nogil:
-    """Push candidates whose bits are set: eight points to one row, or one point to eight rows."""
-    cdef float score[8]
-    cdef int lane
-    f8_store(score, scores)
-    for lane in range(8):
-        if below >> lane & 1:
-            if by_row:
-                if number + lane != excluded and score[lane] < top.thresholds[row]:
-                    push(top, row, score[lane], number + lane)
-            elif score[lane] < top.thresholds[row + lane]:
-                push(top, row + lane, score[lane], number)
-
-
-cdef inline void push_panel(
-    const TopK *top, f8 products, Py_ssize_t row, float row_norm, Py_ssize_t first_point,
-    const float *norms, bint both, Py_ssize_t excluded,
-) noexcept nogil:
-    """Compare eight points with one row and, if ``both``, the row with the eight points."""
-    cdef f8 scores = f8_fma(f8_set1(-2), products, f8_load(norms))
-    cdef int below = f8_less(scores, f8_set1(top.thresholds[row]))
-    if below:
-        push_lanes(top, below, scores, row, first_point, True, excluded)
-    if both:
-        scores = f8_fma(f8_set1(-2), products, f8_set1(row_norm))
-        below = f8_less(scores, f8_load(top.thresholds + first_point))
-        if below:
-            push_lanes(top, below, scores, first_point, row, False, -1)
 
 
 cdef void search_block_pair(
@@ -189,18 +166,57 @@ def search_all(
         )
 
 
+def search_cells(
+    const float[:, :, ::1] points,  # IN (panels, depth, 8), cell by cell, whole tiles
+    const float[::1] norms,  # IN (8 * panels,), infinite where there is no point
+    const int32_t[::1] starts,  # IN (cells + 1,), first tile of each cell
+    const int32_t[::1] firsts,  # IN (cells + 1,), first row of each cell; up to MAX_CELL_ROWS
+    const float[:, ::1] centroids,  # IN (cells, depth)
+    const float[::1] centroid_norms,  # IN (cells,), squared
+    const int32_t[:, ::1] near,  # IN (cells, any), the cells that rows may probe, nearest first
+    Py_ssize_t first, Py_ssize_t last,  # the cells whose rows search
+    Py_ssize_t n_always,  # of them, cells that are probed by all rows
+    float reach,  # limit of the squared distances of the centroids of other cells: cell_search.pxd
+    Py_ssize_t k,
+    uint64_t[:, ::1] keys, int32_t[::1] counts, float[::1] thresholds,  # INOUT, for the rows of
+    int n_threads,                                                      # these cells in order
+):
+    """Compare the rows of some cells with the points of the cells that they probe.
+
+    O(rows (near + probed points) depth).
+    """
+    cdef Py_ssize_t cell
+    cdef Py_ssize_t depth = points.shape[1], n_near = near.shape[1]
+    cdef Py_ssize_t width = (n_near + PANEL * TILE - 1) // (PANEL * TILE) * PANEL * TILE
+    cdef TopK top
+    cdef Cells cells
+    cdef float[:, ::1] packed = np.zeros((n_threads, width * depth), np.float32)
+    cdef float[:, ::1] squares = np.empty((n_threads, PANEL * width), np.float32)
+    cdef uint64_t[:, ::1] masks = np.empty((n_threads, MASK_WORDS * width), np.uint64)
+    top.keys, top.counts, top.thresholds = &keys[0, 0], &counts[0], &thresholds[0]
+    top.capacity, top.k = keys.shape[1], k
+    cells.points, cells.norms, cells.depth = &points[0, 0, 0], &norms[0], depth
+    cells.starts, cells.firsts = &starts[0], &firsts[0]
+    cells.centroids, cells.centroid_norms = &centroids[0, 0], &centroid_norms[0]
+    cells.n_near, cells.n_always, cells.reach = n_near, n_always, reach
+    for cell in prange(first, last, nogil=True, schedule="dynamic", num_threads=n_threads):
+        search_cell(
+            &top, &cells, cell, firsts[cell] - firsts[first], &near[cell, 0],
+            &packed[threadid(), 0], &squares[threadid(), 0], &masks[threadid(), 0],
+        )
+
+
 cdef void search_for_panel(
     const TopK *top, const float *rows, Py_ssize_t first_row, const float *points,
-    Py_ssize_t panels, const float *norms, Py_ssize_t depth, Py_ssize_t block,
-    const int32_t *blocks, const int32_t *masks, Py_ssize_t count,
+    const float *norms, Py_ssize_t depth, const int32_t *starts, const int32_t *cells,
+    const int32_t *masks, Py_ssize_t count,
 ) noexcept nogil:
-    """Compare blocks of points with those of a panel's eight rows whose bits are set."""
-    cdef Py_ssize_t i, q, tile, last
+    """Compare cells of points with those of a panel's eight rows whose bits are set."""
+    cdef Py_ssize_t i, q, tile
     cdef f8 products[PANEL * TILE]
     cdef int r, t
     for i in range(count):
-        last = min((blocks[i] + 1) * block // PANEL, panels)
-        for tile in range(blocks[i] * block // (PANEL * TILE), last // TILE):
+        for tile in range(starts[cells[i]], starts[cells[i] + 1]):
             q = TILE * tile
             tile_products(rows, points + q * PANEL * depth, depth, products)
             for r in range(PANEL):
@@ -214,17 +230,17 @@ cdef void search_for_panel(
 
 def search_probed(
     const float[:, :, ::1] rows,  # IN (row panels, depth, 8)
-    const float[:, :, ::1] points,  # IN (point panels, depth, 8), a multiple of TILE panels
-    const float[::1] norms,  # IN (8 * point panels,), infinite beyond the last point
-    Py_ssize_t block,  # points of a block, a multiple of TILE_ROWS
+    const float[:, :, ::1] points,  # IN (point panels, depth, 8), cell by cell, whole tiles
+    const float[::1] norms,  # IN (8 * point panels,), infinite where there is no point
+    const int32_t[::1] cell_starts,  # IN (cells + 1,), first tile of each cell
     const int64_t[::1] starts,  # IN (row panels + 1,), into the next two
-    const int32_t[::1] blocks,  # IN, the blocks that rows of a panel probe
+    const int32_t[::1] cells,  # IN, the cells that rows of a panel probe
     const int32_t[::1] masks,  # IN, which of the eight rows: bits, none beyond the last row
     Py_ssize_t k,
     uint64_t[:, ::1] keys, int32_t[::1] counts, float[::1] thresholds,  # INOUT, for the rows
     int n_threads,
 ):
-    """Compare each row with the points of the blocks that it probes.
+    """Compare each row with the points of the cells that it probes.
 
     A panel computes the products that any of its rows wants; a row gets its
     own only, so that it does not depend on its neighbours in the panel.
@@ -235,44 +251,51 @@ def search_probed(
     top.capacity, top.k = keys.shape[1], k
     for p in prange(starts.shape[0] - 1, nogil=True, schedule="dynamic", num_threads=n_threads):
         search_for_panel(
-            &top, &rows[p, 0, 0], PANEL * p, &points[0, 0, 0], points.shape[0], &norms[0],
-            rows.shape[1], block, &blocks[0] + starts[p], &masks[0] + starts[p],
+            &top, &rows[p, 0, 0], PANEL * p, &points[0, 0, 0], &norms[0], rows.shape[1],
+            &cell_starts[0], &cells[0] + starts[p], &masks[0] + starts[p],
             starts[p + 1] - starts[p],
         )
 
 
-cdef void project_row(
-    const float *row, const float *origin, const float *directions, Py_ssize_t d, Py_ssize_t width,
-    float *out,
+cdef void project_pair(
+    const float *a, const float *b, const float *origin, const float *directions, Py_ssize_t d,
+    Py_ssize_t width, float *out_a, float *out_b,
 ) noexcept nogil:
-    cdef Py_ssize_t c, v
-    cdef f8 sums[8]
-    cdef f8 x
-    cdef const float *line
-    for v in range(8):
-        sums[v] = f8_set1(0)
-    for c in range(d):
-        x = f8_set1(row[c] - origin[c])
-        line = directions + c * width
-        for v in range(8):
-            sums[v] = f8_fma(x, f8_load(line + 8 * v), sums[v])
-    for v in range(8):
-        f8_store(out + 8 * v, sums[v])
+    """Project two rows, so that enough sums run side by side."""
+    cdef Py_ssize_t block, first, c, v
+    cdef f8 s[VECTORS]
+    cdef f8 t[VECTORS]
+    cdef f8 x, y, line
+    for block in range(width // (8 * VECTORS)):
+        first = 8 * VECTORS * block
+        for v in range(VECTORS):
+            s[v] = t[v] = f8_set1(0)
+        for c in range(d):
+            x, y = f8_set1(a[c] - origin[c]), f8_set1(b[c] - origin[c])
+            for v in range(VECTORS):
+                line = f8_load(directions + c * width + first + 8 * v)
+                s[v] = f8_fma(x, line, s[v])
+                t[v] = f8_fma(y, line, t[v])
+        for v in range(VECTORS):
+            f8_store(out_a + first + 8 * v, s[v])
+            f8_store(out_b + first + 8 * v, t[v])
 
 
 def project(
     const float[:, ::1] rows,  # IN (m, d)
     const float[::1] origin,  # IN (d,)
-    const float[:, ::1] directions,  # IN (d, 64)
-    float[:, ::1] out,  # OUT (m, 64)
+    const float[:, ::1] directions,  # IN (d, width), a multiple of 32
+    float[:, ::1] out,  # OUT (m, width)
     int n_threads,
 ):
     """out = (rows - origin) directions, each row by itself: no row depends on another."""
-    cdef Py_ssize_t i
-    if directions.shape[1] != 64 or out.shape[1] != 64:
-        raise ValueError("there must be 64 directions")
-    for i in prange(rows.shape[0], nogil=True, schedule="dynamic", chunksize=16,
+    cdef Py_ssize_t i, j, width = directions.shape[1], m = rows.shape[0]
+    if width % (8 * VECTORS) != 0 or out.shape[1] != width:
+        raise ValueError("the directions must be a multiple of 32, as many as columns of out")
+    for i in prange((m + 1) // 2, nogil=True, schedule="dynamic", chunksize=8,
                     num_threads=n_threads):
-        project_row(
-            &rows[i, 0], &origin[0], &directions[0, 0], rows.shape[1], 64, &out[i, 0]
+        j = min(2 * i + 1, m - 1)
+        project_pair(
+            &rows[2 * i, 0], &rows[j, 0], &origin[0], &directions[0, 0], rows.shape[1], width,
+            &out[2 * i, 0], &out[j, 0],
         )

@@ -31,46 +31,49 @@ cdef inline void swap(uint64_t *a, uint64_t *b) noexcept nogil:
 
 
 cdef inline Py_ssize_t partition(uint64_t *keys, Py_ssize_t low, Py_ssize_t high) noexcept nogil:
-    """Hoare's partition of low..high (inclusive) around the median of three."""
-    cdef Py_ssize_t middle = low + (high - low) // 2, i = low - 1, j = high + 1
-    cdef uint64_t pivot
+    """Lomuto's partition of low..high (inclusive) around the median of three, without branches.
+
+    Returns the place of the median: smaller keys are before it, others after it.
+    """
+    cdef Py_ssize_t middle = low + (high - low) // 2, i = low, j
+    cdef uint64_t pivot, key
     if keys[middle] < keys[low]:
         swap(keys + middle, keys + low)
     if keys[high] < keys[middle]:
         swap(keys + high, keys + middle)
         if keys[middle] < keys[low]:
             swap(keys + middle, keys + low)
-    pivot = keys[middle]
-    while True:
-        i += 1
-        while keys[i] < pivot:
-            i += 1
-        j -= 1
-        while keys[j] > pivot:
-            j -= 1
-        if i >= j:
-            return j
-        swap(keys + i, keys + j)
+    swap(keys + middle, keys + high)
+    pivot = keys[high]
+    for j in range(low, high):
+        key = keys[j]
+        keys[j] = keys[i]
+        keys[i] = key
+        i += key < pivot
+    swap(keys + i, keys + high)
+    return i
 
 
 cdef inline void select_smallest(uint64_t *keys, Py_ssize_t count, Py_ssize_t k) noexcept nogil:
     """Reorder so that the k smallest come first and keys[k - 1] is the largest of them."""
-    cdef Py_ssize_t low = 0, high = count - 1, split
+    cdef Py_ssize_t low = 0, high = count - 1, place
     while low < high:
-        split = partition(keys, low, high)
-        if k - 1 <= split:
-            high = split
+        place = partition(keys, low, high)
+        if k - 1 == place:
+            return
+        if k - 1 < place:
+            high = place - 1
         else:
-            low = split + 1
+            low = place + 1
 
 
 cdef inline void sort_keys(uint64_t *keys, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t i, j, split
+    cdef Py_ssize_t i, j
     cdef uint64_t key
     if count > 24:
-        split = partition(keys, 0, count - 1)
-        sort_keys(keys, split + 1)
-        sort_keys(keys + split + 1, count - split - 1)
+        i = partition(keys, 0, count - 1)
+        sort_keys(keys, i)
+        sort_keys(keys + i + 1, count - i - 1)
         return
     for i in range(1, count):
         key = keys[i]

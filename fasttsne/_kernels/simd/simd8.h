@@ -223,6 +223,17 @@ F8_INLINE void f8_panel_products(
     sums[6] = s20; sums[7] = s21; sums[8] = s22; sums[9] = s30; sums[10] = s31; sums[11] = s32;
 }
 
+/* The number of the lowest bit that is set, of a mask of eight that is not zero. */
+F8_INLINE int lowest_bit(int mask) {
+#if defined(__GNUC__)
+    return __builtin_ctz((unsigned)mask);
+#else
+    int bit = 0;
+    while (!(mask >> bit & 1)) bit++;
+    return bit;
+#endif
+}
+
 /* Ask for the first cache lines of an array that will be read soon; the processor
  * itself sees the pattern after a few lines and fetches the others. */
 F8_INLINE void prefetch(const float *p, intptr_t count) {

@@ -18,6 +18,7 @@ cdef extern from "simd8.h" nogil:
     float f8_sum(f8 a)
     void f8_transpose(f8 *v)
     int f8_less(f8 a, f8 b)
+    int lowest_bit(int mask)
     void f8_gather(const float *y, const int32_t *j, int d, f8 *out)
     void f8_panel_products(
         const float *a, const float *b, Py_ssize_t stride, Py_ssize_t depth, f8 *sums)

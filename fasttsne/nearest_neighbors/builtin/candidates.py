@@ -14,11 +14,16 @@ BUFFER_RANGE = 32, 96
 
 
 class Candidates:
-    """The ``n_kept`` best candidates of each of n rows so far."""
+    """The ``n_kept`` best candidates of each of n rows so far.
 
-    def __init__(self, n: int, n_kept: int):
+    others : candidates of more rows, as many each, that are no longer needed: their memory is used.
+    """
+
+    def __init__(self, n: int, n_kept: int, others: "Candidates | None" = None):
         self.n_kept = n_kept
-        self.keys = np.empty((n, n_kept + int(np.clip(n_kept, *BUFFER_RANGE))), np.uint64)
+        capacity = n_kept + int(np.clip(n_kept, *BUFFER_RANGE))
+        keys = np.empty((n, capacity), np.uint64) if others is None else others.keys[:n]
+        self.keys: np.ndarray = keys
         self.counts = np.zeros(n, np.int32)
         self.thresholds = np.full(-(-n // TILE_ROWS) * TILE_ROWS, -np.inf, np.float32)
         self.thresholds[:n] = np.inf

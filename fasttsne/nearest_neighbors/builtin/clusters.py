@@ -6,10 +6,10 @@ from fasttsne.nearest_neighbors.builtin.candidates import Candidates
 from fasttsne.nearest_neighbors.builtin.packing import pack
 
 # Rows of a cluster, about; rows for each cluster on which k-means is trained, and its iterations.
-CLUSTER_SIZE = 250
+CLUSTER_SIZE = 96
 TRAINING_ROWS_PER_CLUSTER = 20
 N_KMEANS_ITERATIONS = 5
-MAX_CLUSTERS = 8192
+MAX_CLUSTERS = 2**16
 # More than these are found in two levels, within the clusters of a coarse k-means with the square
 # root of as many: comparing each row with all centroids takes time quadratic in the rows.
 MAX_CLUSTERS_ONE_LEVEL = 512
@@ -17,17 +17,17 @@ MAX_CLUSTERS_ONE_LEVEL = 512
 ASSIGNMENT_BATCH = 100_000
 
 
-def sort_by_cluster(points, origin, generator, n_threads) -> np.ndarray:
-    """Return the rows' indices sorted by cluster, neighbouring clusters one after the other."""
+def cluster_rows(points, origin, generator, n_threads) -> list[np.ndarray]:
+    """Return the rows of each cluster, neighbouring clusters one after the other."""
     n_clusters = _count_clusters(points)
     if n_clusters <= MAX_CLUSTERS_ONE_LEVEL:
-        return np.concatenate(_kmeans(points, origin, n_clusters, generator, n_threads))
-    order: list[np.ndarray] = []
+        return _kmeans(points, origin, n_clusters, generator, n_threads)
+    clusters: list[np.ndarray] = []
     for rows in _kmeans(points, origin, round(n_clusters**0.5), generator, n_threads):
         coarse = points[rows]
         fine = _kmeans(coarse, origin, _count_clusters(coarse), generator, n_threads)
-        order.extend(rows[members] for members in fine)
-    return np.concatenate(order)
+        clusters.extend(rows[members] for members in fine)
+    return clusters
 
 
 def _count_clusters(points):

@@ -159,11 +159,11 @@ class DenseRows(PreparedRows):
         return points.values
 
     def reduce(self, rank: int, generator, n_threads: int):
-        """Return the first principal components, (n, rank) float32, and their projection.
+        """Return principal components, lengths of residuals, and the projection.
 
-        They are estimated from a sample of rows; see :class:`fasttsne.linalg.pca.Projection`.
+        They are estimated from a sample of rows; see ``pca.components_and_residuals``.
         """
-        return pca.approximate_components(self.points.values, rank, generator, n_threads)
+        return pca.components_and_residuals(self.points.values, rank, generator, n_threads)
 
     def project(self, queries: DensePoints, projection, n_threads: int) -> np.ndarray:
         out = np.empty((len(queries), projection.directions.shape[1]), np.float32)
@@ -171,6 +171,15 @@ class DenseRows(PreparedRows):
         directions = np.ascontiguousarray(projection.directions)
         _kernels.knn_dense.project(queries.values, projection.origin, directions, out, n_threads)
         return out
+
+    @staticmethod
+    def squared_lengths(queries: DensePoints, origin: np.ndarray) -> np.ndarray:
+        """Return the squared lengths of prepared rows less an origin, (m,)."""
+        squares = np.empty(len(queries))
+        for a, chunk in chunks.iter_chunks(queries.values):
+            rows = chunk - origin
+            squares[a : a + len(chunk)] = np.einsum("ij,ij->i", rows, rows)
+        return squares
 
     def self_kneighbors(self, k: int, n_threads: int):
         many = self.n > SELF_JOIN_MAX_SAMPLES or self.n * self.n_columns > MAX_PACKED_NUMBERS
@@ -189,7 +198,7 @@ class DenseRows(PreparedRows):
         """Return the rows' lengths as packed; infinite for those that were moved nearer."""
         return lengths(packed.norms[: packed.n])
 
-    def _copied_lengths(self, queries):
+    def copied_lengths(self, queries):
         """Return the lengths of rows that were rounded, else 1, which angular rows have."""
         if is_angular(self.metric) or not self._are_copied:
             return np.ones(len(queries))

@@ -28,12 +28,17 @@ class PackedRows(NamedTuple):
     @property
     def block_size(self) -> int:
         """Rows per block, whole tiles."""
-        size = BLOCK_BYTES // (4 * self.panels.shape[1]) // TILE_ROWS * TILE_ROWS
-        return int(np.clip(size, TILE_ROWS, MAX_BLOCK_ROWS))
+        return block_rows(self.panels.shape[1])
 
     @property
     def n_blocks(self) -> int:
         return -(-self.n // self.block_size)
+
+
+def block_rows(n_columns: int) -> int:
+    """Return the rows of a block of so many columns, whole tiles."""
+    size = BLOCK_BYTES // (4 * n_columns) // TILE_ROWS * TILE_ROWS
+    return int(np.clip(size, TILE_ROWS, MAX_BLOCK_ROWS))
 
 
 def pack(points, order=None, origin=None, n_threads=1) -> PackedRows:

@@ -41,7 +41,7 @@ class PreparedRows:
     _on_grid: Callable  # whether points are whole numbers within ``MAX_GRID_NORM``
     _rerank: Callable  # the kernel that finds the nearest among candidates
     _compare: Callable  # compares queries with all points; returns the queries' lengths
-    _copied_lengths: Callable  # lengths of prepared rows, for the rounding of float32 copies
+    copied_lengths: Callable  # lengths of prepared rows, for the rounding of float32 copies
     around: Callable | None = None  # some of the rows with another origin
     float64_scores: Callable  # scores of all points for queries, and the queries' lengths
 
@@ -63,8 +63,9 @@ class PreparedRows:
         return self.points.exact_rows()
 
     def rerank_queries(
-        self, queries, candidates: Candidates, rows, index_map, k: int, n_threads: int, sizes=None
-    ):
+        self, queries, candidates: Candidates, rows, index_map, k: int, n_threads: int, sizes=None,
+        out=None,
+    ):  # fmt: skip
         """Return the k candidates nearest to queries, prepared, by exact distance.
 
         Parameters
@@ -73,6 +74,7 @@ class PreparedRows:
         index_map : (n,) the point of each index among the candidates.
         sizes : (m,) lengths of the queries where they were compared; None where
             ``undecided`` is not read: then they only bound the rounding of copies.
+        out : indices and distances, of which the queries in ``rows`` are written, or None.
 
         Returns
         -------
@@ -80,16 +82,16 @@ class PreparedRows:
         undecided : (m,) whether a point that is not a candidate may be nearer.
         """
         m = len(queries)
-        indices, distances = np.empty((m, k), np.int32), np.empty((m, k), np.float32)
+        indices, distances = out or (np.empty((m, k), np.int32), np.empty((m, k), np.float32))
         rows, undecided = rows.astype(np.int32), np.empty(m, np.uint8)
         self._rerank(
-            queries, rows, index_map.astype(np.int32), candidates.keys, candidates.counts,
+            queries, rows, np.asarray(index_map, np.int32), candidates.keys, candidates.counts,
             candidates.thresholds, candidates.n_kept, k, indices, distances, n_threads,
         )  # fmt: skip
         if self._is_exact(queries):
             return indices, distances, np.zeros(m, bool)
         if sizes is None:
-            sizes = self._copied_lengths(queries)
+            sizes = self.copied_lengths(queries)
         _kernels.exact_order.order_candidates(
             self.exact_rows if queries is self.points else queries.exact_rows(), self.exact_rows,
             rows, candidates.keys, candidates.counts, candidates.thresholds,
@@ -98,21 +100,8 @@ class PreparedRows:
         )  # fmt: skip
         return indices, distances, undecided.view(bool)
 
-    def rerank(self, candidates: Candidates, order: np.ndarray, k: int, n_threads: int):
-        """Return the k nearest candidates of each row by exact distance.
-
-        Parameters
-        ----------
-        order : (n,) the row at each position; candidates are positions, listed by position.
-
-        Returns
-        -------
-        indices, distances : (n, k) int32 and float32 arrays, nearest first.
-        """
-        return self.rerank_queries(self.points, candidates, order, order, k, n_threads)[:2]
-
     def self_kneighbors(self, k: int, n_threads: int):
-        """Return the k nearest other rows of each row, as ``rerank`` does."""
+        """Return the k nearest other rows of each row."""
         return self.kneighbors(self.points, k, n_threads, np.arange(self.n))
 
     def kneighbors_of_rows(self, rows: np.ndarray, k: int, n_threads: int):

@@ -1,41 +1,56 @@
-"""Queries of new rows: each is searched in the blocks nearest to it (probes, as faiss says).
+"""Queries of new rows: each is searched in the cells nearest to it.
 
-The number of blocks and candidates follows from the sample of rows with known true neighbours.
-The blocks and the result of a query do not depend on the other queries.
+The number of cells and candidates follows from the sample of rows with known true neighbours.
+The cells and the result of a query do not depend on the other queries.
 """
 
 import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
-from fasttsne.nearest_neighbors.builtin.packing import PANEL_ROWS, pack
+from fasttsne.nearest_neighbors.builtin.cells import pack_cells
+from fasttsne.nearest_neighbors.builtin.packing import PANEL_ROWS, TILE_ROWS, block_rows, pack
 from fasttsne.nearest_neighbors.builtin.prepared_rows import QUERY_BATCH_SIZE
+from fasttsne.nearest_neighbors.builtin.reduction import reduce_queries
 
 
 class Probes:
-    """The blocks of a search, stored for queries.
+    """The cells of a search, stored for queries.
 
     Parameters
     ----------
-    blocks : :class:`fasttsne.nearest_neighbors.builtin.blocks.Blocks` of the search.
-    origin : (columns,) float32, that the blocks' rows are packed around.
+    cells : :class:`fasttsne.nearest_neighbors.builtin.cells.Cells` of the search.
+    origin : (columns,) float32, that the cells' rows are packed around.
     projection : from rows to reduced ones, or None if rows are not reduced.
-    n_probed : blocks in which a query is searched, for up to ``k`` neighbours.
+    n_probed : cells in which a query is searched, for up to ``k`` neighbours.
     kept : candidates for each neighbour that is requested.
     k : neighbours of the search.
     """
 
-    origin = None  # zero, in what version 0.1.0 pickled
-
-    def __init__(self, blocks, origin, projection, n_probed: int, kept: float, k: int):
+    def __init__(self, cells, origin, projection, n_probed: int, kept: float, k: int):
         # Rows that are not reduced are packed again at the first query: until then that memory
         # is free.
-        self._packed = None if projection is None else blocks.packed
-        self.order = blocks.order
+        self._packed = None if projection is None else cells.packed
+        self.index_map, self.starts, self.sizes = cells.index_map, cells.starts, cells.sizes
         # Names of version 0.1.0: indexes are pickled.
-        self.centres = np.ascontiguousarray(blocks.centroids, np.float32)
+        self.centres = cells.centroids
         self.projection, self.origin = projection, origin
         self.n_probed, self.kept, self.k = n_probed, kept, k
+
+    def __setstate__(self, state):
+        """Read also what version 0.1.0 pickled: blocks of equal size around the origin zero."""
+        vars(self).update(state)
+        if "order" in state:
+            self._read_blocks(vars(self).pop("order"))
+
+    def _read_blocks(self, order):
+        n, size = len(order), block_rows(self.centres.shape[1])
+        tiles = -(-n // TILE_ROWS)
+        blocks = np.arange(0, n, size)
+        self.starts = np.append(blocks // TILE_ROWS, tiles).astype(np.int32)
+        self.sizes = np.diff(np.append(blocks, n))
+        self.index_map = np.resize(order, tiles * TILE_ROWS).astype(np.int32)
+        self.origin = vars(self).get("origin")
 
     def query(self, rows, queries, k: int, n_threads: int):
         """Return the k nearest to each query: indices and distances, (m, k), nearest first.
@@ -52,57 +67,55 @@ class Probes:
 
     def _search(self, rows, queries, k, n_threads):
         packed = self._packed_rows(rows, n_threads)
-        n_blocks, block_size = packed.n_blocks, packed.block_size
-        n_kept = min(int(self.kept * k) + N_EXTRA_CANDIDATES, packed.n)
+        n = len(rows.points)
+        n_kept = min(int(self.kept * k) + N_EXTRA_CANDIDATES, n)
         n_probed = -(-self.n_probed * max(k, self.k) // self.k)
-        # Enough candidates even if one of the blocks is the short last one.
-        n_probed = min(max(n_probed, 2 + n_kept // block_size), n_blocks)
-        reduced = self._reduce(rows, queries, n_threads)
-        probed = self._nearest_blocks(reduced, n_probed, n_threads)
-        # Queries of a panel that are searched in the same block share the products.
+        # Enough candidates even if the smallest cells are probed.
+        least = int(np.searchsorted(np.sort(self.sizes).cumsum(), n_kept)) + 1
+        n_probed = min(max(n_probed, least), len(self.sizes))
+        reduced = reduce_queries(rows, queries, self.projection, n_threads)
+        probed = self._nearest_cells(reduced, n_probed, n_threads)
+        # Queries of a panel that are searched in the same cell share the products.
         order = np.argsort(probed[:, 0], kind="stable")
         candidates = Candidates(len(reduced), n_kept)
         _kernels.knn_dense.search_probed(
             pack(reduced, order, self.origin, n_threads).panels, packed.panels, packed.norms,
-            block_size, *_by_panel(probed[order], n_blocks), n_kept, candidates.keys,
+            self.starts, *_by_panel(probed[order], len(self.sizes)), n_kept, candidates.keys,
             candidates.counts, candidates.thresholds, n_threads,
         )  # fmt: skip
-        return rows.rerank_queries(queries, candidates, order, self.order, k, n_threads)[:2]
+        return rows.rerank_queries(queries, candidates, order, self.index_map, k, n_threads)[:2]
 
     def _packed_rows(self, rows, n_threads):
         if self._packed is None:
             points = rows.to_dense(rows.points)
-            self._packed = pack(points, self.order, self.origin, n_threads)
+            self._packed = pack_cells(
+                points, self.index_map, self.starts, self.sizes, self.origin, n_threads
+            )
         return self._packed
 
-    def _reduce(self, rows, queries, n_threads):
-        if self.projection is None:
-            return rows.to_dense(queries)
-        return rows.project(queries, self.projection, n_threads)
-
-    def _nearest_blocks(self, reduced, n_probed, n_threads):
-        """Return the blocks with the nearest centroids, (m, n_probed), nearest first."""
+    def _nearest_cells(self, reduced, n_probed, n_threads):
+        """Return the cells with the nearest centroids, (m, n_probed), nearest first."""
         best = Candidates(len(reduced), n_probed)
         packed = pack(reduced, origin=self.origin, n_threads=n_threads)
-        best.compare_all(packed, pack(self.centres, origin=self.origin), 0, n_threads)
+        best.compare_all(packed, pack(self.centres), 0, n_threads)
         return best.top(n_probed)
 
 
-def _by_panel(probed, n_blocks):
-    """Return for each panel of rows the blocks that any of them probes, and which rows do.
+def _by_panel(probed, n_cells):
+    """Return for each panel of rows the cells that any of them probes, and which rows do.
 
     Returns
     -------
     starts : (panels + 1,) int64, of each panel in the next two.
-    blocks, masks : int32, a block and the bits of the rows that probe it.
+    cells, masks : int32, a cell and the bits of the rows that probe it.
     """
     m, n_probed = probed.shape
     row = np.repeat(np.arange(m), n_probed)
-    code = row // PANEL_ROWS * n_blocks + probed.ravel()
+    code = row // PANEL_ROWS * n_cells + probed.ravel()
     order = np.argsort(code, kind="stable")
     code = code[order]
     first = np.flatnonzero(np.r_[True, code[1:] != code[:-1]])
     masks = np.bitwise_or.reduceat(1 << (row % PANEL_ROWS)[order], first)
-    panel, blocks = np.divmod(code[first], n_blocks)
+    panel, cells = np.divmod(code[first], n_cells)
     starts = np.searchsorted(panel, np.arange(-(-m // PANEL_ROWS) + 1))
-    return starts.astype(np.int64), blocks.astype(np.int32), masks.astype(np.int32)
+    return starts.astype(np.int64), cells.astype(np.int32), masks.astype(np.int32)

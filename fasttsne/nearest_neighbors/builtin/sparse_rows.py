@@ -133,15 +133,20 @@ class SparseRows(PreparedRows):
         return points.matrix.toarray() - points.means[:, None]
 
     def reduce(self, rank: int, generator, n_threads: int):
-        """Return the first principal components, (n, rank) float32, and their projection.
+        """Return principal components, lengths of residuals, and the projection.
 
         For correlation, where each row is centered, only the columns are centered here.
         """
-        return pca.approximate_components(self.points.matrix, rank, generator, n_threads)
+        return pca.components_and_residuals(self.points.matrix, rank, generator, n_threads)
 
     def project(self, queries: SparsePoints, projection, n_threads: int) -> np.ndarray:
         shift = projection.origin @ projection.directions
         return np.ascontiguousarray(queries.matrix @ projection.directions - shift)
+
+    @staticmethod
+    def squared_lengths(queries: SparsePoints, origin: np.ndarray) -> np.ndarray:
+        """Return the squared lengths of prepared rows, not centered, less an origin, (m,)."""
+        return pca.squared_lengths(queries.matrix, origin.astype(np.float64))
 
     @cached_property
     def _columns(self):
@@ -161,7 +166,7 @@ class SparseRows(PreparedRows):
         )  # fmt: skip
         return lengths(squared_norms(queries))
 
-    def _copied_lengths(self, queries):
+    def copied_lengths(self, queries):
         """Return the lengths of rows that were rounded, else 1, which angular rows have.
 
         Float32 rows are not: their unit is a power of two.
