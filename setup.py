@@ -117,7 +117,9 @@ def optimization(name):
     """Flags in place of -O3 where time does not depend on it: less to download."""
     if name in {SHARED, f"{KERNELS}.cpu".replace("/", ".")}:
         return ["-Os"]  # called once for an array, or once
-    return ["-O2"] if name.rpartition(".")[2] in COMPACT_KERNELS else []
+    # Processors of before 2013 take the portable level, where there is another one.
+    is_rare = HAS_AVX2 and ".portable." in name
+    return ["-O2"] if is_rare or name.rpartition(".")[2] in COMPACT_KERNELS else []
 
 
 class BuildKernels(build_ext):
