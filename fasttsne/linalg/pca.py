@@ -47,6 +47,8 @@ def principal_components(X, rank, random_state=None, svd_solver="auto", n_jobs=-
 class Projection(NamedTuple):
     """A linear projection of rows: (row - origin) @ directions.
 
+    Attributes
+    ----------
     origin : (columns,) float32.
     directions : (columns, rank) float32.
     scale : the directions are orthonormal vectors divided by it.
