@@ -44,9 +44,14 @@ SIMD_KERNELS = [
     "repulsion/particle_mesh",
 ]
 # Compiled once: no vector instructions to gain from, or to ask about.
-PLAIN_KERNELS = ["cpu", "drawing/raster", "graph/csr", "knn/exact_order", "optimize/hat_grid"]
+PLAIN_KERNELS = [
+    "cpu", "drawing/raster", "graph/csr", "graph/packed_edges", "knn/exact_order",
+    "optimize/hat_grid",
+]
 # Loops that wait for memory, or are no part of an iteration.
-COMPACT_KERNELS = {"coordinates", "csr", "local_radii", "morton", "neighbor_ranks", "raster"}
+COMPACT_KERNELS = {
+    "coordinates", "csr", "local_radii", "morton", "neighbor_ranks", "packed_edges", "raster",
+}
 # C headers that kernels include, which Cython does not look for changes in.
 HEADERS = [f"{KERNELS}/threads.h", f"{KERNELS}/simd/simd8.h"]
 

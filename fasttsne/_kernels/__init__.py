@@ -39,7 +39,7 @@ _load_openmp_with_short_waits()
 
 from . import cpu  # type: ignore[attr-defined]  # noqa: E402
 from .drawing import raster  # type: ignore[attr-defined]  # noqa: E402
-from .graph import csr  # type: ignore[attr-defined]  # noqa: E402
+from .graph import csr, packed_edges  # type: ignore[attr-defined]  # noqa: E402
 from .knn import exact_order  # type: ignore[attr-defined]  # noqa: E402
 from .optimize import hat_grid  # type: ignore[attr-defined]  # noqa: E402
 
@@ -92,6 +92,6 @@ row_fft = load_level(simd, "row_fft")
 __all__ = [
     "SIMD_LEVELS", "attraction", "barnes_hut", "coordinates", "cpu", "csr", "exact_order",
     "exact_repulsion", "fft_convolve", "gradient_step", "gram", "hat_grid", "knn_dense",
-    "knn_sparse", "load_level", "local_radii", "morton", "neighbor_ranks", "particle_mesh",
-    "perplexity", "raster", "rerank", "row_fft", "simd",
+    "knn_sparse", "load_level", "local_radii", "morton", "neighbor_ranks", "packed_edges",
+    "particle_mesh", "perplexity", "raster", "rerank", "row_fft", "simd",
 ]  # fmt: skip

@@ -81,9 +81,8 @@ class DensityObjective(KLDivergence):
         np.clip(a, -MAX_FACTOR, MAX_FACTOR, out=a)
         self._factors[:, 0] = a
         self._factors[:, 1] = a * self._squares
-        indptr, columns, _ = self._edges
         _kernels.local_radii.forces(
-            indptr, columns, self._points, self._factors, self.dof, self._density_forces,
+            *self._edges, self._points, self._factors, self.dof, self._density_forces,
             self.n_threads,
         )  # fmt: skip
         # The gradient has repulsive / z, and is a quarter.

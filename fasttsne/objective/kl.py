@@ -6,24 +6,18 @@
 P itself is never changed: exaggeration scales the attractive forces.
 """
 
-from typing import TypeAlias
-
 import numpy as np
 import scipy.sparse as sp
 
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
+from fasttsne.objective.edges import PIECE, PackedEdges, edges_of, largest_value, pack_edges
 from fasttsne.repulsion import Repulsion
-from fasttsne.runtime.validation import check_number, check_sparse_indices, is_permutation
+from fasttsne.runtime.validation import check_number, is_permutation
 
 # Z of a map whose points are all far apart is nearly zero, and an approximation of it may be
 # below; this share of n is a floor that no map in use comes near.
 MIN_Z_PER_POINT = 1e-6
-# Entries of P in a piece of a sum.
-PIECE = 1 << 20
-
-# Row pointers, columns and values, as the kernels of attraction read them.
-Edges: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class KLDivergence(Objective):
@@ -53,12 +47,13 @@ class KLDivergence(Objective):
         check_number(n_components, "n_components", low=1, high=3, integer=True)
         self._P = P
         self._indptr, self._columns, self._values = edges_of(P, "affinities.P")
+        self._largest = largest_value(self._values)
         self.repulsion = repulsion
         self.dof = dof
         self._points, self.attractive, self.repulsive = np.empty((3, *self.shape), np.float32)
         self._partial_sums = np.empty(_kernels.attraction.count_blocks(P.shape[0]))
         self.z = 1.0
-        self._edges: Edges | None = None
+        self._edges: PackedEdges | None = None
         self._order: np.ndarray | None = None
         self._negative_entropy: float | None = None
 
@@ -75,10 +70,9 @@ class KLDivergence(Objective):
             raise ValueError("affinities.P was changed in place: its indices are out of bounds")
         position = np.empty(len(order), np.int32)
         position[order] = np.arange(len(order), dtype=np.int32)
-        counts = np.diff(self._indptr)[order]
         self._edges = pack_edges(
-            (self._indptr, self._columns, self._values), counts, order, position, self.n_threads,
-            self._edges,
+            (self._indptr, self._columns, self._values), order, position, self._largest,
+            self.n_threads, reuse=self._edges,
         )  # fmt: skip
         self._order = order.copy()
 
@@ -142,39 +136,6 @@ class KLDivergence(Objective):
                 entropy += (p * np.log(p)).sum(dtype=np.float64)
             self._negative_entropy, self._total = float(entropy), float(total)
         return self._negative_entropy
-
-
-def edges_of(P: sp.csr_matrix, name: str) -> Edges:
-    """The arrays of a CSR matrix, checked; row pointers are a copy, which stays as checked."""
-    own = sp.csr_matrix(P.shape, dtype=np.float32)
-    own.indptr, own.indices, own.data = np.array(P.indptr, np.int64), P.indices, P.data
-    check_sparse_indices(own, name)
-    columns = own.indices.astype(np.int32, copy=False)
-    return own.indptr, columns, own.data.astype(np.float32, copy=False)
-
-
-def pack_edges(
-    edges: Edges, counts: np.ndarray, rows: np.ndarray, position: np.ndarray, n_threads: int,
-    reuse: Edges | None = None,
-) -> Edges:  # fmt: skip
-    """Edges for the kernels of attraction: rows in another order, padded to multiples of eight.
-
-    Parameters
-    ----------
-    edges : (indptr, columns, values) of a CSR matrix: int64, int32 and float32 arrays.
-    counts : (m,) number of edges of each row of the result.
-    rows : (m,) int32, the row that becomes each row of the result.
-    position : (n,) int32, the new number of each column.
-    reuse : packed edges whose memory is used again where they are as many.
-    """
-    indptr = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum((counts.astype(np.int64) + 7) // 8 * 8, out=indptr[1:])
-    if reuse is not None and len(reuse[1]) == indptr[-1]:
-        _, columns, values = reuse
-    else:
-        columns, values = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
-    _kernels.csr.pack_edges(*edges, rows, position, indptr, columns, values, n_threads)
-    return indptr, columns, values
 
 
 def kl_divergence(

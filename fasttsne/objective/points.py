@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
-from fasttsne.objective.kl import edges_of, pack_edges
+from fasttsne.objective.edges import edges_of, pack_edges
 from fasttsne.repulsion.fixed_reference import FixedRepulsion
 
 # Of a point by itself: below it float32 forces are denormal, or 0.
@@ -51,9 +51,10 @@ class NewPointsDivergence(Objective):
         self._repulsion = repulsion
         self._P = P
         m, n = P.shape
+        # What no row can exceed: the bits of a row's values do not depend on the other rows.
         self._edges = pack_edges(
-            edges, np.diff(edges[0]), np.arange(m, dtype=np.int32), np.arange(n, dtype=np.int32),
-            n_threads,
+            edges, np.arange(m, dtype=np.int32), np.arange(n, dtype=np.int32), 1.0, n_threads,
+            is_between=True,
         )  # fmt: skip
         self._points, self._attractive, self._repulsive = np.empty((3, *self.shape), np.float32)
         self._z = np.empty(m)

@@ -47,10 +47,9 @@ def test_forces_are_the_derivative_of_a_function_of_the_radii(kernel, P, rng, d,
     slope = rng.normal(0, 1, 60)
     squares, weights = reference.squared_radii(P, y, dof)
     a = np.where(weights > 0, slope / np.where(weights > 0, weights, 1), 0)
-    indptr, columns, _ = edges_of(P, d)
     out = np.empty((60, d), np.float32)
     kernel("local_radii").forces(
-        indptr, columns, y.astype(np.float32), np.stack([a, a * squares], 1).astype(np.float32),
+        *edges_of(P, d), y.astype(np.float32), np.stack([a, a * squares], 1).astype(np.float32),
         dof, out, 2,
     )  # fmt: skip
     step = 1e-5

@@ -5,10 +5,11 @@ import pickle
 import numpy as np
 import pytest
 from quick import QUICK
+from rounded import rounded
 
 from fasttsne import TSNE, TSNEEmbedding, initialization, tsne
 from fasttsne._kernels import reference
-from fasttsne.affinity import PerplexityBasedNN
+from fasttsne.affinity import PerplexityBasedNN, PrecomputedAffinities
 from fasttsne.compat.functions import kl_divergence_exact
 
 BH_PARAMS = {"theta": 0.2}
@@ -73,6 +74,7 @@ def test_a_function_as_method(start, affinities):
     """It gets the caller's order and the exaggeration, and its error is reported without."""
     reports = []
     maps = []
+    affinities = PrecomputedAffinities(rounded(affinities.P.toarray()), normalize=False)
     for method in ("exact", plain):
         embedding = TSNEEmbedding(
             start, affinities, negative_gradient_method=method, n_jobs=2,

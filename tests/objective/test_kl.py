@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from rounded import rounded
 
 from fasttsne import TSNEEmbedding, initialization
 from fasttsne._kernels import reference
@@ -43,6 +44,7 @@ def test_twin_gradient_by_finite_differences(P, rng, d, dof):
     ("method", "tolerance"), [(ExactRepulsion, 1e-5), (TreeRepulsion, 2e-2), (MeshRepulsion, 2e-2)]
 )
 def test_objective_equals_twin(P, rng, dof, method, tolerance):
+    P = rounded(P)
     y = rng.normal(0, 2, (40, 2))
     objective = KLDivergence(sp.csr_matrix(P), method(dof), 2, dof)
     order = rng.permutation(40).astype(np.int32)
@@ -71,7 +73,7 @@ def test_methods_agree_on_a_map_of_any_kernel(digits, affinities, d, dof):
         objective.reorder(np.arange(len(digits), dtype=np.int32))
         results.append((objective.compute_forces(np.asarray(embedding), True), objective.repulsive))
     exact_error, exact = results[0]
-    assert exact_error == pytest.approx(embedding.kl_divergence, rel=1e-6)
+    assert exact_error == pytest.approx(embedding.kl_divergence, rel=1e-5)
     for error, forces in results[1:]:
         assert error > 0
         assert error == pytest.approx(exact_error, rel=1e-2)

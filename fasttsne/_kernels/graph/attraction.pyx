@@ -12,31 +12,47 @@ KL = sum p log p + cross + log Z.
 
 ``attraction_to`` does the same for points that are attracted by others than themselves.
 
-    indptr, columns, values: p_ij as CSR;    y: y_i;    others: y_j
+    edges: p_ij, see ``edges.pxd``;    y: y_i;    others: y_j
 
-Rows come padded to whole groups of eight edges (``csr.pack_edges``), so that
-the loop has no tail.  Cost: one read of the edges, which is what bounds it;
-points should be numbered along a space-filling curve so that the gathered
-coordinates are in the cache.  Float32 sums over one row, float64 over blocks.
+Cost: one read of the edges, which is what bounds it; points should be numbered
+along a space-filling curve so that the gathered coordinates are in the cache.
+Float32 sums over one row, float64 over blocks.
 """
 
 from cython.parallel cimport prange
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint16_t
 
 import numpy as np
 
+from fasttsne._kernels.graph.edges cimport Edges, edges_of
 from fasttsne._kernels.simd.simd8 cimport (
-    f8, f8_add, f8_fma, f8_gather, f8_load, f8_mul, f8_set1, f8_sub, f8_sum,
+    f8, f8_add, f8_decode, f8_fma, f8_gather, f8_gather_near, f8_mul, f8_set1, f8_sub, f8_sum,
 )
 from fasttsne._kernels.simd.student cimport student_log, student_q
 
 cdef Py_ssize_t BLOCK = 256  # rows a task
 
 
+cdef inline void attract_eight(
+    const f8 *own, f8 *difference, f8 p, int d, float inverse_dof, bint with_cross,
+    f8 *force, f8 *cross,
+) noexcept nogil:
+    """Add what eight edges contribute; ``difference`` has the points at their ends."""
+    cdef int c
+    cdef f8 strength, r2 = f8_set1(0)
+    for c in range(d):
+        difference[c] = f8_sub(own[c], difference[c])
+        r2 = f8_fma(difference[c], difference[c], r2)
+    strength = f8_mul(p, student_q(r2, inverse_dof))
+    for c in range(d):
+        force[c] = f8_fma(strength, difference[c], force[c])
+    if with_cross:
+        cross[0] = f8_fma(p, student_log(r2, inverse_dof), cross[0])
+
+
 cdef inline double attract_rows(
-    const int64_t *indptr, const int32_t *columns, const float *values,
-    const float *y, const float *others, float *out, Py_ssize_t first, Py_ssize_t last,
-    int d, float dof, bint with_cross,
+    const Edges *edges, const float *y, const float *others, float *out,
+    Py_ssize_t first, Py_ssize_t last, int d, float dof, bint with_cross,
 ) noexcept nogil:
     """Forces of ``others`` on the rows first..last of y.
 
@@ -47,7 +63,7 @@ cdef inline double attract_rows(
     cdef f8 own[3]
     cdef f8 difference[3]
     cdef f8 force[3]
-    cdef f8 r2, p, strength, cross
+    cdef f8 p, cross
     cdef float inverse_dof = 1 / dof
     cdef double total = 0
     for i in range(first, last):
@@ -55,18 +71,14 @@ cdef inline double attract_rows(
         for c in range(d):
             own[c] = f8_set1(y[i * d + c])
             force[c] = f8_set1(0)
-        for e in range(indptr[i], indptr[i + 1], 8):
-            f8_gather(others, columns + e, d, difference)
-            p = f8_load(values + e)
-            r2 = f8_set1(0)
-            for c in range(d):
-                difference[c] = f8_sub(own[c], difference[c])
-                r2 = f8_fma(difference[c], difference[c], r2)
-            strength = f8_mul(p, student_q(r2, inverse_dof))
-            for c in range(d):
-                force[c] = f8_fma(strength, difference[c], force[c])
-            if with_cross:
-                cross = f8_fma(p, student_log(r2, inverse_dof), cross)
+        for e in range(edges.near_indptr[i], edges.near_indptr[i + 1], 8):
+            f8_gather_near(others + i * d, edges.offsets + e, d, difference)
+            p = f8_decode(edges.near_values + e, edges.smallest)
+            attract_eight(own, difference, p, d, inverse_dof, with_cross, force, &cross)
+        for e in range(edges.far_indptr[i], edges.far_indptr[i + 1], 8):
+            f8_gather(others, edges.columns + e, d, difference)
+            p = f8_decode(edges.far_values + e, edges.smallest)
+            attract_eight(own, difference, p, d, inverse_dof, with_cross, force, &cross)
         for c in range(d):
             out[i * d + c] = f8_sum(force[c])
         if with_cross:
@@ -75,26 +87,21 @@ cdef inline double attract_rows(
 
 
 cdef double attract_block(
-    const int64_t *indptr, const int32_t *columns, const float *values,
-    const float *y, const float *others, float *out, Py_ssize_t first, Py_ssize_t last,
-    int d, float dof, bint with_cross,
+    const Edges *edges, const float *y, const float *others, float *out,
+    Py_ssize_t first, Py_ssize_t last, int d, float dof, bint with_cross,
 ) noexcept nogil:
     """One compiled loop for each dimension, with and without the cross term."""
     if d == 1:
         if with_cross:
-            return attract_rows(
-                indptr, columns, values, y, others, out, first, last, 1, dof, True
-            )
-        return attract_rows(indptr, columns, values, y, others, out, first, last, 1, dof, False)
+            return attract_rows(edges, y, others, out, first, last, 1, dof, True)
+        return attract_rows(edges, y, others, out, first, last, 1, dof, False)
     if d == 2:
         if with_cross:
-            return attract_rows(
-                indptr, columns, values, y, others, out, first, last, 2, dof, True
-            )
-        return attract_rows(indptr, columns, values, y, others, out, first, last, 2, dof, False)
+            return attract_rows(edges, y, others, out, first, last, 2, dof, True)
+        return attract_rows(edges, y, others, out, first, last, 2, dof, False)
     if with_cross:
-        return attract_rows(indptr, columns, values, y, others, out, first, last, 3, dof, True)
-    return attract_rows(indptr, columns, values, y, others, out, first, last, 3, dof, False)
+        return attract_rows(edges, y, others, out, first, last, 3, dof, True)
+    return attract_rows(edges, y, others, out, first, last, 3, dof, False)
 
 
 def count_blocks(Py_ssize_t n):
@@ -103,9 +110,10 @@ def count_blocks(Py_ssize_t n):
 
 
 def attraction(
-    const int64_t[::1] indptr,  # IN (n + 1,), multiples of 8
-    const int32_t[::1] columns,  # IN (edges,)
-    const float[::1] values,  # IN (edges,), the p_ij, 0 in the padding
+    const int64_t[::1] near_indptr, const int16_t[::1] offsets,  # IN, see `edges.pxd`
+    const uint16_t[::1] near_values,
+    const int64_t[::1] far_indptr, const int32_t[::1] columns, const uint16_t[::1] far_values,
+    float smallest,
     const float[:, ::1] y,  # IN (n, d), d <= 3
     float[:, ::1] out,  # OUT (n, d)
     float dof,
@@ -118,13 +126,16 @@ def attraction(
     O(edges).
     """
     return attraction_to(
-        indptr, columns, values, y, y, out, dof, with_cross, n_threads, partial_sums
+        near_indptr, offsets, near_values, far_indptr, columns, far_values, smallest, y, y, out,
+        dof, with_cross, n_threads, partial_sums
     )
 
 
 def attraction_to(
-    const int64_t[::1] indptr, const int32_t[::1] columns,  # IN as in `attraction`
-    const float[::1] values,  # IN as in `attraction`
+    const int64_t[::1] near_indptr, const int16_t[::1] offsets,  # IN as for `attraction`
+    const uint16_t[::1] near_values,
+    const int64_t[::1] far_indptr, const int32_t[::1] columns, const uint16_t[::1] far_values,
+    float smallest,
     const float[:, ::1] y,  # IN (n, d), d <= 3
     const float[:, ::1] others,  # IN (any, d), what the columns number
     float[:, ::1] out,  # OUT (n, d)
@@ -136,34 +147,57 @@ def attraction_to(
     """As ``attraction``, for edges from the points y to others."""
     cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK
     cdef int d = <int> y.shape[1]
-    if n == 0 or columns.shape[0] == 0:
+    cdef Edges edges
+    if n == 0 or columns.shape[0] + offsets.shape[0] == 0:
         out[:] = 0
         return 0.0
     if partial_sums is None:
         partial_sums = np.empty(n_blocks)
+    edges = edges_of(
+        near_indptr, offsets, near_values, far_indptr, columns, far_values, smallest
+    )
     for b in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
         partial_sums[b] = attract_block(
-            &indptr[0], &columns[0], &values[0], &y[0, 0], &others[0, 0], &out[0, 0],
+            &edges, &y[0, 0], &others[0, 0], &out[0, 0],
             b * BLOCK, min((b + 1) * BLOCK, n), d, dof, with_cross,
         )
     return float(np.sum(partial_sums[:n_blocks]))
 
 
+cdef inline void moments_of_eight(
+    const f8 *own, const f8 *own_v, f8 *difference, f8 *difference_v, f8 p, int d,
+    float inverse_dof, f8 *degree, f8 *moment, f8 *product,
+) noexcept nogil:
+    """Add what eight edges contribute; the differences have what is at their ends."""
+    cdef int a, b, k = 0
+    cdef f8 weight, r2 = f8_set1(0)
+    for a in range(d):
+        difference[a] = f8_sub(own[a], difference[a])
+        difference_v[a] = f8_sub(own_v[a], difference_v[a])
+        r2 = f8_fma(difference[a], difference[a], r2)
+    weight = f8_mul(p, student_q(r2, inverse_dof))
+    degree[0] = f8_add(degree[0], weight)
+    for a in range(d):
+        product[a] = f8_fma(weight, difference_v[a], product[a])
+        for b in range(a, d):
+            moment[k] = f8_fma(weight, f8_mul(difference[a], difference[b]), moment[k])
+            k = k + 1
+
+
 cdef inline void moments_of_rows(
-    const int64_t *indptr, const int32_t *columns, const float *values,
-    const float *y, const float *v, float *degree, float *moments, float *product,
-    Py_ssize_t first, Py_ssize_t last, int d, float dof,
+    const Edges *edges, const float *y, const float *v, float *degree, float *moments,
+    float *product, Py_ssize_t first, Py_ssize_t last, int d, float dof,
 ) noexcept nogil:
     """``d`` is a literal at the call that has to be fast, for maps in two dimensions."""
     cdef Py_ssize_t i, e
-    cdef int a, b, k, size = d * (d + 1) // 2
+    cdef int a, k, size = d * (d + 1) // 2
     cdef f8 own[3]
     cdef f8 own_v[3]
     cdef f8 difference[3]
     cdef f8 difference_v[3]
     cdef f8 moment[6]
     cdef f8 sums[3]
-    cdef f8 r2, weight, total
+    cdef f8 p, total
     cdef float inverse_dof = 1 / dof
     for i in range(first, last):
         total = f8_set1(0)
@@ -172,22 +206,20 @@ cdef inline void moments_of_rows(
             sums[a] = f8_set1(0)
         for k in range(size):
             moment[k] = f8_set1(0)
-        for e in range(indptr[i], indptr[i + 1], 8):
-            f8_gather(y, columns + e, d, difference)
-            f8_gather(v, columns + e, d, difference_v)
-            r2 = f8_set1(0)
-            for a in range(d):
-                difference[a] = f8_sub(own[a], difference[a])
-                difference_v[a] = f8_sub(own_v[a], difference_v[a])
-                r2 = f8_fma(difference[a], difference[a], r2)
-            weight = f8_mul(f8_load(values + e), student_q(r2, inverse_dof))
-            total = f8_add(total, weight)
-            k = 0
-            for a in range(d):
-                sums[a] = f8_fma(weight, difference_v[a], sums[a])
-                for b in range(a, d):
-                    moment[k] = f8_fma(weight, f8_mul(difference[a], difference[b]), moment[k])
-                    k = k + 1
+        for e in range(edges.near_indptr[i], edges.near_indptr[i + 1], 8):
+            f8_gather_near(y + i * d, edges.offsets + e, d, difference)
+            f8_gather_near(v + i * d, edges.offsets + e, d, difference_v)
+            p = f8_decode(edges.near_values + e, edges.smallest)
+            moments_of_eight(
+                own, own_v, difference, difference_v, p, d, inverse_dof, &total, moment, sums
+            )
+        for e in range(edges.far_indptr[i], edges.far_indptr[i + 1], 8):
+            f8_gather(y, edges.columns + e, d, difference)
+            f8_gather(v, edges.columns + e, d, difference_v)
+            p = f8_decode(edges.far_values + e, edges.smallest)
+            moments_of_eight(
+                own, own_v, difference, difference_v, p, d, inverse_dof, &total, moment, sums
+            )
         degree[i] = f8_sum(total)
         for a in range(d):
             product[i * d + a] = f8_sum(sums[a])
@@ -196,8 +228,10 @@ cdef inline void moments_of_rows(
 
 
 def edge_moments(
-    const int64_t[::1] indptr, const int32_t[::1] columns,  # IN as in `attraction`
-    const float[::1] values,  # IN as in `attraction`
+    const int64_t[::1] near_indptr, const int16_t[::1] offsets,  # IN as for `attraction`
+    const uint16_t[::1] near_values,
+    const int64_t[::1] far_indptr, const int32_t[::1] columns, const uint16_t[::1] far_values,
+    float smallest,
     const float[:, ::1] y,  # IN (n, d), d <= 3
     const float[:, ::1] v,  # IN (n, d)
     float dof,
@@ -214,14 +248,18 @@ def edge_moments(
     """
     cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK, first, last
     cdef int d = <int> y.shape[1]
-    if n == 0 or columns.shape[0] == 0:
+    cdef Edges edges
+    if n == 0 or columns.shape[0] + offsets.shape[0] == 0:
         degree[:], moments[:], product[:] = 0, 0, 0
         return
+    edges = edges_of(
+        near_indptr, offsets, near_values, far_indptr, columns, far_values, smallest
+    )
     for b in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
         first, last = b * BLOCK, min((b + 1) * BLOCK, n)
         if d == 2:
-            moments_of_rows(&indptr[0], &columns[0], &values[0], &y[0, 0], &v[0, 0],
-                            &degree[0], &moments[0, 0], &product[0, 0], first, last, 2, dof)
+            moments_of_rows(&edges, &y[0, 0], &v[0, 0], &degree[0], &moments[0, 0],
+                            &product[0, 0], first, last, 2, dof)
         else:
-            moments_of_rows(&indptr[0], &columns[0], &values[0], &y[0, 0], &v[0, 0],
-                            &degree[0], &moments[0, 0], &product[0, 0], first, last, d, dof)
+            moments_of_rows(&edges, &y[0, 0], &v[0, 0], &degree[0], &moments[0, 0],
+                            &product[0, 0], first, last, d, dof)

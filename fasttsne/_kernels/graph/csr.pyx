@@ -1,4 +1,4 @@
-"""Sparse graphs as compressed rows (CSR): transpose, add, and pack for the attraction kernel.
+"""Sparse graphs as compressed rows (CSR): transpose and add.
 
 Row pointers are int64, columns int32, values float32.  Every function fills
 arrays that the caller allocated, in an order that does not depend on threads.
@@ -123,47 +123,4 @@ def merge(
             &a[0] + a_indptr[i], &a_values[0] + a_indptr[i], a_indptr[i + 1] - a_indptr[i],
             &b[0] + b_indptr[i], &b_values[0] + b_indptr[i], b_indptr[i + 1] - b_indptr[i],
             scale, largest, &columns[0] + indptr[i], &values[0] + indptr[i],
-        )
-
-
-cdef void pack_row(
-    const int32_t *columns, const float *values, int64_t count, const int32_t *position,
-    int32_t n_columns, int32_t padding, int32_t *out_columns, float *out_values, int64_t out_count,
-) noexcept nogil:
-    cdef int64_t e
-    cdef int32_t column
-    for e in range(count):
-        column = columns[e]  # once: another thread may be writing it
-        out_columns[e] = position[column] if 0 <= column < n_columns else padding
-        out_values[e] = values[e]
-    for e in range(count, out_count):
-        out_columns[e] = padding
-        out_values[e] = 0
-
-
-def pack_edges(
-    const int64_t[::1] indptr, const int32_t[::1] columns, const float[::1] values,  # IN (n, m)
-    const int32_t[::1] order,  # IN (n,), the row at each position
-    const int32_t[::1] position,  # IN (m,), the position of each column
-    const int64_t[::1] out_indptr,  # IN (n + 1,), by position, in multiples of eight
-    int32_t[::1] out_columns, float[::1] out_values,  # OUT (out_indptr[n],)
-    int n_threads,
-):
-    """Renumber a graph's points and pad each row to whole groups of eight edges.
-
-    Edges keep their order within a row, so a row sums to the same bits under
-    any numbering.  Padding has the value 0 and the row's own position, where there is no
-    force, or the last column's in a graph between two sets of points.
-    """
-    cdef Py_ssize_t r, n = order.shape[0]
-    cdef int32_t i
-    if columns.shape[0] == 0:
-        return
-    for r in prange(n, nogil=True, schedule="static", num_threads=n_threads):
-        i = order[r]
-        pack_row(
-            &columns[0] + indptr[i], &values[0] + indptr[i], indptr[i + 1] - indptr[i],
-            &position[0], <int32_t> position.shape[0], <int32_t> min(r, position.shape[0] - 1),
-            &out_columns[0] + out_indptr[r], &out_values[0] + out_indptr[r],
-            out_indptr[r + 1] - out_indptr[r],
         )

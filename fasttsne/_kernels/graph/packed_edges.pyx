@@ -1,0 +1,124 @@
+"""Edges in few bytes, in the order of the points of a map: see ``edges.pxd``.
+
+The attraction reads all edges in each iteration, and on large maps waits for little else.
+"""
+
+from cython.parallel cimport prange
+from libc.stdint cimport int16_t, int32_t, int64_t, uint16_t
+from libc.stdlib cimport abs
+
+from fasttsne._kernels.simd.simd8 cimport encode
+
+
+cdef inline int32_t renumbered(
+    int32_t column, const int32_t *position, int32_t n_columns, int32_t otherwise
+) noexcept nogil:
+    # Another thread may be writing columns that were checked.
+    return position[column] if 0 <= column < n_columns else otherwise
+
+
+cdef inline int64_t padded(int64_t count) noexcept nogil:
+    return (count + 7) // 8 * 8
+
+
+cdef int64_t count_in_row(
+    const int32_t *columns, int64_t count, const int32_t *position, int32_t n_columns,
+    int32_t own, int reach,
+) noexcept nogil:
+    cdef int64_t e, near = 0
+    for e in range(count):
+        if abs(renumbered(columns[e], position, n_columns, own) - own) <= reach:
+            near += 1
+    return near
+
+
+def count_near(
+    const int64_t[::1] indptr, const int32_t[::1] columns,  # IN (n, m)
+    const int32_t[::1] order,  # IN (n,), the row at each position
+    const int32_t[::1] position,  # IN (m,), the position of each column
+    int reach,
+    int64_t[::1] near_indptr, int64_t[::1] far_indptr,  # OUT (n + 1,), in multiples of eight
+    int n_threads,
+):
+    """Write row pointers of the edges within ``reach`` positions of their row, and of the others.
+
+    O(edges).
+    """
+    cdef Py_ssize_t r, n = order.shape[0]
+    cdef int64_t count, near
+    cdef int32_t i, m = <int32_t> position.shape[0]
+    near_indptr[0] = far_indptr[0] = 0
+    if columns.shape[0] == 0:
+        near_indptr[:], far_indptr[:] = 0, 0
+        return
+    for r in prange(n, nogil=True, schedule="static", num_threads=n_threads):
+        i = order[r]
+        count = indptr[i + 1] - indptr[i]
+        near = count_in_row(
+            &columns[0] + indptr[i], count, &position[0], m, <int32_t> min(r, m - 1), reach
+        )
+        near_indptr[r + 1], far_indptr[r + 1] = padded(near), padded(count - near)
+    for r in range(n):
+        near_indptr[r + 1] += near_indptr[r]
+        far_indptr[r + 1] += far_indptr[r]
+
+
+cdef void pack_row(
+    const int32_t *columns, const float *values, int64_t count, const int32_t *position,
+    int32_t n_columns, int32_t own, int reach, float smallest,
+    int16_t *offsets, uint16_t *near_values, int64_t near_count,
+    int32_t *far_columns, uint16_t *far_values, int64_t far_count,
+) noexcept nogil:
+    cdef int64_t e, near = 0, far = 0
+    cdef int32_t column
+    cdef uint16_t code
+    for e in range(count):
+        column = renumbered(columns[e], position, n_columns, own)
+        # An edge stays one, however small its value is.
+        code = max(encode(values[e], smallest), <uint16_t> (values[e] > 0))
+        if abs(column - own) <= reach:
+            if near < near_count:
+                offsets[near], near_values[near] = <int16_t> (column - own), code
+                near += 1
+        elif far < far_count:
+            far_columns[far], far_values[far] = column, code
+            far += 1
+    for e in range(near, near_count):
+        offsets[e], near_values[e] = 0, 0
+    for e in range(far, far_count):
+        far_columns[e], far_values[e] = own, 0
+
+
+def pack_edges(
+    const int64_t[::1] indptr, const int32_t[::1] columns, const float[::1] values,  # IN (n, m)
+    const int32_t[::1] order, const int32_t[::1] position,  # IN as for `count_near`
+    int reach,
+    const int64_t[::1] near_indptr,  # IN (n + 1,), from `count_near`
+    int16_t[::1] offsets, uint16_t[::1] near_values,  # OUT (near_indptr[n],)
+    const int64_t[::1] far_indptr,  # IN (n + 1,), from `count_near`
+    int32_t[::1] far_columns, uint16_t[::1] far_values,  # OUT (far_indptr[n],)
+    float smallest,
+    int n_threads,
+):
+    """Renumber a graph's points, and write its edges in few bytes.
+
+    Near edges of a row keep their order, and so do far ones.  Between two sets of points numbers
+    have no distance: ``reach`` has to be -1.
+    """
+    cdef Py_ssize_t r, n = order.shape[0]
+    cdef int32_t i
+    cdef int16_t *near_out = &offsets[0] if offsets.shape[0] else NULL
+    cdef uint16_t *near_codes = &near_values[0] if near_values.shape[0] else NULL
+    cdef int32_t *far_out = &far_columns[0] if far_columns.shape[0] else NULL
+    cdef uint16_t *far_codes = &far_values[0] if far_values.shape[0] else NULL
+    if columns.shape[0] == 0:
+        return
+    for r in prange(n, nogil=True, schedule="static", num_threads=n_threads):
+        i = order[r]
+        pack_row(
+            &columns[0] + indptr[i], &values[0] + indptr[i], indptr[i + 1] - indptr[i],
+            &position[0], <int32_t> position.shape[0], <int32_t> min(r, position.shape[0] - 1),
+            reach, smallest, near_out + near_indptr[r], near_codes + near_indptr[r],
+            near_indptr[r + 1] - near_indptr[r], far_out + far_indptr[r],
+            far_codes + far_indptr[r], far_indptr[r + 1] - far_indptr[r],
+        )

@@ -1,0 +1,97 @@
+"""The edges of an affinity graph, in the few bytes that the kernels of attraction read.
+
+A value has 16 bits.  A column has 16, as the distance from its row in the order of points, or 32
+where it is farther: along the curve that sorts the points of a map most neighbours are near.
+"""
+
+import math
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+
+from fasttsne import _kernels
+from fasttsne.runtime.validation import check_sparse_indices
+
+# Row pointers, columns and values of a CSR matrix: int64, int32 and float32 arrays.
+CSREdges: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
+# What 16 bits hold.
+NEAR = 2**15 - 1
+# Powers of two from the largest value to the smallest that keeps all its bits, and the smallest
+# that a sum of float32 values can be divided by.
+VALUE_RANGE, MIN_EXPONENT = 32, -115
+# Values that are looked at together.
+PIECE = 1 << 20
+
+
+class PackedEdges(NamedTuple):
+    """Edges for the kernels; the arrays are described in ``edges.pxd``."""
+
+    near_indptr: np.ndarray
+    offsets: np.ndarray
+    near_values: np.ndarray
+    far_indptr: np.ndarray
+    columns: np.ndarray
+    far_values: np.ndarray
+    smallest: float
+
+
+def edges_of(P: sp.csr_matrix, name: str) -> CSREdges:
+    """The arrays of a CSR matrix, checked; row pointers are a copy, which stays as checked."""
+    own = sp.csr_matrix(P.shape, dtype=np.float32)
+    own.indptr, own.indices, own.data = np.array(P.indptr, np.int64), P.indices, P.data
+    check_sparse_indices(own, name)
+    columns = own.indices.astype(np.int32, copy=False)
+    return own.indptr, columns, own.data.astype(np.float32, copy=False)
+
+
+def pack_edges(
+    edges: CSREdges, order: np.ndarray, position: np.ndarray, largest: float, n_threads: int,
+    is_between: bool = False, reuse: PackedEdges | None = None,
+) -> PackedEdges:  # fmt: skip
+    """Edges for the kernels, their rows in another order.
+
+    Parameters
+    ----------
+    edges : of a matrix with n columns.
+    order : (m,) int32, the row that becomes each row of the result.
+    position : (n,) int32, the new number of each column.
+    largest : no value is larger.
+    is_between : rows and columns are two sets, in orders of their own.
+    reuse : packed edges whose memory is used again where it suffices.
+    """
+    near_indptr, far_indptr = np.empty((2, len(order) + 1), np.int64)
+    reach = -1 if is_between else NEAR
+    indptr, columns, _ = edges
+    _kernels.packed_edges.count_near(
+        indptr, columns, order, position, reach, near_indptr, far_indptr, n_threads
+    )
+    old = reuse or (None,) * len(PackedEdges._fields)
+    packed = PackedEdges(
+        near_indptr, _array(near_indptr[-1], np.int16, old[1]),
+        _array(near_indptr[-1], np.uint16, old[2]),
+        far_indptr, _array(far_indptr[-1], np.int32, old[4]),
+        _array(far_indptr[-1], np.uint16, old[5]), smallest_for(largest),
+    )  # fmt: skip
+    _kernels.packed_edges.pack_edges(*edges, order, position, reach, *packed, n_threads)
+    return packed
+
+
+def largest_value(values: np.ndarray) -> float:
+    """The largest of values that are not negative."""
+    pieces = (values[i : i + PIECE] for i in range(0, len(values), PIECE))
+    return max((float(piece.max()) for piece in pieces), default=0.0)
+
+
+def smallest_for(largest: float) -> float:
+    """The power of two from which values up to the largest are counted in 16 bits."""
+    return math.ldexp(1.0, max(math.frexp(largest)[1] - VALUE_RANGE, MIN_EXPONENT))
+
+
+def _array(size: int, dtype: type, old: np.ndarray | None) -> np.ndarray:
+    """An array of a size, in the memory of an old one where that is neither small nor wasted."""
+    if old is not None:
+        whole = old if old.base is None else old.base
+        if size <= len(whole) <= 2 * size:
+            return whole[:size]
+    return np.empty(size, dtype)
