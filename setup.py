@@ -47,11 +47,11 @@ SIMD_KERNELS = [
 PLAIN_KERNELS = [
     "cpu", "drawing/raster", "graph/csr", "graph/packed_edges", "knn/exact_order",
     "optimize/hat_grid",
-]
+]  # fmt: skip
 # Loops that wait for memory, or are no part of an iteration.
 COMPACT_KERNELS = {
     "coordinates", "csr", "local_radii", "morton", "neighbor_ranks", "packed_edges", "raster",
-}
+}  # fmt: skip
 # C headers that kernels include, which Cython does not look for changes in.
 HEADERS = [f"{KERNELS}/threads.h", f"{KERNELS}/simd/simd8.h"]
 

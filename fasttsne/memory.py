@@ -1,38 +1,49 @@
 """The memory that a fit takes, stage by stage, before it runs."""
 
+import logging
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
+from fasttsne.affinity.csr import BLOCK_EDGES, MAX_BLOCKS
 from fasttsne.linalg.pca import SAMPLE_SIZE
 from fasttsne.nearest_neighbors.approx import EXACT_MAX_SAMPLES
 from fasttsne.nearest_neighbors.builtin.candidates import BUFFER_RANGE, N_EXTRA_CANDIDATES
 from fasttsne.nearest_neighbors.builtin.cells import SEARCH_BATCH
 from fasttsne.nearest_neighbors.builtin.reduction import N_COMPONENTS
 from fasttsne.nearest_neighbors.select import resolve_k_neighbors
-from fasttsne.runtime.memory import check_memory_limit
+from fasttsne.runtime.large_arrays import check_free_space
+from fasttsne.runtime.memory import available_memory, check_memory_limit, format_bytes
 from fasttsne.runtime.stored_rows import is_storage
+from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import check_number
 
 __all__ = ["estimate_memory"]
+
+log = logging.getLogger("fasttsne")
 
 # Measured by ``python benchmarks/memory.py``, where no array of ours says it.
 # What threads, the BLAS library and the allocator take in every stage.
 CONSTANT_BYTES = 15_000_000
 # Candidates kept for each neighbour where rows are reduced: 1.25 to 3, by the data.
 REDUCED_CANDIDATES = 1.5
-# Packed rows for each row, as cells are padded.
-PADDING = 1.13
+# Packed rows for each row, as cells are padded; and bytes of a row in the tables of near cells.
+PADDING, CELL_BYTES = 1.13, 100
 # Edges after the neighbours are made symmetric, for each row and neighbour: 1.1 for two columns,
 # 1.4 to 1.5 for ten to a thousand.
 EDGES_PER_NEIGHBOR = {"plane": 1.1, "more": 1.45}
 # Bytes of a point: its coordinates, forces and what the optimizer remembers of it; and in the main
 # phase, with the mesh of a map that has grown.
-POINT_BYTES = {"early exaggeration": 200, "main phase": 600}
-# An edge is an int32 column and a float32 value.
-EDGE_BYTES = 8
+POINT_BYTES = {"early exaggeration": 350, "main phase": 570}
+# An edge is an int32 column and a float32 value; in the order of the map, it has mostly half.
+EDGE_BYTES, PACKED_EDGE_BYTES = 8, 4.1
+# What is tried, where a fit does not fit.
+FITTING_PERPLEXITIES = (50, 30, 20, 15, 10, 5)
+# Of edges that are made symmetric together: both directions, and both as one.
+BLOCK_EDGE_BYTES = 14
 
 
 def estimate_memory(
@@ -70,37 +81,108 @@ def estimate_memory(
     n_components = check_number(n_components, "n_components", low=1, high=3, integer=True)
     kind = _check_dtype(dtype)
     k = resolve_k_neighbors("auto", perplexity, n)
-    edges = n * k * EDGES_PER_NEIGHBOR["plane" if d <= 2 else "more"]
+    edges = _count_edges(n, d, k)
     is_reduced = d > N_COMPONENTS * 3 // 2 and n > EXACT_MAX_SAMPLES
-    # What stays: floats of other types, neighbours and distances, reduced rows for queries.
+    # What stays: floats of other types, neighbours, distances, and the graph.
     rows = canonical_bytes(n, d, kind)
-    found = rows + 8 * n * k + is_reduced * 4 * n * N_COMPONENTS
-    graph = found + EDGE_BYTES * edges
+    graph = rows + 8 * n * k + EDGE_BYTES * edges
     stages = {
-        "finding the nearest neighbours": rows + _search_bytes(n, d, k, kind, is_reduced),
-        # Conditional affinities, the graph of both directions, and both as one.
-        "computing affinities": graph + 4 * n * k + EDGE_BYTES * n * k + 4 * n * k,
+        "finding the nearest neighbours": (
+            rows + 8 * n * k + _search_bytes(n, d, k, kind, is_reduced)
+        ),
+        # With the conditional affinities.
+        "computing affinities": graph + 4 * n * k + _symmetrizing_bytes(n, k),
         "computing the principal components": graph + 24 * min(d, 1000) ** 2,
     }
-    for name, point_bytes in POINT_BYTES.items():
-        # The graph once more, in the order of the map, rows padded.
-        copy = EDGE_BYTES * (edges + 4 * n)
-        stages[name] = graph + copy + point_bytes * n * n_components / 2
+    for name in POINT_BYTES:
+        stages[name] = graph + _descent_bytes(name, n, edges, n_components)
     result = {name: int(value) + CONSTANT_BYTES for name, value in stages.items()}
     return {**result, "peak": max(result.values())}
 
 
-def memory_for_rows(
-    X: Any, memory_limit: float | str, perplexity: float | Sequence[float], n_components: int
-) -> int:
-    """Return the bytes that the stages of a fit leave, of a limit, for floats made of the rows."""
+class MemoryPlan(NamedTuple):
+    """The bytes of memory that parts of a fit may take; what is larger goes to files.
+
+    rows : floats that are made of the rows.
+    tables : neighbours, their distances, and affinities.
+    """
+
+    rows: int
+    tables: int
+
+
+def plan_memory(
+    X: Any, memory_limit: float | str, temp_folder: FilePath | None,
+    perplexity: float | Sequence[float], n_components: int,
+) -> MemoryPlan:  # fmt: skip
+    """Return how a fit shares its memory, before anything is read.
+
+    What every iteration needs is in memory, whatever the limit is.
+
+    Raises
+    ------
+    MemoryError
+        Where that is more than the machine has.
+    OSError
+        Where the temporary folder has not enough space for the files.
+    """
     limit = check_memory_limit(memory_limit)
-    is_table = is_storage(X, "X") or (isinstance(X, np.ndarray) and X.ndim == 2)
-    if not is_table or X.shape[0] < 2 or X.shape[1] < 1:
-        return limit  # which is not used, or what is wrong is said later
-    n, d = map(int, X.shape)
-    others = estimate_memory(n, d, float(np.max(perplexity)), "float32", n_components)
-    return max(limit - others["peak"], 0)
+    is_table = is_storage(X, "X") or isinstance(X, np.ndarray) or sp.issparse(X)
+    if not is_table or len(X.shape) != 2 or X.shape[0] < 2 or X.shape[1] < 1:
+        return MemoryPlan(limit, limit)  # which are not used, or what is wrong is said later
+    n, d, u = int(X.shape[0]), int(X.shape[1]), float(np.max(perplexity))
+    peak = estimate_memory(n, d, u, "float32", n_components)["peak"]
+    needed = _needed_bytes(n, d, u, n_components)
+    free = available_memory()
+    if needed > free:
+        raise MemoryError(_what_would_fit(n, d, u, n_components, needed, free))
+    if needed > limit > CONSTANT_BYTES:
+        log.warning(
+            "memory_limit is %s, but a fit of %d rows takes about %s, besides its files",
+            format_bytes(limit), n, format_bytes(needed),
+        )  # fmt: skip
+    plan = MemoryPlan(max(limit - peak, 0), max(limit - needed, 0))
+    rows = 0 if sp.issparse(X) else canonical_bytes(n, d, X.dtype)
+    files = (rows if rows > plan.rows else 0) + max(_table_bytes(n, d, u) - plan.tables, 0)
+    check_free_space(files, temp_folder)
+    return plan
+
+
+def _needed_bytes(n: int, d: int, perplexity: float, n_components: int) -> int:
+    """Return what a fit has in memory at its peak if rows and tables are in files."""
+    k = resolve_k_neighbors("auto", perplexity, n)
+    is_reduced = d > N_COMPONENTS * 3 // 2 and n > EXACT_MAX_SAMPLES
+    return CONSTANT_BYTES + int(max(
+        _search_bytes(n, d, k, np.dtype(np.float32), is_reduced),
+        _symmetrizing_bytes(n, k),
+        *(_descent_bytes(stage, n, _count_edges(n, d, k), n_components) for stage in POINT_BYTES),
+    ))  # fmt: skip
+
+
+def _table_bytes(n: int, d: int, perplexity: float) -> int:
+    """Return the bytes of neighbours, distances, conditional affinities, and the graph."""
+    k = resolve_k_neighbors("auto", perplexity, n)
+    return int(12 * n * k + EDGE_BYTES * _count_edges(n, d, k))
+
+
+def _count_edges(n: int, d: int, k: int) -> float:
+    return n * k * EDGES_PER_NEIGHBOR["plane" if d <= 2 else "more"]
+
+
+def _what_would_fit(
+    n: int, d: int, perplexity: float, n_components: int, needed: int, free: int
+) -> str:  # fmt: skip
+    fitting = [u for u in FITTING_PERPLEXITIES if u < perplexity
+               and _needed_bytes(n, d, u, n_components) <= free]  # fmt: skip
+    if fitting:
+        advice = f"perplexity={max(fitting)} would fit"
+    else:
+        few = int(n * free / needed)
+        advice = f"about {few:,} rows would fit: embed a sample, and place the others by transform"
+    return (
+        f"a fit of {n:,} rows and {d:,} columns takes about {format_bytes(needed)} of memory, even "
+        f"with its rows and neighbours in files, and {format_bytes(free)} are free; {advice}"
+    )
 
 
 def canonical_bytes(n: int, d: int, dtype: np.dtype) -> int:
@@ -109,17 +191,28 @@ def canonical_bytes(n: int, d: int, dtype: np.dtype) -> int:
 
 
 def _search_bytes(n: int, d: int, k: int, dtype: np.dtype, is_reduced: bool) -> float:
-    """Return what the approximate search takes at its peak, with its result."""
+    """Return what the approximate search takes at its peak, without its result."""
     n_kept = int(k * (REDUCED_CANDIDATES if is_reduced else 1)) + N_EXTRA_CANDIDATES
     batch = min(n, SEARCH_BATCH)
     candidates = 8 * batch * (n_kept + int(np.clip(n_kept, *BUFFER_RANGE)))
     # Rows packed in padded cells; of those that are reduced, the components too.
     packed = 4 * n * (PADDING * N_COMPONENTS + N_COMPONENTS if is_reduced else PADDING * d)
-    search: float = candidates + packed + 8 * n * k
+    search: float = candidates + packed + CELL_BYTES * n
     if is_reduced:  # before, directions of a sample of rows, which is copied, and partly centered
         sample = SAMPLE_SIZE if n > SAMPLE_SIZE else 0
-        search = max(search, 4 * n * N_COMPONENTS + 5 * sample * d)
+        before = 4 * n * N_COMPONENTS + 5 * sample * d - 8 * n * k
+        search = max(search, before)
     return search + (4 * n * d if dtype == np.float64 else 0)
+
+
+def _symmetrizing_bytes(n: int, k: int) -> float:
+    """Return what is in memory of a graph that is made symmetric, besides the graph."""
+    return BLOCK_EDGE_BYTES * min(max(BLOCK_EDGES, 2 * n * k / MAX_BLOCKS), 2 * n * k)
+
+
+def _descent_bytes(stage: str, n: int, edges: float, n_components: int) -> float:
+    """Return what a stage of the descent has: the edges in the map's order, padded, and points."""
+    return PACKED_EDGE_BYTES * (edges + 8 * n) + POINT_BYTES[stage] * n * n_components / 2
 
 
 def _check_dtype(dtype: Any) -> np.dtype:

@@ -12,7 +12,7 @@ from fasttsne.affinity.select import check_perplexity, make_affinities
 from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
 from fasttsne.initialization import INITIALIZATIONS, check_positions, initial_positions
 from fasttsne.linalg.robust import warn_of_far_rows
-from fasttsne.memory import memory_for_rows
+from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
@@ -24,6 +24,7 @@ from fasttsne.optimize.parameters import OPTIMIZE, check_params
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import RunPlan, resolve
 from fasttsne.optimize.schedule import Iterations
+from fasttsne.runtime.large_arrays import large_arrays_within
 from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_data, check_number, check_random_state
 from fasttsne.utils import Timer, show_messages
@@ -203,27 +204,29 @@ class TSNE:
         is_precomputed = isinstance(self.metric, str) and self.metric == "precomputed"
         if X is None and affinities is None and isinstance(self.neighbors, str):
             raise ValueError("X is needed where no affinities or neighbours are given")
+        memory = plan_memory(
+            None if is_precomputed else X, self.memory_limit, self.temp_folder, self.perplexity,
+            int(self.n_components),
+        )  # fmt: skip
         if X is not None and not is_precomputed:
-            limit = memory_for_rows(
-                X, self.memory_limit, self.perplexity, int(self.n_components)
-            )  # fmt: skip
             X = check_data(
-                X, accept_sparse=True, memory_limit=limit, temp_folder=self.temp_folder
+                X, accept_sparse=True, memory_limit=memory.rows, temp_folder=self.temp_folder
             )  # fmt: skip
             warn_of_far_rows(X, stacklevel=3)
         if X is not None and not isinstance(initialization, str):  # before the long search
             check_positions(initialization, (np.shape(X)[0], int(self.n_components)))
-        found = make_affinities(
-            X, affinities, self.perplexity, method=self.neighbors, metric=self.metric,
-            metric_params=self.metric_params, n_jobs=self.n_jobs, random_state=generator,
-            verbose=self.verbose, knn_kwargs=self.knn_kwargs,
-        )  # fmt: skip
-        if self.density_weight:
-            found.log_radii()  # raises where they are not known, before time is spent
-        positions = initial_positions(
-            initialization, None if is_precomputed else X, found.P_float32, int(self.n_components),
-            generator, self.n_jobs, self.verbose,
-        )  # fmt: skip
+        with large_arrays_within(memory.tables, self.temp_folder):
+            found = make_affinities(
+                X, affinities, self.perplexity, method=self.neighbors, metric=self.metric,
+                metric_params=self.metric_params, n_jobs=self.n_jobs, random_state=generator,
+                verbose=self.verbose, knn_kwargs=self.knn_kwargs,
+            )  # fmt: skip
+            if self.density_weight:
+                found.log_radii()  # raises where they are not known, before time is spent
+            positions = initial_positions(
+                initialization, None if is_precomputed else X, found.P_float32,
+                int(self.n_components), generator, self.n_jobs, self.verbose,
+            )  # fmt: skip
         params = {name: getattr(self, name) for name in OPTIMIZE if name != "momentum"}
         return TSNEEmbedding(
             positions, found, dof=self.dof, random_state=self.random_state,

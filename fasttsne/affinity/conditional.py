@@ -16,6 +16,7 @@ from fasttsne.affinity.base import check_symmetrize
 from fasttsne.affinity.csr import joint_affinities, neighbors_to_csr
 from fasttsne.linalg.chunks import iter_chunks
 from fasttsne.linalg.robust import SIZE_QUANTILE
+from fasttsne.runtime import large_arrays
 from fasttsne.runtime.threads import resolve_n_jobs
 
 Dtype: TypeAlias = type[np.float32] | type[np.float64]
@@ -69,7 +70,7 @@ def from_perplexity(
     precision : (n,) float64 array that receives beta of exp(-beta d^2), or None.
     dtype : float32, as a run reads them, with an entropy right to 1e-5; or float64.
     """
-    out = np.empty(distances.shape, np.float32)
+    out = large_arrays.empty(distances.shape, np.float32, "the table of conditional affinities")
     if precision is None and dtype == np.float64:
         precision = np.empty(len(distances))
     _kernels.perplexity.conditional_affinities(

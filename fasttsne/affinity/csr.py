@@ -1,14 +1,19 @@
 """Sparse matrices of affinities: from neighbours and weights, symmetrized, normalized."""
 
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 
 from fasttsne import _kernels
+from fasttsne.runtime.large_arrays import AppendedArray
 
 # Row pointers, columns and values.
 CSRArrays: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
+# Edges that are made symmetric together, and blocks of them at most: for each, all are read.
+BLOCK_EDGES = 2**22
+MAX_BLOCKS = 16
 
 
 def joint_affinities(
@@ -32,28 +37,69 @@ def joint_affinities(
 def symmetrize(
     indices: np.ndarray, values: np.ndarray, n_threads: int, use_max: bool = False
 ) -> sp.csr_matrix:
-    """Return (C + C^T) / 2n for neighbours and their weights, without SciPy's temporaries.
+    """Return (C + C^T) / 2n for neighbours and their weights, a block of rows after the other.
 
     Parameters
     ----------
     indices : (n, k) int32 array of neighbours.
-    values : (n, k) float32 array of weights, each row of which sums to one; overwritten.
+    values : (n, k) float32 array of weights, each row of which sums to one.
     use_max : return max(C, C^T) divided by its sum instead.
     """
     n, k = indices.shape
-    rows = (np.arange(n + 1, dtype=np.int64) * k, indices.ravel(), values.ravel())
-    backward = _transpose(rows, n, n_threads)
-    # The transpose of the transpose has sorted columns.
-    forward = _transpose(backward, n, n_threads, rows[2])
-    indptr = np.empty(n + 1, np.int64)
+    counts = np.empty(n, np.int64)
+    _kernels.csr.count_columns(indices.ravel(), counts, n_threads)
+    name = "the graph of affinities"
+    columns = AppendedArray(2 * n * k, np.int32, name)
+    merged = AppendedArray(2 * n * k, np.float32, name)
+    indptr = np.zeros(n + 1, np.int64)
+    for rows in _row_blocks(counts, k):
+        graph = _symmetrized_rows(indices, values, rows, counts[rows], n_threads, use_max)
+        indptr[rows.start + 1 : rows.stop + 1] = indptr[rows.start] + graph[0][1:]
+        columns.append(graph[1])
+        merged.append(graph[2])
+    data = merged.finish()
+    if use_max:
+        data /= data.sum(dtype=np.float64)
+    return csr_from_arrays(indptr, columns.finish(), data, n)
+
+
+def _row_blocks(counts: np.ndarray, k: int) -> Iterator[slice]:
+    """Yield ranges of rows, in order, with about as many edges each, of both directions.
+
+    Each reads all neighbours, but only their edges are in memory.
+    """
+    ends = (counts + k).cumsum()
+    size = max(BLOCK_EDGES, ends[-1] // MAX_BLOCKS + 1)
+    first = 0
+    while first < len(counts):
+        before = ends[first - 1] if first else 0
+        stop = max(int(np.searchsorted(ends, before + size, "right")), first + 1)
+        yield slice(first, stop)
+        first = stop
+
+
+def _symmetrized_rows(
+    indices: np.ndarray, values: np.ndarray, rows: slice, counts: np.ndarray, n_threads: int,
+    use_max: bool,
+) -> CSRArrays:  # fmt: skip
+    """Return rows of (C + C^T) / 2n, or of max(C, C^T); ``counts`` are those of C^T's edges."""
+    n, k = indices.shape
+    m = rows.stop - rows.start
+    own, weights = indices[rows].copy(), values[rows].copy()
+    _kernels.csr.sort_rows(own, weights, n_threads)
+    forward = np.arange(m + 1, dtype=np.int64) * k, own.ravel(), weights.ravel()
+    pointers = np.append(0, counts.cumsum())
+    backward = pointers, np.empty(pointers[-1], np.int32), np.empty(pointers[-1], np.float32)
+    _kernels.csr.transpose_rows(
+        indices, values, rows.start, pointers, np.empty(m, np.int64), *backward[1:], n_threads
+    )
+    indptr = np.empty(m + 1, np.int64)
     _kernels.csr.count_merged(*forward, *backward, indptr, n_threads)
     columns, merged = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
     _kernels.csr.merge(
         *forward, *backward, 1 / (2 * n), indptr, columns, merged, n_threads, use_max
     )
-    if use_max:
-        merged /= merged.sum(dtype=np.float64)
-    return csr_from_arrays(indptr, columns, merged, n)
+    return indptr, columns, merged
 
 
 def symmetrize_float64(
@@ -95,16 +141,3 @@ def csr_from_arrays(
     matrix.has_sorted_indices = True
     matrix.has_canonical_format = True
     return matrix
-
-
-def _transpose(
-    graph: CSRArrays, n: int, n_threads: int, out_values: np.ndarray | None = None
-) -> CSRArrays:
-    indptr, columns, values = graph
-    if out_values is None:
-        out_values = np.empty_like(values)
-    out = np.empty(n + 1, np.int64), np.empty_like(columns), out_values
-    _kernels.csr.transpose(
-        indptr, columns, values, out[0], np.empty(n, np.int64), out[1], out[2], n_threads
-    )
-    return out

@@ -31,6 +31,7 @@ from fasttsne.nearest_neighbors.builtin.search_plan import (
 )
 from fasttsne.nearest_neighbors.builtin.sparse_rows import SparseRows
 from fasttsne.nearest_neighbors.index import KNNIndex
+from fasttsne.runtime import large_arrays
 from fasttsne.runtime.typing import RandomGenerator
 from fasttsne.runtime.validation import check_number, check_random_state
 from fasttsne.utils import log
@@ -111,7 +112,10 @@ class Approx(CachedRowsMixin, KNNIndex):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the nearest neighbours that a search finds: indices and distances."""
         n, k = self.n_samples, self.k
-        found = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
+        found = (
+            large_arrays.empty((n, k), np.int32, "the table of neighbours"),
+            large_arrays.empty((n, k), np.float32, "the table of their distances"),
+        )
         sizes = rows.copied_lengths(rows.points)
         search = cells.search(plan.n_near, plan.reach, plan.n_candidates, self.n_threads)
         for batch, candidates in search:

@@ -5,7 +5,7 @@ where it is farther: along the curve that sorts the points of a map most neighbo
 """
 
 import math
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -47,7 +47,7 @@ def edges_of(P: sp.csr_matrix, name: str) -> CSREdges:
 
 def pack_edges(
     edges: CSREdges, order: np.ndarray, position: np.ndarray, largest: float, n_threads: int,
-    is_between: bool = False, reuse: PackedEdges | None = None,
+    is_between: bool = False, spare: list[Any] | None = None,
 ) -> PackedEdges:  # fmt: skip
     """Edges for the kernels, their rows in another order.
 
@@ -58,7 +58,8 @@ def pack_edges(
     position : (n,) int32, the new number of each column.
     largest : no value is larger.
     is_between : rows and columns are two sets, in orders of their own.
-    reuse : packed edges whose memory is used again where it suffices.
+    spare : what earlier packed edges consisted of; it is emptied.  Arrays that suffice are used
+        again, and others are freed before new ones are made.
     """
     near_indptr, far_indptr = np.empty((2, len(order) + 1), np.int64)
     reach = -1 if is_between else NEAR
@@ -66,13 +67,13 @@ def pack_edges(
     _kernels.packed_edges.count_near(
         indptr, columns, order, position, reach, near_indptr, far_indptr, n_threads
     )
-    old = reuse or (None,) * len(PackedEdges._fields)
+    near, far = int(near_indptr[-1]), int(far_indptr[-1])
+    arrays = _arrays(
+        [(near, np.int16), (near, np.uint16), (far, np.int32), (far, np.uint16)], spare or []
+    )
     packed = PackedEdges(
-        near_indptr, _array(near_indptr[-1], np.int16, old[1]),
-        _array(near_indptr[-1], np.uint16, old[2]),
-        far_indptr, _array(far_indptr[-1], np.int32, old[4]),
-        _array(far_indptr[-1], np.uint16, old[5]), smallest_for(largest),
-    )  # fmt: skip
+        near_indptr, arrays[0], arrays[1], far_indptr, arrays[2], arrays[3], smallest_for(largest)
+    )
     _kernels.packed_edges.pack_edges(*edges, order, position, reach, *packed, n_threads)
     return packed
 
@@ -88,10 +89,22 @@ def smallest_for(largest: float) -> float:
     return math.ldexp(1.0, max(math.frexp(largest)[1] - VALUE_RANGE, MIN_EXPONENT))
 
 
-def _array(size: int, dtype: type, old: np.ndarray | None) -> np.ndarray:
-    """An array of a size, in the memory of an old one where that is neither small nor wasted."""
-    if old is not None:
-        whole = old if old.base is None else old.base
-        if size <= len(whole) <= 2 * size:
-            return whole[:size]
-    return np.empty(size, dtype)
+def _arrays(sizes: list[tuple[int, type]], spare: list[Any]) -> list[np.ndarray]:
+    """Arrays of sizes and dtypes, in the memory of spare ones that are neither small nor wasted."""
+    found = [_take(size, dtype, spare) for size, dtype in sizes]
+    spare.clear()
+    return [
+        np.empty(size, dtype) if array is None else array
+        for array, (size, dtype) in zip(found, sizes, strict=True)
+    ]
+
+
+def _take(size: int, dtype: type, spare: list[Any]) -> np.ndarray | None:
+    """Remove an array from the spare ones, and return the part of it that is needed."""
+    for i, array in enumerate(spare):
+        if isinstance(array, np.ndarray) and array.dtype == dtype:
+            whole = array if array.base is None else array.base
+            if size <= len(whole) <= 2 * size:
+                del spare[i]
+                return whole[:size]
+    return None

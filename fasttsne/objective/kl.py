@@ -68,11 +68,13 @@ class KLDivergence(Objective):
             columns.size and not 0 <= columns.min() <= columns.max() < len(order)
         ):
             raise ValueError("affinities.P was changed in place: its indices are out of bounds")
+        self._order = None  # an interrupt must not leave edges in another order than this
+        spare, self._edges = list(self._edges or ()), None
         position = np.empty(len(order), np.int32)
         position[order] = np.arange(len(order), dtype=np.int32)
         self._edges = pack_edges(
             (self._indptr, self._columns, self._values), order, position, self._largest,
-            self.n_threads, reuse=self._edges,
+            self.n_threads, spare=spare,
         )  # fmt: skip
         self._order = order.copy()
 

@@ -6,13 +6,12 @@ What it takes is one array, in memory or, where that is larger than a limit, in 
 
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
+from fasttsne.runtime.large_arrays import TemporaryFile
 from fasttsne.runtime.memory import check_memory_limit
 from fasttsne.runtime.stored_rows import is_storage, iter_blocks
 
@@ -127,12 +126,13 @@ class _RowWriter:
     ):  # fmt: skip
         self._settings = memory_limit, temp_folder, name
         self._shape, self._dtype, self._n = tuple(shape), np.dtype(dtype), 0
-        self._bytes = math.prod(self._shape) * self._dtype.itemsize
-        self._folder = tempfile.gettempdir() if temp_folder is None else os.fspath(temp_folder)
-        self._file: IO[bytes] | None = None
+        self._file: TemporaryFile | None = None
         self._array: np.ndarray | None = None
-        if self._bytes <= memory_limit:
+        n_bytes = math.prod(self._shape) * self._dtype.itemsize
+        if n_bytes <= memory_limit:
             self._array = np.empty(self._shape, dtype)
+        else:
+            self._file = TemporaryFile(n_bytes, temp_folder, name)
 
     def append(self, chunk: np.ndarray) -> bool:
         """Take rows; return False, and take none, where they are not exact in the dtype."""
@@ -147,24 +147,9 @@ class _RowWriter:
         elif not _copy_exactly(chunk, self.last):
             return False
         self._n = stop
-        if self._array is None:
-            self._write(self.last)
+        if self._file is not None:
+            self._file.write(self.last)
         return True
-
-    def _write(self, rows: np.ndarray) -> None:
-        try:
-            if self._file is None:
-                free = shutil.disk_usage(self._folder).free
-                if free < self._bytes:
-                    raise OSError(f"{free:,} bytes are free")
-                self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
-            self._file.write(rows.data)
-        except OSError as error:
-            raise OSError(
-                f"{self._settings[-1]} is larger than memory_limit, and needs {self._bytes:,} "
-                f"bytes in the temporary folder {self._folder}: {error}; choose another "
-                "temp_folder, or a larger memory_limit"
-            ) from error
 
     def to_float64(self) -> "_RowWriter":
         """Return a writer that has the same rows in double precision, in place of this one."""
@@ -175,10 +160,7 @@ class _RowWriter:
 
     def rows(self) -> np.ndarray:
         """Return the rows so far; those in a file are a read-only memory map."""
-        if self._array is not None:
-            return self._array[: self._n]
-        shape = self._n, self._shape[1]
-        if self._file is None:
-            return np.empty(shape, self._dtype)
-        self._file.flush()
-        return np.asarray(np.memmap(self._file, self._dtype, "r", shape=shape))
+        if self._file is not None:
+            return self._file.map(self._dtype, (self._n, self._shape[1]), "r")
+        assert self._array is not None
+        return self._array[: self._n]

@@ -35,6 +35,14 @@ def check_memory_limit(limit: object) -> int:
     )
 
 
+def format_bytes(n_bytes: float) -> str:
+    """Return a size as users read it, such as "1.2 GB"."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.1f} {unit}"
+    return f"{n_bytes / 1000:.1f} kB"
+
+
 def check_temp_folder(folder: object) -> None:
     """Raise TypeError or ValueError for what is neither None nor a folder that exists."""
     if folder is None:

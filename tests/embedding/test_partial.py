@@ -87,7 +87,7 @@ def test_precomputed_distances(data):
     usual = TSNE(initialization=start, neighbors="exact", **settings).fit(X)
     places = known.transform(cdist(new, X))
     median = np.median(np.linalg.norm(places - usual.transform(new), axis=1))
-    assert median < 0.5
+    assert median < 1  # of 50; maps of float32 and of float64 distances drift apart
 
 
 def test_sparse_rows(data):

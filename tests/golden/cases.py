@@ -130,7 +130,8 @@ for method in ("exact", "bh", "fft"):
                 negative_gradient_method=method, n_jobs=n_jobs,
                 about={"close": method != "fft"})  # fmt: skip
 for n in (5, 30, 699, 700, 701):
-    add_fit(f"fit of {n} rows", lambda n=n: digits(n), perplexity=min(10, n / 4))
+    add_fit(f"fit of {n} rows", lambda n=n: digits(n), perplexity=min(10, n / 4),
+            about={"close": n <= 700})  # fmt: skip
 add_fit("fit auto method", lambda: blobs(1_500), n_iter=60, about=KL)
 add_fit("fit accuracy of tree", negative_gradient_method="bh", theta=0.2)
 add_fit("fit accuracy of mesh", negative_gradient_method="fft", n_interpolation_points=2,

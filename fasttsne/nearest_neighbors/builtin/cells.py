@@ -12,6 +12,8 @@ MAX_CELL_ROWS = _kernels.knn_dense.MAX_CELL_ROWS
 NEAR_CENTROID = _kernels.knn_dense.NEAR_CENTROID
 # Rows, or cells, whose candidates are in memory at a time.
 SEARCH_BATCH = 8192
+# Cells whose rows are copied at a time.
+MEANS_BATCH = 1024
 
 
 class Cells:
@@ -51,10 +53,19 @@ class Cells:
         self.packed = pack_cells(
             points, self.index_map, self.starts, sizes, origin, n_threads, norms
         )
-        sums = np.add.reduceat(points[self.order].astype(np.float64), self.firsts[:-1])
-        self.centroids = (sums / sizes[:, None] - origin).astype(np.float32)
+        self.centroids = (self._means(points) - origin).astype(np.float32)
         self.norms = np.einsum("ij,ij->i", self.centroids, self.centroids)
         self.origin = origin
+
+    def _means(self, points):
+        """Return the mean of each cell, (cells, columns) float64."""
+        means = np.empty((self.n_cells, points.shape[1]))
+        for a in range(0, self.n_cells, MEANS_BATCH):
+            firsts = self.firsts[a : a + MEANS_BATCH + 1]
+            rows = points[self.order[firsts[0] : firsts[-1]]].astype(np.float64)
+            sums = np.add.reduceat(rows, firsts[:-1] - firsts[0])
+            means[a : a + len(sums)] = sums / np.diff(firsts)[:, None]
+        return means
 
     @property
     def sizes(self) -> np.ndarray:

@@ -15,6 +15,7 @@ from fasttsne.linalg import chunks
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
 from fasttsne.nearest_neighbors.builtin.float64_search import Float64Search
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS, to_metric
+from fasttsne.runtime import large_arrays
 from fasttsne.runtime.validation import check_choice
 
 # Rows farther out than this may have been moved nearer: see ``chunks.clip_far_rows``.
@@ -116,17 +117,22 @@ class PreparedRows:
         queries : m rows as from ``prepare``.
         self_indices : (m,) integers, the row that each query is, which is not its own neighbour.
         """
-        results = []
+        m = len(queries)
+        indices = large_arrays.empty((m, k), np.int32, "the table of neighbours")
+        distances = large_arrays.empty((m, k), np.float32, "the table of their distances")
         n_kept = min(k + N_EXTRA_CANDIDATES + (self_indices is not None), self.n)
-        for a in range(0, len(queries), QUERY_BATCH_SIZE):
-            batch = queries[a : a + QUERY_BATCH_SIZE]
-            own = None if self_indices is None else self_indices[a : a + len(batch)]
+        for a in range(0, m, QUERY_BATCH_SIZE):
+            part = slice(a, a + QUERY_BATCH_SIZE)
+            batch = queries[part]
+            own = None if self_indices is None else self_indices[part]
             candidates = Candidates(len(batch), n_kept)
             sizes = self._compare(batch, candidates, n_threads)
             if own is not None:
                 candidates.remove(own.astype(np.int32))
-            results.append(self._nearest(batch, candidates, sizes, k, n_threads, own))
-        return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))
+            indices[part], distances[part] = self._nearest(
+                batch, candidates, sizes, k, n_threads, own
+            )
+        return indices, distances
 
     def _bounds_for(self, queries) -> np.ndarray:
         return self._bounds

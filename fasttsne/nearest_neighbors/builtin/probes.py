@@ -11,7 +11,7 @@ from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Ca
 from fasttsne.nearest_neighbors.builtin.cells import pack_cells
 from fasttsne.nearest_neighbors.builtin.packing import PANEL_ROWS, TILE_ROWS, block_rows, pack
 from fasttsne.nearest_neighbors.builtin.prepared_rows import QUERY_BATCH_SIZE
-from fasttsne.nearest_neighbors.builtin.reduction import reduce_queries
+from fasttsne.nearest_neighbors.builtin.reduction import reduce_queries, score_norms
 
 
 class Probes:
@@ -28,9 +28,7 @@ class Probes:
     """
 
     def __init__(self, cells, origin, projection, n_probed: int, kept: float, k: int):
-        # Rows that are not reduced are packed again at the first query: until then that memory
-        # is free.
-        self._packed = None if projection is None else cells.packed
+        self._packed = None  # until the first query that memory is free
         self.index_map, self.starts, self.sizes = cells.index_map, cells.starts, cells.sizes
         # Names of version 0.1.0: indexes are pickled.
         self.centres = cells.centroids
@@ -87,10 +85,11 @@ class Probes:
 
     def _packed_rows(self, rows, n_threads):
         if self._packed is None:
-            points = rows.to_dense(rows.points)
+            points = reduce_queries(rows, rows.points, self.projection, n_threads)
             self._packed = pack_cells(
-                points, self.index_map, self.starts, self.sizes, self.origin, n_threads
-            )
+                points, self.index_map, self.starts, self.sizes, self.origin, n_threads,
+                score_norms(points, self.projection),
+            )  # fmt: skip
         return self._packed
 
     def _nearest_cells(self, reduced, n_probed, n_threads):
