@@ -26,11 +26,15 @@ class AutoRepulsion:
         self.mesh = mesh
         self.tree = tree
         self.last_method: str | None = None
+        self._last: MeshRepulsion | TreeRepulsion | None = None
 
     def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
         box = bounding_box(y)
         method = self.mesh if mesh_is_faster(self.mesh.padded_cells(box), *y.shape) else self.tree
+        if self._last not in (None, method):
+            self._last.release()
+        self._last = method
         z = method(y, out, box)
         self.last_method = method.last_method  # the mesh hands very wide maps on to a tree
         return z

@@ -52,6 +52,12 @@ class TreeRepulsion:
             self.n_threads,
         )  # fmt: skip
 
+    def release(self) -> None:
+        """Free memory until the next call."""
+        self._shape = None
+        for name in ("_codes", "_order", "_sorted", "_prefix", "_nodes"):
+            vars(self).pop(name, None)
+
     def _allocate(self, n, d):
         self._shape = n, d
         self._codes = np.empty((2, n), np.uint64)

@@ -21,6 +21,8 @@ from fasttsne.runtime import fft_engine
 log = logging.getLogger(__name__)
 
 GRIDS = {"builtin": Grid, "pyfftw": FFTWGrid}
+# Two smaller grids are cached, for maps that change between two sizes; of larger ones, one.
+MAX_CACHED_CELLS = 2**23
 
 
 class MeshRepulsion:
@@ -151,8 +153,18 @@ class MeshRepulsion:
             self._tree = TreeRepulsion(self.dof, FALLBACK_THETA[dimensions], self.n_threads)
         return self._tree(y, out)
 
+    def release(self) -> None:
+        """Free memory until the next call."""
+        self._grid.cache_clear()
+        self._influence.cache_clear()
+        self._tree, self._scratch = None, np.empty((3, 0), np.int32)
+
     def _make_grid(self, shape):
+        if math.prod(shape) > MAX_CACHED_CELLS:
+            self._grid.cache_clear()
         return GRIDS[self.engine](shape, self.n_threads)
 
     def _make_influence(self, shape, spacing):
+        if math.prod(shape) > MAX_CACHED_CELLS:
+            self._influence.cache_clear()
         return student_influence(shape, spacing, self.order, self.dof)
