@@ -148,6 +148,17 @@ def plan_memory(
     return plan
 
 
+def least_memory(
+    n_samples: int, n_features: int, perplexity: float = 30, n_components: int = 2
+) -> tuple[int, int]:
+    """Return the bytes that a fit takes in memory whatever its limit is, and those of its files.
+
+    The files are of neighbours and affinities; the rows are in one already.
+    """
+    needed = _needed_bytes(n_samples, n_features, perplexity, n_components)
+    return needed, _table_bytes(n_samples, n_features, perplexity)
+
+
 def _needed_bytes(n: int, d: int, perplexity: float, n_components: int) -> int:
     """Return what a fit has in memory at its peak if rows and tables are in files."""
     k = resolve_k_neighbors("auto", perplexity, n)

@@ -80,6 +80,20 @@ def test_methods_agree_on_a_map_of_any_kernel(digits, affinities, d, dof):
         assert np.linalg.norm(forces - exact) < 3e-2 * np.linalg.norm(exact)
 
 
+def test_values_of_16_bits_change_little(digits, affinities):
+    """Beside the twin, with P in double precision, at a map that is nearly at its minimum."""
+    P = affinities.P.toarray()
+    y = np.asarray(TSNEEmbedding(
+        initialization.pca(digits, random_state=0), affinities, n_jobs=2
+    ).optimize(100, exaggeration=12).optimize(400))  # fmt: skip
+    objective = KLDivergence(affinities.P_float32, ExactRepulsion(), 2)
+    objective.reorder(np.arange(len(digits), dtype=np.int32))
+    error = objective.compute_forces(y, with_error=True)
+    expected, _ = reference.attraction(P, y)
+    assert np.linalg.norm(objective.attractive - expected) < 3e-4 * np.linalg.norm(expected)
+    assert error == pytest.approx(reference.kl_divergence(P, y), abs=1e-5)
+
+
 @pytest.mark.parametrize("method", ["exact", "bh", "fft"])
 @pytest.mark.parametrize("dof", [0.5, 10])
 def test_the_error_is_never_negative(digits, affinities, method, dof):
