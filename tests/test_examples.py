@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from quick import run_python
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("FASTTSNE_DATA", "nowhere")) / "mnist"
@@ -146,3 +147,15 @@ def test_the_notebook_of_2018(utils, digits, tmp_path, monkeypatch):
     from fasttsne import animation as ours
 
     assert ours.save(embeddings, path="ours.gif", labels=y, progress=False).stat().st_size > 10_000
+
+
+def test_rows_of_a_zarr_store(tmp_path):
+    pytest.importorskip("zarr")
+    script = ROOT / "examples" / "zarr_store.py"
+    result = run_python(
+        str(script), "--rows", "3500", "--store", str(tmp_path / "cells.zarr"), "--map",
+        str(tmp_path / "map.npy"), "--memory-limit", "1MB",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "3,500 rows; without a limit a fit would take 0.0" in result.stdout
+    assert np.load(tmp_path / "map.npy").shape == (3500, 2)
