@@ -83,7 +83,7 @@ def compare(name, path, options):
                 file.write(json.dumps(result) + "\n")
         print(f"{name} {label}: {result['seconds']:.1f} s, processor {result['processor']:.1f} s, "
               f"anonymous {result['anonymous'] / 1e9:.2f} GB, KL {result['KL']:.4f}, recall "
-              f"{result['recall']} {result['tail']}, {result['iterations']} iterations")  # fmt: skip
+              f"{result['recall']} {result['tail']}, {result['iterations']} its")  # fmt: skip
         print("   ", ", ".join(f"{stage} {s:.1f}" for stage, s in result["stages"].items()),
               flush=True)  # fmt: skip
 

@@ -83,7 +83,9 @@ class Approx(CachedRowsMixin, KNNIndex):
         origin = rows.origin if projection is None else np.zeros(points.shape[1], np.float32)
         norms = score_norms(points, projection)
         cells = Cells(points, origin, generator, self.n_threads, norms)
-        sample = RecallSample(rows, points, cells, self.k, generator, self.n_threads)
+        sample = RecallSample(
+            rows, points, projection, cells, self.k, generator, self.n_threads
+        )  # fmt: skip
         recall = self.recall
         for _ in range(MAX_ATTEMPTS):
             plan = sample.plan(recall)

@@ -8,6 +8,7 @@ import numpy as np
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
 from fasttsne.nearest_neighbors.builtin.cells import NEAR_CENTROID
 from fasttsne.nearest_neighbors.builtin.packing import TILE_ROWS, pack
+from fasttsne.nearest_neighbors.builtin.sample_neighbors import true_neighbors
 
 # Rows whose true neighbours are found: as many as have this many entries, within the bounds.
 SAMPLE_ENTRIES = 200_000
@@ -46,13 +47,13 @@ class SearchPlan(NamedTuple):
 class RecallSample:
     """Rows with known true neighbours, and the search that is needed to find those."""
 
-    def __init__(self, rows, points, cells, k, generator, n_threads):
+    def __init__(self, rows, points, projection, cells, k, generator, n_threads):
         n = rows.n
         self.k = k
         size = int(np.clip(SAMPLE_ENTRIES // rows.n_columns, *SAMPLE_SIZE_RANGE))
         size = min(size, max(n // 40, 200), n)
         self.rows = np.sort(generator.permutation(n)[:size])
-        self.true, _ = rows.kneighbors_of_rows(self.rows, k, n_threads)
+        self.true = true_neighbors(rows, points, projection, self.rows, k, n_threads)
         self._distances_to = partial(rows.distances_to, rows.points[self.rows], n_threads=n_threads)
         # Neighbours at equal distances are as good as each other; what is added is rounding.
         self._farthest = self._distances_to(self.true[:, -1:]) * (1 + 1e-12)
