@@ -17,8 +17,8 @@ seconds, processor   elapsed, and of all threads: what other work on the machine
 anonymous            most memory beyond what the process had before, files not counted
 KL, recall           of the map; of the neighbours, and what 99 % of the rows reach at least
 
-``--table`` fits c n^a d^b to what the results have (the power of the columns d for the
-neighbours only), and prints the table of docs/large.rst.
+``--table`` fits c n^a d^b to the processor time of each stage (the power of the columns d for
+the neighbours only), and prints the table of docs/large.rst.
 """
 
 import argparse
@@ -113,17 +113,19 @@ def measure(path, settings):
 
 
 class Stages(logging.Handler):
-    """Seconds of each stage, from the log."""
+    """Processor time of each stage, which the log says the beginning and the end of."""
 
     def __init__(self):
         super().__init__()
-        self.seconds = {}
+        self.seconds, self._begun = {}, 0.0
 
     def emit(self, record):
         message = record.getMessage()
         for begin, name in STAGES.items():
-            if message.startswith(begin) and " took " in message:
-                self.seconds[name] = float(message.rpartition(" took ")[2].split()[0])
+            if message.startswith(begin) and message.endswith(" ..."):
+                self._begun = time.process_time()
+            elif message.startswith(begin) and " took " in message:
+                self.seconds[name] = time.process_time() - self._begun
 
 
 class Memory(threading.Thread):
@@ -224,7 +226,7 @@ def duration(seconds):
 
 
 class Model:
-    """Seconds of each stage as c n^a d^b, by least squares of logarithms."""
+    """Processor time of each stage as c n^a d^b, by least squares of logarithms."""
 
     def __init__(self, results):
         self.powers = {}
