@@ -16,7 +16,7 @@ from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
-from fasttsne.optimize.callback import Callbacks
+from fasttsne.optimize.callback import Callbacks, as_callbacks, progress_listeners
 from fasttsne.optimize.descent import GradientDescent as gradient_descent
 from fasttsne.optimize.descent import OptimizationInterrupt
 from fasttsne.optimize.parameter import documented
@@ -25,6 +25,8 @@ from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import RunPlan, resolve
 from fasttsne.optimize.schedule import Iterations
 from fasttsne.runtime.large_arrays import large_arrays_within
+from fasttsne.runtime.progress import listening
+from fasttsne.runtime.progress_display import progress_shown
 from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_data, check_number, check_random_state
 from fasttsne.utils import Timer, show_messages
@@ -159,6 +161,15 @@ class TSNE:
             On Ctrl-C.  As after an OverflowError, ``embedding_`` is the embedding so far.
         """
         vars(self).pop("embedding_", None)  # until there is a new one there is none
+        self._check()
+        heard = progress_listeners(as_callbacks(self.callbacks))
+        with listening(*heard), progress_shown(self.verbose):
+            return self._fit(X, affinities, initialization)
+
+    def _fit(
+        self, X: Rows | None, affinities: Affinities | Rows | None,
+        initialization: str | ArrayLike | None,
+    ) -> TSNEEmbedding:  # fmt: skip
         embedding = self.prepare_initial(X, affinities, initialization)
         self.embedding_ = embedding
         phases = resolve(self._params(), len(embedding)).phases

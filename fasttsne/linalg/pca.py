@@ -14,6 +14,7 @@ import scipy.sparse
 from fasttsne.linalg import chunks, products
 from fasttsne.linalg.products import matmul
 from fasttsne.linalg.robust import robust_frame
+from fasttsne.runtime.progress import stage
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_random_state
 
@@ -178,20 +179,26 @@ class _CenteredData:
 
     def _centered_chunks(self, with_far=False):
         """Yield (first row, chunk); far rows are clipped, or zeros, which add nothing to sums."""
+        with stage("principal components", len(self.X)) as progress:
+            for a, chunk in chunks.iter_chunks(self.X, 2**20):
+                yield a, self._centered(a, chunk, with_far)
+                progress.advance(len(chunk))
+
+    def _centered(self, a, chunk, with_far):
+        """Return the chunk of rows that begins with row a, centered; far rows as said above."""
         mean = (self.mean / self.scale if self.scale > 1 else self.mean).astype(self.X.dtype)
-        for a, chunk in chunks.iter_chunks(self.X, 2**20):
-            far = chunks.rows_within(self.far, a, len(chunk))
-            if len(far):
-                chunk = self.frame.clip(chunk)
-            if self.scale > 1:  # differences of the largest numbers would overflow
-                chunk = chunk / self.X.dtype.type(self.scale) - mean
-            else:
-                chunk = chunk - mean
-                if self.scale != 1:
-                    chunk /= self.scale
-            if not with_far:
-                chunk[far] = 0
-            yield a, chunk
+        far = chunks.rows_within(self.far, a, len(chunk))
+        if len(far):
+            chunk = self.frame.clip(chunk)
+        if self.scale > 1:  # differences of the largest numbers would overflow
+            chunk = chunk / self.X.dtype.type(self.scale) - mean
+        else:
+            chunk = chunk - mean
+            if self.scale != 1:
+                chunk /= self.scale
+        if not with_far:
+            chunk[far] = 0
+        return chunk
 
     def _gram_matrix(self):
         """Return Y^T Y for the centered data Y, (columns, columns)."""

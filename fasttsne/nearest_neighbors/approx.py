@@ -32,6 +32,7 @@ from fasttsne.nearest_neighbors.builtin.search_plan import (
 from fasttsne.nearest_neighbors.builtin.sparse_rows import SparseRows
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime import large_arrays
+from fasttsne.runtime.progress import stage
 from fasttsne.runtime.typing import RandomGenerator
 from fasttsne.runtime.validation import check_number, check_random_state
 from fasttsne.utils import log
@@ -118,10 +119,12 @@ class Approx(CachedRowsMixin, KNNIndex):
         )
         sizes = rows.copied_lengths(rows.points)
         search = cells.search(plan.n_near, plan.reach, plan.n_candidates, self.n_threads)
-        for batch, candidates in search:
-            rows.rerank_queries(
-                rows.points, candidates, batch, cells.index_map, k, self.n_threads, sizes, found
-            )
+        with stage("search", n) as progress:
+            for batch, candidates in search:
+                rows.rerank_queries(
+                    rows.points, candidates, batch, cells.index_map, k, self.n_threads, sizes, found
+                )
+                progress.advance(len(batch))
         return found
 
     def _warn_of_tail(self, recalls: np.ndarray) -> None:
