@@ -12,6 +12,7 @@ that would cost as much as the exact search, the exact search is used.
 Queries search the same cells, by ``builtin/probes.py``.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -126,6 +127,22 @@ class Approx(CachedRowsMixin, KNNIndex):
                 )
                 progress.advance(len(batch))
         return found
+
+    def search_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        state, arrays = super().search_state()
+        state["recall_"], state["recall_quantiles_"] = self.recall_, self.recall_quantiles_
+        if self._probes is not None:
+            state["probes"], arrays = self._probes.to_arrays()
+        return state, arrays
+
+    def set_search_state(self, state: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        super().set_search_state(state, arrays)
+        self.recall_ = check_number(state["recall_"], "recall_")
+        quantiles = state["recall_quantiles_"]
+        self.recall_quantiles_ = tuple(check_number(each, "recall") for each in quantiles)
+        self._probes = None
+        if "probes" in state:
+            self._probes = Probes.from_arrays(state["probes"], arrays, self.data.shape)
 
     def _warn_of_tail(self, recalls: np.ndarray) -> None:
         """Warn if too many of the sampled rows have found few of their neighbours."""

@@ -162,6 +162,21 @@ class KNNIndex:
             indices, distances = zip(*(self._query(batch, k) for batch in batches), strict=True)
             return np.concatenate(indices), np.concatenate(distances)
 
+    def search_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return what queries need of ``build`` besides its neighbours: for JSON, and arrays."""
+        return ({"seed": self.seed} if "seed" in vars(self) else {}), {}
+
+    def set_search_state(self, state: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Become as after ``build``, from what :meth:`search_state` returned.
+
+        Raises
+        ------
+        ValueError
+            Where that is not of such an index.
+        """
+        if "seed" in state:
+            self.seed = check_number(state["seed"], "seed", low=0, integer=True)
+
     @cached_property
     def seed(self) -> int:
         """An integer seed for a library that has its own random generator, drawn once."""
