@@ -34,6 +34,7 @@ from fasttsne.nearest_neighbors.builtin.sparse_rows import SparseRows
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime import large_arrays
 from fasttsne.runtime.progress import stage
+from fasttsne.runtime.stored_rows import is_memmapped
 from fasttsne.runtime.typing import RandomGenerator
 from fasttsne.runtime.validation import check_number, check_random_state
 from fasttsne.utils import log
@@ -42,6 +43,8 @@ from fasttsne.utils import log
 MAX_ATTEMPTS = 3
 # Up to so many rows are searched exactly, which is as fast.
 EXACT_MAX_SAMPLES = 3000
+# Numbers of a page of memory, and of what is taken from the system at a time.
+PAGE_NUMBERS, PIECE_NUMBERS = 1024, 2**24
 
 
 class Approx(CachedRowsMixin, KNNIndex):
@@ -118,6 +121,8 @@ class Approx(CachedRowsMixin, KNNIndex):
             large_arrays.empty((n, k), np.int32, "the table of neighbours"),
             large_arrays.empty((n, k), np.float32, "the table of their distances"),
         )
+        for array in found:
+            _take_pages(array)
         sizes = rows.copied_lengths(rows.points)
         search = cells.search(plan.n_near, plan.reach, plan.n_candidates, self.n_threads)
         with stage("search", n) as progress:
@@ -162,3 +167,16 @@ class Approx(CachedRowsMixin, KNNIndex):
         else:
             indices, distances = self._probes.query(rows, queries, k, self.n_threads)
         return indices, rows.to_metric(distances)
+
+
+def _take_pages(array: np.ndarray) -> None:
+    """Have the system give the memory of a new array, in pieces.
+
+    The rows of the first batch are all over it, and would take all of its large pages in one call
+    of a kernel, in which Ctrl-C is not noticed.
+    """
+    if is_memmapped(array):
+        return
+    numbers = array.reshape(-1)
+    for a in range(0, len(numbers), PIECE_NUMBERS):
+        numbers[a : a + PIECE_NUMBERS : PAGE_NUMBERS] = 0
