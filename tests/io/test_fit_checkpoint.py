@@ -353,7 +353,6 @@ def test_hostile_cells_are_an_error(path, rng):
     for change in (
         lambda h, a: a["index_map"].__setitem__(0, 4000),
         lambda h, a: a["starts"].__setitem__(1, 10**6),
-        lambda h, a: a.update(panels=a["panels"][1:]),
         lambda h, a: a.update(centres=a["centres"][:, 1:]),
         lambda h, a: a.update(projection_directions=a["projection_directions"][1:]),
         lambda h, a: a["sizes"].__setitem__(0, 10**6),

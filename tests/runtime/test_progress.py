@@ -165,10 +165,10 @@ from fasttsne import TSNE
 from fasttsne.datasets import load_digits
 X = load_digits()[0]
 fit = dict(random_state=0, n_jobs=1, negative_gradient_method="exact")
-TSNE(verbose=True, early_exaggeration_iter=0, n_iter=1000, **fit).fit(X)
+TSNE(verbose=True, early_exaggeration_iter=0, n_iter=3000, **fit).fit(X)
 """
 LINE = re.compile(
-    r"main phase: \d+ %, [\d,]+ of 1,000 iterations, [\d.,]+ iterations/s, \d\d:\d\d left"
+    r"main phase: \d+ %, [\d,]+ of 3,000 iterations, [\d.,]+ iterations/s, \d\d:\d\d left"
 )
 
 
@@ -182,7 +182,7 @@ def test_progress_in_a_pipe():
     taken = float(re.search(r"main phase took ([\d.]+) s", result.stderr)[1])
     assert 1 <= len(shown) <= 1 + taken / 5
     assert [
-        line for line in lines if re.match(r"main phase: 1,000 iterations in \d\d:\d\d, ", line)
+        line for line in lines if re.match(r"main phase: 3,000 iterations in \d\d:\d\d, ", line)
     ]
 
 

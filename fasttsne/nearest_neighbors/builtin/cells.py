@@ -74,17 +74,6 @@ class Cells:
         """Rows of each cell."""
         return np.diff(self.firsts)
 
-    def _means(self, points):
-        """Return the mean of each cell, (cells, columns) float64."""
-        out = np.empty((self.n_cells, points.shape[1]))
-        last = 0
-        while last < self.n_cells:  # not all rows are copied at once
-            first, last = last, self._batch_end(last)
-            a, b = self.firsts[first], self.firsts[last]
-            rows = points[self.order[a:b]].astype(np.float64)
-            np.add.reduceat(rows, self.firsts[first:last] - a, out=out[first:last])
-        return out / self.sizes[:, None]
-
     def _batch_end(self, first):
         """Return the end of a batch of cells that begins with this one."""
         return int(np.searchsorted(self.firsts, self.firsts[first] + SEARCH_BATCH, "right")) - 1

@@ -10,13 +10,7 @@ from fasttsne import _kernels
 from fasttsne.linalg.pca import Projection
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
 from fasttsne.nearest_neighbors.builtin.cells import pack_cells
-from fasttsne.nearest_neighbors.builtin.packing import (
-    PANEL_ROWS,
-    TILE_ROWS,
-    PackedRows,
-    block_rows,
-    pack,
-)
+from fasttsne.nearest_neighbors.builtin.packing import PANEL_ROWS, TILE_ROWS, block_rows, pack
 from fasttsne.nearest_neighbors.builtin.prepared_rows import QUERY_BATCH_SIZE
 from fasttsne.nearest_neighbors.builtin.reduction import reduce_queries, score_norms
 
@@ -67,8 +61,6 @@ class Probes:
             origin, directions, scale, max_residual = self.projection
             numbers |= {"scale": float(scale), "max_residual": float(max_residual)}
             arrays |= {"projection_origin": origin, "projection_directions": directions}
-            assert self._packed is not None  # reduced rows are kept
-            arrays |= {"panels": self._packed.panels, "norms": self._packed.norms}
         return numbers, arrays
 
     @classmethod
@@ -93,10 +85,6 @@ class Probes:
             _check(result.projection.origin, np.float32, (n_columns,))
             _check(directions, np.float32, (n_columns, directions.shape[-1]))
             n_columns = directions.shape[1] + (numbers["max_residual"] > 0)
-            result._packed = PackedRows(arrays["panels"], arrays["norms"], n_positions)
-            panels = n_positions // PANEL_ROWS, n_columns, PANEL_ROWS
-            _check(result._packed.panels, np.float32, panels)
-            _check(result._packed.norms, np.float32, (n_positions,))
         n_cells = len(result.sizes)
         _check(result.starts, np.int32, (n_cells + 1,))
         _check(result.sizes, result.sizes.dtype, (n_cells,))
