@@ -11,8 +11,8 @@ Python's own handlers run there, in the main thread; what they raise leaves the 
 from cpython.exc cimport PyErr_CheckSignals
 
 cdef enum:
-    PIECE_ROWS = 1 << 18  # of a graph, with a hundred edges each: a twentieth of a second
-    PIECE_EDGES = 1 << 26
+    PIECE_ROWS = 1 << 16  # of a graph, with a hundred edges each: a tenth of a second
+    PIECE_EDGES = 1 << 25
 
 
 cdef inline Py_ssize_t end_of_piece(Py_ssize_t piece, Py_ssize_t n) noexcept nogil:

@@ -9,13 +9,14 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import numpy as np
 
 from fasttsne._version import __version__
 from fasttsne.io.atomic import atomic_write
+from fasttsne.runtime.progress import stage
 from fasttsne.runtime.typing import FilePath
 
 # What NumPy and zipfile raise if a file is damaged.
@@ -26,6 +27,8 @@ READ_ERRORS = (
 # Bytes after which a file that is written is on the disk: in one go at the end that could take
 # many seconds, in which Ctrl-C is not noticed.
 SYNC_BYTES = 2**25
+# Bytes that are read at a time.
+PIECE_BYTES = 2**22
 
 
 class _SyncedFile(io.FileIO):
@@ -96,9 +99,36 @@ class Archive:
             raise ValueError("it has no header")
         self.header = _check_header(self._archive["header"], kind, format)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Read all arrays."""
-        return {name: self._archive[name] for name in self._archive.files if name != "header"}
+    def arrays(self, without: Sequence[str] = ()) -> dict[str, np.ndarray]:
+        """Read all arrays but those of these names."""
+        names = (name for name in self._archive.files if name not in ("header", *without))
+        return {name: self._archive[name] for name in names}
+
+    def array(
+        self, name: str, allocate: Callable[[tuple[int, ...], np.dtype[Any]], np.ndarray]
+    ) -> np.ndarray:
+        """Read one array, a piece at a time, into what a function of shape and dtype returns."""
+        with self._archive.zip.open(f"{name}.npy") as member:
+            version = np.lib.format.read_magic(member)
+            if version != (1, 0):
+                raise ValueError(f"{name} has the format {version}")
+            shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(member)
+            if is_fortran or dtype.hasobject:
+                raise ValueError(f"{name} is of {dtype}, or in another order")
+            out = allocate(shape, dtype)
+            view = out.reshape(-1).view(np.uint8)
+            with stage(f"reading {name}", len(view), "bytes") as progress:
+                position = 0
+                while position < len(view):
+                    piece = member.read(min(PIECE_BYTES, len(view) - position))
+                    if not piece:
+                        raise EOFError(f"{name} ends too early")
+                    view[position : position + len(piece)] = np.frombuffer(piece, np.uint8)
+                    position += len(piece)
+                    progress.advance(len(piece))
+            if member.read(1):  # at the end the checksum is compared
+                raise ValueError(f"{name} is longer than its shape, {shape}")
+            return out
 
 
 def read_kind(path: FilePath) -> str | None:

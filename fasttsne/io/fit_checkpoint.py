@@ -15,13 +15,21 @@ import numpy as np
 
 from fasttsne._version import __version__
 from fasttsne.io import embedding_file
-from fasttsne.io.archive import check_type, open_archive, read_kind, to_python_scalar, write_archive
+from fasttsne.io.archive import (
+    Archive,
+    check_type,
+    open_archive,
+    read_kind,
+    to_python_scalar,
+    write_archive,
+)
 from fasttsne.io.fingerprint import generator_state, set_generator_state
 from fasttsne.nearest_neighbors import PrecomputedDistanceMatrix, PrecomputedNeighbors
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.run_state import RunState
 from fasttsne.optimize.state import DescentState
 from fasttsne.optimize.stopping import Check
+from fasttsne.runtime import large_arrays
 from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.typing import FilePath, RandomGenerator
 
@@ -33,6 +41,7 @@ WHAT = "a whole checkpoint of a fit, remove it or give another one"
 # Seconds from one state of the map to the next, and at least so many times those that it took to
 # write the last: what a kill loses.
 MIN_INTERVAL, MIN_SHARE = 30.0, 20.0
+TABLES = ("indices", "distances")
 ARRAYS = ("embedding", "kept", "vector")
 NUMBERS = ("stage", "number", "step", "rate", "shortening", "is_preconditioned", "loss_left",
            "spacing")  # fmt: skip
@@ -105,9 +114,9 @@ class FitCheckpoint:
             return found
         log.info("neighbours are those of %s", self.graph_path)
         with open_archive(self.graph_path, GRAPH, FORMAT, WHAT) as archive:
-            arrays = archive.arrays()
-            indices, distances = arrays.pop("indices"), arrays.pop("distances")
+            indices, distances = (_read_table(archive, name, index.n_samples) for name in TABLES)
             _check_neighbors(indices, distances, index.n_samples)
+            arrays = archive.arrays(without=TABLES)
             if hasattr(index, "set_search_state"):
                 index.set_search_state(archive.header["search"], arrays)
             set_generator_state(self._generator, archive.header["random_state"])
@@ -117,7 +126,7 @@ class FitCheckpoint:
         has_state = hasattr(index, "search_state")
         search, arrays = index.search_state() if has_state else ({}, {})
         header = {"search": search, "random_state": generator_state(self._generator)}
-        arrays = {**arrays, "indices": np.asarray(indices), "distances": np.asarray(distances)}
+        arrays = {**arrays, **dict(zip(TABLES, map(np.asarray, (indices, distances)), strict=True))}
         self._is_complete = self._write(self.graph_path, GRAPH, header, arrays)
 
     def _write(
@@ -233,6 +242,17 @@ def _check_numbers(values: Any) -> list[Any]:
     for number in numbers:
         check_type(number, "checks", int, float)
     return [*numbers, method]
+
+
+def _read_table(archive: Archive, name: str, n: int) -> np.ndarray:
+    """Read a table of n rows, where large arrays are."""
+
+    def allocate(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        if len(shape) != 2 or shape[0] != n or shape[1] >= n:
+            raise ValueError(f"its {name} have the shape {shape}")
+        return large_arrays.empty(shape, dtype, f"the table of {name}")
+
+    return archive.array(name, allocate)
 
 
 def _check_neighbors(indices: np.ndarray, distances: np.ndarray, n: int) -> None:

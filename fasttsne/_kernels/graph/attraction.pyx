@@ -147,7 +147,7 @@ def attraction_to(
 ):
     """As ``attraction``, for edges from the points y to others."""
     cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK
-    cdef Py_ssize_t piece, stop, size = PIECE_ROWS // BLOCK
+    cdef Py_ssize_t piece, stop, size = 4 * PIECE_ROWS // BLOCK
     cdef int d = <int> y.shape[1]
     cdef Edges edges
     if n == 0 or columns.shape[0] + offsets.shape[0] == 0:
@@ -252,7 +252,7 @@ def edge_moments(
         product_i = sum_j p_ij q_ij (v_i - v_j)
     """
     cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK, first, last
-    cdef Py_ssize_t piece, stop, size = PIECE_ROWS // BLOCK
+    cdef Py_ssize_t piece, stop, size = 4 * PIECE_ROWS // BLOCK
     cdef int d = <int> y.shape[1]
     cdef Edges edges
     if n == 0 or columns.shape[0] + offsets.shape[0] == 0:
