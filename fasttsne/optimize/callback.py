@@ -22,7 +22,7 @@ class Callback:
     def receive_progress(self, progress: Progress) -> None:
         """Called about ten times a second in every stage of a fit, and at its begin and end.
 
-        :class:`fasttsne.runtime.progress.Progress` says which and how far.  Iterations are a stage
+        A ``fasttsne.runtime.progress.Progress`` says which and how far.  Iterations are a stage
         in which the callback itself is called, too.  What it raises ends the fit.
         """
 

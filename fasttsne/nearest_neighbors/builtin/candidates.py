@@ -13,9 +13,9 @@ N_EXTRA_CANDIDATES = 16
 # Slots of a list beyond the best, which are filled before it is truncated: as many as the best,
 # within these bounds.
 BUFFER_RANGE = 32, 96
-# Products of a call of the kernel, each of as many numbers as there are columns: about .3 s on one
-# core, after which Ctrl-C is noticed.
-MAX_CALL_WORK = 10**10
+# Products of two numbers in a call of the kernel: less than .1 s on one core, after which Ctrl-C is
+# noticed.
+MAX_CALL_WORK = 2 * 10**9
 
 
 class Candidates:
