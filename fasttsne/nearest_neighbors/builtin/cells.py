@@ -14,7 +14,7 @@ NEAR_CENTROID = _kernels.knn_dense.NEAR_CENTROID
 # Rows, or cells, whose candidates are in memory at a time.
 SEARCH_BATCH = 8192
 # Cells whose rows are copied at a time.
-MEANS_BATCH = 1024
+MEANS_BATCH = 128
 
 
 class Cells:
