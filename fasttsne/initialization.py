@@ -22,6 +22,7 @@ from fasttsne.linalg.pca import (
     principal_components,
 )
 from fasttsne.linalg.spectral import spectral_embedding
+from fasttsne.runtime.progress_display import progress_shown
 from fasttsne.runtime.typing import RandomState, Rows
 from fasttsne.runtime.validation import (
     check_choice,
@@ -173,7 +174,7 @@ def pca(
     generator = check_random_state(random_state)
     rank = min(*X.shape, n_components)
     result = np.zeros((X.shape[0], n_components))
-    with Timer("computing the principal components", verbose):
+    with Timer("computing the principal components", verbose), progress_shown(verbose):
         result[:, :rank] = principal_components(X, rank, generator, svd_solver, n_jobs)
     rescale(result, inplace=True)
     # A component this small next to the first is rounding noise.
@@ -213,7 +214,7 @@ def spectral(
     if max_iter is not None:
         max_iter = check_number(max_iter, "max_iter", low=1, integer=True)
     generator = check_random_state(random_state)
-    with Timer("computing the spectral embedding", verbose):
+    with Timer("computing the spectral embedding", verbose), progress_shown(verbose):
         result = spectral_embedding(A, n_components, tol, max_iter, generator)
     if not result.any():
         return random(len(result), n_components, generator)

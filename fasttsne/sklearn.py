@@ -73,6 +73,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     optimizer: str = "auto"
     memory_limit: float | str = "auto"
     temp_folder: FilePath | None = None
+    checkpoint: FilePath | None = None
 
     def __init__(
         self, n_components: int = 2, *, perplexity: float | Sequence[float] = 30,
@@ -89,6 +90,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         callbacks_every_iters: int = 50, random_state: RandomState = None, verbose: bool = False,
         tol: float | str = "auto", density_weight: float = 0, optimizer: str = "auto",
         memory_limit: float | str = "auto", temp_folder: FilePath | None = None,
+        checkpoint: FilePath | None = None,
         max_iter: int | None = None, init: str | ArrayLike | None = None,
         method: str | None = None, angle: float | None = None,
         n_iter_without_progress: int | None = None, min_grad_norm: float | None = None,
@@ -125,6 +127,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.optimizer = optimizer
         self.memory_limit = memory_limit
         self.temp_folder = temp_folder
+        self.checkpoint = checkpoint
         self.max_iter = max_iter
         self.init = init
         self.method = method

@@ -1,7 +1,7 @@
 """t-SNE: neighbours, affinities, an initialization, early exaggeration, and the main phase."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,15 @@ from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import check_perplexity, make_affinities
 from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
 from fasttsne.initialization import INITIALIZATIONS, check_positions, initial_positions
+from fasttsne.io.fingerprint import fingerprint
+from fasttsne.io.fit_checkpoint import FitCheckpoint
 from fasttsne.linalg.robust import warn_of_far_rows
 from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.index import Neighbors
+from fasttsne.nearest_neighbors.known import found_by
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
-from fasttsne.optimize.callback import Callbacks
+from fasttsne.optimize.callback import Callbacks, as_callbacks, progress_listeners
 from fasttsne.optimize.descent import GradientDescent as gradient_descent
 from fasttsne.optimize.descent import OptimizationInterrupt
 from fasttsne.optimize.parameter import documented
@@ -25,9 +28,11 @@ from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import RunPlan, resolve
 from fasttsne.optimize.schedule import Iterations
 from fasttsne.runtime.large_arrays import large_arrays_within
+from fasttsne.runtime.progress import listening
+from fasttsne.runtime.progress_display import progress_shown
 from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_data, check_number, check_random_state
-from fasttsne.utils import Timer, show_messages
+from fasttsne.utils import Timer
 
 __all__ = [
     "TSNE",
@@ -41,6 +46,12 @@ __all__ = [
 ]
 
 log = logging.getLogger("fasttsne.tsne")
+
+# Parameters on which the map does not depend.
+WITHOUT_EFFECT = (
+    "n_jobs", "callbacks", "callbacks_every_iters", "verbose", "memory_limit", "temp_folder",
+    "checkpoint",
+)  # fmt: skip
 
 
 @documented(parameters=PARAMETERS.values())
@@ -70,6 +81,7 @@ class TSNE:
     optimizer: str = "auto"
     memory_limit: float | str = "auto"
     temp_folder: FilePath | None = None
+    checkpoint: FilePath | None = None
 
     def __init__(
         self, n_components: int = 2, perplexity: float | Sequence[float] = 30,
@@ -86,6 +98,7 @@ class TSNE:
         callbacks_every_iters: int = 50, random_state: RandomState = None, verbose: bool = False,
         tol: float | str = "auto", density_weight: float = 0, optimizer: str = "auto",
         memory_limit: float | str = "auto", temp_folder: FilePath | None = None,
+        checkpoint: FilePath | None = None,
     ):  # fmt: skip
         self.n_components = n_components
         self.perplexity = perplexity
@@ -119,6 +132,7 @@ class TSNE:
         self.optimizer = optimizer
         self.memory_limit = memory_limit
         self.temp_folder = temp_folder
+        self.checkpoint = checkpoint
 
     def __repr__(self) -> str:
         changed = (
@@ -159,18 +173,34 @@ class TSNE:
             On Ctrl-C.  As after an OverflowError, ``embedding_`` is the embedding so far.
         """
         vars(self).pop("embedding_", None)  # until there is a new one there is none
-        embedding = self.prepare_initial(X, affinities, initialization)
+        self._check()
+        heard = progress_listeners(as_callbacks(self.callbacks))
+        with listening(*heard), progress_shown(self.verbose):
+            return self._fit(X, affinities, initialization)
+
+    def _fit(
+        self, X: Rows | None, affinities: Affinities | Rows | None,
+        initialization: str | ArrayLike | None,
+    ) -> TSNEEmbedding:  # fmt: skip
+        embedding, checkpoint = self._prepare(X, affinities, initialization)
         self.embedding_ = embedding
         phases = resolve(self._params(), len(embedding)).phases
         if not phases:
             embedding.optimize(0, inplace=True)  # its KL divergence
-        for phase in phases:
+        done = 0 if checkpoint is None else checkpoint.phase
+        for number, phase in enumerate(phases[done:], done):
             try:
                 with Timer(phase.name, self.verbose):
-                    embedding.run(phase, propagate_exception=True)
+                    embedding.run(
+                        phase, propagate_exception=True,
+                        keeper=None if checkpoint is None else checkpoint.keeper(number),
+                        go_on_from=None if checkpoint is None else checkpoint.state_of(number),
+                    )  # fmt: skip
             except OptimizationInterrupt:
                 log.info("stopped by a callback")
                 break
+        if checkpoint is not None:
+            checkpoint.remove()
         return embedding
 
     def plan(self, n_samples: int) -> RunPlan:
@@ -191,11 +221,17 @@ class TSNE:
     ) -> TSNEEmbedding:  # fmt: skip
         """The embedding before optimization: affinities and initial positions.
 
-        Parameters and errors are those of :meth:`fit`.
+        Parameters and errors are those of :meth:`fit`.  It keeps no checkpoint.
         """
         self._check()
-        if self.verbose:
-            show_messages()
+        with progress_shown(self.verbose):
+            return self._prepare(X, affinities, initialization, use_checkpoint=False)[0]
+
+    def _prepare(
+        self, X: Rows | None, affinities: Affinities | Rows | None,
+        initialization: str | ArrayLike | None, use_checkpoint: bool = True,
+    ) -> tuple[TSNEEmbedding, FitCheckpoint | None]:  # fmt: skip
+        """The embedding that the descent begins with, and the checkpoint, where there is one."""
         generator = check_random_state(self.random_state)
         if initialization is None:
             initialization = self.initialization
@@ -212,27 +248,45 @@ class TSNE:
             X = check_data(
                 X, accept_sparse=True, memory_limit=memory.rows, temp_folder=self.temp_folder
             )  # fmt: skip
-            warn_of_far_rows(X, stacklevel=3)
+            warn_of_far_rows(X, stacklevel=4)
         if X is not None and not isinstance(initialization, str):  # before the long search
             check_positions(initialization, (np.shape(X)[0], int(self.n_components)))
+        checkpoint = None
+        if use_checkpoint and self.checkpoint is not None:
+            data = {"X": X, "affinities": affinities, "initialization": initialization}
+            checkpoint = FitCheckpoint(self.checkpoint, self._fingerprint(data), generator)
         with large_arrays_within(memory.tables, self.temp_folder):
-            found = make_affinities(
-                X, affinities, self.perplexity, method=self.neighbors, metric=self.metric,
-                metric_params=self.metric_params, n_jobs=self.n_jobs, random_state=generator,
-                verbose=self.verbose, knn_kwargs=self.knn_kwargs,
-            )  # fmt: skip
+            with found_by(None if checkpoint is None else checkpoint.find_neighbors):
+                found = make_affinities(
+                    X, affinities, self.perplexity, method=self.neighbors, metric=self.metric,
+                    metric_params=self.metric_params, n_jobs=self.n_jobs, random_state=generator,
+                    verbose=self.verbose, knn_kwargs=self.knn_kwargs,
+                )  # fmt: skip
             if self.density_weight:
                 found.log_radii()  # raises where they are not known, before time is spent
-            positions = initial_positions(
-                initialization, None if is_precomputed else X, found.P_float32,
-                int(self.n_components), generator, self.n_jobs, self.verbose,
-            )  # fmt: skip
+            shape = found.n_samples, int(self.n_components)
+            if checkpoint is not None:
+                checkpoint.read_run(shape, resolve(self._params(), shape[0]).phases)
+            if checkpoint is not None and checkpoint.state is not None:
+                positions = checkpoint.state.embedding
+            else:
+                positions = initial_positions(
+                    initialization, None if is_precomputed else X, found.P_float32, shape[1],
+                    generator, self.n_jobs, self.verbose,
+                )  # fmt: skip
         params = {name: getattr(self, name) for name in OPTIMIZE if name != "momentum"}
-        return TSNEEmbedding(
+        embedding = TSNEEmbedding(
             positions, found, dof=self.dof, random_state=self.random_state,
             negative_gradient_method=self.negative_gradient_method,
             momentum=self.final_momentum, **params,
         )  # fmt: skip
+        return embedding, checkpoint
+
+    def _fingerprint(self, data: Mapping[str, Any]) -> dict[str, str]:
+        """Fingerprints of the data and of all parameters on which the map depends."""
+        names = [name for name in PARAMETERS if name not in WITHOUT_EFFECT]
+        values = {**{name: getattr(self, name) for name in names}, **data}
+        return {name: fingerprint(value, name) for name, value in values.items()}
 
     def _check(self) -> None:
         """Check all parameters before anything is computed."""

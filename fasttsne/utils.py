@@ -3,13 +3,14 @@
 import functools
 import importlib
 import logging
+import shutil
 import sys
 import time
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from types import ModuleType, TracebackType
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TextIO, TypeVar
 
 import numpy as np
 
@@ -18,13 +19,47 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class TerminalLine:
+    """A line on standard error that is written again and again, until it is cleared."""
+
+    def __init__(self) -> None:
+        self._width = 0
+
+    def write(self, text: str) -> None:
+        """Write a text in place of the one before, cut to the width of the terminal."""
+        text = text[: shutil.get_terminal_size().columns - 1]
+        self._print(f"\r{text:{self._width}s}")
+        self._width = len(text)
+
+    def clear(self) -> None:
+        """Leave the line empty, for other text."""
+        if self._width:
+            self._print(f"\r{'':{self._width}s}\r")
+            self._width = 0
+
+    def _print(self, text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+terminal_line = TerminalLine()
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Prints messages where a line of progress may be."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        terminal_line.clear()
+        super().emit(record)
+
+
 def show_messages() -> None:
     """Print log messages of the package on standard error; ``verbose=True`` calls this.
 
     It does nothing if the logger "fasttsne" or the root logger has a handler.
     """
     if not log.hasHandlers():
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _Handler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(message)s"))
         log.addHandler(handler)
         log.setLevel(logging.INFO)

@@ -17,6 +17,7 @@ from fasttsne.affinity.csr import joint_affinities, neighbors_to_csr
 from fasttsne.linalg.chunks import iter_chunks
 from fasttsne.linalg.robust import SIZE_QUANTILE
 from fasttsne.runtime import large_arrays
+from fasttsne.runtime.progress import iter_rows
 from fasttsne.runtime.threads import resolve_n_jobs
 
 Dtype: TypeAlias = type[np.float32] | type[np.float64]
@@ -73,9 +74,11 @@ def from_perplexity(
     out = large_arrays.empty(distances.shape, np.float32, "the table of conditional affinities")
     if precision is None and dtype == np.float64:
         precision = np.empty(len(distances))
-    _kernels.perplexity.conditional_affinities(
-        distances, out, float(perplexity), n_threads, precision
-    )
+    for rows in iter_rows("conditional affinities", len(distances), distances.shape[1]):
+        _kernels.perplexity.conditional_affinities(
+            distances[rows], out[rows], float(perplexity), n_threads,
+            None if precision is None else precision[rows],
+        )  # fmt: skip
     if precision is None or dtype == np.float32:
         return out
     return _refine(distances, perplexity, precision)
@@ -123,7 +126,10 @@ def from_sigma(
             beta = np.minimum(0.5 * (scales / sigma) ** 2, np.finfo(float).max)
             return _normalized_exp(_relative_squares(distances), beta[:, None])[0]
     out = np.empty(distances.shape, np.float32)
-    _kernels.perplexity.gaussian_affinities(distances, sigma / scales, out, n_threads)
+    for rows in iter_rows("conditional affinities", len(distances), distances.shape[1]):
+        _kernels.perplexity.gaussian_affinities(
+            distances[rows], sigma / scales[rows], out[rows], n_threads
+        )
     return out
 
 

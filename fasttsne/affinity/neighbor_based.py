@@ -12,6 +12,7 @@ from fasttsne.affinity.conditional import Dtype, row_normalized_csr, to_scaled_f
 from fasttsne.affinity.csr import csr_from_arrays, joint_affinities
 from fasttsne.nearest_neighbors import PrecomputedNeighbors, make_index
 from fasttsne.nearest_neighbors.index import Index, Neighbors
+from fasttsne.nearest_neighbors.known import find_neighbors
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.runtime.canonical import to_canonical_floats
 from fasttsne.runtime.threads import resolve_n_jobs
@@ -67,7 +68,7 @@ class KNNAffinities(Affinities):
         elif data is not None:
             raise ValueError("data and knn_index were both given; the index has its own data")
         self.knn_index = knn_index
-        indices, distances = knn_index.build()
+        indices, distances = find_neighbors(knn_index)
         if not type(knn_index).__module__.startswith("fasttsne."):
             # Kernels trust row indices: those of users' objects and subclasses are checked.
             indices, distances = PrecomputedNeighbors(indices, distances).build()

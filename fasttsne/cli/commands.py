@@ -36,8 +36,7 @@ def fit(options):
     frames = callbacks.EmbeddingRecorder() if options.animate else None
     params.setdefault("callbacks_every_iters", FRAME_INTERVAL if frames else PROGRESS_INTERVAL)
     progress = None if options.quiet else Progress()
-    checkpoint = callbacks.Checkpoint(options.checkpoint) if options.checkpoint else None
-    used = [c for c in (progress, checkpoint, frames) if c is not None]
+    used = [c for c in (progress, frames) if c is not None]
     tsne = TSNE(callbacks=used, **params)
     if progress is not None:
         progress.receive_plan(tsne.plan(X.shape[0]))
@@ -56,10 +55,16 @@ def fit(options):
     seconds = time.perf_counter() - start
     if interrupted:
         print_error("interrupted: writing the current embedding")
+        if params.get("checkpoint"):
+            print_error(f"the same command goes on from {params['checkpoint']}")
     error = None if interrupted else embedding.kl_divergence
     files.write_map(options.output, embedding, labels, error, ids, remembered(tsne, table))
     quality = "" if error is None else f", KL divergence {error:.4f}"
     print(f"wrote {options.output}: {X.shape[0]:,} points in {seconds:.1f} s{quality}")
+    checkpoint = params.get("checkpoint")
+    if checkpoint and not interrupted:  # of an interrupted fit it is what goes on
+        embedding.save(checkpoint)
+        print(f"wrote {checkpoint}")
     write_outputs(options, embedding, labels, frames)
     return 130 if interrupted else 0
 

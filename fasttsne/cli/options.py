@@ -45,8 +45,6 @@ def add_fit(command):
         ("--animate", "animation of the optimization: " + " ".join(WRITERS)),
     ):
         command.add_argument(name, type=Path, help=help)
-    help = "save the run at intervals to this .npz, from which TSNEEmbedding.load continues"
-    command.add_argument("--checkpoint", type=Path, help=help)
     command.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     command.add_argument("-v", "--verbose", action="store_true", help="print each step")
     _add_parameters(command, "parameters of t-SNE", TSNE, leave_out=NO_OPTIONS)

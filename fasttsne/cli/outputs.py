@@ -13,7 +13,7 @@ from fasttsne.utils import require
 def check_outputs(options):
     """Raise before the fit what would otherwise fail after it."""
     files.check_output(options.output)
-    if options.checkpoint:
+    if getattr(options, "checkpoint", None):
         files.check_output(options.checkpoint, (".npz",))
     for name in ("plot", "html", "animate"):
         n_components = getattr(options, "n_components", 2)
@@ -33,9 +33,6 @@ def check_outputs(options):
 def write_outputs(options, embedding, labels, frames):
     """Write the files of a fit that were requested in addition to the embedding."""
     points = np.asarray(embedding)
-    if options.checkpoint:
-        embedding.save(options.checkpoint)
-        print(f"wrote {options.checkpoint}")
     for path in filter(None, (options.plot, options.html)):
         write_drawing(points, labels, path)
     if options.animate:

@@ -1,40 +1,62 @@
 """How far a fit is."""
 
+import math
 import sys
 import time
 
-import numpy as np
-
 from fasttsne import callbacks
-from fasttsne.callbacks.progress import clock
+from fasttsne.runtime.progress import ITERATIONS
+from fasttsne.runtime.progress_display import TerminalDisplay, clock, describe
 
 
 class Progress(callbacks.Callback):
-    """The iteration, the KL divergence and the time left of a whole fit, on standard error."""
+    """How far each stage is, and the time left of the whole descent, on standard error."""
+
+    shows_progress = True
 
     def __init__(self):
         self._phases = ()
-        self._phase = -1
+        self._phase = 0
         self._width = 0
-        self._last = -np.inf
+        self._last = -math.inf
+        self._display = TerminalDisplay()
+        self._first = 0
 
     def receive_plan(self, plan):
         """Learn from a :class:`fasttsne.optimize.plan.RunPlan` which phases there will be."""
         self._phases = plan.phases
 
+    def receive_progress(self, progress):
+        """Show a stage before the descent."""
+        if progress.unit == ITERATIONS:
+            self._first = progress.first
+        elif sys.stderr.isatty():
+            self._display(progress)
+        elif progress.seconds > 1 and not progress.has_ended and self._is_due(2.0):
+            print(describe(progress), file=sys.stderr, flush=True)
+
+    def _is_due(self, interval):
+        now = time.perf_counter()
+        if now - self._last < interval:
+            return False
+        self._last = now
+        return True
+
+    def receive_settings(self, settings):
+        """Learn which phase begins."""
+        self._phase = [phase.name for phase in self._phases].index(settings.name)
+
     def optimization_about_to_start(self):
-        self._phase += 1
         self._start = time.perf_counter()
 
     def __call__(self, iteration, error, embedding):
-        now = time.perf_counter()
         on_terminal = sys.stderr.isatty()
-        if now - self._last < (0.1 if on_terminal else 2.0):
+        if not self._is_due(0.1 if on_terminal else 2.0):
             return
-        self._last = now
         phase, *later = self._phases[self._phase :]
         remaining = phase.n_iter - iteration + sum(phase.n_iter for phase in later)
-        left = clock((now - self._start) / iteration * max(remaining, 0))
+        seconds = time.perf_counter() - self._start
+        left = clock(seconds / (iteration - self._first) * max(remaining, 0))
         at_most = "at most " * any(phase.may_stop_early for phase in self._phases)
         text = f"{phase.name}: iteration {iteration}, KL divergence {error:.4f}"
         text += f", {at_most}{left} left"

@@ -29,6 +29,7 @@ from fasttsne.optimize.parameters import (
 )
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, resolve_phase
+from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.schedule import Iterations
 from fasttsne.repulsion.fixed_reference import FixedRepulsion
 from fasttsne.runtime.typing import FilePath, RandomState, Rows
@@ -176,19 +177,21 @@ class TSNEEmbedding(ArrayWithState):
 
     def run(
         self, phase: Phase, propagate_exception: bool = False,
-        params: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None, keeper: Keeper | None = None,
+        go_on_from: RunState | None = None,
     ) -> "TSNEEmbedding":  # fmt: skip
         """Carry out a phase of a plan, in place; errors and the result are those of ``optimize``.
 
         Parameters
         ----------
         params : those of ``optimize``, for an optimizer of a user's own; None is the embedding's.
+        keeper, go_on_from : as of ``GradientDescent.run``.
         """
 
         def descend() -> float:
             if is_called(self.optimizer):
                 return call_optimizer(self, phase, params or self.all_params())
-            return self.optimizer.run(self, self._objective(phase), phase)
+            return self.optimizer.run(self, self._objective(phase), phase, keeper, go_on_from)
 
         self._optimize_by(descend, propagate_exception)
         return self

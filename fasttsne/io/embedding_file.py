@@ -8,10 +8,7 @@ import contextlib
 import dataclasses
 import json
 import numbers
-import os
 import warnings
-import zipfile
-import zlib
 from typing import TypeVar
 
 import numpy as np
@@ -19,7 +16,7 @@ import scipy.sparse as sp
 
 from fasttsne._version import __version__
 from fasttsne.affinity import Affinities
-from fasttsne.io.atomic import atomic_write
+from fasttsne.io.archive import check_type, open_archive, to_python_scalar, write_archive
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.parameters import MAX_THETA
 from fasttsne.optimize.state import DescentState, check_state
@@ -31,11 +28,6 @@ KIND = "fasttsne embedding"
 FORMAT = 1
 # Attributes of affinities that are saved in addition to P.
 AFFINITY_ATTRIBUTES = ("perplexity", "effective_perplexity_")
-# What NumPy and zipfile raise if a file is damaged.
-READ_ERRORS = (
-    ValueError, TypeError, KeyError, EOFError, OSError, SyntaxError, MemoryError, OverflowError,
-    NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 
 
 Loaded = TypeVar("Loaded")
@@ -70,8 +62,7 @@ def save(embedding, path, kl_divergence: float | None = None) -> None:
     header, arrays = _to_header_and_arrays(embedding)
     if kl_divergence is not None:
         header["kl_divergence"] = float(kl_divergence)
-    with atomic_write(path) as temp_path, open(temp_path, "xb") as file:
-        np.savez(file, header=np.array(json.dumps(header)), **arrays)
+    write_archive(path, header, arrays)
 
 
 def load(cls: type[Loaded], path: FilePath) -> Loaded:
@@ -84,12 +75,8 @@ def load(cls: type[Loaded], path: FilePath) -> Loaded:
     ValueError
         If it is not such a file, is damaged, or has the format of a later version.
     """
-    with open(path, "rb") as file:
-        try:
-            return _make_embedding(cls, *_read_archive(file))
-        except READ_ERRORS as error:
-            reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise ValueError(f"{os.fspath(path)} is not a saved embedding: {reason}") from error
+    with open_archive(path, KIND, FORMAT, "a saved embedding") as archive:
+        return _make_embedding(cls, archive.header, archive.arrays())
 
 
 def _to_header_and_arrays(embedding):
@@ -121,7 +108,7 @@ def _to_header_and_arrays(embedding):
             if isinstance(value, np.ndarray):
                 arrays[f"state_{field.name}"] = value
             else:
-                header["state"][field.name] = _to_python_scalar(value)
+                header["state"][field.name] = to_python_scalar(value)
     return header, arrays
 
 
@@ -132,48 +119,15 @@ def _integer_seed(random_state):
     return None
 
 
-def _to_python_scalar(value):
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def _json_serializable(params):
     """The parameters that JSON can express."""
     serializable = {}
     for name, value in params.items():
-        value = _to_python_scalar(value)
+        value = to_python_scalar(value)
         with contextlib.suppress(TypeError, ValueError):
             json.dumps(value)
             serializable[name] = value
     return serializable
-
-
-def _read_archive(file):
-    """The header and all arrays of an archive; arrays of objects are an error."""
-    if not zipfile.is_zipfile(file):
-        raise ValueError("it is no .npz archive, or truncated")
-    file.seek(0)
-    with np.load(file, allow_pickle=False) as archive:
-        if "header" not in archive.files:
-            raise ValueError("it has no header")
-        header = _check_header(archive["header"])
-        return header, {name: archive[name] for name in archive.files if name != "header"}
-
-
-def _check_header(text):
-    if text.shape != () or text.dtype.kind != "U":
-        raise ValueError("its header is not a text")
-    header = json.loads(str(text))
-    if not isinstance(header, dict) or header.get("kind") != KIND:
-        raise ValueError(f"its header does not say {KIND!r}")
-    version = header.get("format")
-    if type(version) is not int or version < 1:
-        raise ValueError(f"its format is {version!r}")
-    if version > FORMAT:
-        raise ValueError(
-            f"fasttsne {header.get('fasttsne')} wrote it in format {version}, and this is fasttsne "
-            f"{__version__}, which reads up to format {FORMAT}; upgrade fasttsne"
-        )
-    return header
 
 
 def _make_embedding(cls, header, arrays):
@@ -184,12 +138,12 @@ def _make_embedding(cls, header, arrays):
     affinities.P = _affinity_matrix(arrays, len(points))
     affinities._log_radii = _log_radii(arrays, len(points))
     for name in AFFINITY_ATTRIBUTES:
-        value = _check_type(header["affinities"], "affinities", dict).get(name)
+        value = check_type(header["affinities"], "affinities", dict).get(name)
         if value is not None:
-            setattr(affinities, name, _check_type(value, name, int, float))
+            setattr(affinities, name, check_type(value, name, int, float))
     optimizer = GradientDescent()
     if header["state"] is not None:
-        optimizer.state = _state(_check_type(header["state"], "state", dict), arrays, points.shape)
+        optimizer.state = _state(check_type(header["state"], "state", dict), arrays, points.shape)
     embedding = cls(
         points, affinities, dof=header["dof"], random_state=_integer_seed(header["random_state"]),
         negative_gradient_method=header["negative_gradient_method"], **_descent_params(header),
@@ -197,24 +151,18 @@ def _make_embedding(cls, header, arrays):
     embedding.optimizer = optimizer
     error = header["kl_divergence"]
     if error is not None:
-        embedding.kl_divergence = _check_type(error, "kl_divergence", int, float)
+        embedding.kl_divergence = check_type(error, "kl_divergence", int, float)
     return embedding
 
 
 def _descent_params(header):
     """The parameters of ``optimize``; version 0.1.0 let theta be larger than is of use."""
-    params = _check_type(header["gradient_descent_params"], "gradient_descent_params", dict)
+    params = check_type(header["gradient_descent_params"], "gradient_descent_params", dict)
     theta = params.get("theta", 0)
     if isinstance(theta, (int, float)) and theta > MAX_THETA:
         warnings.warn(f"theta {theta:g} is too coarse; using {MAX_THETA:g}", stacklevel=4)
         params["theta"] = MAX_THETA
     return params
-
-
-def _check_type(value, name, *kinds):
-    if type(value) not in kinds:  # True is no number
-        raise ValueError(f"{name} is {value!r}")
-    return value
 
 
 def _affinity_matrix(arrays, n):

@@ -14,6 +14,7 @@ import scipy.sparse
 from fasttsne.linalg import chunks, products
 from fasttsne.linalg.products import matmul
 from fasttsne.linalg.robust import robust_frame
+from fasttsne.runtime.progress import stage
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_random_state
 
@@ -98,10 +99,10 @@ def components_and_residuals(
     residuals : (n,) float32, the length of what each row loses.
     projection : from other rows to their scores.
     """
-    data = sample = _CenteredData(X, resolve_n_jobs(n_jobs))
+    data = sample = _CenteredData(X, resolve_n_jobs(n_jobs), "reducing rows")
     if X.shape[0] > SAMPLE_SIZE:
         rows = check_random_state(random_state).permutation(X.shape[0])[:SAMPLE_SIZE]
-        sample = _CenteredData(X[np.setdiff1d(rows, data.far)], data.n_threads)
+        sample = _CenteredData(X[np.setdiff1d(rows, data.far)], data.n_threads, data.purpose)
     loadings = sample.loadings(rank, random_state, n_iterations=2)
     directions = (loadings / data.scale).astype(np.float32, order="C")
     squares = np.empty(X.shape[0])
@@ -118,10 +119,12 @@ class _CenteredData:
 
     Entries are divided by a scale with which squares neither overflow nor vanish.  Far rows count
     neither for mean and scale nor for the loadings.
+
+    purpose : of the passes over the rows, which are stages of that name.
     """
 
-    def __init__(self, X, n_threads):
-        self.X, self.n_threads = X, n_threads
+    def __init__(self, X, n_threads, purpose="principal components"):
+        self.X, self.n_threads, self.purpose = X, n_threads, purpose
         self.is_sparse = scipy.sparse.issparse(X)
         self.mean, largest = chunks.mean_and_max_deviation(X)
         self.frame = robust_frame(X, reach=2 * largest)
@@ -178,20 +181,26 @@ class _CenteredData:
 
     def _centered_chunks(self, with_far=False):
         """Yield (first row, chunk); far rows are clipped, or zeros, which add nothing to sums."""
+        with stage(self.purpose, len(self.X)) as progress:
+            for a, chunk in chunks.iter_chunks(self.X, 2**20):
+                yield a, self._centered(a, chunk, with_far)
+                progress.advance(len(chunk))
+
+    def _centered(self, a, chunk, with_far):
+        """Return the chunk of rows that begins with row a, centered; far rows as said above."""
         mean = (self.mean / self.scale if self.scale > 1 else self.mean).astype(self.X.dtype)
-        for a, chunk in chunks.iter_chunks(self.X, 2**20):
-            far = chunks.rows_within(self.far, a, len(chunk))
-            if len(far):
-                chunk = self.frame.clip(chunk)
-            if self.scale > 1:  # differences of the largest numbers would overflow
-                chunk = chunk / self.X.dtype.type(self.scale) - mean
-            else:
-                chunk = chunk - mean
-                if self.scale != 1:
-                    chunk /= self.scale
-            if not with_far:
-                chunk[far] = 0
-            yield a, chunk
+        far = chunks.rows_within(self.far, a, len(chunk))
+        if len(far):
+            chunk = self.frame.clip(chunk)
+        if self.scale > 1:  # differences of the largest numbers would overflow
+            chunk = chunk / self.X.dtype.type(self.scale) - mean
+        else:
+            chunk = chunk - mean
+            if self.scale != 1:
+                chunk /= self.scale
+        if not with_far:
+            chunk[far] = 0
+        return chunk
 
     def _gram_matrix(self):
         """Return Y^T Y for the centered data Y, (columns, columns)."""

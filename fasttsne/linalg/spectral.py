@@ -22,6 +22,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from fasttsne.linalg.products import preallocate_blas_buffers
+from fasttsne.runtime.progress import stage
 
 log = logging.getLogger("fasttsne.initialization")
 
@@ -118,11 +119,13 @@ def _dense_eigenpairs(S, trivial, rank):
 
 def _lanczos_eigenpairs(S, trivial, rank, tol, max_iter, start):
     def deflated(x):
+        progress.advance()
         return S @ x - trivial * (DEFLATION_SHIFT * (trivial @ np.ravel(x)))
 
     operator = LinearOperator(S.shape, matvec=deflated, dtype=np.float64)
     options = {"tol": tol, "maxiter": max_iter, "v0": start - trivial}
-    values, vectors = eigsh(operator, k=rank, which="LA", **options)
+    with stage("spectral embedding", None, "products with the graph") as progress:
+        values, vectors = eigsh(operator, k=rank, which="LA", **options)
     order = np.argsort(values)[::-1]
     return values[order], vectors[:, order]
 

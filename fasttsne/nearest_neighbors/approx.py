@@ -12,6 +12,7 @@ that would cost as much as the exact search, the exact search is used.
 Queries search the same cells, by ``builtin/probes.py``.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,6 +33,8 @@ from fasttsne.nearest_neighbors.builtin.search_plan import (
 from fasttsne.nearest_neighbors.builtin.sparse_rows import SparseRows
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime import large_arrays
+from fasttsne.runtime.progress import stage
+from fasttsne.runtime.stored_rows import is_memmapped
 from fasttsne.runtime.typing import RandomGenerator
 from fasttsne.runtime.validation import check_number, check_random_state
 from fasttsne.utils import log
@@ -40,6 +43,8 @@ from fasttsne.utils import log
 MAX_ATTEMPTS = 3
 # Up to so many rows are searched exactly, which is as fast.
 EXACT_MAX_SAMPLES = 3000
+# Numbers of a page of memory, and of what is taken from the system at a time.
+PAGE_NUMBERS, PIECE_NUMBERS = 1024, 2**24
 
 
 class Approx(CachedRowsMixin, KNNIndex):
@@ -118,13 +123,33 @@ class Approx(CachedRowsMixin, KNNIndex):
             large_arrays.empty((n, k), np.int32, "the table of neighbours"),
             large_arrays.empty((n, k), np.float32, "the table of their distances"),
         )
+        for array in found:
+            _take_pages(array)
         sizes = rows.copied_lengths(rows.points)
         search = cells.search(plan.n_near, plan.reach, plan.n_candidates, self.n_threads)
-        for batch, candidates in search:
-            rows.rerank_queries(
-                rows.points, candidates, batch, cells.index_map, k, self.n_threads, sizes, found
-            )
+        with stage("search", n) as progress:
+            for batch, candidates in search:
+                rows.rerank_queries(
+                    rows.points, candidates, batch, cells.index_map, k, self.n_threads, sizes, found
+                )
+                progress.advance(len(batch))
         return found
+
+    def search_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        state, arrays = super().search_state()
+        state["recall_"], state["recall_quantiles_"] = self.recall_, self.recall_quantiles_
+        if self._probes is not None:
+            state["probes"], arrays = self._probes.to_arrays()
+        return state, arrays
+
+    def set_search_state(self, state: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        super().set_search_state(state, arrays)
+        self.recall_ = check_number(state["recall_"], "recall_")
+        quantiles = state["recall_quantiles_"]
+        self.recall_quantiles_ = tuple(check_number(each, "recall") for each in quantiles)
+        self._probes = None
+        if "probes" in state:
+            self._probes = Probes.from_arrays(state["probes"], arrays, self.data.shape)
 
     def _warn_of_tail(self, recalls: np.ndarray) -> None:
         """Warn if too many of the sampled rows have found few of their neighbours."""
@@ -144,3 +169,16 @@ class Approx(CachedRowsMixin, KNNIndex):
         else:
             indices, distances = self._probes.query(rows, queries, k, self.n_threads)
         return indices, rows.to_metric(distances)
+
+
+def _take_pages(array: np.ndarray) -> None:
+    """Have the system give the memory of a new array, in pieces.
+
+    The rows of the first batch are all over it, and would take all of its large pages in one call
+    of a kernel, in which Ctrl-C is not noticed.
+    """
+    if is_memmapped(array):
+        return
+    numbers = array.reshape(-1)
+    for a in range(0, len(numbers), PIECE_NUMBERS):
+        numbers[a : a + PIECE_NUMBERS : PAGE_NUMBERS] = 0

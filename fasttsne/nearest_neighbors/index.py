@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
+from fasttsne.runtime.progress_display import progress_shown
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import (
@@ -138,7 +139,8 @@ class KNNIndex:
         distances : (n, k) array of floats.
         """
         self._check_attributes()
-        with Timer(self._message(f"{self.k} nearest neighbours of each row"), self.verbose):
+        what = self._message(f"{self.k} nearest neighbours of each row")
+        with Timer(what, self.verbose), progress_shown(self.verbose):
             return self._build()
 
     def query(self, X: Rows, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -151,13 +153,29 @@ class KNNIndex:
                 f"X must have {self.data.shape[1]} columns, as the data has; got {X.shape[1]}"
             )
         k = check_number(k, "k", low=1, high=self.n_samples, integer=True)
-        with Timer(self._message(f"{k} nearest neighbours of {X.shape[0]} new rows"), self.verbose):
+        what = self._message(f"{k} nearest neighbours of {X.shape[0]} new rows")
+        with Timer(what, self.verbose), progress_shown(self.verbose):
             if is_sparse or not sp.issparse(X):
                 return self._query(sp.csr_matrix(X) if is_sparse else X, k)
             step = max(MAX_DENSE_NUMBERS // X.shape[1], 1)
             batches = (X[a : a + step].toarray() for a in range(0, X.shape[0], step))
             indices, distances = zip(*(self._query(batch, k) for batch in batches), strict=True)
             return np.concatenate(indices), np.concatenate(distances)
+
+    def search_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return what queries need of ``build`` besides its neighbours: for JSON, and arrays."""
+        return ({"seed": self.seed} if "seed" in vars(self) else {}), {}
+
+    def set_search_state(self, state: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Become as after ``build``, from what :meth:`search_state` returned.
+
+        Raises
+        ------
+        ValueError
+            Where that is not of such an index.
+        """
+        if "seed" in state:
+            self.seed = check_number(state["seed"], "seed", low=0, integer=True)
 
     @cached_property
     def seed(self) -> int:

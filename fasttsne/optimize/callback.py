@@ -3,6 +3,8 @@
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeAlias
 
+from fasttsne.runtime.progress import Listener, Progress
+
 # The embedding is a TSNEEmbedding, or for new points a PartialTSNEEmbedding.
 CallbackFunction: TypeAlias = Callable[[int, float, Any], object]
 Callbacks: TypeAlias = CallbackFunction | Iterable[CallbackFunction] | None
@@ -16,6 +18,13 @@ class Callback:
 
     def receive_settings(self, settings: Any) -> None:
         """Called before a run with its plan, a :class:`fasttsne.optimize.plan.Phase`."""
+
+    def receive_progress(self, progress: Progress) -> None:
+        """Called about ten times a second in every stage of a fit, and at its begin and end.
+
+        A ``fasttsne.runtime.progress.Progress`` says which and how far.  Iterations are a stage
+        in which the callback itself is called, too.  What it raises ends the fit.
+        """
 
     def optimization_about_to_start(self) -> None:
         """Called once before the first iteration of each ``optimize`` call."""
@@ -59,6 +68,12 @@ def notify(callbacks: Iterable[CallbackFunction], method: str, *arguments: objec
     for callback in callbacks:
         if hasattr(callback, method):
             getattr(callback, method)(*arguments)
+
+
+def progress_listeners(callbacks: Iterable[CallbackFunction]) -> tuple[Listener, ...]:
+    """Those of the callbacks' methods that hear of progress."""
+    own = (getattr(callback, "receive_progress", None) for callback in callbacks)
+    return tuple(method for method in own if method is not None)
 
 
 def is_stop(answer: object) -> bool:

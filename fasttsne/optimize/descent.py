@@ -15,6 +15,7 @@ from fasttsne.optimize import schedule
 from fasttsne.optimize.callback import Callbacks, as_callbacks, notify
 from fasttsne.optimize.loop import Loop, OptimizationInterrupt
 from fasttsne.optimize.plan import Phase, number_or_none
+from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.state import DescentState, WorkingPoints, check_state, initial_state
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_coordinates
@@ -95,8 +96,16 @@ class GradientDescent:
     def __getstate__(self) -> dict[str, Any]:
         return {"_state": self.state, "_running": None, "loss_left": self.loss_left}
 
-    def run(self, embedding: np.ndarray, objective: Objective, phase: Phase) -> float:
+    def run(
+        self, embedding: np.ndarray, objective: Objective, phase: Phase,
+        keeper: Keeper | None = None, go_on_from: RunState | None = None,
+    ) -> float:  # fmt: skip
         """Optimize ``embedding``, (n, d) float64, in place; return its error.
+
+        Parameters
+        ----------
+        keeper : keeps states of the run.
+        go_on_from : one of them, of the same phase, to go on from.
 
         Raises
         ------
@@ -113,16 +122,19 @@ class GradientDescent:
         check_coordinates(embedding, "embedding")
         notify(phase.callbacks, "receive_settings", phase)
         notify(phase.callbacks, "optimization_about_to_start")
+        if go_on_from is not None:
+            go_on_from.check(objective.shape, phase)
+            embedding[...] = go_on_from.embedding
+            self.state = go_on_from.descent
         state = self.state
         if state is None or state.update.shape != embedding.shape:
             self.state = state = initial_state(embedding, sort=objective.gains_by_order)
         # The caller's order may change; what is checked must not.
         state = dataclasses.replace(state, order=np.array(state.order))
         check_state(state, embedding.shape, "optimizer.state.")
-        loop = Loop(self, state, embedding, objective, phase)
+        loop = Loop(self, state, embedding, objective, phase, keeper)
         try:
-            for stage in phase.stages:
-                loop.run_stage(stage)
+            loop.run(go_on_from)
         finally:
             # Whatever ended the loop, the caller finds the map and the state as of the last step.
             loop.points.restore_array(embedding)

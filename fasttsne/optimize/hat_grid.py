@@ -32,6 +32,7 @@ class HatGrid:
     ----------
     points, starts, fractions, halves, corners, coarse_corners, parents : which cell each point is
         in and which nodes each cell has, as ``_kernels.hat_grid`` takes them.
+    relative_spacing : the width of its cells as a share of the map's, of the last :meth:`lay`.
     low, spacing, shape : the grid's first corner, the width of its cells, their number along each
         coordinate.
     n_coarse_nodes : how many there are.
@@ -42,10 +43,16 @@ class HatGrid:
         n, d = shape
         self._n_wanted = n_coarse
         # A share of the map's width: from one map to the next it hardly changes.
-        self._relative_spacing = 0.5 * n_coarse ** (-1 / d)
+        self.relative_spacing = 0.5 * n_coarse ** (-1 / d)
         self._min_relative_spacing = 0.5 * MAX_CELLS ** (-1 / d)
         self._cell_of, self.points = np.empty((2, n), np.int32)
         self.fractions = np.empty(shape, np.float32)
+
+    def set_relative_spacing(self, spacing: float) -> None:
+        """Go on with the spacing of another grid for as many points."""
+        if not self._min_relative_spacing <= spacing <= 0.5:
+            raise ValueError(f"the spacing of the grid is {spacing!r} of the map's width")
+        self.relative_spacing = spacing
 
     def lay(self, y: np.ndarray) -> None:
         """Lay the grid over the points y, (n, d) float64."""
@@ -55,15 +62,15 @@ class HatGrid:
             found = self.n_coarse_nodes / self._n_wanted
             if MIN_FOUND <= found <= MAX_FOUND:
                 return
-            spacing = self._relative_spacing * found ** (1 / y.shape[1])
+            spacing = self.relative_spacing * found ** (1 / y.shape[1])
             spacing = min(max(spacing, self._min_relative_spacing), 0.5)
-            if spacing == self._relative_spacing:
+            if spacing == self.relative_spacing:
                 return
-            self._relative_spacing = spacing
+            self.relative_spacing = spacing
 
     def _lay(self, y: np.ndarray, low: list[float], high: list[float]) -> None:
         sides = list(zip(low, high, strict=True))
-        self.spacing = spacing = self._relative_spacing * max(b - a for a, b in sides)
+        self.spacing = spacing = self.relative_spacing * max(b - a for a, b in sides)
         self.shape = shape = [2 * max(math.ceil((b - a) / (2 * spacing)), 1) for a, b in sides]
         self.low = np.array(
             [(a + b - m * spacing) / 2 for (a, b), m in zip(sides, shape, strict=True)]

@@ -10,9 +10,11 @@ from fasttsne.objective.base import Objective
 from fasttsne.optimize.callback import is_stop
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.preconditioner import Preconditioner
+from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.schedule import Stage
 from fasttsne.optimize.state import DescentState, WorkingPoints, reordering_is_due
 from fasttsne.optimize.stopping import Check, Decision, LossLeft, StoppingRule
+from fasttsne.runtime import progress
 from fasttsne.runtime.validation import MAX_COORDINATE
 
 log = logging.getLogger("fasttsne.optimizer")
@@ -48,9 +50,9 @@ class Loop:
 
     def __init__(
         self, optimizer: Watched, state: DescentState, embedding: np.ndarray,
-        objective: Objective, phase: Phase,
+        objective: Objective, phase: Phase, keeper: Keeper | None = None,
     ):  # fmt: skip
-        self.optimizer, self.embedding = optimizer, embedding
+        self.optimizer, self.embedding, self._keeper = optimizer, embedding, keeper
         self.objective, self.phase = objective, phase
         self.points = WorkingPoints.from_state(embedding, state)
         self.iteration = state.iteration  # of all calls
@@ -65,11 +67,27 @@ class Loop:
         self._shortening = 1.0  # of preconditioned steps
         self._kept: np.ndarray | None = None
 
-    def run_stage(self, stage: Stage) -> None:
-        self._start(stage)
+    def run(self, state: RunState | None = None) -> None:
+        """Run all stages, or, from a state, the iterations that are left."""
+        first = 0 if state is None else state.stage
+        phase, self.step = self.phase, 0 if state is None else state.step
+        with progress.stage(
+            phase.name, phase.n_iter, progress.ITERATIONS, phase.may_stop_early, self.step
+        ) as self._progress:
+            for index, stage in enumerate(phase.stages[first:], first):
+                self._run_stage(index, stage, state if index == first else None)
+
+    def _run_stage(self, index: int, stage: Stage, state: RunState | None) -> None:
         rule = stage.stopping
         checks: list[Check] = []
-        for number in range(stage.n_iter):
+        start = 0
+        if state is None:
+            self._start(stage)
+        else:
+            self._go_on(state)
+            start, checks = state.number, list(state.checks)
+        for number in range(start, stage.n_iter):
+            self._keep_state(index, number, checks)
             self._sort_if_due()
             check = rule is not None and number % rule.check_every == 0
             report = bool(self.phase.callbacks) and self._is_reported(self.step + 1)
@@ -98,6 +116,7 @@ class Loop:
                 assert error is not None
                 self._call_callbacks(error)
             self._take_step(*self._direction(gradient, number, stage), stage.momentum)
+            self._progress.advance(1, self._note(error))
 
     def _start(self, stage: Stage) -> None:
         """Make ready for the kind of steps; one kind does not go on with the speed of another."""
@@ -114,6 +133,39 @@ class Loop:
         self._rate = stage.learning_rate
         if is_preconditioned:  # what was too long is so in later stages
             self._rate *= self._shortening
+
+    def _go_on(self, state: RunState) -> None:
+        """Take up a run in the middle; points and counts are those of the constructor."""
+        if state.spacing is not None:
+            self._preconditioned = PreconditionedSteps(self.objective)
+            vector = None if state.vector is None else state.vector[self.points.order]
+            self._preconditioned.preconditioner.go_on(vector, state.spacing)
+        self._is_preconditioned = state.is_preconditioned
+        self._rate, self._shortening = state.rate, state.shortening
+        self._kept = None if state.kept is None else state.kept.copy()
+        self.optimizer.loss_left = state.loss_left
+
+    def _keep_state(self, stage: int, number: int, checks: list[Check]) -> None:
+        """Hand out the state before an iteration, where one is wanted and it is a whole one."""
+        if self._keeper is None or not self._keeper.is_due():
+            return
+        if self._is_preconditioned and not rebuild_is_due(number):
+            return
+        points, vector, spacing = self.points, None, None
+        if self._preconditioned is not None:
+            found, spacing = self._preconditioned.preconditioner.vector_and_spacing()
+            if found is not None:
+                vector = np.empty_like(found)
+                vector[points.order] = found
+        embedding = np.empty_like(points.y)
+        points.write_to(embedding)
+        self._keeper.keep(
+            RunState(
+                embedding, points.to_state(self.iteration), stage, number, self.step,
+                tuple(checks), self._rate, self._shortening, self._is_preconditioned,
+                self.optimizer.loss_left, self._kept, vector, spacing,
+            )
+        )  # fmt: skip
 
     def _slow_down(self, loss: float) -> None:
         """Halve the steps, and drop the speed."""
@@ -162,6 +214,14 @@ class Loop:
                 log.debug("%.2g of the loss is left", self.optimizer.loss_left)
         return rule.decide(checks)
 
+    def _note(self, error: float | None) -> str | None:
+        """What progress says besides the iteration, where it is known anew."""
+        if error is None:
+            return None
+        share = self.optimizer.loss_left
+        left = "" if share is None else f", about {100 * max(share, 0):.2g} % of it left"
+        return f"KL divergence {error:.4f}{left}"
+
     def _check(self, number: int, error: float, exaggeration: float) -> Check:
         return Check(
             number, self.objective.loss(error),
@@ -208,12 +268,12 @@ class PreconditionedSteps:
                 "a preconditioned stage needs an objective whose curvature is known; "
                 f"{type(objective).__name__} has none"
             )
-        self._preconditioner = Preconditioner(objective)
+        self.preconditioner = Preconditioner(objective)
         self._is_outdated = True
 
     def reorder(self) -> None:
         """The points have another order from now on."""
-        self._preconditioner.reorder()
+        self.preconditioner.reorder()
         self.outdate()
 
     def outdate(self) -> None:
@@ -224,9 +284,14 @@ class PreconditionedSteps:
         self, y: np.ndarray, gradient: np.ndarray, number: int
     ) -> tuple[np.ndarray, float]:
         """The direction of iteration ``number`` of a stage, and the unit of its steps' length."""
-        every = REBUILD_EVERY_AT_FIRST if number < N_AT_FIRST else REBUILD_EVERY
-        if self._is_outdated or number % every == 0:
-            self._preconditioner.rebuild(y)
+        if self._is_outdated or rebuild_is_due(number):
+            self.preconditioner.rebuild(y)
             self._is_outdated = False
-        direction, _ = self._preconditioner.apply(gradient)
-        return direction, 1 / self._preconditioner.largest
+        direction, _ = self.preconditioner.apply(gradient)
+        return direction, 1 / self.preconditioner.largest
+
+
+def rebuild_is_due(number: int) -> bool:
+    """Whether the preconditioner is made anew in iteration ``number`` of a stage."""
+    every = REBUILD_EVERY_AT_FIRST if number < N_AT_FIRST else REBUILD_EVERY
+    return number % every == 0

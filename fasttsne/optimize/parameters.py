@@ -14,7 +14,7 @@ from fasttsne.optimize.callback import as_callbacks
 from fasttsne.optimize.parameter import Parameter
 from fasttsne.runtime.memory import check_memory_limit, check_temp_folder
 from fasttsne.runtime.threads import resolve_n_jobs
-from fasttsne.runtime.validation import check_choice
+from fasttsne.runtime.validation import check_choice, check_file_path
 
 
 def _table(*parameters: Parameter) -> dict[str, Parameter]:
@@ -220,6 +220,13 @@ TSNE = _table(
         "folder of that file, which is gone with the embedding, and after an error; None is the "
         "system's.  It should be on a disk, not in memory as some systems' /tmp.",
     ),
+    Parameter(
+        "checkpoint", None,
+        "file, such as \"run.npz\", in which the fit keeps what it has done so far, the neighbours "
+        "in another one beside it: after a kill or a crash the same fit of the same data goes on "
+        "from there, to the same bits.  It is removed after success; one of another fit is an "
+        "error.  None keeps nothing.",
+    ),
 )  # fmt: skip
 
 # What scikit-learn's estimator takes besides, None where it is not used.
@@ -331,6 +338,8 @@ def check_params(params: Mapping[str, Any], table: Mapping[str, Parameter] = OPT
         check_memory_limit(params["memory_limit"])
     if "temp_folder" in params:
         check_temp_folder(params["temp_folder"])
+    if "checkpoint" in params:
+        check_file_path(params["checkpoint"], "checkpoint")
     if "optimizer" in params:
         check_choice(params["optimizer"], "optimizer", OPTIMIZERS)
 

@@ -72,6 +72,21 @@ class Preconditioner:
         """Forget what depends on the order of points, which is another from now on."""
         self._has_vector = False
 
+    def vector_and_spacing(self) -> tuple[np.ndarray | None, float]:
+        """Return what the next :meth:`rebuild` begins with: :meth:`go_on` takes it.
+
+        It is the vector of the power iteration, None where that begins anew, and the spacing of
+        the grid as a share of the map's width.
+        """
+        return self._vector if self._has_vector else None, self._grid.relative_spacing
+
+    def go_on(self, vector: np.ndarray | None, spacing: float) -> None:
+        """Begin the next :meth:`rebuild` with these."""
+        self._has_vector = vector is not None
+        if vector is not None:
+            self._vector[...] = vector
+        self._grid.set_relative_spacing(spacing)
+
     def rebuild(self, y: np.ndarray) -> None:
         """Become the preconditioner of the map y, (n, d) float64."""
         n_products = 1

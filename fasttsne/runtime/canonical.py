@@ -13,7 +13,7 @@ import numpy as np
 
 from fasttsne.runtime.large_arrays import TemporaryFile
 from fasttsne.runtime.memory import check_memory_limit
-from fasttsne.runtime.stored_rows import is_storage, iter_blocks
+from fasttsne.runtime.stored_rows import is_storage, iter_blocks, iter_parts
 
 # Numbers that are compared with their float32 values at a time.
 CHUNK_SIZE = 2**18
@@ -91,7 +91,7 @@ def read_canonical(
         return np.asarray(X)
     limit = check_memory_limit(memory_limit)
     writer = _RowWriter(X.shape, np.float32, limit, temp_folder, name)
-    for first, block in iter_blocks(X, name) if is_storage(X, name) else [(0, X)]:
+    for first, block in iter_blocks(X, name) if is_storage(X, name) else iter_parts(X):
         for a, chunk in _chunks(block):
             check_finite(chunk, name, first + a)
             if not writer.append(chunk):

@@ -18,11 +18,15 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 
+from fasttsne.runtime.progress import stage
+
 log = logging.getLogger("fasttsne")
 
 # Bytes of a block.  240 MB of an HDF5 file, in chunks of 100 kB, take .87, .34, .39, .56 and .84 s
 # in blocks of .25, 1, 4, 16 and 64 MiB, and other storages are alike.
 BLOCK_BYTES = 2**22
+# Bytes of a part of an array in memory.
+PART_BYTES = 2**24
 # Seconds before the second and the third try to read a block.
 PAUSES = (0.1, 1.0)
 
@@ -111,13 +115,28 @@ def iter_blocks(storage: Storage, name: str) -> Iterator[tuple[int, np.ndarray]]
     """
     reader = _Reader(storage, name)
     edges = _block_edges(storage)
-    with ThreadPoolExecutor(1, "fasttsne-reader") as thread:
+    with (
+        ThreadPoolExecutor(1, "fasttsne-reader") as thread,
+        stage("reading rows", storage.shape[0]) as progress,
+    ):
         coming = thread.submit(reader.read, *edges[:2])
         for i, first in enumerate(edges[:-1]):
             block = coming.result()
             if i + 2 < len(edges):
                 coming = thread.submit(reader.read, *edges[i + 1 : i + 3])
             yield first, block
+            progress.advance(len(block))
+
+
+def iter_parts(X: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the rows of an array in memory as (first row, part), none copied."""
+    n = len(X)
+    step = max(PART_BYTES // max(X.nbytes // max(n, 1), 1), 1)
+    with stage("reading rows", n) as progress:
+        for first in range(0, n, step):
+            part = X[first : first + step]
+            yield first, part
+            progress.advance(len(part))
 
 
 def _block_edges(storage: Storage) -> list[int]:

@@ -2,7 +2,9 @@
 
 import math
 import numbers
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -196,6 +198,29 @@ def check_number(
     if high is not None and value > high:
         raise ValueError(f"{name} must be at most {high}; got {value}")
     return value
+
+
+def check_file_path(path: object, name: str) -> None:
+    """Raise, before long work, where a file cannot be written; None is accepted.
+
+    Raises
+    ------
+    TypeError
+        Where it is no path.
+    OSError
+        Where its folder does not exist or may not be written to, or it is a folder itself.
+    """
+    if path is None:
+        return
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{name} must be the path of a file, or None; got {path!r}")
+    file = Path(path).resolve()
+    if not file.parent.is_dir():
+        raise FileNotFoundError(f"{name} {os.fspath(path)!r}: there is no folder {file.parent}")
+    if file.is_dir():
+        raise IsADirectoryError(f"{name} {os.fspath(path)!r} is a folder; give a file")
+    if not os.access(file.parent, os.W_OK):
+        raise PermissionError(f"{name} {os.fspath(path)!r}: its folder may not be written to")
 
 
 def check_choice(value: object, name: str, choices: Iterable[str]) -> str:

@@ -25,6 +25,7 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint16_t
 import numpy as np
 
 from fasttsne._kernels.graph.edges cimport Edges, edges_of
+from fasttsne._kernels.pieces cimport PIECE_ROWS, PyErr_CheckSignals
 from fasttsne._kernels.simd.simd8 cimport (
     f8, f8_add, f8_decode, f8_fma, f8_gather, f8_gather_near, f8_mul, f8_set1, f8_sub, f8_sum,
 )
@@ -146,6 +147,7 @@ def attraction_to(
 ):
     """As ``attraction``, for edges from the points y to others."""
     cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK
+    cdef Py_ssize_t piece, stop, size = 4 * PIECE_ROWS // BLOCK
     cdef int d = <int> y.shape[1]
     cdef Edges edges
     if n == 0 or columns.shape[0] + offsets.shape[0] == 0:
@@ -156,11 +158,14 @@ def attraction_to(
     edges = edges_of(
         near_indptr, offsets, near_values, far_indptr, columns, far_values, smallest
     )
-    for b in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
-        partial_sums[b] = attract_block(
-            &edges, &y[0, 0], &others[0, 0], &out[0, 0],
-            b * BLOCK, min((b + 1) * BLOCK, n), d, dof, with_cross,
-        )
+    for piece in range(0, n_blocks, size):
+        stop = min(piece + size, n_blocks)
+        for b in prange(piece, stop, nogil=True, schedule="dynamic", num_threads=n_threads):
+            partial_sums[b] = attract_block(
+                &edges, &y[0, 0], &others[0, 0], &out[0, 0],
+                b * BLOCK, min((b + 1) * BLOCK, n), d, dof, with_cross,
+            )
+        PyErr_CheckSignals()
     return float(np.sum(partial_sums[:n_blocks]))
 
 
@@ -247,6 +252,7 @@ def edge_moments(
         product_i = sum_j p_ij q_ij (v_i - v_j)
     """
     cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK, first, last
+    cdef Py_ssize_t piece, stop, size = 4 * PIECE_ROWS // BLOCK
     cdef int d = <int> y.shape[1]
     cdef Edges edges
     if n == 0 or columns.shape[0] + offsets.shape[0] == 0:
@@ -255,11 +261,14 @@ def edge_moments(
     edges = edges_of(
         near_indptr, offsets, near_values, far_indptr, columns, far_values, smallest
     )
-    for b in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
-        first, last = b * BLOCK, min((b + 1) * BLOCK, n)
-        if d == 2:
-            moments_of_rows(&edges, &y[0, 0], &v[0, 0], &degree[0], &moments[0, 0],
-                            &product[0, 0], first, last, 2, dof)
-        else:
-            moments_of_rows(&edges, &y[0, 0], &v[0, 0], &degree[0], &moments[0, 0],
-                            &product[0, 0], first, last, d, dof)
+    for piece in range(0, n_blocks, size):
+        stop = min(piece + size, n_blocks)
+        for b in prange(piece, stop, nogil=True, schedule="dynamic", num_threads=n_threads):
+            first, last = b * BLOCK, min((b + 1) * BLOCK, n)
+            if d == 2:
+                moments_of_rows(&edges, &y[0, 0], &v[0, 0], &degree[0], &moments[0, 0],
+                                &product[0, 0], first, last, 2, dof)
+            else:
+                moments_of_rows(&edges, &y[0, 0], &v[0, 0], &degree[0], &moments[0, 0],
+                                &product[0, 0], first, last, d, dof)
+        PyErr_CheckSignals()

@@ -7,6 +7,8 @@ arrays that the caller allocated, in an order that does not depend on threads.
 from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
+from fasttsne._kernels.pieces cimport PIECE_EDGES, PIECE_ROWS, PyErr_CheckSignals, end_of_piece
+
 
 cdef void count_range(
     const int32_t *columns, Py_ssize_t n_edges, int64_t *counts, int32_t low, int32_t high,
@@ -26,23 +28,24 @@ def count_columns(
 
     Each thread owns a range of the columns and reads all edges.
     """
-    cdef Py_ssize_t m = counts.shape[0], t
+    cdef Py_ssize_t m = counts.shape[0], t, piece, size, n_edges = columns.shape[0]
     counts[:] = 0
-    if columns.shape[0] == 0:
-        return
-    for t in prange(n_threads, nogil=True, schedule="static", num_threads=n_threads):
-        count_range(
-            &columns[0], columns.shape[0], &counts[0], <int32_t> (t * m // n_threads),
-            <int32_t> ((t + 1) * m // n_threads),
-        )
+    for piece in range(0, n_edges, PIECE_EDGES):
+        size = min(<Py_ssize_t> PIECE_EDGES, n_edges - piece)
+        for t in prange(n_threads, nogil=True, schedule="static", num_threads=n_threads):
+            count_range(
+                &columns[piece], size, &counts[0], <int32_t> (t * m // n_threads),
+                <int32_t> ((t + 1) * m // n_threads),
+            )
+        PyErr_CheckSignals()
 
 
 cdef void transpose_range(
-    const int32_t *columns, const float *values, Py_ssize_t n, Py_ssize_t k,
+    const int32_t *columns, const float *values, Py_ssize_t row, Py_ssize_t n, Py_ssize_t k,
     int64_t *cursor, int32_t *out_columns, float *out_values, int32_t first,
     int32_t low, int32_t high,
 ) noexcept nogil:
-    """Move the edges that end in low..high; row after row, so that results come sorted."""
+    """Move the edges of n rows, from ``row`` on, that end in low..high; so results come sorted."""
     cdef Py_ssize_t i = 0, e, group, n_edges = n * k, whole = n_edges // 8 * 8
     cdef uint32_t width = <uint32_t> (high - low)
     cdef uint32_t hits
@@ -60,7 +63,7 @@ cdef void transpose_range(
             if low <= j < high:
                 while e >= (i + 1) * k:
                     i += 1
-                out_columns[cursor[j - first]] = <int32_t> i
+                out_columns[cursor[j - first]] = <int32_t> (row + i)
                 out_values[cursor[j - first]] = values[e]
                 cursor[j - first] += 1
 
@@ -77,17 +80,20 @@ def transpose_rows(
 
     Each thread owns a range of the result's rows and reads all edges.  O(edges) a thread.
     """
-    cdef Py_ssize_t m = cursor.shape[0], t
+    cdef Py_ssize_t m = cursor.shape[0], n = columns.shape[0], k = columns.shape[1], t, row
+    cdef Py_ssize_t size = max(PIECE_EDGES // k, 1) if k else 1
     cdef int32_t low = <int32_t> first
     if out_columns.shape[0] == 0:
         return
     cursor[:] = out_indptr[:m]
-    for t in prange(n_threads, nogil=True, schedule="static", num_threads=n_threads):
-        transpose_range(
-            &columns[0, 0], &values[0, 0], columns.shape[0], columns.shape[1], &cursor[0],
-            &out_columns[0], &out_values[0], low, low + <int32_t> (t * m // n_threads),
-            low + <int32_t> ((t + 1) * m // n_threads),
-        )
+    for row in range(0, n, size):
+        for t in prange(n_threads, nogil=True, schedule="static", num_threads=n_threads):
+            transpose_range(
+                &columns[row, 0], &values[row, 0], row, min(size, n - row), k, &cursor[0],
+                &out_columns[0], &out_values[0], low, low + <int32_t> (t * m // n_threads),
+                low + <int32_t> ((t + 1) * m // n_threads),
+            )
+        PyErr_CheckSignals()
 
 
 cdef void sort_row(int32_t *columns, float *values, Py_ssize_t k) noexcept nogil:
@@ -112,11 +118,15 @@ def sort_rows(
     int n_threads,
 ):
     """Sort the edges of each row by their columns."""
-    cdef Py_ssize_t i, n = columns.shape[0], k = columns.shape[1]
+    cdef Py_ssize_t i, piece, n = columns.shape[0], k = columns.shape[1]
     if n == 0 or k == 0:
         return
-    for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
-        sort_row(&columns[i, 0], &values[i, 0], k)
+    for piece in range(0, n, PIECE_ROWS):
+        for i in prange(
+            piece, end_of_piece(piece, n), nogil=True, schedule="static", num_threads=n_threads
+        ):
+            sort_row(&columns[i, 0], &values[i, 0], k)
+        PyErr_CheckSignals()
 
 
 cdef inline int64_t merge_rows(
@@ -154,21 +164,24 @@ def count_merged(
     int n_threads,
 ):
     """Write row pointers of the sum of two graphs with ascending columns. O(edges)."""
-    cdef Py_ssize_t i, n = indptr.shape[0] - 1
+    cdef Py_ssize_t i, piece, n = indptr.shape[0] - 1
     cdef const int32_t *b_columns = &b[0] if b.shape[0] else NULL
     cdef const float *b_numbers = &b_values[0] if b_values.shape[0] else NULL
     indptr[0] = 0
     if a.shape[0] == 0:
         raise ValueError("a graph without edges has nothing to merge")
-    with nogil:
-        for i in prange(n, schedule="static", num_threads=n_threads):
+    for piece in range(0, n, PIECE_ROWS):
+        for i in prange(
+            piece, end_of_piece(piece, n), nogil=True, schedule="static", num_threads=n_threads
+        ):
             indptr[i + 1] = merge_rows(
                 &a[0] + a_indptr[i], &a_values[0] + a_indptr[i], a_indptr[i + 1] - a_indptr[i],
                 b_columns + b_indptr[i], b_numbers + b_indptr[i], b_indptr[i + 1] - b_indptr[i],
                 1, False, NULL, NULL,
             )
-        for i in range(n):
-            indptr[i + 1] += indptr[i]
+        PyErr_CheckSignals()
+    for i in range(n):
+        indptr[i + 1] += indptr[i]
 
 
 def merge(
@@ -184,12 +197,16 @@ def merge(
 
     Values must not be negative for the largest.  O(edges).
     """
-    cdef Py_ssize_t i, n = indptr.shape[0] - 1
+    cdef Py_ssize_t i, piece, n = indptr.shape[0] - 1
     cdef const int32_t *b_columns = &b[0] if b.shape[0] else NULL
     cdef const float *b_numbers = &b_values[0] if b_values.shape[0] else NULL
-    for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
-        merge_rows(
-            &a[0] + a_indptr[i], &a_values[0] + a_indptr[i], a_indptr[i + 1] - a_indptr[i],
-            b_columns + b_indptr[i], b_numbers + b_indptr[i], b_indptr[i + 1] - b_indptr[i],
-            scale, largest, &columns[0] + indptr[i], &values[0] + indptr[i],
-        )
+    for piece in range(0, n, PIECE_ROWS):
+        for i in prange(
+            piece, end_of_piece(piece, n), nogil=True, schedule="static", num_threads=n_threads
+        ):
+            merge_rows(
+                &a[0] + a_indptr[i], &a_values[0] + a_indptr[i], a_indptr[i + 1] - a_indptr[i],
+                b_columns + b_indptr[i], b_numbers + b_indptr[i], b_indptr[i + 1] - b_indptr[i],
+                scale, largest, &columns[0] + indptr[i], &values[0] + indptr[i],
+            )
+        PyErr_CheckSignals()

@@ -15,6 +15,7 @@ from cython.parallel cimport prange
 from libc.stdint cimport int16_t, int32_t, int64_t, uint16_t
 
 from fasttsne._kernels.graph.edges cimport Edges, edges_of
+from fasttsne._kernels.pieces cimport PIECE_ROWS, PyErr_CheckSignals, end_of_piece
 from fasttsne._kernels.simd.simd8 cimport (
     f8, f8_add, f8_decode, f8_fma, f8_gather, f8_gather_near, f8_min, f8_mul, f8_set1, f8_sub,
     f8_sum,
@@ -122,7 +123,7 @@ def radii(
 
     O(edges); no sum is over more than a row.
     """
-    cdef Py_ssize_t n = y.shape[0], i
+    cdef Py_ssize_t n = y.shape[0], i, piece
     cdef int d = <int> y.shape[1]
     cdef Edges edges
     if n == 0 or columns.shape[0] + offsets.shape[0] == 0:
@@ -132,8 +133,11 @@ def radii(
     edges = edges_of(
         near_indptr, offsets, near_values, far_indptr, columns, far_values, smallest
     )
-    for i in prange(n, nogil=True, schedule="dynamic", chunksize=BLOCK, num_threads=n_threads):
-        radius_of(&edges, &y[0, 0], i, d, dof, &weight[0], &radius[0])
+    for piece in range(0, n, PIECE_ROWS):
+        for i in prange(piece, end_of_piece(piece, n), nogil=True, schedule="dynamic",
+                        chunksize=BLOCK, num_threads=n_threads):
+            radius_of(&edges, &y[0, 0], i, d, dof, &weight[0], &radius[0])
+        PyErr_CheckSignals()
 
 
 def forces(
@@ -148,7 +152,7 @@ def forces(
     int n_threads,
 ):
     """Write the derivative by each point's coordinates of a function of the radii. O(edges)."""
-    cdef Py_ssize_t n = y.shape[0], i
+    cdef Py_ssize_t n = y.shape[0], i, piece
     cdef int d = <int> y.shape[1]
     cdef Edges edges
     if n == 0 or columns.shape[0] + offsets.shape[0] == 0:
@@ -157,5 +161,8 @@ def forces(
     edges = edges_of(
         near_indptr, offsets, near_values, far_indptr, columns, far_values, smallest
     )
-    for i in prange(n, nogil=True, schedule="dynamic", chunksize=BLOCK, num_threads=n_threads):
-        force_on(&edges, &y[0, 0], &factors[0, 0], i, d, dof, &out[0, 0])
+    for piece in range(0, n, PIECE_ROWS):
+        for i in prange(piece, end_of_piece(piece, n), nogil=True, schedule="dynamic",
+                        chunksize=BLOCK, num_threads=n_threads):
+            force_on(&edges, &y[0, 0], &factors[0, 0], i, d, dof, &out[0, 0])
+        PyErr_CheckSignals()

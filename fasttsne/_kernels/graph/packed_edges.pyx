@@ -7,6 +7,7 @@ from cython.parallel cimport prange
 from libc.stdint cimport int16_t, int32_t, int64_t, uint16_t
 from libc.stdlib cimport abs
 
+from fasttsne._kernels.pieces cimport PIECE_ROWS, PyErr_CheckSignals, end_of_piece
 from fasttsne._kernels.simd.simd8 cimport encode
 
 
@@ -44,20 +45,24 @@ def count_near(
 
     O(edges).
     """
-    cdef Py_ssize_t r, n = order.shape[0]
+    cdef Py_ssize_t r, piece, n = order.shape[0]
     cdef int64_t count, near
     cdef int32_t i, m = <int32_t> position.shape[0]
     near_indptr[0] = far_indptr[0] = 0
     if columns.shape[0] == 0:
         near_indptr[:], far_indptr[:] = 0, 0
         return
-    for r in prange(n, nogil=True, schedule="static", num_threads=n_threads):
-        i = order[r]
-        count = indptr[i + 1] - indptr[i]
-        near = count_in_row(
-            &columns[0] + indptr[i], count, &position[0], m, <int32_t> min(r, m - 1), reach
-        )
-        near_indptr[r + 1], far_indptr[r + 1] = padded(near), padded(count - near)
+    for piece in range(0, n, PIECE_ROWS):
+        for r in prange(
+            piece, end_of_piece(piece, n), nogil=True, schedule="static", num_threads=n_threads
+        ):
+            i = order[r]
+            count = indptr[i + 1] - indptr[i]
+            near = count_in_row(
+                &columns[0] + indptr[i], count, &position[0], m, <int32_t> min(r, m - 1), reach
+            )
+            near_indptr[r + 1], far_indptr[r + 1] = padded(near), padded(count - near)
+        PyErr_CheckSignals()
     for r in range(n):
         near_indptr[r + 1] += near_indptr[r]
         far_indptr[r + 1] += far_indptr[r]
@@ -105,7 +110,7 @@ def pack_edges(
     Near edges of a row keep their order, and so do far ones.  Between two sets of points numbers
     have no distance: ``reach`` has to be -1.
     """
-    cdef Py_ssize_t r, n = order.shape[0]
+    cdef Py_ssize_t r, piece, n = order.shape[0]
     cdef int32_t i
     cdef int16_t *near_out = &offsets[0] if offsets.shape[0] else NULL
     cdef uint16_t *near_codes = &near_values[0] if near_values.shape[0] else NULL
@@ -113,12 +118,16 @@ def pack_edges(
     cdef uint16_t *far_codes = &far_values[0] if far_values.shape[0] else NULL
     if columns.shape[0] == 0:
         return
-    for r in prange(n, nogil=True, schedule="static", num_threads=n_threads):
-        i = order[r]
-        pack_row(
-            &columns[0] + indptr[i], &values[0] + indptr[i], indptr[i + 1] - indptr[i],
-            &position[0], <int32_t> position.shape[0], <int32_t> min(r, position.shape[0] - 1),
-            reach, smallest, near_out + near_indptr[r], near_codes + near_indptr[r],
-            near_indptr[r + 1] - near_indptr[r], far_out + far_indptr[r],
-            far_codes + far_indptr[r], far_indptr[r + 1] - far_indptr[r],
-        )
+    for piece in range(0, n, PIECE_ROWS):
+        for r in prange(
+            piece, end_of_piece(piece, n), nogil=True, schedule="static", num_threads=n_threads
+        ):
+            i = order[r]
+            pack_row(
+                &columns[0] + indptr[i], &values[0] + indptr[i], indptr[i + 1] - indptr[i],
+                &position[0], <int32_t> position.shape[0], <int32_t> min(r, position.shape[0] - 1),
+                reach, smallest, near_out + near_indptr[r], near_codes + near_indptr[r],
+                near_indptr[r + 1] - near_indptr[r], far_out + far_indptr[r],
+                far_codes + far_indptr[r], far_indptr[r + 1] - far_indptr[r],
+            )
+        PyErr_CheckSignals()

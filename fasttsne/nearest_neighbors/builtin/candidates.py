@@ -1,16 +1,21 @@
 """Top-k lists: the best candidates of each row so far."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.nearest_neighbors.builtin.block_pairs import conflict_free_batches
-from fasttsne.nearest_neighbors.builtin.packing import TILE_ROWS, PackedRows
+from fasttsne.nearest_neighbors.builtin.packing import PANEL_ROWS, TILE_ROWS, PackedRows
 
 # Candidates beyond k: rounding of the products may swap neighbours near the k-th.
 N_EXTRA_CANDIDATES = 16
 # Slots of a list beyond the best, which are filled before it is truncated: as many as the best,
 # within these bounds.
 BUFFER_RANGE = 32, 96
+# Products of two numbers in a call of the kernel: less than .1 s on one core, after which Ctrl-C is
+# noticed.
+MAX_CALL_WORK = 2 * 10**9
 
 
 class Candidates:
@@ -28,20 +33,32 @@ class Candidates:
         self.thresholds = np.full(-(-n // TILE_ROWS) * TILE_ROWS, -np.inf, np.float32)
         self.thresholds[:n] = np.inf
 
-    def compare_block_pairs(self, packed: PackedRows, pairs: np.ndarray, n_threads: int) -> None:
-        """Update the rows of both blocks of each pair from each other, (pairs, 2) int32."""
+    def compare_block_pairs(
+        self, packed: PackedRows, pairs: np.ndarray, n_threads: int,
+        advance: Callable[[int], None] = lambda n_pairs: None,
+    ) -> None:  # fmt: skip
+        """Update the rows of both blocks of each pair from each other, (pairs, 2) int32.
+
+        advance : is told of each number of pairs that were compared.
+        """
         for batch in conflict_free_batches(pairs):
             _kernels.knn_dense.search_pairs(
                 packed.panels, packed.norms, packed.n, packed.block_size, batch, self.n_kept,
                 self.keys, self.counts, self.thresholds, n_threads,
             )  # fmt: skip
+            advance(len(batch))
 
     def compare_all(self, rows: PackedRows, points: PackedRows, first: int, n_threads: int) -> None:
         """Update every row from every point; the first point has the index ``first``."""
-        _kernels.knn_dense.search_all(
-            rows.panels, rows.n, points.panels, points.norms, first, self.n_kept, self.keys,
-            self.counts, self.thresholds, n_threads,
-        )  # fmt: skip
+        n_tiles, n_columns = len(points.norms) // TILE_ROWS, points.panels.shape[1]
+        step = max(MAX_CALL_WORK // max(rows.n * n_columns * TILE_ROWS, 1), 1)
+        for tile in range(0, n_tiles, step):
+            a, b = tile * TILE_ROWS, (tile + step) * TILE_ROWS
+            _kernels.knn_dense.search_all(
+                rows.panels, rows.n, points.panels[a // PANEL_ROWS : b // PANEL_ROWS],
+                points.norms[a:b], first + a, self.n_kept, self.keys, self.counts,
+                self.thresholds, n_threads,
+            )  # fmt: skip
 
     def remove(self, indices: np.ndarray) -> None:
         """Remove one index from each row's candidates if it is there, (rows,) int32."""

@@ -5,15 +5,16 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.linalg.products import preallocate_blas_buffers
 from fasttsne.nearest_neighbors.builtin.candidates import Candidates
-from fasttsne.nearest_neighbors.builtin.clusters import cluster_rows
+from fasttsne.nearest_neighbors.builtin.clusters import cluster_rows, count_assignments
 from fasttsne.nearest_neighbors.builtin.packing import TILE_ROWS, PackedRows, pack
+from fasttsne.runtime.progress import stage
 
 MAX_CELL_ROWS = _kernels.knn_dense.MAX_CELL_ROWS
 NEAR_CENTROID = _kernels.knn_dense.NEAR_CENTROID
 # Rows, or cells, whose candidates are in memory at a time.
 SEARCH_BATCH = 8192
 # Cells whose rows are copied at a time.
-MEANS_BATCH = 1024
+MEANS_BATCH = 128
 
 
 class Cells:
@@ -37,7 +38,8 @@ class Cells:
 
     def __init__(self, points, origin, generator, n_threads, norms=None):
         preallocate_blas_buffers()
-        clusters = cluster_rows(points, origin, generator, n_threads)
+        with stage("partitioning into cells", count_assignments(len(points))) as progress:
+            clusters = cluster_rows(points, origin, generator, n_threads, progress.advance)
         cells = [
             part for rows in clusters
             for part in np.array_split(rows, -(-len(rows) // MAX_CELL_ROWS))
@@ -71,6 +73,10 @@ class Cells:
     def sizes(self) -> np.ndarray:
         """Rows of each cell."""
         return np.diff(self.firsts)
+
+    def _batch_end(self, first):
+        """Return the end of a batch of cells that begins with this one."""
+        return int(np.searchsorted(self.firsts, self.firsts[first] + SEARCH_BATCH, "right")) - 1
 
     def find_near(self, n_near: int, n_kept: int, n_threads: int) -> None:
         """Find the cells among which the rows of each cell choose: more than ``n_kept`` rows."""
@@ -118,7 +124,7 @@ class Cells:
         last, memory = 0, Candidates(min(SEARCH_BATCH, len(self.order)), n_kept)
         while last < self.n_cells:
             first = last
-            last = int(np.searchsorted(self.firsts, self.firsts[first] + SEARCH_BATCH, "right")) - 1
+            last = self._batch_end(first)
             rows = self.order[self.firsts[first] : self.firsts[last]]
             candidates = Candidates(len(rows), n_kept, memory)
             _kernels.knn_dense.search_cells(

@@ -1,5 +1,7 @@
 """k-means clusters of rows, in an order in which neighbouring clusters follow each other."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fasttsne.nearest_neighbors.builtin.candidates import Candidates
@@ -17,44 +19,59 @@ MAX_CLUSTERS_ONE_LEVEL = 512
 ASSIGNMENT_BATCH = 100_000
 
 
-def cluster_rows(points, origin, generator, n_threads) -> list[np.ndarray]:
-    """Return the rows of each cluster, neighbouring clusters one after the other."""
-    n_clusters = _count_clusters(points)
+def cluster_rows(
+    points, origin, generator, n_threads, advance: Callable[[int], None] = lambda n_rows: None
+) -> list[np.ndarray]:
+    """Return the rows of each cluster, neighbouring clusters one after the other.
+
+    advance : is told of each number of rows that were assigned to centroids.
+    """
+    n_clusters = _count_clusters(len(points))
+    how = origin, generator, n_threads, advance
     if n_clusters <= MAX_CLUSTERS_ONE_LEVEL:
-        return _kmeans(points, origin, n_clusters, generator, n_threads)
+        return _kmeans(points, n_clusters, *how)
     clusters: list[np.ndarray] = []
-    for rows in _kmeans(points, origin, round(n_clusters**0.5), generator, n_threads):
+    for rows in _kmeans(points, round(n_clusters**0.5), *how):
         coarse = points[rows]
-        fine = _kmeans(coarse, origin, _count_clusters(coarse), generator, n_threads)
+        fine = _kmeans(coarse, _count_clusters(len(coarse)), *how)
         clusters.extend(rows[members] for members in fine)
     return clusters
 
 
-def _count_clusters(points):
-    return int(np.clip(len(points) // CLUSTER_SIZE, 1, MAX_CLUSTERS))
+def count_assignments(n: int) -> int:
+    """Return about how often one of n rows is assigned to a centroid."""
+    n_clusters, levels = _count_clusters(n), [1.0]
+    if n_clusters > MAX_CLUSTERS_ONE_LEVEL:
+        levels = [n_clusters**-0.5, 1.0]
+    training = (min(n_clusters * share * TRAINING_ROWS_PER_CLUSTER, n) for share in levels)
+    return int(sum(N_KMEANS_ITERATIONS * rows + n for rows in training))
 
 
-def _kmeans(points, origin, n_clusters, generator, n_threads):
+def _count_clusters(n):
+    return int(np.clip(n // CLUSTER_SIZE, 1, MAX_CLUSTERS))
+
+
+def _kmeans(points, n_clusters, origin, generator, n_threads, advance):
     """Return the rows of each cluster, neighbouring clusters one after the other."""
     rows = generator.permutation(len(points))[: n_clusters * TRAINING_ROWS_PER_CLUSTER]
     training = points[np.sort(rows)]
     centroids = training[:: max(len(training) // n_clusters, 1)][:n_clusters].copy()
     for _ in range(N_KMEANS_ITERATIONS):
-        cluster = _nearest_centroid(training, centroids, origin, n_threads)
+        cluster = _nearest_centroid(training, centroids, origin, n_threads, advance)
         counts = np.bincount(cluster, minlength=len(centroids))
         by_cluster = np.argsort(cluster, kind="stable")
         filled = np.flatnonzero(counts)
         starts = np.cumsum(counts)[filled] - counts[filled]
         sums = np.add.reduceat(training[by_cluster].astype(np.float64), starts)
         centroids[filled] = sums / counts[filled, None]
-    cluster = _nearest_centroid(points, centroids, origin, n_threads)
-    position = _tour_positions(centroids)[cluster]
+    cluster = _nearest_centroid(points, centroids, origin, n_threads, advance)
+    position = _tour_positions(centroids)[cluster].astype(np.uint16)  # sorted much faster
     ends = np.cumsum(np.bincount(position, minlength=len(centroids)))
     clusters = np.split(np.argsort(position, kind="stable"), ends[:-1])
     return [rows for rows in clusters if len(rows)]
 
 
-def _nearest_centroid(points, centroids, origin, n_threads):
+def _nearest_centroid(points, centroids, origin, n_threads, advance):
     packed_centroids = pack(np.ascontiguousarray(centroids, np.float32), origin=origin)
     out = np.empty(len(points), np.int64)
     for a in range(0, len(points), ASSIGNMENT_BATCH):
@@ -63,6 +80,7 @@ def _nearest_centroid(points, centroids, origin, n_threads):
         packed = pack(rows, origin=origin, n_threads=n_threads)
         nearest.compare_all(packed, packed_centroids, 0, n_threads)
         out[a : a + len(rows)] = nearest.best()
+        advance(len(rows))
     return out
 
 

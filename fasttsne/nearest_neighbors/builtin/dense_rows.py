@@ -20,6 +20,7 @@ from fasttsne.nearest_neighbors.builtin.prepared_rows import (
     PreparedRows,
     lengths,
 )
+from fasttsne.runtime.progress import stage
 
 # Up to so many rows and packed numbers, the product of each pair of rows updates both.
 # Beyond, and for files, batches of rows are compared with all others, some packed at a time.
@@ -187,7 +188,9 @@ class DenseRows(PreparedRows):
             return super().self_kneighbors(k, n_threads)
         packed = self._pack(self.points.values, n_threads)
         candidates = Candidates(self.n, min(k + N_EXTRA_CANDIDATES, self.n - 1))
-        candidates.compare_block_pairs(packed, all_block_pairs(packed.n_blocks), n_threads)
+        pairs = all_block_pairs(packed.n_blocks)
+        with stage("comparing all rows", len(pairs), "pairs of blocks") as progress:
+            candidates.compare_block_pairs(packed, pairs, n_threads, progress.advance)
         sizes = self._sizes(packed)
         return self._nearest(self.points, candidates, sizes, k, n_threads, np.arange(self.n))
 
@@ -218,7 +221,7 @@ class DenseRows(PreparedRows):
                 return False
         return True
 
-    def _compare(self, queries, candidates, n_threads):
+    def _compare(self, queries, candidates, n_threads, progress):
         step = max(MAX_PACKED_NUMBERS // (16 * self.n_columns), 1)
         packed = self._pack(queries.values, n_threads)
         if not self._are_copied and not queries.is_source:
@@ -228,6 +231,7 @@ class DenseRows(PreparedRows):
             packed = pack(rows.astype(np.float32), n_threads=n_threads)
         for first, points in chunks.iter_chunks(self.points.values, step * self.n_columns):
             candidates.compare_all(packed, self._pack(points, n_threads), first, n_threads)
+            progress.advance(len(queries) * len(points) / self.n)
         return self._sizes(packed)
 
     def _bounds_for(self, queries):

@@ -11,6 +11,8 @@ PANEL_ROWS = _kernels.knn_dense.PANEL_ROWS
 # Rows of a block: with their packed columns they stay in the cache of a core.
 BLOCK_BYTES = 768 * 1024
 MAX_BLOCK_ROWS = 384
+# Numbers that a call of the kernel packs, after which Ctrl-C is noticed.
+MAX_CALL_NUMBERS = 2**24
 
 
 class PackedRows(NamedTuple):
@@ -50,5 +52,10 @@ def pack(points, order=None, origin=None, n_threads=1) -> PackedRows:
     tiles = max(-(-len(order) // TILE_ROWS), 1)
     panels = np.empty((tiles * TILE_ROWS // PANEL_ROWS, points.shape[1], PANEL_ROWS), np.float32)
     norms = np.empty(tiles * TILE_ROWS, np.float32)
-    _kernels.knn_dense.pack(points, order.astype(np.int32), origin, panels, norms, n_threads)
+    step = max(MAX_CALL_NUMBERS // (points.shape[1] * TILE_ROWS), 1) * TILE_ROWS
+    for a in range(0, max(len(order), 1), step):
+        _kernels.knn_dense.pack(
+            points, order[a : a + step].astype(np.int32), origin,
+            panels[a // PANEL_ROWS : (a + step) // PANEL_ROWS], norms[a : a + step], n_threads,
+        )  # fmt: skip
     return PackedRows(panels, norms, len(order))

@@ -16,6 +16,7 @@ from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Ca
 from fasttsne.nearest_neighbors.builtin.float64_search import Float64Search
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS, to_metric
 from fasttsne.runtime import large_arrays
+from fasttsne.runtime.progress import stage
 from fasttsne.runtime.validation import check_choice
 
 # Rows farther out than this may have been moved nearer: see ``chunks.clip_far_rows``.
@@ -41,7 +42,8 @@ class PreparedRows:
     _bounds: np.ndarray  # of errors, as from ``error_bounds``
     _on_grid: Callable  # whether points are whole numbers within ``MAX_GRID_NORM``
     _rerank: Callable  # the kernel that finds the nearest among candidates
-    _compare: Callable  # compares queries with all points; returns the queries' lengths
+    # Compares queries with all points, a stage of them; returns the queries' lengths.
+    _compare: Callable
     copied_lengths: Callable  # lengths of prepared rows, for the rounding of float32 copies
     around: Callable | None = None  # some of the rows with another origin
     float64_scores: Callable  # scores of all points for queries, and the queries' lengths
@@ -103,35 +105,40 @@ class PreparedRows:
 
     def self_kneighbors(self, k: int, n_threads: int):
         """Return the k nearest other rows of each row."""
-        return self.kneighbors(self.points, k, n_threads, np.arange(self.n))
+        name = "comparing all rows"
+        return self.kneighbors(self.points, k, n_threads, np.arange(self.n), name)
 
     def kneighbors_of_rows(self, rows: np.ndarray, k: int, n_threads: int):
         """Return the k nearest other rows of some rows, (rows,) indices."""
-        return self.kneighbors(self.points[rows], k, n_threads, rows)
+        return self.kneighbors(self.points[rows], k, n_threads, rows, "neighbours of a sample")
 
-    def kneighbors(self, queries, k: int, n_threads: int, self_indices=None):
+    def kneighbors(
+        self, queries, k: int, n_threads: int, self_indices=None, name: str = "search"
+    ):  # fmt: skip
         """Return the k rows nearest to each query.
 
         Parameters
         ----------
         queries : m rows as from ``prepare``.
         self_indices : (m,) integers, the row that each query is, which is not its own neighbour.
+        name : of the stage, for those who show progress.
         """
         m = len(queries)
         indices = large_arrays.empty((m, k), np.int32, "the table of neighbours")
         distances = large_arrays.empty((m, k), np.float32, "the table of their distances")
         n_kept = min(k + N_EXTRA_CANDIDATES + (self_indices is not None), self.n)
-        for a in range(0, m, QUERY_BATCH_SIZE):
-            part = slice(a, a + QUERY_BATCH_SIZE)
-            batch = queries[part]
-            own = None if self_indices is None else self_indices[part]
-            candidates = Candidates(len(batch), n_kept)
-            sizes = self._compare(batch, candidates, n_threads)
-            if own is not None:
-                candidates.remove(own.astype(np.int32))
-            indices[part], distances[part] = self._nearest(
-                batch, candidates, sizes, k, n_threads, own
-            )
+        with stage(name, m) as progress:
+            for a in range(0, m, QUERY_BATCH_SIZE):
+                part = slice(a, a + QUERY_BATCH_SIZE)
+                batch = queries[part]
+                own = None if self_indices is None else self_indices[part]
+                candidates = Candidates(len(batch), n_kept)
+                sizes = self._compare(batch, candidates, n_threads, progress)
+                if own is not None:
+                    candidates.remove(own.astype(np.int32))
+                indices[part], distances[part] = self._nearest(
+                    batch, candidates, sizes, k, n_threads, own
+                )
         return indices, distances
 
     def _bounds_for(self, queries) -> np.ndarray:

@@ -7,11 +7,14 @@ The cells and the result of a query do not depend on the other queries.
 import numpy as np
 
 from fasttsne import _kernels
+from fasttsne.linalg.pca import Projection
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
 from fasttsne.nearest_neighbors.builtin.cells import pack_cells
 from fasttsne.nearest_neighbors.builtin.packing import PANEL_ROWS, TILE_ROWS, block_rows, pack
 from fasttsne.nearest_neighbors.builtin.prepared_rows import QUERY_BATCH_SIZE
 from fasttsne.nearest_neighbors.builtin.reduction import reduce_queries, score_norms
+
+ARRAYS = "index_map", "starts", "sizes", "centres", "origin"
 
 
 class Probes:
@@ -49,6 +52,51 @@ class Probes:
         self.sizes = np.diff(np.append(blocks, n))
         self.index_map = np.resize(order, tiles * TILE_ROWS).astype(np.int32)
         self.origin = vars(self).get("origin")
+
+    def to_arrays(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """Return numbers, as JSON can express them, and arrays, for a file."""
+        numbers = {"n_probed": int(self.n_probed), "kept": float(self.kept), "k": int(self.k)}
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        if self.projection is not None:
+            origin, directions, scale, max_residual = self.projection
+            numbers |= {"scale": float(scale), "max_residual": float(max_residual)}
+            arrays |= {"projection_origin": origin, "projection_directions": directions}
+        return numbers, arrays
+
+    @classmethod
+    def from_arrays(cls, numbers, arrays, shape: tuple[int, int]) -> "Probes":
+        """Return the probes of the rows of a data set, (n, columns), from those.
+
+        Raises
+        ------
+        ValueError
+            Where kernels would read outside of an array.
+        """
+        result = cls.__new__(cls)
+        vars(result).update({name: arrays[name] for name in ARRAYS})
+        result.n_probed, result.kept, result.k = (numbers[x] for x in ("n_probed", "kept", "k"))
+        n_columns, n_positions = shape[1], TILE_ROWS * int(result.starts[-1])
+        result.projection = result._packed = None
+        if "scale" in numbers:
+            directions = arrays["projection_directions"]
+            result.projection = Projection(
+                arrays["projection_origin"], directions, numbers["scale"], numbers["max_residual"]
+            )
+            _check(result.projection.origin, np.float32, (n_columns,))
+            _check(directions, np.float32, (n_columns, directions.shape[-1]))
+            n_columns = directions.shape[1] + (numbers["max_residual"] > 0)
+        n_cells = len(result.sizes)
+        _check(result.starts, np.int32, (n_cells + 1,))
+        _check(result.sizes, result.sizes.dtype, (n_cells,))
+        _check(result.index_map, np.int32, (n_positions,))
+        _check(result.centres, np.float32, (n_cells, n_columns))
+        _check(result.origin, np.float32, (n_columns,))
+        room = TILE_ROWS * np.diff(result.starts)
+        if result.starts[0] != 0 or not ((result.sizes > 0) & (result.sizes <= room)).all():
+            raise ValueError("the cells of the search overlap")
+        if not 0 <= result.index_map.min() <= result.index_map.max() < shape[0]:
+            raise ValueError(f"the cells have rows that are not from 0 to {shape[0] - 1}")
+        return result
 
     def query(self, rows, queries, k: int, n_threads: int):
         """Return the k nearest to each query: indices and distances, (m, k), nearest first.
@@ -98,6 +146,11 @@ class Probes:
         packed = pack(reduced, origin=self.origin, n_threads=n_threads)
         best.compare_all(packed, pack(self.centres), 0, n_threads)
         return best.top(n_probed)
+
+
+def _check(array, dtype, shape):
+    if array.dtype != dtype or array.shape != shape:
+        raise ValueError(f"an array of the search is {array.dtype} of shape {array.shape}")
 
 
 def _by_panel(probed, n_cells):

@@ -103,8 +103,7 @@ class RecallSample:
         """Return how many centroids are nearer to each row than those of its neighbours' cells."""
         scores = cells.norms - 2 * (points @ cells.centroids.T)
         own = np.take_along_axis(scores, cell[self.true], 1)
-        scores.sort(axis=1)
-        return np.array([np.searchsorted(a, b) for a, b in zip(scores, own, strict=True)])
+        return np.array([np.searchsorted(np.sort(a), b) for a, b in zip(scores, own, strict=True)])
 
     def _rank_points(self, points, cells, n_threads):
         """Return how many reduced points are nearer to each row than each true neighbour.

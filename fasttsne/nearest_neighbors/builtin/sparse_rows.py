@@ -20,6 +20,9 @@ from fasttsne.nearest_neighbors.builtin.prepared_rows import (
     lengths,
 )
 
+# Numbers that a call of the kernel reads, after which Ctrl-C is noticed.
+MAX_CALL_NUMBERS = 1e8
+
 
 class CompressedArrays(NamedTuple):
     """Rows or columns of a sparse matrix as the kernels read them."""
@@ -157,13 +160,21 @@ class SparseRows(PreparedRows):
         is_whole = not is_angular(self.metric) and bool((values == np.rint(values)).all())
         return is_whole and squared_norms(points).max(initial=0) <= MAX_GRID_NORM and self.unit == 1
 
-    def _compare(self, queries, candidates, n_threads):
+    def _compare(self, queries, candidates, n_threads, progress):
         columns, norms = self._columns
-        _kernels.knn_sparse.search_sparse(
-            *queries.arrays(), np.arange(len(queries), dtype=np.int32), *columns, norms,
-            self.points.means, candidates.n_kept, candidates.keys, candidates.counts,
-            candidates.thresholds, n_threads,
-        )  # fmt: skip
+        rows = np.arange(len(queries), dtype=np.int32)
+        arrays = queries.arrays()
+        # About the numbers that are read for a query: scores, and the entries of its columns.
+        n_read = self.n + len(arrays[1]) * len(columns[1]) / (self.n_columns * len(queries))
+        step = max(int(MAX_CALL_NUMBERS / n_read), 1)
+        for a in range(0, len(queries), step):
+            part = slice(a, a + step)
+            _kernels.knn_sparse.search_sparse(
+                *arrays, rows[part], *columns, norms, self.points.means, candidates.n_kept,
+                candidates.keys[part], candidates.counts[part], candidates.thresholds[part],
+                n_threads,
+            )  # fmt: skip
+            progress.advance(len(rows[part]))
         return lengths(squared_norms(queries))
 
     def copied_lengths(self, queries):

@@ -1,0 +1,170 @@
+"""Archives of named arrays and a JSON header: .npz files, written atomically, read without pickle.
+
+Each array has a checksum: bits that changed, and ends that are missing, are errors.
+"""
+
+import contextlib
+import io
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO, Any
+
+import numpy as np
+
+from fasttsne._version import __version__
+from fasttsne.io.atomic import atomic_write
+from fasttsne.runtime.progress import stage
+from fasttsne.runtime.typing import FilePath
+
+# What NumPy and zipfile raise if a file is damaged.
+READ_ERRORS = (
+    ValueError, TypeError, KeyError, EOFError, OSError, SyntaxError, MemoryError, OverflowError,
+    NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+# Bytes after which a file that is written is on the disk: in one go at the end that could take
+# many seconds, in which Ctrl-C is not noticed.
+SYNC_BYTES = 2**25
+# Bytes that are read at a time.
+PIECE_BYTES = 2**22
+
+
+class _SyncedFile(io.FileIO):
+    """A new file whose contents reach the disk while it is written."""
+
+    _n_waiting = 0
+
+    def write(self, data: Any, /) -> int:
+        view = memoryview(data).cast("B")
+        for first in range(0, len(view), SYNC_BYTES):
+            part = view[first : first + SYNC_BYTES]
+            n_written = 0
+            while n_written < len(part):  # a disk may be full in the middle
+                n_written += super().write(part[n_written:]) or 0
+            self._n_waiting += len(part)
+            if self._n_waiting >= SYNC_BYTES:
+                os.fsync(self.fileno())
+                self._n_waiting = 0
+        return len(view)
+
+
+def write_archive(
+    path: FilePath, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Write an archive, atomically: after an error, the old file is unchanged.
+
+    Parameters
+    ----------
+    header : what JSON can express, with "kind" and "format".
+    """
+    with atomic_write(path) as temp_path, _SyncedFile(temp_path, "xb") as file:
+        np.savez(file, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def open_archive(path: FilePath, kind: str, format: int, what: str) -> Iterator["Archive"]:
+    """Yield an archive to read from; what is raised of damaged ones within is a ValueError.
+
+    Parameters
+    ----------
+    kind, format : that the header must say; the format may be an earlier one.
+    what : the file should be, for the message.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be opened.
+    ValueError
+        Where it is no such file, is damaged, or was written by a later version.
+    """
+    with open(path, "rb") as file:
+        try:
+            yield Archive(file, kind, format)
+        except READ_ERRORS as error:
+            reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            raise ValueError(f"{os.fspath(path)} is not {what}: {reason}") from error
+
+
+class Archive:
+    """The header of an open archive, and its arrays, which are read when they are asked for."""
+
+    def __init__(self, file: IO[bytes], kind: str, format: int):
+        if not zipfile.is_zipfile(file):
+            raise ValueError("it is no .npz archive, or truncated")
+        file.seek(0)
+        self._archive = np.load(file, allow_pickle=False)
+        if "header" not in self._archive.files:
+            raise ValueError("it has no header")
+        self.header = _check_header(self._archive["header"], kind, format)
+
+    def arrays(self, without: Sequence[str] = ()) -> dict[str, np.ndarray]:
+        """Read all arrays but those of these names."""
+        names = (name for name in self._archive.files if name not in ("header", *without))
+        return {name: self._archive[name] for name in names}
+
+    def array(
+        self, name: str, allocate: Callable[[tuple[int, ...], np.dtype[Any]], np.ndarray]
+    ) -> np.ndarray:
+        """Read one array, a piece at a time, into what a function of shape and dtype returns."""
+        with self._archive.zip.open(f"{name}.npy") as member:
+            version = np.lib.format.read_magic(member)
+            if version != (1, 0):
+                raise ValueError(f"{name} has the format {version}")
+            shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(member)
+            if is_fortran or dtype.hasobject:
+                raise ValueError(f"{name} is of {dtype}, or in another order")
+            out = allocate(shape, dtype)
+            view = out.reshape(-1).view(np.uint8)
+            with stage(f"reading {name}", len(view), "bytes") as progress:
+                position = 0
+                while position < len(view):
+                    piece = member.read(min(PIECE_BYTES, len(view) - position))
+                    if not piece:
+                        raise EOFError(f"{name} ends too early")
+                    view[position : position + len(piece)] = np.frombuffer(piece, np.uint8)
+                    position += len(piece)
+                    progress.advance(len(piece))
+            if member.read(1):  # at the end the checksum is compared
+                raise ValueError(f"{name} is longer than its shape, {shape}")
+            return out
+
+
+def read_kind(path: FilePath) -> str | None:
+    """Return what an archive says that it is; None for other files."""
+    with open(path, "rb") as file, contextlib.suppress(*READ_ERRORS):
+        if zipfile.is_zipfile(file):
+            file.seek(0)
+            kind = json.loads(str(np.load(file, allow_pickle=False)["header"]))["kind"]
+            return kind if isinstance(kind, str) else None
+    return None
+
+
+def _check_header(text: np.ndarray, kind: str, format: int) -> dict[str, Any]:
+    if text.shape != () or text.dtype.kind != "U":
+        raise ValueError("its header is not a text")
+    header = json.loads(str(text))
+    if not isinstance(header, dict) or header.get("kind") != kind:
+        raise ValueError(f"its header does not say {kind!r}")
+    version = header.get("format")
+    if type(version) is not int or version < 1:
+        raise ValueError(f"its format is {version!r}")
+    if version > format:
+        raise ValueError(
+            f"fasttsne {header.get('fasttsne')} wrote it in format {version}, and this is fasttsne "
+            f"{__version__}, which reads up to format {format}; upgrade fasttsne"
+        )
+    return header
+
+
+def check_type(value: Any, name: str, *kinds: type) -> Any:
+    """Return a value of a header if it is of one of the types: True is no number."""
+    if type(value) not in kinds:
+        raise ValueError(f"{name} is {value!r}")
+    return value
+
+
+def to_python_scalar(value: Any) -> Any:
+    """Return a number of NumPy as one of Python, which JSON can express."""
+    return value.item() if isinstance(value, np.generic) else value
