@@ -23,7 +23,7 @@ from fasttsne.linalg.pca import (
 )
 from fasttsne.linalg.spectral import spectral_embedding
 from fasttsne.runtime.progress_display import progress_shown
-from fasttsne.runtime.typing import RandomState, Rows
+from fasttsne.runtime.typing import RandomGenerator, RandomState, Rows
 from fasttsne.runtime.validation import (
     check_choice,
     check_coordinates,
@@ -45,6 +45,7 @@ log = logging.getLogger("fasttsne.initialization")
 def initial_positions(
     initialization: str | ArrayLike, X: Rows | None, P: sp.csr_matrix, n_components: int = 2,
     random_state: RandomState = None, n_jobs: int | None = -1, verbose: bool = False,
+    components: np.ndarray | None = None,
 ) -> np.ndarray:  # fmt: skip
     """The positions that a fit starts from.
 
@@ -55,6 +56,8 @@ def initial_positions(
     P : (n, n) matrix of affinities.
     n_components : dimensions of the map.
     random_state, n_jobs, verbose : as for :func:`pca`.
+    components : (n, at least n_components) scores of the principal components of X, if something
+        before has computed them.
     """
     if not isinstance(initialization, str):
         positions = check_positions(initialization, (P.shape[0], n_components))
@@ -67,6 +70,9 @@ def initial_positions(
     if initialization == "pca" and X is None:
         log.info("no rows to take principal components of: spectral initialization")
         initialization = "spectral"
+    if initialization == "pca" and components is not None:
+        scores = components[:, :n_components].astype(np.float64)
+        return _as_positions(scores, check_random_state(random_state))
     make = INITIALIZATIONS[check_choice(initialization, "initialization", INITIALIZATIONS)]
     return make(X, P, n_components, random_state, n_jobs, verbose)
 
@@ -176,12 +182,19 @@ def pca(
     result = np.zeros((X.shape[0], n_components))
     with Timer("computing the principal components", verbose), progress_shown(verbose):
         result[:, :rank] = principal_components(X, rank, generator, svd_solver, n_jobs)
-    rescale(result, inplace=True)
+    return _as_positions(result, generator, add_jitter)
+
+
+def _as_positions(
+    scores: np.ndarray, generator: RandomGenerator, add_jitter: bool = True
+) -> np.ndarray:
+    """Scale scores of principal components, in place, and add the jitter of ``pca``."""
+    rescale(scores, inplace=True)
     # A component this small next to the first is rounding noise.
-    result[:, np.std(result, axis=0) < 1e-10] = 0
+    scores[:, np.std(scores, axis=0) < 1e-10] = 0
     if add_jitter:
-        result += generator.normal(0, 1e-6, result.shape)
-    return result
+        scores += generator.normal(0, 1e-6, scores.shape)
+    return scores
 
 
 def spectral(

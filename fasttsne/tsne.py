@@ -47,6 +47,8 @@ __all__ = [
 
 log = logging.getLogger("fasttsne.tsne")
 
+# Metrics of which searches prepare rows that differ from the data by a scale and an origin only.
+EUCLIDEAN = ("euclidean", "l2", "sqeuclidean")
 # Parameters on which the map does not depend.
 WITHOUT_EFFECT = (
     "n_jobs", "callbacks", "callbacks_every_iters", "verbose", "memory_limit", "temp_folder",
@@ -273,6 +275,7 @@ class TSNE:
                 positions = initial_positions(
                     initialization, None if is_precomputed else X, found.P_float32, shape[1],
                     generator, self.n_jobs, self.verbose,
+                    self._components_of(found) if affinities is None else None,
                 )  # fmt: skip
         params = {name: getattr(self, name) for name in OPTIMIZE if name != "momentum"}
         embedding = TSNEEmbedding(
@@ -281,6 +284,11 @@ class TSNE:
             momentum=self.final_momentum, **params,
         )  # fmt: skip
         return embedding, checkpoint
+
+    def _components_of(self, affinities: Affinities) -> np.ndarray | None:
+        """The principal components of the rows, where the search for neighbours had them."""
+        is_euclidean = self.metric in EUCLIDEAN if isinstance(self.metric, str) else False
+        return getattr(affinities.knn_index, "components_", None) if is_euclidean else None
 
     def _fingerprint(self, data: Mapping[str, Any]) -> dict[str, str]:
         """Fingerprints of the data and of all parameters on which the map depends."""

@@ -4,7 +4,7 @@ import scipy.linalg
 import scipy.sparse
 from scipy.sparse.linalg import ArpackNoConvergence
 
-from fasttsne import initialization
+from fasttsne import TSNE, initialization
 from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.linalg import spectral as _spectral
 
@@ -227,3 +227,17 @@ def test_spectral_of_what_is_no_graph(A, message):
 def test_spectral_with_bad_settings(params):
     with pytest.raises(ValueError, match=f"{next(iter(params))} must be"):
         initialization.spectral(np.ones((5, 5)), **params)
+
+
+def test_a_fit_of_many_columns_starts_from_the_components_of_its_search(rng):
+    X = rng.normal(size=(3500, 160)) * np.linspace(9, 1, 160)
+    start = TSNE(random_state=0, n_jobs=1).prepare_initial(X)
+    exact = initialization.pca(X, random_state=0)
+    components = start.affinities.knn_index.components_
+    assert components.shape == (3500, 3)
+    for a, b, c in zip(np.asarray(start).T, exact.T, components.T, strict=False):
+        assert np.corrcoef(a, c)[0, 1] > 0.999
+        assert np.corrcoef(a, b)[0, 1] > 0.95
+    assert np.std(start, axis=0)[0] == pytest.approx(1e-4, rel=1e-2)
+    cosine = TSNE(random_state=0, n_jobs=1, metric="cosine").prepare_initial(X)
+    assert np.corrcoef(np.asarray(cosine)[:, 0], exact[:, 0])[0, 1] > 0.999  # of the rows as given

@@ -13,7 +13,7 @@ from fasttsne.runtime.large_arrays import AppendedArray
 CSRArrays: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 # Edges that are made symmetric together, and blocks of them at most: for each, all are read.
 BLOCK_EDGES = 2**22
-MAX_BLOCKS = 16
+MAX_BLOCKS = 6
 
 
 def joint_affinities(

@@ -114,6 +114,27 @@ def components_and_residuals(
     return scores, residuals, Projection(origin, directions, data.scale, max_residual)
 
 
+def leading_scores(scores: np.ndarray, directions: np.ndarray, rank: int) -> np.ndarray:
+    """Return the scores of the first principal components within given directions, (n, rank).
+
+    The components of all rows are nearly those within the span of many directions of a sample.
+
+    Parameters
+    ----------
+    scores : (n, m) float32, of all rows.
+    directions : (columns, m) float32, orthonormal up to a scale.
+    """
+    mean = scores.mean(0, dtype=np.float64).astype(np.float32)
+    centered = (chunk - mean for _, chunk in chunks.iter_chunks(scores))
+    rotation = _leading_eigenvectors(products.gram_matrix_float64(centered, len(mean)), rank)
+    loadings = matmul(directions.astype(np.float64), rotation)
+    rotation *= np.sign(loadings[np.abs(loadings).argmax(0), np.arange(rank)])
+    out = np.empty((len(scores), rank), np.float32)
+    for a, chunk in chunks.iter_chunks(scores):
+        out[a : a + len(chunk)] = matmul((chunk - mean).astype(np.float64), rotation)
+    return out
+
+
 class _CenteredData:
     """A data set less the mean of each column, never copied as a whole.
 

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fasttsne.linalg.pca import leading_scores
 from fasttsne.nearest_neighbors.builtin.cells import Cells
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
@@ -41,6 +42,8 @@ from fasttsne.utils import log
 
 # Searches, each wider than the last, before the exact one.
 MAX_ATTEMPTS = 3
+# Principal components that a fit may start from.
+N_LEADING = 3
 # Up to so many rows are searched exactly, which is as fast.
 EXACT_MAX_SAMPLES = 3000
 # Numbers of a page of memory, and of what is taken from the system at a time.
@@ -56,6 +59,8 @@ class Approx(CachedRowsMixin, KNNIndex):
     ----------
     recall_ : the share that was found for a sample of rows; 1.0 where the search was exact.
     recall_quantiles_ : the shares that 99 %, 95 % and half of those rows reach at least.
+    components_ : (n, 3) float32, scores of the first principal components of the prepared rows,
+        within those that they were reduced to; None where they were not reduced.
     """
 
     VALID_METRICS = METRICS
@@ -67,11 +72,12 @@ class Approx(CachedRowsMixin, KNNIndex):
         self.recall = check_number(self.settings["recall"], "recall", low=0, high=1)
         self.recall_: float | None = None
         self.recall_quantiles_: tuple[float, ...] | None = None
+        self.components_: np.ndarray | None = None
         self._probes: Probes | None = None
 
     def _build(self) -> tuple[np.ndarray, np.ndarray]:
         rows = prepare_rows(self.data, self.metric)
-        found = self._probes = None
+        found = self._probes = self.components_ = None
         if self.n_samples > EXACT_MAX_SAMPLES and self.recall < 1:
             found = self._search(rows, check_random_state(self.random_state))
         if found is None:
@@ -85,6 +91,11 @@ class Approx(CachedRowsMixin, KNNIndex):
     ) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the neighbours, or None where the exact search costs less."""
         points, projection = reduce_rows(rows, generator, self.n_threads)
+        if projection is not None:
+            directions = projection.directions
+            self.components_ = leading_scores(
+                points[:, : directions.shape[1]], directions, N_LEADING
+            )
         origin = rows.origin if projection is None else np.zeros(points.shape[1], np.float32)
         norms = score_norms(points, projection)
         cells = Cells(points, origin, generator, self.n_threads, norms)

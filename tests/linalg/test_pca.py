@@ -104,3 +104,16 @@ def test_approximate_components_and_their_projection(rng, n):
     np.testing.assert_allclose(scores, again, atol=1e-3 * np.abs(scores).max())
     variances = np.linalg.eigvalsh(np.cov(X.T.astype(float)))[::-1]
     assert scores.var(0).sum() > 0.999 * variances[:5].sum()
+
+
+@pytest.mark.parametrize("n_columns", [160, 400])
+def test_leading_scores_are_nearly_those_of_all_columns(rng, n_columns):
+    """Up to their sign, which is that of the exact components."""
+    spread = 1.05 ** -np.arange(n_columns)
+    X = (5 + rng.normal(size=(12_000, n_columns)) * spread).astype(np.float32)
+    scores, projection = pca.approximate_components(X, 96, np.random.RandomState(0))
+    leading = pca.leading_scores(scores, projection.directions, 3)
+    exact = pca.principal_components(X, 3, np.random.RandomState(0), "full")
+    assert leading.dtype == np.float32
+    for a, b in zip(leading.T, exact.T, strict=True):
+        assert np.corrcoef(a, b)[0, 1] > 0.99

@@ -42,9 +42,12 @@ def test_they_are_those_of_the_exact_search(rng, monkeypatch, name, metric):
     expected, _ = rows.kneighbors_of_rows(sample, K, 2)
     compared = []
     search = rows.kneighbors_of_rows
-    monkeypatch.setattr(
-        rows, "kneighbors_of_rows", lambda own, *rest: compared.append(len(own)) or search(own, *rest)
-    )
+
+    def watched(own, *rest):
+        compared.append(len(own))
+        return search(own, *rest)
+
+    monkeypatch.setattr(rows, "kneighbors_of_rows", watched)
     found = true_neighbors(rows, points, projection, sample, K, 2)
     np.testing.assert_array_equal(found, expected)
     if name == "plane":

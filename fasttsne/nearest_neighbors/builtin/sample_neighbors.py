@@ -17,7 +17,8 @@ from fasttsne.nearest_neighbors.builtin.reduction import RESIDUAL_COSINE
 # Rows that are looked at for each neighbour.  Of MNIST's 70,000 images, 500 for 90 neighbours
 # suffice for three of four, 1,000 for 97 %.
 BOUNDED_PER_NEIGHBOR = 11
-# Products of coordinates and reading rows at random, in products of columns: 200 columns do not pay.
+# What products of coordinates, and reading rows at random, cost in products of columns: rows of
+# 200 columns do not pay.
 COORDINATE_COST, RERANK_COST = 2.0, 6.0
 # Relative error of the bounds: single precision loses half of its digits in residuals.
 BOUND_ERROR = 2e-3
