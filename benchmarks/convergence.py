@@ -1,7 +1,7 @@
 """How low the KL divergence gets: the descents side by side, against gradients and seconds.
 
     FASTTSNE_DATA=... python benchmarks/convergence.py [--data roll-5000 mnist-10000 ...]
-        [--perplexity 5 30 100] [--methods preconditioned momentum classical] [--samples 5]
+        [--perplexity 5 30 100] [--methods preconditioned momentum classical] [--seeds 5]
         [--rounds 3] [--peers openTSNE sklearn fitsne] [--picture curves.png] [--maps maps.png]
     python benchmarks/convergence.py --cliffs [--data roll clusters]
 
@@ -19,6 +19,9 @@ KL             of the map, and its ratio to that of "momentum" (version 0.1.0)
 time, fit      ratio to "momentum" of the seconds, and of the whole fit's, P and start included
 labels, order  see ``quality.py``; rank correlation of distances along the roll or line, in the map
 recall         of 10, 30 and 90 neighbours
+
+With ``--seeds`` there are so many, from 0: of the data and of the fits.  The table shows the
+median over them, and below it the lowest and the highest of each column.
 
 ``--picture`` draws the divergence of each descent at every tenth iteration, from a run of its
 own with callbacks.  ``--peers`` are whole fits of their own, with 90 neighbours, of which the
@@ -188,27 +191,35 @@ def curves(task, options):
 
 HEAD = (f"{'data':16}{'perp':>5} {'method':16}{'its':>6}{'seconds':>9}{'KL':>9}{'KL/':>7}"
         f"{'time/':>7}{'fit/':>6}{'labels':>8}{'order':>7}{'recall':>8}")  # fmt: skip
+FORMATS = ["6.0f", "9.2f", "9.4f", "7.3f", "7.2f", "6.2f", "8.3f", "7.3f", "8.3f", "6.3f", "6.3f"]
 
 
-def print_rows(name, perplexity, figures, preparation, peers=()):
-    base = figures.get("momentum")
+def rows_of(figures, preparation, peers=()):
+    """Numbers of each row of the table, by method; NaN where there is no "momentum"."""
+    _, base_seconds, base_error, *_ = figures.get("momentum", (np.nan, np.nan, np.nan))
+    base_fit = base_seconds + preparation
+    rows = {}
     for title, (iterations, seconds, error, *scores) in figures.items():
-        before = 0 if title in peers else preparation
-        ratios = ""
-        if base:
-            fit = (seconds + before) / (base[1] + preparation)
-            descent = np.nan if title in peers else seconds / base[1]
-            ratios = f"{error / base[2]:7.3f}{descent:7.2f}{fit:6.2f}"
-        quality = "".join(
-            f"{value:{width}.3f}" for value, width in zip(scores, (8, 7, 8, 6, 6), strict=True)
-        )
-        row = f"{name:16}{perplexity:5g} {title:16}{iterations:6.0f}{seconds:9.2f}{error:9.4f}"
-        print((row + ratios + quality).replace("nan", "   "), flush=True)
+        fit = seconds + (0 if title in peers else preparation)
+        descent = np.nan if title in peers else seconds / base_seconds
+        ratios = error / base_error, descent, fit / base_fit
+        rows[title] = np.array([iterations, seconds, error, *ratios, *scores])
+    return rows
 
 
-def mean_of(samples):
-    """Means of the rows of several samples, by method."""
-    return {title: np.mean([figures[title] for figures in samples], 0) for title in samples[0]}
+def print_row(name, perplexity, title, values):
+    row = "".join(f"{value:{form}}" for value, form in zip(values, FORMATS, strict=True))
+    print(f"{name:16}{perplexity:>5} {title:16}{row}".replace("nan", "   "), flush=True)
+
+
+def print_table(task, of_seeds):
+    """The rows of a data set: the median over the seeds, and the range where there are several."""
+    for title in of_seeds[0]:
+        values = np.array([rows[title] for rows in of_seeds])
+        print_row(task.name, f"{task.perplexity:g}", title, np.median(values, 0))
+        if len(of_seeds) > 1:
+            print_row("", "", "  lowest", values.min(0))
+            print_row("", "", "  highest", values.max(0))
 
 
 def cliffs(options):
@@ -253,7 +264,7 @@ def main():
     parser.add_argument("--perplexity", type=float, nargs="+", default=[30])
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--longest", type=int, default=5000, help="classical iterations")
-    parser.add_argument("--samples", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="how many, from 0")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--peers", nargs="+", default=[])
     parser.add_argument("--peer-iterations", type=int, nargs="+", default=[750, 1750])
@@ -270,18 +281,15 @@ def main():
     drawn, mapped = [], []
     for name in options.data:
         for perplexity in options.perplexity:
-            samples, spent = [], []
-            for seed in range(options.samples):
+            of_seeds = []
+            for seed in range(options.seeds):
                 task = Task(name, perplexity, seed, options.n_jobs)
                 figures, maps = compare(task, options)
                 peers = compare_peers(task, options) if options.peers else {}
-                print_rows(name, perplexity, figures | peers, task.preparation, peers)
-                samples.append(figures | peers)
-                spent.append(task.preparation)
-            if options.samples > 1:
-                print_rows("  means", perplexity, mean_of(samples), np.mean(spent), peers)
+                of_seeds.append(rows_of(figures | peers, task.preparation, peers))
+            print_table(task, of_seeds)
             if options.picture:
-                drawn.append((task, samples[-1], curves(task, options)))
+                drawn.append((task, figures | peers, curves(task, options)))
             mapped.append((task, figures, maps))
     if options.picture:
         draw(drawn, options.picture)
