@@ -43,7 +43,9 @@ def test_they_are_those_of_the_exact_search(rng, monkeypatch, name, metric):
     compared = []
     search = rows.kneighbors_of_rows
     monkeypatch.setattr(
-        rows, "kneighbors_of_rows", lambda own, *rest: compared.append(len(own)) or search(own, *rest)
+        rows,
+        "kneighbors_of_rows",
+        lambda own, *rest: compared.append(len(own)) or search(own, *rest),
     )
     found = true_neighbors(rows, points, projection, sample, K, 2)
     np.testing.assert_array_equal(found, expected)
