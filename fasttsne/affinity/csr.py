@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 from fasttsne import _kernels
 from fasttsne.runtime.large_arrays import AppendedArray
+from fasttsne.runtime.progress import stage
 
 # Row pointers, columns and values.
 CSRArrays: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -52,11 +53,13 @@ def symmetrize(
     columns = AppendedArray(2 * n * k, np.int32, name)
     merged = AppendedArray(2 * n * k, np.float32, name)
     indptr = np.zeros(n + 1, np.int64)
-    for rows in _row_blocks(counts, k):
-        graph = _symmetrized_rows(indices, values, rows, counts[rows], n_threads, use_max)
-        indptr[rows.start + 1 : rows.stop + 1] = indptr[rows.start] + graph[0][1:]
-        columns.append(graph[1])
-        merged.append(graph[2])
+    with stage("symmetric affinities", n) as progress:
+        for rows in _row_blocks(counts, k):
+            graph = _symmetrized_rows(indices, values, rows, counts[rows], n_threads, use_max)
+            indptr[rows.start + 1 : rows.stop + 1] = indptr[rows.start] + graph[0][1:]
+            columns.append(graph[1])
+            merged.append(graph[2])
+            progress.advance(rows.stop - rows.start)
     data = merged.finish()
     if use_max:
         data /= data.sum(dtype=np.float64)

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne import _kernels
+from fasttsne.runtime.progress import iter_rows
 from fasttsne.runtime.validation import check_sparse_indices
 
 # Row pointers, columns and values of a CSR matrix: int64, int32 and float32 arrays.
@@ -20,6 +21,8 @@ NEAR = 2**15 - 1
 # Powers of two from the largest value to the smallest that keeps all its bits, and the smallest
 # that a sum of float32 values can be divided by.
 VALUE_RANGE, MIN_EXPONENT = 32, -115
+# Edges that are packed in one call, after which Ctrl-C is noticed.
+PIECE_EDGES = 2**23
 # Values that are looked at together.
 PIECE = 1 << 20
 
@@ -61,12 +64,18 @@ def pack_edges(
     spare : what earlier packed edges consisted of; it is emptied.  Arrays that suffice are used
         again, and others are freed before new ones are made.
     """
-    near_indptr, far_indptr = np.empty((2, len(order) + 1), np.int64)
+    n = len(order)
+    near_indptr, far_indptr = np.zeros((2, n + 1), np.int64)
     reach = -1 if is_between else NEAR
     indptr, columns, _ = edges
-    _kernels.packed_edges.count_near(
-        indptr, columns, order, position, reach, near_indptr, far_indptr, n_threads
-    )
+    edges_per_row = len(columns) // max(n, 1)
+    for rows in iter_rows("counting near edges", n, edges_per_row, PIECE_EDGES):
+        _kernels.packed_edges.count_near(
+            indptr, columns, order, position, reach, rows.start, min(rows.stop, n),
+            near_indptr[1:], far_indptr[1:], n_threads,
+        )  # fmt: skip
+    for pointers in near_indptr, far_indptr:
+        np.cumsum(pointers, out=pointers)
     near, far = int(near_indptr[-1]), int(far_indptr[-1])
     arrays = _arrays(
         [(near, np.int16), (near, np.uint16), (far, np.int32), (far, np.uint16)], spare or []
@@ -74,7 +83,10 @@ def pack_edges(
     packed = PackedEdges(
         near_indptr, arrays[0], arrays[1], far_indptr, arrays[2], arrays[3], smallest_for(largest)
     )
-    _kernels.packed_edges.pack_edges(*edges, order, position, reach, *packed, n_threads)
+    for rows in iter_rows("packing edges", n, edges_per_row, PIECE_EDGES):
+        _kernels.packed_edges.pack_edges(
+            *edges, order, position, reach, rows.start, min(rows.stop, n), *packed, n_threads
+        )
     return packed
 
 

@@ -94,18 +94,17 @@ class LogDisplay(Display):
     """
 
     def __init__(self) -> None:
-        self._progress: Progress | None = None
-        self._next = 0.0
+        self._of: Progress | None = None  # whose the last line is
+        self._time = 0.0
 
     def __call__(self, progress: Progress) -> None:
+        if progress.seconds <= LOG_AFTER:
+            return
         now = time.perf_counter()
-        if progress is not self._progress:
-            self._progress, self._next = progress, now + LOG_AFTER
         if progress.has_ended:
-            if progress.seconds > LOG_AFTER:
-                log.info("%s", _describe_end(progress))
-        elif now >= self._next:
-            self._next = now + LOG_EVERY
+            log.info("%s", _describe_end(progress))
+        elif progress is not self._of or now >= self._time + LOG_EVERY:
+            self._of, self._time = progress, now
             log.info("%s", describe(progress))
 
 

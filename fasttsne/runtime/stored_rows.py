@@ -115,17 +115,19 @@ def iter_blocks(storage: Storage, name: str) -> Iterator[tuple[int, np.ndarray]]
     """
     reader = _Reader(storage, name)
     edges = _block_edges(storage)
-    with (
-        ThreadPoolExecutor(1, "fasttsne-reader") as thread,
-        stage("reading rows", storage.shape[0]) as progress,
-    ):
+    thread = ThreadPoolExecutor(1, "fasttsne-reader")
+    try:
         coming = thread.submit(reader.read, *edges[:2])
-        for i, first in enumerate(edges[:-1]):
-            block = coming.result()
-            if i + 2 < len(edges):
-                coming = thread.submit(reader.read, *edges[i + 1 : i + 3])
-            yield first, block
-            progress.advance(len(block))
+        with stage("reading rows", storage.shape[0]) as progress:
+            for i, first in enumerate(edges[:-1]):
+                block = coming.result()
+                if i + 2 < len(edges):
+                    coming = thread.submit(reader.read, *edges[i + 1 : i + 3])
+                yield first, block
+                progress.advance(len(block))
+    finally:
+        # After an interrupt nobody waits for a slow block.
+        thread.shutdown(wait=False, cancel_futures=True)
 
 
 def iter_parts(X: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -1,12 +1,17 @@
 """Ctrl-C leaves a fit within a second, whatever it is doing."""
 
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
+import numpy as np
 import pytest
 from quick import run_python
+
+from fasttsne import TSNE
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be sent SIGINT")
 
@@ -140,3 +145,35 @@ for call in count, sort:
 def test_kernels_look_for_signals():
     result = run_python("-c", PIECES)
     assert result.returncode == 0, result.stderr
+
+
+class Slow:
+    """Rows whose second block takes long."""
+
+    shape, dtype = (40_000, 50), np.dtype(np.float32)
+
+    def __init__(self):
+        self.released = threading.Event()
+
+    def __getitem__(self, rows):
+        if rows.start:
+            self.released.wait(30)
+        return np.ones((rows.stop - rows.start, 50), np.float32)
+
+
+@posix
+def test_ctrl_c_does_not_wait_for_slow_rows():
+    rows, at = Slow(), []
+
+    def interrupt():
+        at.append(time.perf_counter())
+        os.kill(os.getpid(), signal.SIGINT)  # as a terminal does, to the main thread
+
+    timer = threading.Timer(0.2, interrupt)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        TSNE().fit(rows)
+    seconds = time.perf_counter() - at[0]
+    rows.released.set()
+    timer.join()
+    assert seconds < 1

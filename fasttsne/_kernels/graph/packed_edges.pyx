@@ -7,7 +7,6 @@ from cython.parallel cimport prange
 from libc.stdint cimport int16_t, int32_t, int64_t, uint16_t
 from libc.stdlib cimport abs
 
-from fasttsne._kernels.pieces cimport PIECE_ROWS, PyErr_CheckSignals, end_of_piece
 from fasttsne._kernels.simd.simd8 cimport encode
 
 
@@ -38,34 +37,27 @@ def count_near(
     const int32_t[::1] order,  # IN (n,), the row at each position
     const int32_t[::1] position,  # IN (m,), the position of each column
     int reach,
-    int64_t[::1] near_indptr, int64_t[::1] far_indptr,  # OUT (n + 1,), in multiples of eight
+    Py_ssize_t first, Py_ssize_t last,
+    int64_t[::1] near_counts, int64_t[::1] far_counts,  # OUT (n,), in multiples of eight
     int n_threads,
 ):
-    """Write row pointers of the edges within ``reach`` positions of their row, and of the others.
+    """Write how many edges the rows at positions first..last have within ``reach`` of their own.
 
-    O(edges).
+    And how many others.  O(edges).
     """
-    cdef Py_ssize_t r, piece, n = order.shape[0]
+    cdef Py_ssize_t r
     cdef int64_t count, near
     cdef int32_t i, m = <int32_t> position.shape[0]
-    near_indptr[0] = far_indptr[0] = 0
     if columns.shape[0] == 0:
-        near_indptr[:], far_indptr[:] = 0, 0
+        near_counts[first:last], far_counts[first:last] = 0, 0
         return
-    for piece in range(0, n, PIECE_ROWS):
-        for r in prange(
-            piece, end_of_piece(piece, n), nogil=True, schedule="static", num_threads=n_threads
-        ):
-            i = order[r]
-            count = indptr[i + 1] - indptr[i]
-            near = count_in_row(
-                &columns[0] + indptr[i], count, &position[0], m, <int32_t> min(r, m - 1), reach
-            )
-            near_indptr[r + 1], far_indptr[r + 1] = padded(near), padded(count - near)
-        PyErr_CheckSignals()
-    for r in range(n):
-        near_indptr[r + 1] += near_indptr[r]
-        far_indptr[r + 1] += far_indptr[r]
+    for r in prange(first, last, nogil=True, schedule="static", num_threads=n_threads):
+        i = order[r]
+        count = indptr[i + 1] - indptr[i]
+        near = count_in_row(
+            &columns[0] + indptr[i], count, &position[0], m, <int32_t> min(r, m - 1), reach
+        )
+        near_counts[r], far_counts[r] = padded(near), padded(count - near)
 
 
 cdef void pack_row(
@@ -98,19 +90,20 @@ def pack_edges(
     const int64_t[::1] indptr, const int32_t[::1] columns, const float[::1] values,  # IN (n, m)
     const int32_t[::1] order, const int32_t[::1] position,  # IN as for `count_near`
     int reach,
-    const int64_t[::1] near_indptr,  # IN (n + 1,), from `count_near`
+    Py_ssize_t first, Py_ssize_t last,
+    const int64_t[::1] near_indptr,  # IN (n + 1,), sums of the counts from `count_near`
     int16_t[::1] offsets, uint16_t[::1] near_values,  # OUT (near_indptr[n],)
-    const int64_t[::1] far_indptr,  # IN (n + 1,), from `count_near`
+    const int64_t[::1] far_indptr,  # IN (n + 1,), the same of the others
     int32_t[::1] far_columns, uint16_t[::1] far_values,  # OUT (far_indptr[n],)
     float smallest,
     int n_threads,
 ):
-    """Renumber a graph's points, and write its edges in few bytes.
+    """Renumber a graph's points, and write the edges of positions first..last in few bytes.
 
     Near edges of a row keep their order, and so do far ones.  Between two sets of points numbers
     have no distance: ``reach`` has to be -1.
     """
-    cdef Py_ssize_t r, piece, n = order.shape[0]
+    cdef Py_ssize_t r
     cdef int32_t i
     cdef int16_t *near_out = &offsets[0] if offsets.shape[0] else NULL
     cdef uint16_t *near_codes = &near_values[0] if near_values.shape[0] else NULL
@@ -118,16 +111,12 @@ def pack_edges(
     cdef uint16_t *far_codes = &far_values[0] if far_values.shape[0] else NULL
     if columns.shape[0] == 0:
         return
-    for piece in range(0, n, PIECE_ROWS):
-        for r in prange(
-            piece, end_of_piece(piece, n), nogil=True, schedule="static", num_threads=n_threads
-        ):
-            i = order[r]
-            pack_row(
-                &columns[0] + indptr[i], &values[0] + indptr[i], indptr[i + 1] - indptr[i],
-                &position[0], <int32_t> position.shape[0], <int32_t> min(r, position.shape[0] - 1),
-                reach, smallest, near_out + near_indptr[r], near_codes + near_indptr[r],
-                near_indptr[r + 1] - near_indptr[r], far_out + far_indptr[r],
-                far_codes + far_indptr[r], far_indptr[r + 1] - far_indptr[r],
-            )
-        PyErr_CheckSignals()
+    for r in prange(first, last, nogil=True, schedule="static", num_threads=n_threads):
+        i = order[r]
+        pack_row(
+            &columns[0] + indptr[i], &values[0] + indptr[i], indptr[i + 1] - indptr[i],
+            &position[0], <int32_t> position.shape[0], <int32_t> min(r, position.shape[0] - 1),
+            reach, smallest, near_out + near_indptr[r], near_codes + near_indptr[r],
+            near_indptr[r + 1] - near_indptr[r], far_out + far_indptr[r],
+            far_codes + far_indptr[r], far_indptr[r + 1] - far_indptr[r],
+        )
