@@ -6,6 +6,7 @@ import scipy.sparse as sp
 
 from fasttsne import _kernels
 from fasttsne.nearest_neighbors import Exact
+from fasttsne.objective.edges import pack_edges
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 from fasttsne.repulsion.morton import bounding_box, curve_order
 
@@ -15,8 +16,10 @@ def a_map(rng, n=600):
 
 
 def a_graph(rng, n=600, k=16):
-    indptr, values = np.arange(0, n * k + 1, k), rng.random(n * k, np.float32)
-    return indptr, rng.integers(0, n, n * k).astype(np.int32), values
+    columns = rng.integers(0, n, n * k).astype(np.int32)
+    edges = np.arange(0, n * k + 1, k), columns, rng.random(n * k, np.float32)
+    order = np.arange(n, dtype=np.int32)
+    return pack_edges(edges, order, order, 1.0, 2)
 
 
 def attraction(rng):
@@ -33,7 +36,7 @@ def local_radii(rng):
     y, graph = a_map(rng), a_graph(rng)
     weights, squares, out = np.empty(600, "f4"), np.empty(600, "f4"), np.empty_like(y)
     _kernels.local_radii.radii(*graph, y, 2.0, weights, squares, 2)
-    _kernels.local_radii.forces(*graph[:2], y, rng.random((600, 2), np.float32), 2.0, out, 2)
+    _kernels.local_radii.forces(*graph, y, rng.random((600, 2), np.float32), 2.0, out, 2)
     return weights, squares, out
 
 
