@@ -73,7 +73,7 @@ def estimate_memory(
     --------
     >>> from fasttsne import estimate_memory
     >>> estimate_memory(1_000_000, 50)["peak"] // 10**9
-    3
+    2
     """
     n = check_number(n_samples, "n_samples", low=2, integer=True)
     d = check_number(n_features, "n_features", low=1, integer=True)

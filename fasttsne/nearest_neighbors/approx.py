@@ -151,6 +151,8 @@ class Approx(CachedRowsMixin, KNNIndex):
         state["recall_"], state["recall_quantiles_"] = self.recall_, self.recall_quantiles_
         if self._probes is not None:
             state["probes"], arrays = self._probes.to_arrays()
+        if self.components_ is not None:
+            arrays = {**arrays, "components": self.components_}
         return state, arrays
 
     def set_search_state(self, state: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> None:
@@ -158,9 +160,19 @@ class Approx(CachedRowsMixin, KNNIndex):
         self.recall_ = check_number(state["recall_"], "recall_")
         quantiles = state["recall_quantiles_"]
         self.recall_quantiles_ = tuple(check_number(each, "recall") for each in quantiles)
-        self._probes = None
+        self._probes, self.components_ = None, None
+        if "components" in arrays:
+            self.components_ = self._check_components(arrays["components"])
         if "probes" in state:
             self._probes = Probes.from_arrays(state["probes"], arrays, self.data.shape)
+
+    def _check_components(self, components: np.ndarray) -> np.ndarray:
+        """Raise ValueError for what are no components of these rows."""
+        shape = self.n_samples, N_LEADING
+        is_right = components.dtype == np.float32 and components.shape == shape
+        if not is_right or not np.isfinite(components).all():
+            raise ValueError(f"components must be finite float32 of shape {shape}")
+        return components
 
     def _warn_of_tail(self, recalls: np.ndarray) -> None:
         """Warn if too many of the sampled rows have found few of their neighbours."""

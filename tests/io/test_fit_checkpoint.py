@@ -347,7 +347,7 @@ def test_contents_that_no_fit_writes_are_an_error(name, change, path, digits):
 
 def test_hostile_cells_are_an_error(path, rng):
     X = (rng.normal(size=(4000, 3)) @ rng.normal(size=(3, 160))).astype(np.float32)
-    stop(X, path, START, **QUICK)
+    stop(X, path, EARLY, 1, **QUICK)
     graph = path.with_name("run.graph.npz")
     whole = graph.read_bytes()
     for change in (
@@ -356,6 +356,8 @@ def test_hostile_cells_are_an_error(path, rng):
         lambda h, a: a.update(centres=a["centres"][:, 1:]),
         lambda h, a: a.update(projection_directions=a["projection_directions"][1:]),
         lambda h, a: a["sizes"].__setitem__(0, 10**6),
+        lambda h, a: a["components"].__setitem__((0, 0), np.nan),
+        lambda h, a: a.update(components=a["components"][1:]),
     ):
         graph.write_bytes(whole)
         rewrite(graph, change)
@@ -487,3 +489,11 @@ def test_command_line(tmp_path):
     )
     np.testing.assert_array_equal(TSNEEmbedding.load(tmp_path / "run.npz"), expected)
     assert not (tmp_path / "run.graph.npz").exists()
+
+
+def test_rows_of_many_columns_go_on_from_the_components_of_their_search(path, rng):
+    X = (rng.normal(size=(4000, 3)) @ rng.normal(size=(3, 160))).astype(np.float32)
+    expected = TSNE(**QUICK).fit(X)
+    stop(X, path, EARLY, 1, **QUICK)
+    path.unlink()  # what is left are the neighbours
+    assert TSNE(**QUICK, checkpoint=path).fit(X).tobytes() == expected.tobytes()
