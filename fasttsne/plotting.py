@@ -28,6 +28,11 @@ def scatter(
     """Draw an embedding with Matplotlib.
 
     Points are drawn in a shuffled order, the same each time, so that no class hides another.
+    More than 500,000 are an image that this package draws, for the pixels of the output and anew
+    when one zooms in: markers would take a minute for ten million points, and files hundreds of
+    megabytes.  In the image no point is in front: colors mix where classes lie over each other,
+    and opacity shows the density.  It has no ``Axes.collections``; with ``rasterized=False``, or
+    with parameters that only markers have, there are markers.
 
     Parameters
     ----------
