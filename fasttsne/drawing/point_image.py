@@ -31,15 +31,20 @@ class PointImage(Artist):
 
     def __init__(self, points: np.ndarray, colors: PointColors, radius: float, opacity: float):
         super().__init__()
-        self._points = points
+        self.set_offsets(points)
         self._codes = np.ascontiguousarray(colors.codes, np.int32)
         self._table = np.ones((len(colors.table), 4), np.float32)
         self._table[:, :3] = 255 * colors.table
         self._radius, self._opacity = radius, opacity
-        # Where the axes show them, they have not moved.
+        self.set_in_layout(False)  # the Axes are known, and no more is drawn
+
+    def set_offsets(self, points: np.ndarray) -> None:
+        """Move the points, (n, 2), as those of a collection of Matplotlib are moved."""
+        self._points = points
+        # What is drawn stays as it is while the Axes have them at the same place.
         self._corners = np.array([points.min(0), points.max(0)])
         self._drawn: tuple[tuple[float, ...], np.ndarray] | None = None
-        self.set_in_layout(False)  # the Axes are known, and no more is drawn
+        self.stale = True
 
     @allow_rasterization
     def draw(self, renderer):
