@@ -27,6 +27,8 @@ from fasttsne.utils import is_package_installed, require
 # What is read from a file of several arrays if no key is given.
 USUAL_KEYS = ("X", "embedding", "data", "arr_0")
 USUAL_LAYER = "X_pca"
+# Files of several arrays.
+KEYED = (".npz", ".h5ad", *read_chunked.ENDINGS)
 # What columns are that are not used as numbers, by the kind of their dtype.
 KINDS = {"M": "dates", "m": "durations", "b": "true or false"}
 # A column with more numbers than this share of its values is meant to be one of numbers.
@@ -106,9 +108,8 @@ def read_table(
     path = Path(path)
     reader = handler_for(path, _READERS, "read")
     kind = extension(path)
-    if key is not None and kind not in (".npz", ".h5ad", *read_chunked.ENDINGS):
-        endings = " ".join((".npz", ".h5ad", *read_chunked.ENDINGS))
-        raise ValueError(f"{path}: only {endings} files have keys; got key {key!r}")
+    if key is not None and not has_keys(path):
+        raise ValueError(f"{path}: only {' '.join(KEYED)} files have keys; got key {key!r}")
     if columns and kind not in _TABLES:
         raise ValueError(f"{path}: only .csv, .tsv and .parquet files have columns by name")
     if path.is_dir() and kind != ".zarr":
@@ -134,6 +135,11 @@ def read_table(
         if message.startswith(str(path)):
             raise
         raise ValueError(f"{path}: {message}") from error
+
+
+def has_keys(path) -> bool:
+    """Whether the arrays of such a file have names."""
+    return extension(Path(path)) in KEYED
 
 
 def _choose(found, left_out, wanted) -> Table:
@@ -300,13 +306,20 @@ def _parquet_parameters(path):
 
 
 def _read_h5ad(path, key):
-    adata = require("anndata", "an .h5ad file", "files").read_h5ad(path)
+    anndata = require("anndata", "an .h5ad file", "files")
+    file = require("h5py", "an .h5ad file", "files").File(path, "r")
+    members = {name: group for name, group in file.items() if name == "X"}
+    members |= file.get("obsm", {})
     if key is None:
-        key = USUAL_LAYER if USUAL_LAYER in adata.obsm else "X"
-    members = {"X": adata.X, **adata.obsm}
+        key = USUAL_LAYER if USUAL_LAYER in members else "X"
     data = members[_select_key(list(members), key, ())]
-    columns = {name: np.asarray(adata.obs[name]) for name in adata.obs.columns}
-    return Table(data if scipy.sparse.issparse(data) else np.asarray(data), columns)
+    if not (hasattr(data, "dtype") and len(data.shape) == 2):  # sparse, or a data frame
+        data = anndata.io.read_elem(data)
+        data = data if scipy.sparse.issparse(data) else np.asarray(data)
+    # Old versions stored the table of observations as one array.
+    is_old = hasattr(file["obs"], "dtype")
+    obs = anndata.read_h5ad(path).obs if is_old else anndata.io.read_elem(file["obs"])
+    return Table(data, {name: np.asarray(obs[name]) for name in obs.columns})
 
 
 def _read_chunked(path, key):
