@@ -19,6 +19,7 @@ from fasttsne.io.read_tables import KEYED, has_keys
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.optimize import parameters
 from fasttsne.runtime.build_info import show_config
+from fasttsne.runtime.progress import listening
 from fasttsne.tsne import TSNE
 from fasttsne.utils import is_package_installed
 
@@ -92,10 +93,12 @@ def transform(options):
     params.setdefault(
         "perplexity", min(parameters.TSNE["perplexity"].default, perplexity_for(len(points) - 1))
     )
-    embedding = TSNE(points.shape[1], **params).prepare_initial(data, initialization=points)
     n, is_array = new.data.shape[0], options.output.suffix.lower() == ".npy"
     out = options.output if is_array else np.empty((n, points.shape[1]))
-    embedding.transform(new.data, out=out, **given(options, parameters.TRANSFORM))
+    settings = given(options, parameters.TRANSFORM)
+    with listening(Progress().receive_progress):
+        embedding = TSNE(points.shape[1], **params).prepare_initial(data, initialization=points)
+        embedding.transform(new.data, out=out, **settings)
     if not is_array:
         files.write_map(options.output, out, ids=ids)
     print(f"wrote {options.output}: {n:,} points")

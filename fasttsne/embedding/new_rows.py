@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.runtime.canonical import check_finite, check_stored
+from fasttsne.runtime.progress import stage
 from fasttsne.runtime.refused_input import refuse_containers
 from fasttsne.runtime.stored_rows import is_storage, iter_blocks, load_sparse
 from fasttsne.runtime.typing import Rows
@@ -19,6 +20,7 @@ from fasttsne.runtime.validation import check_data, check_shape
 # 200 MB.  Smaller blocks cost time: 10 % more at 8,192 rows.
 BLOCK_ROWS = 2**16
 BLOCK_BYTES = 2**26
+STAGE = "placing rows"
 
 
 def as_new_rows(X: Rows) -> Any:
@@ -50,14 +52,19 @@ def check_new_rows(rows: Any) -> None:
 
 
 def iter_new_rows(rows: Any) -> Iterator[tuple[int, Any]]:
-    """Yield all rows once, in order, as (first row, block): arrays, or CSR matrices."""
+    """Yield all rows once, in order, as (first row, block): arrays, or CSR matrices.
+
+    What is done to a block until the next is asked for belongs to one stage of progress.
+    """
     n_columns, itemsize = max(rows.shape[1], 1), rows.dtype.itemsize
     n_rows = min(BLOCK_ROWS, max(BLOCK_BYTES // (n_columns * itemsize), 1))
     if is_storage(rows, "X"):
-        for first, block in iter_blocks(rows, "X", n_rows * n_columns * itemsize):
+        for first, block in iter_blocks(rows, "X", n_rows * n_columns * itemsize, STAGE):
             check_finite(block, "X", first)  # they may have changed since
             yield first, block
         return
-    step = BLOCK_ROWS if sp.issparse(rows) else n_rows
-    for first in range(0, rows.shape[0], step):
-        yield first, rows[first : first + step]
+    n, step = rows.shape[0], BLOCK_ROWS if sp.issparse(rows) else n_rows
+    with stage(STAGE, n) as progress:
+        for first in range(0, n, step):
+            yield first, rows[first : first + step]
+            progress.advance(min(step, n - first))

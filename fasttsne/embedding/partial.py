@@ -1,7 +1,6 @@
 """New points in a map that does not move."""
 
 import inspect
-import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -20,6 +19,8 @@ from fasttsne.optimize.parameters import DEFAULTS, check_params, without_numpy
 from fasttsne.optimize.plan import Phase, resolve_new_points
 from fasttsne.repulsion.fixed_reference import FixedRepulsion, make_field
 from fasttsne.runtime.canonical import check_finite
+from fasttsne.runtime.progress import unheard
+from fasttsne.runtime.progress_display import progress_shown
 from fasttsne.runtime.stored_rows import is_storage
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import (
@@ -29,8 +30,6 @@ from fasttsne.runtime.validation import (
     check_sparse_indices,
 )
 from fasttsne.utils import Timer
-
-log = logging.getLogger("fasttsne")
 
 INITIALIZATIONS = ("median", "weighted", "weighted_mean", "random")
 
@@ -151,7 +150,10 @@ def prepare_partial(
         rows = as_new_rows(X)
         check_new_rows(rows)
         given = _given_positions(reference, initialization, rows.shape[0])
-        parts = [prepare(block, given(first, block)) for first, block in iter_new_rows(rows)]
+        parts = []
+        for first, block in iter_new_rows(rows):
+            with unheard():
+                parts.append(prepare(block, given(first, block)))
         P, start = sp.vstack([P for P, _ in parts], "csr"), np.concatenate([y for _, y in parts])
     else:
         P, start = prepare(X, initialization)
@@ -199,14 +201,18 @@ def transform_to(
     """
     rows = as_new_rows(X)
     shape = n_rows, _ = rows.shape[0], reference.shape[1]
-    blocks = iter([(0, rows)]) if _has_distances(reference) else iter_new_rows(rows)
-    with row_writer(out, shape) as write:
+    verbose = (reference.gradient_descent_params or {}).get("verbose", False)
+    with progress_shown(verbose), row_writer(out, shape) as write:
         check_new_rows(rows)
         given = _given_positions(reference, initialization, n_rows)
-        for first, block in blocks:
-            places = transform(reference, block, perplexity, given(first, block), *arguments)
-            write(first, np.asarray(places))
-            log.info("placed %d of %d rows", first + len(places), n_rows)
+        if _has_distances(reference):
+            write(0, transform(reference, rows, perplexity, given(0, rows), *arguments))
+        else:
+            for first, block in iter_new_rows(rows):
+                with unheard():
+                    start = given(first, block)
+                    places = transform(reference, block, perplexity, start, *arguments)
+                write(first, np.asarray(places))
     is_path = isinstance(out, (str, os.PathLike))
     return np.load(out, mmap_mode="r") if is_path and n_rows else out
 

@@ -97,7 +97,7 @@ def load_sparse(X: Any) -> Any:
 
 
 def iter_blocks(
-    storage: Storage, name: str, n_bytes: int | None = None
+    storage: Storage, name: str, n_bytes: int | None = None, purpose: str = "reading rows"
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield all rows once, in order, as (first row, block), while a thread reads the next block.
 
@@ -108,6 +108,7 @@ def iter_blocks(
     storage : rows of numbers; see :func:`is_storage`.
     name : of the parameter, for messages.
     n_bytes : of a block, about; None is ``BLOCK_BYTES``.
+    purpose : the name of the stage of progress.
 
     Raises
     ------
@@ -121,7 +122,7 @@ def iter_blocks(
     thread = ThreadPoolExecutor(1, "fasttsne-reader")
     try:
         coming = thread.submit(reader.read, *edges[:2])
-        with stage("reading rows", storage.shape[0]) as progress:
+        with stage(purpose, storage.shape[0]) as progress:
             for i, first in enumerate(edges[:-1]):
                 block = coming.result()
                 if i + 2 < len(edges):

@@ -12,6 +12,7 @@ from scipy.spatial.distance import cdist
 from fasttsne import TSNE, affinity
 from fasttsne.embedding import new_rows
 from fasttsne.runtime import stored_rows
+from fasttsne.runtime.progress import listening
 
 N_NEW = 500
 SHORT = {"n_iter": 10}
@@ -160,6 +161,19 @@ def test_how_often_rows_are_read(embedding, rows):
             storage = Slices(rows[1].astype(dtype))
             embedding.transform(storage, **settings, **SHORT)
             assert (storage.n_reads == n).all()
+
+
+@pytest.mark.parametrize("make", [Slices, np.asarray])
+def test_progress_of_one_stage(embedding, rows, make):
+    heard = []
+
+    def hear(progress):
+        heard.append((progress.name, progress.done, progress.total))
+
+    with listening(hear):
+        embedding.transform(make(rows[1]), out=np.empty((N_NEW, 2)), **SHORT)
+    assert {name for name, *_ in heard} <= {"reading rows", "placing rows"}
+    assert heard[-1] == ("placing rows", N_NEW, N_NEW)
 
 
 # --- what cannot be read or written -------------------------------------------------------
