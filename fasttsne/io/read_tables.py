@@ -3,7 +3,8 @@
 ``.npy``, ``.npz`` and ``.mtx`` need NumPy and SciPy only; ``.csv`` and ``.tsv``, which may be
 compressed, are read by pyarrow, polars, pandas or NumPy, whichever is installed; ``.parquet`` needs
 pyarrow or polars, ``.h5ad`` anndata, ``.h5`` h5py and ``.zarr`` zarr (all in the extra ``files``).
-Nothing is unpickled.  The rows of ``.npy``, ``.h5`` and ``.zarr`` stay where they are.
+Nothing is unpickled.  The rows of ``.npy``, ``.h5`` and ``.zarr`` stay where they are,
+and dense ones of ``.h5ad``, but for ``read_rows``.
 """
 
 import contextlib
@@ -232,7 +233,10 @@ def read_rows(path, key: str | None = None):
     table = read_table(path, key)
     if table.data is not None and table.unused:
         warnings.warn(f"{path}: columns {table.describe_unused()}", stacklevel=2)
-    return table.rows()
+    rows = table.rows()
+    # An array, as it was before others were left in their files.
+    is_stored = extension(Path(path)) == ".h5ad" and not scipy.sparse.issparse(rows)
+    return np.asarray(rows) if is_stored else rows
 
 
 def read_vector(path, key: str | None = None) -> np.ndarray:

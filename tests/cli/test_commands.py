@@ -559,6 +559,7 @@ def test_a_sparse_layer_and_columns_of_anndata(rows, expected, tmp_path):
     table = files.read_table(tmp_path / "cells.h5ad")
     assert sp.issparse(table.data)
     assert np.array_equal(table.data.toarray(), rows)
+    assert type(files.read_rows(tmp_path / "cells.h5ad", "few")) is np.ndarray
     output = tmp_path / "map.npz"
     options = ["--key", "few", "--labels", "kind", "-q", "-o", str(output), *QUICK]
     assert main(["fit", str(tmp_path / "cells.h5ad"), *options]) == 0
