@@ -17,7 +17,7 @@ from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_data, check_shape
 
 # Rows of a block, and its bytes in the storage: together with what placing them takes, 100 to
-# 200 MB.  Smaller blocks cost time: 10 % more at 8,192 rows.
+# 200 MB (benchmarks/many_points.py).
 BLOCK_ROWS = 2**16
 BLOCK_BYTES = 2**26
 STAGE = "placing rows"

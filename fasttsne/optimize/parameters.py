@@ -310,7 +310,7 @@ TRANSFORM = _table(
         "an (m, n_components) array of float32 or float64, memory maps and data sets of h5py and "
         "zarr included, or the path of an .npy file, where the result goes a block at a time.  "
         "None makes an embedding that can be optimized further, with all affinities in memory: "
-        "some 200 bytes a row.  After an error an array has the rows so far, and a file stays as "
+        "some 700 bytes a row.  After an error an array has the rows so far, and a file stays as "
         "it was.",
     ),
 )  # fmt: skip
