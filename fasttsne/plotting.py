@@ -28,6 +28,11 @@ def scatter(
     """Draw an embedding with Matplotlib.
 
     Points are drawn in a shuffled order, the same each time, so that no class hides another.
+    More than 500,000 are an image that this package draws, for the pixels of the output and anew
+    when one zooms in: markers would take a minute for ten million points, and files hundreds of
+    megabytes.  In the image no point is in front: colors mix where classes lie over each other,
+    and opacity shows the density.  It has no ``Axes.collections``; with ``rasterized=False``, or
+    with parameters that only markers have, there are markers.
 
     Parameters
     ----------
@@ -81,6 +86,7 @@ def html(
     hover: ArrayLike | Mapping[str, ArrayLike] | None = None, path: FilePath | None = None,
     palette: Palette = None, kind: str = "auto",
     point_size: float | None = None, opacity: float | None = None, title: str | None = None,
+    max_points: int | None = page.MAX_POINTS,
 ) -> Path | str:  # fmt: skip
     """Write an embedding as one interactive HTML file that needs no other files.
 
@@ -98,6 +104,8 @@ def html(
     point_size : diameter in pixels; None chooses it from the number of points.
     opacity : in (0, 1]; None chooses it from the number of points.
     title : of the page.
+    max_points : of more points a random sample is shown, always the same, and the page says so;
+        None shows all, which browsers may draw slowly or not at all.
 
     Returns
     -------
@@ -113,9 +121,10 @@ def html(
     """
     points = figures.check_points(embedding).astype(np.float32)
     colors = color_points(labels, len(points), palette, kind)
-    texts = page.hover_texts(hover, labels, colors)
-    marker = page.marker_style(len(points), point_size, opacity)
-    text = page.make_page(points, colors, texts, marker, title)
+    shown = page.choose_points(len(points), max_points)
+    texts = page.hover_texts(hover, labels, colors, shown)
+    marker = page.marker_style(len(shown), point_size, opacity)
+    text = page.make_page(points, colors, texts, marker, title, shown)
     if path is None:
         return text
     path = Path(os.fspath(path))

@@ -29,7 +29,8 @@ LAYERS = (
 LATE_IMPORTS = {
     ("embedding.full", "plotting"), ("embedding.full", "io.embedding_file"),
     ("callbacks.live_plot", "plotting"),
-    ("callbacks.live_plot", "drawing.scatter"), ("__init__", "__init__"),
+    ("callbacks.live_plot", "drawing.scatter"), ("drawing.scatter", "drawing.point_image"),
+    ("__init__", "__init__"),
 }  # fmt: skip
 # Public modules have the names of old code; nothing else knows it.
 MAY_IMPORT_COMPAT = {"__init__"}

@@ -1,5 +1,6 @@
 """Figures of Matplotlib and interactive HTML files."""
 
+import base64
 import json
 import re
 
@@ -122,6 +123,29 @@ def test_page_of_values(points):
     assert len(trace["marker"]["colorscale"]) == 257
     with pytest.raises(ValueError, match="hover must have 200 texts"):
         plotting.html(points, hover=["a"])
+
+
+@pytest.mark.parametrize("labels", ["classes", "values", None])
+def test_page_of_many_is_a_sample_and_says_so(rng, labels):
+    pytest.importorskip("plotly")
+    points, rows = rng.normal(size=(3000, 2)), np.arange(3000)
+    labels = {"classes": rows % 3, "values": rows / 7, None: None}[labels]
+    page = plotting.html(points, labels=labels, hover={"row": rows}, max_points=600)
+    assert "600 of 3,000 points, chosen at random" in page
+    shown = np.array([int(text.split()[1]) for t in traces_of(page) for text in t["text"]])
+    assert len(set(shown)) == 600
+    assert 1300 < shown.mean() < 1700
+    assert shown.max() > 2900
+    for trace in traces_of(page):
+        x = np.frombuffer(base64.b64decode(trace["x"]["bdata"]), trace["x"]["dtype"])
+        places = [int(text.split()[1]) for text in trace["text"]]
+        assert np.array_equal(x, points[places, 0].astype(np.float32))
+        if labels is not None and len(set(labels)) == 3:
+            assert set(labels[places]) == {int(trace["name"])}
+    whole = plotting.html(points, labels=labels, max_points=None)
+    assert "chosen at random" not in whole
+    with pytest.raises(ValueError, match="max_points must be at least 1; got 0"):
+        plotting.html(points, max_points=0)
 
 
 def test_positions_are_deprecated(points, tmp_path):

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -319,6 +321,69 @@ def test_a_closed_file(rows, tmp_path):
         data = file.create_dataset("x", data=rows)
     with pytest.raises(ValueError, match="X cannot be read, its file may be closed"):
         TSNE(**QUICK).fit(data)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_file_that_is_closed_while_it_is_read(rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(stored_rows, "PAUSES", (0.0, 0.0))
+    data = h5(chunks=(50, 100))(rows, tmp_path)
+    blocks = stored_rows.iter_blocks(data, "X")
+    next(blocks)
+    data.file.close()
+    with pytest.raises(OSError, match=r"rows \d+ to \d+ of X cannot be read, in three tries"):
+        list(blocks)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("kind", ["HDF5", "zarr"])
+def test_a_damaged_chunk(rows, kind, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(stored_rows, "PAUSES", (0.0, 0.0))
+    if kind == "zarr":
+        data = zarr("int32", chunks=(100, 100))(rows, tmp_path)
+        path = tmp_path / "rows.zarr" / "c" / "21" / "0"
+        path.write_bytes(b"not what was written" + path.read_bytes()[20:])
+    else:
+        settings = {"chunks": (100, 100), "compression": "gzip"}
+        data = h5(**settings)(rows, tmp_path)
+        chunk = data.id.get_chunk_info(21)
+        data.file.close()
+        with open(tmp_path / "rows.h5", "rb+") as file:
+            file.seek(chunk.byte_offset)
+            file.write(bytes(chunk.size))
+        data = pytest.importorskip("h5py").File(tmp_path / "rows.h5")["x"]
+    with pytest.raises(OSError, match="of X cannot be read, in three tries") as error:
+        TSNE(**QUICK).fit(data)
+    first, last = map(int, re.findall(r"rows (\d+) to (\d+)", str(error.value))[0])
+    assert first <= 2100 < 2199 <= last < 3199
+    assert caplog.text.count("could not be read, trying again") == 2
+
+
+def test_nan_in_row_9_999_999(rows, tmp_path):
+    path, n = tmp_path / "rows.f32", 10_000_000
+    with open(path, "wb") as file:
+        file.truncate(8 * n)
+    X = np.memmap(path, np.float32, "r+", shape=(n, 2))
+    X[n - 1, 1] = np.nan
+    X.flush()
+    X = np.memmap(path, np.float32, "r", shape=(n, 2))
+    embedding = TSNE(**QUICK).fit(rows[:100, :2])
+    message = r"must be finite; \w+\[9999999, 1\] is nan"
+    for work in (
+        lambda: embedding.transform(X), lambda: embedding.transform(X, out=np.empty((n, 2))),
+        lambda: Approx(X, 5), lambda: initialization.pca(X), lambda: TSNE(perplexity=2).fit(X),
+    ):  # fmt: skip
+        start = time.process_time()
+        with pytest.raises(ValueError, match=message):
+            work()
+        assert time.process_time() - start < 10
+
+
+def test_a_temporary_folder_that_cannot_be_written(rows):
+    if not os.path.isdir("/proc/self"):
+        pytest.skip("as Linux")
+    for X in (rows.astype(np.int32), Slices(rows)):
+        with pytest.raises(OSError, match=r"bytes in the temporary folder /proc: .*another temp_f"):
+            check_data(X, memory_limit=0, temp_folder="/proc")
 
 
 def test_unknown_shapes_and_masked_entries(rows):

@@ -60,7 +60,7 @@ class LivePlot(Callback):
         self.seconds = check_number(seconds, "seconds", low=0)
         self.scatter_params = scatter_params
         self.n_drawn = 0
-        self._points: Any = None  # Matplotlib's collection, in drawing order
+        self._points: Any = None  # Matplotlib's collection, in drawing order, or an image
         self._order = np.empty(0, int)
         self._latest: tuple[int, float, ArrayLike] | None = None
 
@@ -101,9 +101,12 @@ class LivePlot(Callback):
             self.ax = self._display.ax
         elif self._points is not None:
             self._points.remove()
+        n_before = len(self.ax.collections)
         plotting.scatter(points, self.labels, self.ax, **self.scatter_params)
-        self._points = self.ax.collections[-1]
-        self._order = plotting.drawing_order(len(points))
+        is_image = len(self.ax.collections) == n_before
+        self._points = (self.ax.artists if is_image else self.ax.collections)[-1]
+        n = len(points)
+        self._order = np.arange(n) if is_image else plotting.drawing_order(n)
 
     def _update_points(self, points: np.ndarray) -> None:
         self._points.set_offsets(points[self._order])

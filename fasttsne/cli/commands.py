@@ -6,7 +6,7 @@ import numpy as np
 
 from fasttsne import callbacks, files
 from fasttsne import metrics as scores
-from fasttsne.cli.inputs import read_data, read_embedding, read_labels
+from fasttsne.cli.inputs import read_data, read_embedding, read_labels, read_new_data
 from fasttsne.cli.options import FOR_NEW_ROWS, given, remembered
 from fasttsne.cli.outputs import check_outputs, write_animation, write_drawing, write_outputs
 from fasttsne.cli.progress import Progress
@@ -15,9 +15,11 @@ from fasttsne.datasets import load_digits
 from fasttsne.drawing.page import HTML_EXTENSIONS
 from fasttsne.drawing.scatter import IMAGE_EXTENSIONS
 from fasttsne.drawing.writers import WRITERS
+from fasttsne.io.read_tables import KEYED, has_keys
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.optimize import parameters
 from fasttsne.runtime.build_info import show_config
+from fasttsne.runtime.progress import listening
 from fasttsne.tsne import TSNE
 from fasttsne.utils import is_package_installed
 
@@ -28,7 +30,7 @@ FRAME_INTERVAL = 2
 
 def fit(options):
     check_outputs(options)
-    table = read_data(options.data, options)
+    table = read_data(options.data, options, key=options.key)
     X = table.data
     labels = read_labels(options.labels, table.columns, X.shape[0], options.data)
     ids = read_labels(options.id, table.columns, X.shape[0], options.data)
@@ -73,8 +75,11 @@ def transform(options):
     files.check_output(options.output)
     points, found = read_embedding(options.map)
     params = dict(found.parameters)
-    table = read_data(options.data, options, params.pop("columns", None))
-    data, new = table.data, read_data(options.new, options, table.names or None)
+    key = options.data_key or (options.key if has_keys(options.data) else None)
+    if options.key and not (has_keys(options.new) or has_keys(options.data)):
+        raise ValueError(f"{options.new}: only {' '.join(KEYED)} files have keys")
+    table = read_data(options.data, options, params.pop("columns", None), key)
+    data, new = table.data, read_new_data(options.new, options, table.names or None)
     ids = new.columns.get(options.id)
     if len(points) != data.shape[0]:
         raise ValueError(
@@ -88,10 +93,15 @@ def transform(options):
     params.setdefault(
         "perplexity", min(parameters.TSNE["perplexity"].default, perplexity_for(len(points) - 1))
     )
-    embedding = TSNE(points.shape[1], **params).prepare_initial(data, initialization=points)
-    new_points = embedding.transform(new.data, **given(options, parameters.TRANSFORM))
-    files.write_map(options.output, new_points, ids=ids)
-    print(f"wrote {options.output}: {len(new_points):,} points")
+    n, is_array = new.data.shape[0], options.output.suffix.lower() == ".npy"
+    out = options.output if is_array else np.empty((n, points.shape[1]))
+    settings = given(options, parameters.TRANSFORM)
+    with listening(Progress().receive_progress):
+        embedding = TSNE(points.shape[1], **params).prepare_initial(data, initialization=points)
+        embedding.transform(new.data, out=out, **settings)
+    if not is_array:
+        files.write_map(options.output, out, ids=ids)
+    print(f"wrote {options.output}: {n:,} points")
 
 
 def plot(options):
@@ -113,7 +123,7 @@ def animate(options):
 
 def metrics(options):
     points, found = read_embedding(options.map)
-    X = read_data(options.data, options, found.parameters.get("columns")).data
+    X = read_data(options.data, options, found.parameters.get("columns"), options.key).data
     common = {"metric": options.metric, "random_state": 0}
     parallel = {"k": options.k, "n_jobs": options.n_jobs, **common}
     found = {  # all of them before the first is printed: one may refuse k

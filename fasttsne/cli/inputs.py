@@ -7,8 +7,11 @@ import scipy.sparse
 
 from fasttsne import files
 from fasttsne.io.columns import extension
+from fasttsne.io.read_tables import has_keys
 from fasttsne.io.write_tables import COORDINATE
-from fasttsne.runtime.validation import check_data
+from fasttsne.runtime.canonical import check_stored
+from fasttsne.runtime.stored_rows import is_storage
+from fasttsne.runtime.validation import check_data, check_shape
 
 # Options that say where the rows may be.
 LIMITS = ("memory_limit", "temp_folder")
@@ -16,13 +19,36 @@ LIMITS = ("memory_limit", "temp_folder")
 TABLES = (".csv", ".tsv", ".parquet")
 
 
-def read_data(path, options, columns=None):
+def read_data(path, options, columns=None, key=None):
     """The table of a file; its data are checked, one row per sample.
 
     Parameters
     ----------
     columns : that are used; None is those of the options.
+    key : of the array in the file.
     """
+    table, data = _read_rows(path, options, columns, key)
+    limits = {name: value for name, value in vars(options).items() if name in LIMITS}
+    table.data = check_data(data, str(path), accept_sparse=True, **limits)
+    return table
+
+
+def read_new_data(path, options, columns=None):
+    """The table of a file, as by ``read_data``, whose rows stay in the file if they can.
+
+    They are read here, unless they are integers, to see that all are finite.
+    """
+    table, data = _read_rows(path, options, columns, options.key if has_keys(path) else None)
+    if is_storage(data, str(path)):
+        check_shape(data.shape, str(path), min_rows=1)
+        check_stored(data, str(path))
+        table.data = data
+    else:
+        table.data = check_data(data, str(path), min_rows=1, accept_sparse=True)
+    return table
+
+
+def _read_rows(path, options, columns, key):
     left_out = None
     if extension(path) not in TABLES:
         if options.columns or options.drop:
@@ -33,15 +59,13 @@ def read_data(path, options, columns=None):
         left_out = [*(options.drop or ()), *([options.id] if options.id else ())]
         if labels and not Path(labels).is_file():
             left_out.append(labels)
-    table = files.read_table(path, options.key, left_out, columns)
+    table = files.read_table(path, key, left_out, columns)
     data = table.rows()
     if options.transpose:
         data = (data if scipy.sparse.issparse(data) else np.asarray(data)).T
-    limits = {name: value for name, value in vars(options).items() if name in LIMITS}
-    table.data = check_data(data, str(path), accept_sparse=True, **limits)
     if table.names:
         print(f"{path}: {table.describe()}")
-    return table
+    return table, data
 
 
 def read_embedding(path, labels=None):

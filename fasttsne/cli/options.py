@@ -57,7 +57,9 @@ def add_transform(command):
     command.add_argument("--data", type=Path, required=True, help="the data that fit embedded")
     command.add_argument("--map", type=Path, required=True, help="the embedding that fit wrote")
     _add_output(command, "new.npy", "file for the embedding of the new rows")
-    _add_parameters(command, "parameters of transform", TRANSFORM)
+    help = "name of the array in the file of --data (default: that of --key)"
+    command.add_argument("--data-key", "--data-dataset", help=help)
+    _add_parameters(command, "parameters of transform", TRANSFORM, leave_out=("out",))
     shared = {name: TSNE[name] for name in FOR_NEW_ROWS}
     _add_parameters(command, "parameters of t-SNE, as for fit", shared)
 

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from fasttsne.utils import require
 HTML_EXTENSIONS = (".html", ".htm")
 WINDOW_AREA = 900 * 700  # pixels, of a typical browser window
 MIN_RADIUS = 1.0  # pixels
+# More points would make a page that browsers draw slowly.
+MAX_POINTS = 500_000
 # plotly's toolbar lies over the top of the page: the legend starts below it.
 TOOLBAR_HEIGHT = 35  # pixels
 # The plot fills the window: a margin would add scroll bars.
@@ -26,28 +29,45 @@ def marker_style(n_samples: int, point_size, opacity) -> dict[str, float]:
     return {"size": size, "opacity": style.check_opacity(opacity, alpha)}
 
 
-def hover_texts(hover, labels, colors: PointColors) -> np.ndarray | None:
-    """The escaped text of each point, (n_samples,), or None without labels and hover."""
-    if hover is None:
-        if labels is None:
-            return None
-        names = np.array(colors.names)
-        hover = names[colors.codes] if len(names) else np.asarray(labels)
-    columns = hover if isinstance(hover, Mapping) else {"": hover}
+def choose_points(n_samples: int, max_points: int | None) -> np.ndarray:
+    """The points that are shown, ascending indices: all, or a random sample, always the same."""
+    if max_points is not None:
+        max_points = check_number(max_points, "max_points", low=1, integer=True)
+    if max_points is None or n_samples <= max_points:
+        return np.arange(n_samples)
+    return np.sort(np.random.RandomState(0).permutation(n_samples)[:max_points])
+
+
+def hover_texts(hover, labels, colors: PointColors, shown: np.ndarray) -> np.ndarray | None:
+    """The escaped texts of the points that are shown, or None without labels and hover."""
+    if hover is None and labels is None:
+        return None
     n_samples = len(colors.codes)
+    if hover is None and colors.names:
+        names = np.array([html.escape(name, quote=False) for name in colors.names], object)
+        return names[colors.codes[shown]]
+    hover = labels if hover is None else hover
+    columns = hover if isinstance(hover, Mapping) else {"": hover}
     lines = []
     for name, column in columns.items():
         column = np.asarray(column)
         if column.shape != (n_samples,):
             raise ValueError(f"hover must have {n_samples} texts; got the shape {column.shape}")
+        column = column[shown]
         prefix = f"{html.escape(str(name), quote=False)}: " if name else ""
         lines.append([prefix + html.escape(str(text), quote=False) for text in column.tolist()])
     return np.array(["<br>".join(text) for text in zip(*lines, strict=True)], dtype=object)
 
 
-def make_page(points, colors: PointColors, texts, marker, title) -> str:
-    """The HTML text that shows the points, (n, 2) float32."""
-    figure = _figure(points, colors, texts, marker, title)
+def make_page(points, colors: PointColors, texts, marker, title, shown: np.ndarray) -> str:
+    """The HTML text that shows some of the points, (n, 2) float32; the texts are those of them."""
+    colors = replace(colors, codes=colors.codes[shown])
+    figure = _figure(points[shown], colors, texts, marker, title)
+    if len(shown) < len(points):
+        figure.add_annotation(
+            text=f"{len(shown):,} of {len(points):,} points, chosen at random", showarrow=False,
+            x=0, y=0, xref="paper", yref="paper", xanchor="left", yanchor="bottom",
+        )  # fmt: skip
     page = figure.to_html(
         include_plotlyjs=True, full_html=True,
         # The tip after a click would cover the legend, and take the next click.

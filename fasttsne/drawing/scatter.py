@@ -10,6 +10,10 @@ IMAGE_EXTENSIONS = (".png", ".svg", ".pdf", ".jpg", ".webp")
 MAX_LEGEND_ENTRIES = 50
 FIGURE_SIZE = (7, 7)  # inches
 MIN_RADIUS = 0.5  # typographic points
+# More points are an image, unless they must be markers: of a million Matplotlib draws those in 5 s.
+MAX_MARKERS = 500_000
+# What else an image can have of the parameters of ``Axes.scatter``.
+IMAGE_SETTINGS = {"rasterized", "zorder", "gid", "visible"}
 
 
 def check_points(embedding) -> np.ndarray:
@@ -38,22 +42,41 @@ def unmanaged_axes(feature: str):
 
 
 def add_points(ax, points, colors: PointColors, point_size, opacity, **settings) -> None:
-    """Draw points on Axes, in shuffled order; None for size and opacity is the default."""
+    """Draw points on Axes; None for size and opacity is the default.
+
+    They are markers in shuffled order; many are an image, if no setting is one of markers only.
+    """
     inches = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
     area = 72**2 * inches.width * inches.height
     radius, alpha = default_point_style(len(points), area, MIN_RADIUS)
     size = (2 * radius) ** 2
     if point_size is not None:
         size = check_number(point_size, "point_size", above=0)
-    order = shuffled_order(len(points))
-    ax.scatter(
-        *points[order].T, c=colors.table[colors.codes[order]],
-        **{"s": size, "alpha": check_opacity(opacity, alpha), "linewidths": 0, **settings},
-    )  # fmt: skip
+    alpha = check_opacity(opacity, alpha)
+    is_image = settings.get("rasterized", True) and settings.keys() <= IMAGE_SETTINGS
+    if len(points) > MAX_MARKERS and is_image:
+        _add_image(ax, points, colors, size**0.5 / 2, alpha, settings)
+    else:
+        order = shuffled_order(len(points))
+        ax.scatter(
+            *points[order].T, c=colors.table[colors.codes[order]],
+            **{"s": size, "alpha": alpha, "linewidths": 0, **settings},
+        )  # fmt: skip
     # The axes of an embedding have no meaning, but equal units.
     ax.set_aspect("equal", adjustable="datalim")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
+
+
+def _add_image(ax, points, colors, radius, opacity, settings):
+    from fasttsne.drawing.point_image import PointImage  # which needs Matplotlib
+
+    image = PointImage(points, colors, radius, opacity)
+    image.set(**settings)
+    ax.add_artist(image)
+    image.set_clip_path(ax.patch)
+    ax.update_datalim([points.min(0), points.max(0)])
+    ax.autoscale_view()
 
 
 def add_legend(ax, colors: PointColors) -> None:

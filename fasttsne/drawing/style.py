@@ -132,7 +132,11 @@ def _is_missing(array):
 
 def _sorted_classes(present):
     try:
-        return np.unique(present, return_inverse=True)
+        if present.dtype != object:
+            return np.unique(present, return_inverse=True)
+        # To sort ten million Python objects would take half a minute.
+        code_of = {label: code for code, label in enumerate(sorted(set(present.tolist())))}
+        return list(code_of), [code_of[label] for label in present]
     except TypeError:  # labels of several types
         texts = [str(label) for label in present]
         _, first, codes = np.unique(texts, return_index=True, return_inverse=True)

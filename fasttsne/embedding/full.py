@@ -14,6 +14,7 @@ from fasttsne.embedding.partial import (
     make_fixed_repulsion,
     prepare_partial,
     transform,
+    transform_to,
 )
 from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
@@ -241,13 +242,17 @@ class TSNEEmbedding(ArrayWithState):
         early_exaggeration: float | None = 4, early_exaggeration_iter: int = 0,
         exaggeration: float | None = 1.5, n_iter: int = 250, initial_momentum: float | str = 0.8,
         final_momentum: float | str = 0.8, max_grad_norm: float | None = 0.25,
-        max_step_norm: float | None = None,
-    ) -> PartialTSNEEmbedding:  # fmt: skip
+        max_step_norm: float | None = None, out: Any = None,
+    ) -> PartialTSNEEmbedding | Any:  # fmt: skip
         """Place new rows in this map, which does not move.
 
         Each row is attracted by its nearest rows in the data and repelled by all
         points of the map.  New rows do not see each other: what becomes of one
         does not depend, to the last bit, on the others of the call.
+
+        With ``out``, any number of rows takes the same memory: they are read and placed in
+        blocks of at most 65,536 rows.  Where they are floats in a file, they are read twice, the
+        first time to see that all are finite.
 
         Parameters
         ----------
@@ -257,13 +262,15 @@ class TSNEEmbedding(ArrayWithState):
         Returns
         -------
         PartialTSNEEmbedding
-            (m, n_components) float64.
+            (m, n_components) float64; with ``out`` that array, or a memory map of the file.
 
         Raises
         ------
         NotImplementedError
             Where the neighbours of new rows cannot be found: with precomputed affinities
             or lists of neighbours.
+        OSError
+            Where rows cannot be read, in three tries, or ``out`` not be written.
         """
         given = locals()
         check_params({name: given[name] for name in TRANSFORM}, TRANSFORM)
@@ -276,7 +283,8 @@ class TSNEEmbedding(ArrayWithState):
             (n_iter, exaggeration, final_momentum),
         )
         self.raise_if_view()
-        return transform(self, X, perplexity, initialization, k, phases, common)
+        arguments = self, X, perplexity, initialization, k, phases, common
+        return transform(*arguments) if out is None else transform_to(out, *arguments)
 
     def plot(
         self, labels: ArrayLike | None = None, ax: "Axes | None" = None, **params: Any

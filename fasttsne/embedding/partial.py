@@ -1,7 +1,8 @@
 """New points in a map that does not move."""
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,17 @@ from numpy.typing import ArrayLike
 
 from fasttsne import initialization as init
 from fasttsne.embedding.array import ArrayWithState
+from fasttsne.embedding.new_rows import as_new_rows, check_new_rows, iter_new_rows
+from fasttsne.io.write_rows import row_writer
 from fasttsne.objective.points import NewPointsDivergence
 from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
 from fasttsne.optimize.parameters import DEFAULTS, check_params, without_numpy
 from fasttsne.optimize.plan import Phase, resolve_new_points
 from fasttsne.repulsion.fixed_reference import FixedRepulsion, make_field
 from fasttsne.runtime.canonical import check_finite
+from fasttsne.runtime.progress import unheard
+from fasttsne.runtime.progress_display import progress_shown
+from fasttsne.runtime.stored_rows import is_storage
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import (
     check_choice,
@@ -132,10 +138,25 @@ def prepare_partial(
     accepted = inspect.signature(reference.affinities.to_new).parameters
     if "perplexity" in affinity_params and "perplexities" in accepted:
         affinity_params["perplexities"] = affinity_params.pop("perplexity")
-    P, neighbors, distances = reference.affinities.to_new(
-        X, return_distances=True, **affinity_params
-    )
-    start = _initial_positions(reference, initialization, neighbors[:, :k], distances[:, :k])
+
+    def prepare(rows: Rows, initialization: str | ArrayLike) -> tuple[sp.csr_matrix, np.ndarray]:
+        P, neighbors, distances = reference.affinities.to_new(
+            rows, return_distances=True, **affinity_params
+        )
+        near = neighbors[:, :k], distances[:, :k]
+        return P, _initial_positions(reference, initialization, *near)
+
+    if _is_read_in_blocks(reference, X):
+        rows = as_new_rows(X)
+        check_new_rows(rows)
+        given = _given_positions(reference, initialization, rows.shape[0])
+        parts = []
+        for first, block in iter_new_rows(rows):
+            with unheard():
+                parts.append(prepare(block, given(first, block)))
+        P, start = sp.vstack([P for P, _ in parts], "csr"), np.concatenate([y for _, y in parts])
+    else:
+        P, start = prepare(X, initialization)
     # Callbacks of the fit are about the map's own points.
     params = {**(reference.gradient_descent_params or {}), "callbacks": None}
     params.pop("optimizer", None)  # new points move by momentum
@@ -166,6 +187,59 @@ def transform(
         except OptimizationInterrupt:
             break
     return partial
+
+
+def transform_to(
+    out: Any, reference: Any, X: Rows, perplexity: float | Sequence[float],
+    initialization: str | ArrayLike, *arguments: Any,
+) -> Any:  # fmt: skip
+    """Write the places of new rows to ``out``, a block at a time; arguments as for ``transform``.
+
+    Returns
+    -------
+    ``out``, or a memory map of the file of this name.
+    """
+    rows = as_new_rows(X)
+    shape = n_rows, _ = rows.shape[0], reference.shape[1]
+    verbose = (reference.gradient_descent_params or {}).get("verbose", False)
+    with progress_shown(verbose), row_writer(out, shape) as write:
+        check_new_rows(rows)
+        given = _given_positions(reference, initialization, n_rows)
+        if _has_distances(reference):
+            write(0, transform(reference, rows, perplexity, given(0, rows), *arguments))
+        else:
+            for first, block in iter_new_rows(rows):
+                with unheard():
+                    start = given(first, block)
+                    places = transform(reference, block, perplexity, start, *arguments)
+                write(first, np.asarray(places))
+    is_path = isinstance(out, (str, os.PathLike))
+    return np.load(out, mmap_mode="r") if is_path and n_rows else out
+
+
+def _is_read_in_blocks(reference: Any, X: Any) -> bool:
+    """Whether new rows are in a file or in chunks, of which blocks become the same affinities."""
+    return not isinstance(X, str) and is_storage(X, "X") and not _has_distances(reference)
+
+
+def _has_distances(reference: Any) -> bool:
+    """Whether rows are distances: how those are rounded depends on all rows together."""
+    return getattr(reference.affinities.knn_index, "metric", None) == "precomputed"
+
+
+def _given_positions(
+    reference: Any, initialization: str | ArrayLike, n_rows: int
+) -> Callable[[int, Any], str | ArrayLike]:
+    """Return the initialization of a block of rows, as a function of its first row and itself."""
+    if isinstance(initialization, str):
+        check_choice(initialization, "initialization", INITIALIZATIONS)
+        if initialization != "random":
+            return lambda first, block: initialization
+        position = init.random(1, reference.shape[1], reference.random_state)
+        positions = np.broadcast_to(position, (n_rows, reference.shape[1]))
+    else:
+        positions = _as_positions(initialization, (n_rows, reference.shape[1]), "initialization")
+    return lambda first, block: positions[first : first + block.shape[0]]
 
 
 def _initial_positions(

@@ -3,7 +3,8 @@
 ``.npy``, ``.npz`` and ``.mtx`` need NumPy and SciPy only; ``.csv`` and ``.tsv``, which may be
 compressed, are read by pyarrow, polars, pandas or NumPy, whichever is installed; ``.parquet`` needs
 pyarrow or polars, ``.h5ad`` anndata, ``.h5`` h5py and ``.zarr`` zarr (all in the extra ``files``).
-Nothing is unpickled.  The rows of ``.npy``, ``.h5`` and ``.zarr`` stay where they are.
+Nothing is unpickled.  The rows of ``.npy``, ``.h5`` and ``.zarr`` stay where they are,
+and dense ones of ``.h5ad``, but for ``read_rows``.
 """
 
 import contextlib
@@ -27,6 +28,8 @@ from fasttsne.utils import is_package_installed, require
 # What is read from a file of several arrays if no key is given.
 USUAL_KEYS = ("X", "embedding", "data", "arr_0")
 USUAL_LAYER = "X_pca"
+# Files of several arrays.
+KEYED = (".npz", ".h5ad", *read_chunked.ENDINGS)
 # What columns are that are not used as numbers, by the kind of their dtype.
 KINDS = {"M": "dates", "m": "durations", "b": "true or false"}
 # A column with more numbers than this share of its values is meant to be one of numbers.
@@ -106,9 +109,8 @@ def read_table(
     path = Path(path)
     reader = handler_for(path, _READERS, "read")
     kind = extension(path)
-    if key is not None and kind not in (".npz", ".h5ad", *read_chunked.ENDINGS):
-        endings = " ".join((".npz", ".h5ad", *read_chunked.ENDINGS))
-        raise ValueError(f"{path}: only {endings} files have keys; got key {key!r}")
+    if key is not None and not has_keys(path):
+        raise ValueError(f"{path}: only {' '.join(KEYED)} files have keys; got key {key!r}")
     if columns and kind not in _TABLES:
         raise ValueError(f"{path}: only .csv, .tsv and .parquet files have columns by name")
     if path.is_dir() and kind != ".zarr":
@@ -134,6 +136,11 @@ def read_table(
         if message.startswith(str(path)):
             raise
         raise ValueError(f"{path}: {message}") from error
+
+
+def has_keys(path) -> bool:
+    """Whether the arrays of such a file have names."""
+    return extension(Path(path)) in KEYED
 
 
 def _choose(found, left_out, wanted) -> Table:
@@ -226,7 +233,10 @@ def read_rows(path, key: str | None = None):
     table = read_table(path, key)
     if table.data is not None and table.unused:
         warnings.warn(f"{path}: columns {table.describe_unused()}", stacklevel=2)
-    return table.rows()
+    rows = table.rows()
+    # An array, as it was before others were left in their files.
+    is_stored = extension(Path(path)) == ".h5ad" and not scipy.sparse.issparse(rows)
+    return np.asarray(rows) if is_stored else rows
 
 
 def read_vector(path, key: str | None = None) -> np.ndarray:
@@ -300,13 +310,20 @@ def _parquet_parameters(path):
 
 
 def _read_h5ad(path, key):
-    adata = require("anndata", "an .h5ad file", "files").read_h5ad(path)
+    anndata = require("anndata", "an .h5ad file", "files")
+    file = require("h5py", "an .h5ad file", "files").File(path, "r")
+    members = {name: group for name, group in file.items() if name == "X"}
+    members |= file.get("obsm", {})
     if key is None:
-        key = USUAL_LAYER if USUAL_LAYER in adata.obsm else "X"
-    members = {"X": adata.X, **adata.obsm}
+        key = USUAL_LAYER if USUAL_LAYER in members else "X"
     data = members[_select_key(list(members), key, ())]
-    columns = {name: np.asarray(adata.obs[name]) for name in adata.obs.columns}
-    return Table(data if scipy.sparse.issparse(data) else np.asarray(data), columns)
+    if not (hasattr(data, "dtype") and len(data.shape) == 2):  # sparse, or a data frame
+        data = anndata.io.read_elem(data)
+        data = data if scipy.sparse.issparse(data) else np.asarray(data)
+    # Old versions stored the table of observations as one array.
+    is_old = hasattr(file["obs"], "dtype")
+    obs = anndata.read_h5ad(path).obs if is_old else anndata.io.read_elem(file["obs"])
+    return Table(data, {name: np.asarray(obs[name]) for name in obs.columns})
 
 
 def _read_chunked(path, key):

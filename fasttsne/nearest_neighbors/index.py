@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
+from fasttsne.runtime.canonical import rows_fit_float32
 from fasttsne.runtime.progress_display import progress_shown
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
@@ -156,11 +157,28 @@ class KNNIndex:
         what = self._message(f"{k} nearest neighbours of {X.shape[0]} new rows")
         with Timer(what, self.verbose), progress_shown(self.verbose):
             if is_sparse or not sp.issparse(X):
-                return self._query(sp.csr_matrix(X) if is_sparse else X, k)
+                return self._query_each(sp.csr_matrix(X) if is_sparse else X, k)
             step = max(MAX_DENSE_NUMBERS // X.shape[1], 1)
             batches = (X[a : a + step].toarray() for a in range(0, X.shape[0], step))
-            indices, distances = zip(*(self._query(batch, k) for batch in batches), strict=True)
+            found = (self._query_each(batch, k) for batch in batches)
+            indices, distances = zip(*found, strict=True)
             return np.concatenate(indices), np.concatenate(distances)
+
+    def _query_each(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Query so that no row depends on the others, by the type that all of them need."""
+        if X.dtype == np.float32 or self.data.dtype != np.float32:
+            return self._query(X, k)
+        is_exact = rows_fit_float32(X)
+        if is_exact.all() or not is_exact.any():
+            return self._query(X.astype(np.float32) if is_exact.all() else X, k)
+        found = np.empty((X.shape[0], k), np.int32), np.empty((X.shape[0], k), np.float64)
+        dtypes = []
+        for rows, dtype in (is_exact, np.float32), (~is_exact, np.float64):
+            part = self._query(X[rows].astype(dtype), k)
+            for table, values in zip(found, part, strict=True):
+                table[rows] = values
+            dtypes.append(part[1].dtype)
+        return found[0], found[1].astype(np.result_type(*dtypes), copy=False)
 
     def search_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what queries need of ``build`` besides its neighbours: for JSON, and arrays."""

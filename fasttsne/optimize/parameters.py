@@ -305,6 +305,14 @@ TRANSFORM = _table(
     Parameter("final_momentum", 0.8, "momentum of the second phase.", SHARE, AUTO),
     Parameter("max_grad_norm", 0.25, _STEP["max_grad_norm"].text, {"above": 0}, optional=True),
     Parameter("max_step_norm", None, _STEP["max_step_norm"].text, {"above": 0}, optional=True),
+    Parameter(
+        "out", None,
+        "an (m, n_components) array of float32 or float64, memory maps and data sets of h5py and "
+        "zarr included, or the path of an .npy file, where the result goes a block at a time.  "
+        "None makes an embedding that can be optimized further, with all affinities in memory: "
+        "some 700 bytes a row.  After an error an array has the rows so far, and a file stays as "
+        "it was.",
+    ),
 )  # fmt: skip
 
 DEFAULTS = {name: parameter.default for name, parameter in OPTIMIZE.items()}

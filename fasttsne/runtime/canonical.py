@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from fasttsne.runtime.large_arrays import TemporaryFile
 from fasttsne.runtime.memory import check_memory_limit
-from fasttsne.runtime.stored_rows import is_storage, iter_blocks, iter_parts
+from fasttsne.runtime.stored_rows import Storage, is_storage, iter_blocks, iter_parts
 
 # Numbers that are compared with their float32 values at a time.
 CHUNK_SIZE = 2**18
@@ -42,6 +43,21 @@ def _copy_exactly(chunk: np.ndarray, out: np.ndarray) -> bool:
     return fits_float32(chunk.dtype) or bool((out == chunk).all())
 
 
+def rows_fit_float32(rows: Any) -> np.ndarray:
+    """Return whether all numbers of each row of an array or CSR matrix are float32: (n,) bool."""
+    is_sparse = sp.issparse(rows)
+    values = rows.data if is_sparse else rows
+    result = np.empty(len(values), bool)
+    with np.errstate(over="ignore"):
+        for a, chunk in _chunks(values):
+            same = chunk == chunk.astype(np.float32)
+            result[a : a + len(chunk)] = same if is_sparse else same.all(1)
+    if is_sparse:
+        n_others = np.concatenate([[0], np.cumsum(~result)])
+        result = n_others[rows.indptr[1:]] == n_others[rows.indptr[:-1]]
+    return result
+
+
 def check_finite(array: np.ndarray, name: str, first: int = 0) -> None:
     """Raise ValueError where an array holds NaN or infinity.
 
@@ -58,6 +74,13 @@ def check_finite(array: np.ndarray, name: str, first: int = 0) -> None:
             row, *columns = (int(i) for i in np.argwhere(bad)[0])
             index = ", ".join(map(str, (first + a + row, *columns)))
             raise ValueError(f"{name} must be finite; {name}[{index}] is {chunk[(row, *columns)]}")
+
+
+def check_stored(storage: Storage, name: str) -> None:
+    """Raise ValueError where a storage holds NaN or infinity; integers are not read."""
+    if storage.dtype.kind == "f":
+        for first, block in iter_blocks(storage, name):
+            check_finite(block, name, first)
 
 
 def read_canonical(

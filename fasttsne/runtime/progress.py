@@ -117,6 +117,23 @@ def listening(*listeners: Listener) -> Iterator[None]:
         _LISTENERS.reset(token)
 
 
+class _Silent:
+    shows_progress = True  # so that nobody else begins to
+
+    def __call__(self, progress: Progress) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """Let nobody hear of the stages within this block: they are parts of one that is heard of."""
+    token = _LISTENERS.set((_Silent(),))
+    try:
+        yield
+    finally:
+        _LISTENERS.reset(token)
+
+
 def iter_rows(name: str, n: int, n_columns: int, max_numbers: int = 2**22) -> Iterator[slice]:
     """Yield slices of n rows of so many numbers each, a stage; between them Ctrl-C is noticed."""
     step = max(max_numbers // max(n_columns, 1), 1)

@@ -96,15 +96,19 @@ def load_sparse(X: Any) -> Any:
     return X
 
 
-def iter_blocks(storage: Storage, name: str) -> Iterator[tuple[int, np.ndarray]]:
+def iter_blocks(
+    storage: Storage, name: str, n_bytes: int | None = None, purpose: str = "reading rows"
+) -> Iterator[tuple[int, np.ndarray]]:
     """Yield all rows once, in order, as (first row, block), while a thread reads the next block.
 
-    A block has whole chunks of the storage, about ``BLOCK_BYTES``, at least one chunk.
+    A block has whole chunks of the storage, at least one.
 
     Parameters
     ----------
     storage : rows of numbers; see :func:`is_storage`.
     name : of the parameter, for messages.
+    n_bytes : of a block, about; None is ``BLOCK_BYTES``.
+    purpose : the name of the stage of progress.
 
     Raises
     ------
@@ -114,11 +118,11 @@ def iter_blocks(storage: Storage, name: str) -> Iterator[tuple[int, np.ndarray]]
         Where shape or dtype change in the meantime, or entries are masked.
     """
     reader = _Reader(storage, name)
-    edges = _block_edges(storage)
+    edges = _block_edges(storage, BLOCK_BYTES if n_bytes is None else n_bytes)
     thread = ThreadPoolExecutor(1, "fasttsne-reader")
     try:
         coming = thread.submit(reader.read, *edges[:2])
-        with stage("reading rows", storage.shape[0]) as progress:
+        with stage(purpose, storage.shape[0]) as progress:
             for i, first in enumerate(edges[:-1]):
                 block = coming.result()
                 if i + 2 < len(edges):
@@ -141,10 +145,10 @@ def iter_parts(X: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
             progress.advance(len(part))
 
 
-def _block_edges(storage: Storage) -> list[int]:
-    """Return the first row of each block, and the number of rows."""
+def _block_edges(storage: Storage, n_bytes: int) -> list[int]:
+    """Return the first row of each block of about so many bytes, and the number of rows."""
     n, n_columns = storage.shape
-    max_rows = max(BLOCK_BYTES // max(n_columns * storage.dtype.itemsize, 1), 1)
+    max_rows = max(n_bytes // max(n_columns * storage.dtype.itemsize, 1), 1)
     # Those of zarr's shards, which are read as a whole, are smaller chunks.
     chunks = getattr(storage, "shards", None) or getattr(storage, "chunks", None)
     size: Any = chunks[0] if isinstance(chunks, tuple) and chunks else 1

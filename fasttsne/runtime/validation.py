@@ -60,7 +60,7 @@ def check_data(
     if np.ma.is_masked(X):
         raise ValueError(f"{name} is a masked array with masked entries; fill or remove them first")
     if is_storage(X, name):
-        _check_shape(X.shape, name, min_rows)
+        check_shape(X.shape, name, min_rows)
         return read_canonical(X, name, memory_limit, temp_folder)
     array = np.asarray(X)
     if array.dtype.kind not in "fiub":
@@ -69,13 +69,13 @@ def check_data(
             array = array.astype(np.float64, casting="unsafe" if array.dtype == object else "safe")
         except (TypeError, ValueError):
             raise TypeError(describe_not_numbers(X, array, name)) from None
-    _check_shape(array.shape, name, min_rows)
+    check_shape(array.shape, name, min_rows)
     return read_canonical(array, name, memory_limit, temp_folder)
 
 
 def check_sparse(X: Any, name: str, min_rows: int) -> sp.csr_matrix:
     """Return a sparse matrix of finite numbers as CSR, sorted, with the zeros that it stores."""
-    _check_shape(X.shape, name, min_rows)
+    check_shape(X.shape, name, min_rows)
     if X.dtype.kind not in "fiub":
         raise TypeError(describe_not_numbers(X, X, name))
     check_sparse_indices(X, name)
@@ -142,7 +142,8 @@ def check_sparse_indices(matrix: sp.spmatrix, name: str) -> None:
             raise ValueError(f"{name} must have indices from 0 to {size - 1}; got {wrong}")
 
 
-def _check_shape(shape: tuple[int, ...], name: str, min_rows: int) -> None:
+def check_shape(shape: tuple[int, ...], name: str, min_rows: int) -> None:
+    """Raise ValueError for a shape that is not that of rows, or of too few."""
     if len(shape) != 2:
         raise ValueError(f"{name} must be two-dimensional, (rows, columns); got shape {shape}")
     if shape[0] < min_rows:

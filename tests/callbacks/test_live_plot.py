@@ -9,6 +9,7 @@ from quick import QUICK
 
 from fasttsne import TSNE
 from fasttsne.callbacks import LivePlot
+from fasttsne.drawing import scatter
 from fasttsne.plotting import drawing_order
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -102,6 +103,23 @@ def test_other_rows_on_the_same_axes_replace_the_points(rows, axes):
     TSNE(callbacks=live, **SHORT).fit(rows[:60])
     assert len(axes.collections) == 1
     assert len(drawn(axes)) == 60
+
+
+def test_many_points_are_an_image_that_moves(rows, axes, monkeypatch):
+    monkeypatch.setattr(scatter, "MAX_MARKERS", 50)
+    live = LivePlot(np.arange(80) % 3, axes, seconds=0, legend=False)
+    embedding = TSNE(callbacks=live, **SHORT).fit(rows)
+    assert not axes.collections
+    assert len(axes.artists) == 1
+    moved = pixels(axes)
+    assert moved.min() < 200
+    limits, title = (axes.get_xlim(), axes.get_ylim()), axes.get_title()
+    for values, (low, high) in zip(np.asarray(embedding).T, limits, strict=True):
+        assert low < values.min() < values.max() < high
+    axes.clear()
+    embedding.plot(np.arange(80) % 3, axes, legend=False)
+    axes.set(xlim=limits[0], ylim=limits[1], title=title)
+    assert np.array_equal(moved, pixels(axes))
 
 
 def test_leaves_the_map_as_it_is(rows, axes):

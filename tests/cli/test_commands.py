@@ -507,6 +507,67 @@ def test_transform_remembers_the_fit(flowers, rows, digits, tmp_path, capsys, en
     assert np.array_equal(np.load(output), embedding.transform(digits[60:70].astype(float)))
 
 
+@pytest.mark.parametrize("ending", [".npy", ".h5", ".zarr", ".h5ad", ".parquet"])
+def test_transform_of_rows_in_a_file(ending, data, rows, expected, digits, tmp_path, capsys):
+    new, output = tmp_path / f"new{ending}", tmp_path / "placed.npy"
+    key = {".h5": ["--dataset", "group/rows"], ".zarr": ["--key", "X"]}.get(ending, [])
+    write_rows(new, digits[60:90]) if ending != ".npy" else np.save(new, digits[60:90])
+    np.savez(tmp_path / "map.npz", embedding=expected, parameters='{"metric": "euclidean"}')
+    common = ["--data", str(data), "--map", str(tmp_path / "map.npz"), "--seed", "0"]
+    assert main(["transform", str(new), *common, *key, "-o", str(output), "--n-iter", "20"]) == 0
+    assert f"wrote {output}: 30 points" in capsys.readouterr().out
+    embedding = TSNE(random_state=0, perplexity=19).prepare_initial(rows, initialization=expected)
+    assert np.array_equal(np.load(output), embedding.transform(digits[60:90], n_iter=20))
+    assert main(["transform", str(new), *common, *key, "-o", str(tmp_path / "placed.csv"),
+                 "--n-iter", "20"]) == 0  # fmt: skip
+    assert np.array_equal(files.read_rows(tmp_path / "placed.csv"), np.load(output))
+
+
+def test_transform_of_rows_that_are_not_finite(data, expected, tmp_path, capsys):
+    new, output = np.ones((50, 64)), tmp_path / "placed.npy"
+    new[49, 7] = np.nan
+    np.save(tmp_path / "new.npy", new)
+    np.save(tmp_path / "map.npy", expected)
+    common = ["--data", str(data), "--map", str(tmp_path / "map.npy"), "--metric", "euclidean"]
+    assert main(["transform", str(tmp_path / "new.npy"), *common, "-o", str(output)]) == 2
+    assert "new.npy must be finite; " in (said := capsys.readouterr().err)
+    assert "new.npy[49, 7] is nan" in said
+    assert not output.exists()
+
+
+def test_keys_of_both_files_of_transform(rows, expected, digits, tmp_path, capsys):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "all.h5", "w") as file:
+        file["fitted"], file["new"] = rows, digits[60:61]
+    np.save(tmp_path / "map.npy", expected)
+    path, output = str(tmp_path / "all.h5"), tmp_path / "placed.npy"
+    common = ["--data", path, "--map", str(tmp_path / "map.npy"), "-o", str(output)]
+    options = ["--key", "new", "--data-key", "fitted", "--metric", "euclidean"]
+    assert main(["transform", path, *common, *options]) == 0
+    assert np.load(output).shape == (1, 2)
+    np.save(tmp_path / "rows.npy", rows)
+    common[1] = str(tmp_path / "rows.npy")
+    assert main(["transform", common[1], *common, "--key", "new"]) == 2
+    assert "rows.npy: only .npz .h5ad" in capsys.readouterr().err
+
+
+def test_a_sparse_layer_and_columns_of_anndata(rows, expected, tmp_path):
+    anndata = pytest.importorskip("anndata")
+    adata = anndata.AnnData(sp.csr_matrix(rows), obsm={"few": np.array(rows)})
+    adata.obs["kind"] = [f"k{i % 3}" for i in range(60)]
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    table = files.read_table(tmp_path / "cells.h5ad")
+    assert sp.issparse(table.data)
+    assert np.array_equal(table.data.toarray(), rows)
+    assert type(files.read_rows(tmp_path / "cells.h5ad", "few")) is np.ndarray
+    output = tmp_path / "map.npz"
+    options = ["--key", "few", "--labels", "kind", "-q", "-o", str(output), *QUICK]
+    assert main(["fit", str(tmp_path / "cells.h5ad"), *options]) == 0
+    with np.load(output) as found:
+        assert np.array_equal(found["embedding"], expected)
+        assert found["labels"].tolist()[:4] == ["k0", "k1", "k2", "k0"]
+
+
 def test_transform_says_that_it_assumes_a_metric(data, expected, tmp_path, capsys):
     np.save(tmp_path / "map.npy", expected)
     common = ["--data", str(data), "--map", str(tmp_path / "map.npy")]

@@ -54,6 +54,14 @@ def test_a_place_does_not_depend_on_the_other_rows(embedding, data):
     np.testing.assert_array_equal(embedding.transform(X[::-1][:40], n_iter=50), places[::-1][:40])
 
 
+def test_a_place_does_not_depend_on_the_type_of_the_other_rows(embedding, data):
+    X = data[2][:40].astype(np.float64)
+    X[7] += 1e-9  # which float32 cannot hold
+    places = embedding.transform(X, n_iter=20)
+    for i in (0, 7, 39):
+        np.testing.assert_array_equal(embedding.transform(X[i : i + 1], n_iter=20)[0], places[i])
+
+
 def test_threads_do_not_change_bits(embedding, data):
     results = set()
     for n_jobs in (1, 2, 3):

@@ -1,0 +1,70 @@
+"""New rows a block at a time, so that any number of them can be placed in a map.
+
+No row's place depends on the other rows: blocks of any size give the same bits.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from fasttsne.runtime.canonical import check_finite, check_stored
+from fasttsne.runtime.progress import stage
+from fasttsne.runtime.refused_input import refuse_containers
+from fasttsne.runtime.stored_rows import is_storage, iter_blocks, load_sparse
+from fasttsne.runtime.typing import Rows
+from fasttsne.runtime.validation import check_data, check_shape
+
+# Rows of a block, and its bytes in the storage: together with what placing them takes, 100 to
+# 200 MB (benchmarks/many_points.py).
+BLOCK_ROWS = 2**16
+BLOCK_BYTES = 2**26
+STAGE = "placing rows"
+
+
+def as_new_rows(X: Rows) -> Any:
+    """Return rows that ``iter_new_rows`` can read: X itself where it is an array or a storage.
+
+    Nothing is copied but lists, data frames, and sparse matrices that are not CSR.  That numbers
+    are finite is seen later, by :func:`check_new_rows`.
+    """
+    refuse_containers(X, "X")
+    rows = load_sparse(X)
+    if sp.issparse(rows):
+        rows = rows.tocsr()
+    is_array = isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype.kind in "fiub"
+    if sp.issparse(rows) or is_storage(rows, "X") or (is_array and not np.ma.is_masked(rows)):
+        check_shape(rows.shape, "X", min_rows=1)
+        return rows
+    return check_data(rows, min_rows=1)
+
+
+def check_new_rows(rows: Any) -> None:
+    """Raise ValueError for the first number that is not finite, before any work begins.
+
+    Of a storage all rows are read, unless they are integers.
+    """
+    if is_storage(rows, "X"):
+        check_stored(rows, "X")
+    elif not sp.issparse(rows):  # blocks of sparse rows are checked as they are read
+        check_finite(rows, "X")
+
+
+def iter_new_rows(rows: Any) -> Iterator[tuple[int, Any]]:
+    """Yield all rows once, in order, as (first row, block): arrays, or CSR matrices.
+
+    What is done to a block until the next is asked for belongs to one stage of progress.
+    """
+    n_columns, itemsize = max(rows.shape[1], 1), rows.dtype.itemsize
+    n_rows = min(BLOCK_ROWS, max(BLOCK_BYTES // (n_columns * itemsize), 1))
+    if is_storage(rows, "X"):
+        for first, block in iter_blocks(rows, "X", n_rows * n_columns * itemsize, STAGE):
+            check_finite(block, "X", first)  # they may have changed since
+            yield first, block
+        return
+    n, step = rows.shape[0], BLOCK_ROWS if sp.issparse(rows) else n_rows
+    with stage(STAGE, n) as progress:
+        for first in range(0, n, step):
+            yield first, rows[first : first + step]
+            progress.advance(min(step, n - first))
