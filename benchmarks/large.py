@@ -8,7 +8,7 @@ Data are named KIND-ROWS or KIND-ROWS-COLUMNS:
 
 uneven   clusters of very unequal sizes, as in million.py: Gaussians in all columns
 folded   clusters of ten dimensions, turned into the columns, with noise: cells have such
-shifts   MNIST and its images shifted by up to two pixels, uint8
+shifts   MNIST and its images shifted by up to two pixels, uint8; shifts-70000 is MNIST itself
 
 Each fit has all defaults and is a process of its own, which reads a memory map.  ``--other`` is the
 Python of an environment with another version, which fits the same files in turn.  Shown are
