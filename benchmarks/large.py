@@ -210,7 +210,7 @@ def print_table(results):
     for n in TABLE_ROWS:
         for d in TABLE_COLUMNS:
             peak = memory.estimate_memory(n, d)["peak"]
-            least, files = memory.least_memory(n, d)
+            least, files = memory.min_memory(n, d)
             sizes = (f"{size / 1e9:.1f} GB" for size in (peak, least, files))
             print(f"{n:12,}{d:9,}{duration(model.seconds(n, d)):>10}",
                   *(f"{size:>9}" for size in sizes))  # fmt: skip

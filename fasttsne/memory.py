@@ -148,7 +148,7 @@ def plan_memory(
     return plan
 
 
-def least_memory(
+def min_memory(
     n_samples: int, n_features: int, perplexity: float = 30, n_components: int = 2
 ) -> tuple[int, int]:
     """Return the bytes that a fit takes in memory whatever its limit is, and those of its files.

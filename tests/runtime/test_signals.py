@@ -58,7 +58,7 @@ except KeyboardInterrupt:
     [
         ("partitioning into cells", 20), ("neighbours of a sample", 20), ("search", 20),
         ("reducing rows", 300), ("search", 300), ("conditional affinities", 20),
-        ("principal components", 300), ("early exaggeration", 20), ("main phase", 20),
+        ("principal components", 140), ("early exaggeration", 20), ("main phase", 20),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("delay", [0, 0.1, 0.4])
