@@ -50,7 +50,13 @@ PLAIN_KERNELS = [
 ]  # fmt: skip
 # Loops that wait for memory, or are no part of an iteration.
 COMPACT_KERNELS = {
-    "coordinates", "csr", "local_radii", "morton", "neighbor_ranks", "packed_edges", "raster",
+    "coordinates", "csr", "exact_order", "hat_grid", "local_radii", "morton", "neighbor_ranks",
+    "packed_edges", "raster",
+}  # fmt: skip
+# Of the level for processors of before 2013, what takes a small part of a fit.
+SMALL_PORTABLE_KERNELS = {
+    "coordinates", "exact_repulsion", "gradient_step", "gram", "knn_sparse", "local_radii",
+    "morton", "neighbor_ranks", "perplexity", "rerank",
 }  # fmt: skip
 # C headers that kernels include, which Cython does not look for changes in.
 HEADERS = [f"{KERNELS}/threads.h", f"{KERNELS}/simd/simd8.h"]
@@ -123,8 +129,10 @@ def optimization(name):
     if name in {SHARED, f"{KERNELS}.cpu".replace("/", ".")}:
         return ["-Os"]  # called once for an array, or once
     # Processors of before 2013 take the portable level, where there is another one.
-    is_rare = HAS_AVX2 and ".portable." in name
-    return ["-O2"] if is_rare or name.rpartition(".")[2] in COMPACT_KERNELS else []
+    is_rare, kernel = HAS_AVX2 and ".portable." in name, name.rpartition(".")[2]
+    if is_rare and kernel in SMALL_PORTABLE_KERNELS:
+        return ["-Os"]
+    return ["-O2"] if is_rare or kernel in COMPACT_KERNELS else []
 
 
 class BuildKernels(build_ext):
@@ -161,9 +169,10 @@ class BuildKernels(build_ext):
             if not (msvc or DEBUG or SANITIZE):
                 # Tables for exceptions of C++ and for debuggers, a twentieth of a wheel.
                 extension.extra_compile_args += ["-fno-asynchronous-unwind-tables"]
+                extension.extra_compile_args += ["-ffunction-sections"]
             if sys.platform == "linux" and not (DEBUG or SANITIZE):
                 # Names of functions, a tenth of a wheel, and numbers that debuggers look for.
-                extension.extra_link_args += ["-s", "-Wl,--build-id=none"]
+                extension.extra_link_args += ["-s", "-Wl,--build-id=none", "-Wl,--gc-sections"]
         super().build_extensions()
 
     def build_extension(self, extension):
