@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from quick import PEAK_MEMORY, QUICK, run_python
+from storages import Slices
 
 from fasttsne import TSNE, affinity, initialization, metrics
 from fasttsne.nearest_neighbors import Approx, Exact
@@ -70,18 +71,6 @@ def backed(X, folder):
     anndata = pytest.importorskip("anndata")
     anndata.AnnData(X).write(folder / "rows.h5ad")
     return anndata.read_h5ad(folder / "rows.h5ad", backed="r").X
-
-
-class Slices:
-    """The least that a storage of a user's own has; it counts how often each row is read."""
-
-    def __init__(self, X):
-        self.X, self.shape, self.dtype = X, X.shape, X.dtype
-        self.n_reads = np.zeros(len(X), int)
-
-    def __getitem__(self, rows):
-        self.n_reads[rows] += 1
-        return self.X[rows]
 
 
 STORAGES = {

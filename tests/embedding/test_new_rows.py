@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 from quick import PEAK_MEMORY, QUICK, run_python
 from scipy.spatial.distance import cdist
+from storages import Slices
 
 from fasttsne import TSNE, affinity
 from fasttsne.embedding import new_rows
@@ -47,18 +48,6 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(new_rows, "BLOCK_BYTES", 90 * 30 * 8)
     monkeypatch.setattr(stored_rows, "BLOCK_BYTES", 2**13)
     monkeypatch.setattr(stored_rows, "PAUSES", (0.0, 0.0))
-
-
-class Slices:
-    """The least that a storage has; it counts how often each row is read."""
-
-    def __init__(self, X):
-        self.X, self.shape, self.dtype = X, X.shape, X.dtype
-        self.n_reads = np.zeros(len(X), int)
-
-    def __getitem__(self, rows):
-        self.n_reads[rows] += 1
-        return self.X[rows]
 
 
 def h5(X, folder):
