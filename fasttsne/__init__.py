@@ -42,7 +42,7 @@ def __getattr__(name: str) -> ModuleType:
 
 
 __all__ = [
-    "TSNE", "Anchors", "OptimizationInterrupt", "PartialTSNEEmbedding", "TSNEEmbedding", "__version__",
-    "affinity", "callbacks", "estimate_memory", "initialization", "metrics", "nearest_neighbors",
-    "show_config", "tsne", "utils",
+    "TSNE", "Anchors", "OptimizationInterrupt", "PartialTSNEEmbedding", "TSNEEmbedding",
+    "__version__", "affinity", "callbacks", "estimate_memory", "initialization", "metrics",
+    "nearest_neighbors", "show_config", "tsne", "utils",
 ]  # fmt: skip
