@@ -57,9 +57,7 @@ class Anchors:
     def __init__(self, targets: ArrayLike, weights: ArrayLike = 0.1):
         places = _floats(targets, "targets")
         if places.ndim != 2 or not 1 <= places.shape[1] <= 3:
-            raise ValueError(
-                f"targets must have the shape (n_samples, 1 to 3); got {places.shape}"
-            )
+            raise ValueError(f"targets must have the shape (n_samples, 1 to 3); got {places.shape}")
         is_free = np.isnan(places).all(axis=1)
         _check_places(places, is_free)
         strengths = _floats(weights, "weights")
