@@ -12,7 +12,8 @@ implicit, and so stable for any weight: with s = learning_rate * gain * w,
 
 A point of infinite weight is at its target, and takes no step.
 
-``max_grad_norm`` and ``max_step_norm`` bound the length of a point's g and u.  A point that a step would take beyond MAX_COORDINATE, or to NaN, stays where it is.
+``max_grad_norm`` and ``max_step_norm`` bound the length of a point's g and u.
+A point that a step would take beyond MAX_COORDINATE, or to NaN, stays where it is.
 Positions are float64 (a late step is far below float32 resolution of a wide
 map), updates and gains float32.  Sums run over fixed blocks: any number of
 threads gives the same bits.  Source: van der Maaten & Hinton 2008; Jacobs 1988.
