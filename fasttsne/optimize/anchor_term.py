@@ -53,4 +53,5 @@ class AnchorTerm:
     def curvature(self, exaggeration: float) -> np.ndarray:
         """(n,) float32, in units of the attraction, which an exaggeration multiplies."""
         with np.errstate(over="ignore"):
-            return (self.weights / exaggeration).astype(np.float32)
+            result: np.ndarray = (self.weights / exaggeration).astype(np.float32)
+        return result
