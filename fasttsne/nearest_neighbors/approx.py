@@ -112,9 +112,9 @@ class Approx(CachedRowsMixin, KNNIndex):
             self.recall_ = float(recalls.mean())
             self.recall_quantiles_ = tuple(np.quantile(recalls, QUANTILES).tolist())
             log.info(
-                "%d cells, %d near, reach %.2f, %d candidates a row: recall %.4f, of 99 %% of the "
-                "rows at least %.2f",
-                cells.n_cells, plan.n_near, plan.reach, plan.n_candidates, self.recall_,
+                "%d cells, %d near, reach %.2f, pull %.2f, width %.2f, %d candidates a row: recall "
+                "%.4f, of 99 %% of the rows at least %.2f",
+                cells.n_cells, plan.n_near, *plan.bound, plan.n_candidates, self.recall_,
                 self.recall_quantiles_[0],
             )  # fmt: skip
             if self.recall_ >= self.recall:
@@ -137,7 +137,9 @@ class Approx(CachedRowsMixin, KNNIndex):
         for array in found:
             _take_pages(array)
         sizes = rows.copied_lengths(rows.points)
-        search = cells.search(plan.n_near, plan.reach, plan.n_candidates, self.n_threads)
+        search = cells.search(
+            plan.n_near, plan.n_far, plan.bound, plan.n_candidates, self.n_threads
+        )
         with stage("search", n) as progress:
             for batch, candidates in search:
                 rows.rerank_queries(
