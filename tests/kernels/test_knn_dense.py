@@ -201,18 +201,20 @@ def test_search_of_all_cells_is_exact(rng):
     assert np.mean([found[i] == set(row) for i, row in enumerate(expected.tolist())]) > 0.99
 
 
-def test_cells_of_equal_rows_are_cut_and_have_enough_candidates(rng):
+def test_cells_of_equal_rows_are_cut_and_have_enough_candidates(rng, monkeypatch):
+    monkeypatch.setattr("fasttsne.nearest_neighbors.builtin.cells.MAX_NEAR", 1)
     points = np.zeros((1000, 3), np.float32)
     points[:30] = rng.normal(0, 1, (30, 3))
-    cells = make_cells(points, 300, 1)
+    cells = make_cells(points, 300)
     assert cells.sizes.max() <= MAX_CELL_ROWS
     assert (cells.sizes[cells.near].sum(1) > 300).all()
-    found = found_in_cells(cells, 1, 0.0, 300, 1)
+    found = found_in_cells(cells, 1, 0, Bound(-1e6), 300, 1)
     assert all(len(others) == 300 and row not in others for row, others in found.items())
 
 
-def test_threads_do_not_change_what_cells_give(rng):
+def test_ties_do_not_depend_on_threads(rng):
     points = rng.integers(0, 6, (2500, 4)).astype(np.float32)
     cells = make_cells(points, 20)
-    results = [found_in_cells(cells, 12, 1.2, 20, n_threads) for n_threads in (1, 2, 3)]
+    how = 12, cells.n_cells, Bound(0.5, 0.5, 0.1), 20
+    results = [found_in_cells(cells, *how, n_threads) for n_threads in (1, 2, 3)]
     assert results[0] == results[1] == results[2]
