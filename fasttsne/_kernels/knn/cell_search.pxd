@@ -2,7 +2,7 @@
 
 A row x probes a cell with the centroid c while
 
-    |x - c| <= reach d + pull r + width s
+    |x - c| < reach d + pull r + width s
 
 where d is its distance from the NEAR_CENTROID-th nearest centroid, r that of the last of the
 candidates that it has so far, infinite before there are enough, and s the cell's radius: rows whose
@@ -10,6 +10,7 @@ neighbours are far search on where others have ended.  Rows that chose the same 
 in panels of eight, which share its points.
 """
 
+from libc.float cimport FLT_MIN
 from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int32_t, uint8_t
 
@@ -113,19 +114,10 @@ cdef inline void near_distances(
             out[p + r] = factor * <float> sqrt(found[r])
 
 
-cdef inline int chosen_lanes(
-    const float *squares, const float *limits, float more, Py_ssize_t count, const uint8_t *is_open
-) noexcept nogil:
-    """The bits of up to eight open rows whose distance is within their limit and some more."""
+cdef inline int chosen_lanes(const float *squares, const float *limits, float more) noexcept nogil:
+    """The bits of eight rows whose distance is less than their limit and some more."""
     cdef f8 limit = f8_max(f8_add(f8_load(limits), f8_set1(more)), f8_set1(0))
-    cdef int lanes = ~f8_less(f8_mul(limit, limit), f8_load(squares))
-    cdef Py_ssize_t r
-    lanes &= (1 << min(count, <Py_ssize_t> PANEL)) - 1
-    if is_open != NULL:
-        for r in range(min(count, <Py_ssize_t> PANEL)):
-            if not is_open[r]:
-                lanes &= ~(1 << r)
-    return lanes
+    return f8_less(f8_load(squares), f8_mul(limit, limit))
 
 
 cdef inline void mark_open(
@@ -193,21 +185,10 @@ cdef inline void update_limit(
     cdef float square = top.thresholds[row] + norms[row]
     if square == INFINITY:
         limits[row] = INFINITY
-    elif RESOLUTION * square <= norms[row]:
+    elif RESOLUTION * square <= norms[row] or square < FLT_MIN:
         limits[row] = -INFINITY  # equal rows, as far as scores tell
     else:
         limits[row] = reaches[row] + cells.pull * <float> sqrt(square)
-
-
-cdef inline void compare_chosen(
-    const TopK *top, const Cells *cells, const float *panel, const int32_t *rows,
-    Py_ssize_t count, Py_ssize_t cell, Py_ssize_t first_point, const float *reaches,
-    const float *norms, float *limits,
-) noexcept nogil:
-    cdef Py_ssize_t r
-    compare_panel(top, cells, panel, rows, count, cell, first_point)
-    for r in range(count):
-        update_limit(top, cells, rows[r], reaches, norms, limits)
 
 
 cdef inline void search_cell(
@@ -220,7 +201,7 @@ cdef inline void search_cell(
     all_reaches, all_open : of the rows, as ``knn_dense.search_cells`` has them.
     panel, squares : room for eight rows, and for the squared distances of all from the centroids.
     """
-    cdef Py_ssize_t i, r, count, first_point = PANEL * TILE * <Py_ssize_t> cells.starts[cell]
+    cdef Py_ssize_t i, j, r, count, first_point = PANEL * TILE * <Py_ssize_t> cells.starts[cell]
     cdef Py_ssize_t n_rows = cells.firsts[cell + 1] - cells.firsts[cell]
     cdef Py_ssize_t tiles = cells.starts[cell + 1] - cells.starts[cell]
     cdef const float *points = cells.points + first_point * cells.depth
@@ -230,6 +211,7 @@ cdef inline void search_cell(
     cdef float limits[ROOM]
     cdef int32_t chosen[PANEL]
     cdef int lanes
+    cdef bint is_last
     cdef TopK top
     top.keys, top.counts = rows.keys + first_row * rows.capacity, rows.counts + first_row
     top.thresholds = rows.thresholds + first_row
@@ -241,31 +223,27 @@ cdef inline void search_cell(
     if not goes_on:
         near_distances(squares, cells.n_near, n_rows, cells.reach, reaches)
     for r in range(ROOM):
-        limits[r] = 0
+        limits[r] = -INFINITY
     for r in range(n_rows):
-        update_limit(&top, cells, r, reaches, norms, limits)
+        if is_open[r] or not goes_on:
+            update_limit(&top, cells, r, reaches, norms, limits)
     for i in range(cells.n_near):
         count = 0
         for r in range(0, n_rows, 8):
             lanes = chosen_lanes(
-                squares + i * ROOM + r, limits + r, cells.width * cells.radii[near[i]], n_rows - r,
-                is_open + r if goes_on else NULL,
+                squares + i * ROOM + r, limits + r, cells.width * cells.radii[near[i]]
             )
-            while lanes:
-                chosen[count] = <int32_t> (r + lowest_bit(lanes))
-                lanes &= lanes - 1
-                count += 1
-                if count == PANEL:
+            is_last = r + 8 >= n_rows
+            while lanes or (is_last and count):
+                if lanes:
+                    chosen[count] = <int32_t> (r + lowest_bit(lanes))
+                    lanes &= lanes - 1
+                    count += 1
+                if count == PANEL or (is_last and not lanes):
                     gather(points, cells.depth, chosen, count, panel)
-                    compare_chosen(
-                        &top, cells, panel, chosen, count, near[i], first_point, reaches, norms,
-                        limits,
-                    )
+                    compare_panel(&top, cells, panel, chosen, count, near[i], first_point)
+                    for j in range(count):
+                        update_limit(&top, cells, chosen[j], reaches, norms, limits)
                     count = 0
-        if count:
-            gather(points, cells.depth, chosen, count, panel)
-            compare_chosen(
-                &top, cells, panel, chosen, count, near[i], first_point, reaches, norms, limits
-            )
     if not goes_on:
         mark_open(cells, cell, near[cells.n_near - 1], n_rows, squares, limits, is_open)
