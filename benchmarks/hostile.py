@@ -31,7 +31,7 @@ from scipy.spatial.distance import cdist
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
-from hostile_rows import (  # noqa: E402
+from hostile_rows import (
     DATA,
     NOISE_SHARE,
     SHIFTS,
@@ -42,7 +42,7 @@ from hostile_rows import (  # noqa: E402
     true_recalls,
 )
 
-from fasttsne.nearest_neighbors import make_index  # noqa: E402
+from fasttsne.nearest_neighbors import make_index
 
 SAMPLE = 3000
 MAX_WIDE_ROWS = 20_000

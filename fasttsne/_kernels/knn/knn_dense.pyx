@@ -183,7 +183,7 @@ def search_cells(
     Py_ssize_t k,
     # For the rows of these cells in order:
     float[::1] reaches,  # OUT, the first of the three limits; IN where rows go on
-    uint8_t[::1] is_open,  # OUT, whether a row may find more beyond these cells; IN where rows go on
+    uint8_t[::1] is_open,  # OUT, whether a row may find more beyond them; IN where rows go on
     bint goes_on,  # whether only rows that are open search, which have candidates already
     uint64_t[:, ::1] keys, int32_t[::1] counts, float[::1] thresholds,  # INOUT
     int n_threads,

@@ -84,30 +84,11 @@ class RecallSample:
         own = points[self.rows] - cells.origin
         self._rank_cells(own, cells, cell, n_threads)
         self._probe_rank = self._rank_centroids(own, cells, cell)
-        # If nothing was reduced, the true neighbours are the nearest points.
-        self._point_rank = np.zeros_like(self.true)
         self._squares = np.einsum("ij,ij->i", own, own, dtype=np.float64)
-        numbers = np.array([self._count_candidates(factor) for factor in self._factors])
-        if self._is_reduced:
-            self._point_rank, last = self._rank_points(points, own, cells, numbers, n_threads)
-        else:
-            last = np.linalg.norm(
-                own - (points[self.true[:, -1]] - cells.origin).astype(np.float64), axis=1
-            )[:, None]
-        # While a row searches, its last candidate is farther: its list grows between truncations.
-        known = numbers if self._is_reduced else self.k
-        ranks = (1 - LIST_FILL) * numbers + LIST_FILL * capacity(numbers)
-        self._last_distances = last * self._growth(ranks / known)
+        self._rank_points(points, own, cells, n_threads)
         # As many equal rows are in each other's cells.
         is_equal = self._farthest[:, 0] == 0
         self._near_rank[is_equal] = self._point_rank[is_equal] = 0
-
-    def _growth(self, factors):
-        """Return by what the distance grows to neighbours whose rank is larger by factors."""
-        half = self._distances_to(self.true[:, (self.k - 1) // 2][:, None])
-        dimension = np.log(np.maximum(self._farthest, 1e-300) / np.maximum(half, 1e-300))
-        dimension /= np.log(self.k / ((self.k - 1) // 2 + 1)) if self.k > 1 else 1
-        return factors ** np.clip(dimension, 0, 1)
 
     def _count_candidates(self, factor):
         return min(int(factor * self.k) + N_EXTRA_CANDIDATES, self._n - 1)
@@ -152,11 +133,29 @@ class RecallSample:
         own = np.take_along_axis(scores, cell[self.true], 1)
         return np.array([np.searchsorted(np.sort(a), b) for a, b in zip(scores, own, strict=True)])
 
-    def _rank_points(self, points, own, cells, numbers, n_threads):
+    def _rank_points(self, points, own, cells, n_threads):
+        """Find the ranks of true neighbours among candidates, and how far the last of these are.
+
+        ``_last_distances``, (rows, numbers of candidates to try), are those while rows search:
+        lists grow between truncations.
+        """
+        numbers = np.array([self._count_candidates(factor) for factor in self._factors])
+        ranks = (1 - LIST_FILL) * numbers + LIST_FILL * capacity(numbers)
+        if self._is_reduced:
+            self._point_rank, distances = self._rank_reduced(points, own, cells, numbers, n_threads)
+            self._last_distances = distances * self._growth(ranks / numbers)
+            return
+        # The true neighbours are the nearest points.
+        self._point_rank = np.zeros_like(self.true)
+        differences = own - (points[self.true[:, -1]] - cells.origin).astype(np.float64)
+        distances = np.linalg.norm(differences, axis=1)[:, None]
+        self._last_distances = distances * self._growth(ranks / self.k)
+
+    def _rank_reduced(self, points, own, cells, numbers, n_threads):
         """Return how many reduced points are nearer to each row than each true neighbour.
 
-        Ranks beyond the largest number of candidates of a plan are not distinguished.  Also
-        return the reduced distance of the last candidate, for each of the numbers of candidates.
+        Ranks beyond the largest number of candidates are not distinguished.  Also return the
+        reduced distances of the last candidate, for each of the numbers.
         """
         candidates = Candidates(len(self.rows), self._max_kept + 1)
         packed = pack(points[self.rows], n_threads=n_threads)
@@ -178,41 +177,66 @@ class RecallSample:
             distances[r] = np.sqrt(np.maximum(squares, 0))
         return ranks, distances
 
+    def _growth(self, factors):
+        """Return by what the distance grows to neighbours whose rank is larger by factors."""
+        half = self._distances_to(self.true[:, (self.k - 1) // 2][:, None])
+        dimension = np.log(np.maximum(self._farthest, 1e-300) / np.maximum(half, 1e-300))
+        dimension /= np.log(self.k / ((self.k - 1) // 2 + 1)) if self.k > 1 else 1
+        return factors ** np.clip(dimension, 0, 1)
+
     def plan(self, recall: float) -> SearchPlan | None:
         """Return the cheapest search that reaches a recall, None if the exact one is cheaper.
 
         It has the tail, unless no search has it and the exact one costs much more.
         """
         plans: list[SearchPlan] = []
-        exact = self._exact_cost
-        exact += self._rerank_cost * (self.k + N_EXTRA_CANDIDATES)
-        cheapest = np.inf
-        for factor, distances in zip(self._factors, self._last_distances.T, strict=True):
+        for i, factor in enumerate(self._factors):
             n_candidates = self._count_candidates(factor)
-            rerank = self._rerank_cost * n_candidates
-            is_kept = self._point_rank < n_candidates
-            if rerank > cheapest:
-                break  # more candidates cost more
-            if is_kept.mean() < recall:
-                continue
-            for shape in SHAPES:
-                reaches = self._reaches(*shape, distances, n_candidates)
-                pulls = shape[0] * distances
-                for plan in self._plans_of(reaches, pulls, is_kept, recall):
-                    n_near, n_far, reach, expected, cost, has_tail = plan
-                    plan = SearchPlan(
-                        n_near, n_far, Bound(reach, *shape), n_candidates, expected,
-                        cost + rerank, has_tail,
-                    )  # fmt: skip
-                    plans.append(plan)
+            # More candidates cost more.
             cheapest = min((p.cost for p in plans if p.has_tail), default=np.inf)
+            if self._rerank_cost * n_candidates > cheapest:
+                break
+            if (self._point_rank < n_candidates).mean() >= recall:
+                for shape in SHAPES:
+                    plans.extend(
+                        self._plans_of(recall, n_candidates, self._last_distances[:, i], *shape)
+                    )
+        exact = self._exact_cost + self._rerank_cost * (self.k + N_EXTRA_CANDIDATES)
         with_tail = min((p for p in plans if p.has_tail), key=_cost, default=None)
         if with_tail is not None:
             return with_tail if with_tail.cost < exact else None
         best = min(plans, key=_cost, default=None)
         return best if best is not None and MAX_COST_OF_TAIL * best.cost < exact else None
 
-    def _reaches(self, pull, width, distances, n_candidates):
+    def _plans_of(self, recall, n_candidates, distances, pull, width):
+        """Yield plans that reach a recall, with and without its tail, for one shape of the bound.
+
+        distances : of the last candidate of each row.
+        """
+        reaches = self._reaches(n_candidates, distances, pull, width)
+        n_cells = reaches.shape[1]
+        without = np.full((len(reaches), 1), np.inf, np.float32)
+        all_needed = np.take_along_axis(np.hstack([reaches, without]), self._near_rank, 1)
+        all_needed[self._point_rank >= n_candidates] = np.inf
+        for n_near, ends in zip(N_NEAR, self._ends.T, strict=True):
+            n_near = min(n_near, n_cells)
+            # The reach with which a row goes on.
+            sides = np.sqrt(np.maximum(ends**2 - self._own**2, 0))
+            to_go_on = ((sides - pull * distances) / self._reference[:, 0]).astype(np.float32)
+            needed = np.where(
+                self._near_rank < n_near, all_needed, np.maximum(all_needed, to_go_on[:, None])
+            )
+            for reach, has_tail in self._reaches_for(needed, recall):
+                cost = self._cost_of_cells(reaches <= reach, n_near, to_go_on <= reach)
+                yield SearchPlan(
+                    n_near, n_cells, Bound(reach, pull, width), n_candidates,
+                    float((needed <= reach).mean()), cost + self._rerank_cost * n_candidates,
+                    has_tail,
+                )  # fmt: skip
+            if n_near == n_cells:
+                return
+
+    def _reaches(self, n_candidates, distances, pull, width):
         """Return the reach that each row needs for each cell near to it, (rows, cells)."""
         limits = pull * distances[:, None].astype(np.float32) + np.float32(width) * self._radii
         reaches = (self._distances - limits) / self._reference
@@ -221,37 +245,12 @@ class RecallSample:
         reaches[self._rows_before < capacity(n_candidates)] = ANY_REACH
         return reaches
 
-    def _plans_of(self, reaches, pulls, is_kept, recall):
-        """Yield sizes of searches, their expected recall and cost, and whether they have the tail.
-
-        reaches : that each row needs for each near cell; pulls : what of its limit is without it.
-        """
-        n_cells = reaches.shape[1]
-        all_needed = np.take_along_axis(
-            np.column_stack([reaches, np.full(len(reaches), np.inf, np.float32)]), self._near_rank, 1
-        )
-        all_needed[~is_kept] = np.inf
-        for n_near, ends in zip(N_NEAR, self._ends.T, strict=True):
-            n_near = min(n_near, n_cells)
-            # The reach with which a row goes on.
-            sides = np.sqrt(np.maximum(ends**2 - self._own**2, 0))
-            to_go_on = ((sides - pulls) / self._reference[:, 0]).astype(np.float32)
-            needed = np.where(
-                self._near_rank < n_near, all_needed, np.maximum(all_needed, to_go_on[:, None])
-            )
-            for reach, has_tail in self._reaches_for(needed, recall):
-                goes_on = to_go_on <= reach
-                is_probed = reaches <= reach
-                compared = (self._padded[:, :n_near] * is_probed[:, :n_near]).sum(1).mean()
-                cost = n_near
-                if n_near < n_cells:
-                    far = self._padded[goes_on, n_near:] * is_probed[goes_on, n_near:]
-                    compared += far.sum() / len(reaches)
-                    cost += goes_on.mean() * (n_cells - n_near)
-                cost = (GATHER_COST * compared + cost) * self._n_reduced
-                yield n_near, n_cells, reach, float((needed <= reach).mean()), cost, has_tail
-            if n_near == n_cells:
-                return
+    def _cost_of_cells(self, is_probed, n_near, goes_on):
+        """Return the cost of choosing cells and comparing with their points, for a row."""
+        compared = (self._padded[:, :n_near] * is_probed[:, :n_near]).sum()
+        compared += (self._padded[goes_on, n_near:] * is_probed[goes_on, n_near:]).sum()
+        n_chosen_from = n_near + goes_on.mean() * (is_probed.shape[1] - n_near)
+        return (GATHER_COST * compared / len(is_probed) + n_chosen_from) * self._n_reduced
 
     def _reaches_for(self, needed, recall):
         """Yield reaches that have a recall, and whether they have the tail."""
