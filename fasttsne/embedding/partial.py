@@ -22,6 +22,7 @@ from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.progress import unheard
 from fasttsne.runtime.progress_display import progress_shown
 from fasttsne.runtime.stored_rows import is_storage
+from fasttsne.runtime.stored_sparse import as_stored_sparse, load_sparse
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import (
     check_choice,
@@ -206,6 +207,7 @@ def transform_to(
         check_new_rows(rows)
         given = _given_positions(reference, initialization, n_rows)
         if _has_distances(reference):
+            rows = load_sparse(rows, "X")
             write(0, transform(reference, rows, perplexity, given(0, rows), *arguments))
         else:
             for first, block in iter_new_rows(rows):
@@ -219,7 +221,9 @@ def transform_to(
 
 def _is_read_in_blocks(reference: Any, X: Any) -> bool:
     """Whether new rows are in a file or in chunks, of which blocks become the same affinities."""
-    return not isinstance(X, str) and is_storage(X, "X") and not _has_distances(reference)
+    if isinstance(X, str) or _has_distances(reference):
+        return False
+    return is_storage(X, "X") or as_stored_sparse(X, "X") is not None
 
 
 def _has_distances(reference: Any) -> bool:
