@@ -137,6 +137,8 @@ def as_stored_sparse(X: Any, name: str) -> StoredSparse | None:
         group = getattr(X, "group", X) if hasattr(type(X), "to_memory") else X
         attributes = getattr(group, "attrs", None)
         is_group = hasattr(group, "keys") and not hasattr(group, "dtype")
+        if is_group and hasattr(group, "file") and not group:  # of h5py
+            raise ValueError("it is no open group")
         if not is_group or attributes is None or attributes.get("encoding-type") not in ENCODINGS:
             return None
         return StoredSparse(group)

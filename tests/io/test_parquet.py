@@ -1,5 +1,6 @@
 """Rows of Parquet files: read in blocks, by columns of numbers."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def test_slices_of_any_rows(path):
         end = rng.integers(first, N + 1)
         np.testing.assert_array_equal(rows[first:end], whole[first:end])
     edges = [0, *np.sort(rng.choice(np.arange(1, N), 20, replace=False)), N]
-    blocks = [rows[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    blocks = [rows[a:b] for a, b in itertools.pairwise(edges)]
     np.testing.assert_array_equal(np.concatenate(blocks), whole)
     assert rows[N:].shape == (0, 7)
     with pytest.raises(IndexError, match="without steps"):
@@ -116,7 +117,7 @@ def test_a_chosen_column_without_numbers(path, name, kind):
 
 
 def test_columns_that_are_not_there_or_twice(path):
-    with pytest.raises(ValueError, match="it has no column 'singel'.*'single' is near"):
+    with pytest.raises(ValueError, match=r"it has no column 'singel'.*'single' is near"):
         files.read_table(path, columns=["singel"])
     table = pyarrow.Table.from_arrays([pyarrow.array([1.0])] * 2, names=["x", "x"])
     parquet.write_table(table, path)
