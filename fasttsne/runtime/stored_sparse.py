@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.runtime.canonical import check_finite, read_entries, to_canonical_floats
-from fasttsne.runtime.stored_rows import iter_blocks
+from fasttsne.runtime.stored_rows import is_storage, iter_blocks
 
 # How such a matrix names its format, in the attributes of its group.
 ENCODINGS = {"csr_matrix": "csr", "csc_matrix": "csc"}
@@ -144,6 +144,11 @@ def as_stored_sparse(X: Any, name: str) -> StoredSparse | None:
         return StoredSparse(group)
     except Exception as error:  # each library has its own
         raise ValueError(f"{name} cannot be read, its file may be closed: {error}") from error
+
+
+def is_elsewhere(X: Any, name: str) -> bool:
+    """Whether rows, sparse or not, are in a file or in chunks, and not in memory."""
+    return is_storage(X, name) or is_sparse_chunks(X) or as_stored_sparse(X, name) is not None
 
 
 def load_sparse(X: Any, name: str) -> Any:
