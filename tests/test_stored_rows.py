@@ -192,6 +192,30 @@ def test_each_row_is_read_once(rows, limit):
     assert (storage.n_reads == 1).all()
 
 
+def test_how_often_each_row_is_read(rows):
+    """The table of docs/large.rst; transform is counted beside its other tests."""
+    few = rows[:500, :30].astype(np.float64)
+    embedding = TSNE(**QUICK).fit(few)
+    index = Approx(few, 5, random_state=0)
+    index.build()
+    for work in (
+        lambda X: TSNE(**QUICK).fit(X),
+        lambda X: affinity.PerplexityBasedNN(X, 9), lambda X: affinity.Uniform(X, 9),
+        initialization.pca, lambda X: Exact(X, 5).build(), lambda X: Approx(X, 5).build(),
+        lambda X: index.query(X, 3),
+        lambda X: metrics.neighbor_recall(X, embedding, 5),
+        lambda X: metrics.trustworthiness(X, embedding, 5),
+        lambda X: metrics.distance_correlation(X, embedding),
+    ):  # fmt: skip
+        storage = Slices(few)
+        work(storage)
+        assert (storage.n_reads == 1).all()
+    for dtype, n_reads in ((np.float64, 2), (np.int64, 1)):
+        storage = Slices(few.astype(dtype))
+        embedding.prepare_partial(storage)
+        assert (storage.n_reads == n_reads).all()
+
+
 @pytest.mark.parametrize(
     ("chunks", "edges"),
     [
