@@ -1,6 +1,7 @@
 """Sparse matrices in files and in chunks: one map, whatever is read, and never dense."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -38,7 +39,9 @@ def anndata_file(dtype="f4", kind=sp.csr_matrix):
     return make
 
 
-def group(package, dtype="i4", index_dtype="i8", kind=sp.csr_matrix, chunks=None, make_dataset=False):
+def group(
+    package, dtype="i4", index_dtype="i8", kind=sp.csr_matrix, chunks=None, make_dataset=False
+):
     """A group as AnnData writes it, in chunks of any size, without AnnData."""
 
     def make(X, folder):
@@ -161,7 +164,10 @@ def test_rows_that_are_not_sorted_and_stored_twice(rows, tmp_path):
         np.repeat(rows.data / 2, 2), np.repeat(rows.indices, 2), 2 * rows.indptr
     ), shape=SHAPE)  # fmt: skip
     for a, b in zip(doubled.indptr[:-1], doubled.indptr[1:], strict=True):
-        doubled.data[a:b], doubled.indices[a:b] = doubled.data[a:b][::-1], doubled.indices[a:b][::-1]
+        doubled.data[a:b], doubled.indices[a:b] = (
+            doubled.data[a:b][::-1],
+            doubled.indices[a:b][::-1],
+        )
     for name in ("data", "indices", "indptr"):
         del made[name]
         made[name] = getattr(doubled, name)
@@ -185,6 +191,8 @@ def test_each_entry_is_read_once(rows):
 
 class Group(dict):
     """The least of a group, whose arrays are counted."""
+
+    attrs: ClassVar[dict] = {}
 
     def __init__(self, X, dtype="f4"):
         self.attrs = {"encoding-type": "csr_matrix", "shape": X.shape}
@@ -294,7 +302,7 @@ def test_the_command_line_turns_them(rows, tmp_path, capsys):
 
 def test_the_estimate_counts_entries():
     few, more = (estimate_memory(100_000, 30_000, nnz=n)["peak"] for n in (10**6, 10**8))
-    assert 8 * 99 * 10**6 < more - few
+    assert more - few > 8 * 99 * 10**6
     with pytest.raises(ValueError, match="nnz must be at least 0; got -1"):
         estimate_memory(10, 2, nnz=-1)
 
@@ -310,9 +318,12 @@ class Large(Group):
 
 
 def test_a_matrix_that_does_not_fit_is_refused_before_it_is_read():
-    with pytest.raises(MemoryError, match=r"1,000,000 rows and 30,000 columns, 1,000,000,000,000 "
-                                          r"entries of a sparse matrix, takes about .* rows would"):  # fmt: skip
+    with pytest.raises(MemoryError, match="would fit") as error:
         TSNE().fit(Large(10**12))
+    assert str(error.value).startswith(
+        "a fit of 1,000,000 rows and 30,000 columns, 1,000,000,000,000 entries of a sparse matrix, "
+        "takes about "
+    )
 
 
 def test_sparse_chunks_are_not_counted_as_dense_rows(rows, tmp_path):

@@ -184,7 +184,7 @@ class _Reader:
         for pause in (*PAUSES, None):
             try:
                 shape, dtype = tuple(self.storage.shape), self.storage.dtype
-                block = self._to_array(self.storage[first:end])
+                block: np.ndarray = self._to_array(self.storage[first:end])
                 _forget_pages(self.storage)
                 break
             except (MemoryError, TypeError, UnusableRowsError):

@@ -134,14 +134,14 @@ def as_stored_sparse(X: Any, name: str) -> StoredSparse | None:
     if isinstance(X, np.ndarray) or sp.issparse(X):
         return None
     try:
-        group = getattr(X, "group", X) if hasattr(type(X), "to_memory") else X
-        attributes = getattr(group, "attrs", None)
-        is_group = hasattr(group, "keys") and not hasattr(group, "dtype")
-        if is_group and hasattr(group, "file") and not group:  # of h5py
-            raise ValueError("it is no open group")
-        if not is_group or attributes is None or attributes.get("encoding-type") not in ENCODINGS:
+        group: Any = getattr(X, "group", X) if hasattr(type(X), "to_memory") else X
+        kind = type(group)  # data frames have attributes of any name
+        if not (hasattr(kind, "keys") and hasattr(kind, "attrs")):
             return None
-        return StoredSparse(group)
+        if hasattr(kind, "file") and not group:  # of h5py
+            raise ValueError("it is no open group")
+        encoding = group.attrs.get("encoding-type")
+        return StoredSparse(group) if encoding in tuple(ENCODINGS) else None
     except Exception as error:  # each library has its own
         raise ValueError(f"{name} cannot be read, its file may be closed: {error}") from error
 
@@ -164,7 +164,7 @@ def load_sparse(X: Any, name: str) -> Any:
 
 def is_sparse_chunks(X: Any) -> bool:
     """Whether X is a dask array whose chunks are sparse matrices."""
-    return sp.issparse(getattr(X, "_meta", None))
+    return bool(sp.issparse(getattr(X, "_meta", None)))
 
 
 def _in_few_bytes(block: Any) -> sp.csr_matrix:

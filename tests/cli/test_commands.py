@@ -547,10 +547,9 @@ def test_how_often_each_row_is_read(dtype, n_new, rows, expected, digits, tmp_pa
     key = ["--key", "rows"]
     assert counts_of("fit", path, *key, "-q", "-o", output, *QUICK) == ({1}, {0})
     assert counts_of("metrics", path, placed, *key) == ({1}, {0})
-    assert counts_of("transform", path, "--key", "new", "--data", path, "--data-key", "rows", "--map",
-                     placed, "-o", output, "--metric", "euclidean", "--n-iter", "5") == (
-        {1}, {n_new}
-    )  # fmt: skip
+    keys = ["--key", "new", "--data-key", "rows"]
+    options = ["--map", placed, "-o", output, "--metric", "euclidean", "--n-iter", "5"]
+    assert counts_of("transform", path, "--data", path, *keys, *options) == ({1}, {n_new})
 
 
 def test_transform_of_rows_that_are_not_finite(data, expected, tmp_path, capsys):

@@ -117,8 +117,8 @@ def test_a_chosen_column_without_numbers(path, name, kind):
 
 
 def test_columns_that_are_not_there_or_twice(path):
-    with pytest.raises(ValueError, match=r"it has no column 'singel'.*'single' is near"):
-        files.read_table(path, columns=["singel"])
+    with pytest.raises(ValueError, match=r"it has no column 'singles'.*'single' is near"):
+        files.read_table(path, columns=["singles"])
     table = pyarrow.Table.from_arrays([pyarrow.array([1.0])] * 2, names=["x", "x"])
     parquet.write_table(table, path)
     with pytest.raises(ValueError, match="it has more than one column 'x'"):
