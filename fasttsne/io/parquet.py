@@ -1,6 +1,7 @@
 """Parquet files: which columns are numbers, and their rows, read in blocks by pyarrow.
 
-A column is what its type says: one of text is no data, whatever is written in it.
+A column is what its type says: one of text is no data, whatever is written in it.  One of lists of
+numbers, as embeddings are stored, is several columns of the rows, if it is chosen.
 """
 
 import itertools
@@ -14,9 +15,11 @@ import numpy as np
 
 from fasttsne.io.columns import import_pyarrow
 from fasttsne.runtime.stored_rows import UnusableRowsError
+from fasttsne.utils import require
 
 # Bytes of a column that are read from the file at a time.
 BUFFER_BYTES = 2**16
+MISSING = "a missing value"
 
 
 class ParquetFile(Mapping[str, np.ndarray]):
@@ -73,6 +76,8 @@ class ParquetFile(Mapping[str, np.ndarray]):
             reason = "durations" if types.is_duration(kind) else "dates"
         elif types.is_nested(kind):
             reason = "lists"
+            if is_chosen and self._dtype(self.items(kind) or kind) is not None:
+                return None
         else:
             reason = "text"
         if is_chosen:
@@ -95,8 +100,17 @@ class ParquetFile(Mapping[str, np.ndarray]):
                     f"column {name!r} has {n_missing} missing values, the first in its row "
                     f"{row + 1}; fill them, or leave out the rows or the column"
                 )
-        dtypes = [self._dtype(self.types[name]) for name in names]
-        return ParquetRows(self, names, (self.n_rows, len(names)), np.result_type(*dtypes))
+        kinds = [self.types[name] for name in names]
+        dtypes = [self._dtype(self.items(kind) or kind) for kind in kinds]
+        widths = [1 if self.items(self.types[name]) is None else self._count(name)
+                  for name in names]  # fmt: skip
+        return ParquetRows(self, names, widths, np.result_type(*dtypes))
+
+    def items(self, kind: Any) -> Any:
+        """Return the type of what a list has, None for a type that is no list."""
+        types = self._pyarrow.types
+        is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+        return kind.value_type if is_list else None
 
     def iter_batches(self, names: tuple[str, ...], first: int, n_rows: int) -> Iterator[Any]:
         """Yield record batches of about so many rows, from a row on."""
@@ -119,6 +133,17 @@ class ParquetFile(Mapping[str, np.ndarray]):
             column = column.cast(self._pyarrow.float64())
         values: np.ndarray = column.to_numpy(zero_copy_only=False)
         return values
+
+    def lengths(self, column: Any) -> np.ndarray:
+        """Return how many items each list of a column of a batch has."""
+        compute = require("pyarrow.compute", "a .parquet file", "files")
+        lengths: np.ndarray = compute.list_value_length(column).to_numpy(zero_copy_only=False)
+        return lengths
+
+    def _count(self, name: str) -> int:
+        """Return how many numbers the first list of a column has."""
+        batch = next(self.iter_batches((name,), 0, 1), None)
+        return 0 if batch is None else len(batch.column(0)[0].as_py() or ())
 
     def _dtype(self, kind: Any) -> np.dtype | None:
         """Return the dtype of a column of numbers, None of another."""
@@ -152,15 +177,17 @@ class ParquetRows:
     ----------
     file : the file.
     names : of the columns.
-    shape, dtype : of all rows; the dtype is the smallest that holds all columns.
+    widths : how many columns of the rows each is: 1, or more where it has lists.
+    dtype : the smallest that holds all columns.
     """
 
     ndim = 2
 
     def __init__(
-        self, file: ParquetFile, names: tuple[str, ...], shape: tuple[int, int], dtype: np.dtype
+        self, file: ParquetFile, names: tuple[str, ...], widths: list[int], dtype: np.dtype
     ):
-        self._file, self._names, self.shape, self.dtype = file, names, shape, dtype
+        self._file, self._names, self._widths = file, names, widths
+        self.shape, self.dtype = (file.n_rows, sum(widths)), dtype
         self._lock = threading.Lock()
         # The row that comes next, from where, and what is left of the last batch.
         self._next: int | None = None
@@ -200,22 +227,36 @@ class ParquetRows:
             self._left = batch.slice(part.num_rows) if part.num_rows < batch.num_rows else None
 
     def _copy(self, batch: Any, out: np.ndarray, first: int) -> None:
-        for j, name in enumerate(self._names):
+        start = 0
+        for name, width in zip(self._names, self._widths, strict=True):
             column = batch.column(batch.schema.get_field_index(name))
-            if column.null_count:
-                is_missing = column.is_null().to_numpy(zero_copy_only=False)
-            else:
-                values = self._file.to_numbers(column)
-                out[:, j] = values
-                if not _may_have_nan(values):
-                    continue
-                is_missing = np.isnan(values)
-            if is_missing.any():
-                raise UnusableRowsError(
-                    f"{self._file.path}: column {name!r} has a missing value in its row "
-                    f"{first + int(is_missing.argmax()) + 1}; fill it, or leave out the row or the "
-                    "column"
-                )
+            self._check_none_missing(name, column, 1, first)
+            if self._file.items(column.type) is not None:
+                self._check_lengths(name, column, width, first)
+                column = column.flatten()
+                self._check_none_missing(name, column, width, first)
+            values = self._file.to_numbers(column).reshape(-1, width)
+            if _may_have_nan(values):
+                self._refuse(name, np.isnan(values).any(axis=1), MISSING, first)
+            out[:, start : start + width] = values
+            start += width
+
+    def _check_none_missing(self, name: str, column: Any, width: int, first: int) -> None:
+        if column.null_count:
+            is_missing = column.is_null().to_numpy(zero_copy_only=False)
+            self._refuse(name, is_missing.reshape(-1, width).any(axis=1), MISSING, first)
+
+    def _check_lengths(self, name: str, column: Any, width: int, first: int) -> None:
+        what = f"not {width} numbers, as in its first row,"
+        self._refuse(name, self._file.lengths(column) != width, what, first)
+
+    def _refuse(self, name: str, is_wrong: np.ndarray, what: str, first: int) -> None:
+        """Raise for the first row of a column that is wrong."""
+        if is_wrong.any():
+            raise UnusableRowsError(
+                f"{self._file.path}: column {name!r} has {what} in its row "
+                f"{first + int(is_wrong.argmax()) + 1}; fill it, or leave out the row or the column"
+            )
 
 
 def _may_have_nan(values: np.ndarray) -> bool:

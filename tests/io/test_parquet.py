@@ -26,6 +26,7 @@ def columns():
         "single": rng.normal(size=N).astype(np.float32), "a.b": rng.integers(0, 10**6, N),
         "money": counts.cast(pyarrow.decimal128(25, 2)), "coded": counts.dictionary_encode(),
         "text": ["1"] * N, "flag": rng.random(N) > 0.5, "pairs": [[1, 2]] * N,
+        "words": [["a"]] * N,
         "nothing": pyarrow.nulls(N), "none": pyarrow.nulls(N, pyarrow.float32()),
         "day": np.arange(N).astype("datetime64[s]"), "a": rng.normal(size=N),
     }  # fmt: skip
@@ -53,8 +54,8 @@ def test_columns_are_what_their_types_say(path, columns):
     table = files.read_table(path)
     assert table.names == NUMBERS
     assert table.unused == {
-        "text": "text", "flag": "true or false", "pairs": "lists", "nothing": "empty",
-        "none": "empty", "day": "dates",
+        "text": "text", "flag": "true or false", "pairs": "lists", "words": "lists",
+        "nothing": "empty", "none": "empty", "day": "dates",
     }  # fmt: skip
     assert set(table.columns) == set(table.unused)
     assert table.columns["text"].tolist() == ["1"] * N
@@ -105,9 +106,46 @@ def test_the_map_is_that_of_the_array(path, columns, limit, monkeypatch):
     assert np.array_equal(found.transform(rows), wanted.transform(np.asarray(rows)))
 
 
+@pytest.mark.parametrize("kind", ["list", "large_list", "fixed"])
+def test_lists_of_numbers_are_columns_if_they_are_chosen(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(N, 30)).astype(np.float32)
+    item = pyarrow.float32()
+    kinds = {
+        "list": pyarrow.list_(item), "large_list": pyarrow.large_list(item),
+        "fixed": pyarrow.list_(item, 30),
+    }  # fmt: skip
+    made = {"id": np.arange(N), "vector": pyarrow.array(list(X), kinds[kind])}
+    path = write(tmp_path / "rows.parquet", made, row_group_size=300)
+    assert files.read_table(path).unused == {"vector": "lists"}
+    table = files.read_table(path, columns=["vector"])
+    assert table.names == ("vector",)
+    assert table.data.shape == X.shape
+    assert table.data.dtype == np.float32
+    assert np.array_equal(np.asarray(table.data), X)
+    assert np.array_equal(table.data[250:350], X[250:350])
+    both = np.asarray(files.read_table(path, columns=["id", "vector"]).data)
+    assert np.array_equal(both, np.column_stack([np.arange(N), X]))
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [([1.0, 2.0, 3.0], "not 2 numbers, as in its first row,"), (None, "a missing value"),
+     ([1.0, None], "a missing value"), ([1.0, np.nan], "a missing value"),
+     ([], "not 2 numbers, as in its first row,")],
+)  # fmt: skip
+def test_a_list_that_is_wrong(values, what, tmp_path):
+    lists = pyarrow.array([[0.5, 1.0]] * 800 + [values] + [[0.5, 2.0]] * 199)
+    path = write(tmp_path / "rows.parquet", {"vector": lists}, row_group_size=300)
+    rows = files.read_table(path, columns=["vector"]).data
+    with pytest.raises(ValueError) as error:
+        TSNE(**QUICK).fit(rows)
+    assert str(error.value).startswith(f"{path}: column 'vector' has {what} in its row 801; ")
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("text", "string"), ("pairs", "list<"), ("day", "timestamp["), ("nothing", "null")],
+    [("text", "string"), ("words", "list<"), ("day", "timestamp["), ("nothing", "null")],
 )
 def test_a_chosen_column_without_numbers(path, name, kind):
     with pytest.raises(ValueError, match=re.escape(
