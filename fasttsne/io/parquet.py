@@ -76,7 +76,7 @@ class ParquetFile(Mapping[str, np.ndarray]):
             reason = "durations" if types.is_duration(kind) else "dates"
         elif types.is_nested(kind):
             reason = "lists"
-            if is_chosen and self._dtype(self.items(kind) or kind) is not None:
+            if is_chosen and self._dtype(self.item_type(kind) or kind) is not None:
                 return None
         else:
             reason = "text"
@@ -101,12 +101,12 @@ class ParquetFile(Mapping[str, np.ndarray]):
                     f"{row + 1}; fill them, or leave out the rows or the column"
                 )
         kinds = [self.types[name] for name in names]
-        dtypes = [self._dtype(self.items(kind) or kind) for kind in kinds]
-        widths = [1 if self.items(self.types[name]) is None else self._count(name)
+        dtypes = [self._dtype(self.item_type(kind) or kind) for kind in kinds]
+        widths = [1 if self.item_type(self.types[name]) is None else self._count(name)
                   for name in names]  # fmt: skip
         return ParquetRows(self, names, widths, np.result_type(*dtypes))
 
-    def items(self, kind: Any) -> Any:
+    def item_type(self, kind: Any) -> Any:
         """Return the type of what a list has, None for a type that is no list."""
         types = self._pyarrow.types
         is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
@@ -231,7 +231,7 @@ class ParquetRows:
         for name, width in zip(self._names, self._widths, strict=True):
             column = batch.column(batch.schema.get_field_index(name))
             self._check_none_missing(name, column, 1, first)
-            if self._file.items(column.type) is not None:
+            if self._file.item_type(column.type) is not None:
                 self._check_lengths(name, column, width, first)
                 column = column.flatten()
                 self._check_none_missing(name, column, width, first)

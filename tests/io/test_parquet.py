@@ -82,6 +82,14 @@ def test_the_smallest_type_that_holds_all(path, columns, names, dtype):
     np.testing.assert_array_equal(np.asarray(rows, float), expected(columns, names))
 
 
+def test_a_vector(tmp_path):
+    path = write(tmp_path / "kinds.parquet", {"kind": ["a", "b"]})
+    assert files.read_vector(path).tolist() == ["a", "b"]
+    assert files.read_vector(write(path, {"kind": [7, 8]})).tolist() == [7, 8]
+    with pytest.raises(ValueError, match="it has others in addition to 'kind'"):
+        files.read_vector(write(path, {"kind": ["a", "b"], "x": [1, 2]}))
+
+
 def test_slices_of_any_rows(path):
     rows = files.read_table(path).data
     whole, rng = np.asarray(rows), np.random.default_rng(1)
