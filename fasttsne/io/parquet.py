@@ -7,7 +7,9 @@ numbers, as embeddings are stored, is several columns of the rows, if it is chos
 import itertools
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +72,7 @@ class ParquetFile(Mapping[str, np.ndarray]):
         elif self._dtype(kind) is not None:
             if types.is_boolean(kind) and not is_chosen:
                 return "true or false"
-            is_empty = self.n_rows > 0 and self._count_missing(name) == self.n_rows
+            is_empty = self.n_rows > 0 and self._n_missing[name] == self.n_rows
             return "empty" if is_empty and not is_chosen else None
         elif types.is_temporal(kind):
             reason = "durations" if types.is_duration(kind) else "dates"
@@ -93,7 +95,7 @@ class ParquetFile(Mapping[str, np.ndarray]):
             Where the file says that values of them are missing: how many, and where the first is.
         """
         for name in names:
-            n_missing = self._count_missing(name)
+            n_missing = self._n_missing[name]
             if n_missing:
                 row = int(self._file.read([name]).column(name).is_null().index(True).as_py())
                 raise ValueError(
@@ -156,16 +158,18 @@ class ParquetFile(Mapping[str, np.ndarray]):
             return np.dtype(kind.to_pandas_dtype())
         return None
 
-    def _count_missing(self, name: str) -> int:
-        """Return how many values the file says are missing: no numbers that are NaN."""
-        total, metadata = 0, self._file.metadata
+    @cached_property
+    def _n_missing(self) -> Counter[str]:
+        """How many values of each column the file says are missing; not those that are NaN."""
+        found: Counter[str] = Counter()
+        metadata = self._file.metadata
         for i in range(metadata.num_row_groups):
             group = metadata.row_group(i)
             for j in range(group.num_columns):
-                statistics = group.column(j).statistics
-                if group.column(j).path_in_schema == name and statistics is not None:
-                    total += statistics.null_count or 0
-        return total
+                column = group.column(j)
+                if column.is_stats_set:
+                    found[column.path_in_schema] += column.statistics.null_count or 0
+        return found
 
 
 class ParquetRows:
