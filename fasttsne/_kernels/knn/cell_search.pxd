@@ -216,8 +216,8 @@ cdef inline void search_cell(
     cdef int lanes
     cdef bint is_last
     cdef TopK top
-    top.keys, top.counts = all_rows.keys + first_row * all_rows.capacity, all_rows.counts + first_row
-    top.thresholds = all_rows.thresholds + first_row
+    top.keys = all_rows.keys + first_row * all_rows.capacity
+    top.counts, top.thresholds = all_rows.counts + first_row, all_rows.thresholds + first_row
     top.capacity, top.k = all_rows.capacity, all_rows.k
     for r in range(n_rows):
         if is_open[r] or not goes_on:
