@@ -5,10 +5,10 @@ into small cells of near rows by k-means.  Each row is compared with the rows of
 it, as far as a bound that the distance of its candidates gives; the best of these are reranked by
 their exact distance.
 
-The bound, and the number of cells and candidates, are planned on a sample of rows with known true neighbours:
-the cheapest search that reaches the requested recall as a mean, and 0.8 for 99 % of the rows.  The
-recall of the result is measured on the same sample, and the search widens until it suffices; if
-that would cost as much as the exact search, the exact search is used.
+The bound, and the number of cells and candidates, are planned on a sample of rows with known true
+neighbours: the cheapest search that reaches the requested recall as a mean, and 0.8 for 99 % of
+the rows.  The recall of the result is measured on the same sample, and the search widens until it
+suffices; if that would cost as much as the exact search, the exact search is used.
 
 Queries search the same cells, by ``builtin/probes.py``.
 """

@@ -60,7 +60,7 @@ cdef inline void centroid_distances(
     const Cells *cells, const float *rows, Py_ssize_t tiles, const int32_t *near,
     const float *norms, float *panel, float *squares,
 ) noexcept nogil:
-    """Squared distances of a cell's rows from centroids: ROOM numbers for each of these."""
+    """Squared distances of packed rows from centroids: ROOM numbers for each of these."""
     cdef Py_ssize_t j, i, c, tile, count, row
     cdef f8 products[PANEL * TILE]
     cdef f8 total
@@ -88,6 +88,16 @@ cdef inline void centroid_distances(
                             f8_mul(f8_set1(1.0 / RESOLUTION), total),
                         ),
                     )
+
+
+cdef inline void measure(
+    const Cells *cells, const float *rows, Py_ssize_t n_rows, const int32_t *near, float *panel,
+    float *norms, float *squares,
+) noexcept nogil:
+    """Squared lengths of packed rows, and their distances from the near centroids."""
+    cdef Py_ssize_t tiles = (n_rows + PANEL * TILE - 1) // (PANEL * TILE)
+    squared_lengths(rows, TILE * tiles, cells.depth, norms)
+    centroid_distances(cells, rows, tiles, near, norms, panel, squares)
 
 
 cdef inline void near_distances(
@@ -138,14 +148,6 @@ cdef inline void mark_open(
         is_open[r] = limits[r] > 0 and limits[r] * limits[r] + squares[r] > end
 
 
-cdef inline bint any_open(const uint8_t *is_open, Py_ssize_t n_rows) noexcept nogil:
-    cdef Py_ssize_t r
-    for r in range(n_rows):
-        if is_open[r]:
-            return True
-    return False
-
-
 cdef inline void gather(
     const float *points, Py_ssize_t depth, const int32_t *rows, Py_ssize_t count, float *panel,
 ) noexcept nogil:
@@ -177,73 +179,83 @@ cdef inline void compare_panel(
                 )
 
 
-cdef inline void update_limit(
-    const TopK *top, const Cells *cells, Py_ssize_t row, const float *reaches, const float *norms,
-    float *limits,
+cdef inline float limit_of(
+    const TopK *top, const Cells *cells, Py_ssize_t row, float reach, float norm
 ) noexcept nogil:
-    """Set how far a row searches from how far its candidates are."""
-    cdef float square = top.thresholds[row] + norms[row]
+    """How far a row searches, by how far its candidates are."""
+    cdef float square = top.thresholds[row] + norm
     if square == INFINITY:
-        limits[row] = INFINITY
-    elif RESOLUTION * square <= norms[row] or square < FLT_MIN:
-        limits[row] = -INFINITY  # equal rows, as far as scores tell
-    else:
-        limits[row] = reaches[row] + cells.pull * <float> sqrt(square)
+        return INFINITY
+    if RESOLUTION * square <= norm or square < FLT_MIN:
+        return -INFINITY  # equal rows, as far as scores tell
+    return reach + cells.pull * <float> sqrt(square)
 
 
 cdef inline void search_cell(
-    const TopK *rows, const Cells *cells, Py_ssize_t cell, Py_ssize_t first_row,
+    const TopK *all_rows, const Cells *cells, Py_ssize_t cell, Py_ssize_t first_row,
     const int32_t *near, float *all_reaches, uint8_t *all_open, bint goes_on, float *panel,
-    float *squares,
+    float *packed, float *squares,
 ) noexcept nogil:
     """Find the candidates of a cell's rows; near cells come first, so that few are pushed.
 
     all_reaches, all_open : of the rows, as ``knn_dense.search_cells`` has them.
-    panel, squares : room for eight rows, and for the squared distances of all from the centroids.
+    panel, packed, squares : room for eight rows, for all that go on, and for the squared distances
+    of those that search from the centroids.
     """
-    cdef Py_ssize_t i, j, r, count, first_point = PANEL * TILE * <Py_ssize_t> cells.starts[cell]
+    cdef Py_ssize_t i, j, r, count, n = 0
+    cdef Py_ssize_t first_point = PANEL * TILE * <Py_ssize_t> cells.starts[cell]
     cdef Py_ssize_t n_rows = cells.firsts[cell + 1] - cells.firsts[cell]
-    cdef Py_ssize_t tiles = cells.starts[cell + 1] - cells.starts[cell]
     cdef const float *points = cells.points + first_point * cells.depth
     cdef float *reaches = all_reaches + first_row
     cdef uint8_t *is_open = all_open + first_row
     cdef float norms[ROOM]
     cdef float limits[ROOM]
+    cdef int32_t rows[ROOM]  # that search
     cdef int32_t chosen[PANEL]
+    cdef int32_t places[PANEL]
     cdef int lanes
     cdef bint is_last
     cdef TopK top
-    top.keys, top.counts = rows.keys + first_row * rows.capacity, rows.counts + first_row
-    top.thresholds = rows.thresholds + first_row
-    top.capacity, top.k = rows.capacity, rows.k
-    if goes_on and not any_open(is_open, n_rows):
-        return
-    squared_lengths(points, TILE * tiles, cells.depth, norms)
-    centroid_distances(cells, points, tiles, near, norms, panel, squares)
-    if not goes_on:
-        near_distances(squares, cells.n_near, n_rows, cells.reach, reaches)
-    for r in range(ROOM):
-        limits[r] = -INFINITY
+    top.keys = all_rows.keys + first_row * all_rows.capacity
+    top.counts, top.thresholds = all_rows.counts + first_row, all_rows.thresholds + first_row
+    top.capacity, top.k = all_rows.capacity, all_rows.k
     for r in range(n_rows):
         if is_open[r] or not goes_on:
-            update_limit(&top, cells, r, reaches, norms, limits)
+            rows[n] = <int32_t> r
+            n += 1
+    if goes_on:
+        for r in range(0, n, 8):
+            gather(
+                points, cells.depth, rows + r, min(<Py_ssize_t> PANEL, n - r),
+                packed + r * cells.depth,
+            )
+    measure(cells, packed if goes_on else points, n, near, panel, norms, squares)
+    if not goes_on:
+        near_distances(squares, cells.n_near, n, cells.reach, reaches)
+    for r in range(ROOM):
+        limits[r] = -INFINITY
+    for r in range(n):
+        limits[r] = limit_of(&top, cells, rows[r], reaches[rows[r]], norms[r])
     for i in range(cells.n_near):
         count = 0
-        for r in range(0, n_rows, 8):
+        for r in range(0, n, 8):
             lanes = chosen_lanes(
                 squares + i * ROOM + r, limits + r, cells.width * cells.radii[near[i]]
             )
-            is_last = r + 8 >= n_rows
+            is_last = r + 8 >= n
             while lanes or (is_last and count):
                 if lanes:
-                    chosen[count] = <int32_t> (r + lowest_bit(lanes))
+                    places[count] = <int32_t> (r + lowest_bit(lanes))
+                    chosen[count] = rows[places[count]]
                     lanes &= lanes - 1
                     count += 1
                 if count == PANEL or (is_last and not lanes):
                     gather(points, cells.depth, chosen, count, panel)
                     compare_panel(&top, cells, panel, chosen, count, near[i], first_point)
                     for j in range(count):
-                        update_limit(&top, cells, chosen[j], reaches, norms, limits)
+                        limits[places[j]] = limit_of(
+                            &top, cells, chosen[j], reaches[chosen[j]], norms[places[j]]
+                        )
                     count = 0
     if not goes_on:
-        mark_open(cells, cell, near[cells.n_near - 1], n_rows, squares, limits, is_open)
+        mark_open(cells, cell, near[cells.n_near - 1], n, squares, limits, is_open)

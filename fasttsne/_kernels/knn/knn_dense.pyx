@@ -196,6 +196,7 @@ def search_cells(
     cdef TopK top
     cdef Cells cells
     cdef float[:, ::1] panels = np.empty((n_threads, PANEL * depth), np.float32)
+    cdef float[:, ::1] packed = np.zeros((n_threads, ROOM * depth if goes_on else 1), np.float32)
     cdef float[:, ::1] squares = np.empty((n_threads, ROOM * n_near), np.float32)
     top.keys, top.counts, top.thresholds = &keys[0, 0], &counts[0], &thresholds[0]
     top.capacity, top.k = keys.shape[1], k
@@ -206,7 +207,8 @@ def search_cells(
     for i in prange(size, nogil=True, schedule="dynamic", num_threads=n_threads):
         search_cell(
             &top, &cells, first + i, firsts[first + i] - firsts[first], &near[i, 0], &reaches[0],
-            &is_open[0], goes_on, &panels[threadid(), 0], &squares[threadid(), 0],
+            &is_open[0], goes_on, &panels[threadid(), 0], &packed[threadid(), 0],
+            &squares[threadid(), 0],
         )
 
 
