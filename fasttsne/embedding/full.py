@@ -18,6 +18,7 @@ from fasttsne.embedding.partial import (
     transform,
     transform_to,
 )
+from fasttsne.embedding.update import update
 from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.called import call_optimizer, is_called
@@ -299,6 +300,40 @@ class TSNEEmbedding(ArrayWithState):
         self.raise_if_view()
         arguments = self, X, perplexity, initialization, k, phases, common
         return transform(*arguments) if out is None else transform_to(out, *arguments)
+
+    def update(
+        self, X: Rows, hold: float = np.inf, n_iter: int | str = "auto",
+        random_state: RandomState = 0,
+    ) -> "TSNEEmbedding":  # fmt: skip
+        """A map of the rows of this one and of new ones, which join it; this one is not changed.
+
+        New rows find neighbours among the old ones and each other, old rows take new ones into
+        their lists, and new points attract and repel each other too, unlike in
+        :meth:`transform`.  Those that belong to nothing that is there come to lie by themselves.
+
+        Parameters
+        ----------
+        X : (m, n_features) new rows, as those the affinities were made of.
+        hold : how strongly old points stay where they are, as the weight of
+            :class:`fasttsne.Anchors`: infinity pins them, so that the cost is that of the new
+            rows; 0 lets them go.
+        n_iter : iterations; "auto" is 100 of the new points, and where ``hold`` is finite the
+            main phase of the whole map after them.
+        random_state : of small differences between the starts of new points.
+
+        Returns
+        -------
+        TSNEEmbedding
+            (n_samples + m, n_components), the old points first.
+
+        Raises
+        ------
+        NotImplementedError
+            Where neighbours of new rows cannot be found: with precomputed affinities or lists of
+            neighbours, or a map that was loaded from a file of its own.
+        """
+        self.raise_if_view()
+        return update(self, X, hold, n_iter, random_state)
 
     def plot(
         self, labels: ArrayLike | None = None, ax: "Axes | None" = None, **params: Any
