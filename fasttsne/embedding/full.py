@@ -308,8 +308,8 @@ class TSNEEmbedding(ArrayWithState):
         """A map of the rows of this one and of new ones, which join it; this one is not changed.
 
         New rows find neighbours among the old ones and each other, old rows take new ones into
-        their lists, and new points attract and repel each other too, unlike in
-        :meth:`transform`.  Those that belong to nothing that is there come to lie by themselves.
+        their lists, and new points act on each other too, unlike in :meth:`transform`.  Those of
+        a kind that is not there yet come together, but find room only where ``hold`` is finite.
 
         Parameters
         ----------
@@ -329,11 +329,11 @@ class TSNEEmbedding(ArrayWithState):
         Raises
         ------
         NotImplementedError
-            Where neighbours of new rows cannot be found: with precomputed affinities or lists of
-            neighbours, or a map that was loaded from a file of its own.
+            With precomputed affinities or lists of neighbours, and for a map from a file.
         """
         self.raise_if_view()
-        return update(self, X, hold, n_iter, random_state)
+        grown: TSNEEmbedding = update(self, X, hold, n_iter, random_state)
+        return grown
 
     def plot(
         self, labels: ArrayLike | None = None, ax: "Axes | None" = None, **params: Any

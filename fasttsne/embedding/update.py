@@ -18,7 +18,9 @@ from fasttsne.runtime.validation import check_data, check_number, check_random_s
 # New rows with the same neighbours start so far from each other, as a share of the map's
 # standard deviation: together they would not part.
 JITTER = 1e-3
-N_SWEEPS = 10
+# New points go to the mean of their neighbours so many times: so those of a new cluster come
+# together, which as rows of their own start at scattered old ones.
+N_SWEEPS = 5
 
 
 def update(embedding: Any, X: Rows, hold: float, n_iter: int | str, random_state: Any) -> Any:
@@ -28,23 +30,34 @@ def update(embedding: Any, X: Rows, hold: float, n_iter: int | str, random_state
     check_new_rows(rows)
     rows = check_data(rows, "X", min_rows=1, accept_sparse=True)
     generator = check_random_state(random_state)
+    old = np.asarray(embedding)
     placed = np.asarray(embedding.prepare_partial(rows))
     affinities = embedding.affinities.extended(rows)
-    start = _gathered(affinities.P_float32, np.asarray(embedding), placed)
-    start = start + JITTER * np.std(np.asarray(embedding)) * generator.normal(size=start.shape)
+    start = _gathered(affinities.P_float32, old, placed)
+    start = start + JITTER * np.std(old) * generator.normal(size=start.shape)
     result = type(embedding)(
-        np.concatenate([np.asarray(embedding), start]), affinities, dof=embedding.dof,
+        np.concatenate([old, start]), affinities, dof=embedding.dof,
         negative_gradient_method=embedding.negative_gradient_method,
-        random_state=embedding.random_state, **(embedding.gradient_descent_params or {}),
+        random_state=embedding.random_state, anchors=_anchors(embedding, len(start), hold),
+        **(embedding.gradient_descent_params or {}),
     )  # fmt: skip
-    phases = resolve_joining(n_iter, result.all_params(callbacks=None), len(result), len(start))
-    if np.isinf(hold):
-        return _join_fixed(result, len(embedding), phases)
-    targets = np.full(result.shape, np.nan)
-    targets[: len(embedding)] = embedding
-    anchors = Anchors(targets, hold) if hold else None
-    _join_fixed(result, len(embedding), phases)
-    return result.optimize(n_iter, inplace=True, anchors=anchors)
+    params = result.all_params(callbacks=None)
+    _join(result, len(old), resolve_joining(n_iter, params, len(result), len(start)))
+    # With 0 iterations, the KL divergence of the whole map.
+    return result.optimize(0 if np.isinf(hold) else n_iter, inplace=True)
+
+
+def _anchors(embedding: Any, n_new: int, hold: float) -> Anchors | None:
+    """Those that the map had, and for its other points where they are, if they are held."""
+    n, d = embedding.shape
+    targets, weights = np.full((n + n_new, d), np.nan), np.zeros(n + n_new)
+    if not np.isinf(hold):
+        targets[:n], weights[:n] = embedding, hold
+    if embedding.anchors is not None:
+        has_own = embedding.anchors.weights > 0
+        targets[:n][has_own] = embedding.anchors.targets[has_own]
+        weights[:n][has_own] = embedding.anchors.weights[has_own]
+    return Anchors(targets, weights) if weights.any() else None
 
 
 def _gathered(P: sp.csr_matrix, fixed: np.ndarray, free: np.ndarray) -> np.ndarray:
@@ -56,15 +69,11 @@ def _gathered(P: sp.csr_matrix, fixed: np.ndarray, free: np.ndarray) -> np.ndarr
     return free
 
 
-def _join_fixed(result: Any, n_fixed: int, phases: tuple[Phase, ...]) -> Any:
+def _join(result: Any, n_fixed: int, phase: Phase) -> None:
     """Optimize the points after the first ``n_fixed``, which do not move."""
     free = np.ascontiguousarray(np.asarray(result)[n_fixed:])
-    objective = _objective(result, n_fixed, phases[0])
-    optimizer = GradientDescent()
-    for phase in phases:
-        optimizer.run(free, objective, phase)
+    GradientDescent().run(free, _objective(result, n_fixed, phase), phase)
     np.asarray(result)[n_fixed:] = free
-    return result.optimize(0, inplace=True)  # the KL divergence of the whole map
 
 
 def _objective(result: Any, n_fixed: int, phase: Phase) -> FreePointsDivergence:

@@ -12,7 +12,6 @@ import scipy.sparse as sp
 
 from fasttsne.nearest_neighbors.index import Index
 from fasttsne.nearest_neighbors.select import make_index
-from fasttsne.runtime.typing import Rows
 
 # Old rows that a new one looks at, in units of the neighbours that it keeps: it may be a neighbour
 # of rows that are none of its own.
@@ -33,7 +32,7 @@ class ExtendedIndex:
     k, n_samples, metric : of all rows.
     """
 
-    def __init__(self, index: Index, indices: np.ndarray, distances: np.ndarray, X: Rows):
+    def __init__(self, index: Index, indices: np.ndarray, distances: np.ndarray, X: Any):
         self.k, self.n_old = indices.shape[1], len(indices)
         self.metric: Any = getattr(index, "metric", "euclidean")
         self.n_samples = self.n_old + X.shape[0]
@@ -41,11 +40,11 @@ class ExtendedIndex:
         self._new = self._index_of(X)
         self._X = X
 
-    def _index_of(self, X: Rows) -> Index | None:
+    def _index_of(self, X: Any) -> Index | None:
         """The index of the new rows; None where there is one, which has no other."""
         if X.shape[0] == 1:
             return None
-        settings = {
+        settings: dict[str, Any] = {
             name: getattr(self._old, name)
             for name in ("metric", "metric_params", "n_jobs") if hasattr(self._old, name)
         }  # fmt: skip
@@ -64,7 +63,7 @@ class ExtendedIndex:
         indices, distances = (np.concatenate(each) for each in zip(of_old, of_new, strict=True))
         return indices, distances
 
-    def query(self, X: Rows, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the k rows nearest to each row of X, nearest first, and their distances."""
         parts = [self._old.query(X, min(k, self.n_old))]
         n_new = self._X.shape[0]
@@ -75,16 +74,14 @@ class ExtendedIndex:
             parts.append(self._distances_to_the_only(X))
         return _nearest(parts, k)
 
-    def _distances_to_the_only(self, X: Rows) -> tuple[np.ndarray, np.ndarray]:
+    def _distances_to_the_only(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         stack = sp.vstack if sp.issparse(self._X) else np.vstack
         twice = make_index("exact", stack([self._X, self._X]), 1, metric=self.metric)
         _, distances = twice.query(X, 1)
         return np.full(distances.shape, self.n_old, np.int32), distances
 
 
-def _nearest(
-    parts: list[tuple[np.ndarray, np.ndarray]], k: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _nearest(parts: list[tuple[np.ndarray, np.ndarray]], k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest of several lists for the same rows; of equal distances the smaller number."""
     indices = np.concatenate([part[0] for part in parts], axis=1)
     distances = np.concatenate([part[1] for part in parts], axis=1)

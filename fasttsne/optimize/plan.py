@@ -36,7 +36,7 @@ __all__ = [
 # New points move by single gradients, which do not shrink with the number of points.
 NEW_POINTS_LEARNING_RATE = 0.1
 # New rows that join a map.
-GATHERING_ITER, GATHERING_EXAGGERATION, JOINING_ITER = 50, 4.0, 100
+GATHERING_ITER, GATHERING_EXAGGERATION, JOINING_ITER = 100, 12.0, 100
 # Up to so many points, more threads than cores make an iteration many times slower.
 OVERSUBSCRIBED_MIN_POINTS = 10_000
 
@@ -252,7 +252,7 @@ def resolve_new_points(
 
 def resolve_joining(
     n_iter: int | str, params: Mapping[str, Any], n_samples: int, n_free: int
-) -> tuple[Phase, ...]:
+) -> Phase:
     """The plan for ``n_free`` of ``n_samples`` points, new ones among others that do not move.
 
     They are gathered with exaggeration first, so that those which belong to nothing that is there
@@ -270,7 +270,8 @@ def resolve_joining(
         *schedule.classical(int(n_iter), n_samples, final),
     ]
     phase = _phase("new rows join", tuple(stages), {**params, "density_weight": 0}, n_free)
-    return (replace(phase, method=resolve_fixed_method(params["negative_gradient_method"], n_samples)),)
+    method = resolve_fixed_method(params["negative_gradient_method"], n_samples)
+    return replace(phase, method=method)
 
 
 def _automatic_schedule(params: Mapping[str, Any]) -> ModuleType:
