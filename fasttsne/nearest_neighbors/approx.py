@@ -76,7 +76,7 @@ class Approx(CachedRowsMixin, KNNIndex):
         self._probes: Probes | None = None
 
     def _build(self) -> tuple[np.ndarray, np.ndarray]:
-        rows = prepare_rows(self.data, self.metric)
+        rows = self._prepare()
         found = self._probes = self.components_ = None
         if self.n_samples > EXACT_MAX_SAMPLES and self.recall < 1:
             found = self._search(rows, check_random_state(self.random_state))
@@ -98,7 +98,7 @@ class Approx(CachedRowsMixin, KNNIndex):
             )
         origin = rows.origin if projection is None else np.zeros(points.shape[1], np.float32)
         norms = score_norms(points, projection)
-        cells = Cells(points, origin, generator, self.n_threads, norms)
+        cells = self._partition(points, origin, generator, norms)
         sample = RecallSample(
             rows, points, projection, cells, self.k, generator, self.n_threads
         )  # fmt: skip
@@ -124,6 +124,15 @@ class Approx(CachedRowsMixin, KNNIndex):
                 return found
             recall = recall + (1 - recall) / 2
         return None
+
+    def _prepare(self) -> DenseRows | SparseRows:
+        return prepare_rows(self.data, self.metric)
+
+    def _partition(
+        self, points: np.ndarray, origin: np.ndarray, generator: RandomGenerator,
+        norms: np.ndarray | None,
+    ) -> Cells:  # fmt: skip
+        return Cells(points, origin, generator, self.n_threads, norms)
 
     def _search_cells(
         self, rows: DenseRows | SparseRows, cells: Cells, plan: SearchPlan

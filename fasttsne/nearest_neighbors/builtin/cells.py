@@ -40,34 +40,27 @@ class Cells:
         preallocate_blas_buffers()
         with stage("partitioning into cells", count_assignments(len(points))) as progress:
             clusters = cluster_rows(points, origin, generator, n_threads, progress.advance)
-        cells = [
-            part for rows in clusters
-            for part in np.array_split(rows, -(-len(rows) // MAX_CELL_ROWS))
-        ]  # fmt: skip
-        sizes = np.array([len(rows) for rows in cells])
-        self.order, self.n_cells = np.concatenate(cells), len(cells)
+        self._lay_out(*cells_of(clusters))
+        self.packed = pack_cells(
+            points, self.index_map, self.starts, self.sizes, origin, n_threads, norms
+        )
+        self._set_centroids(
+            (cell_means(points, self.order, self.firsts) - origin).astype(np.float32), origin
+        )
+
+    def _lay_out(self, order, sizes) -> None:
+        """Give rows their positions: those of cells of these sizes, in this order."""
+        self.order, self.n_cells = order, len(sizes)
         self.firsts = np.append(0, sizes.cumsum()).astype(np.int32)
         self.starts = np.append(0, (-(-sizes // TILE_ROWS)).cumsum()).astype(np.int32)
         # Slots of each cell: its rows, then its first row again, which fills its last tile.
         cell, slot = _slots(self.starts)
         slot[slot >= sizes[cell]] = 0
         self.index_map = self.order[self.firsts[cell] + slot].astype(np.int32)
-        self.packed = pack_cells(
-            points, self.index_map, self.starts, sizes, origin, n_threads, norms
-        )
-        self.centroids = (self._means(points) - origin).astype(np.float32)
-        self.norms = np.einsum("ij,ij->i", self.centroids, self.centroids)
-        self.origin = origin
 
-    def _means(self, points):
-        """Return the mean of each cell, (cells, columns) float64."""
-        means = np.empty((self.n_cells, points.shape[1]))
-        for a in range(0, self.n_cells, MEANS_BATCH):
-            firsts = self.firsts[a : a + MEANS_BATCH + 1]
-            rows = points[self.order[firsts[0] : firsts[-1]]].astype(np.float64)
-            sums = np.add.reduceat(rows, firsts[:-1] - firsts[0])
-            means[a : a + len(sums)] = sums / np.diff(firsts)[:, None]
-        return means
+    def _set_centroids(self, centroids, origin) -> None:
+        self.centroids, self.origin = centroids, origin
+        self.norms = np.einsum("ij,ij->i", centroids, centroids)
 
     @property
     def sizes(self) -> np.ndarray:
@@ -107,6 +100,12 @@ class Cells:
             others[part] = best.top(n_near - 1)
         return np.concatenate([own, others], axis=1)
 
+    def nearest_positions(self, packed: PackedRows, count: int, n_threads: int) -> np.ndarray:
+        """Return the positions of the points nearest to packed rows, (m, count), nearest first."""
+        candidates = Candidates(packed.n, count)
+        candidates.compare_all(packed, self.packed, 0, n_threads)
+        return candidates.top(count)
+
     def search(self, n_near: int, reach: float, n_kept: int, n_threads: int):
         """Yield rows, (any,) indices, with their candidates, by position, in batches.
 
@@ -117,14 +116,17 @@ class Cells:
             in units of that to the ``NEAR_CENTROID``-th nearest.
         n_kept : candidates of each row.
         """
-        n_always = self.count_always(min(n_kept, len(self.order) - 1))
-        n_near = max(n_near, n_always)
-        near = np.ascontiguousarray(self.near[:, :n_near])
         n_kept = min(n_kept, len(self.order) - 1)
-        last, memory = 0, Candidates(min(SEARCH_BATCH, len(self.order)), n_kept)
-        while last < self.n_cells:
+        n_always = self.count_always(n_kept)
+        near = np.ascontiguousarray(self.near[:, : max(n_near, n_always)])
+        yield from self._search(near, n_always, reach, n_kept, n_threads, 0, self.n_cells)
+
+    def _search(self, near, n_always, reach, n_kept, n_threads, first, stop):
+        """Yield the rows of some cells, and candidates, as ``search``."""
+        last, memory = first, Candidates(min(SEARCH_BATCH, len(self.order)), n_kept)
+        while last < stop:
             first = last
-            last = self._batch_end(first)
+            last = min(self._batch_end(first), stop)
             rows = self.order[self.firsts[first] : self.firsts[last]]
             candidates = Candidates(len(rows), n_kept, memory)
             _kernels.knn_dense.search_cells(
@@ -133,6 +135,30 @@ class Cells:
                 candidates.counts, candidates.thresholds, n_threads,
             )  # fmt: skip
             yield rows, candidates
+
+
+def cells_of(clusters: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of clusters cell by cell, and the sizes of the cells."""
+    cells = [
+        part for rows in clusters
+        for part in np.array_split(rows, -(-len(rows) // MAX_CELL_ROWS))
+    ]  # fmt: skip
+    return np.concatenate(cells), np.array([len(rows) for rows in cells])
+
+
+def cell_means(points, order, firsts) -> np.ndarray:
+    """Return the mean of each cell, (cells, columns) float64.
+
+    order, firsts : as of ``Cells``.
+    """
+    n_cells = len(firsts) - 1
+    means = np.empty((n_cells, points.shape[1]))
+    for a in range(0, n_cells, MEANS_BATCH):
+        part = firsts[a : a + MEANS_BATCH + 1]
+        rows = points[order[part[0] : part[-1]]].astype(np.float64)
+        sums = np.add.reduceat(rows, part[:-1] - part[0])
+        means[a : a + len(sums)] = sums / np.diff(part)[:, None]
+    return means
 
 
 def pack_cells(points, index_map, starts, sizes, origin, n_threads, norms=None) -> PackedRows:

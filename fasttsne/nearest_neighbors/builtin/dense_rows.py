@@ -86,10 +86,15 @@ class DenseRows(PreparedRows):
 
     def __init__(self, data: np.ndarray, metric: str):
         super().__init__(data, metric)
+        self._choose_frame(data)
+        self.points = self.prepare(data) if self._are_copied else DensePoints(data, data)
+
+    def _choose_frame(self, data) -> None:
+        """Set what turns data into points: it depends on all rows."""
         self._shift = np.zeros(self.n_columns)
         self.origin = np.zeros(self.n_columns, np.float32)
         is_copied = True
-        if not is_angular(metric):
+        if not is_angular(self.metric):
             largest = _largest(data)
             frame = robust_frame(data, 2 * largest)
             self.unit = chunks.float32_unit(frame.size)
@@ -100,7 +105,6 @@ class DenseRows(PreparedRows):
             else:
                 self.origin = frame.origin
         self._are_copied = is_copied
-        self.points = self.prepare(data) if is_copied else DensePoints(data, data)
         self._bounds = error_bounds(self.n_columns, FAR_DISTANCE, is_copied, self.unit)
 
     def around(self, center: DensePoints, reach: float, indices: np.ndarray) -> "DenseRows":
@@ -262,4 +266,8 @@ class DenseRows(PreparedRows):
 
 def _largest(X):
     """Return the largest absolute value of an array, read in chunks."""
-    return float(max(max(-chunk.min(), chunk.max()) for _, chunk in chunks.iter_chunks(X)))
+    return float(chunks.fold_chunks(X, chunks.CHUNK_SIZE, _larger, -np.inf))
+
+
+def _larger(largest, first, chunk):
+    return max(largest, -chunk.min(), chunk.max())

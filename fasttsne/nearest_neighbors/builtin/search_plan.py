@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
+from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES
 from fasttsne.nearest_neighbors.builtin.cells import NEAR_CENTROID
 from fasttsne.nearest_neighbors.builtin.packing import TILE_ROWS, pack
 from fasttsne.nearest_neighbors.builtin.sample_neighbors import true_neighbors
@@ -110,10 +110,9 @@ class RecallSample:
 
         Ranks beyond the largest number of candidates of a plan are not distinguished.
         """
-        candidates = Candidates(len(self.rows), self._max_kept + 1)
         packed = pack(points[self.rows], n_threads=n_threads)
-        candidates.compare_all(packed, cells.packed, 0, n_threads)
-        nearest = cells.index_map[candidates.top(self._max_kept + 1)]
+        count = self._max_kept + 1
+        nearest = cells.index_map[cells.nearest_positions(packed, count, n_threads)]
         ranks = np.full(self.true.shape, self._max_kept)
         rank_of_row = np.full(self._n, self._max_kept)
         for r, row in enumerate(self.rows):
