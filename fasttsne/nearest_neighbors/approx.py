@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fasttsne.linalg.pca import leading_scores
+from fasttsne.linalg.pca import Projection, leading_scores
 from fasttsne.nearest_neighbors.builtin.cells import Cells
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
@@ -97,8 +97,7 @@ class Approx(CachedRowsMixin, KNNIndex):
                 points[:, : directions.shape[1]], directions, N_LEADING
             )
         origin = rows.origin if projection is None else np.zeros(points.shape[1], np.float32)
-        norms = score_norms(points, projection)
-        cells = self._partition(points, origin, generator, norms)
+        cells = self._partition(points, origin, projection, generator)
         sample = RecallSample(
             rows, points, projection, cells, self.k, generator, self.n_threads
         )  # fmt: skip
@@ -129,9 +128,10 @@ class Approx(CachedRowsMixin, KNNIndex):
         return prepare_rows(self.data, self.metric)
 
     def _partition(
-        self, points: np.ndarray, origin: np.ndarray, generator: RandomGenerator,
-        norms: np.ndarray | None,
+        self, points: np.ndarray, origin: np.ndarray, projection: Projection | None,
+        generator: RandomGenerator,
     ) -> Cells:  # fmt: skip
+        norms = score_norms(points, projection)
         return Cells(points, origin, generator, self.n_threads, norms)
 
     def _search_cells(
