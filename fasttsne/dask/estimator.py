@@ -144,5 +144,5 @@ class TSNE(LocalTSNE):
                 X, n_components, random_state=random_state, verbose=verbose, n_jobs=n_jobs
             )
         return initial_positions(
-            initialization, None, P, n_components, random_state, n_jobs, verbose, components
+            initialization, X, P, n_components, random_state, n_jobs, verbose, components
         )

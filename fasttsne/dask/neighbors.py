@@ -1,6 +1,5 @@
 """The built-in searches on the workers: they choose and check as the local ones do."""
 
-from collections.abc import Mapping
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -17,6 +16,8 @@ from fasttsne.nearest_neighbors.approx import Approx
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS, to_metric
 from fasttsne.nearest_neighbors.builtin.search_plan import SearchPlan
+from fasttsne.nearest_neighbors.exact import Exact
+from fasttsne.nearest_neighbors.index import KNNIndex
 
 TABLE = "table of neighbours"
 # Neighbours of the rows of a block, at most, and rows at least.
@@ -26,11 +27,8 @@ TABLE_NUMBERS, MIN_TABLE_ROWS = 2**22, 256
 Tables = tuple[RemoteRows, RemoteRows]
 
 
-class ClusterApprox(Approx):
-    """The approximate search of rows on the workers.
-
-    ``build`` returns tables on the workers.  Attributes are those of the local search.
-    """
+class ClusterIndex(KNNIndex):
+    """A search of rows on the workers; ``build`` returns tables there."""
 
     def _check_rows(self, data: Any) -> Any:
         return data
@@ -41,10 +39,23 @@ class ClusterApprox(Approx):
     def _prepare(self) -> Any:
         return ClusterSearchRows(self.data, self.metric)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the rows, which are not here."""
+        return {**super().__getstate__(), "data": None}  # type: ignore[dict-item]
+
+
+class ClusterApprox(ClusterIndex, Approx):
+    """The approximate search."""
+
     def _partition(
         self, points: Any, origin: np.ndarray, projection: Projection | None, generator: Any
     ) -> Any:
         return ClusterCells(self._prepared, points, origin, generator, self.n_threads, projection)
+
+    def _scores_of(self, points: Any, projection: Projection) -> Any:
+        n_scores = projection.directions.shape[1]
+        take = partial(_first_columns, n_scores)
+        return points.with_blocks("reducing rows", take, n_scores, np.float32)
 
     def _search(self, rows: Any, generator: Any) -> Any:
         self._prepared = rows
@@ -57,23 +68,9 @@ class ClusterApprox(Approx):
         tables = cells.search_groups(plan, self.k)
         return by_rows(rows.source.cluster, tables, self.n_samples, self.k)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out the rows, which are not here."""
-        return {name: value for name, value in super().__getstate__().items() if name != "data"}
 
-
-class ClusterExact(ClusterApprox):
-    """The exact search: that of all rows among all."""
-
-    SETTINGS: Mapping[str, Any] = {}  # type: ignore[misc]
-
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-
-    def _build(self) -> Any:
-        rows = self._prepare()
-        indices, distances = rows.self_kneighbors(self.k, self.n_threads)
-        return indices, rows.to_metric(distances)
+class ClusterExact(ClusterIndex, Exact):
+    """The exact search."""
 
 
 class ClusterSearchRows(ClusterRows):
@@ -102,7 +99,7 @@ class ClusterSearchRows(ClusterRows):
         return distances.with_blocks(TABLE, convert, distances.shape[1], dtype)
 
 
-def search_class(neighbors: Any, metric: Any) -> type[ClusterApprox]:
+def search_class(neighbors: Any, metric: Any) -> type[ClusterIndex]:
     """Return the search of a name; raise NotImplementedError where it is not distributed."""
     is_name = isinstance(neighbors, str) and neighbors in ("auto", "approx", "exact")
     if not is_name or not isinstance(metric, str) or metric not in METRICS:
@@ -154,6 +151,10 @@ def _nearest_of_range(
     rows = rows_of(frame, blocks[0] if len(blocks) == 1 else np.concatenate(blocks))
     indices, distances = rows.kneighbors(rows.points[a:b], k, 1, np.arange(a, b))
     return indices, distances
+
+
+def _first_columns(n_columns: int, points: np.ndarray, first: int) -> np.ndarray:
+    return np.ascontiguousarray(points[:, :n_columns])
 
 
 def _largest(distances: np.ndarray, first: int) -> float:

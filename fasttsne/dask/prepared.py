@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from fasttsne import _kernels
+from fasttsne.dask.reduction import reduced_rows
 from fasttsne.dask.remote_rows import RemoteRows
+from fasttsne.linalg.pca import Projection
 from fasttsne.nearest_neighbors.builtin.dense_rows import DensePoints, DenseRows
 from fasttsne.nearest_neighbors.builtin.prepared_rows import PreparedRows
 
@@ -58,6 +60,12 @@ class ClusterRows(DenseRows):
             return False
         found = self.source.submit_blocks("reading rows", partial(_is_grid, self.frame))
         return all(self.source.cluster.results("reading rows", found))
+
+    def reduce_elsewhere(
+        self, rank: int, generator: Any, n_threads: int
+    ) -> tuple[RemoteRows, Projection]:
+        """Return reduced coordinates, on the workers, and their projection: ``reduce_rows``."""
+        return reduced_rows(self.points.values, rank, generator, n_threads)
 
     @staticmethod
     def to_dense(points: Any) -> Any:

@@ -101,19 +101,31 @@ def components_and_residuals(
     residuals : (n,) float32, the length of what each row loses.
     projection : from other rows to their scores.
     """
+    data, loadings = sampled_loadings(X, rank, random_state, n_jobs)
+    squares = np.empty(X.shape[0])
+    scores = data.scores(loadings, squares).astype(np.float32, copy=False)
+    lost = lost_squares(squares, scores)
+    max_residual = float(np.sqrt(np.delete(lost, data.far).max()))
+    return scores, shortened(lost, max_residual), data.projection(loadings, max_residual)
+
+
+def sampled_loadings(X, rank, random_state, n_jobs=-1) -> tuple["_CenteredData", np.ndarray]:
+    """Return the centered data, and about its first loadings, from a sample of the rows."""
     data = sample = _CenteredData(X, resolve_n_jobs(n_jobs), "reducing rows")
     if X.shape[0] > SAMPLE_SIZE:
         rows = check_random_state(random_state).permutation(X.shape[0])[:SAMPLE_SIZE]
         sample = _CenteredData(X[np.setdiff1d(rows, data.far)], data.n_threads, data.purpose)
-    loadings = sample.loadings(rank, random_state, n_iterations=2)
-    directions = (loadings / data.scale).astype(np.float32, order="C")
-    squares = np.empty(X.shape[0])
-    scores = data.scores(loadings, squares).astype(np.float32, copy=False)
-    lost = np.maximum(squares - np.einsum("ij,ij->i", scores, scores), 0)
-    max_residual = float(np.sqrt(np.delete(lost, data.far).max()))
-    residuals = np.minimum(np.sqrt(lost), max_residual).astype(np.float32)
-    origin = data.mean.astype(np.float32)
-    return scores, residuals, Projection(origin, directions, data.scale, max_residual)
+    return data, sample.loadings(rank, random_state, n_iterations=2)
+
+
+def lost_squares(squares: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return the squared length of what each row loses: of squares that its scores do not have."""
+    return np.maximum(squares - np.einsum("ij,ij->i", scores, scores), 0)
+
+
+def shortened(lost: np.ndarray, max_residual: float) -> np.ndarray:
+    """Return lengths of residuals, float32, none above a largest one."""
+    return np.minimum(np.sqrt(lost), max_residual).astype(np.float32)
 
 
 def leading_scores(scores: np.ndarray, directions: np.ndarray, rank: int) -> np.ndarray:
@@ -126,15 +138,37 @@ def leading_scores(scores: np.ndarray, directions: np.ndarray, rank: int) -> np.
     scores : (n, m) float32, of all rows.
     directions : (columns, m) float32, orthonormal up to a scale.
     """
-    mean = scores.mean(0, dtype=np.float64).astype(np.float32)
-    centered = (chunk - mean for _, chunk in chunks.iter_chunks(scores))
-    rotation = _leading_eigenvectors(products.gram_matrix_float64(centered, len(mean)), rank)
+    n, m = scores.shape
+    if hasattr(scores, "fold_chunks"):  # rows on other machines
+        mean = scores.fold_chunks(chunks.CHUNK_SIZE, _add_rows, np.zeros(m)) / n
+    else:
+        mean = scores.mean(0, dtype=np.float64)
+    mean = mean.astype(np.float32)
+    gram = chunks.fold_chunks(
+        scores, chunks.CHUNK_SIZE, _add_gram_around, np.zeros((m, m)), mean
+    )  # fmt: skip
+    rotation = _leading_eigenvectors(gram, rank)
     loadings = matmul(directions.astype(np.float64), rotation)
     rotation *= np.sign(loadings[np.abs(loadings).argmax(0), np.arange(rank)])
-    out = np.empty((len(scores), rank), np.float32)
+    if hasattr(scores, "map_chunks"):
+        return scores.map_chunks(chunks.CHUNK_SIZE, _rotated, mean, rotation)
+    out = np.empty((n, rank), np.float32)
     for a, chunk in chunks.iter_chunks(scores):
-        out[a : a + len(chunk)] = matmul((chunk - mean).astype(np.float64), rotation)
+        out[a : a + len(chunk)] = _rotated(a, chunk, mean, rotation)
     return out
+
+
+def _add_rows(total, first, chunk):
+    """Return the sum of rows one after the other, as NumPy adds up an axis that is not the last."""
+    return np.concatenate([total[None], chunk.astype(np.float64)]).sum(0)
+
+
+def _add_gram_around(out, first, chunk, mean):
+    return products.add_gram_float64(out, chunk - mean)
+
+
+def _rotated(first, chunk, mean, rotation):
+    return matmul((chunk - mean).astype(np.float64), rotation).astype(np.float32)
 
 
 class _CenteredData:
@@ -210,6 +244,11 @@ class _CenteredData:
             for a, chunk in chunks.iter_chunks(self.X, CENTERED_SIZE):
                 yield a, self.centering(a, chunk, with_far)
                 progress.advance(len(chunk))
+
+    def projection(self, loadings, max_residual) -> Projection:
+        """Return the projection of other rows to their scores."""
+        directions = (loadings / self.scale).astype(np.float32, order="C")
+        return Projection(self.mean.astype(np.float32), directions, self.scale, max_residual)
 
     @property
     def centering(self) -> "Centering":

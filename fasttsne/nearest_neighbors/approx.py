@@ -23,7 +23,7 @@ from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.probes import Probes
 from fasttsne.nearest_neighbors.builtin.reduction import reduce_rows, score_norms
-from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin, prepare_rows
+from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin
 from fasttsne.nearest_neighbors.builtin.search_plan import (
     QUANTILES,
     TAIL_RECALL,
@@ -92,9 +92,8 @@ class Approx(CachedRowsMixin, KNNIndex):
         """Return the neighbours, or None where the exact search costs less."""
         points, projection = reduce_rows(rows, generator, self.n_threads)
         if projection is not None:
-            directions = projection.directions
             self.components_ = leading_scores(
-                points[:, : directions.shape[1]], directions, N_LEADING
+                self._scores_of(points, projection), projection.directions, N_LEADING
             )
         origin = rows.origin if projection is None else np.zeros(points.shape[1], np.float32)
         cells = self._partition(points, origin, projection, generator)
@@ -124,8 +123,9 @@ class Approx(CachedRowsMixin, KNNIndex):
             recall = recall + (1 - recall) / 2
         return None
 
-    def _prepare(self) -> DenseRows | SparseRows:
-        return prepare_rows(self.data, self.metric)
+    def _scores_of(self, points: np.ndarray, projection: Projection) -> np.ndarray:
+        """Return the principal components among the coordinates of reduced points."""
+        return points[:, : projection.directions.shape[1]]
 
     def _partition(
         self, points: np.ndarray, origin: np.ndarray, projection: Projection | None,
