@@ -42,7 +42,7 @@ class ClusterAffinities(KNNAffinities):
         search_for = search_class(method, search["metric"])
         self.knn_index = search_for(data, k, **search)
         self._tables = self.knn_index.build()
-        self._n_samples = len(data)
+        self._n_samples, self.knn_index.data = len(data), None  # so that workers need not keep them
         # Of the tables, what is asked of the arrays that the local affinities have.
         self._indices = np.broadcast_to(np.int32(0), self._tables[0].shape)
 

@@ -21,6 +21,8 @@ log = logging.getLogger("fasttsne.dask")
 PATIENCE = 60.0
 # Seconds that a cluster without workers may take to get one.
 WITHOUT_WORKERS = 30.0
+# Seconds that workers get to forget what they held.
+FORGETTING = 5.0
 # Seconds from one look at the cluster to the next.
 LOOK_EVERY = 2.0
 # Arguments of tasks, such as the cells that a search reads, may be large: no reason to warn.
@@ -57,10 +59,18 @@ class Cluster:
 
     def release(self) -> None:
         """Let workers forget everything, and stop what they have not begun."""
-        futures = [future for future in self._futures if future.client.status == "running"]
-        for future in futures:
-            with contextlib.suppress(Exception):  # a cluster that is gone holds nothing
-                future.release()
+        if self.client.status != "running":
+            return
+        own = {future.key for future in self._futures}
+        for future in list(self._futures):
+            future.release()
+        with contextlib.suppress(OSError, TimeoutError):  # a cluster that is gone holds nothing
+            start = time.monotonic()
+            while time.monotonic() - start < FORGETTING:
+                held = self.client.has_what().values()
+                if not any(own.intersection(keys) for keys in held):
+                    return
+                time.sleep(0.02)
 
     def workers(self) -> dict[str, int]:
         """The workers' addresses and numbers of threads, those that came late included."""

@@ -141,7 +141,7 @@ class Attractors:
             STAGE, EdgesActor, firsts, graph.largest, self._dof, None,
             *(graph.blocks[b] for b in blocks), actor=True, workers=[worker],
         )  # fmt: skip
-        return _Placed(worker, blocks, future)
+        return _Placed(self._cluster, worker, blocks, future)
 
     def _is_made(self, placed: "_Placed", watch: Watch) -> bool:
         """Wait until an actor is there; return False where its worker is gone."""
@@ -192,8 +192,10 @@ class Attractors:
 class _Placed:
     """An actor, its worker and its blocks."""
 
-    def __init__(self, worker: str, blocks: list[int], future: Future):
+    def __init__(self, cluster: Cluster, worker: str, blocks: list[int], future: Future):
         self.worker, self.blocks, self.future = worker, blocks, future
         self.actor = Actor(EdgesActor, worker, future.key)
+        # It has a future of its own, and is part of circles that outlive it.
+        cluster.keep(self.actor._future)
         self.order: np.ndarray | None = None
         self.numbers = np.empty(0, np.int32)
