@@ -74,6 +74,12 @@ class ClusterAffinities(KNNAffinities):
     def log_radii(self) -> np.ndarray:
         raise NotImplementedError("density_weight is not distributed yet; it must be 0")
 
+    def to_new(self, *arguments: Any, **keywords: Any) -> Any:
+        raise NotImplementedError(
+            "the rows of the data are on the cluster: use transform of fasttsne.dask.TSNE, which "
+            "reads them there"
+        )
+
     def forget_graph(self) -> None:
         """Leave to the workers what is theirs."""
         self.graph = self._tables = None

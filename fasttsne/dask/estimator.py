@@ -11,9 +11,11 @@ from fasttsne.affinity.base import Affinities
 from fasttsne.dask.affinities import ClusterMixture, ClusterPerplexity
 from fasttsne.dask.cluster import Cluster
 from fasttsne.dask.reading import as_dask_array, read_rows
+from fasttsne.dask.transform import transformed
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.initialization import initial_positions, pca_of_rows
 from fasttsne.memory import MemoryPlan
+from fasttsne.optimize.parameters import TRANSFORM, check_params
 from fasttsne.tsne import TSNE as LocalTSNE
 
 __all__ = ["TSNE"]
@@ -72,6 +74,7 @@ class TSNE(LocalTSNE):
             raise NotImplementedError("affinities must be None on a cluster")
         self._check_distributed()
         rows = as_dask_array(X)
+        self._rows = rows  # which ``transform`` reads again
         with Cluster(self._client()).in_use() as cluster:
             self._cluster = cluster
             cluster.wait_for_workers("planning")
@@ -84,6 +87,27 @@ class TSNE(LocalTSNE):
     def fit_transform(self, X: Any) -> np.ndarray:
         """Embed the rows of a Dask collection; return the map, (n_samples, n_components)."""
         return np.asarray(self.fit(X))
+
+    def transform(self, X: Any, **parameters: Any) -> da.Array:
+        """Place new rows in the map of the last fit.
+
+        Parameters
+        ----------
+        X : (m, n_features) Dask collection, as for :meth:`fit`.
+        parameters : those of :meth:`fasttsne.TSNEEmbedding.transform`, without ``out``.
+
+        Returns
+        -------
+        dask.array.Array
+            (m, n_components) float64, in the chunks of X's rows.  Nothing is computed yet.  The
+            tasks read the rows of the data that was fitted once more, and each worker that places
+            rows holds all of them, the cells of the search and the map in memory.
+        """
+        embedding = vars(self).get("embedding_")
+        if embedding is None:
+            raise ValueError("there is no map yet: call fit first")
+        check_params(parameters, {name: TRANSFORM[name] for name in TRANSFORM if name != "out"})
+        return transformed(embedding, self._rows, as_dask_array(X, min_rows=1), parameters)
 
     def _forget_cluster(self) -> None:
         embedding = vars(self).get("embedding_")

@@ -95,7 +95,7 @@ def read_rows(cluster: Cluster, X: da.Array, name: str = "X") -> RemoteRows:
     rows = X.rechunk((tuple(np.diff(edges).tolist()), (d,)))
     token = uuid.uuid4().hex
     read = [
-        dask.delayed(_read, pure=False)(block, dask_key_name=f"{STAGE}-{token}-{i}")
+        dask.delayed(read_block, pure=False)(block, dask_key_name=f"{STAGE}-{token}-{i}")
         for i, block in enumerate(rows.to_delayed().ravel())
     ]
     blocks = [cluster.keep(future) for future in cluster.client.compute(read)]
@@ -116,7 +116,7 @@ def read_rows(cluster: Cluster, X: da.Array, name: str = "X") -> RemoteRows:
     return RemoteRows(cluster, blocks, edges, d, dtype)
 
 
-def _read(block: Any) -> np.ndarray:
+def read_block(block: Any) -> np.ndarray:
     """Return a block of rows in its own canonical form."""
     if np.ma.is_masked(block):
         raise ValueError("X has masked entries; fill or remove them first")
