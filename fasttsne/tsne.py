@@ -281,8 +281,8 @@ class TSNE:
         return embedding, checkpoint
 
     # What another kind of fit does in its own way.
-    _make_affinities = staticmethod(make_affinities)
-    _initial_positions = staticmethod(initial_positions)
+    _make_affinities: Any = staticmethod(make_affinities)
+    _initial_positions: Any = staticmethod(initial_positions)
 
     def _plan_memory(self, X: Rows | None) -> MemoryPlan:
         return plan_memory(

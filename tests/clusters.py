@@ -31,21 +31,22 @@ class Processes:
             assert self._scheduler.poll() is None, self.log()
             time.sleep(0.05)
 
-    def _start(self, *arguments):
+    def _start(self, *arguments, environment=None):
         with open(self.folder / "log.txt", "a") as log:
             return subprocess.Popen(
                 [*DASK, *arguments, *self._tls], stdout=log, stderr=log, cwd=self.folder,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"},
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **(environment or {})},
             )  # fmt: skip
 
     def log(self):
         return (self.folder / "log.txt").read_text()
 
-    def start_worker(self, n_threads=1, *arguments):
+    def start_worker(self, n_threads=1, environment=None):
         worker = self._start(
             "worker", "--scheduler-file", self._file, "--host", "127.0.0.1", "--no-nanny",
             "--nthreads", str(n_threads), "--no-dashboard", "--memory-limit", "2GiB",
-            "--local-directory", str(self.folder), "--protocol", self._protocol, *arguments,
+            "--local-directory", str(self.folder), "--protocol", self._protocol,
+            environment=environment,
         )  # fmt: skip
         self.workers.append(worker)
         return worker

@@ -3,14 +3,16 @@
 ``fasttsne.dask.TSNE(client, **parameters)``; see docs/cluster.rst.  It needs the extra ``dask``.
 """
 
-try:
-    import dask.array as _  # noqa: F401
-    import distributed as _  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        "fasttsne.dask needs Dask and its distributed scheduler: pip install 'fasttsne[dask]'"
-    ) from error
+from importlib.util import find_spec
 
-from fasttsne.dask.estimator import TSNE
+# Of what is not installed the import would say nothing of the extra.
+for _name in ("dask", "distributed"):
+    if find_spec(_name) is None:
+        raise ImportError(
+            f"fasttsne.dask needs {_name}, which is not installed: pip install 'fasttsne[dask]'",
+            name=_name,
+        )
+
+from fasttsne.dask.estimator import TSNE  # noqa: E402
 
 __all__ = ["TSNE"]

@@ -48,7 +48,8 @@ class ClusterAffinities(KNNAffinities):
 
     def _set_joint(self, k: int | None = None) -> None:
         k = min(self._indices.shape[1] if k is None else k, self._indices.shape[1])
-        self.graph = symmetric_graph(*self._tables, self._weights_elsewhere(), k)
+        indices, distances = self._tables
+        self.graph = symmetric_graph(indices, distances, self._weights_elsewhere(), k)
         self._tables = None
 
     def _weights_elsewhere(self) -> Callable[[np.ndarray], np.ndarray]:

@@ -1,8 +1,8 @@
 """Cells of near rows on the workers: k-means, rows regrouped by cell, and the search of groups.
 
-A group is a range of cells.  It is searched by one task, which is sent the rows of the other groups'
-cells that are near, its border.  The client has the table of cells: centroids, sizes, which are
-near each other, and the order of rows.
+A group is a range of cells.  One task searches it, and is sent its border: the rows of those cells
+of other groups that are near.  The client has the table of cells: centroids, sizes, which are near
+each other, and the order of rows.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from fasttsne.dask.prepared import ClusterRows, rows_of
 from fasttsne.dask.remote_rows import RemoteRows
 from fasttsne.linalg.pca import Projection
 from fasttsne.linalg.products import preallocate_blas_buffers
+from fasttsne.nearest_neighbors.builtin.candidates import Candidates
 from fasttsne.nearest_neighbors.builtin.cells import Cells, cell_means, cells_of, pack_cells
 from fasttsne.nearest_neighbors.builtin.clusters import (
     MAX_CLUSTERS_ONE_LEVEL,
@@ -26,7 +27,6 @@ from fasttsne.nearest_neighbors.builtin.clusters import (
     train_centroids,
     training_rows,
 )
-from fasttsne.nearest_neighbors.builtin.candidates import Candidates
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.packing import TILE_ROWS, PackedRows
 from fasttsne.nearest_neighbors.builtin.reduction import score_norms

@@ -182,7 +182,7 @@ class Watch:
         now = time.monotonic()
         if n_done:
             self._last = self._seen = now
-        if now - self._looked < LOOK_EVERY and not n_done == 0:
+        if now - self._looked < LOOK_EVERY and n_done != 0:
             return
         self._looked = now
         if self._cluster.client.status not in ("running", "connecting"):

@@ -150,9 +150,7 @@ class TSNE(LocalTSNE):
         return read_rows(self._cluster, X)
 
     @staticmethod
-    def _make_affinities(
-        X: Any, given: None, perplexity: Any, **search: Any
-    ) -> Affinities:
+    def _make_affinities(X: Any, given: None, perplexity: Any, **search: Any) -> Affinities:
         kind = ClusterMixture if np.ndim(perplexity) else ClusterPerplexity
         affinities: Affinities = kind(X, perplexity, **search)
         return affinities

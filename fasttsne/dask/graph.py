@@ -3,6 +3,7 @@
 Edges are exchanged once: each block of rows sends every other those of its edges that end there.
 """
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -112,7 +113,7 @@ def _transposed(edges: np.ndarray, block: Conditional) -> list[CSREdges]:
     )
     backward = forward.tocsc()  # of each column, rows ascending
     pieces = []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in itertools.pairwise(edges):
         pointers = backward.indptr[a : b + 1].astype(np.int64)
         part = slice(pointers[0], pointers[-1])
         pieces.append(

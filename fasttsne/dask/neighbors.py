@@ -37,7 +37,7 @@ class ClusterIndex(KNNIndex):
         return self._build()
 
     def _prepare(self) -> Any:
-        return ClusterSearchRows(self.data, self.metric)
+        return ClusterSearchRows(self.data, str(self.metric))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the rows, which are not here."""
@@ -99,15 +99,21 @@ class ClusterSearchRows(ClusterRows):
         return distances.with_blocks(TABLE, convert, distances.shape[1], dtype)
 
 
+# By the names that ``neighbors`` takes.
+SEARCHES: dict[str, type[ClusterIndex]] = {
+    "auto": ClusterApprox, "approx": ClusterApprox, "exact": ClusterExact,
+}  # fmt: skip
+
+
 def search_class(neighbors: Any, metric: Any) -> type[ClusterIndex]:
     """Return the search of a name; raise NotImplementedError where it is not distributed."""
-    is_name = isinstance(neighbors, str) and neighbors in ("auto", "approx", "exact")
-    if not is_name or not isinstance(metric, str) or metric not in METRICS:
+    found = SEARCHES.get(neighbors) if isinstance(neighbors, str) else None
+    if found is None or not isinstance(metric, str) or metric not in METRICS:
         raise NotImplementedError(
             "on a cluster, neighbors must be 'auto', 'approx' or 'exact', and metric one of "
             f"{', '.join(map(repr, METRICS))}; got neighbors={neighbors!r}, metric={metric!r}"
         )
-    return ClusterExact if neighbors == "exact" else ClusterApprox
+    return found
 
 
 def by_rows(cluster: Cluster, tables: list[Future], n: int, k: int) -> Tables:

@@ -79,9 +79,7 @@ class ClusterRows(DenseRows):
         found = cluster.results(
             name, self.source.submit_blocks(name, search), self.source.sizes
         )  # fmt: skip
-        indices, distances = (
-            np.concatenate(part, axis=1) for part in zip(*found, strict=True)
-        )
+        indices, distances = (np.concatenate(part, axis=1) for part in zip(*found, strict=True))
         distances[indices == rows[:, None]] = np.inf  # a row is not its own neighbour
         order = np.lexsort((indices, distances), axis=1)[:, :k]
         return tuple(np.take_along_axis(each, order, 1) for each in (indices, distances))

@@ -85,14 +85,13 @@ def _clip_far(
     return scores, lost_squares(squares, scores)
 
 
-def _largest_loss(
-    far: np.ndarray, first: int, block: tuple[np.ndarray, np.ndarray]
-) -> float:
+def _largest_loss(far: np.ndarray, first: int, block: tuple[np.ndarray, np.ndarray]) -> float:
     lost = np.delete(block[1], rows_within(far, first, len(block[1])))
     return float(lost.max(initial=0))
 
 
 def _coordinates(projection: Projection, block: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     scores, lost = block
-    points: np.ndarray = with_residuals(scores, shortened(lost, projection.max_residual), projection)
+    residuals = shortened(lost, projection.max_residual)
+    points: np.ndarray = with_residuals(scores, residuals, projection)
     return points

@@ -6,6 +6,7 @@ where the rows are: sums over chunks in their order (``fold_chunks``), and funct
 """
 
 import copy
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ class RemoteRows:
     flags = np.empty((0, 0)).flags  # of each block: C-contiguous
 
     def __init__(
-        self, cluster: Cluster, blocks: Sequence[Future], edges: Sequence[int], n_columns: int,
+        self, cluster: Cluster, blocks: Sequence[Future], edges: np.ndarray, n_columns: int,
         dtype: Any, name: str = "reading rows",
     ):  # fmt: skip
         self.cluster, self.blocks, self.name = cluster, list(blocks), name
@@ -112,7 +113,7 @@ class RemoteRows:
         """Return parts of whole chunks, about as large as the blocks."""
         n = len(self)
         edges = np.unique(np.append(self.edges[:-1] // step * step, n))
-        return [Region(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        return [Region(int(a), int(b)) for a, b in itertools.pairwise(edges)]
 
     def _pieces(self, region: "Region") -> list[Any]:
         """Return the pieces of blocks that a region consists of, as futures and slices.
@@ -153,9 +154,7 @@ def _cut(block: np.ndarray, first: int, stop: int) -> np.ndarray:
 
 
 def _join(pieces: Sequence[Any]) -> np.ndarray:
-    arrays = [
-        block[cut[0] : cut[1]] for block, cut in zip(pieces[::2], pieces[1::2], strict=True)
-    ]
+    arrays = [block[cut[0] : cut[1]] for block, cut in zip(pieces[::2], pieces[1::2], strict=True)]
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 

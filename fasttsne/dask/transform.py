@@ -30,9 +30,7 @@ def transformed(
     parameters : those of :meth:`fasttsne.TSNEEmbedding.transform`.
     """
     if X.shape[1] != rows.shape[1]:
-        raise ValueError(
-            f"X must have {rows.shape[1]} columns, as the data has; got {X.shape[1]}"
-        )
+        raise ValueError(f"X must have {rows.shape[1]} columns, as the data has; got {X.shape[1]}")
     whole = rows.rechunk({1: -1})
     affinities = embedding.affinities
     settings = {

@@ -38,7 +38,7 @@ def fold_chunks(
     return state
 
 
-def rows_within(rows: Sequence[int], first: int, n: int) -> np.ndarray:
+def rows_within(rows: Sequence[int] | np.ndarray, first: int, n: int) -> np.ndarray:
     """Return those of ascending row numbers that a chunk of n rows has, counted from its first."""
     a, b = np.searchsorted(rows, (first, first + n))
     return np.asarray(rows[a:b], np.intp) - first

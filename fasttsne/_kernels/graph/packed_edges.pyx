@@ -125,7 +125,8 @@ def pack_edges(
         i = order[r]
         pack_row(
             &columns[0] + indptr[i], &values[0] + indptr[i], indptr[i + 1] - indptr[i],
-            &position[0], m, number_of(r, numbers, m), reach, smallest, near_out + near_indptr[r], near_codes + near_indptr[r],
+            &position[0], m, number_of(r, numbers, m), reach, smallest,
+            near_out + near_indptr[r], near_codes + near_indptr[r],
             near_indptr[r + 1] - near_indptr[r], far_out + far_indptr[r],
             far_codes + far_indptr[r], far_indptr[r + 1] - far_indptr[r],
         )

@@ -35,8 +35,9 @@ def true_neighbors(rows, points, projection: Projection | None, sample, k, n_thr
     """
     n_bounded = BOUNDED_PER_NEIGHBOR * k
     is_elsewhere = not isinstance(points, np.ndarray)  # on other machines
-    is_bounded = projection is not None and projection.max_residual > 0 and not is_elsewhere
-    if not is_bounded or not _pays(rows, points, n_bounded):
+    if projection is None or projection.max_residual == 0 or is_elsewhere:
+        return rows.kneighbors_of_rows(sample, k, n_threads)[0]  # type: ignore[no-any-return]
+    if not _pays(rows, points, n_bounded):
         return rows.kneighbors_of_rows(sample, k, n_threads)[0]  # type: ignore[no-any-return]
     queries, own = rows.points[sample], _bounding_coordinates(points[sample])
     nearest = Candidates(len(sample), n_bounded)
