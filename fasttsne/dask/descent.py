@@ -35,6 +35,8 @@ class Attractors:
         self._actors: list[_Placed] = []
         self._order: np.ndarray | None = None
         self._position = np.empty(0, np.int32)
+        # The scheduler would have to pass every map on.
+        self._cluster.client.direct_to_workers = True
 
     def reorder(self, order: np.ndarray) -> None:
         """Have all edges packed in another order of the points.
