@@ -13,6 +13,7 @@ for _name in ("dask", "distributed"):
             name=_name,
         )
 
+from fasttsne.dask.cluster import ClusterError  # noqa: E402
 from fasttsne.dask.estimator import TSNE  # noqa: E402
 
-__all__ = ["TSNE"]
+__all__ = ["TSNE", "ClusterError"]

@@ -10,7 +10,7 @@ from fasttsne.affinity.conditional import from_mixture, from_perplexity
 from fasttsne.affinity.multiscale import MultiscaleMixture
 from fasttsne.affinity.neighbor_based import KNNAffinities
 from fasttsne.affinity.perplexity import PerplexityBasedNN
-from fasttsne.dask.graph import ClusterGraph, symmetric_graph
+from fasttsne.dask.graph import ClusterGraph, conditional_affinities, symmetric_graph
 from fasttsne.dask.neighbors import search_class
 from fasttsne.dask.objective import ClusterKLDivergence
 
@@ -48,9 +48,10 @@ class ClusterAffinities(KNNAffinities):
 
     def _set_joint(self, k: int | None = None) -> None:
         k = min(self._indices.shape[1] if k is None else k, self._indices.shape[1])
-        indices, distances = self._tables
-        self.graph = symmetric_graph(indices, distances, self._weights_elsewhere(), k)
-        self._tables = None
+        tables, self._tables = list(self._tables), None  # which workers may forget soon
+        cluster, edges = tables[0].cluster, tables[0].edges
+        conditional = conditional_affinities(tables, self._weights_elsewhere(), k)
+        self.graph = symmetric_graph(cluster, conditional, edges)
 
     def _weights_elsewhere(self) -> Callable[[np.ndarray], np.ndarray]:
         """Return the function of ``_weights``, for a worker."""

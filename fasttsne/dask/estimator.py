@@ -67,7 +67,7 @@ class TSNE(LocalTSNE):
             Where there is no client, a number is not finite, or chunks have no known sizes.
         RuntimeError
             Where workers lack fasttsne or have other versions than this process.
-        fasttsne.dask.cluster.ClusterError
+        ClusterError
             Where no worker is left: its message names the stage.
         """
         if affinities is not None:
@@ -108,6 +108,15 @@ class TSNE(LocalTSNE):
             raise ValueError("there is no map yet: call fit first")
         check_params(parameters, {name: TRANSFORM[name] for name in TRANSFORM if name != "out"})
         return transformed(embedding, self._rows, as_dask_array(X, min_rows=1), parameters)
+
+    def prepare_initial(self, *arguments: Any, **keywords: Any) -> TSNEEmbedding:
+        raise NotImplementedError(
+            "an embedding that is not optimized would keep its edges on the cluster: call fit"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the client, which is of this process."""
+        return {**vars(self), "client": None}
 
     def _forget_cluster(self) -> None:
         embedding = vars(self).get("embedding_")

@@ -73,28 +73,40 @@ class ClusterGraph:
         return entropy, total
 
 
-def symmetric_graph(
-    indices: RemoteRows, distances: RemoteRows, weights: Callable[[np.ndarray], np.ndarray], k: int
-) -> ClusterGraph:
-    """Return the graph of the k nearest neighbours, which has nothing else of them.
+def conditional_affinities(
+    tables: list[RemoteRows], weights: Callable[[np.ndarray], np.ndarray], k: int
+) -> list[Future]:
+    """Return futures of :class:`Conditional`, of the k nearest neighbours, by block of rows.
 
+    tables : of indices and distances; the list is emptied, as workers need not keep them.
     weights : of distances, (m, k) float32, to conditional affinities of the same shape.
     """
-    cluster, edges, sizes = indices.cluster, indices.edges, indices.sizes
-    conditional = [
-        cluster.submit(CONDITIONAL, partial(_conditional, weights, k), own, far)
+    (indices, distances), run = tables, partial(_conditional, weights, k)
+    cluster, sizes = indices.cluster, indices.sizes
+    blocks = [
+        cluster.submit(CONDITIONAL, run, own, far)
         for own, far in zip(indices.blocks, distances.blocks, strict=True)
     ]
-    cluster.finish(CONDITIONAL, conditional, sizes)
-    transposed = [
-        cluster.submit(SYMMETRIC, partial(_transposed, edges), block) for block in conditional
-    ]
-    blocks = []
+    tables.clear()
+    del indices, distances
+    cluster.finish(CONDITIONAL, blocks, sizes)
+    return blocks
+
+
+def symmetric_graph(cluster: Cluster, conditional: list[Future], edges: np.ndarray) -> ClusterGraph:
+    """Return the graph of conditional affinities of blocks of rows.
+
+    The list of blocks is emptied: workers need not keep them.
+    """
+    split = partial(_transposed, edges)
+    transposed = [cluster.submit(SYMMETRIC, split, block) for block in conditional]
+    merge, blocks = partial(_merge, int(edges[-1]), edges[:-1]), []
     for b, own in enumerate(conditional):
         pieces = [cluster.submit(SYMMETRIC, _piece, each, b) for each in transposed]
-        merge = partial(_merge, int(edges[-1]), edges[:-1])
         blocks.append(cluster.submit(SYMMETRIC, merge, own, *pieces))
-    cluster.finish(SYMMETRIC, blocks, sizes)
+    conditional.clear()
+    del own, pieces, transposed
+    cluster.finish(SYMMETRIC, blocks, np.diff(edges).tolist())
     return ClusterGraph(cluster, blocks, edges)
 
 

@@ -65,8 +65,8 @@ class ClusterApprox(ClusterIndex, Approx):
             del self._prepared
 
     def _search_cells(self, rows: Any, cells: Any, plan: SearchPlan) -> Any:
-        tables = cells.search_groups(plan, self.k)
-        return by_rows(rows.source.cluster, tables, self.n_samples, self.k)
+        groups = cells.search_groups(plan, self.k)
+        return by_rows(rows.source.cluster, groups, self.n_samples, self.k)
 
 
 class ClusterExact(ClusterIndex, Exact):
@@ -117,13 +117,18 @@ def search_class(neighbors: Any, metric: Any) -> type[ClusterIndex]:
 
 
 def by_rows(cluster: Cluster, tables: list[Future], n: int, k: int) -> Tables:
-    """Return tables in the order of rows, of parts that hold any: (ids, indices, distances)."""
+    """Return tables in the order of rows, of parts that hold any: (ids, indices, distances).
+
+    The list of parts is emptied: workers need not keep them.
+    """
     n_blocks = cluster.n_parts(n, MIN_TABLE_ROWS, max(TABLE_NUMBERS // k, 1))
     edges = np.arange(n_blocks + 1) * n // n_blocks
     blocks = []
     for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         pieces = [cluster.submit(TABLE, _rows_between, table, a, b) for table in tables]
         blocks.append(cluster.submit(TABLE, partial(_join_rows, a, b), *pieces))
+    pieces = []
+    tables.clear()
     cluster.finish(TABLE, blocks, np.diff(edges).tolist())
     return _as_tables(cluster, blocks, edges, k)
 

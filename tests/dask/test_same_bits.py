@@ -1,5 +1,8 @@
 """A fit on a cluster has the bits of the local one, for any workers, chunks and storage."""
 
+import pickle
+import subprocess
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -10,9 +13,12 @@ pytest.importorskip("dask.array")
 import dask.array as da
 from clusters import processes
 from distributed import Client, LocalCluster
+from distributed.security import Security
 
 import fasttsne
 import fasttsne.dask
+import fasttsne.scanpy
+from fasttsne.runtime.progress import listening
 
 FEW = {"random_state": 0, "n_iter": 12, "early_exaggeration_iter": 12, "n_jobs": 2}
 
@@ -128,6 +134,20 @@ def test_any_storage(client, store, tmp_path):
     assert_same(client, np.maximum(X, 0) if store is sparse_chunks else X, data=data)
 
 
+def test_scanpy_takes_this_path(client):
+    anndata = pytest.importorskip("anndata")
+    X = rows_of("float32", 700, 8)
+    adata = anndata.AnnData(da.from_array(X, chunks=(300, -1)))
+    fasttsne.scanpy.tsne(adata, use_rep="X", client=client, **FEW)
+    expected = fasttsne.TSNE(**FEW).fit(X)
+    np.testing.assert_array_equal(adata.obsm["X_tsne"], expected)
+    with client.as_current():
+        fasttsne.scanpy.tsne(adata, use_rep="X", key_added="again", **FEW)
+        with pytest.raises(NotImplementedError, match="on a cluster"):  # and not here
+            fasttsne.scanpy.tsne(adata, use_rep="X", metric="manhattan", **FEW)
+    np.testing.assert_array_equal(adata.obsm["again"], expected)
+
+
 @pytest.mark.parametrize("d", [8, 150])
 def test_transform_is_lazy_and_the_same(client, d):
     X, new = rows_of("float32", 3500, d), rows_of("float64", 3600, d)[3500:]
@@ -141,11 +161,42 @@ def test_transform_is_lazy_and_the_same(client, d):
     np.testing.assert_array_equal(client.compute(placed).result(), expected)
 
 
+def test_what_is_left_without_the_cluster(client):
+    X = rows_of("float32", 700, 8)
+    estimator = fasttsne.dask.TSNE(client, **FEW)
+    embedding = estimator.fit(da.from_array(X, chunks=(300, -1)))
+    for same in pickle.loads(pickle.dumps(embedding)), embedding.copy():
+        assert isinstance(same, fasttsne.TSNEEmbedding)
+        np.testing.assert_array_equal(np.asarray(same), np.asarray(embedding))
+        with pytest.raises(ValueError, match="the graph of affinities was on the cluster"):
+            same.optimize(5)
+        with pytest.raises(NotImplementedError, match=r"use transform of fasttsne\.dask\.TSNE"):
+            same.transform(X)
+    restored = pickle.loads(pickle.dumps(estimator))
+    placed = restored.transform(da.from_array(X[:50], chunks=(20, -1)))
+    expected = fasttsne.TSNE(**FEW).fit(X).transform(X[:50])
+    np.testing.assert_array_equal(client.compute(placed).result(), expected)
+
+
+def test_progress_callbacks_and_messages(client, caplog):
+    heard, stages = [], []
+
+    def callback(iteration, error, embedding):
+        heard.append(iteration)
+
+    X = rows_of("float32", 3500, 8)
+    with listening(lambda progress: stages.append(progress.name)):
+        embedding = fasttsne.dask.TSNE(
+            client, **FEW, callbacks=callback, callbacks_every_iters=5
+        ).fit(da.from_array(X, chunks=(900, -1)))  # fmt: skip
+    assert heard == [5, 10, 5, 10]
+    assert embedding.kl_divergence > 0
+    expected = ["reading rows", "partitioning into cells", "search", "conditional affinities",
+                "symmetric affinities", "early exaggeration", "main phase"]  # fmt: skip
+    assert [name for name in dict.fromkeys(stages) if name in expected] == expected
+
+
 def test_encrypted_connections(tmp_path):
-    import subprocess
-
-    from distributed.security import Security
-
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
