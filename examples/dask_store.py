@@ -4,8 +4,8 @@
     python examples/dask_store.py --scheduler host:8786    those of a cluster that runs
     python examples/dask_store.py --rows 3500              a smaller store
 
-Writes rows.zarr, map.npy and map.png.  Needs ``pip install 'fasttsne[dask,plot]' zarr``.  Workers on
-other machines have to be able to read the store: give a path that all of them have.
+Writes rows.zarr, map.npy and map.png.  Needs ``pip install 'fasttsne[dask,plot]' zarr``.
+Workers on other machines have to be able to read the store: give a path that all of them have.
 """
 
 import argparse
