@@ -10,6 +10,8 @@ import time
 from distributed import Client
 
 DASK = [sys.executable, "-m", "dask"]
+# A worker that waits for another's data notices its death after so long; Dask's default is 30 s.
+PATIENCE = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3s"}
 
 
 class Processes:
@@ -35,7 +37,7 @@ class Processes:
         with open(self.folder / "log.txt", "a") as log:
             return subprocess.Popen(
                 [*DASK, *arguments, *self._tls], stdout=log, stderr=log, cwd=self.folder,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **(environment or {})},
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **PATIENCE, **(environment or {})},
             )  # fmt: skip
 
     def log(self):
