@@ -51,7 +51,7 @@ PLAIN_KERNELS = [
 # Loops that wait for memory, or are no part of an iteration.
 COMPACT_KERNELS = {
     "coordinates", "csr", "exact_order", "hat_grid", "local_radii", "morton", "neighbor_ranks",
-    "packed_edges", "raster",
+    "raster",
 }  # fmt: skip
 # Of the level for processors of before 2013, what takes a small part of a fit.
 SMALL_PORTABLE_KERNELS = {

@@ -209,6 +209,8 @@ def _search_bytes(n: int, d: int, k: int, dtype: np.dtype, is_reduced: bool) -> 
     # Rows packed in padded cells; of those that are reduced, the components too.
     packed = 4 * n * (PADDING * N_COMPONENTS + N_COMPONENTS if is_reduced else PADDING * d)
     search: float = candidates + packed + CELL_BYTES * n
+    if is_reduced and dtype == np.uint8:  # in place of components, which are packed by then
+        search += max(d - 4 * N_COMPONENTS, 0) * n
     if is_reduced:  # before, directions of a sample of rows, which is copied, and partly centered
         sample = SAMPLE_SIZE if n > SAMPLE_SIZE else 0
         before = 4 * n * N_COMPONENTS + 5 * sample * d - 8 * n * k

@@ -100,6 +100,7 @@ class Approx(CachedRowsMixin, KNNIndex):
         sample = RecallSample(
             rows, points, projection, cells, self.k, generator, self.n_threads
         )  # fmt: skip
+        del points  # the cells have them
         recall = self.recall
         for _ in range(MAX_ATTEMPTS):
             plan = sample.plan(recall)

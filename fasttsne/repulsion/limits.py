@@ -3,7 +3,7 @@
 # By dimensions: the mesh costs about as much for so many padded grid cells as the tree does
 # for one point, beyond what a call of it costs whatever its size, and its share of the new
 # grids that a growing map needs: measured over whole runs by benchmarks/crossover.py.
-FAST_CELLS_PER_POINT = {1: 30, 2: 20, 3: 75}
+FAST_CELLS_PER_POINT = {1: 30, 2: 17, 3: 75}
 CALL_OVERHEAD_IN_CELLS = {1: 45_000, 2: 160_000, 3: 1_000_000}
 
 # By dimensions: with more padded cells than this, the grid is not worth its memory; in 3-D

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from fasttsne import nearest_neighbors
+from fasttsne import _kernels, nearest_neighbors
 from fasttsne._kernels import reference
 from fasttsne.nearest_neighbors import Annoy, Approx, Exact, exact, make_index
 from fasttsne.nearest_neighbors.builtin import clusters, dense_rows, prepared_rows
@@ -337,3 +337,44 @@ def test_rows_without_finite_distances_are_refused(rng):
 def test_negative_distances_are_refused(rng):
     with pytest.raises(ValueError, match=r"negative distances; got -1\.0"):
         Exact(rng.normal(size=(9, 2)), 3, metric=lambda a, b: -1).build()
+
+
+def images(rng, last=0.0):
+    """Rows of whole numbers from 0 to 255 in clusters; the last number is given."""
+    centres = rng.integers(0, 200, (30, 130))
+    X = centres[rng.integers(30, size=4000)] + rng.integers(0, 56, (4000, 130))
+    X = X.astype(np.float32)
+    X[-1, -1] = last
+    return X
+
+
+def test_bytes_find_what_floats_find(monkeypatch, rng):
+    X = images(rng)
+    assert dense_rows.DenseRows(X, "euclidean")._bytes.dtype == np.uint8
+    in_bytes = Approx(X, 15, random_state=0).build()
+    monkeypatch.setattr(dense_rows, "BYTE_COLUMNS", (10**6, 10**6))
+    indices, distances = Approx(X, 15, random_state=0).build()
+    np.testing.assert_array_equal(in_bytes[0], indices)
+    np.testing.assert_allclose(in_bytes[1], distances, rtol=3e-7)
+
+
+@pytest.mark.parametrize("last", [-1, 256, 7.5])
+def test_other_numbers_stay_floats(rng, last):
+    assert dense_rows.DenseRows(images(rng, last), "euclidean")._bytes is None
+
+
+@pytest.mark.parametrize("n_columns", [1, 31, 130, 33_000])
+def test_distances_of_bytes_are_rounded_once(rng, n_columns):
+    X = rng.choice([0, 255], (12, n_columns)).astype(np.uint8)
+    X[0], X[1] = 0, 255
+    keys = np.tile(np.arange(12, dtype=np.uint64), (12, 1))
+    indices, distances = np.empty((12, 12), np.int32), np.empty((12, 12), np.float32)
+    numbers = np.arange(12, dtype=np.int32)
+    _kernels.rerank.rerank(
+        X, X, numbers, numbers, keys, np.full(12, 12, np.int32), np.full(12, np.inf, np.float32),
+        12, 12, indices, distances, 2,
+    )  # fmt: skip
+    expected = cdist(X.astype(float), X.astype(float))
+    np.testing.assert_allclose(distances, np.sort(expected, axis=1), rtol=1.2e-7)
+    found = np.take_along_axis(expected, indices, 1)
+    np.testing.assert_allclose(found, distances, rtol=1.2e-7)

@@ -6,15 +6,24 @@ The attraction reads all edges in each iteration, and on large maps waits for li
 from cython.parallel cimport prange
 from libc.stdint cimport int16_t, int32_t, int64_t, uint16_t
 from libc.stdlib cimport abs
+from libc.string cimport memcpy
 
 from fasttsne._kernels.simd.simd8 cimport encode
 
 
-cdef inline int32_t renumbered(
-    int32_t column, const int32_t *position, int32_t n_columns, int32_t otherwise
+cdef enum:
+    PIECE = 128  # edges of a row that are renumbered together, in a loop without branches
+
+
+cdef inline void renumber(
+    const int32_t *columns, int64_t count, const int32_t *position, int32_t n_columns,
+    int32_t otherwise, int32_t *out,
 ) noexcept nogil:
-    # Another thread may be writing columns that were checked.
-    return position[column] if 0 <= column < n_columns else otherwise
+    """Write the position of each column."""
+    cdef int64_t e
+    for e in range(count):
+        # Another thread may be writing columns that were checked.
+        out[e] = position[columns[e]] if 0 <= columns[e] < n_columns else otherwise
 
 
 cdef inline int32_t number_of(
@@ -31,10 +40,14 @@ cdef int64_t count_in_row(
     const int32_t *columns, int64_t count, const int32_t *position, int32_t n_columns,
     int32_t own, int reach,
 ) noexcept nogil:
-    cdef int64_t e, near = 0
-    for e in range(count):
-        if abs(renumbered(columns[e], position, n_columns, own) - own) <= reach:
-            near += 1
+    cdef int64_t e, piece, start, size, near = 0
+    cdef int32_t found[PIECE]
+    for piece in range((count + PIECE - 1) // PIECE):
+        start = piece * PIECE
+        size = min(count - start, <int64_t> PIECE)
+        renumber(columns + start, size, position, n_columns, own, found)
+        for e in range(size):
+            near += abs(found[e] - own) <= reach
     return near
 
 
@@ -74,20 +87,33 @@ cdef void pack_row(
     int16_t *offsets, uint16_t *near_values, int64_t near_count,
     int32_t *far_columns, uint16_t *far_values, int64_t far_count,
 ) noexcept nogil:
-    cdef int64_t e, near = 0, far = 0
-    cdef int32_t column
+    cdef int64_t e, piece, start, size, near = 0, far = 0, n_near, n_far
+    cdef bint is_near
     cdef uint16_t code
-    for e in range(count):
-        column = renumbered(columns[e], position, n_columns, own)
-        # An edge stays one, however small its value is.
-        code = max(encode(values[e], smallest), <uint16_t> (values[e] > 0))
-        if abs(column - own) <= reach:
-            if near < near_count:
-                offsets[near], near_values[near] = <int16_t> (column - own), code
-                near += 1
-        elif far < far_count:
-            far_columns[far], far_values[far] = column, code
-            far += 1
+    cdef int32_t found[PIECE]
+    cdef int16_t near_found[PIECE]
+    cdef int32_t far_found[PIECE]
+    cdef uint16_t near_codes[PIECE]
+    cdef uint16_t far_codes[PIECE]
+    for piece in range((count + PIECE - 1) // PIECE):
+        start = piece * PIECE
+        size = min(count - start, <int64_t> PIECE)
+        renumber(columns + start, size, position, n_columns, own, found)
+        n_near = n_far = 0
+        for e in range(size):
+            # An edge stays one, however small its value is.
+            code = max(encode(values[start + e], smallest), <uint16_t> (values[start + e] > 0))
+            is_near = abs(found[e] - own) <= reach
+            near_found[n_near], near_codes[n_near] = <int16_t> (found[e] - own), code
+            far_found[n_far], far_codes[n_far] = found[e], code
+            n_near += is_near
+            n_far += not is_near
+        n_near, n_far = min(n_near, near_count - near), min(n_far, far_count - far)
+        memcpy(offsets + near, near_found, n_near * sizeof(int16_t))
+        memcpy(near_values + near, near_codes, n_near * sizeof(uint16_t))
+        memcpy(far_columns + far, far_found, n_far * sizeof(int32_t))
+        memcpy(far_values + far, far_codes, n_far * sizeof(uint16_t))
+        near, far = near + n_near, far + n_far
     for e in range(near, near_count):
         offsets[e], near_values[e] = 0, 0
     for e in range(far, far_count):

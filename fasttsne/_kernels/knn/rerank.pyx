@@ -5,38 +5,65 @@ Differences do not cancel as |x|^2 + |y|^2 - 2 x.y does: equal rows are at dista
 """
 
 from cython.parallel cimport prange
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+import numpy as np
 
 from fasttsne._kernels.knn.top_k cimport truncate, write_nearest
-from fasttsne._kernels.knn.distance cimport squared_distance
+from fasttsne._kernels.knn.distance cimport squared_distance, squared_distance_of_bytes
 from fasttsne._kernels.knn.score_keys cimport as_key
 from fasttsne._kernels.simd.simd8 cimport prefetch
 
 
-cdef void rerank_row(
-    const float *query, const float *points, Py_ssize_t d, const int32_t *names, uint64_t *keys,
-    Py_ssize_t count, float *threshold, Py_ssize_t n_candidates, Py_ssize_t k, int32_t *indices,
-    float *distances,
+ctypedef fused number:
+    float
+    uint8_t
+
+
+cdef inline float distance(const number *a, const number *b, Py_ssize_t d) noexcept nogil:
+    if number is float:
+        return squared_distance(a, b, d)
+    return squared_distance_of_bytes(a, b, d)
+
+
+cdef struct Candidates:
+    const int32_t *rows
+    const int32_t *names
+    uint64_t *keys
+    const int32_t *counts
+    float *thresholds
+    Py_ssize_t capacity
+    Py_ssize_t n_candidates
+    Py_ssize_t k
+    int32_t *indices
+    float *distances
+
+
+cdef inline void rerank_row(
+    const number *queries, const number *points, Py_ssize_t d, const Candidates *found,
+    Py_ssize_t r,
 ) noexcept nogil:
-    cdef Py_ssize_t j
+    cdef Py_ssize_t q = found.rows[r], j, count
+    cdef const number *query = queries + q * d
+    cdef uint64_t *keys = found.keys + r * found.capacity
     cdef int32_t name
-    cdef float r2
-    count = truncate(keys, count, n_candidates, threshold)
+    count = truncate(keys, found.counts[r], found.n_candidates, found.thresholds + r)
     for j in range(count):
-        keys[j] = <uint64_t> names[<uint32_t> keys[j]]
+        keys[j] = <uint64_t> found.names[<uint32_t> keys[j]]
     for j in range(count):
         # Rows lie anywhere in memory: fetch the first lines of the next while this one is read.
         if j + 1 < count:
-            prefetch(points + d * <int64_t> keys[j + 1], d)
+            prefetch(
+                <const float *> (points + d * <int64_t> keys[j + 1]), d * sizeof(number) // 4
+            )
         name = <int32_t> keys[j]
-        r2 = squared_distance(query, points + d * <int64_t> name, d)
-        keys[j] = as_key(r2, <uint32_t> name)
-    write_nearest(keys, count, k, indices, distances)
+        keys[j] = as_key(distance(query, points + d * <int64_t> name, d), <uint32_t> name)
+    write_nearest(keys, count, found.k, found.indices + q * found.k, found.distances + q * found.k)
 
 
 def rerank(
-    const float[:, ::1] queries,  # IN (any, d)
-    const float[:, ::1] points,  # IN (any, d)
+    queries,  # IN (any, d) float32 or uint8; bytes may have 33,000 columns
+    points,  # IN (any, d), the same
     const int32_t[::1] rows,  # IN (rows,), the query of each row of keys
     const int32_t[::1] names,  # IN, the point that each number in the keys stands for
     uint64_t[:, ::1] keys,  # INOUT (rows, capacity): scores of candidates; then their squared
@@ -53,15 +80,26 @@ def rerank(
     Rows are taken in turn: where neighbours in the order are near each other,
     they share candidates, which are then in the cache.
     """
+    cdef const float[:, ::1] query_floats, floats
+    cdef const uint8_t[:, ::1] query_bytes, bytes
     cdef Py_ssize_t r
-    cdef int32_t q
+    cdef Candidates found
+    if not rows.shape[0]:
+        return
+    found.rows, found.names, found.keys, found.counts = &rows[0], &names[0], &keys[0, 0], &counts[0]
+    found.thresholds, found.capacity = &thresholds[0], keys.shape[1]
+    found.n_candidates, found.k = n_candidates, k
+    found.indices, found.distances = &indices[0, 0], &distances[0, 0]
+    if points.dtype == np.uint8:
+        query_bytes, bytes = queries, points
+        for r in prange(rows.shape[0], nogil=True, schedule="dynamic", chunksize=32,
+                        num_threads=n_threads):
+            rerank_row(&query_bytes[0, 0], &bytes[0, 0], bytes.shape[1], &found, r)
+        return
+    query_floats, floats = queries, points
     for r in prange(rows.shape[0], nogil=True, schedule="dynamic", chunksize=32,
                     num_threads=n_threads):
-        q = rows[r]
-        rerank_row(
-            &queries[q, 0], &points[0, 0], queries.shape[1], &names[0], &keys[r, 0], counts[r],
-            &thresholds[r], n_candidates, k, &indices[q, 0], &distances[q, 0],
-        )
+        rerank_row(&query_floats[0, 0], &floats[0, 0], floats.shape[1], &found, r)
 
 
 def drop(

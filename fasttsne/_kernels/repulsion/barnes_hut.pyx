@@ -35,25 +35,18 @@ from libc.stdint cimport int32_t, uint64_t
 import numpy as np
 
 from fasttsne._kernels.optimize.morton_bits cimport bits_for
-from fasttsne._kernels.simd.simd8 cimport (
-    f8, f8_add, f8_fma, f8_load, f8_mul, f8_set1, f8_sub, f8_sum,
+from fasttsne._kernels.repulsion.interaction_lists cimport LIST_SIZE, add_cell, add_points
+from fasttsne._kernels.repulsion.point_group cimport (
+    GROUP_SIZE, PointGroup, apply_far_cells, bound_points, start_group, sum_cells, sum_far_cells,
+    sum_points,
 )
-from fasttsne._kernels.repulsion.interaction_lists cimport (
-    LIST_SIZE, InteractionList, add_cell, add_points, take_sources,
-)
-from fasttsne._kernels.repulsion.pairwise cimport Sources, repel_by_cells, repel_by_points
 from fasttsne._kernels.repulsion.tree_nodes cimport LEAF_SIZE, Node, Points, add_node
-from fasttsne._kernels.simd.student cimport student_q, student_w
 
 # With their second moments, cells may be this much nearer than theta says and be
 # as accurate as cells of masses alone would be at theta, by dimensions: benchmarks/forces.py.
-THETA_FACTOR = {1: 1.2, 2: 1.5, 3: 1.5}
+THETA_FACTOR = {1: 1.3, 2: 1.6, 3: 1.5}
 # A kernel with light tails changes more across a cell.
 LIGHT_TAIL_EXPONENT = 0.25
-
-cdef enum:
-    GROUP_SIZE = 48  # points that share a traversal, at most
-    SYMMETRIC = 6  # entries of a symmetric matrix in three dimensions
 
 NODE_FLOATS = sizeof(Node) // sizeof(float)
 
@@ -92,134 +85,26 @@ def build_tree(
     return count
 
 
-cdef struct PointGroup:
-    const float *y
-    Py_ssize_t count
-    double force[3 * GROUP_SIZE]
-    double z
-    # The field of the farthest cells at the group's center.
-    float center[3]
-    double expansion_force[3]
-    double expansion_z
-    double expansion_gradient[SYMMETRIC]  # of the force, upper triangle
-    InteractionList points
-    InteractionList cells
-    InteractionList far_cells
-
-
-cdef void sum_points(PointGroup *group, int d, float dof) noexcept nogil:
-    cdef Sources sources = take_sources(&group.points, d)
-    cdef Py_ssize_t i
-    for i in range(group.count):
-        repel_by_points(group.y + i * d, &sources, d, dof, group.force + i * d, &group.z)
-
-
-cdef void sum_cells(PointGroup *group, int d, float dof) noexcept nogil:
-    cdef Sources sources = take_sources(&group.cells, d)
-    cdef Py_ssize_t i
-    for i in range(group.count):
-        repel_by_cells(group.y + i * d, &sources, d, dof, group.force + i * d, &group.z)
-
-
-cdef void sum_far_cells(PointGroup *group, int d, float dof) noexcept nogil:
-    """Add the far cells' force and Z at the group's center, and the force's gradient,
-
-        sum_s m (w q I - 2 (1 + 1 / dof) w q^2 (y - s) (y - s)^T).
-    """
-    cdef Sources sources = take_sources(&group.far_cells, d)
-    cdef Py_ssize_t s
-    cdef int a, b, entry
-    cdef float inverse_dof = 1 / dof
-    cdef f8 difference[3]
-    cdef f8 gradient[SYMMETRIC]
-    cdef f8 r2, q, wq, trace = f8_set1(0)
-    repel_by_cells(group.center, &sources, d, dof, group.expansion_force, &group.expansion_z)
-    for entry in range(SYMMETRIC):
-        gradient[entry] = f8_set1(0)
-    for s in range(0, sources.count, 8):
-        r2 = f8_set1(0)
-        for a in range(d):
-            difference[a] = f8_sub(
-                f8_set1(group.center[a]), f8_load(sources.coordinates + a * LIST_SIZE + s)
-            )
-            r2 = f8_fma(difference[a], difference[a], r2)
-        q = student_q(r2, inverse_dof)
-        wq = f8_mul(f8_mul(student_w(r2, q, dof), q), f8_load(sources.mass + s))
-        trace = f8_add(trace, wq)
-        wq = f8_mul(f8_mul(wq, q), f8_set1(-2 * (1 + inverse_dof)))
-        entry = 0
-        for a in range(d):
-            for b in range(a, d):
-                gradient[entry] = f8_fma(f8_mul(wq, difference[a]), difference[b], gradient[entry])
-                entry = entry + 1
-    entry = 0
-    for a in range(d):
-        for b in range(a, d):
-            group.expansion_gradient[entry] += f8_sum(gradient[entry])
-            if a == b:
-                group.expansion_gradient[entry] += f8_sum(trace)
-            entry = entry + 1
-
-
-cdef void apply_expansion(PointGroup *group, int d) noexcept nogil:
-    """Add the field at each point, by Taylor's expansion about the group's center.
-
-    Z's gradient is -2 F, so its expansion goes one order further than that of F.
-    """
-    cdef Py_ssize_t i
-    cdef int a, b, entry
-    cdef double offset[3]
-    cdef double change[3]
-    for i in range(group.count):
-        for a in range(d):
-            offset[a] = group.y[i * d + a] - group.center[a]
-            change[a] = 0
-        entry = 0
-        for a in range(d):
-            for b in range(a, d):
-                change[a] += group.expansion_gradient[entry] * offset[b]
-                if a != b:
-                    change[b] += group.expansion_gradient[entry] * offset[a]
-                entry = entry + 1
-        group.z += group.expansion_z
-        for a in range(d):
-            group.force[i * d + a] += group.expansion_force[a] + change[a]
-            group.z -= (2 * group.expansion_force[a] + change[a]) * offset[a]
-
-
 cdef inline void traverse(
     PointGroup *group, const Node *nodes, Py_ssize_t n_nodes, const float *y, int d, float dof,
     float theta2,
 ) noexcept nogil:
     """Sort every node into one of the lists, or open it; ``d`` is a literal at each call."""
-    cdef float low[3]
-    cdef float high[3]
-    cdef float half[3]
-    cdef float near2, far2, gap, own = 0
+    cdef float near2, far2, gap
     cdef const Node *node = nodes
     cdef const Node *end = nodes + n_nodes
-    cdef Py_ssize_t i
     cdef bint leaf
     cdef int c
-    for c in range(d):
-        low[c] = high[c] = group.y[c]
-    for i in range(1, group.count):
-        for c in range(d):
-            low[c] = min(low[c], group.y[i * d + c])
-            high[c] = max(high[c], group.y[i * d + c])
-    for c in range(d):
-        own = max(own, high[c] - low[c])
-        group.center[c] = (low[c] + high[c]) / 2
-        half[c] = (high[c] - low[c]) / 2
+    bound_points(group, d)
     while node < end:
         near2 = far2 = 0
         for c in range(d):
             gap = fabsf(node.center[c] - group.center[c])
             far2 = far2 + gap * gap
-            gap = max(gap - half[c], <float> 0)
+            gap = max(gap - group.half[c], <float> 0)
             near2 = near2 + gap * gap
         leaf = node.skip == node - nodes + 1
-        if (node.width + own) * (node.width + own) < theta2 * far2:
+        if (node.width + group.width) * (node.width + group.width) < theta2 * far2:
             add_cell(&group.far_cells, node, d)
             node = nodes + node.skip
             if group.far_cells.count == LIST_SIZE:
@@ -253,21 +138,7 @@ cdef void sum_group(
     sum_points(group, d, dof)
     sum_cells(group, d, dof)
     sum_far_cells(group, d, dof)
-    apply_expansion(group, d)
-
-
-cdef void start_group(PointGroup *group, const float *y, Py_ssize_t count, int d) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef int c
-    group.y, group.count = y, count
-    for i in range(count * d):
-        group.force[i] = 0
-    group.z = group.expansion_z = 0
-    for c in range(d):
-        group.expansion_force[c] = 0
-    for c in range(SYMMETRIC):
-        group.expansion_gradient[c] = 0
-    group.points.count = group.cells.count = group.far_cells.count = 0
+    apply_far_cells(group, d)
 
 
 cdef double repel_leaf(

@@ -34,20 +34,23 @@ cdef inline Sources take_sources(InteractionList *list, int d) noexcept nogil:
 
 
 cdef inline void add_cell(InteractionList *list, const Node *node, int d) noexcept nogil:
+    cdef Py_ssize_t place = list.count
     cdef int c
     for c in range(d):
-        list.coordinates[c * LIST_SIZE + list.count] = node.center[c]
-    list.mass[list.count] = node.stop - node.start
-    list.second_moment[list.count] = node.second_moment
-    list.count += 1
+        list.coordinates[c * LIST_SIZE + place] = node.center[c]
+    list.mass[place] = node.stop - node.start
+    list.second_moment[place] = node.second_moment
+    list.count = place + 1
 
 
 cdef inline void add_points(
     InteractionList *list, const float *y, int32_t start, int32_t stop, int d
 ) noexcept nogil:
-    cdef Py_ssize_t i  # i * d may be beyond int32
+    cdef Py_ssize_t i, count = stop - start  # i * d may be beyond int32
+    cdef float *out = list.coordinates + list.count
     cdef int c
-    for i in range(start, stop):
-        for c in range(d):
-            list.coordinates[c * LIST_SIZE + list.count] = y[i * d + c]
-        list.count += 1
+    y += start * <Py_ssize_t> d
+    for c in range(d):
+        for i in range(count):
+            out[c * LIST_SIZE + i] = y[i * d + c]
+    list.count += count

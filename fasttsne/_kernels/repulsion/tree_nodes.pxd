@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 
 cdef enum:
-    LEAF_SIZE = 48  # points of a leaf at most, unless they share one code
+    LEAF_SIZE = 64  # points of a leaf at most, unless they share one code
 
 
 cdef struct Node:  # 32 bytes: a traversal reads half a cache line for each

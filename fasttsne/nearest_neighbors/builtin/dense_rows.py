@@ -2,6 +2,7 @@
 
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -20,12 +21,16 @@ from fasttsne.nearest_neighbors.builtin.prepared_rows import (
     PreparedRows,
     lengths,
 )
+from fasttsne.runtime import large_arrays
 from fasttsne.runtime.progress import stage
 
 # Up to so many rows and packed numbers, the product of each pair of rows updates both.
 # Beyond, and for files, batches of rows are compared with all others, some packed at a time.
 SELF_JOIN_MAX_SAMPLES = 200_000
 MAX_PACKED_NUMBERS = 2**27
+# Columns from which whole numbers of one byte are reranked as such: fewer cost nothing to read.
+# Squared distances of as many as the last are sums that int32 holds.
+BYTE_COLUMNS = 100, 33_000
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ class DenseRows(PreparedRows):
         reach : in the unit of the source, as ``coordinates``.
         """
         rows = copy(self)
-        for name in ("exact_rows", "_is_on_grid"):
+        for name in ("exact_rows", "_is_on_grid", "_bytes"):
             vars(rows).pop(name, None)
         rows.n, rows._are_copied = len(indices), True
         if reach > 0:
@@ -246,7 +251,30 @@ class DenseRows(PreparedRows):
         return bounds
 
     def _rerank(self, queries, *arguments):
-        _kernels.rerank.rerank(queries.values, self.points.values, *arguments)
+        values = queries.values, self.points.values
+        if queries is self.points and self._bytes is not None:
+            values = self._bytes, self._bytes
+        _kernels.rerank.rerank(*values, *arguments)
+
+    @cached_property
+    def _bytes(self) -> np.ndarray | None:
+        """The values of many columns in a byte each, as images have them, where they fit.
+
+        Candidates lie anywhere in memory: most of the time goes by until they are read.
+        """
+        low, high = BYTE_COLUMNS
+        if not low <= self.n_columns <= high or not self.points.is_source:
+            return None
+        values = self.points.values
+        out = large_arrays.empty(values.shape, np.uint8, "the rows in bytes")
+        for a, chunk in chunks.iter_chunks(values):
+            if chunk.min() < 0 or chunk.max() > 255:
+                return None
+            part = out[a : a + len(chunk)]
+            np.copyto(part, chunk, casting="unsafe")
+            if not np.array_equal(part, chunk):
+                return None
+        return out
 
     def float64_scores(self, queries, center):
         """Return the scores of all points for queries, in float64, and the queries' lengths.
