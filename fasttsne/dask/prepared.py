@@ -4,6 +4,7 @@ What all rows decide, origin and unit, is decided here; what is done to a row is
 by the classes of the local search.
 """
 
+from collections.abc import Callable
 from copy import copy
 from functools import partial
 from typing import Any
@@ -52,13 +53,16 @@ class ClusterRows(DenseRows):
             prepare = partial(_values, self.frame)
             values = data.with_blocks("reading rows", prepare, self.n_columns, np.float32)
         self.points = RemotePoints(self.frame, values, data)
-        vars(self.frame)["_is_on_grid"] = self._are_on_grid()
+        # What is true of all rows or of none, which a part of them could not know.
+        vars(self.frame)["_is_on_grid"] = self._is_true_of_all(_is_grid)
+        if not self._is_true_of_all(_is_in_bytes):
+            vars(self.frame)["_bytes"] = None
 
-    def _are_on_grid(self) -> bool:
-        """Whether all numbers are whole, and small: then float32 says all."""
+    def _is_true_of_all(self, function: Callable[[DenseRows], bool]) -> bool:
         if self._are_copied:
             return False
-        found = self.source.submit_blocks("reading rows", partial(_is_grid, self.frame))
+        run = partial(_ask, function, self.frame)
+        found = self.source.submit_blocks("reading rows", run)
         return all(self.source.cluster.results("reading rows", found))
 
     def reduce_elsewhere(
@@ -124,8 +128,19 @@ def _values(frame: DenseRows, source: np.ndarray, first: int) -> np.ndarray:
     return frame.prepare(source).values
 
 
-def _is_grid(frame: DenseRows, source: np.ndarray, first: int) -> bool:
-    return bool(frame._on_grid(frame.prepare(source)))
+def _ask(
+    function: Callable[[DenseRows], bool], frame: DenseRows, source: np.ndarray, first: int
+) -> bool:
+    return function(rows_of(frame, source))
+
+
+def _is_grid(rows: DenseRows) -> bool:
+    """Whether all numbers are whole, and small: then float32 says all."""
+    return bool(rows._on_grid(rows.points))
+
+
+def _is_in_bytes(rows: DenseRows) -> bool:
+    return rows._bytes is not None
 
 
 def _nearest_in_block(

@@ -36,6 +36,8 @@ def rows_of(kind, n, d):
         X = X.astype(np.float32).astype(np.float64)
         X[n // 2, 0] += 1e-9
         return X
+    if kind == "bytes":
+        return np.clip(np.rint(40 * X + 128), 0, 255).astype(np.float32)
     X = X.astype(np.float32)
     if kind == "far rows":
         X[7, 0], X[n - 5, -1] = 1e20, -1e19
@@ -73,7 +75,8 @@ def client(tmp_path_factory):
         ("one float64", 3500, 8, {"initialization": "random", "dof": 0.7}),
         ("far rows", 3500, 160, {}),
         ("equal rows", 3500, 8, {"neighbors": "exact", "n_components": 3}),
-        ("float32", 400, 70, {"negative_gradient_method": "bh"}),
+        ("bytes", 400, 2000, {"negative_gradient_method": "bh"}),
+        pytest.param("bytes", 3500, 1000, {}, marks=pytest.mark.slow),
         pytest.param("float32", 3500, 8, {"metric": "sqeuclidean"}, marks=pytest.mark.slow),
         pytest.param("float64", 3500, 300, {"metric": "correlation"}, marks=pytest.mark.slow),
         pytest.param("float32", 12_000, 200, {}, marks=pytest.mark.slow),

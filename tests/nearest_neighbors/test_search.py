@@ -358,6 +358,16 @@ def test_bytes_find_what_floats_find(monkeypatch, rng):
     np.testing.assert_allclose(in_bytes[1], distances, rtol=3e-7)
 
 
+def test_bytes_in_a_file_give_the_same_bits(tmp_path, rng):
+    """Their rows are compared in batches, and are bytes all the same: sums round otherwise."""
+    X = rng.integers(0, 256, (300, 3000)).astype(np.float32)
+    np.save(tmp_path / "images.npy", X)
+    expected = Exact(X, 15).build()
+    found = Exact(np.load(tmp_path / "images.npy", mmap_mode="r"), 15).build()
+    for own, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
 @pytest.mark.parametrize("last", [-1, 256, 7.5])
 def test_other_numbers_stay_floats(rng, last):
     assert dense_rows.DenseRows(images(rng, last), "euclidean")._bytes is None
