@@ -68,6 +68,10 @@ class Processes:
         worker.wait()
         self.workers.remove(worker)
 
+    def kill_scheduler(self):
+        self._scheduler.kill()
+        self._scheduler.wait()
+
     def close(self):
         for process in (*self.workers, self._scheduler):
             process.kill()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dask
-from distributed import Client, Future, wait
+from distributed import CancelledError, Client, Future, wait
 from distributed.scheduler import KilledWorker
 
 from fasttsne.dask.versions import check_workers
@@ -132,11 +132,11 @@ class Cluster:
         watch = Watch(self, name)
         with stage(name, sum(left.values()), unit) as progress:
             while left:
-                with contextlib.suppress(TimeoutError):
+                with contextlib.suppress(TimeoutError, CancelledError):  # which is seen below
                     wait(list(left), timeout=LOOK_EVERY, return_when="FIRST_COMPLETED")
                 done = [future for future in left if future.done()]
                 for future in done:
-                    self._raise_if_failed(future, name)
+                    self.raise_if_failed(future, name)
                     progress.advance(left.pop(future))
                 watch.look(len(done), f"{len(left)} of {len(futures)} tasks")
 
@@ -144,14 +144,17 @@ class Cluster:
         self, name: str, futures: Sequence[Future], amounts: Sequence[float] | None = None
     ) -> list[Any]:
         """The same, and return what the tasks returned."""
+        watch = Watch(self, name)
         while True:
             self.finish(name, futures, amounts)
-            with contextlib.suppress(OSError, KeyError):  # of a worker that was lost: once more
+            watch.look(1, "")
+            with contextlib.suppress(OSError, KeyError, CancelledError):  # seen in the next round
                 found: list[Any] = self.client.gather(list(futures))
                 return found
 
     @staticmethod
-    def _raise_if_failed(future: Future, name: str) -> None:
+    def raise_if_failed(future: Future, name: str) -> None:
+        """Raise what a task raised, or ClusterError where it has no result for another reason."""
         if future.status == "error":
             error = future.exception()
             if isinstance(error, KilledWorker):
@@ -160,8 +163,8 @@ class Cluster:
                     f"they may have too little memory ({error})"
                 ) from error
             raise error
-        if future.status in ("cancelled", "lost"):
-            raise ClusterError(f"the stage {name!r} was cancelled, or its data was lost")
+        if future.status == "cancelled":
+            raise ClusterError(f"the stage {name!r} was cancelled, or data that it needs was lost")
 
 
 class Watch:
@@ -187,7 +190,9 @@ class Watch:
         self._looked = now
         if self._cluster.client.status not in ("running", "connecting"):
             raise ClusterError(f"the client was closed in the stage {self._name!r}")
-        workers = self._cluster.workers()
+        workers: dict[str, int] = {}
+        with contextlib.suppress(OSError, TimeoutError):  # a scheduler that is gone
+            workers = self._cluster.workers()
         if workers:
             self._seen = now
         elif now - self._seen > WITHOUT_WORKERS:

@@ -125,6 +125,8 @@ class Attractors:
     def _place(self, blocks: list[int], workers: dict[str, int]) -> None:
         """Make actors for blocks, where those are already, if their workers have not too many."""
         while blocks:
+            for b in blocks:
+                self._cluster.raise_if_failed(self._graph.blocks[b], STAGE)
             wanted = self._shares(blocks, workers)
             made = [self._make(worker, share) for worker, share in wanted.items() if share]
             watch = Watch(self._cluster, STAGE)
@@ -155,7 +157,7 @@ class Attractors:
                 return False
         if placed.future.status != "finished":
             if placed.worker in self._cluster.workers():
-                self._cluster._raise_if_failed(placed.future, STAGE)
+                self._cluster.raise_if_failed(placed.future, STAGE)
             return False
         return True
 

@@ -10,8 +10,10 @@ import pytest
 pytest.importorskip("distributed")
 pytest.importorskip("dask.array")
 
+import dask
 import dask.array as da
 from clusters import processes
+from distributed import Future
 
 import fasttsne
 import fasttsne.dask
@@ -134,6 +136,37 @@ def test_interrupt_frees_the_workers(client, X, stage):
     assert not held(client)
     if stage == "main phase":
         assert estimator.embedding_.shape == (3500, 2)
+
+
+@pytest.mark.parametrize("stage", ["search", "main phase"])
+def test_cancel(client, X, stage):
+    def cancel():
+        client.cancel([Future(key, client) for key in list(client.futures)])
+
+    with (
+        listening(in_stage(stage, cancel)),
+        pytest.raises(ClusterError, match="was cancelled, or data that it needs was lost"),
+    ):
+        fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
+    assert not held(client)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("stage", ["search", "main phase"])
+def test_the_scheduler_dies(tmp_path, X, stage):
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "2s"}),
+        processes(tmp_path) as cluster,
+    ):
+        cluster.start_worker()
+        client = cluster.client(1)
+        with (
+            listening(in_stage(stage, cluster.kill_scheduler)),
+            pytest.raises((ClusterError, OSError)),
+        ):
+            fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
+        client.close(1)
 
 
 def test_the_log_says_what_is_waited_for(client, X, expected, monkeypatch, caplog):
