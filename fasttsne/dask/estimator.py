@@ -31,7 +31,9 @@ class TSNE(LocalTSNE):
     ----------
     client : a ``distributed.Client``; None is the current one.
     parameters : those of :class:`fasttsne.TSNE`.  ``n_jobs`` is of this process; workers use the
-        threads that they have.
+        threads that they have.  ``checkpoint`` is a file of this process, and has the map alone:
+        a fit that goes on finds the same neighbours once more.  ``memory_limit`` and
+        ``temp_folder`` have no effect; workers spill to disk as Dask is told.
 
     Attributes
     ----------
@@ -149,8 +151,6 @@ class TSNE(LocalTSNE):
             raise NotImplementedError(
                 "initialization 'spectral' is not distributed; use 'pca', 'random' or an array"
             )
-        if self.checkpoint is not None:
-            raise NotImplementedError("checkpoint is not there on a cluster yet; it must be None")
 
     def _plan_memory(self, X: Any) -> MemoryPlan:
         return MemoryPlan(0, 2**62)

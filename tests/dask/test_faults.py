@@ -138,6 +138,28 @@ def test_interrupt_frees_the_workers(client, X, stage):
         assert estimator.embedding_.shape == (3500, 2)
 
 
+def test_a_fit_goes_on_from_its_checkpoint(client, X, expected, tmp_path):
+    """From the map; the neighbours are found once more.  Not with other data."""
+    path = tmp_path / "run.npz"
+    estimator = fasttsne.dask.TSNE(client, **FEW, checkpoint=path)
+    with (
+        listening(in_stage("main phase", lambda: signal.raise_signal(signal.SIGINT))),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        estimator.fit(chunks(X))
+    other = X.copy()
+    other[-1, -1] += 1
+    with pytest.raises(ValueError, match="is of another fit: X was float32"):
+        estimator.fit(chunks(other))
+    stages = []
+    with listening(lambda progress: stages.append(progress.name)):
+        found = estimator.fit(da.from_array(X, chunks=(1000, 5)))
+    np.testing.assert_array_equal(np.asarray(found), expected)
+    assert "main phase" in stages
+    assert "early exaggeration" not in stages
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("stage", ["search", "main phase"])
 def test_cancel(client, X, stage):
     def cancel():
