@@ -149,7 +149,7 @@ class ClusterCells(Cells):
         return tables
 
     def _group_sizes(self) -> list[int]:
-        return np.diff(self.firsts[self.group_cells]).tolist()
+        return [int(size) for size in np.diff(self.firsts[self.group_cells])]
 
 
 class World(NamedTuple):
@@ -254,7 +254,8 @@ def _nearest_in_group(
     candidates = Candidates(queries.n, count)
     packed = _packed_cells(cells, points, origin, projection)
     candidates.compare_all(queries, packed, first, 1)
-    return candidates._all_keys()
+    keys: np.ndarray = candidates._all_keys()
+    return keys
 
 
 def _search(

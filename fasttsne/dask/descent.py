@@ -48,6 +48,8 @@ class Attractors:
         self._position[order] = np.arange(len(order), dtype=np.int32)
         workers = self._cluster.wait_for_workers(STAGE)
         if set(workers) != {placed.worker for placed in self._actors}:
+            for placed in self._actors:
+                placed.release()
             self._actors = []
             self._place(list(range(len(self._graph.blocks))), workers)
         for _ in self.start("reorder", self._order)():
@@ -101,12 +103,16 @@ class Attractors:
 
     def _replace(self, lost: "_Placed", method: str) -> list["_Placed"]:
         """Give the blocks of a lost actor to the workers that are left."""
-        workers = self._cluster.wait_for_workers(STAGE)
-        if lost.worker in workers:  # it cannot be reached from here, but by the scheduler
-            self._cluster.client.direct_to_workers = False
         log.warning("the worker %s was lost: its edges are made again", lost.worker)
         self._actors.remove(lost)
-        lost.future.release()
+        lost.release()
+        start = time.monotonic()
+        workers = self._cluster.wait_for_workers(STAGE)
+        while lost.worker in workers and time.monotonic() - start < LOOK_EVERY:
+            time.sleep(0.05)
+            workers = self._cluster.wait_for_workers(STAGE)
+        if lost.worker in workers:  # it cannot be reached from here, but by the scheduler
+            self._cluster.client.direct_to_workers = False
         before = len(self._actors)
         self._place(lost.blocks, workers)
         new = self._actors[before:]
@@ -153,7 +159,7 @@ class Attractors:
             time.sleep(0.005)
             watch.look(1, "")
             if placed.worker not in self._cluster.workers():
-                placed.future.release()
+                placed.release()
                 return False
         if placed.future.status != "finished":
             if placed.worker in self._cluster.workers():
@@ -201,5 +207,10 @@ class _Placed:
         self.actor = Actor(EdgesActor, worker, future.key)
         # It has a future of its own, and is part of circles that outlive it.
         cluster.keep(self.actor._future)
-        self.order: np.ndarray | None = None
+        self.order: np.ndarray | None = None  # that ``numbers`` are of
         self.numbers = np.empty(0, np.int32)
+
+    def release(self) -> None:
+        """Let the worker forget the actor."""
+        self.future.release()
+        self.actor._future.release()

@@ -75,7 +75,9 @@ class ClusterRows(DenseRows):
     def to_dense(points: Any) -> Any:
         return points.values
 
-    def kneighbors_of_rows(self, rows: np.ndarray, k: int, n_threads: int):
+    def kneighbors_of_rows(
+        self, rows: np.ndarray, k: int, n_threads: int
+    ) -> tuple[np.ndarray, ...]:  # fmt: skip
         """Return the k nearest other rows of some rows: each block finds its nearest, exactly."""
         queries, cluster = self.source[rows], self.source.cluster
         name = "neighbours of a sample"

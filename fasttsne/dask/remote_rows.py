@@ -44,7 +44,7 @@ class RemoteRows:
     @property
     def sizes(self) -> list[int]:
         """Rows of each block."""
-        return np.diff(self.edges).tolist()
+        return [int(size) for size in np.diff(self.edges)]
 
     def submit_blocks(self, name: str, function: Callable[..., Any], *others: Any) -> list[Future]:
         """Return futures of ``function(block, first row, *others[block])``."""
@@ -105,9 +105,8 @@ class RemoteRows:
     def map_rows(self, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
         """Return ``function(block, *arguments)`` of all rows, which do not depend on each other."""
         run = partial(_call, function, arguments)
-        return np.concatenate(
-            self.cluster.results(self.name, self.submit_blocks(self.name, run), self.sizes)
-        )
+        found = self.cluster.results(self.name, self.submit_blocks(self.name, run), self.sizes)
+        return np.concatenate(found)
 
     def _regions(self, step: int) -> list["Region"]:
         """Return parts of whole chunks, about as large as the blocks."""
@@ -146,7 +145,8 @@ class Region(NamedTuple):
 
 
 def _take(block: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    return block[rows]
+    taken: np.ndarray = block[rows]
+    return taken
 
 
 def _cut(block: np.ndarray, first: int, stop: int) -> np.ndarray:
@@ -155,7 +155,8 @@ def _cut(block: np.ndarray, first: int, stop: int) -> np.ndarray:
 
 def _join(pieces: Sequence[Any]) -> np.ndarray:
     arrays = [block[cut[0] : cut[1]] for block, cut in zip(pieces[::2], pieces[1::2], strict=True)]
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    whole: np.ndarray = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    return whole
 
 
 def _fold(function: Any, arguments: Any, step: int, first: int, state: Any, *pieces: Any) -> Any:

@@ -28,6 +28,8 @@ STAGES = (
     "entropy of P", "early exaggeration", "main phase",
 )  # fmt: skip
 OFTEN = ("search", "symmetric affinities", "main phase")
+# Of tasks, and of actors.
+ON_BOTH = [pytest.param("search", marks=pytest.mark.slow), "main phase"]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,7 @@ def test_a_worker_that_is_killed(cluster, client, X, expected, stage):
     assert not held(client)
 
 
-@pytest.mark.parametrize("stage", ["search", "main phase"])
+@pytest.mark.parametrize("stage", ON_BOTH)
 def test_no_worker_is_left(cluster, client, X, monkeypatch, stage):
     monkeypatch.setattr(cluster_module, "WITHOUT_WORKERS", 1.0)
 
@@ -125,7 +127,7 @@ def test_a_late_worker_is_used(cluster, client, X, expected):
     assert any("attraction" in key for key in holds[late])
 
 
-@pytest.mark.parametrize("stage", ["search", "main phase"])
+@pytest.mark.parametrize("stage", ON_BOTH)
 def test_interrupt_frees_the_workers(client, X, stage):
     estimator = fasttsne.dask.TSNE(client, **FEW)
     with (
@@ -160,7 +162,7 @@ def test_a_fit_goes_on_from_its_checkpoint(client, X, expected, tmp_path):
     assert not path.exists()
 
 
-@pytest.mark.parametrize("stage", ["search", "main phase"])
+@pytest.mark.parametrize("stage", ON_BOTH)
 def test_cancel(client, X, stage):
     def cancel():
         client.cancel([Future(key, client) for key in list(client.futures)])

@@ -89,12 +89,14 @@ def test_any_data_and_parameters(client, kind, n, d, parameters):
     assert_same(client, rows_of(kind, n, d), **parameters)
 
 
-@pytest.mark.parametrize("chunks", [(1000, 3), ((1, 3000, 499), 8), (3500, 1)])
+@pytest.mark.parametrize("chunks", [(1000, 3), ((1, 3000, 499), 8)])
 def test_any_chunks(client, chunks):
     assert_same(client, rows_of("float32", 3500, 8), chunks)
 
 
-@pytest.mark.parametrize(("n_workers", "n_threads"), [(1, 1), (1, 2), (3, 1)])
+@pytest.mark.parametrize(
+    ("n_workers", "n_threads"), [pytest.param(1, 1, marks=pytest.mark.slow), (1, 2), (3, 1)]
+)
 def test_any_workers(n_workers, n_threads):
     with (
         LocalCluster(
