@@ -21,6 +21,9 @@ log = logging.getLogger("fasttsne.dask")
 PATIENCE = 60.0
 # Seconds that a cluster without workers may take to get one.
 WITHOUT_WORKERS = 30.0
+# Parts of rows for each thread, and parts at most: where all send something to all, their number
+# squared is that of the tasks, of which Dask's scheduler does some thousand in a second.
+PARTS_PER_THREAD, MAX_PARTS = 3, 512
 # Seconds that workers get to forget what they held.
 FORGETTING = 5.0
 # Seconds from one look at the cluster to the next.
@@ -101,7 +104,8 @@ class Cluster:
     def n_parts(self, n: int, min_rows: int, max_rows: int) -> int:
         """Return how many parts n rows have: some for each thread, of these sizes."""
         n_threads = sum(self.wait_for_workers("planning").values())
-        return max(min(3 * n_threads, n // min_rows), -(-n // max_rows), 1)
+        wanted = min(PARTS_PER_THREAD * n_threads, n // min_rows)
+        return min(max(wanted, -(-n // max_rows), 1), MAX_PARTS)
 
     def submit(self, name: str, function: Callable[..., Any], *arguments: Any, **how: Any) -> Any:
         """Return the future of a function's result; ``name`` is its stage, on the dashboard."""
