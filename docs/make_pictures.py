@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fasttsne import TSNE, affinity, plotting
+from fasttsne import TSNE, Anchors, affinity, plotting
 from fasttsne.datasets import load_digits
 from fasttsne.drawing.style import color_points
 
@@ -139,6 +139,21 @@ def density():
     keep(figure, "density")
 
 
+def anchors():
+    """A map of all digits, whose first 900 have been in another map; that one is beside them."""
+    X, y = load_digits()
+    before = TSNE(random_state=1, initialization="random").fit(X[:900])
+    targets = np.full((len(X), 2), np.nan)
+    targets[:900] = before
+    figure, axes = panels(4)
+    plotting.scatter(before, y[:900], axes[0], legend=False, title="900 digits")
+    for ax, weight in zip(axes[1:], (0, 0.01, np.inf), strict=True):
+        held = Anchors(targets, weight) if weight else None
+        embedding = TSNE(random_state=0).fit(X, anchors=held)
+        plotting.scatter(embedding, y, ax, legend=False, title=f"all, weight {weight:g}")
+    keep(figure, "anchors")
+
+
 def mnist():
     """The picture of README.rst."""
     embedding, y = map_of_mnist()
@@ -179,6 +194,7 @@ DRAW = {
             three_dimensions,
             honest,
             density,
+            anchors,
             mnist,
             large,
         )

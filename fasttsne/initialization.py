@@ -261,6 +261,31 @@ def _check_graph(A: Rows) -> sp.csr_array:
     return symmetric
 
 
+def near_anchors(
+    positions: np.ndarray, targets: np.ndarray, has_target: np.ndarray, P: sp.csr_matrix
+) -> np.ndarray:
+    """Initial positions where some points have targets.
+
+    Those start there, and their neighbours at the mean of their targets, weighted by affinity.
+    Others start where the affine map does that takes the given positions nearest to the targets.
+
+    Parameters
+    ----------
+    positions : (n, d) array, as without targets.
+    targets, has_target : (n, d) and (n,) arrays.
+    P : (n, n) affinities.
+    """
+    terms = np.column_stack([positions, np.ones(len(positions))])
+    coefficients = np.linalg.lstsq(terms[has_target], targets[has_target], rcond=None)[0]
+    result: np.ndarray = terms @ coefficients
+    mask = has_target.astype(np.float64)
+    weights = P @ mask
+    is_near = weights > 0
+    result[is_near] = (P @ (targets * mask[:, None]))[is_near] / weights[is_near, None]
+    result[has_target] = targets[has_target]
+    return result
+
+
 def weighted_mean(
     X: Sized | sp.spmatrix, embedding: ArrayLike, neighbors: ArrayLike, distances: ArrayLike,
     verbose: bool = False,

@@ -18,6 +18,12 @@ from fasttsne.nearest_neighbors.select import resolve_k_neighbors
 from fasttsne.runtime.large_arrays import check_free_space
 from fasttsne.runtime.memory import available_memory, check_memory_limit, format_bytes
 from fasttsne.runtime.stored_rows import is_storage
+from fasttsne.runtime.stored_sparse import (
+    ENTRY_BYTES,
+    StoredSparse,
+    as_stored_sparse,
+    is_sparse_chunks,
+)
 from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import check_number
 
@@ -40,6 +46,9 @@ EDGES_PER_NEIGHBOR = {"plane": 1.1, "more": 1.45}
 POINT_BYTES = {"early exaggeration": 350, "main phase": 570}
 # An edge is an int32 column and a float32 value; in the order of the map, it has mostly half.
 EDGE_BYTES, PACKED_EDGE_BYTES = 8, 4.1
+# Bytes of an entry of a sparse matrix, besides those of the matrix itself: at the peak of its
+# search, in float64 for a while, and of what the search keeps for new rows.
+SEARCH_ENTRY_BYTES, PREPARED_ENTRY_BYTES = 48, 12
 # What is tried, where a fit does not fit.
 FITTING_PERPLEXITIES = (50, 30, 20, 15, 10, 5)
 # Of edges that are made symmetric together: both directions, and both as one.
@@ -48,7 +57,7 @@ BLOCK_EDGE_BYTES = 14
 
 def estimate_memory(
     n_samples: int, n_features: int, perplexity: float = 30, dtype: Any = "float32",
-    n_components: int = 2,
+    n_components: int = 2, nnz: int | None = None,
 ) -> dict[str, int]:  # fmt: skip
     """Return about how much memory each stage of a fit takes beyond the data.
 
@@ -63,6 +72,8 @@ def estimate_memory(
     dtype : of the data.  Integers are taken for ones that float32 holds, as counts are, float64
         for numbers that it does not hold.
     n_components : dimensions of the map.
+    nnz : the number of stored entries, where the data are a sparse matrix.  It counts, as one
+        that is read from a file: rows stay in memory, 8 bytes an entry.
 
     Returns
     -------
@@ -80,15 +91,18 @@ def estimate_memory(
     perplexity = check_number(perplexity, "perplexity", above=0, finite=True)
     n_components = check_number(n_components, "n_components", low=1, high=3, integer=True)
     kind = _check_dtype(dtype)
+    if nnz is not None:
+        nnz = check_number(nnz, "nnz", low=0, integer=True)
     k = resolve_k_neighbors("auto", perplexity, n)
     edges = _count_edges(n, d, k)
     is_reduced = d > N_COMPONENTS * 3 // 2 and n > EXACT_MAX_SAMPLES
     # What stays: floats of other types, neighbours, distances, and the graph.
-    rows = canonical_bytes(n, d, kind)
-    graph = rows + 8 * n * k + EDGE_BYTES * edges
+    rows = canonical_bytes(n, d, kind) if nnz is None else csr_bytes(n, nnz)
+    prepared = PREPARED_ENTRY_BYTES * (nnz or 0)
+    graph = rows + prepared + 8 * n * k + EDGE_BYTES * edges
     stages = {
         "finding the nearest neighbours": (
-            rows + 8 * n * k + _search_bytes(n, d, k, kind, is_reduced)
+            rows + 8 * n * k + _search_bytes(n, d, k, kind, is_reduced, nnz)
         ),
         # With the conditional affinities.
         "computing affinities": graph + 4 * n * k + _symmetrizing_bytes(n, k),
@@ -127,22 +141,27 @@ def plan_memory(
         Where the temporary folder has not enough space for the files.
     """
     limit = check_memory_limit(memory_limit)
-    is_table = is_storage(X, "X") or isinstance(X, np.ndarray) or sp.issparse(X)
+    stored = as_stored_sparse(X, "X")
+    X = X if stored is None else stored
+    nnz = _count_entries(X)
+    is_table = nnz is not None or is_storage(X, "X") or isinstance(X, np.ndarray)
     if not is_table or len(X.shape) != 2 or X.shape[0] < 2 or X.shape[1] < 1:
         return MemoryPlan(limit, limit)  # which are not used, or what is wrong is said later
     n, d, u = int(X.shape[0]), int(X.shape[1]), float(np.max(perplexity))
-    peak = estimate_memory(n, d, u, "float32", n_components)["peak"]
-    needed = _needed_bytes(n, d, u, n_components)
+    peak = estimate_memory(n, d, u, "float32", n_components, nnz)["peak"]
+    needed = _needed_bytes(n, d, u, n_components, nnz)
+    if sp.issparse(X):  # its entries are in memory already
+        peak, needed = (value - csr_bytes(n, X.nnz) for value in (peak, needed))
     free = available_memory()
     if needed > free:
-        raise MemoryError(_what_would_fit(n, d, u, n_components, needed, free))
+        raise MemoryError(_what_would_fit(n, d, u, n_components, nnz, needed, free))
     if needed > limit > CONSTANT_BYTES:
         log.warning(
             "memory_limit is %s, but a fit of %d rows takes about %s, besides its files",
             format_bytes(limit), n, format_bytes(needed),
         )  # fmt: skip
     plan = MemoryPlan(max(limit - peak, 0), max(limit - needed, 0))
-    rows = 0 if sp.issparse(X) else canonical_bytes(n, d, X.dtype)
+    rows = canonical_bytes(n, d, X.dtype) if nnz is None else 0
     files = (rows if rows > plan.rows else 0) + max(_table_bytes(n, d, u) - plan.tables, 0)
     check_free_space(files, temp_folder)
     return plan
@@ -159,14 +178,29 @@ def min_memory(
     return needed, _table_bytes(n_samples, n_features, perplexity)
 
 
-def _needed_bytes(n: int, d: int, perplexity: float, n_components: int) -> int:
-    """Return what a fit has in memory at its peak if rows and tables are in files."""
+def _count_entries(X: Any) -> int | None:
+    """Return the stored entries of a sparse matrix, 0 where they are not known, else None."""
+    if is_sparse_chunks(X):
+        return 0
+    return int(X.nnz) if sp.issparse(X) or isinstance(X, StoredSparse) else None
+
+
+def _needed_bytes(
+    n: int, d: int, perplexity: float, n_components: int, nnz: int | None = None
+) -> int:  # fmt: skip
+    """Return what a fit has in memory at its peak if rows and tables are in files.
+
+    Sparse rows are never in files.
+    """
     k = resolve_k_neighbors("auto", perplexity, n)
     is_reduced = d > N_COMPONENTS * 3 // 2 and n > EXACT_MAX_SAMPLES
-    return CONSTANT_BYTES + int(max(
-        _search_bytes(n, d, k, np.dtype(np.float32), is_reduced),
-        _symmetrizing_bytes(n, k),
-        *(_descent_bytes(stage, n, _count_edges(n, d, k), n_components) for stage in POINT_BYTES),
+    edges = _count_edges(n, d, k)
+    rows = 0 if nnz is None else csr_bytes(n, nnz)
+    later = [_symmetrizing_bytes(n, k)]
+    later += [_descent_bytes(stage, n, edges, n_components) for stage in POINT_BYTES]
+    return CONSTANT_BYTES + int(rows + max(
+        _search_bytes(n, d, k, np.dtype(np.float32), is_reduced, nnz),
+        PREPARED_ENTRY_BYTES * (nnz or 0) + max(later),
     ))  # fmt: skip
 
 
@@ -181,18 +215,22 @@ def _count_edges(n: int, d: int, k: int) -> float:
 
 
 def _what_would_fit(
-    n: int, d: int, perplexity: float, n_components: int, needed: int, free: int
+    n: int, d: int, perplexity: float, n_components: int, nnz: int | None, needed: int, free: int
 ) -> str:  # fmt: skip
     fitting = [u for u in FITTING_PERPLEXITIES if u < perplexity
-               and _needed_bytes(n, d, u, n_components) <= free]  # fmt: skip
+               and _needed_bytes(n, d, u, n_components, nnz) <= free]  # fmt: skip
     if fitting:
         advice = f"perplexity={max(fitting)} would fit"
     else:
         few = int(n * free / needed)
         advice = f"about {few:,} rows would fit: embed a sample, and place the others by transform"
+    size = f"{n:,} rows and {d:,} columns"
+    in_files = "its rows and neighbours"
+    if nnz is not None:
+        size, in_files = f"{size}, {nnz:,} entries of a sparse matrix,", "its neighbours"
     return (
-        f"a fit of {n:,} rows and {d:,} columns takes about {format_bytes(needed)} of memory, even "
-        f"with its rows and neighbours in files, and {format_bytes(free)} are free; {advice}"
+        f"a fit of {size} takes about {format_bytes(needed)} of memory, even with {in_files} in "
+        f"files, and {format_bytes(free)} are free; {advice}"
     )
 
 
@@ -201,7 +239,14 @@ def canonical_bytes(n: int, d: int, dtype: np.dtype) -> int:
     return 0 if dtype in (np.float32, np.float64) else 4 * n * d
 
 
-def _search_bytes(n: int, d: int, k: int, dtype: np.dtype, is_reduced: bool) -> float:
+def csr_bytes(n: int, nnz: int) -> int:
+    """Return the bytes of a sparse matrix in memory: float32 values, int32 columns, row starts."""
+    return ENTRY_BYTES * nnz + 8 * n
+
+
+def _search_bytes(
+    n: int, d: int, k: int, dtype: np.dtype, is_reduced: bool, nnz: int | None
+) -> float:  # fmt: skip
     """Return what the approximate search takes at its peak, without its result."""
     n_kept = int(k * (REDUCED_CANDIDATES if is_reduced else 1)) + N_EXTRA_CANDIDATES
     batch = min(n, SEARCH_BATCH)
@@ -212,9 +257,11 @@ def _search_bytes(n: int, d: int, k: int, dtype: np.dtype, is_reduced: bool) -> 
     if is_reduced and dtype == np.uint8:  # in place of components, which are packed by then
         search += max(d - 4 * N_COMPONENTS, 0) * n
     if is_reduced:  # before, directions of a sample of rows, which is copied, and partly centered
-        sample = SAMPLE_SIZE if n > SAMPLE_SIZE else 0
+        sample = SAMPLE_SIZE if n > SAMPLE_SIZE and nnz is None else 0
         before = 4 * n * N_COMPONENTS + 5 * sample * d - 8 * n * k
         search = max(search, before)
+    if nnz is not None:
+        return search + SEARCH_ENTRY_BYTES * nnz
     return search + (4 * n * d if dtype == np.float64 else 0)
 
 

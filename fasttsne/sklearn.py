@@ -23,7 +23,9 @@ except ImportError as error:
 
 from fasttsne import tsne
 from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
+from fasttsne.embedding.new_rows import as_new_rows, check_new_rows, iter_new_rows
 from fasttsne.linalg.row_hashes import RowHashIndex
+from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.callback import Callbacks
@@ -33,9 +35,12 @@ from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, split_iterations
 from fasttsne.optimize.schedule import Iterations
 from fasttsne.repulsion import METHODS
-from fasttsne.runtime.stored_rows import is_storage
+from fasttsne.runtime.progress import unheard
+from fasttsne.runtime.progress_display import progress_shown
+from fasttsne.runtime.stored_sparse import is_elsewhere
 from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_data
+from fasttsne.utils import Timer
 
 __all__ = ["TSNE"]
 
@@ -140,11 +145,13 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (n_samples, n_features) array, data frame or sparse matrix of finite numbers.
+        X : (n_samples, n_features) array, data frame or sparse matrix of finite numbers, or rows
+            in a file, as of :meth:`fasttsne.TSNE.fit`, which are read in blocks.
         y : not used.
         """
+        params = self._own_params()
         X = self._validated(X, reset=True)
-        embedding = tsne.TSNE(**self._own_params()).fit(X)
+        embedding = tsne.TSNE(**params).fit(X)
         self.embedding_object_ = embedding
         self.embedding_ = np.array(embedding, dtype=np.float32)
         self.kl_divergence_ = embedding.kl_divergence
@@ -165,14 +172,28 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : (rows, n_features) array, data frame or sparse matrix; distances to the rows of
-            the data set for ``metric="precomputed"``.
+            the data set for ``metric="precomputed"``.  Rows in a file are read in blocks, floats
+            twice, the first time to see that all are finite.
 
         Returns
         -------
         (rows, n_components) float32 array.
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
+        if self._has_distances() or not is_elsewhere(X, "X"):
+            return self._place(self._validated(X, reset=False))
+        rows = as_new_rows(X)
+        # A row of zeros stands for all of them: it has as many columns.
+        self._validated(np.zeros((1, rows.shape[1])), reset=False)
+        points = np.empty((rows.shape[0], self.embedding_.shape[1]), np.float32)
+        with Timer(f"placing {len(points)} rows", self.verbose), progress_shown(self.verbose):
+            check_new_rows(rows)
+            for first, block in iter_new_rows(rows):
+                with unheard():
+                    points[first : first + block.shape[0]] = self._place(block)
+        return points
+
+    def _place(self, X: Any) -> np.ndarray:
         known = self._known_rows.find(X)
         points: np.ndarray = self.embedding_[known]
         new = np.flatnonzero(known < 0)
@@ -181,13 +202,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return points
 
     def _validated(self, X: Any, reset: bool) -> Any:
-        if not isinstance(X, np.ndarray) and is_storage(X, "X"):  # which would be copied whole
-            X = check_data(
-                X, min_rows=1, memory_limit=self.memory_limit, temp_folder=self.temp_folder
-            )  # fmt: skip
+        is_checked = is_elsewhere(X, "X")  # scikit-learn would read all at once
+        if is_checked:
+            X = self._read(X)
         X = validate_data(
             self, X, reset=reset, accept_sparse="csr", order="C",
-            ensure_min_samples=2 if reset else 1,
+            ensure_min_samples=2 if reset else 1, ensure_all_finite=not is_checked,
         )  # fmt: skip
         if self._has_distances():
             if reset and X.shape[0] != X.shape[1]:
@@ -197,6 +217,18 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             if X.size and X.min() < 0:
                 raise ValueError(f"X must hold distances, zero or positive; got {X.min()}")
         return X
+
+    def _read(self, X: Any) -> Any:
+        """Return rows that are in a file in their canonical form, within the limit of memory."""
+        limit = self.memory_limit
+        if not self._has_distances():
+            plan = plan_memory(
+                X, limit, self.temp_folder, self.perplexity, int(self.n_components)
+            )  # fmt: skip
+            limit = plan.rows
+        return check_data(
+            X, min_rows=1, accept_sparse=True, memory_limit=limit, temp_folder=self.temp_folder
+        )  # fmt: skip
 
     def _has_distances(self) -> bool:
         return isinstance(self.metric, str) and self.metric == "precomputed"

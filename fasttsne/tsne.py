@@ -9,8 +9,14 @@ from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import check_perplexity, make_affinities
+from fasttsne.anchors import Anchors, check_anchors
 from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
-from fasttsne.initialization import INITIALIZATIONS, check_positions, initial_positions
+from fasttsne.initialization import (
+    INITIALIZATIONS,
+    check_positions,
+    initial_positions,
+    near_anchors,
+)
 from fasttsne.io.fingerprint import fingerprint
 from fasttsne.io.fit_checkpoint import FitCheckpoint
 from fasttsne.linalg.robust import warn_of_far_rows
@@ -145,7 +151,7 @@ class TSNE:
 
     def fit(
         self, X: Rows | None = None, affinities: Affinities | Rows | None = None,
-        initialization: str | ArrayLike | None = None,
+        initialization: str | ArrayLike | None = None, anchors: Anchors | None = None,
     ) -> TSNEEmbedding:  # fmt: skip
         """Embed a data set.
 
@@ -158,6 +164,8 @@ class TSNE:
         affinities : :class:`fasttsne.affinity.Affinities`, or a matrix of them, in
             place of those of the neighbours of X.
         initialization : in place of the one given to the constructor.
+        anchors : targets of points of the map (:mod:`fasttsne.anchors`).  Unless initial positions
+            are given, points start at their targets, and free ones between their neighbours'.
 
         Returns
         -------
@@ -178,13 +186,13 @@ class TSNE:
         self._check()
         heard = progress_listeners(as_callbacks(self.callbacks))
         with listening(*heard), progress_shown(self.verbose):
-            return self._fit(X, affinities, initialization)
+            return self._fit(X, affinities, initialization, anchors)
 
     def _fit(
         self, X: Rows | None, affinities: Affinities | Rows | None,
-        initialization: str | ArrayLike | None,
+        initialization: str | ArrayLike | None, anchors: Anchors | None,
     ) -> TSNEEmbedding:  # fmt: skip
-        embedding, checkpoint = self._prepare(X, affinities, initialization)
+        embedding, checkpoint = self._prepare(X, affinities, initialization, anchors)
         self.embedding_ = embedding
         phases = resolve(self._params(), len(embedding)).phases
         if not phases:
@@ -219,7 +227,7 @@ class TSNE:
 
     def prepare_initial(
         self, X: Rows | None = None, affinities: Affinities | Rows | None = None,
-        initialization: str | ArrayLike | None = None,
+        initialization: str | ArrayLike | None = None, anchors: Anchors | None = None,
     ) -> TSNEEmbedding:  # fmt: skip
         """The embedding before optimization: affinities and initial positions.
 
@@ -227,11 +235,12 @@ class TSNE:
         """
         self._check()
         with progress_shown(self.verbose):
-            return self._prepare(X, affinities, initialization, use_checkpoint=False)[0]
+            return self._prepare(X, affinities, initialization, anchors, use_checkpoint=False)[0]
 
     def _prepare(
         self, X: Rows | None, affinities: Affinities | Rows | None,
-        initialization: str | ArrayLike | None, use_checkpoint: bool = True,
+        initialization: str | ArrayLike | None, anchors: Anchors | None,
+        use_checkpoint: bool = True,
     ) -> tuple[TSNEEmbedding, FitCheckpoint | None]:  # fmt: skip
         """The embedding that the descent begins with, and the checkpoint, where there is one."""
         generator = check_random_state(self.random_state)
@@ -248,9 +257,12 @@ class TSNE:
             warn_of_far_rows(X, stacklevel=4)
         if X is not None and not isinstance(initialization, str):  # before the long search
             check_positions(initialization, (np.shape(X)[0], int(self.n_components)))
+        check_anchors(anchors, None if X is None else np.shape(X)[0], int(self.n_components))
         checkpoint = None
         if use_checkpoint and self.checkpoint is not None:
             data = {"X": X, "affinities": affinities, "initialization": initialization}
+            if anchors is not None:
+                data["anchors"] = anchors.targets, anchors.weights
             checkpoint = FitCheckpoint(self.checkpoint, self._fingerprint(data), generator)
         with large_arrays_within(memory.tables, self.temp_folder):
             with found_by(None if checkpoint is None else checkpoint.find_neighbors):
@@ -272,11 +284,17 @@ class TSNE:
                     generator, self.n_jobs, self.verbose,
                     self._components_of(found) if affinities is None else None,
                 )  # fmt: skip
+                if anchors is not None:
+                    check_anchors(anchors, *shape)
+                    if isinstance(initialization, str):
+                        positions = near_anchors(
+                            positions, anchors.targets, anchors.weights > 0, found.P_float32
+                        )
         params = {name: getattr(self, name) for name in OPTIMIZE if name != "momentum"}
         embedding = TSNEEmbedding(
             positions, found, dof=self.dof, random_state=self.random_state,
             negative_gradient_method=self.negative_gradient_method,
-            momentum=self.final_momentum, **params,
+            momentum=self.final_momentum, anchors=anchors, **params,
         )  # fmt: skip
         return embedding, checkpoint
 

@@ -1,5 +1,6 @@
 """Logging, timing, and imports of optional packages."""
 
+import contextlib
 import functools
 import importlib
 import logging
@@ -7,7 +8,8 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from importlib.util import find_spec
 from types import ModuleType, TracebackType
 from typing import ParamSpec, TextIO, TypeVar
@@ -17,6 +19,7 @@ import numpy as np
 log = logging.getLogger("fasttsne")
 P = ParamSpec("P")
 R = TypeVar("R")
+_TIMED_TOGETHER: ContextVar[bool] = ContextVar("fasttsne_timed_together", default=False)
 
 
 class TerminalLine:
@@ -65,8 +68,20 @@ def show_messages() -> None:
         log.setLevel(logging.INFO)
 
 
+@contextlib.contextmanager
+def timed_together() -> Iterator[None]:
+    """Let timers within this block log nothing: they are of parts of one that logs."""
+    token = _TIMED_TOGETHER.set(True)
+    try:
+        yield
+    finally:
+        _TIMED_TOGETHER.reset(token)
+
+
 class Timer:
     """Context manager that logs how long a stage took; ``seconds`` holds it afterwards.
+
+    Within :func:`timed_together` it logs nothing.
 
     Parameters
     ----------
@@ -81,7 +96,8 @@ class Timer:
             show_messages()
 
     def __enter__(self) -> "Timer":
-        log.info("%s ...", self.message)
+        if not _TIMED_TOGETHER.get():
+            log.info("%s ...", self.message)
         self._start = time.perf_counter()
         return self
 
@@ -90,7 +106,7 @@ class Timer:
         traceback: TracebackType | None,
     ) -> None:  # fmt: skip
         self.seconds = time.perf_counter() - self._start
-        if kind is None:
+        if kind is None and not _TIMED_TOGETHER.get():
             log.info("%s took %.2f s", self.message, self.seconds)
 
 

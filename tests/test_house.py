@@ -21,7 +21,7 @@ LAYERS = (
     ("objective", "metrics"),
     ("affinity",),
     ("initialization", "nearest_neighbors", "repulsion"),
-    ("linalg", "drawing"),
+    ("linalg", "drawing", "anchors"),
     ("runtime", "datasets"),
     ("utils", "_version", "io.atomic"),
     ("_kernels",),

@@ -13,6 +13,7 @@ from quick import PEAK_MEMORY, QUICK, run_python
 from storages import Slices
 
 from fasttsne import TSNE, affinity, initialization, metrics
+from fasttsne.embedding import new_rows
 from fasttsne.nearest_neighbors import Approx, Exact
 from fasttsne.runtime import canonical, stored_rows
 from fasttsne.runtime.memory import available_memory, check_memory_limit
@@ -189,6 +190,30 @@ def test_each_row_is_read_once(rows, limit):
     storage = Slices(rows.astype(np.int32))
     TSNE(memory_limit=limit, **QUICK).fit(storage)
     assert (storage.n_reads == 1).all()
+
+
+def test_how_often_each_row_is_read(rows):
+    """The table of docs/large.rst; transform is counted beside its other tests."""
+    few = rows[:500, :30].astype(np.float64)
+    embedding = TSNE(**QUICK).fit(few)
+    index = Approx(few, 5, random_state=0)
+    index.build()
+    for work in (
+        lambda X: TSNE(**QUICK).fit(X),
+        lambda X: affinity.PerplexityBasedNN(X, 9), lambda X: affinity.Uniform(X, 9),
+        initialization.pca, lambda X: Exact(X, 5).build(), lambda X: Approx(X, 5).build(),
+        lambda X: index.query(X, 3),
+        lambda X: metrics.neighbor_recall(X, embedding, 5),
+        lambda X: metrics.trustworthiness(X, embedding, 5),
+        lambda X: metrics.distance_correlation(X, embedding),
+    ):  # fmt: skip
+        storage = Slices(few)
+        work(storage)
+        assert (storage.n_reads == 1).all()
+    for dtype, n_reads in ((np.float64, 2), (np.int64, 1)):
+        storage = Slices(few.astype(dtype))
+        embedding.prepare_partial(storage)
+        assert (storage.n_reads == n_reads).all()
 
 
 @pytest.mark.parametrize(
@@ -417,13 +442,58 @@ def test_no_temporary_folder(rows, tmp_path):
         TSNE(temp_folder=5).plan(100)
 
 
-def test_scikit_learns_estimator_takes_them(rows, expected, tmp_path):
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("storage", ["HDF5, chunks", "memory map, Fortran", "memory map"])
+def test_scikit_learns_estimator_takes_them(rows, expected, storage, tmp_path):
     estimator = pytest.importorskip("fasttsne.sklearn")
-    made = STORAGES["HDF5, chunks"](rows, tmp_path)
+    made = STORAGES[storage](rows, tmp_path)
     found = estimator.TSNE(memory_limit=0, **QUICK).fit(made)
     assert np.array_equal(found.embedding_, expected.astype(np.float32))
     assert np.array_equal(found.transform(made), found.embedding_)
     assert found.n_features_in_ == SHAPE[1]
+
+
+def test_scikit_learns_estimator_places_blocks(rows, expected, monkeypatch):
+    """Some rows of a block are of the data set, others are new; one that is not finite is named."""
+    estimator = pytest.importorskip("fasttsne.sklearn")
+    found = estimator.TSNE(**QUICK).fit(Slices(rows))
+    assert np.array_equal(found.embedding_, expected.astype(np.float32))
+    new = np.concatenate([rows[:50], rows[:100] + 0.5, rows[100:150]]).astype(np.float64)
+    wanted = found.transform(new)
+    monkeypatch.setattr(new_rows, "BLOCK_ROWS", 30)
+    for dtype, n_reads in ((np.float64, 2), (np.float32, 2)):
+        storage = Slices(new.astype(dtype))
+        assert np.array_equal(found.transform(storage), wanted)
+        assert (storage.n_reads == n_reads).all()
+    new[199, 5] = np.nan
+    with pytest.raises(ValueError, match=r"X must be finite; X\[199, 5\] is nan"):
+        found.transform(Slices(new))
+    with pytest.raises(ValueError, match="X has 99 features, but TSNE is expecting 100 features"):
+        found.transform(Slices(new[:, 1:]))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="as Linux")
+def test_scikit_learns_estimator_has_blocks_in_memory():
+    """Of 400 MB of rows, all of them known."""
+    pytest.importorskip("fasttsne.sklearn")
+    code = (
+        f"{PEAK_MEMORY}\n"
+        "import numpy as np\n"
+        "from fasttsne.sklearn import TSNE\n"
+        "X = np.random.default_rng(0).normal(size=(1000, 100)).astype(np.float32)\n"
+        "class Repeated:\n"
+        "    shape, dtype = (1_000_000, 100), X.dtype\n"
+        "    def __getitem__(self, rows):\n"
+        "        return X[np.arange(rows.start, rows.stop) % 1000]\n"
+        "tsne = TSNE(early_exaggeration_iter=5, n_iter=5).fit(X)\n"
+        "before = peak()\n"
+        "points = tsne.transform(Repeated())\n"
+        "print((peak() - before) / 400e6, np.array_equal(points[-1000:], tsne.embedding_))\n"
+    )
+    share, is_same = run_python("-c", code).stdout.split()
+    assert float(share) < 0.5
+    assert is_same == "True"
 
 
 def test_a_full_disk(tmp_path):

@@ -226,24 +226,52 @@ def nearest(queries, points, k, self_join):
     return order, np.take_along_axis(d, order, 1)
 
 
-def search_cells(points, cells, near, n_always, reach, rank, k):
+def search_cells(points, cells, near, far, bound, rank, n_reference, k, capacity):
     """The k best candidates of each row, as a set: its nearest in the cells that it probes.
 
-    cells : of each, its rows; near : of each, the cells among which its rows choose; rank : a row
-    probes cells up to ``reach`` times the squared distance of the centroid of this rank.
+    cells : of each, its rows; near : of each, the cells in which its rows may search; far : those
+    in which they go on if their limit, at a right angle to their own centroid, is beyond the last
+    near one.
+    bound : reach, pull and width; a row probes a centroid within reach times the distance of the
+    one of this rank among the first ``n_reference``, plus pull times that of its last candidate,
+    plus width times the cell's radius.  Candidates are cut to the best k at ``capacity``; before,
+    the last is infinitely far.
     """
+    reach, pull, width = bound
     centroids = np.array([points[rows].mean(0) for rows in cells])
+    radii = [np.linalg.norm(points[rows].std(0)) for rows in cells]
     found = {}
     for own, rows in enumerate(cells):
+        end = np.linalg.norm(centroids[near[own][-1]] - centroids[own])
         for row in rows:
-            squares = ((centroids[near[own]] - points[row]) ** 2).sum(1)
-            is_probed = squares <= reach * np.sort(squares)[:rank][-1]
-            is_probed[:n_always] = True
-            others = np.concatenate([cells[cell] for cell in near[own][is_probed]])
-            others = others[others != row]
-            d = ((points[others] - points[row]) ** 2).sum(1)
-            found[row] = set(others[np.argsort(d, kind="stable")[:k]].tolist())
+            to_points = np.linalg.norm(points - points[row], axis=1)
+            to_cells = np.linalg.norm(centroids - points[row], axis=1)
+            base = reach * np.sort(to_cells[near[own][:n_reference]])[:rank][-1]
+            best = [], np.inf
+            for cell in near[own]:
+                if to_cells[cell] <= _limit(base, pull, best) + width * radii[cell]:
+                    best = _push(cells[cell][cells[cell] != row], to_points, k, capacity, *best)
+            if _limit(base, pull, best) ** 2 + to_cells[own] ** 2 > end**2:
+                for cell in far[own]:
+                    if to_cells[cell] <= _limit(base, pull, best) + width * radii[cell]:
+                        best = _push(cells[cell], to_points, k, capacity, *best)
+            found[row] = {int(other) for _, other in sorted(best[0])[:k]}
     return found
+
+
+def _limit(base, pull, best):
+    return np.inf if np.isinf(best[1]) else max(base + pull * best[1], 0)
+
+
+def _push(others, distances, k, capacity, candidates, last):
+    """Add candidates, pairs of distance and row, and return them and the distance of the last."""
+    for other in others:
+        if distances[other] <= last:
+            candidates.append((distances[other], other))
+        if len(candidates) == capacity:
+            candidates = sorted(candidates)[:k]
+            last = candidates[-1][0]
+    return candidates, last
 
 
 def float64_distances(X, metric, rows):

@@ -15,6 +15,7 @@ from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.known import find_neighbors
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.runtime.canonical import to_canonical_floats
+from fasttsne.runtime.stored_sparse import as_stored_sparse
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
@@ -135,6 +136,8 @@ def n_rows_or_none(data: Any) -> int | None:
     """Return the number of rows; None without data."""
     if data is None:
         return None
+    stored = as_stored_sparse(data, "data")  # whose group has a length of its own
+    data = data if stored is None else stored
     return data.shape[0] if hasattr(data, "shape") and len(data.shape) else len(data)
 
 

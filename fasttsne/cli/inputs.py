@@ -6,12 +6,12 @@ import numpy as np
 import scipy.sparse
 
 from fasttsne import files
+from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
 from fasttsne.io.columns import extension
 from fasttsne.io.read_tables import has_keys
 from fasttsne.io.write_tables import COORDINATE
-from fasttsne.runtime.canonical import check_stored
-from fasttsne.runtime.stored_rows import is_storage
-from fasttsne.runtime.validation import check_data, check_shape
+from fasttsne.runtime.stored_sparse import load_sparse
+from fasttsne.runtime.validation import check_data
 
 # Options that say where the rows may be.
 LIMITS = ("memory_limit", "temp_folder")
@@ -39,12 +39,8 @@ def read_new_data(path, options, columns=None):
     They are read here, unless they are integers, to see that all are finite.
     """
     table, data = _read_rows(path, options, columns, options.key if has_keys(path) else None)
-    if is_storage(data, str(path)):
-        check_shape(data.shape, str(path), min_rows=1)
-        check_stored(data, str(path))
-        table.data = data
-    else:
-        table.data = check_data(data, str(path), min_rows=1, accept_sparse=True)
+    table.data = as_new_rows(data, str(path))
+    check_new_rows(table.data, str(path))
     return table
 
 
@@ -62,6 +58,7 @@ def _read_rows(path, options, columns, key):
     table = files.read_table(path, key, left_out, columns)
     data = table.rows()
     if options.transpose:
+        data = load_sparse(data, str(path))
         data = (data if scipy.sparse.issparse(data) else np.asarray(data)).T
     if table.names:
         print(f"{path}: {table.describe()}")

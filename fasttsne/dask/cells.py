@@ -5,19 +5,29 @@ of other groups that are near.  The client has the table of cells: centroids, si
 each other, and the order of rows.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 from distributed import Future
 
-from fasttsne.dask.prepared import ClusterRows, rows_of
+from fasttsne.dask.cell_search import (
+    Group,
+    Search,
+    coordinates,
+    nearest_in_group,
+    search_again,
+    search_at_first,
+    take_cells,
+)
+from fasttsne.dask.prepared import ClusterRows
 from fasttsne.dask.remote_rows import RemoteRows
 from fasttsne.linalg.pca import Projection
 from fasttsne.linalg.products import preallocate_blas_buffers
-from fasttsne.nearest_neighbors.builtin.candidates import Candidates
-from fasttsne.nearest_neighbors.builtin.cells import Cells, cell_means, cells_of, pack_cells
+from fasttsne.nearest_neighbors.builtin.cells import Cells, cell_means, cells_of
 from fasttsne.nearest_neighbors.builtin.clusters import (
     MAX_CLUSTERS_ONE_LEVEL,
     count_clusters,
@@ -29,25 +39,11 @@ from fasttsne.nearest_neighbors.builtin.clusters import (
 )
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.packing import TILE_ROWS, PackedRows
-from fasttsne.nearest_neighbors.builtin.reduction import score_norms
 from fasttsne.nearest_neighbors.builtin.search_plan import SearchPlan
 
 PARTITION, SEARCH = "partitioning into cells", "search"
 # Numbers of a group's rows, at most, and rows at least.
 GROUP_NUMBERS, MIN_GROUP_ROWS = 2**24, 256
-
-
-class Group(NamedTuple):
-    """The rows of some cells, cell by cell.
-
-    ids : (m,) int32, their numbers; sizes : (cells,) rows of each cell.
-    source : (m, columns); points : (m, any) reduced coordinates, or None where they are not.
-    """
-
-    ids: np.ndarray
-    sizes: np.ndarray
-    source: np.ndarray
-    points: np.ndarray | None
 
 
 class ClusterCells(Cells):
@@ -68,10 +64,13 @@ class ClusterCells(Cells):
             PARTITION,
             [self._cluster.submit(PARTITION, partial(_layout, rows.frame), g) for g in self.groups],
         )  # fmt: skip
-        ids, sizes, means = zip(*layouts, strict=True)
+        ids, sizes, means, squares = zip(*layouts, strict=True)
         self._lay_out(np.concatenate(ids), np.concatenate(sizes))
         self.group_cells = np.cumsum([0, *map(len, sizes)])
-        self._set_centroids((np.concatenate(means) - origin).astype(np.float32), origin)
+        self._set_centroids(
+            (np.concatenate(means) - origin).astype(np.float32), np.sqrt(np.concatenate(squares)),
+            origin,
+        )  # fmt: skip
 
     def _regroup(
         self, points: RemoteRows, origin: np.ndarray, generator: Any, n_threads: int
@@ -107,62 +106,83 @@ class ClusterCells(Cells):
         cluster.finish(PARTITION, groups)
         return groups
 
-    def nearest_positions(self, packed: PackedRows, count: int, n_threads: int) -> np.ndarray:
+    def nearest_positions(
+        self, packed: PackedRows, count: int, n_threads: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         found = []
         for g, group in enumerate(self.groups):
-            a, b = self.group_cells[g : g + 2]
-            tiles = self.starts[a : b + 1]
+            first = int(self.starts[self.group_cells[g]]) * TILE_ROWS
             run = partial(
-                _nearest_in_group, self._rows.frame, self._projection, self.origin, packed, count,
-                int(tiles[0]) * TILE_ROWS,
+                nearest_in_group, self._rows.frame, self._projection, self.origin, packed, count,
+                first,
             )  # fmt: skip
             found.append(self._cluster.submit(PARTITION, run, group))
-        keys = np.sort(np.concatenate(self._cluster.results(PARTITION, found), axis=1), axis=1)
-        return (keys[:, :count] & np.uint64(2**32 - 1)).astype(np.int64)
+        parts = zip(*self._cluster.results(PARTITION, found), strict=True)
+        keys, norms = (np.concatenate(part, axis=1) for part in parts)
+        order = np.argsort(keys, axis=1)[:, :count]
+        places = np.take_along_axis(keys, order, 1) & np.uint64(2**32 - 1)
+        return places.astype(np.int64), np.take_along_axis(norms, order, 1)
 
     def search_groups(self, plan: SearchPlan, k: int) -> list[Future]:
-        """Return futures of (ids, indices, distances) of the groups' rows, (m,) and (m, k)."""
+        """Return futures of (ids, indices, distances) of parts of the rows, (m,) and (m, k).
+
+        Cells in which a row's bound reaches beyond the near ones are searched a second time, with
+        those cells that it may reach.
+        """
         n_kept = min(plan.n_candidates, len(self.order) - 1)
-        n_always = self.count_always(n_kept)
-        near = self.near[:, : max(plan.n_near, n_always)]
-        tables = []
-        for g, group in enumerate(self.groups):
-            a, b = int(self.group_cells[g]), int(self.group_cells[g + 1])
-            cells = np.union1d(near[a:b], np.arange(a, b))
-            parts: list[Any] = []
-            for h, other in enumerate(self.groups):
-                c, d = self.group_cells[h : h + 2]
-                wanted = cells[(cells >= c) & (cells < d)] - c
-                if h == g:
-                    parts.append(group)
-                elif len(wanted):
-                    parts.append(self._cluster.submit(SEARCH, _take_cells, other, wanted))
-            world = World(
-                np.searchsorted(cells, (a, b)), self.centroids[cells], self.origin,
-                np.searchsorted(cells, near[a:b]).astype(np.int32),
-            )  # fmt: skip
-            run = partial(
-                _search, self._rows.frame, self._projection, world, n_always, plan.reach, n_kept, k
-            )
-            tables.append(self._cluster.submit(SEARCH, run, *parts))
-        self._cluster.finish(SEARCH, tables, self._group_sizes())
+        near = self.near[:, : max(plan.n_near, self._n_least)]
+        how = Search(plan.n_far, plan.bound, n_kept, k)
+        table = self._cluster.submit(SEARCH, _as_it_is, (self.centroids, self.radii, self.origin))
+        searched = []
+        for a, b in zip(self.group_cells[:-1], self.group_cells[1:], strict=True):
+            own = np.arange(a, b)
+            run = partial(search_at_first, self._rows.frame, self._projection, how, own, near[a:b])
+            searched.append(self._submit(run, table, np.union1d(own, near[a:b])))
+        self._cluster.finish(SEARCH, searched, self._group_sizes())
+        tables = [self._cluster.submit(SEARCH, itemgetter(0), each) for each in searched]
+        is_open = [self._cluster.submit(SEARCH, itemgetter(1), each) for each in searched]
+        for far in self._cluster.results(SEARCH, is_open):
+            for cells in self._in_parts(far, near):
+                reached = [far[cell] for cell in cells.tolist()]
+                again = partial(
+                    search_again, self._rows.frame, self._projection, how, cells, near[cells]
+                )
+                read = np.unique(np.concatenate([cells, near[cells].ravel(), *reached]))
+                tables.append(self._submit(again, table, read))
+        self._cluster.finish(SEARCH, tables)
         return tables
+
+    def _submit(self, run: Any, table: Future, cells: np.ndarray) -> Future:
+        """Return the future of a search that reads the rows of some cells, ascending."""
+        parts: list[Any] = []
+        for group, (a, b) in zip(self.groups, itertools.pairwise(self.group_cells), strict=True):
+            wanted = cells[(cells >= a) & (cells < b)] - a
+            if len(wanted) == b - a:
+                parts.append(group)
+            elif len(wanted):
+                parts.append(self._cluster.submit(SEARCH, take_cells, group, wanted))
+        return self._cluster.submit(SEARCH, partial(run, cells), table, *parts)
+
+    def _in_parts(self, far: dict[int, np.ndarray], near: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield open cells, ascending, with which not too many rows are read.
+
+        far : the cells that each of them may reach.
+        """
+        limit = max(GROUP_NUMBERS // self._rows.n_columns, 1)
+        part: list[int] = []
+        is_read = np.zeros(self.n_cells, bool)
+        for cell in sorted(far):
+            is_read[cell] = is_read[near[cell]] = is_read[far[cell]] = True
+            part.append(cell)
+            if self.sizes[is_read].sum() > limit:
+                yield np.array(part)
+                part = []
+                is_read[:] = False
+        if part:
+            yield np.array(part)
 
     def _group_sizes(self) -> list[int]:
         return [int(size) for size in np.diff(self.firsts[self.group_cells])]
-
-
-class World(NamedTuple):
-    """The cells that the search of a group reads.
-
-    own : the first of the group's cells among them, and the end of these.
-    near : (own cells, any) the numbers, among these cells, of those that are near.
-    """
-
-    own: np.ndarray
-    centroids: np.ndarray
-    origin: np.ndarray
-    near: np.ndarray
 
 
 def _ranges(totals: np.ndarray, n_ranges: int) -> list[tuple[int, int]]:
@@ -215,91 +235,12 @@ def _gather(
     return Group(ids[order], sizes, source[order], None if points is None else points[order])
 
 
-def _coordinates(frame: DenseRows, group: Group) -> np.ndarray:
-    if group.points is not None:
-        return group.points
-    values: np.ndarray = frame.prepare(group.source).values
-    return values
-
-
-def _layout(frame: DenseRows, group: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return rows, sizes and means of cells."""
+def _layout(frame: DenseRows, group: Group) -> tuple[np.ndarray, ...]:
+    """Return rows, sizes, means and mean squares of cells."""
     firsts = np.append(0, group.sizes.cumsum())
-    points = _coordinates(frame, group)
-    return group.ids, group.sizes, cell_means(points, np.arange(len(points)), firsts)
+    points = coordinates(frame, group)
+    return group.ids, group.sizes, *cell_means(points, np.arange(len(points)), firsts)
 
 
-def _take_cells(group: Group, cells: np.ndarray) -> Group:
-    """Return some of the cells, by their numbers in the group, ascending."""
-    firsts = np.append(0, group.sizes.cumsum())
-    rows = np.concatenate([np.arange(firsts[c], firsts[c + 1]) for c in cells])
-    points = None if group.points is None else group.points[rows]
-    return Group(group.ids[rows], group.sizes[cells], group.source[rows], points)
-
-
-def _packed_cells(
-    cells: Cells, points: np.ndarray, origin: np.ndarray, projection: Projection | None
-) -> PackedRows:
-    norms = score_norms(points, projection)
-    return pack_cells(points, cells.index_map, cells.starts, cells.sizes, origin, 1, norms)
-
-
-def _nearest_in_group(
-    frame: DenseRows, projection: Projection | None, origin: np.ndarray, queries: PackedRows,
-    count: int, first: int, group: Group,
-) -> np.ndarray:  # fmt: skip
-    """Return the keys of the group's points that are nearest to packed rows: score, position."""
-    cells, points = Cells.__new__(Cells), _coordinates(frame, group)
-    cells._lay_out(np.arange(len(points)), group.sizes)
-    candidates = Candidates(queries.n, count)
-    packed = _packed_cells(cells, points, origin, projection)
-    candidates.compare_all(queries, packed, first, 1)
-    keys: np.ndarray = candidates._all_keys()
-    return keys
-
-
-def _search(
-    frame: DenseRows, projection: Projection | None, world: World, n_always: int, reach: float,
-    n_kept: int, k: int, *parts: Group,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """Search the rows of a group among all its parts' cells."""
-    ids = np.concatenate([part.ids for part in parts])
-    # Of equal distances the smaller number is the nearer: so rows are numbered as among all.
-    order = np.argsort(ids)
-    number = np.empty(len(ids), np.int64)
-    number[order] = np.arange(len(ids))
-    rows = rows_of(frame, _in_order([part.source for part in parts], number))
-    if projection is None:
-        points = rows.points.values
-    else:
-        points = _in_order([part.points for part in parts], number)
-    cells = Cells.__new__(Cells)
-    cells._lay_out(number, np.concatenate([part.sizes for part in parts]))
-    cells.packed = _packed_cells(cells, points, world.origin, projection)
-    cells._set_centroids(world.centroids, world.origin)
-    first, stop = (int(cell) for cell in world.own)
-    near = np.zeros((cells.n_cells, world.near.shape[1]), np.int32)
-    near[first:stop] = world.near
-    own = number[cells.firsts[first] : cells.firsts[stop]]
-    indices = np.empty((len(own), k), np.int32)
-    distances = np.empty((len(own), k), np.float32)
-    done, sorted_ids = 0, ids[order]
-    for batch, candidates in cells._search(near, n_always, reach, n_kept, 1, first, stop):
-        part = slice(done, done + len(batch))
-        queries = rows.points[batch]
-        found, distances[part], _ = rows.rerank_queries(
-            queries, candidates, np.arange(len(batch)), cells.index_map, k, 1,
-            rows.copied_lengths(queries),
-        )  # fmt: skip
-        indices[part], done = sorted_ids[found], part.stop
-    return sorted_ids[own], indices, distances
-
-
-def _in_order(parts: Sequence[Any], number: np.ndarray) -> np.ndarray:
-    """Return the rows of all parts, each at its number."""
-    out = np.empty((len(number), parts[0].shape[1]), parts[0].dtype)
-    first = 0
-    for part in parts:
-        out[number[first : first + len(part)]] = part
-        first += len(part)
-    return out
+def _as_it_is(value: Any) -> Any:
+    return value

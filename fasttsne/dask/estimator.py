@@ -8,6 +8,7 @@ from distributed import Client, default_client
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity.base import Affinities
+from fasttsne.anchors import Anchors
 from fasttsne.dask.affinities import ClusterMixture, ClusterPerplexity
 from fasttsne.dask.cluster import Cluster
 from fasttsne.dask.reading import as_dask_array, read_rows
@@ -46,7 +47,7 @@ class TSNE(LocalTSNE):
 
     def fit(
         self, X: Any = None, affinities: Any = None,
-        initialization: str | ArrayLike | None = None,
+        initialization: str | ArrayLike | None = None, anchors: Anchors | None = None,
     ) -> TSNEEmbedding:  # fmt: skip
         """Embed the rows of a Dask collection.
 
@@ -57,6 +58,7 @@ class TSNE(LocalTSNE):
             AnnData with one of them as ``X``; NumPy array.
         affinities : must be None.
         initialization : as of :class:`fasttsne.TSNE`, but not "spectral".
+        anchors : as of :class:`fasttsne.TSNE`, but initial positions have to be given with them.
 
         Returns
         -------
@@ -74,6 +76,12 @@ class TSNE(LocalTSNE):
         """
         if affinities is not None:
             raise NotImplementedError("affinities must be None on a cluster")
+        if anchors is not None and isinstance(
+            self.initialization if initialization is None else initialization, str
+        ):
+            raise NotImplementedError(
+                "with anchors on a cluster, initialization must be an array of positions"
+            )
         self._check_distributed()
         rows = as_dask_array(X)
         self._rows = rows  # which ``transform`` reads again
@@ -81,7 +89,7 @@ class TSNE(LocalTSNE):
             self._cluster = cluster
             cluster.wait_for_workers("planning")
             try:
-                return super().fit(rows, None, initialization)
+                return super().fit(rows, None, initialization, anchors)
             finally:
                 del self._cluster
                 self._forget_cluster()

@@ -1,6 +1,7 @@
 """The map: an array that knows its affinities and can be optimized further."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities, PrecomputedAffinities
+from fasttsne.anchors import Anchors, check_anchors
 from fasttsne.embedding.array import ArrayWithState
 from fasttsne.embedding.partial import (
     PartialTSNEEmbedding,
@@ -57,6 +59,7 @@ class TSNEEmbedding(ArrayWithState):
     random_state : kept for the caller.
     optimizer : the optimizer of an earlier embedding, to continue with its state; or a default
         of :meth:`optimize`.
+    anchors : targets of points (:mod:`fasttsne.anchors`), or None.
     gradient_descent_params : defaults of :meth:`optimize`.
 
     Attributes
@@ -68,7 +71,7 @@ class TSNEEmbedding(ArrayWithState):
 
     _STATE = (
         "affinities", "dof", "negative_gradient_method", "random_state", "optimizer",
-        "gradient_descent_params", "kl_divergence",
+        "gradient_descent_params", "kl_divergence", "anchors",
     )  # fmt: skip
     _CACHED = ("_cached_objective", "_cached_repulsion")
 
@@ -79,6 +82,7 @@ class TSNEEmbedding(ArrayWithState):
     optimizer: GradientDescent
     gradient_descent_params: dict[str, Any]
     kl_divergence: float | None
+    anchors: Anchors | None
     # Each with the key that it was made for.
     _cached_objective: tuple[tuple[object, ...], Objective, sp.csr_matrix] | None
     _cached_repulsion: tuple[tuple[object, ...], np.ndarray, FixedRepulsion] | None
@@ -87,7 +91,7 @@ class TSNEEmbedding(ArrayWithState):
         cls, embedding: ArrayLike, affinities: Affinities | Rows, dof: float = 1,
         negative_gradient_method: str | ObjectiveFunction = "auto",
         random_state: RandomState = None, optimizer: GradientDescent | str | None = None,
-        **gradient_descent_params: Any,
+        anchors: Anchors | None = None, **gradient_descent_params: Any,
     ) -> "TSNEEmbedding":  # fmt: skip
         if isinstance(optimizer, str):  # a parameter of ``optimize``
             gradient_descent_params["optimizer"], optimizer = optimizer, None
@@ -95,7 +99,9 @@ class TSNEEmbedding(ArrayWithState):
             affinities = PrecomputedAffinities(affinities)
         points = _check_points(embedding, affinities.n_samples)
         check_params({**gradient_descent_params, "dof": dof})
+        check_anchors(anchors, *points.shape)
         self = points.view(cls)
+        self.anchors = anchors
         self.affinities = affinities
         self.dof = float(dof)
         self.negative_gradient_method = check_method(negative_gradient_method)
@@ -139,7 +145,7 @@ class TSNEEmbedding(ArrayWithState):
     @documented(parameters=OPTIMIZE.values())
     def optimize(
         self, n_iter: Iterations, inplace: bool = False, propagate_exception: bool = False,
-        **gradient_descent_params: Any,
+        anchors: Anchors | None = None, **gradient_descent_params: Any,
     ) -> "TSNEEmbedding":  # fmt: skip
         """Run gradient descent from where the map is.
 
@@ -150,6 +156,8 @@ class TSNEEmbedding(ArrayWithState):
         inplace : move the points of this embedding; otherwise those of a copy.
         propagate_exception : raise OptimizationInterrupt where a callback stops the run,
             instead of returning the embedding so far.
+        anchors : targets of points (:mod:`fasttsne.anchors`), from now on; None keeps those that
+            the embedding has.
         {parameters}
         dof, negative_gradient_method : in place of the embedding's own, in this call.
 
@@ -173,7 +181,10 @@ class TSNEEmbedding(ArrayWithState):
         self.raise_if_view()
         params = self.all_params(**gradient_descent_params)
         phase = resolve_phase("optimize", n_iter, params, len(self))
+        check_anchors(anchors, *self.shape)
         embedding = self if inplace else self.copy()
+        if anchors is not None:
+            embedding.anchors = anchors
         return embedding.run(phase, propagate_exception, params)
 
     def run(
@@ -191,8 +202,11 @@ class TSNEEmbedding(ArrayWithState):
 
         def descend() -> float:
             if is_called(self.optimizer):
+                if self.anchors is not None:
+                    raise ValueError("anchors cannot be used with an optimizer of a user's own")
                 return call_optimizer(self, phase, params or self.all_params())
-            return self.optimizer.run(self, self._objective(phase), phase, keeper, go_on_from)
+            held = replace(phase, anchors=self.anchors)
+            return self.optimizer.run(self, self._objective(phase), held, keeper, go_on_from)
 
         self._optimize_by(descend, propagate_exception)
         return self

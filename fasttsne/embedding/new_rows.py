@@ -12,7 +12,8 @@ import scipy.sparse as sp
 from fasttsne.runtime.canonical import check_finite, check_stored
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.refused_input import refuse_containers
-from fasttsne.runtime.stored_rows import is_storage, iter_blocks, load_sparse
+from fasttsne.runtime.stored_rows import is_storage, iter_blocks
+from fasttsne.runtime.stored_sparse import StoredSparse, as_stored_sparse, load_sparse
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_data, check_shape
 
@@ -23,32 +24,38 @@ BLOCK_BYTES = 2**26
 STAGE = "placing rows"
 
 
-def as_new_rows(X: Rows) -> Any:
+def as_new_rows(X: Rows, name: str = "X") -> Any:
     """Return rows that ``iter_new_rows`` can read: X itself where it is an array or a storage.
 
     Nothing is copied but lists, data frames, and sparse matrices that are not CSR.  That numbers
     are finite is seen later, by :func:`check_new_rows`.
     """
-    refuse_containers(X, "X")
-    rows = load_sparse(X)
+    refuse_containers(X, name)
+    stored = as_stored_sparse(X, name)
+    if stored is not None and stored.format == "csr":
+        check_shape(stored.shape, name, min_rows=1)
+        return stored
+    rows = load_sparse(X if stored is None else stored, name)
     if sp.issparse(rows):
         rows = rows.tocsr()
     is_array = isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype.kind in "fiub"
-    if sp.issparse(rows) or is_storage(rows, "X") or (is_array and not np.ma.is_masked(rows)):
-        check_shape(rows.shape, "X", min_rows=1)
+    if sp.issparse(rows) or is_storage(rows, name) or (is_array and not np.ma.is_masked(rows)):
+        check_shape(rows.shape, name, min_rows=1)
         return rows
-    return check_data(rows, min_rows=1)
+    return check_data(rows, name, min_rows=1)
 
 
-def check_new_rows(rows: Any) -> None:
+def check_new_rows(rows: Any, name: str = "X") -> None:
     """Raise ValueError for the first number that is not finite, before any work begins.
 
     Of a storage all rows are read, unless they are integers.
     """
-    if is_storage(rows, "X"):
-        check_stored(rows, "X")
+    if isinstance(rows, StoredSparse):
+        rows.check_finite(name)
+    elif is_storage(rows, name):
+        check_stored(rows, name)
     elif not sp.issparse(rows):  # blocks of sparse rows are checked as they are read
-        check_finite(rows, "X")
+        check_finite(rows, name)
 
 
 def iter_new_rows(rows: Any) -> Iterator[tuple[int, Any]]:
@@ -64,7 +71,11 @@ def iter_new_rows(rows: Any) -> Iterator[tuple[int, Any]]:
             yield first, block
         return
     n, step = rows.shape[0], BLOCK_ROWS if sp.issparse(rows) else n_rows
+    if isinstance(rows, StoredSparse):
+        blocks = rows.iter_blocks("X")
+    else:
+        blocks = ((first, rows[first : first + step]) for first in range(0, n, step))
     with stage(STAGE, n) as progress:
-        for first in range(0, n, step):
-            yield first, rows[first : first + step]
-            progress.advance(min(step, n - first))
+        for first, block in blocks:
+            yield first, block
+            progress.advance(block.shape[0])

@@ -21,7 +21,7 @@ from fasttsne.repulsion.fixed_reference import FixedRepulsion, make_field
 from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.progress import unheard
 from fasttsne.runtime.progress_display import progress_shown
-from fasttsne.runtime.stored_rows import is_storage
+from fasttsne.runtime.stored_sparse import is_elsewhere, load_sparse
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import (
     check_choice,
@@ -150,10 +150,12 @@ def prepare_partial(
         rows = as_new_rows(X)
         check_new_rows(rows)
         given = _given_positions(reference, initialization, rows.shape[0])
+        verbose = (reference.gradient_descent_params or {}).get("verbose", False)
         parts = []
-        for first, block in iter_new_rows(rows):
-            with unheard():
-                parts.append(prepare(block, given(first, block)))
+        with Timer(f"computing affinities of {rows.shape[0]} new rows", verbose):
+            for first, block in iter_new_rows(rows):
+                with unheard():
+                    parts.append(prepare(block, given(first, block)))
         P, start = sp.vstack([P for P, _ in parts], "csr"), np.concatenate([y for _, y in parts])
     else:
         P, start = prepare(X, initialization)
@@ -202,10 +204,12 @@ def transform_to(
     rows = as_new_rows(X)
     shape = n_rows, _ = rows.shape[0], reference.shape[1]
     verbose = (reference.gradient_descent_params or {}).get("verbose", False)
-    with progress_shown(verbose), row_writer(out, shape) as write:
+    timer = Timer(f"placing {n_rows} rows", verbose)
+    with timer, progress_shown(verbose), row_writer(out, shape) as write:
         check_new_rows(rows)
         given = _given_positions(reference, initialization, n_rows)
         if _has_distances(reference):
+            rows = load_sparse(rows, "X")
             write(0, transform(reference, rows, perplexity, given(0, rows), *arguments))
         else:
             for first, block in iter_new_rows(rows):
@@ -219,7 +223,9 @@ def transform_to(
 
 def _is_read_in_blocks(reference: Any, X: Any) -> bool:
     """Whether new rows are in a file or in chunks, of which blocks become the same affinities."""
-    return not isinstance(X, str) and is_storage(X, "X") and not _has_distances(reference)
+    if isinstance(X, str) or _has_distances(reference):
+        return False
+    return is_elsewhere(X, "X")
 
 
 def _has_distances(reference: Any) -> bool:

@@ -60,13 +60,10 @@ def read_text(path: Path, left_out=()) -> dict[str, np.ndarray]:
     return dict(zip(names, columns, strict=True))
 
 
-def read_parquet(path: Path) -> dict[str, np.ndarray]:
-    """The columns of a .parquet file by name."""
-    if is_package_installed("polars") and not is_package_installed("pyarrow"):
-        return {column.name: column.to_numpy() for column in require(
-            "polars", "a .parquet file", "files").read_parquet(path)}  # fmt: skip
-    _, parquet = import_pyarrow()
-    return {name: column.to_numpy() for name, column in _named_columns(parquet.read_table(path))}
+def read_parquet_by_polars(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a .parquet file by name, read whole."""
+    frame = require("polars", "a .parquet file", "files").read_parquet(path)
+    return {column.name: column.to_numpy() for column in frame}
 
 
 def import_pyarrow():
@@ -80,10 +77,6 @@ def is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _named_columns(table):
-    return zip(table.column_names, table.columns, strict=True)
 
 
 def _open(path):

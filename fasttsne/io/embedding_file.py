@@ -16,6 +16,7 @@ import scipy.sparse as sp
 
 from fasttsne._version import __version__
 from fasttsne.affinity import Affinities
+from fasttsne.anchors import Anchors
 from fasttsne.io.archive import check_type, open_archive, to_python_scalar, write_archive
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.parameters import MAX_THETA
@@ -100,6 +101,9 @@ def _to_header_and_arrays(embedding):
     }  # fmt: skip
     with contextlib.suppress(ValueError):  # affinities may have no radii
         arrays["log_radii"] = embedding.affinities.log_radii()
+    if embedding.anchors is not None:
+        arrays["anchor_targets"] = embedding.anchors.targets
+        arrays["anchor_weights"] = embedding.anchors.weights
     state = embedding.optimizer.state
     if state is not None:
         header["state"] = {}
@@ -146,13 +150,20 @@ def _make_embedding(cls, header, arrays):
         optimizer.state = _state(check_type(header["state"], "state", dict), arrays, points.shape)
     embedding = cls(
         points, affinities, dof=header["dof"], random_state=_integer_seed(header["random_state"]),
-        negative_gradient_method=header["negative_gradient_method"], **_descent_params(header),
+        negative_gradient_method=header["negative_gradient_method"], anchors=_anchors(arrays),
+        **_descent_params(header),
     )  # fmt: skip
     embedding.optimizer = optimizer
     error = header["kl_divergence"]
     if error is not None:
         embedding.kl_divergence = check_type(error, "kl_divergence", int, float)
     return embedding
+
+
+def _anchors(arrays):
+    if "anchor_targets" not in arrays:
+        return None
+    return Anchors(arrays["anchor_targets"], arrays["anchor_weights"])
 
 
 def _descent_params(header):

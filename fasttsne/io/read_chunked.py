@@ -4,27 +4,43 @@ from typing import Any
 
 import numpy as np
 
+from fasttsne.runtime.stored_sparse import as_stored_sparse
 from fasttsne.utils import require
 
 ENDINGS = (".h5", ".hdf5", ".zarr")
 
 
 def find_arrays(path) -> dict[str, Any]:
-    """Return the data sets of a file, by name with slashes, as open objects of h5py or zarr."""
+    """Return the data sets of a file, by name with slashes, as open objects of h5py or zarr.
+
+    A sparse matrix, as AnnData writes one, is a group of three arrays, and here a data set.
+    """
     if path.suffix.lower() == ".zarr":
         store = require("zarr", "a .zarr store", "files").open(path, mode="r")
         if not hasattr(store, "members"):
             return {"": store}
-        members = store.members(max_depth=None)
-        return {name: member for name, member in members if hasattr(member, "dtype")}
+        return _with_sparse({"": store, **dict(store.members(max_depth=None))}, path)
     h5py = require("h5py", "an .h5 file", "files")
-    found: dict[str, Any] = {}
+    file = h5py.File(path, "r")
+    found: dict[str, Any] = {"": file}
 
     def add(name, member):
-        if isinstance(member, h5py.Dataset):
-            found[name] = member
+        found[name] = member
 
-    h5py.File(path, "r").visititems(add)
+    file.visititems(add)
+    return _with_sparse(found, path)
+
+
+def _with_sparse(members: dict[str, Any], path) -> dict[str, Any]:
+    """Return the data sets among members of a file; groups of a sparse matrix are one."""
+    groups = {name: as_stored_sparse(member, str(path)) for name, member in members.items()}
+    sparse = {name: stored for name, stored in groups.items() if stored is not None}
+    found = {}
+    for name, member in members.items():
+        if name in sparse:
+            found[name] = sparse[name]
+        elif hasattr(member, "dtype") and name.rpartition("/")[0] not in sparse:
+            found[name] = member
     return found
 
 

@@ -4,25 +4,25 @@
 compressed, are read by pyarrow, polars, pandas or NumPy, whichever is installed; ``.parquet`` needs
 pyarrow or polars, ``.h5ad`` anndata, ``.h5`` h5py and ``.zarr`` zarr (all in the extra ``files``).
 Nothing is unpickled.  The rows of ``.npy``, ``.h5`` and ``.zarr`` stay where they are,
-and dense ones of ``.h5ad``, but for ``read_rows``.
+and those of ``.h5ad`` and ``.parquet``, but for ``read_rows``.
 """
 
 import contextlib
-import difflib
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from fnmatch import filter as match
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy.io
 import scipy.sparse
 
 from fasttsne.io import read_chunked
-from fasttsne.io.columns import extension, import_pyarrow, read_parquet, read_text
+from fasttsne.io.choose_columns import ColumnsInMemory, choose_columns
+from fasttsne.io.columns import extension, read_parquet_by_polars, read_text
+from fasttsne.io.parquet import ParquetFile
+from fasttsne.io.table import Table
+from fasttsne.runtime.stored_sparse import as_stored_sparse, load_sparse
 from fasttsne.utils import is_package_installed, require
 
 # What is read from a file of several arrays if no key is given.
@@ -30,53 +30,6 @@ USUAL_KEYS = ("X", "embedding", "data", "arr_0")
 USUAL_LAYER = "X_pca"
 # Files of several arrays.
 KEYED = (".npz", ".h5ad", *read_chunked.ENDINGS)
-# What columns are that are not used as numbers, by the kind of their dtype.
-KINDS = {"M": "dates", "m": "durations", "b": "true or false"}
-# A column with more numbers than this share of its values is meant to be one of numbers.
-MOSTLY = 0.5
-
-
-@dataclass
-class Table:
-    """The contents of a data file.
-
-    Attributes
-    ----------
-    data : (n, columns) array or sparse matrix, the numeric columns; None if there are none.
-    columns : the other columns by name, (n,) arrays, such as labels.
-    names : of the columns of ``data``, where the file has names.
-    unused : of columns that were neither asked for nor left out, why they are not in ``data``.
-    parameters : of the fit, where the file is an embedding that has them.
-    path : the file.
-    """
-
-    data: Any
-    columns: dict[str, np.ndarray] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
-    unused: dict[str, str] = field(default_factory=dict)
-    parameters: dict[str, object] = field(default_factory=dict)
-    path: Path | None = None
-
-    def rows(self):
-        """The numeric columns; a ValueError if there are none."""
-        if self.data is None:
-            columns = ", ".join(self.columns)
-            raise ValueError(f"{self.path}: no column has numbers; the columns are {columns}")
-        return self.data
-
-    def describe(self) -> str:
-        """Which columns are used, and which are not, and why; "" without names."""
-        if not self.names:
-            return ""
-        several = len(self.names) > 4
-        shown = [*self.names[:2], "...", self.names[-1]] if several else self.names
-        number = f"{len(self.names)} column{'s' * (len(self.names) > 1)}"
-        return f"{number} used: {', '.join(shown)}" + self.describe_unused("; ")
-
-    def describe_unused(self, before: str = "") -> str:
-        """Which columns are not used, and why; "" if there are none."""
-        reasons = ", ".join(f"{name or '(no name)'} ({why})" for name, why in self.unused.items())
-        return f"{before}not used: {reasons}" if reasons else ""
 
 
 def read_table(
@@ -120,9 +73,9 @@ def read_table(
     left_out = [leave_out] if isinstance(leave_out, str) else list(leave_out or ())
     try:
         if kind in _TABLES:
-            table = _choose(reader(path, left_out), left_out, columns)
-            if kind == ".parquet":
-                table.parameters = _parquet_parameters(path)
+            found = reader(path, left_out)
+            table = choose_columns(found, left_out, columns)
+            table.parameters = getattr(found, "parameters", {})
         else:
             table = reader(path, key)
         if table.data is not None and table.data.ndim == 0:
@@ -143,99 +96,14 @@ def has_keys(path) -> bool:
     return extension(Path(path)) in KEYED
 
 
-def _choose(found, left_out, wanted) -> Table:
-    """The columns of a table that are the data, as one array, and the others."""
-    for name in left_out:
-        if name not in found:
-            raise ValueError(no_such_column(name, found))
-    chosen = None if wanted is None else _match(wanted, found)
-    data, table = {}, Table(None)
-    for name in found if chosen is None else chosen:
-        values, reason = _to_numbers(name, found[name], is_chosen=chosen is not None)
-        # A column without a name has row names: pandas and R write it.
-        if name not in left_out and reason is None and (name or chosen is not None):
-            _check_present(name, values)
-            data[name] = values
-        elif name not in left_out:
-            table.unused[name] = reason or "row names"
-    if data:
-        table.names, table.data = tuple(data), np.column_stack(list(data.values()))
-    if chosen is not None:
-        more = [name for name in found if name not in chosen and name not in left_out]
-        table.unused = dict.fromkeys(more, "not chosen")
-    table.columns = {name: values for name, values in found.items() if name not in data}
-    return table
-
-
-def _match(wanted, names):
-    """The columns of these names, or that match these patterns, in this order."""
-    chosen: list[str] = []
-    for pattern in wanted:
-        matches = [pattern] if pattern in names else match(names, pattern)
-        if not matches:
-            raise ValueError(no_such_column(pattern, names))
-        chosen += [name for name in matches if name not in chosen]
-    return chosen
-
-
-def no_such_column(name, names) -> str:
-    """The message for a column that is not there."""
-    near = difflib.get_close_matches(name, names, 1)
-    shown = ", ".join([*list(names)[:8], *["..."] * (len(names) > 8)])
-    return f"it has no column {name!r}, only {shown}" + (f"; {near[0]!r} is near" if near else "")
-
-
-def _to_numbers(name, values, is_chosen):
-    """A column as numbers, or why it is none: (values, None) or (None, reason)."""
-    if values.dtype.kind == "f" and np.isnan(values).all() and not is_chosen:
-        return None, "empty"
-    if values.dtype.kind in "fiu" or (is_chosen and values.dtype.kind == "b"):
-        return values, None
-    reason = KINDS.get(values.dtype.kind, "text")
-    numeric = np.array([value is None or _is_number(value) for value in values], bool)
-    present = np.array([value is not None for value in values], bool)
-    if reason == "text" and (is_chosen or _mostly(numeric & present, present)):
-        if numeric.all() and present.any():
-            return np.array([np.nan if v is None else float(v) for v in values]), None
-        row = int(numeric.argmin())
-        raise ValueError(
-            f"column {name!r} has {values[row]!r} in its row {row + 1}, which is no number; "
-            "correct it, or leave the column out"
-        )
-    if is_chosen:
-        raise ValueError(f"column {name!r} has no numbers but {reason}")
-    return None, reason if present.any() else "empty"
-
-
-def _mostly(numeric, present):
-    return present.any() and numeric.sum() >= MOSTLY * present.sum() > 0
-
-
-def _is_number(value):
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return not isinstance(value, bool)
-
-
-def _check_present(name, values):
-    missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(1, bool)
-    if missing.any():
-        raise ValueError(
-            f"column {name!r} has {missing.sum()} missing values, the first in its row "
-            f"{missing.argmax() + 1}; fill them, or leave out the rows or the column"
-        )
-
-
 def read_rows(path, key: str | None = None):
     """The numeric columns of a data set, (n, columns); a warning names the other columns."""
     table = read_table(path, key)
     if table.data is not None and table.unused:
         warnings.warn(f"{path}: columns {table.describe_unused()}", stacklevel=2)
-    rows = table.rows()
+    rows = load_sparse(table.rows(), str(path))
     # An array, as it was before others were left in their files.
-    is_stored = extension(Path(path)) == ".h5ad" and not scipy.sparse.issparse(rows)
+    is_stored = extension(Path(path)) in (".h5ad", ".parquet") and not scipy.sparse.issparse(rows)
     return np.asarray(rows) if is_stored else rows
 
 
@@ -302,13 +170,6 @@ def _select_key(names, key, usual):
     return key
 
 
-def _parquet_parameters(path):
-    if not is_package_installed("pyarrow"):
-        return {}
-    metadata = import_pyarrow()[1].read_schema(path).metadata or {}
-    return json.loads(metadata.get(b"fasttsne", b"{}"))
-
-
 def _read_h5ad(path, key):
     anndata = require("anndata", "an .h5ad file", "files")
     file = require("h5py", "an .h5ad file", "files").File(path, "r")
@@ -317,7 +178,10 @@ def _read_h5ad(path, key):
     if key is None:
         key = USUAL_LAYER if USUAL_LAYER in members else "X"
     data = members[_select_key(list(members), key, ())]
-    if not (hasattr(data, "dtype") and len(data.shape) == 2):  # sparse, or a data frame
+    stored = as_stored_sparse(data, str(path))
+    if stored is not None:
+        data = stored
+    elif not (hasattr(data, "dtype") and len(data.shape) == 2):  # a data frame
         data = anndata.io.read_elem(data)
         data = data if scipy.sparse.issparse(data) else np.asarray(data)
     # Old versions stored the table of observations as one array.
@@ -333,6 +197,16 @@ def _read_chunked(path, key):
     return Table(rows, read_chunked.read_columns(arrays, rows.shape[0] if rows.ndim else 0))
 
 
+def _read_text(path, left_out):
+    return ColumnsInMemory(read_text(path, left_out))
+
+
+def _read_parquet(path, left_out):
+    if is_package_installed("polars") and not is_package_installed("pyarrow"):
+        return ColumnsInMemory(read_parquet_by_polars(path))
+    return ParquetFile(path)
+
+
 def _read_mtx(path, key):
     with warnings.catch_warnings():
         # SciPy warns that it will return sparse arrays instead of matrices: both are fine.
@@ -342,9 +216,7 @@ def _read_mtx(path, key):
 
 
 # Readers of columns by name.
-_TABLES = {
-    ".csv": read_text, ".tsv": read_text, ".parquet": lambda path, left_out: read_parquet(path),
-}  # fmt: skip
+_TABLES = {".csv": _read_text, ".tsv": _read_text, ".parquet": _read_parquet}
 _READERS = {
     ".npy": _read_npy, ".npz": _read_npz, **_TABLES, ".h5ad": _read_h5ad, ".mtx": _read_mtx,
     **dict.fromkeys(read_chunked.ENDINGS, _read_chunked),

@@ -1,13 +1,14 @@
 """Approximate neighbours with an estimated recall.
 
 Rows are reduced to their first principal components if they have many columns, and partitioned
-into small cells of near rows by k-means.  Each row is compared with the rows of the cells whose
-centroids are nearest to it; the best candidates of each row are reranked by their exact distance.
+into small cells of near rows by k-means.  Each row is compared with the rows of the cells near to
+it, as far as a bound that the distance of its candidates gives; the best of these are reranked by
+their exact distance.
 
-The number of cells and of candidates is planned on a sample of rows with known true neighbours:
-the cheapest search that reaches the requested recall as a mean, and 0.8 for 99 % of the rows.  The
-recall of the result is measured on the same sample, and the search widens until it suffices; if
-that would cost as much as the exact search, the exact search is used.
+The bound, and the number of cells and candidates, are planned on a sample of rows with known true
+neighbours: the cheapest search that reaches the requested recall as a mean, and 0.8 for 99 % of
+the rows.  The recall of the result is measured on the same sample, and the search widens until it
+suffices; if that would cost as much as the exact search, the exact search is used.
 
 Queries search the same cells, by ``builtin/probes.py``.
 """
@@ -111,9 +112,9 @@ class Approx(CachedRowsMixin, KNNIndex):
             self.recall_ = float(recalls.mean())
             self.recall_quantiles_ = tuple(np.quantile(recalls, QUANTILES).tolist())
             log.info(
-                "%d cells, %d near, reach %.2f, %d candidates a row: recall %.4f, of 99 %% of the "
-                "rows at least %.2f",
-                cells.n_cells, plan.n_near, plan.reach, plan.n_candidates, self.recall_,
+                "%d cells, %d near, reach %.2f, pull %.2f, width %.2f, %d candidates a row: recall "
+                "%.4f, of 99 %% of the rows at least %.2f",
+                cells.n_cells, plan.n_near, *plan.bound, plan.n_candidates, self.recall_,
                 self.recall_quantiles_[0],
             )  # fmt: skip
             if self.recall_ >= self.recall:
@@ -147,7 +148,9 @@ class Approx(CachedRowsMixin, KNNIndex):
         for array in found:
             _take_pages(array)
         sizes = rows.copied_lengths(rows.points)
-        search = cells.search(plan.n_near, plan.reach, plan.n_candidates, self.n_threads)
+        search = cells.search(
+            plan.n_near, plan.n_far, plan.bound, plan.n_candidates, self.n_threads
+        )
         with stage("search", n) as progress:
             for batch, candidates in search:
                 rows.rerank_queries(

@@ -7,6 +7,7 @@ import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
+from fasttsne.optimize.anchor_term import AnchorTerm
 from fasttsne.optimize.callback import is_stop
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.preconditioner import Preconditioner
@@ -58,6 +59,11 @@ class Loop:
         self.iteration = state.iteration  # of all calls
         self.step = 0  # of this one
         objective.reorder(self.points.order)
+        self.anchors: AnchorTerm | None = None
+        if phase.anchors is not None:
+            self.anchors = AnchorTerm(phase.anchors, objective.n_threads)
+            self.anchors.reorder(self.points.order)
+            self.anchors.pin(self.points.y)
         n, d = embedding.shape
         n_blocks = _kernels.gradient_step.count_blocks(n)
         self._scratch = np.empty((n_blocks + 1, d)), np.empty(n_blocks, np.int64)
@@ -194,13 +200,19 @@ class Loop:
         if not self._is_preconditioned:
             return gradient, self._rate
         assert self._preconditioned is not None
-        direction, unit = self._preconditioned.direction(self.points.y, gradient, number)
+        pulls = None
+        if self.anchors is not None:
+            self.anchors.pull(self.points.y, gradient)
+            pulls = self.anchors.curvature(stage.exaggeration)
+        direction, unit = self._preconditioned.direction(self.points.y, gradient, number, pulls)
         return direction, self._rate * unit / stage.exaggeration
 
     def _sort_if_due(self) -> None:
         if self.objective.gains_by_order and reordering_is_due(self.iteration):
             self.points = self.points.sorted()
             self.objective.reorder(self.points.order)
+            if self.anchors is not None:
+                self.anchors.reorder(self.points.order)
             if self._preconditioned is not None:
                 self._preconditioned.reorder()
 
@@ -223,10 +235,11 @@ class Loop:
         return f"KL divergence {error:.4f}{left}"
 
     def _check(self, number: int, error: float, exaggeration: float) -> Check:
+        more = 0.0 if self.anchors is None else self.anchors.loss(self.points.y)
         return Check(
-            number, self.objective.loss(error),
-            self.objective.exaggerated_loss(error, exaggeration), float(np.std(self.points.y)),
-            self.objective.approximation,
+            number, self.objective.loss(error) + more,
+            self.objective.exaggerated_loss(error, exaggeration) + more,
+            float(np.std(self.points.y)), self.objective.approximation,
         )  # fmt: skip
 
     def _call_callbacks(self, error: float) -> None:
@@ -240,14 +253,18 @@ class Loop:
         self.points.read_from(self.embedding)
 
     def _take_step(self, gradient: np.ndarray, rate: float, momentum: float) -> None:
-        points, phase = self.points, self.phase
+        points, phase, anchors = self.points, self.phase, self.anchors
+        weights = targets = None
+        if anchors is not None:
+            weights = anchors.pins if self._is_preconditioned else anchors.weights
+            targets = anchors.targets
         if gradient.shape != points.y.shape:
             raise ValueError(f"gradient must have the shape {points.y.shape}; got {gradient.shape}")
         n_stuck = _kernels.gradient_step.gradient_step(
             points.y, points.update, points.gains, gradient, *self._scratch, rate, momentum,
             phase.max_grad_norm, phase.max_step_norm, self.objective.n_threads,
-            recenter=self.objective.is_translation_invariant,
-            adapt_gains=not self._is_preconditioned,
+            recenter=anchors is None and self.objective.is_translation_invariant,
+            adapt_gains=not self._is_preconditioned, weights=weights, targets=targets,
         )  # fmt: skip
         self.iteration += 1
         if n_stuck:
@@ -281,11 +298,11 @@ class PreconditionedSteps:
         self._is_outdated = True
 
     def direction(
-        self, y: np.ndarray, gradient: np.ndarray, number: int
+        self, y: np.ndarray, gradient: np.ndarray, number: int, pulls: np.ndarray | None
     ) -> tuple[np.ndarray, float]:
         """The direction of iteration ``number`` of a stage, and the unit of its steps' length."""
         if self._is_outdated or rebuild_is_due(number):
-            self.preconditioner.rebuild(y)
+            self.preconditioner.rebuild(y, pulls)
             self._is_outdated = False
         direction, _ = self.preconditioner.apply(gradient)
         return direction, 1 / self.preconditioner.largest

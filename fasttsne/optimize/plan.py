@@ -13,6 +13,7 @@ from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
+from fasttsne.anchors import Anchors
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize import momentum_schedule, schedule
 from fasttsne.optimize.callback import CallbackFunction, as_callbacks
@@ -54,6 +55,7 @@ class Phase:
     max_grad_norm, max_step_norm : bounds on a point's gradient and step, or None.
     n_threads : how many threads share the work.
     callbacks, callbacks_every_iters : who is called, and how often.
+    anchors : what draws points to targets, or None.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Phase:
     n_threads: int = 1
     callbacks: tuple[CallbackFunction, ...] = ()
     callbacks_every_iters: int = 50
+    anchors: Anchors | None = None
 
     @property
     def n_iter(self) -> int:

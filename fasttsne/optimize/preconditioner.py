@@ -1,6 +1,7 @@
 """A two-level preconditioner: nearly the inverse of the curvature of the attraction.
 
-Let B = L + shift, with L the Laplacian of the graph whose edges weigh p_ij q_ij.  Then
+Let B = L + W + shift, with L the Laplacian of the graph whose edges weigh p_ij q_ij, and W the
+diagonal of what draws points to targets of their own, if anything does.  Then
 
     M = 2 D^-1 + R (F^-1 + C G^-1 C^T) R^T
 
@@ -30,6 +31,8 @@ SHIFT = 1e-3
 # the tensors say nothing, and so it is left to the local parts.
 MIN_POINTS_NEAR_NODE = 6
 LEFT_OUT = 1e6
+# The pull on a point that does not move, relative to the mean degree.
+HELD = 1e6
 # An estimate is from below; with Jacobi alone the largest eigenvalue is about 2.6.
 MIN_LARGEST = 3.0
 # Products with M B for the estimate of the first map; later ones start from the last vector.
@@ -66,6 +69,7 @@ class Preconditioner:
         self._moments = np.empty((n, d * (d + 1) // 2), np.float32)
         self._product, self._vector = np.empty((2, n, d), np.float32)
         self._direction, self._curvature_product = np.empty((2, n, d))
+        self._pulls: np.ndarray | None = None
         self._has_vector = False
 
     def reorder(self) -> None:
@@ -87,8 +91,11 @@ class Preconditioner:
             self._vector[...] = vector
         self._grid.set_relative_spacing(spacing)
 
-    def rebuild(self, y: np.ndarray) -> None:
-        """Become the preconditioner of the map y, (n, d) float64."""
+    def rebuild(self, y: np.ndarray, pulls: np.ndarray | None = None) -> None:
+        """Become the preconditioner of the map y, (n, d) float64.
+
+        pulls : (n,) float32, the diagonal of W, in units of L; infinite where points do not move.
+        """
         n_products = 1
         if not self._has_vector:
             n_products = N_FIRST_PRODUCTS
@@ -97,8 +104,13 @@ class Preconditioner:
         self._multiply(y)
         mean = float(self._degree.mean(dtype=np.float64))
         self.shift = max(SHIFT * mean, float(np.finfo(np.float32).tiny))
+        self._pulls = None
+        if pulls is not None:
+            self._pulls = np.where(np.isinf(pulls), np.float32(HELD * mean), pulls)
         np.maximum(self._degree, np.float32(MIN_DEGREE * mean), out=self._local)
         self._local += np.float32(self.shift)
+        if self._pulls is not None:
+            self._local += self._pulls
         np.divide(np.float32(JACOBI), self._local, out=self._local)
         self._grid.lay(y)
         self._assemble()
@@ -136,7 +148,7 @@ class Preconditioner:
             grid.points, grid.starts, grid.fractions, grid.halves, grid.corners,
             grid.coarse_corners, self._moments, self.shift, grid.spacing,
             np.empty((n_cells, n_corners**2 + n_corners)), band, diagonal, n_near,
-            self._n_threads,
+            self._n_threads, self._pulls,
         )  # fmt: skip
         band[:, 0] += MIN_PIVOT * band[:, 0].mean()
         band[n_near < MIN_POINTS_NEAR_NODE, 0] *= LEFT_OUT
@@ -155,6 +167,8 @@ class Preconditioner:
         product = self._curvature_product
         np.multiply(self._vector, self.shift, out=product, dtype=np.float64)
         product += self._product
+        if self._pulls is not None:
+            product += self._pulls[:, None] * self._vector
         norm = _inner_product(self._vector, product)
         direction, energy = self.apply(product)
         length = np.sqrt(_inner_product(direction, direction))

@@ -6,6 +6,7 @@ What it takes is one array, in memory or, where that is larger than a limit, in 
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -128,6 +129,20 @@ def read_canonical(
     return writer.rows()
 
 
+def read_entries(storage: Storage, name: str) -> np.ndarray:
+    """Return numbers in one dimension, an array or a storage, in memory in their canonical form.
+
+    They may be NaN or infinite: who knows which row and column a number is of says so.
+    """
+    writer = _RowWriter(storage.shape, np.float32, sys.maxsize, None, name)
+    for _, block in iter_blocks(storage, name):
+        for _, chunk in _chunks(block):
+            if not writer.append(chunk):
+                writer = writer.to_float64()
+                writer.append(chunk)
+    return writer.rows()
+
+
 def _chunks(block: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (first row, rows) of about ``CHUNK_SIZE`` numbers, which stay in a core's cache."""
     step = max(CHUNK_SIZE // max(math.prod(block.shape[1:]), 1), 1)
@@ -184,6 +199,6 @@ class _RowWriter:
     def rows(self) -> np.ndarray:
         """Return the rows so far; those in a file are a read-only memory map."""
         if self._file is not None:
-            return self._file.map(self._dtype, (self._n, self._shape[1]), "r")
+            return self._file.map(self._dtype, (self._n, *self._shape[1:]), "r")
         assert self._array is not None
         return self._array[: self._n]

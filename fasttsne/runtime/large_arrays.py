@@ -107,16 +107,12 @@ class AppendedArray:
 
 
 def check_free_space(n_bytes: int, temp_folder: str | os.PathLike[str] | None) -> None:
-    """Raise OSError where so many bytes of temporary files, in all, would not fit."""
-    folder = _folder(temp_folder)
+    """Raise OSError where so many bytes of temporary files, in all, would not fit.
+
+    Or where the folder cannot be written.
+    """
     if n_bytes:
-        free = shutil.disk_usage(folder).free
-        if free < n_bytes:
-            raise OSError(
-                f"the fit would exceed memory_limit, and needs about {n_bytes:,} bytes in the "
-                f"temporary folder {folder}: {free:,} bytes are free; choose another "
-                "temp_folder, or a larger memory_limit"
-            )
+        TemporaryFile(n_bytes, temp_folder, "the fit")
 
 
 def _folder(temp_folder: str | os.PathLike[str] | None) -> str:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TypeAlias
 
+from fasttsne.utils import timed_together
+
 # Seconds from one call of the listeners to the next.
 INTERVAL = 0.1
 # The unit of the stages of a descent, which callbacks are told of otherwise, too.
@@ -129,7 +131,8 @@ def unheard() -> Iterator[None]:
     """Let nobody hear of the stages within this block: they are parts of one that is heard of."""
     token = _LISTENERS.set((_Silent(),))
     try:
-        yield
+        with timed_together():
+            yield
     finally:
         _LISTENERS.reset(token)
 

@@ -5,20 +5,21 @@ A storage is anything with ``shape``, ``dtype`` and slices of rows: ``h5py.Datas
 and objects of a user's own.  None of their packages is imported.
 """
 
+import contextlib
 import itertools
 import logging
 import math
 import mmap
 import numbers
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.runtime.progress import stage
+from fasttsne.runtime.progress import Progress, stage
 
 log = logging.getLogger("fasttsne")
 
@@ -31,8 +32,12 @@ PART_BYTES = 2**24
 PAUSES = (0.1, 1.0)
 
 
+class UnusableRowsError(ValueError):
+    """Rows were read, and are no numbers: another try would find the same."""
+
+
 class Storage(Protocol):
-    """Rows that are read by slices, (n, columns)."""
+    """Rows that are read by slices, (n, columns), or single numbers, (n,)."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -87,18 +92,10 @@ def is_storage(X: Any, name: str) -> bool:
     return dtype.kind in "fiub"
 
 
-def load_sparse(X: Any) -> Any:
-    """Return a sparse matrix for one in a file of AnnData or in chunks of dask, else X itself."""
-    if hasattr(X, "to_memory") and getattr(X, "format", None) in ("csr", "csc"):
-        return X.to_memory()
-    if sp.issparse(getattr(X, "_meta", None)):
-        return X.compute()
-    return X
-
-
 def iter_blocks(
-    storage: Storage, name: str, n_bytes: int | None = None, purpose: str = "reading rows"
-) -> Iterator[tuple[int, np.ndarray]]:
+    storage: Storage, name: str, n_bytes: int | None = None, purpose: str | None = "reading rows",
+    edges: Sequence[int] | None = None,
+) -> Iterator[tuple[int, np.ndarray]]:  # fmt: skip
     """Yield all rows once, in order, as (first row, block), while a thread reads the next block.
 
     A block has whole chunks of the storage, at least one.
@@ -108,7 +105,8 @@ def iter_blocks(
     storage : rows of numbers; see :func:`is_storage`.
     name : of the parameter, for messages.
     n_bytes : of a block, about; None is ``BLOCK_BYTES``.
-    purpose : the name of the stage of progress.
+    purpose : the name of the stage of progress; None is a part of another stage.
+    edges : the first row of each block and the number of rows, in place of whole chunks.
 
     Raises
     ------
@@ -118,20 +116,30 @@ def iter_blocks(
         Where shape or dtype change in the meantime, or entries are masked.
     """
     reader = _Reader(storage, name)
-    edges = _block_edges(storage, BLOCK_BYTES if n_bytes is None else n_bytes)
+    if edges is None:
+        edges = _block_edges(storage, BLOCK_BYTES if n_bytes is None else n_bytes)
+    if len(edges) < 2:
+        return
     thread = ThreadPoolExecutor(1, "fasttsne-reader")
     try:
         coming = thread.submit(reader.read, *edges[:2])
-        with stage(purpose, storage.shape[0]) as progress:
+        with _stage(purpose, storage.shape[0], reader.unit) as progress:
             for i, first in enumerate(edges[:-1]):
                 block = coming.result()
                 if i + 2 < len(edges):
                     coming = thread.submit(reader.read, *edges[i + 1 : i + 3])
                 yield first, block
-                progress.advance(len(block))
+                if progress is not None:
+                    progress.advance(block.shape[0])
     finally:
         # After an interrupt nobody waits for a slow block.
         thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _stage(
+    purpose: str | None, n: int, unit: str
+) -> contextlib.AbstractContextManager[Progress | None]:
+    return contextlib.nullcontext() if purpose is None else stage(purpose, n, unit)
 
 
 def iter_parts(X: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -147,8 +155,8 @@ def iter_parts(X: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 def _block_edges(storage: Storage, n_bytes: int) -> list[int]:
     """Return the first row of each block of about so many bytes, and the number of rows."""
-    n, n_columns = storage.shape
-    max_rows = max(n_bytes // max(n_columns * storage.dtype.itemsize, 1), 1)
+    n, *columns = storage.shape
+    max_rows = max(n_bytes // max(math.prod(columns) * storage.dtype.itemsize, 1), 1)
     # Those of zarr's shards, which are read as a whole, are smaller chunks.
     chunks = getattr(storage, "shards", None) or getattr(storage, "chunks", None)
     size: Any = chunks[0] if isinstance(chunks, tuple) and chunks else 1
@@ -168,23 +176,21 @@ class _Reader:
     def __init__(self, storage: Storage, name: str):
         self.storage, self.name = storage, name
         self.shape, self.dtype = tuple(storage.shape), storage.dtype
+        self._has_sparse_chunks = sp.issparse(getattr(storage, "_meta", None))
+        self.unit = "rows" if len(self.shape) == 2 else "entries"
 
     def read(self, first: int, end: int) -> np.ndarray:
         """Return rows as an array of the storage's dtype, in three tries."""
         for pause in (*PAUSES, None):
             try:
                 shape, dtype = tuple(self.storage.shape), self.storage.dtype
-                found = self.storage[first:end]
-                if sp.issparse(found):  # of a dask array that does not say so
-                    found = found.toarray()
-                # The copy reads a memory map here, in the thread.
-                block = found if np.ma.isMaskedArray(found) else np.array(found, order="C")
+                block: np.ndarray = self._to_array(self.storage[first:end])
                 _forget_pages(self.storage)
                 break
-            except (MemoryError, TypeError):
+            except (MemoryError, TypeError, UnusableRowsError):
                 raise  # it would not be another one the next time
             except Exception as error:  # each library has its own
-                rows = f"rows {first} to {end - 1} of {self.name}"
+                rows = f"{self.unit} {first} to {end - 1} of {self.name}"
                 if pause is None:
                     raise OSError(
                         f"{rows} cannot be read, in three tries: {type(error).__name__}: {error}"
@@ -194,20 +200,30 @@ class _Reader:
         self._check_same(shape, dtype, block, first, end)
         return block
 
+    def _to_array(self, found: Any) -> Any:
+        if self._has_sparse_chunks:
+            return sp.csr_matrix(found.compute())
+        if np.ma.isMaskedArray(found):
+            return found
+        if sp.issparse(found):  # of a storage that does not say so
+            found = found.toarray()
+        return np.array(found, order="C")  # this reads a memory map here, in the thread
+
     def _check_same(
         self, shape: tuple[int, ...], dtype: np.dtype, block: np.ndarray, first: int, end: int
     ) -> None:
-        expected = (end - first, self.shape[1])
+        expected = (end - first, *self.shape[1:])
         if (shape, dtype) != (self.shape, self.dtype):
             found = f"its shape and dtype are {shape}, {dtype}"
         elif (block.shape, block.dtype) != (expected, self.dtype):
             found = (
-                f"its rows {first} to {end - 1} have shape and dtype {block.shape}, {block.dtype}"
+                f"its {self.unit} {first} to {end - 1} have shape and dtype {block.shape}, "
+                f"{block.dtype}"
             )
         elif np.ma.is_masked(block):
             raise ValueError(
-                f"{self.name} has masked entries in its rows {first} to {end - 1}; fill or remove "
-                "them first"
+                f"{self.name} has masked entries in its {self.unit} {first} to {end - 1}; fill or "
+                "remove them first"
             )
         else:
             return

@@ -18,7 +18,8 @@ from fasttsne.runtime.canonical import (
     to_canonical_floats,
 )
 from fasttsne.runtime.refused_input import describe_not_numbers, refuse_containers
-from fasttsne.runtime.stored_rows import is_storage, load_sparse
+from fasttsne.runtime.stored_rows import is_storage
+from fasttsne.runtime.stored_sparse import as_stored_sparse, is_sparse_chunks, load_sparse
 from fasttsne.runtime.typing import FilePath, RandomGenerator, RandomState
 
 # Largest absolute value of an embedding's coordinates.
@@ -48,13 +49,16 @@ def check_data(
     temp_folder : where that file is; None is the system's.
     """
     refuse_containers(X, name)
-    X = load_sparse(X)
-    if sp.issparse(X):
+    stored = as_stored_sparse(X, name)
+    is_stored = stored is not None or is_sparse_chunks(X)
+    if is_stored or sp.issparse(X):
         if not accept_sparse:
             raise TypeError(
                 f"{name} is a sparse matrix; pass a dense array (for example X.toarray())"
             )
-        rows = _without_zeros(check_sparse(X, name, min_rows))
+        check_shape(X.shape if stored is None else stored.shape, name, min_rows)
+        X = load_sparse(X if stored is None else stored, name)
+        rows = _without_zeros(check_sparse(X, name, min_rows, may_change=is_stored))
         is_small = rows.shape[0] * rows.shape[1] <= MAX_DENSE_NUMBERS
         return rows.toarray() if dense_if_small and is_small else rows
     if np.ma.is_masked(X):
@@ -73,8 +77,11 @@ def check_data(
     return read_canonical(array, name, memory_limit, temp_folder)
 
 
-def check_sparse(X: Any, name: str, min_rows: int) -> sp.csr_matrix:
-    """Return a sparse matrix of finite numbers as CSR, sorted, with the zeros that it stores."""
+def check_sparse(X: Any, name: str, min_rows: int, may_change: bool = False) -> sp.csr_matrix:
+    """Return a sparse matrix of finite numbers as CSR, sorted, with the zeros that it stores.
+
+    may_change : whether the arrays of X may be sorted in place.
+    """
     check_shape(X.shape, name, min_rows)
     if X.dtype.kind not in "fiub":
         raise TypeError(describe_not_numbers(X, X, name))
@@ -82,7 +89,7 @@ def check_sparse(X: Any, name: str, min_rows: int) -> sp.csr_matrix:
     rows = sp.csr_matrix(X, dtype=np.float32 if fits_float32(X.dtype) else np.float64)
     if not rows.has_canonical_format:
         # Merging and sorting happen in place: not in the caller's arrays.
-        rows = rows.copy()
+        rows = rows if may_change else rows.copy()
         rows.sum_duplicates()
     n_stored = rows.indptr[-1]
     rows.data = to_canonical_floats(rows.data[:n_stored])

@@ -523,6 +523,35 @@ def test_transform_of_rows_in_a_file(ending, data, rows, expected, digits, tmp_p
     assert np.array_equal(files.read_rows(tmp_path / "placed.csv"), np.load(output))
 
 
+@pytest.mark.parametrize(("dtype", "n_new"), [(np.float64, 3), (np.uint8, 1)])
+def test_how_often_each_row_is_read(dtype, n_new, rows, expected, digits, tmp_path, monkeypatch):
+    """The table of docs/large.rst."""
+    h5py = pytest.importorskip("h5py")
+    read = h5py.Dataset.__getitem__
+    counts = {}
+
+    def count(dataset, rows):
+        counts[dataset.name][rows] += 1
+        return read(dataset, rows)
+
+    def counts_of(*command):
+        counts.update({"/rows": np.zeros(60, int), "/new": np.zeros(30, int)})
+        assert main([command[0], *map(str, command[1:])]) == 0
+        return set(counts["/rows"]), set(counts["/new"])
+
+    path, placed, output = (tmp_path / name for name in ("all.h5", "map.npy", "placed.npy"))
+    with h5py.File(path, "w") as file:
+        file["rows"], file["new"] = rows.astype(dtype), digits[60:90].astype(dtype)
+    np.save(placed, expected)
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", count)
+    key = ["--key", "rows"]
+    assert counts_of("fit", path, *key, "-q", "-o", output, *QUICK) == ({1}, {0})
+    assert counts_of("metrics", path, placed, *key) == ({1}, {0})
+    keys = ["--key", "new", "--data-key", "rows"]
+    options = ["--map", placed, "-o", output, "--metric", "euclidean", "--n-iter", "5"]
+    assert counts_of("transform", path, "--data", path, *keys, *options) == ({1}, {n_new})
+
+
 def test_transform_of_rows_that_are_not_finite(data, expected, tmp_path, capsys):
     new, output = np.ones((50, 64)), tmp_path / "placed.npy"
     new[49, 7] = np.nan
@@ -557,8 +586,9 @@ def test_a_sparse_layer_and_columns_of_anndata(rows, expected, tmp_path):
     adata.obs["kind"] = [f"k{i % 3}" for i in range(60)]
     adata.write_h5ad(tmp_path / "cells.h5ad")
     table = files.read_table(tmp_path / "cells.h5ad")
-    assert sp.issparse(table.data)
-    assert np.array_equal(table.data.toarray(), rows)
+    assert sp.issparse(table.data.to_memory())
+    assert sp.issparse(files.read_rows(tmp_path / "cells.h5ad"))
+    assert np.array_equal(table.data.to_memory().toarray(), rows)
     assert type(files.read_rows(tmp_path / "cells.h5ad", "few")) is np.ndarray
     output = tmp_path / "map.npz"
     options = ["--key", "few", "--labels", "kind", "-q", "-o", str(output), *QUICK]

@@ -152,6 +152,15 @@ def test_how_often_rows_are_read(embedding, rows):
             assert (storage.n_reads == n).all()
 
 
+def test_blocks_are_timed_together(embedding, rows, caplog, monkeypatch):
+    monkeypatch.setattr(new_rows, "BLOCK_ROWS", 100)
+    caplog.set_level("INFO", "fasttsne")
+    embedding.transform(rows[1], out=np.empty((N_NEW, 2)), **SHORT)
+    begun, ended = (record.getMessage() for record in caplog.records)
+    assert begun == f"placing {N_NEW} rows ..."
+    assert re.fullmatch(rf"placing {N_NEW} rows took \d+\.\d\d s", ended)
+
+
 @pytest.mark.parametrize("make", [Slices, np.asarray])
 def test_progress_of_one_stage(embedding, rows, make):
     heard = []

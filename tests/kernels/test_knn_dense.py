@@ -4,8 +4,14 @@ import pytest
 from fasttsne import _kernels
 from fasttsne._kernels import reference
 from fasttsne.nearest_neighbors.builtin.block_pairs import all_block_pairs, conflict_free_batches
-from fasttsne.nearest_neighbors.builtin.candidates import Candidates
-from fasttsne.nearest_neighbors.builtin.cells import MAX_CELL_ROWS, NEAR_CENTROID, Cells
+from fasttsne.nearest_neighbors.builtin.candidates import Candidates, capacity
+from fasttsne.nearest_neighbors.builtin.cells import (
+    MAX_CELL_ROWS,
+    NEAR_CENTROID,
+    REFERENCE_CELLS,
+    Bound,
+    Cells,
+)
 from fasttsne.nearest_neighbors.builtin.packing import pack
 
 
@@ -111,58 +117,106 @@ def test_threads_do_not_change_bits(rng):
     assert len(results) == 1
 
 
-def found_in_cells(cells, n_near, reach, kept, n_threads):
+def found_in_cells(cells, n_near, n_far, bound, kept, n_threads):
     """The candidates of each row, as sets of rows."""
     found = {}
-    for rows, candidates in cells.search(n_near, reach, kept, n_threads):
+    for rows, candidates in cells.search(n_near, n_far, bound, kept, n_threads):
         numbers = candidates.top(kept)
         found |= dict(zip(rows.tolist(), map(set, cells.index_map[numbers].tolist()), strict=True))
     return found
 
 
-def make_cells(points, kept, n_near=10**6):
+def make_cells(points, kept):
     cells = Cells(points, points[0], np.random.RandomState(0), 1)
-    cells.find_near(n_near, kept, 1)
+    cells.find_near(kept, 1)
     return cells
 
 
 @pytest.mark.parametrize("n_near", [9, 20])
-@pytest.mark.parametrize("reach", [0.0, 0.9, 1.4])
-def test_rows_search_the_cells_near_to_them(rng, n_near, reach):
-    points = np.repeat(rng.normal(0, 3, (20, 6)), 130, axis=0)
+@pytest.mark.parametrize(
+    "bound", [Bound(-1e6), Bound(0.95), Bound(1.2), Bound(0.5, 0.5, 0.1), Bound(0.1, 1.0, 0.25)]
+)
+def test_rows_search_the_cells_near_to_them(rng, n_near, bound):
+    points = np.repeat(rng.normal(0, 3, (20, 6)), 65, axis=0)
     points = (points + rng.normal(0, 1, points.shape)).astype(np.float32)
-    cells = make_cells(points, 12, n_near)
+    points[::40] = rng.normal(0, 5, points[::40].shape)
+    cells = make_cells(points, 12)
     members = np.split(cells.order, cells.firsts[1:-1])
     assert max(map(len, members)) <= MAX_CELL_ROWS
+    lists = cells.nearest(np.arange(cells.n_cells), cells.n_cells, 1)
     expected = reference.search_cells(
-        points.astype(float), members, cells.near[:, :n_near], cells.count_always(12), reach,
-        NEAR_CENTROID, 12,
+        points.astype(float), members, lists[:, :n_near], lists[:, n_near:], bound, NEAR_CENTROID,
+        REFERENCE_CELLS, 12, capacity(12),
     )  # fmt: skip
-    found = found_in_cells(cells, n_near, reach, 12, 2)
+    found = found_in_cells(cells, n_near, cells.n_cells, bound, 12, 2)
     # Rounding may change which cells are probed, or the order of points, for one row in hundreds.
     assert np.mean([found[row] == expected[row] for row in expected]) > 0.99
     assert len(found) == len(points)
 
 
+def test_rows_with_far_neighbors_go_on(rng):
+    """Rows between clusters, whose neighbours are in cells that are far from their own."""
+    points = rng.normal(0, 6, (30, 20))[rng.integers(30, size=6000)]
+    points += rng.normal(size=points.shape)
+    points[:120] = rng.uniform(-15, 15, (120, 20))
+    points = points.astype(np.float32)
+    cells = make_cells(points, 30)
+    expected, _ = reference.nearest(points[:120].astype(float), points.astype(float), 31, False)
+
+    def recall(n_far):
+        found = found_in_cells(cells, 4, n_far, Bound(0.85, 0.25), 30, 2)
+        return np.mean([len(found[i] & set(expected[i, 1:].tolist())) / 30 for i in range(120)])
+
+    assert recall(0) < 0.9
+    assert recall(cells.n_cells) > 0.95
+
+
+@pytest.mark.parametrize("place", [0.0, 1.0])
+def test_equal_rows_end_the_search(rng, place):
+    """They would probe all of the cells that have them, to no end."""
+    points = rng.normal(size=(6000, 5)).astype(np.float32)
+    points[:3000] = place
+    cells = Cells(points, np.zeros(5, np.float32), np.random.RandomState(0), 1)
+    cells.find_near(20, 1)
+    cell = np.empty(len(points), int)
+    cell[cells.order] = np.repeat(np.arange(cells.n_cells), cells.sizes)
+    found = found_in_cells(cells, 10**6, 0, Bound(1.0), 20, 2)
+    # Of all equal rows, those of the first cells would be the candidates.
+    assert len(set(cell[:3000])) > 10
+    assert all(cell[row] in cell[list(found[row])] for row in range(3000))
+
+
+def test_threads_and_batches_do_not_change_candidates(rng, monkeypatch):
+    points = np.repeat(rng.normal(0, 3, (20, 6)), 130, axis=0)
+    points = (points + rng.normal(0, 1, points.shape)).astype(np.float32)
+    cells = make_cells(points, 12)
+    how = 4, cells.n_cells, Bound(0.5, 0.5, 0.1), 12
+    found = found_in_cells(cells, *how, 1)
+    monkeypatch.setattr("fasttsne.nearest_neighbors.builtin.cells.SEARCH_BATCH", 300)
+    assert found_in_cells(cells, *how, 3) == found
+
+
 def test_search_of_all_cells_is_exact(rng):
     points = rng.normal(0, 1, (1500, 5)).astype(np.float32)
-    found = found_in_cells(make_cells(points, 20), 10**6, 1e9, 20, 2)
+    found = found_in_cells(make_cells(points, 20), 10**6, 0, Bound(1e9), 20, 2)
     expected, _ = reference.nearest(points.astype(float), points.astype(float), 20, True)
     assert np.mean([found[i] == set(row) for i, row in enumerate(expected.tolist())]) > 0.99
 
 
-def test_cells_of_equal_rows_are_cut_and_have_enough_candidates(rng):
+def test_cells_of_equal_rows_are_cut_and_have_enough_candidates(rng, monkeypatch):
+    monkeypatch.setattr("fasttsne.nearest_neighbors.builtin.cells.MAX_NEAR", 1)
     points = np.zeros((1000, 3), np.float32)
     points[:30] = rng.normal(0, 1, (30, 3))
-    cells = make_cells(points, 300, 1)
+    cells = make_cells(points, 300)
     assert cells.sizes.max() <= MAX_CELL_ROWS
     assert (cells.sizes[cells.near].sum(1) > 300).all()
-    found = found_in_cells(cells, 1, 0.0, 300, 1)
+    found = found_in_cells(cells, 1, 0, Bound(-1e6), 300, 1)
     assert all(len(others) == 300 and row not in others for row, others in found.items())
 
 
-def test_threads_do_not_change_what_cells_give(rng):
+def test_ties_do_not_depend_on_threads(rng):
     points = rng.integers(0, 6, (2500, 4)).astype(np.float32)
     cells = make_cells(points, 20)
-    results = [found_in_cells(cells, 12, 1.2, 20, n_threads) for n_threads in (1, 2, 3)]
+    how = 12, cells.n_cells, Bound(0.5, 0.5, 0.1), 20
+    results = [found_in_cells(cells, *how, n_threads) for n_threads in (1, 2, 3)]
     assert results[0] == results[1] == results[2]

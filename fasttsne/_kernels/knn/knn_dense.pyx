@@ -12,12 +12,13 @@ What becomes of a candidate that is not rejected is in ``top_k.pxd``.
 """
 
 from cython.parallel cimport prange, threadid
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 import numpy as np
 
 from fasttsne._kernels.knn.cell_search cimport (
-    MASK_WORDS, MAX_CELL_ROWS as CELL_ROWS, NEAR_CENTROID as NEAR, Cells, search_cell,
+    MAX_CELL_ROWS as CELL_ROWS, NEAR_CENTROID as NEAR, REFERENCE_CELLS as REFERENCE,
+    RESOLUTION as LEAST, ROOM, Cells, search_cell,
 )
 from fasttsne._kernels.knn.push_panel cimport push_panel
 from fasttsne._kernels.knn.top_k cimport TopK
@@ -29,7 +30,8 @@ cdef enum:
 
 PANEL_ROWS = PANEL
 TILE_ROWS = PANEL * TILE
-MAX_CELL_ROWS, NEAR_CENTROID = CELL_ROWS, NEAR
+MAX_CELL_ROWS, NEAR_CENTROID, REFERENCE_CELLS = CELL_ROWS, NEAR, REFERENCE
+RESOLUTION = LEAST
 
 
 cdef void pack_panel(
@@ -173,36 +175,40 @@ def search_cells(
     const int32_t[::1] firsts,  # IN (cells + 1,), first row of each cell; up to MAX_CELL_ROWS
     const float[:, ::1] centroids,  # IN (cells, depth)
     const float[::1] centroid_norms,  # IN (cells,), squared
-    const int32_t[:, ::1] near,  # IN (cells, any), the cells that rows may probe, nearest first
-    Py_ssize_t first, Py_ssize_t last,  # the cells whose rows search
-    Py_ssize_t n_always,  # of them, cells that are probed by all rows
-    float reach,  # limit of the squared distances of the centroids of other cells: cell_search.pxd
+    const float[::1] radii,  # IN (cells,)
+    Py_ssize_t first,  # the first of the cells whose rows search
+    const int32_t[:, ::1] near,  # IN (cells that search, any), those that their rows may probe;
+                                 # unless rows go on, their own first, the farthest last
+    float reach, float pull, float width,  # which of them they probe: cell_search.pxd
     Py_ssize_t k,
-    uint64_t[:, ::1] keys, int32_t[::1] counts, float[::1] thresholds,  # INOUT, for the rows of
-    int n_threads,                                                      # these cells in order
+    # For the rows of these cells in order:
+    float[::1] reaches,  # OUT, the first of the three limits; IN where rows go on
+    uint8_t[::1] is_open,  # OUT, whether a row may find more beyond them; IN where rows go on
+    bint goes_on,  # whether only rows that are open search, which have candidates already
+    uint64_t[:, ::1] keys, int32_t[::1] counts, float[::1] thresholds,  # INOUT
+    int n_threads,
 ):
     """Compare the rows of some cells with the points of the cells that they probe.
 
     O(rows (near + probed points) depth).
     """
-    cdef Py_ssize_t cell
-    cdef Py_ssize_t depth = points.shape[1], n_near = near.shape[1]
-    cdef Py_ssize_t width = (n_near + PANEL * TILE - 1) // (PANEL * TILE) * PANEL * TILE
+    cdef Py_ssize_t i, depth = points.shape[1], n_near = near.shape[1], size = near.shape[0]
     cdef TopK top
     cdef Cells cells
-    cdef float[:, ::1] packed = np.zeros((n_threads, width * depth), np.float32)
-    cdef float[:, ::1] squares = np.empty((n_threads, PANEL * width), np.float32)
-    cdef uint64_t[:, ::1] masks = np.empty((n_threads, MASK_WORDS * width), np.uint64)
+    cdef float[:, ::1] panels = np.empty((n_threads, PANEL * depth), np.float32)
+    cdef float[:, ::1] packed = np.zeros((n_threads, ROOM * depth if goes_on else 1), np.float32)
+    cdef float[:, ::1] squares = np.empty((n_threads, ROOM * n_near), np.float32)
     top.keys, top.counts, top.thresholds = &keys[0, 0], &counts[0], &thresholds[0]
     top.capacity, top.k = keys.shape[1], k
     cells.points, cells.norms, cells.depth = &points[0, 0, 0], &norms[0], depth
-    cells.starts, cells.firsts = &starts[0], &firsts[0]
+    cells.starts, cells.firsts, cells.radii = &starts[0], &firsts[0], &radii[0]
     cells.centroids, cells.centroid_norms = &centroids[0, 0], &centroid_norms[0]
-    cells.n_near, cells.n_always, cells.reach = n_near, n_always, reach
-    for cell in prange(first, last, nogil=True, schedule="dynamic", num_threads=n_threads):
+    cells.n_near, cells.reach, cells.pull, cells.width = n_near, reach, pull, width
+    for i in prange(size, nogil=True, schedule="dynamic", num_threads=n_threads):
         search_cell(
-            &top, &cells, cell, firsts[cell] - firsts[first], &near[cell, 0],
-            &packed[threadid(), 0], &squares[threadid(), 0], &masks[threadid(), 0],
+            &top, &cells, first + i, firsts[first + i] - firsts[first], &near[i, 0], &reaches[0],
+            &is_open[0], goes_on, &panels[threadid(), 0], &packed[threadid(), 0],
+            &squares[threadid(), 0],
         )
 
 

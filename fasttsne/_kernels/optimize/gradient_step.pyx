@@ -5,6 +5,13 @@
     u     = momentum * u - learning_rate * gain * g
     y     = y + u,   then y = y - mean(y)
 
+Where a point has a target a with a weight w, what the step minimises of w |y - a|^2 / 2 is
+implicit, and so stable for any weight: with s = learning_rate * gain * w,
+
+    u     = (y + u + s a) / (1 + s) - y
+
+A point of infinite weight is at its target, and takes no step.
+
 ``max_grad_norm`` and ``max_step_norm`` bound the length of a point's g and u.
 A point that a step would take beyond MAX_COORDINATE, or to NaN, stays where it is.
 Positions are float64 (a late step is far below float32 resolution of a wide
@@ -14,7 +21,7 @@ threads gives the same bits.  Source: van der Maaten & Hinton 2008; Jacobs 1988.
 
 from cython.parallel cimport prange
 from libc.float cimport DBL_MAX
-from libc.math cimport fabs, sqrt
+from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport int64_t
 
 import numpy as np
@@ -34,6 +41,8 @@ cdef struct Step:
     double max_step_norm  # negative: no bound
     double max_coordinate
     bint adapt_gains
+    const double *weights  # (n,) of targets, or NULL
+    const double *targets  # (n, d)
 
 
 cdef inline void clip_norm(double *v, int d, double bound) noexcept nogil:
@@ -65,6 +74,17 @@ cdef inline bint stays_within(
     return within
 
 
+cdef inline void approach(
+    const double *y, const double *target, double weight, const double *rates, int d, double *u
+) noexcept nogil:
+    """Change the step u as the target asks for; ``rates`` are learning rate times gain."""
+    cdef double s
+    cdef int c
+    for c in range(d):
+        s = rates[c] * weight
+        u[c] = (u[c] + s * (target[c] - y[c])) / (1 + s)
+
+
 cdef inline Py_ssize_t step_block(
     const Step *step, double *y, float *update, float *gains, const double *gradient,
     Py_ssize_t first, Py_ssize_t last, int d, double *total,
@@ -77,11 +97,19 @@ cdef inline Py_ssize_t step_block(
     cdef int c
     cdef double g[3]
     cdef double u[3]
-    cdef double gain
+    cdef double rates[3]
+    cdef double gain, weight
     cdef bint same_sign
     for c in range(d):
         total[c] = 0
     for i in range(first, last):
+        weight = 0 if step.weights == NULL else step.weights[i]
+        if weight == INFINITY:
+            for c in range(d):
+                e = i * d + c
+                y[e], update[e] = step.targets[e], 0
+                total[c] += y[e]
+            continue
         for c in range(d):
             e = i * d + c
             g[c] = gradient[e]
@@ -96,7 +124,10 @@ cdef inline Py_ssize_t step_block(
                 gains[e] = <float> gain
             else:
                 gain = 1
-            u[c] = step.momentum * update[e] - step.learning_rate * gain * g[c]
+            rates[c] = step.learning_rate * gain
+            u[c] = step.momentum * update[e] - rates[c] * g[c]
+        if weight > 0:
+            approach(y + i * d, step.targets + i * d, weight, rates, d, u)
         if step.max_step_norm >= 0:
             clip_norm(u, d, step.max_step_norm)
         if not stays_within(y + i * d, u, d, step.max_coordinate):
@@ -142,6 +173,25 @@ cdef void center_block(
             y[i * d + c] -= mean[c]
 
 
+cdef double pull_block(
+    const double *y, const double *targets, const double *weights, double *gradient,
+    Py_ssize_t first, Py_ssize_t last, int d,
+) noexcept nogil:
+    cdef Py_ssize_t i, e
+    cdef double difference, energy = 0
+    cdef int c
+    for i in range(first, last):
+        for c in range(d):
+            e = i * d + c
+            if weights[i] == INFINITY:
+                gradient[e] = 0
+            else:
+                difference = y[e] - targets[e]
+                gradient[e] += weights[i] * difference
+                energy += weights[i] * difference * difference
+    return energy
+
+
 cpdef Py_ssize_t count_blocks(Py_ssize_t n) noexcept nogil:
     """How many blocks of points a step has: the rows of its scratch arrays."""
     return (n + BLOCK - 1) // BLOCK
@@ -161,6 +211,8 @@ def gradient_step(
     int n_threads,
     bint recenter=True,
     bint adapt_gains=True,
+    const double[::1] weights=None,  # IN (n,) of targets, 0 to infinity; or None
+    const double[:, ::1] targets=None,  # IN (n, d)
 ):
     """Take one step and, if ``recenter``, move the map's mean to the origin, in place. O(n).
 
@@ -174,6 +226,9 @@ def gradient_step(
     step.max_grad_norm = -1 if max_grad_norm is None else max_grad_norm
     step.max_step_norm = -1 if max_step_norm is None else max_step_norm
     step.max_coordinate, step.adapt_gains = MAX_COORDINATE, adapt_gains
+    step.weights = step.targets = NULL
+    if weights is not None:
+        step.weights, step.targets = &weights[0], &targets[0, 0]
     for b in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
         block_counts[b] = step_block_of_dimension(
             &step, &y[0, 0], &update[0, 0], &gains[0, 0], &gradient[0, 0],
@@ -210,3 +265,24 @@ def combine_forces(
             &attractive[0, 0], &repulsive[0, 0], inverse_z, exaggeration, &gradient[0, 0],
             b * BLOCK * d, min((b + 1) * BLOCK, n) * d,
         )
+
+
+def pull(
+    const double[:, ::1] y, const double[:, ::1] targets,  # IN (n, d)
+    const double[::1] weights,  # IN (n,), 0 to infinity
+    double[:, ::1] gradient,  # INOUT (n, d)
+    double[::1] block_sums,  # SCRATCH (count_blocks(n),)
+    int n_threads,
+):
+    """Add w (y - a) to the gradient of points with targets; that of infinite weights becomes 0.
+
+    Returns the sum of w |y - a|^2 over finite weights. O(n).
+    """
+    cdef Py_ssize_t n = y.shape[0], b, n_blocks = count_blocks(n)
+    cdef int d = <int> y.shape[1]
+    for b in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
+        block_sums[b] = pull_block(
+            &y[0, 0], &targets[0, 0], &weights[0], &gradient[0, 0], b * BLOCK,
+            min((b + 1) * BLOCK, n), d,
+        )
+    return float(np.sum(block_sums[:n_blocks]))

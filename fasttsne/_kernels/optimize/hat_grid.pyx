@@ -5,7 +5,7 @@ The hat phi_a is one at node a of the grid, zero at the others and multilinear i
 
     sort_points   which cell each point is in, and where in it
     number_nodes  the numbers of the corners of each cell
-    stiffness     G_ab = sum_i grad phi_a(y_i)^T T_i grad phi_b(y_i) / 2 + mass phi_a phi_b
+    stiffness     G_ab = sum_i grad phi_a(y_i)^T T_i grad phi_b(y_i) / 2 + mass_i phi_a phi_b
     factor        G = L D L^T, for the coarse hats
     apply         restrict, correct and prolong:
                       f_a = sum_i phi_a(y_i) r_i
@@ -71,15 +71,18 @@ cdef inline int64_t cell_along(double position, int64_t n_cells) noexcept nogil:
 
 cdef void stiffness_of_cell(
     const int32_t *points, const int32_t *starts, const float *fractions, Py_ssize_t cell,
-    int half, const float *moments, double mass, double steepness, double *out, int d,
+    int half, const float *moments, double mass, const float *more_mass, double steepness,
+    double *out, int d,
 ) noexcept nogil:
     cdef Py_ssize_t first = starts[cell], n = starts[cell + 1] - first
     if d == 2:
         stiffness_of_points(
-            points + first, fractions + first * 2, n, half, moments, mass, steepness, out, 2)
+            points + first, fractions + first * 2, n, half, moments, mass, more_mass, steepness,
+            out, 2)
     else:
         stiffness_of_points(
-            points + first, fractions + first * d, n, half, moments, mass, steepness, out, d)
+            points + first, fractions + first * d, n, half, moments, mass, more_mass, steepness,
+            out, d)
 
 
 cdef void restrict_cell(
@@ -231,15 +234,17 @@ def stiffness(
     double[::1] diagonal,  # OUT (nodes,), of the stiffness matrix of the fine hats
     int32_t[::1] n_near,  # OUT (coarse nodes,), how many points its cells have
     int n_threads,
+    const float[::1] more_mass=None,  # IN (n,), of each point besides ``mass``
 ):
     """The stiffness matrix of the coarse hats, and the diagonal of that of the fine ones. O(n)."""
     cdef Py_ssize_t cell, a, b
+    cdef const float *more = NULL if more_mass is None else &more_mass[0]
     cdef int d = <int> fractions.shape[1], k, m
     for cell in prange(halves.shape[0], nogil=True, schedule="dynamic", chunksize=CHUNK,
                        num_threads=n_threads):
         stiffness_of_cell(
             &points[0], &starts[0], &fractions[0, 0], cell, halves[cell], &moments[0, 0], mass,
-            1 / spacing, &matrices[cell, 0], d)
+            more, 1 / spacing, &matrices[cell, 0], d)
     with nogil:
         band[:, :] = 0
         diagonal[:] = 0

@@ -73,7 +73,7 @@ cdef inline void coarsen(double *G, int half, int d) noexcept nogil:
 
 cdef inline void stiffness_of_points(
     const int32_t *points, const float *fractions, Py_ssize_t n, int half, const float *moments,
-    double mass, double steepness, double *out, int d,
+    double mass, const float *more_mass, double steepness, double *out, int d,
 ) noexcept nogil:
     """G of the hats of the coarse cell, 4^d numbers, and the diagonal of the fine ones' 2^d."""
     cdef double hats[CORNERS]
@@ -82,13 +82,14 @@ cdef inline void stiffness_of_points(
     cdef double flow[3]  # T grad phi_a
     cdef double G[CORNERS * CORNERS]  # a <= b
     cdef const float *moment
-    cdef double energy
+    cdef double energy, own_mass
     cdef Py_ssize_t i
     cdef int a, b, c, e, k, corners = 1 << d
     for k in range(corners * corners):
         G[k] = 0
     for i in range(n):
         moment = moments + <Py_ssize_t> points[i] * (d * (d + 1) // 2)
+        own_mass = mass if more_mass == NULL else mass + more_mass[points[i]]
         k = 0
         for c in range(d):
             for e in range(c, d):
@@ -103,7 +104,7 @@ cdef inline void stiffness_of_points(
                 for e in range(d):
                     flow[c] += T[c * d + e] * slopes[e * CORNERS + a]
             for b in range(a, corners):
-                energy = mass * hats[a] * hats[b]
+                energy = own_mass * hats[a] * hats[b]
                 for c in range(d):
                     energy += flow[c] * slopes[c * CORNERS + b]
                 G[a * corners + b] += energy

@@ -18,6 +18,11 @@ BUFFER_RANGE = 32, 96
 MAX_CALL_WORK = 2 * 10**9
 
 
+def capacity(n_kept):
+    """Return the slots of a list of ``n_kept`` best, a number or an array of them."""
+    return n_kept + np.clip(n_kept, *BUFFER_RANGE)
+
+
 class Candidates:
     """The ``n_kept`` best candidates of each of n rows so far.
 
@@ -26,8 +31,7 @@ class Candidates:
 
     def __init__(self, n: int, n_kept: int, others: "Candidates | None" = None):
         self.n_kept = n_kept
-        capacity = n_kept + int(np.clip(n_kept, *BUFFER_RANGE))
-        keys = np.empty((n, capacity), np.uint64) if others is None else others.keys[:n]
+        keys = np.empty((n, capacity(n_kept)), np.uint64) if others is None else others.keys[:n]
         self.keys: np.ndarray = keys
         self.counts = np.zeros(n, np.int32)
         self.thresholds = np.full(-(-n // TILE_ROWS) * TILE_ROWS, -np.inf, np.float32)

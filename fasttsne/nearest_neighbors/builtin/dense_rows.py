@@ -197,6 +197,10 @@ class DenseRows(PreparedRows):
             squares[a : a + len(chunk)] = np.einsum("ij,ij->i", rows, rows)
         return squares
 
+    def search_costs(self) -> tuple[float, float]:
+        """Return the costs of a distance and of comparing a row with all, in products."""
+        return self.n_columns, self.n / 2 * self.n_columns
+
     def self_kneighbors(self, k: int, n_threads: int):
         many = self.n > SELF_JOIN_MAX_SAMPLES or self.n * self.n_columns > MAX_PACKED_NUMBERS
         if many or chunks.is_memmapped(self.points.values):

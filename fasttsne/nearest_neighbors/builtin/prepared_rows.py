@@ -33,8 +33,8 @@ class PreparedRows:
     """What the prepared rows of an array and of a sparse matrix have in common.
 
     Both also have ``prepare`` (new rows, in the coordinates of ``points``), ``reduce`` (the first
-    principal components), ``project`` (those of new rows; no row depends on another) and
-    ``to_dense``.
+    principal components), ``project`` (those of new rows; no row depends on another),
+    ``to_dense`` and ``search_costs``.
     """
 
     points: Any

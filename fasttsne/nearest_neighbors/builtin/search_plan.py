@@ -5,8 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES
-from fasttsne.nearest_neighbors.builtin.cells import NEAR_CENTROID
+from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, capacity
+from fasttsne.nearest_neighbors.builtin.cells import (
+    MAX_FAR,
+    NEAR_CENTROID,
+    REFERENCE_CELLS,
+    RESOLUTION,
+    Bound,
+)
 from fasttsne.nearest_neighbors.builtin.packing import TILE_ROWS, pack
 from fasttsne.nearest_neighbors.builtin.sample_neighbors import true_neighbors
 
@@ -23,21 +29,29 @@ GATHER_COST = 1.2
 TAIL_SHARE, TAIL_RECALL = 0.01, 0.8
 MAX_COST_OF_TAIL = 4.0  # exact search is used for the tail up to so many times the cost
 QUANTILES = 0.01, 0.05, 0.5
-# Cells among which the rows of a cell choose.
+# Cells in which the rows of a cell may search at first.
 N_NEAR = 32, 64, 128, 256, 512
-# Rows of the sample whose distances to cells are in memory at a time.
-CELL_BATCH = 100
+# Pull and width of a bound, for each of which the reach is found.
+SHAPES = (0.25, 0.0), (0.5, 0.1), (1.0, 0.25)
+# The reach that suffices for cells in which all rows search, in units of distances.
+ANY_REACH = -1e6
+# How full the lists of candidates are while rows search, of their room beyond the best: with 0.75
+# the expected recall is what is found, within half a hundredth.
+LIST_FILL = 0.75
+# Numbers of differences between rows and centroids in memory at a time.
+MAX_DIFFERENCES = 2**22
 
 
 class SearchPlan(NamedTuple):
-    """The size of a search: ``n_near`` and ``reach`` as of ``Cells.search``, and the candidates.
+    """The size of a search: as of ``Cells.search``, and the candidates of each row.
 
     recall : the expected share of true neighbours; cost : in products of one column.
     has_tail : whether all but TAIL_SHARE of the rows are expected to reach TAIL_RECALL.
     """
 
     n_near: int
-    reach: float
+    n_far: int
+    bound: Bound
     n_candidates: int
     recall: float
     cost: float
@@ -57,47 +71,61 @@ class RecallSample:
         self._distances_to = partial(rows.distances_to, rows.points[self.rows], n_threads=n_threads)
         # Neighbours at equal distances are as good as each other; what is added is rounding.
         self._farthest = self._distances_to(self.true[:, -1:]) * (1 + 1e-12)
-        self._n, self._n_columns, self._n_reduced = n, rows.n_columns, points.shape[1]
-        self._is_reduced = self._n_columns > self._n_reduced
-        max_kept = int(max(CANDIDATE_FACTORS if self._is_reduced else (1.0,)) * k)
-        self._max_kept = min(max_kept + N_EXTRA_CANDIDATES, n - 1)
-        cells.find_near(max(N_NEAR), self._max_kept, n_threads)
-        self._n_cells, self._count_always = cells.n_cells, cells.count_always
+        self._n, self._n_reduced = n, points.shape[1]
+        self._is_reduced = rows.n_columns > self._n_reduced
+        distance_cost, self._exact_cost = rows.search_costs()
+        self._rerank_cost = RERANK_COST * distance_cost
+        self._factors = CANDIDATE_FACTORS if self._is_reduced else (1.0,)
+        self._max_kept = self._count_candidates(max(self._factors))
+        cells.find_near(self._max_kept, n_threads)
+        self._n_cells = cells.n_cells
         cell = np.empty(n, np.int32)
         cell[cells.order] = np.repeat(np.arange(cells.n_cells, dtype=np.int32), cells.sizes)
         own = points[self.rows] - cells.origin
-        self._rank_cells(own, cells, cell)
+        self._rank_cells(own, cells, cell, n_threads)
         self._probe_rank = self._rank_centroids(own, cells, cell)
-        # If nothing was reduced, the true neighbours are the nearest points.
-        self._point_rank = np.zeros_like(self.true)
-        if self._is_reduced:
-            self._point_rank = self._rank_points(points, cells, n_threads)
+        self._squares = np.einsum("ij,ij->i", own, own, dtype=np.float64)
+        self._rank_points(points, own, cells, n_threads)
+        # As many equal rows are in each other's cells.
+        is_equal = self._farthest[:, 0] == 0
+        self._near_rank[is_equal] = self._point_rank[is_equal] = 0
 
-    def _rank_cells(self, points, cells, cell):
-        """Find the reach that each sampled row needs for each cell and each true neighbour.
+    def _count_candidates(self, factor):
+        return min(int(factor * self.k) + N_EXTRA_CANDIDATES, self._n - 1)
 
-        ``_reaches`` and ``_padded`` are those of the cells near to each row's and their numbers of
-        points with padding, nearest first; ``_needed`` and ``_near_rank`` belong to each true
-        neighbour's cell, its reach and its number among the near ones, infinite if it has none.
+    def _rank_cells(self, points, cells, cell, n_threads):
+        """Find the distances of each sampled row from the cells near to its own, nearest first.
+
+        With their radii, numbers of points with padding, and of rows before each.  Each row's
+        reference is its distance from the ``NEAR_CENTROID``-th nearest centroid; ``_near_rank`` is
+        the place of each true neighbour's cell, or the number of cells.
         """
-        near = cells.near[cell[self.rows]]
-        squares = np.empty(near.shape, np.float32)
-        for a in range(0, len(near), CELL_BATCH):
-            part = slice(a, a + CELL_BATCH)
-            centroids = cells.centroids[near[part]]
-            squares[part] = ((points[part, None] - centroids) ** 2).sum(2)
+        known, which = np.unique(cell[self.rows], return_inverse=True)
+        near = cells.nearest(known, min(MAX_FAR, cells.n_cells), n_threads)[which]
+        self._distances = np.empty(near.shape, np.float32)
+        step = max(MAX_DIFFERENCES // (near.shape[1] * points.shape[1]), 1)
+        for a in range(0, len(near), step):
+            part = slice(a, a + step)
+            differences = points[part, None] - cells.centroids[near[part]]
+            self._distances[part] = np.sqrt(np.einsum("ijk,ijk->ij", differences, differences))
         count = min(NEAR_CENTROID, near.shape[1])
-        reference = np.partition(squares, count - 1, axis=1)[:, count - 1 : count]
-        self._reaches = squares / np.maximum(reference, np.float32(1e-30))
-        self._padded = (TILE_ROWS * np.diff(cells.starts))[near]
-        self._needed = np.full(self.true.shape, np.inf)
+        first = self._distances[:, :REFERENCE_CELLS]
+        reference = np.partition(first, count - 1, axis=1)[:, count - 1 : count]
+        self._reference = np.maximum(reference, np.float32(1e-15))
+        self._radii = cells.radii[near]
+        self._own = self._distances[:, 0].copy()
+        ends = cells.centroids[near[:, [min(n, near.shape[1]) - 1 for n in N_NEAR]]]
+        ends -= cells.centroids[near[:, :1]]
+        self._ends = np.linalg.norm(ends, axis=2).astype(np.float64)
+        self._padded = (TILE_ROWS * np.diff(cells.starts)).astype(np.float32)[near]
+        sizes = cells.sizes[near]
+        self._rows_before = sizes.cumsum(1) - sizes
         self._near_rank = np.full(self.true.shape, near.shape[1])
         rank_of_cell = np.full(cells.n_cells, near.shape[1])
         for r, own in enumerate(near):
             rank_of_cell[own] = np.arange(len(own))
             self._near_rank[r] = rank_of_cell[cell[self.true[r]]]
-            rank_of_cell[own] = len(own)
-            self._needed[r] = np.append(self._reaches[r], np.inf)[self._near_rank[r]]
+            rank_of_cell[own] = near.shape[1]
 
     def _rank_centroids(self, points, cells, cell):
         """Return how many centroids are nearer to each row than those of its neighbours' cells."""
@@ -105,53 +133,125 @@ class RecallSample:
         own = np.take_along_axis(scores, cell[self.true], 1)
         return np.array([np.searchsorted(np.sort(a), b) for a, b in zip(scores, own, strict=True)])
 
-    def _rank_points(self, points, cells, n_threads):
+    def _rank_points(self, points, own, cells, n_threads):
+        """Find the ranks of true neighbours among candidates, and how far the last of these are.
+
+        ``_last_distances``, (rows, numbers of candidates to try), are those while rows search:
+        lists grow between truncations.
+        """
+        numbers = np.array([self._count_candidates(factor) for factor in self._factors])
+        ranks = (1 - LIST_FILL) * numbers + LIST_FILL * capacity(numbers)
+        if self._is_reduced:
+            self._point_rank, distances = self._rank_reduced(points, own, cells, numbers, n_threads)
+            self._last_distances = distances * self._growth(ranks / numbers)
+            return
+        # The true neighbours are the nearest points.
+        self._point_rank = np.zeros_like(self.true)
+        differences = own - (points[self.true[:, -1]] - cells.origin).astype(np.float64)
+        distances = np.linalg.norm(differences, axis=1)[:, None]
+        self._last_distances = distances * self._growth(ranks / self.k)
+
+    def _rank_reduced(self, points, own, cells, numbers, n_threads):
         """Return how many reduced points are nearer to each row than each true neighbour.
 
-        Ranks beyond the largest number of candidates of a plan are not distinguished.
+        Ranks beyond the largest number of candidates are not distinguished.  Also return the
+        reduced distances of the last candidate, for each of the numbers.
         """
         packed = pack(points[self.rows], n_threads=n_threads)
-        count = self._max_kept + 1
-        nearest = cells.index_map[cells.nearest_positions(packed, count, n_threads)]
+        places, norms = cells.nearest_positions(packed, self._max_kept + 1, n_threads)
+        nearest = cells.index_map[places]
         ranks = np.full(self.true.shape, self._max_kept)
         rank_of_row = np.full(self._n, self._max_kept)
+        last = np.empty((len(own), len(numbers)), np.int64)
+        last_norms = np.empty(last.shape, norms.dtype)
         for r, row in enumerate(self.rows):
-            others = nearest[r][nearest[r] != row][: self._max_kept]
+            is_other = nearest[r] != row
+            others = nearest[r][is_other][: self._max_kept]
             rank_of_row[others] = np.arange(len(others))
             ranks[r] = rank_of_row[self.true[r]]
             rank_of_row[others] = self._max_kept
-        return ranks
+            last[r], last_norms[r] = others[numbers - 1], norms[r][is_other][numbers - 1]
+        coordinates = points[last.ravel()].reshape(*last.shape, -1) - cells.origin
+        distances = np.empty(last.shape)
+        for r in range(len(own)):
+            squares = self._squares[r] + last_norms[r] - 2 * (coordinates[r] @ own[r])
+            distances[r] = np.sqrt(np.maximum(squares, 0))
+        return ranks, distances
+
+    def _growth(self, factors):
+        """Return by what the distance grows to neighbours whose rank is larger by factors."""
+        half = self._distances_to(self.true[:, (self.k - 1) // 2][:, None])
+        dimension = np.log(np.maximum(self._farthest, 1e-300) / np.maximum(half, 1e-300))
+        dimension /= np.log(self.k / ((self.k - 1) // 2 + 1)) if self.k > 1 else 1
+        return factors ** np.clip(dimension, 0, 1)
 
     def plan(self, recall: float) -> SearchPlan | None:
         """Return the cheapest search that reaches a recall, None if the exact one is cheaper.
 
         It has the tail, unless no search has it and the exact one costs much more.
         """
-        plans = []
-        for factor in CANDIDATE_FACTORS if self._is_reduced else (1.0,):
-            n_candidates = min(int(factor * self.k) + N_EXTRA_CANDIDATES, self._n - 1)
-            is_kept = self._point_rank < n_candidates
-            n_always = self._count_always(n_candidates)
-            needs = np.where(self._near_rank < n_always, 0, self._needed)
-            for n_near in sorted({min(near, self._padded.shape[1]) for near in N_NEAR}):
-                needed = np.where(
-                    is_kept & (self._near_rank < max(n_near, n_always)), needs, np.inf
-                )
-                for reach, has_tail in self._reaches_for(needed, recall):
-                    is_probed = self._reaches[:, :n_near] <= reach
-                    is_probed[:, :n_always] = True
-                    compared = (self._padded[:, :n_near] * is_probed).sum(1).mean()
-                    cost = (GATHER_COST * compared + n_near) * self._n_reduced
-                    cost += RERANK_COST * n_candidates * self._n_columns
-                    expected = float((needed <= reach).mean())
-                    plans.append(SearchPlan(n_near, reach, n_candidates, expected, cost, has_tail))
-        exact = self._n / 2 * self._n_columns
-        exact += RERANK_COST * (self.k + N_EXTRA_CANDIDATES) * self._n_columns
+        plans: list[SearchPlan] = []
+        for i, factor in enumerate(self._factors):
+            n_candidates = self._count_candidates(factor)
+            # More candidates cost more.
+            cheapest = min((p.cost for p in plans if p.has_tail), default=np.inf)
+            if self._rerank_cost * n_candidates > cheapest:
+                break
+            if (self._point_rank < n_candidates).mean() >= recall:
+                for shape in SHAPES:
+                    plans.extend(
+                        self._plans_of(recall, n_candidates, self._last_distances[:, i], *shape)
+                    )
+        exact = self._exact_cost + self._rerank_cost * (self.k + N_EXTRA_CANDIDATES)
         with_tail = min((p for p in plans if p.has_tail), key=_cost, default=None)
         if with_tail is not None:
             return with_tail if with_tail.cost < exact else None
         best = min(plans, key=_cost, default=None)
         return best if best is not None and MAX_COST_OF_TAIL * best.cost < exact else None
+
+    def _plans_of(self, recall, n_candidates, distances, pull, width):
+        """Yield plans that reach a recall, with and without its tail, for one shape of the bound.
+
+        distances : of the last candidate of each row.
+        """
+        reaches = self._reaches(n_candidates, distances, pull, width)
+        n_cells = reaches.shape[1]
+        without = np.full((len(reaches), 1), np.inf, np.float32)
+        all_needed = np.take_along_axis(np.hstack([reaches, without]), self._near_rank, 1)
+        all_needed[self._point_rank >= n_candidates] = np.inf
+        for n_near, ends in zip(N_NEAR, self._ends.T, strict=True):
+            n_near = min(n_near, n_cells)
+            # The reach with which a row goes on.
+            sides = np.sqrt(np.maximum(ends**2 - self._own**2, 0))
+            to_go_on = ((sides - pull * distances) / self._reference[:, 0]).astype(np.float32)
+            needed = np.where(
+                self._near_rank < n_near, all_needed, np.maximum(all_needed, to_go_on[:, None])
+            )
+            for reach, has_tail in self._reaches_for(needed, recall):
+                cost = self._cost_of_cells(reaches <= reach, n_near, to_go_on <= reach)
+                yield SearchPlan(
+                    n_near, n_cells, Bound(reach, pull, width), n_candidates,
+                    float((needed <= reach).mean()), cost + self._rerank_cost * n_candidates,
+                    has_tail,
+                )  # fmt: skip
+            if n_near == n_cells:
+                return
+
+    def _reaches(self, n_candidates, distances, pull, width):
+        """Return the reach that each row needs for each cell near to it, (rows, cells)."""
+        limits = pull * distances[:, None].astype(np.float32) + np.float32(width) * self._radii
+        reaches = (self._distances - limits) / self._reference
+        # Candidates that float32 does not tell from the row itself end the search.
+        reaches[RESOLUTION * distances**2 <= self._squares] = np.inf
+        reaches[self._rows_before < capacity(n_candidates)] = ANY_REACH
+        return reaches
+
+    def _cost_of_cells(self, is_probed, n_near, goes_on):
+        """Return the cost of choosing cells and comparing with their points, for a row."""
+        compared = (self._padded[:, :n_near] * is_probed[:, :n_near]).sum()
+        compared += (self._padded[goes_on, n_near:] * is_probed[goes_on, n_near:]).sum()
+        n_chosen_from = n_near + goes_on.mean() * (is_probed.shape[1] - n_near)
+        return (GATHER_COST * compared / len(is_probed) + n_chosen_from) * self._n_reduced
 
     def _reaches_for(self, needed, recall):
         """Yield reaches that have a recall, and whether they have the tail."""

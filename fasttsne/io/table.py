@@ -1,0 +1,52 @@
+"""What is in a data file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass
+class Table:
+    """The contents of a data file.
+
+    Attributes
+    ----------
+    data : (n, columns) array, sparse matrix, or a storage of either that stays in its file: the
+        numeric columns; None if there are none.
+    columns : the other columns by name, (n,) arrays, such as labels.
+    names : of the columns of ``data``, where the file has names.
+    unused : of columns that were neither asked for nor left out, why they are not in ``data``.
+    parameters : of the fit, where the file is an embedding that has them.
+    path : the file.
+    """
+
+    data: Any
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    unused: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, object] = field(default_factory=dict)
+    path: Path | None = None
+
+    def rows(self):
+        """The numeric columns; a ValueError if there are none."""
+        if self.data is None:
+            columns = ", ".join(self.columns)
+            raise ValueError(f"{self.path}: no column has numbers; the columns are {columns}")
+        return self.data
+
+    def describe(self) -> str:
+        """Which columns are used, and which are not, and why; "" without names."""
+        if not self.names:
+            return ""
+        several = len(self.names) > 4
+        shown = [*self.names[:2], "...", self.names[-1]] if several else self.names
+        number = f"{len(self.names)} column{'s' * (len(self.names) > 1)}"
+        return f"{number} used: {', '.join(shown)}" + self.describe_unused("; ")
+
+    def describe_unused(self, before: str = "") -> str:
+        """Which columns are not used, and why; "" if there are none."""
+        reasons = ", ".join(f"{name or '(no name)'} ({why})" for name, why in self.unused.items())
+        return f"{before}not used: {reasons}" if reasons else ""

@@ -1,0 +1,57 @@
+"""What draws points to targets: a term of every descent, beside its objective.
+
+In units of the gradient that objectives return, a quarter, it is weight / n * (y - target).  Plain
+steps take it implicitly; preconditioned ones have it in the gradient and in the curvature.
+"""
+
+import numpy as np
+
+from fasttsne import _kernels
+from fasttsne.anchors import Anchors
+
+
+class AnchorTerm:
+    """The targets of all points in the order of the loop.
+
+    Attributes
+    ----------
+    targets : (n, d) float64.
+    weights : (n,) float64, divided by n; infinite for points that are pinned.
+    pins : (n,) float64, infinite for those and 0 for others: what preconditioned steps take.
+    """
+
+    def __init__(self, anchors: Anchors, n_threads: int):
+        self._anchors, self._n_threads = anchors, n_threads
+        n = len(anchors.weights)
+        self._sums = np.empty(_kernels.gradient_step.count_blocks(n))
+        self.reorder(np.arange(n, dtype=np.int32))
+
+    def reorder(self, order: np.ndarray) -> None:
+        """From now on row r is the point ``order[r]``."""
+        self.targets = self._anchors.targets[order]
+        self.weights = self._anchors.weights[order] / len(order)
+        self.pins = np.where(np.isinf(self.weights), np.inf, 0.0)
+
+    def pin(self, y: np.ndarray) -> None:
+        """Move pinned points of a map, (n, d), to their targets."""
+        is_pinned = np.isinf(self.weights)
+        y[is_pinned] = self.targets[is_pinned]
+
+    def pull(self, y: np.ndarray, gradient: np.ndarray) -> None:
+        """Add the term to a gradient, (n, d); that of pinned points becomes 0."""
+        _kernels.gradient_step.pull(
+            y, self.targets, self.weights, gradient, self._sums, self._n_threads
+        )
+
+    def loss(self, y: np.ndarray) -> float:
+        """2 / n sum weight |y - target|^2 over the points that can move."""
+        energy: float = _kernels.gradient_step.pull(
+            y, self.targets, self.weights, np.zeros_like(y), self._sums, self._n_threads
+        )
+        return 2 * energy
+
+    def curvature(self, exaggeration: float) -> np.ndarray:
+        """(n,) float32, in units of the attraction, which an exaggeration multiplies."""
+        with np.errstate(over="ignore"):
+            result: np.ndarray = (self.weights / exaggeration).astype(np.float32)
+        return result
