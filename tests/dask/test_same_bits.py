@@ -11,6 +11,7 @@ pytest.importorskip("distributed")
 pytest.importorskip("dask.array")
 
 import dask.array as da
+import hostile_rows
 from clusters import processes
 from distributed import Client, LocalCluster
 from distributed.security import Security
@@ -87,6 +88,13 @@ def client(tmp_path_factory):
 )
 def test_any_data_and_parameters(client, kind, n, d, parameters):
     assert_same(client, rows_of(kind, n, d), **parameters)
+
+
+@pytest.mark.parametrize("kind", ["noise_between_clusters", "two_scales"])
+def test_rows_that_are_hard_to_search(client, kind):
+    """Some search on beyond the near cells; some are not told apart by float32."""
+    X = getattr(hostile_rows, kind)(np.random.default_rng(0), 9000).astype(np.float32)
+    assert_same(client, X, perplexity=10)
 
 
 @pytest.mark.parametrize("chunks", [(1000, 3), ((1, 3000, 499), 8)])
