@@ -77,8 +77,13 @@ def in_stage(name, act):
 
 
 def held(client):
-    """Return how many results workers hold."""
-    return sum(map(len, client.has_what().values()))
+    """Return how many results workers hold; chunks of the data may be there a moment longer."""
+    for _ in range(60):
+        count = sum(map(len, client.has_what().values()))
+        if not count:
+            break
+        time.sleep(0.05)
+    return count
 
 
 @pytest.mark.parametrize(
