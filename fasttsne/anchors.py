@@ -1,6 +1,6 @@
 """Targets of single points of a map, and how strongly each is drawn to its own.
 
-Anchors add to the loss of a map
+Anchors add to the loss of a map ::
 
     2 / n  sum_i weight_i |y_i - target_i|^2
 

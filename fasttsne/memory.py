@@ -61,7 +61,7 @@ def estimate_memory(
 ) -> dict[str, int]:  # fmt: skip
     """Return about how much memory each stage of a fit takes beyond the data.
 
-    It is that of a fit with all defaults, within 15 % from 50,000 rows on
+    It is that of a fit with all defaults, of dense rows within 15 % from 50,000 rows on
     (``python benchmarks/memory.py``).  The data are an array or are in a file; floats that are made
     of integers count.
 
