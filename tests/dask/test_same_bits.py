@@ -1,6 +1,7 @@
 """A fit on a cluster has the bits of the local one, for any workers, chunks and storage."""
 
 import pickle
+import shutil
 import subprocess
 
 import numpy as np
@@ -210,6 +211,8 @@ def test_progress_callbacks_and_messages(client, caplog):
 
 
 def test_encrypted_connections(tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl, which makes certificates")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
