@@ -162,7 +162,7 @@ def test_scanpy_takes_this_path(client):
     np.testing.assert_array_equal(adata.obsm["again"], expected)
 
 
-@pytest.mark.parametrize("d", [8, 150])
+@pytest.mark.parametrize("d", [8, pytest.param(150, marks=pytest.mark.slow)])
 def test_transform_is_lazy_and_the_same(client, d):
     X, new = rows_of("float32", 3500, d), rows_of("float64", 3600, d)[3500:]
     expected = fasttsne.TSNE(**FEW).fit(X).transform(new, perplexity=8)
