@@ -9,6 +9,7 @@ import logging
 import numbers
 import warnings
 from collections.abc import Callable, Sized
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -175,6 +176,14 @@ def pca(
     (one column, equal rows) hold noise only.
     """
     X = check_data(X, accept_sparse=True, dense_if_small=True)
+    return pca_of_rows(X, n_components, svd_solver, random_state, verbose, add_jitter, n_jobs)
+
+
+def pca_of_rows(
+    X: Any, n_components: int = 2, svd_solver: str = "auto", random_state: RandomState = None,
+    verbose: bool = False, add_jitter: bool = True, n_jobs: int | None = -1,
+) -> np.ndarray:  # fmt: skip
+    """Return the same for rows in their canonical form, which may lie on other machines."""
     n_components = check_number(n_components, "n_components", low=1, integer=True)
     check_choice(svd_solver, "svd_solver", EXACT_MAX_SIZE)
     generator = check_random_state(random_state)

@@ -5,6 +5,7 @@ imported.
 """
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ def tsne(
     adata: Any, use_rep: str = "X_pca", neighbors_key: str | None = None, *,
     n_pcs: int | None = None, perplexity: float | Sequence[float] = 30,
     metric: Metric = "euclidean", random_state: RandomState = 0, key_added: str | None = None,
-    copy: bool = False, **parameters: Any,
+    copy: bool = False, client: Any = None, **parameters: Any,
 ) -> Any:  # fmt: skip
     """Embed the observations of an AnnData object.
 
@@ -39,6 +40,9 @@ def tsne(
     perplexity, metric, random_state : as for :class:`fasttsne.TSNE`.
     key_added : key in ``obsm`` and ``uns``, instead of "X_tsne" and "tsne".
     copy : return a copy with the embedding, and leave ``adata`` unchanged.
+    client : a ``distributed.Client``; None is the current one, if there is one.  Where what is
+        embedded is a Dask array, its cluster does the fit (:class:`fasttsne.dask.TSNE`), to the
+        same bits, and neighbours are searched for.
     parameters : the others of :class:`fasttsne.TSNE`.
 
     Returns
@@ -57,13 +61,17 @@ def tsne(
         raise TypeError("give neighbors or neighbors_key, not both")
     adata = adata.copy() if copy else adata
     X = _representation(adata, use_rep, n_pcs)
-    if "neighbors" not in parameters:
+    is_distributed = _is_dask_array(X) and (client is not None or _has_client())
+    if is_distributed and neighbors_key is not None:
+        raise ValueError("neighbors_key must be None where a Dask cluster does the fit")
+    if "neighbors" not in parameters and not is_distributed:
         graph = _existing_neighbors(adata, neighbors_key, use_rep, n_pcs, metric, perplexity)
         if graph is not None:
             parameters["neighbors"] = graph
-    embedding = TSNE(
-        perplexity=perplexity, metric=metric, random_state=random_state, **parameters
-    ).fit(X)  # fmt: skip
+    given = {
+        "perplexity": perplexity, "metric": metric, "random_state": random_state, **parameters
+    }  # fmt: skip
+    embedding = _fit_on_cluster(X, client, given) if is_distributed else TSNE(**given).fit(X)
     params = {
         "perplexity": perplexity, "metric": metric, "use_rep": use_rep, "n_pcs": n_pcs,
         "random_state": random_state, "neighbors_key": neighbors_key, **parameters,
@@ -76,6 +84,26 @@ def tsne(
     return adata if copy else None
 
 
+def _is_dask_array(X: Any) -> bool:
+    """Whether X is one; Dask is not imported."""
+    return type(X).__module__.startswith("dask.array") and hasattr(X, "dask")
+
+
+def _has_client() -> bool:
+    """Whether there is a current client of Dask."""
+    distributed = sys.modules.get("distributed")
+    try:
+        return distributed is not None and distributed.default_client() is not None
+    except ValueError:
+        return False
+
+
+def _fit_on_cluster(X: Any, client: Any, parameters: Mapping[str, Any]) -> Any:
+    from fasttsne.dask.estimator import TSNE as ClusterTSNE
+
+    return ClusterTSNE(client, **parameters).fit(X)
+
+
 def _representation(adata: Any, use_rep: str, n_pcs: int | None) -> Any:
     """The rows to embed."""
     if use_rep == "X":
@@ -83,7 +111,7 @@ def _representation(adata: Any, use_rep: str, n_pcs: int | None) -> Any:
         X = X.to_memory() if hasattr(X, "to_memory") else X  # a sparse matrix in a file
     elif use_rep in adata.obsm:
         X = adata.obsm[use_rep]
-        X = X if sp.issparse(X) else np.asarray(X)
+        X = X if sp.issparse(X) or _is_dask_array(X) else np.asarray(X)
     else:
         hint = "; scanpy.pp.pca(adata) makes X_pca" if use_rep == "X_pca" else ""
         raise KeyError(

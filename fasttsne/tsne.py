@@ -20,7 +20,7 @@ from fasttsne.initialization import (
 from fasttsne.io.fingerprint import fingerprint
 from fasttsne.io.fit_checkpoint import FitCheckpoint
 from fasttsne.linalg.robust import warn_of_far_rows
-from fasttsne.memory import plan_memory
+from fasttsne.memory import MemoryPlan, plan_memory
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.nearest_neighbors.known import found_by
 from fasttsne.objective.callable import ObjectiveFunction
@@ -251,14 +251,9 @@ class TSNE:
         is_precomputed = isinstance(self.metric, str) and self.metric == "precomputed"
         if X is None and affinities is None and isinstance(self.neighbors, str):
             raise ValueError("X is needed where no affinities or neighbours are given")
-        memory = plan_memory(
-            None if is_precomputed else X, self.memory_limit, self.temp_folder, self.perplexity,
-            int(self.n_components),
-        )  # fmt: skip
+        memory = self._plan_memory(None if is_precomputed else X)
         if X is not None and not is_precomputed:
-            X = check_data(
-                X, accept_sparse=True, memory_limit=memory.rows, temp_folder=self.temp_folder
-            )  # fmt: skip
+            X = self._read(X, memory)
             warn_of_far_rows(X, stacklevel=4)
         if X is not None and not isinstance(initialization, str):  # before the long search
             check_positions(initialization, (np.shape(X)[0], int(self.n_components)))
@@ -271,7 +266,7 @@ class TSNE:
             checkpoint = FitCheckpoint(self.checkpoint, self._fingerprint(data), generator)
         with large_arrays_within(memory.tables, self.temp_folder):
             with found_by(None if checkpoint is None else checkpoint.find_neighbors):
-                found = make_affinities(
+                found = self._make_affinities(
                     X, affinities, self.perplexity, method=self.neighbors, metric=self.metric,
                     metric_params=self.metric_params, n_jobs=self.n_jobs, random_state=generator,
                     verbose=self.verbose, knn_kwargs=self.knn_kwargs,
@@ -284,7 +279,7 @@ class TSNE:
             if checkpoint is not None and checkpoint.state is not None:
                 positions = checkpoint.state.embedding
             else:
-                positions = initial_positions(
+                positions = self._initial_positions(
                     initialization, None if is_precomputed else X, found.P_float32, shape[1],
                     generator, self.n_jobs, self.verbose,
                     self._components_of(found) if affinities is None else None,
@@ -302,6 +297,21 @@ class TSNE:
             momentum=self.final_momentum, anchors=anchors, **params,
         )  # fmt: skip
         return embedding, checkpoint
+
+    # What another kind of fit does in its own way.
+    _make_affinities: Any = staticmethod(make_affinities)
+    _initial_positions: Any = staticmethod(initial_positions)
+
+    def _plan_memory(self, X: Rows | None) -> MemoryPlan:
+        return plan_memory(
+            X, self.memory_limit, self.temp_folder, self.perplexity, int(self.n_components)
+        )
+
+    def _read(self, X: Rows, memory: MemoryPlan) -> Any:
+        """Return rows in their canonical form."""
+        return check_data(
+            X, accept_sparse=True, memory_limit=memory.rows, temp_folder=self.temp_folder
+        )
 
     def _components_of(self, affinities: Affinities) -> np.ndarray | None:
         """The principal components of the rows, where the search for neighbours had them."""

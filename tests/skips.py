@@ -11,6 +11,7 @@ NAMED = {
     "set FASTTSNE_DATA to": "the same",
     "it was written with": "only the version of scikit-learn or faiss that wrote a pickle reads it",
     "SCIPY_ARRAY_API is not set": "the estimator takes NumPy arrays, not others",
+    "needs openssl": "systems without it cannot make the certificates of the test",
     "may write to": "the user is root, as in containers, for whom no file is protected",
     "no disk can be mounted": "the system does not let this user mount disks",
     "there is one level": "the processor has no AVX2",

@@ -159,3 +159,16 @@ def test_rows_of_a_zarr_store(tmp_path):
     assert result.returncode == 0, result.stderr
     assert "3,500 rows; without a limit a fit would take 0.0" in result.stdout
     assert np.load(tmp_path / "map.npy").shape == (3500, 2)
+
+
+def test_rows_of_a_zarr_store_on_a_cluster(tmp_path):
+    for package in ("zarr", "distributed", "matplotlib"):
+        pytest.importorskip(package)
+    script = ROOT / "examples" / "dask_store.py"
+    result = run_python(
+        str(script), "--rows", "3500", "--store", str(tmp_path / "rows.zarr"), "--map",
+        str(tmp_path / "map.npy"), "--picture", str(tmp_path / "map.png"), MPLBACKEND="Agg",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert np.load(tmp_path / "map.npy").shape == (3500, 2)
+    assert (tmp_path / "map.png").stat().st_size > 10_000

@@ -12,6 +12,7 @@ ROOT = Path(fasttsne.__file__).parent
 LAYERS = (
     ("__init__", "__main__", "cli"),
     ("sklearn", "scanpy", "compat"),
+    ("dask",),
     ("tsne",),
     ("embedding",),
     ("callbacks", "schedule", "density", "memory"),
@@ -31,6 +32,8 @@ LATE_IMPORTS = {
     ("callbacks.live_plot", "plotting"),
     ("callbacks.live_plot", "drawing.scatter"), ("drawing.scatter", "drawing.point_image"),
     ("__init__", "__init__"),
+    # Dask is not imported before it is used; workers may not have this package at all.
+    ("scanpy", "dask.estimator"), ("dask.versions", "dask.versions"),
 }  # fmt: skip
 # Public modules have the names of old code; nothing else knows it.
 MAY_IMPORT_COMPAT = {"__init__"}

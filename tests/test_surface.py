@@ -11,6 +11,7 @@ import inspect
 import json
 import pkgutil
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,20 +22,22 @@ PATH = Path(__file__).parent / "surface.json"
 PAGES = Path(__file__).parents[1] / "docs" / "api"
 DOCUMENTED = (
     "fasttsne", "fasttsne.affinity", "fasttsne.anchors", "fasttsne.animation", "fasttsne.callbacks",
-    "fasttsne.datasets", "fasttsne.density", "fasttsne.files", "fasttsne.functions",
+    "fasttsne.dask", "fasttsne.datasets", "fasttsne.density", "fasttsne.files",
+    "fasttsne.functions",
     "fasttsne.initialization", "fasttsne.metrics", "fasttsne.nearest_neighbors",
     "fasttsne.objective", "fasttsne.optimize.plan", "fasttsne.optimize.schedule",
     "fasttsne.optimize.stopping", "fasttsne.plotting", "fasttsne.scanpy", "fasttsne.schedule",
     "fasttsne.sklearn", "fasttsne.tsne", "fasttsne.utils",
 )  # fmt: skip
 # Modules that need an optional package to be imported.
-NEEDS = {"fasttsne.sklearn": "sklearn"}
+NEEDS = {"fasttsne.sklearn": "sklearn", "fasttsne.dask": "distributed"}
 
 
 def module(name):
     """A module; skips where the package that it needs is not installed."""
-    if name in NEEDS:
-        pytest.importorskip(NEEDS[name])
+    need = next((NEEDS[each] for each in NEEDS if f"{name}.".startswith(f"{each}.")), None)
+    if need is not None:
+        pytest.importorskip(need)
     return importlib.import_module(name)
 
 
@@ -46,7 +49,7 @@ def all_modules():
         for part in pkgutil.iter_modules(*folders.pop()):
             if not part.name.rpartition(".")[2].startswith("_"):
                 found.append(part.name)
-                if part.ispkg:
+                if part.ispkg and (part.name not in NEEDS or find_spec(NEEDS[part.name])):
                     folders.append((importlib.import_module(part.name).__path__, f"{part.name}."))
     return sorted(found)
 

@@ -86,16 +86,31 @@ def _symmetrized_rows(
     use_max: bool,
 ) -> CSRArrays:  # fmt: skip
     """Return rows of (C + C^T) / 2n, or of max(C, C^T); ``counts`` are those of C^T's edges."""
-    n, k = indices.shape
-    m = rows.stop - rows.start
-    own, weights = indices[rows].copy(), values[rows].copy()
-    _kernels.csr.sort_rows(own, weights, n_threads)
-    forward = np.arange(m + 1, dtype=np.int64) * k, own.ravel(), weights.ravel()
+    n, m = len(indices), rows.stop - rows.start
     pointers = np.append(0, counts.cumsum())
     backward = pointers, np.empty(pointers[-1], np.int32), np.empty(pointers[-1], np.float32)
     _kernels.csr.transpose_rows(
         indices, values, rows.start, pointers, np.empty(m, np.int64), *backward[1:], n_threads
     )
+    return merge_directions(indices[rows], values[rows], backward, n, n_threads, use_max)
+
+
+def merge_directions(
+    indices: np.ndarray, values: np.ndarray, backward: CSRArrays, n: int, n_threads: int,
+    use_max: bool = False,
+) -> CSRArrays:  # fmt: skip
+    """Return rows of (C + C^T) / 2n, or of max(C, C^T), from those of C and of C^T.
+
+    Parameters
+    ----------
+    indices, values : (m, k) neighbours of the rows, and their weights.
+    backward : the rows of C^T, columns ascending.
+    n : rows of C.
+    """
+    m, k = indices.shape
+    own, weights = indices.copy(), values.copy()
+    _kernels.csr.sort_rows(own, weights, n_threads)
+    forward = np.arange(m + 1, dtype=np.int64) * k, own.ravel(), weights.ravel()
     indptr = np.empty(m + 1, np.int64)
     _kernels.csr.count_merged(*forward, *backward, indptr, n_threads)
     columns, merged = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)

@@ -12,6 +12,8 @@ from fasttsne.runtime.progress import iter_rows
 
 # Texts up to this length stand for themselves, and messages can show them.
 MAX_TEXT = 60
+# Numbers whose hash is added to that of the chunks before.
+CHUNK_NUMBERS = 2**20
 SIMPLE = (str, int, float, bool, type(None))
 
 
@@ -29,6 +31,9 @@ def fingerprint(value: Any, name: str = "value") -> str:
         return text if len(text) <= MAX_TEXT else f"text {_hash(text.encode())}"
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape} {_hash_rows(value, name)}"
+    if hasattr(value, "fold_chunks"):  # rows on other machines
+        digest = value.fold_chunks(CHUNK_NUMBERS, _add_to_hash, b"")
+        return f"{value.dtype} {value.shape} in chunks {digest.hex()}"
     if sp.issparse(value):
         return _of_sparse(sp.csr_array(value), name)
     if isinstance(value, Affinities):
@@ -105,6 +110,12 @@ def _short(text: str) -> str:
 
 def _hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _add_to_hash(before: bytes, first: int, chunk: np.ndarray) -> bytes:
+    digest = hashlib.blake2b(before, digest_size=16)
+    digest.update(np.ascontiguousarray(chunk).data)
+    return digest.digest()
 
 
 def _hash_rows(array: np.ndarray, name: str) -> str:

@@ -1,6 +1,7 @@
 """Iteration over chunks of rows, which keeps temporaries small, and scaling against overflow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -22,7 +23,22 @@ def iter_chunks(X: np.ndarray, size: int = CHUNK_SIZE):
         yield a, X[a : a + step]
 
 
-def rows_within(rows: Sequence[int], first: int, n: int) -> np.ndarray:
+def fold_chunks(
+    X: Any, size: int, function: Callable[..., Any], state: Any, *arguments: Any
+) -> Any:
+    """Return the last state of ``state = function(state, first, chunk, *arguments)``.
+
+    It is called for one chunk after the other, in their order, so that sums are always the same.
+    Rows that lie on other machines have a method of this name, and are not fetched.
+    """
+    if hasattr(X, "fold_chunks"):
+        return X.fold_chunks(size, function, state, *arguments)
+    for first, chunk in iter_chunks(X, size):
+        state = function(state, first, chunk, *arguments)
+    return state
+
+
+def rows_within(rows: Sequence[int] | np.ndarray, first: int, n: int) -> np.ndarray:
     """Return those of ascending row numbers that a chunk of n rows has, counted from its first."""
     a, b = np.searchsorted(rows, (first, first + n))
     return np.asarray(rows[a:b], np.intp) - first
@@ -41,18 +57,24 @@ def mean_and_max_deviation(X, without: Sequence[int] = ()) -> tuple[np.ndarray, 
         return np.asarray(total).ravel() / X.shape[0] * scale, largest
     low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
     total = np.zeros(X.shape[1])
+    low, high, total = fold_chunks(X, CHUNK_SIZE, _add_chunk, (low, high, total), without)
     with np.errstate(over="ignore", invalid="ignore"):
-        for a, chunk in iter_chunks(X):
-            if len(without):
-                chunk = np.delete(chunk, rows_within(without, a, len(chunk)), 0)
-            np.minimum(low, chunk.min(0, initial=np.inf), out=low)
-            np.maximum(high, chunk.max(0, initial=-np.inf), out=high)
-            total += chunk.sum(0)
         mean = total / (len(X) - len(without))
         if not np.isfinite(mean).all():  # the sums overflow near the largest float
             mean = low / 2 + high / 2
         largest = float(np.maximum(high - mean, mean - low).max())
     return mean, min(largest, float(np.finfo(np.float64).max))
+
+
+def _add_chunk(state, first, chunk, without):
+    """Update the smallest and the largest number of each column, and their sums."""
+    low, high, total = state
+    if len(without):
+        chunk = np.delete(chunk, rows_within(without, first, len(chunk)), 0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        low = np.minimum(low, chunk.min(0, initial=np.inf))
+        high = np.maximum(high, chunk.max(0, initial=-np.inf))
+        return low, high, total + chunk.sum(0)
 
 
 def float32_unit(size: float) -> float:

@@ -13,7 +13,7 @@ import scipy.sparse
 
 from fasttsne.linalg import chunks, products
 from fasttsne.linalg.products import matmul
-from fasttsne.linalg.robust import robust_frame
+from fasttsne.linalg.robust import RobustFrame, robust_frame
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_random_state
@@ -27,6 +27,8 @@ AUTO_EXACT_MAX_SIZE = 200
 EXACT_MAX_SIZE = {"auto": AUTO_EXACT_MAX_SIZE, "full": math.inf, "randomized": 0, "arpack": 0}
 # Up to so many columns their products are computed once, after which iterations cost nothing.
 GRAM_MAX_COLUMNS = 1000
+# Numbers of a chunk that is centered.
+CENTERED_SIZE = 2**20
 # Rows from which approximate components are computed.
 SAMPLE_SIZE = 10_000
 
@@ -99,19 +101,31 @@ def components_and_residuals(
     residuals : (n,) float32, the length of what each row loses.
     projection : from other rows to their scores.
     """
+    data, loadings = sampled_loadings(X, rank, random_state, n_jobs)
+    squares = np.empty(X.shape[0])
+    scores = data.scores(loadings, squares).astype(np.float32, copy=False)
+    lost = lost_squares(squares, scores)
+    max_residual = float(np.sqrt(np.delete(lost, data.far).max()))
+    return scores, shortened(lost, max_residual), data.projection(loadings, max_residual)
+
+
+def sampled_loadings(X, rank, random_state, n_jobs=-1) -> tuple["_CenteredData", np.ndarray]:
+    """Return the centered data, and about its first loadings, from a sample of the rows."""
     data = sample = _CenteredData(X, resolve_n_jobs(n_jobs), "reducing rows")
     if X.shape[0] > SAMPLE_SIZE:
         rows = check_random_state(random_state).permutation(X.shape[0])[:SAMPLE_SIZE]
         sample = _CenteredData(X[np.setdiff1d(rows, data.far)], data.n_threads, data.purpose)
-    loadings = sample.loadings(rank, random_state, n_iterations=2)
-    directions = (loadings / data.scale).astype(np.float32, order="C")
-    squares = np.empty(X.shape[0])
-    scores = data.scores(loadings, squares).astype(np.float32, copy=False)
-    lost = np.maximum(squares - np.einsum("ij,ij->i", scores, scores), 0)
-    max_residual = float(np.sqrt(np.delete(lost, data.far).max()))
-    residuals = np.minimum(np.sqrt(lost), max_residual).astype(np.float32)
-    origin = data.mean.astype(np.float32)
-    return scores, residuals, Projection(origin, directions, data.scale, max_residual)
+    return data, sample.loadings(rank, random_state, n_iterations=2)
+
+
+def lost_squares(squares: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return the squared length of what each row loses: of squares that its scores do not have."""
+    return np.maximum(squares - np.einsum("ij,ij->i", scores, scores), 0)
+
+
+def shortened(lost: np.ndarray, max_residual: float) -> np.ndarray:
+    """Return lengths of residuals, float32, none above a largest one."""
+    return np.minimum(np.sqrt(lost), max_residual).astype(np.float32)
 
 
 def leading_scores(scores: np.ndarray, directions: np.ndarray, rank: int) -> np.ndarray:
@@ -124,15 +138,37 @@ def leading_scores(scores: np.ndarray, directions: np.ndarray, rank: int) -> np.
     scores : (n, m) float32, of all rows.
     directions : (columns, m) float32, orthonormal up to a scale.
     """
-    mean = scores.mean(0, dtype=np.float64).astype(np.float32)
-    centered = (chunk - mean for _, chunk in chunks.iter_chunks(scores))
-    rotation = _leading_eigenvectors(products.gram_matrix_float64(centered, len(mean)), rank)
+    n, m = scores.shape
+    if hasattr(scores, "fold_chunks"):  # rows on other machines
+        mean = scores.fold_chunks(chunks.CHUNK_SIZE, _add_rows, np.zeros(m)) / n
+    else:
+        mean = scores.mean(0, dtype=np.float64)
+    mean = mean.astype(np.float32)
+    gram = chunks.fold_chunks(
+        scores, chunks.CHUNK_SIZE, _add_gram_around, np.zeros((m, m)), mean
+    )  # fmt: skip
+    rotation = _leading_eigenvectors(gram, rank)
     loadings = matmul(directions.astype(np.float64), rotation)
     rotation *= np.sign(loadings[np.abs(loadings).argmax(0), np.arange(rank)])
-    out = np.empty((len(scores), rank), np.float32)
+    if hasattr(scores, "map_chunks"):
+        return scores.map_chunks(chunks.CHUNK_SIZE, _rotated, mean, rotation)
+    out = np.empty((n, rank), np.float32)
     for a, chunk in chunks.iter_chunks(scores):
-        out[a : a + len(chunk)] = matmul((chunk - mean).astype(np.float64), rotation)
+        out[a : a + len(chunk)] = _rotated(a, chunk, mean, rotation)
     return out
+
+
+def _add_rows(total, first, chunk):
+    """Return the sum of rows one after the other, as NumPy adds up an axis that is not the last."""
+    return np.concatenate([total[None], chunk.astype(np.float64)]).sum(0)
+
+
+def _add_gram_around(out, first, chunk, mean):
+    return products.add_gram_float64(out, chunk - mean)
+
+
+def _rotated(first, chunk, mean, rotation):
+    return matmul((chunk - mean).astype(np.float64), rotation).astype(np.float32)
 
 
 class _CenteredData:
@@ -189,6 +225,8 @@ class _CenteredData:
             out = self._sparse_product(loadings)
             if squares is not None:
                 squares[:] = squared_lengths(self.X, self.mean)
+        elif hasattr(self.X, "map_chunks"):  # rows on other machines
+            out = self.X.map_chunks(CENTERED_SIZE, _scores_of_chunk, self.centering, loadings)
         else:
             out = np.empty((self.X.shape[0], loadings.shape[1]), self.X.dtype)
             for a, chunk in self._centered_chunks(with_far=True):
@@ -203,25 +241,28 @@ class _CenteredData:
     def _centered_chunks(self, with_far=False):
         """Yield (first row, chunk); far rows are clipped, or zeros, which add nothing to sums."""
         with stage(self.purpose, len(self.X)) as progress:
-            for a, chunk in chunks.iter_chunks(self.X, 2**20):
-                yield a, self._centered(a, chunk, with_far)
+            for a, chunk in chunks.iter_chunks(self.X, CENTERED_SIZE):
+                yield a, self.centering(a, chunk, with_far)
                 progress.advance(len(chunk))
 
-    def _centered(self, a, chunk, with_far):
-        """Return the chunk of rows that begins with row a, centered; far rows as said above."""
-        mean = (self.mean / self.scale if self.scale > 1 else self.mean).astype(self.X.dtype)
-        far = chunks.rows_within(self.far, a, len(chunk))
-        if len(far):
-            chunk = self.frame.clip(chunk)
-        if self.scale > 1:  # differences of the largest numbers would overflow
-            chunk = chunk / self.X.dtype.type(self.scale) - mean
-        else:
-            chunk = chunk - mean
-            if self.scale != 1:
-                chunk /= self.scale
-        if not with_far:
-            chunk[far] = 0
-        return chunk
+    def projection(self, loadings, max_residual) -> Projection:
+        """Return the projection of other rows to their scores."""
+        directions = (loadings / self.scale).astype(np.float32, order="C")
+        return Projection(self.mean.astype(np.float32), directions, self.scale, max_residual)
+
+    @property
+    def centering(self) -> "Centering":
+        """What turns a chunk of rows into a centered one."""
+        return Centering(self.mean, self.scale, self.frame, self.X.dtype)
+
+    def _fold_centered(self, function, state, *arguments):
+        """Return the last of ``state = function(state, centered chunk, *arguments)``."""
+        if hasattr(self.X, "fold_chunks"):  # rows on other machines
+            how = self.centering, function, *arguments
+            return self.X.fold_chunks(CENTERED_SIZE, _fold_centered_chunk, state, *how)
+        for _, chunk in self._centered_chunks():
+            state = function(state, chunk, *arguments)
+        return state
 
     def _gram_matrix(self):
         """Return Y^T Y for the centered data Y, (columns, columns)."""
@@ -229,10 +270,10 @@ class _CenteredData:
         if self.is_sparse:
             X = self.X.astype(np.float64)
             return (X.T @ X).toarray() - n * np.outer(self.mean, self.mean)
-        centered = (chunk for _, chunk in self._centered_chunks())
         if d < 64:
-            return products.gram_matrix_float64(centered, d)
-        return products.gram_matrix(centered, d, self.n_threads)
+            return self._fold_centered(products.add_gram_float64, np.zeros((d, d)))
+        out = self._fold_centered(products.add_gram, products.empty_gram(d), self.n_threads)
+        return products.finished_gram(out, d)
 
     def _loadings_from_rows(self, rank):
         """Return loadings from the eigenvectors of Y Y^T, for few rows of many columns."""
@@ -247,15 +288,55 @@ class _CenteredData:
         if self.is_sparse:
             scores = self._sparse_product(basis)
             return self.X.T @ scores - np.outer(self.mean.astype(self.X.dtype), scores.sum(0))
-        out = np.zeros(basis.shape)
-        for _, chunk in self._centered_chunks():
-            scores = matmul(chunk, basis.astype(chunk.dtype), self.n_threads)
-            out += matmul(chunk.T, scores, self.n_threads)
-        return out
+        return self._fold_centered(
+            _add_gram_product, np.zeros(basis.shape), basis.astype(self.X.dtype), self.n_threads
+        )
 
     def _sparse_product(self, directions):
         mean = self.mean.astype(self.X.dtype)
         return self.X @ directions - matmul(mean[None], directions, self.n_threads)
+
+
+class Centering(NamedTuple):
+    """How rows are centered: see :class:`_CenteredData`, of which it has what all rows decide."""
+
+    mean: np.ndarray
+    scale: float
+    frame: RobustFrame
+    dtype: np.dtype
+
+    def __call__(self, first, chunk, with_far=False):
+        """Return the chunk of rows that begins with a row, centered.
+
+        Far rows are clipped, or zeros, which add nothing to sums.
+        """
+        mean = (self.mean / self.scale if self.scale > 1 else self.mean).astype(self.dtype)
+        far = chunks.rows_within(self.frame.far, first, len(chunk))
+        if len(far):
+            chunk = self.frame.clip(chunk)
+        if self.scale > 1:  # differences of the largest numbers would overflow
+            chunk = chunk / self.dtype.type(self.scale) - mean
+        else:
+            chunk = chunk - mean
+            if self.scale != 1:
+                chunk /= self.scale
+        if not with_far:
+            chunk[far] = 0
+        return chunk
+
+
+def _fold_centered_chunk(state, first, chunk, centering, function, *arguments):
+    return function(state, centering(first, chunk), *arguments)
+
+
+def _scores_of_chunk(first, chunk, centering, loadings):
+    return matmul(centering(first, chunk, with_far=True), loadings)
+
+
+def _add_gram_product(out, chunk, basis, n_threads):
+    """Add chunk.T @ (chunk @ basis), in place; return it."""
+    out += matmul(chunk.T, matmul(chunk, basis, n_threads), n_threads)
+    return out
 
 
 def squared_lengths(X, origin):

@@ -54,16 +54,33 @@ def matmul(a: np.ndarray, b: np.ndarray, n_threads: int = 1) -> np.ndarray:
 
 def gram_matrix(chunks, n_columns: int, n_threads: int) -> np.ndarray:
     """Return the sum of chunk.T @ chunk over chunks of rows, (columns, columns) float64."""
-    panel, tile = _kernels.gram.PANEL_COLUMNS, _kernels.gram.TILE_COLUMNS
-    padded = -(-n_columns // tile) * tile
-    out = np.zeros((padded, padded))
+    out = empty_gram(n_columns)
     for chunk in chunks:
-        chunk = np.ascontiguousarray(chunk, np.float32)
-        for start in range(0, len(chunk), GRAM_BLOCK_ROWS):
-            rows = chunk[start : start + GRAM_BLOCK_ROWS]
-            packed = np.empty((padded // panel, len(rows), panel), np.float32)
-            _kernels.gram.pack_columns(rows, packed, n_threads)
-            _kernels.gram.add_gram(packed, out, n_threads)
+        out = add_gram(out, chunk, n_threads)
+    return finished_gram(out, n_columns)
+
+
+def empty_gram(n_columns: int) -> np.ndarray:
+    """Return zeros for ``add_gram``."""
+    tile = _kernels.gram.TILE_COLUMNS
+    padded = -(-n_columns // tile) * tile
+    return np.zeros((padded, padded))
+
+
+def add_gram(out: np.ndarray, chunk: np.ndarray, n_threads: int) -> np.ndarray:
+    """Add chunk.T @ chunk to the upper half, in place; return it."""
+    panel = _kernels.gram.PANEL_COLUMNS
+    chunk = np.ascontiguousarray(chunk, np.float32)
+    for start in range(0, len(chunk), GRAM_BLOCK_ROWS):
+        rows = chunk[start : start + GRAM_BLOCK_ROWS]
+        packed = np.empty((len(out) // panel, len(rows), panel), np.float32)
+        _kernels.gram.pack_columns(rows, packed, n_threads)
+        _kernels.gram.add_gram(packed, out, n_threads)
+    return out
+
+
+def finished_gram(out: np.ndarray, n_columns: int) -> np.ndarray:
+    """Return the whole matrix, of which ``add_gram`` writes half."""
     out = out[:n_columns, :n_columns]
     return np.triu(out) + np.triu(out, 1).T
 
@@ -71,10 +88,16 @@ def gram_matrix(chunks, n_columns: int, n_threads: int) -> np.ndarray:
 def gram_matrix_float64(chunks, n_columns: int) -> np.ndarray:
     """Return the same in double precision, which is as fast for fewer than 64 columns."""
     out = np.zeros((n_columns, n_columns))
-    step = max(SINGLE_THREAD_MATMUL // n_columns**2, 1)
     for chunk in chunks:
-        chunk = chunk.astype(np.float64)
-        for start in range(0, len(chunk), step):
-            rows = chunk[start : start + step]
-            out += matmul(np.ascontiguousarray(rows.T), rows)
+        out = add_gram_float64(out, chunk)
+    return out
+
+
+def add_gram_float64(out: np.ndarray, chunk: np.ndarray) -> np.ndarray:
+    """Add chunk.T @ chunk in double precision, in place; return it."""
+    step = max(SINGLE_THREAD_MATMUL // len(out) ** 2, 1)
+    chunk = chunk.astype(np.float64)
+    for start in range(0, len(chunk), step):
+        rows = chunk[start : start + step]
+        out += matmul(np.ascontiguousarray(rows.T), rows)
     return out

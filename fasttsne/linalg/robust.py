@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 
-from fasttsne.linalg.chunks import iter_chunks
+from fasttsne.linalg.chunks import CHUNK_SIZE, fold_chunks, iter_chunks
 
 # Rows of which origin and size are computed; odd, so that a median is a value of the data.
 SAMPLE_SIZE = 1001
@@ -133,16 +133,21 @@ def _reach(X, origin):
     """Return a bound of all rows' distances from the origin, much faster than the distances."""
     if scipy.sparse.issparse(X):
         return float(np.abs(X.data).max(initial=0)) + float(np.abs(origin).max())
-    low, high = origin.astype(np.float64), origin.astype(np.float64)
-    for _, chunk in iter_chunks(X):
-        np.minimum(low, chunk.min(0), out=low)
-        np.maximum(high, chunk.max(0), out=high)
+    bounds = origin.astype(np.float64), origin.astype(np.float64)
+    low, high = fold_chunks(X, CHUNK_SIZE, _widen, bounds)
     with np.errstate(over="ignore"):
         return float(np.maximum(high - origin, origin - low).max())
 
 
+def _widen(bounds, first, chunk):
+    low, high = bounds
+    return np.minimum(low, chunk.min(0)), np.maximum(high, chunk.max(0))
+
+
 def row_distances(X, origin: np.ndarray) -> np.ndarray:
     """Return the largest |x - origin| of each row, (n,) float64; infinite where that overflows."""
+    if hasattr(X, "map_rows"):  # rows on other machines
+        return X.map_rows(row_distances, origin)
     with np.errstate(over="ignore"):
         return (_sparse_distances if scipy.sparse.issparse(X) else _dense_distances)(X, origin)
 

@@ -18,13 +18,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fasttsne.linalg.pca import leading_scores
+from fasttsne.linalg.pca import Projection, leading_scores
 from fasttsne.nearest_neighbors.builtin.cells import Cells
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.probes import Probes
 from fasttsne.nearest_neighbors.builtin.reduction import reduce_rows, score_norms
-from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin, prepare_rows
+from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin
 from fasttsne.nearest_neighbors.builtin.search_plan import (
     QUANTILES,
     TAIL_RECALL,
@@ -77,7 +77,7 @@ class Approx(CachedRowsMixin, KNNIndex):
         self._probes: Probes | None = None
 
     def _build(self) -> tuple[np.ndarray, np.ndarray]:
-        rows = prepare_rows(self.data, self.metric)
+        rows = self._prepare()
         found = self._probes = self.components_ = None
         if self.n_samples > EXACT_MAX_SAMPLES and self.recall < 1:
             found = self._search(rows, check_random_state(self.random_state))
@@ -93,13 +93,11 @@ class Approx(CachedRowsMixin, KNNIndex):
         """Return the neighbours, or None where the exact search costs less."""
         points, projection = reduce_rows(rows, generator, self.n_threads)
         if projection is not None:
-            directions = projection.directions
             self.components_ = leading_scores(
-                points[:, : directions.shape[1]], directions, N_LEADING
+                self._scores_of(points, projection), projection.directions, N_LEADING
             )
         origin = rows.origin if projection is None else np.zeros(points.shape[1], np.float32)
-        norms = score_norms(points, projection)
-        cells = Cells(points, origin, generator, self.n_threads, norms)
+        cells = self._partition(points, origin, projection, generator)
         sample = RecallSample(
             rows, points, projection, cells, self.k, generator, self.n_threads
         )  # fmt: skip
@@ -126,6 +124,17 @@ class Approx(CachedRowsMixin, KNNIndex):
                 return found
             recall = recall + (1 - recall) / 2
         return None
+
+    def _scores_of(self, points: np.ndarray, projection: Projection) -> np.ndarray:
+        """Return the principal components among the coordinates of reduced points."""
+        return points[:, : projection.directions.shape[1]]
+
+    def _partition(
+        self, points: np.ndarray, origin: np.ndarray, projection: Projection | None,
+        generator: RandomGenerator,
+    ) -> Cells:  # fmt: skip
+        norms = score_norms(points, projection)
+        return Cells(points, origin, generator, self.n_threads, norms)
 
     def _search_cells(
         self, rows: DenseRows | SparseRows, cells: Cells, plan: SearchPlan

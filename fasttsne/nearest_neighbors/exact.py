@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from scipy.spatial.distance import cdist
 
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
-from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin, prepare_rows
+from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime.typing import Metric
 from fasttsne.runtime.validation import check_data, check_number
@@ -60,7 +60,7 @@ class Exact(CachedRowsMixin, KNNIndex):
     def _build(self) -> tuple[np.ndarray, np.ndarray]:
         if self.metric not in METRICS:
             return self._blocked_cdist(self.data, self.k, self_join=True)
-        rows = prepare_rows(self.data, self.metric)
+        rows = self._prepare()
         indices, distances = rows.self_kneighbors(self.k, self.n_threads)
         return indices, rows.to_metric(distances)
 

@@ -77,9 +77,7 @@ class KNNIndex:
         n_jobs: int | None = -1, random_state: RandomState = None, verbose: bool = False,
         knn_kwargs: Settings = None,
     ):  # fmt: skip
-        self.data: Any = check_data(
-            data, "data", accept_sparse=self.ACCEPTS_SPARSE, dense_if_small=self.DENSE_IF_SMALL
-        )
+        self.data: Any = self._check_rows(data)
         self.n_samples = self.data.shape[0]
         self.k = check_k(k, self.n_samples)
         self.metric = self.check_metric(metric)
@@ -98,6 +96,12 @@ class KNNIndex:
         self.verbose = verbose
         self.knn_kwargs = dict(knn_kwargs or {})
         self.settings = self._check_settings()
+
+    def _check_rows(self, data: Rows) -> Any:
+        """Return rows in their canonical form."""
+        return check_data(
+            data, "data", accept_sparse=self.ACCEPTS_SPARSE, dense_if_small=self.DENSE_IF_SMALL
+        )
 
     def _init_precomputed(self, n_samples: int, k: int) -> None:
         """Replace the constructor for neighbours or distances that are given instead of data."""

@@ -50,7 +50,7 @@ def edges_of(P: sp.csr_matrix, name: str) -> CSREdges:
 
 def pack_edges(
     edges: CSREdges, order: np.ndarray, position: np.ndarray, largest: float, n_threads: int,
-    is_between: bool = False, spare: list[Any] | None = None,
+    is_between: bool = False, spare: list[Any] | None = None, own: np.ndarray | None = None,
 ) -> PackedEdges:  # fmt: skip
     """Edges for the kernels, their rows in another order.
 
@@ -63,6 +63,7 @@ def pack_edges(
     is_between : rows and columns are two sets, in orders of their own.
     spare : what earlier packed edges consisted of; it is emptied.  Arrays that suffice are used
         again, and others are freed before new ones are made.
+    own : (m,) int32, the new number of each row of the result, where they are some of n.
     """
     n = len(order)
     near_indptr, far_indptr = np.zeros((2, n + 1), np.int64)
@@ -72,7 +73,7 @@ def pack_edges(
     for rows in iter_rows("counting near edges", n, edges_per_row, PIECE_EDGES):
         _kernels.packed_edges.count_near(
             indptr, columns, order, position, reach, rows.start, min(rows.stop, n),
-            near_indptr[1:], far_indptr[1:], n_threads,
+            near_indptr[1:], far_indptr[1:], n_threads, own,
         )  # fmt: skip
     for pointers in near_indptr, far_indptr:
         np.cumsum(pointers, out=pointers)
@@ -85,8 +86,9 @@ def pack_edges(
     )
     for rows in iter_rows("packing edges", n, edges_per_row, PIECE_EDGES):
         _kernels.packed_edges.pack_edges(
-            *edges, order, position, reach, rows.start, min(rows.stop, n), *packed, n_threads
-        )
+            *edges, order, position, reach, rows.start, min(rows.stop, n), *packed, n_threads,
+            own,
+        )  # fmt: skip
     return packed
 
 

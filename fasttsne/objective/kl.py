@@ -6,6 +6,8 @@
 P itself is never changed: exaggeration scales the attractive forces.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -46,8 +48,6 @@ class KLDivergence(Objective):
         super().__init__((P.shape[0], n_components), n_threads)
         check_number(n_components, "n_components", low=1, high=3, integer=True)
         self._P = P
-        self._indptr, self._columns, self._values = edges_of(P, "affinities.P")
-        self._largest = largest_value(self._values)
         self.repulsion = repulsion
         self.dof = dof
         self._points, self.attractive, self.repulsive = np.empty((3, *self.shape), np.float32)
@@ -56,6 +56,11 @@ class KLDivergence(Objective):
         self._edges: PackedEdges | None = None
         self._order: np.ndarray | None = None
         self._negative_entropy: float | None = None
+        self._read_edges(P)
+
+    def _read_edges(self, P: sp.csr_matrix) -> None:
+        self._indptr, self._columns, self._values = edges_of(P, "affinities.P")
+        self._largest = largest_value(self._values)
 
     def reorder(self, order: np.ndarray) -> None:
         """See the base; it costs as much as a few iterations."""
@@ -89,20 +94,29 @@ class KLDivergence(Objective):
 
     def compute_forces(self, y: np.ndarray, with_error: bool = False) -> float | None:
         """Write ``attractive``, ``repulsive`` and ``z``; return the KL divergence if wanted."""
-        assert self._edges is not None
         for array in self._points, self.attractive, self.repulsive:
             if array.shape != y.shape:
                 raise ValueError(f"y and forces must have the shape {self.shape}; got {y.shape}")
         np.copyto(self._points, y, casting="same_kind")
-        cross: float = _kernels.attraction.attraction(
-            *self._edges, self._points, self.attractive, self.dof, with_error, self.n_threads,
-            self._partial_sums,
-        )  # fmt: skip
+        attraction = self._start_attraction(with_error)
         z = self.repulsion(self._points, self.repulsive)
+        cross = attraction()
         self.z = max(z, MIN_Z_PER_POINT * len(y))
         if not with_error:
             return None
         return self._entropy_term() + cross + float(np.log(self.z)) * self._total
+
+    def _start_attraction(self, with_cross: bool) -> Callable[[], float]:
+        """Compute ``attractive`` at ``_points``, at the latest when what is returned is called.
+
+        That returns the cross term.
+        """
+        assert self._edges is not None
+        cross: float = _kernels.attraction.attraction(
+            *self._edges, self._points, self.attractive, self.dof, with_cross, self.n_threads,
+            self._partial_sums,
+        )  # fmt: skip
+        return lambda: cross
 
     def edge_moments(
         self, y: np.ndarray, v: np.ndarray, degree: np.ndarray, moments: np.ndarray,

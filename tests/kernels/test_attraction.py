@@ -127,3 +127,40 @@ def test_moments_of_no_edges(kernel):
     edges = packed(np.zeros((5, 5)), np.arange(5))
     y = np.ones((5, 2))
     assert not any(array.any() for array in edge_moments(kernel("attraction"), edges, y, y))
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_some_of_the_points_get_the_same_bits(kernel, P, rng, d):
+    """And what the slow twin says; near edges are counted from each point's own number."""
+    y = rng.normal(0, 5, (60, d)).astype(np.float32)
+    v = rng.normal(size=(60, d)).astype(np.float32)
+    order = rng.permutation(60)
+    position = np.empty(60, np.int32)
+    position[order] = np.arange(60)
+    attraction = kernel("attraction")
+    whole, dof = packed(P, order), 0.8
+    forces, cross = np.empty_like(y), np.empty(60, np.float32)
+    total = attraction.attraction(*whole, y, forces, dof, True, 1)
+    moments = [np.empty(s, np.float32) for s in (60, (60, d * (d + 1) // 2), (60, d))]
+    attraction.edge_moments(*whole, y, v, dof, *moments, 1)
+    for rows in np.arange(25), np.arange(25, 60):
+        numbers = np.sort(position[rows])
+        part = edges_of(sp.csr_matrix(P[rows].astype(np.float32)), "P")
+        some = pack_edges(
+            part, np.argsort(position[rows]).astype(np.int32), position, float(P.max()), 2,
+            own=numbers,
+        )  # fmt: skip
+        out, own_cross = np.empty((len(rows), d), np.float32), np.empty(len(rows), np.float32)
+        attraction.attraction_of(*some, numbers, y, out, own_cross, dof, 3)
+        np.testing.assert_array_equal(out, forces[numbers])
+        cross[numbers] = own_cross
+        attraction.attraction_of(*some, numbers, y, out, None, dof, 1)
+        np.testing.assert_array_equal(out, forces[numbers])
+        parts = [np.empty((len(rows), *each.shape[1:]), np.float32) for each in moments]
+        attraction.edge_moments(*some, y, v, dof, *parts, 2, numbers)
+        for each, part in zip(moments, parts, strict=True):
+            np.testing.assert_array_equal(part, each[numbers])
+    assert total == np.sum(cross.astype(np.float64).cumsum()[-1]) * np.float32(dof)
+    expected, expected_cross = reference.attraction(P[np.ix_(order, order)], y, dof)
+    np.testing.assert_allclose(forces, expected, rtol=2e-5, atol=1e-6 * abs(expected).max())
+    assert total == pytest.approx(expected_cross, rel=1e-5)

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from hostile_rows import two_scales
 from scipy.spatial.distance import cdist
 
 from fasttsne import _kernels, nearest_neighbors
@@ -356,6 +357,26 @@ def test_bytes_find_what_floats_find(monkeypatch, rng):
     indices, distances = Approx(X, 15, random_state=0).build()
     np.testing.assert_array_equal(in_bytes[0], indices)
     np.testing.assert_allclose(in_bytes[1], distances, rtol=3e-7)
+
+
+def test_bytes_in_a_file_give_the_same_bits(tmp_path, rng):
+    """Their rows are compared in batches, and are bytes all the same: sums round otherwise."""
+    X = rng.integers(0, 256, (300, 3000)).astype(np.float32)
+    np.save(tmp_path / "images.npy", X)
+    expected = Exact(X, 15).build()
+    found = Exact(np.load(tmp_path / "images.npy", mmap_mode="r"), 15).build()
+    for own, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+def test_distances_do_not_depend_on_the_batch(monkeypatch, rng):
+    """Rows that float32 cannot tell apart are searched in groups: of a batch, or of all."""
+    X = two_scales(rng, 2000).astype(np.float32)
+    expected = Exact(X, 30).build()
+    monkeypatch.setattr(dense_rows, "SELF_JOIN_MAX_SAMPLES", 0)
+    monkeypatch.setattr(prepared_rows, "QUERY_BATCH_SIZE", 300)
+    for own, other in zip(expected, Exact(X, 30).build(), strict=True):
+        np.testing.assert_array_equal(own, other)
 
 
 @pytest.mark.parametrize("last", [-1, 256, 7.5])

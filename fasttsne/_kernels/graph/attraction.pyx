@@ -54,12 +54,13 @@ cdef inline void attract_eight(
 cdef inline double attract_rows(
     const Edges *edges, const float *y, const float *others, float *out,
     Py_ssize_t first, Py_ssize_t last, int d, float dof, bint with_cross,
+    const int32_t *numbers, float *row_cross,
 ) noexcept nogil:
-    """Forces of ``others`` on the rows first..last of y.
+    """Forces of ``others`` on the rows first..last of y, or on those with these numbers.
 
     ``d`` and ``with_cross`` are literals at each call.
     """
-    cdef Py_ssize_t i, e
+    cdef Py_ssize_t i, e, own_row
     cdef int c
     cdef f8 own[3]
     cdef f8 difference[3]
@@ -68,12 +69,13 @@ cdef inline double attract_rows(
     cdef float inverse_dof = 1 / dof
     cdef double total = 0
     for i in range(first, last):
+        own_row = i if numbers == NULL else numbers[i]
         cross = f8_set1(0)
         for c in range(d):
-            own[c] = f8_set1(y[i * d + c])
+            own[c] = f8_set1(y[own_row * d + c])
             force[c] = f8_set1(0)
         for e in range(edges.near_indptr[i], edges.near_indptr[i + 1], 8):
-            f8_gather_near(others + i * d, edges.offsets + e, d, difference)
+            f8_gather_near(others + own_row * d, edges.offsets + e, d, difference)
             p = f8_decode(edges.near_values + e, edges.smallest)
             attract_eight(own, difference, p, d, inverse_dof, with_cross, force, &cross)
         for e in range(edges.far_indptr[i], edges.far_indptr[i + 1], 8):
@@ -84,25 +86,40 @@ cdef inline double attract_rows(
             out[i * d + c] = f8_sum(force[c])
         if with_cross:
             total += f8_sum(cross)
+            if row_cross != NULL:
+                row_cross[i] = f8_sum(cross)
     return total * dof
 
 
 cdef double attract_block(
     const Edges *edges, const float *y, const float *others, float *out,
     Py_ssize_t first, Py_ssize_t last, int d, float dof, bint with_cross,
+    const int32_t *numbers=NULL, float *row_cross=NULL,
 ) noexcept nogil:
     """One compiled loop for each dimension, with and without the cross term."""
     if d == 1:
         if with_cross:
-            return attract_rows(edges, y, others, out, first, last, 1, dof, True)
-        return attract_rows(edges, y, others, out, first, last, 1, dof, False)
+            return attract_rows(
+                edges, y, others, out, first, last, 1, dof, True, numbers, row_cross
+            )
+        return attract_rows(
+            edges, y, others, out, first, last, 1, dof, False, numbers, row_cross
+        )
     if d == 2:
         if with_cross:
-            return attract_rows(edges, y, others, out, first, last, 2, dof, True)
-        return attract_rows(edges, y, others, out, first, last, 2, dof, False)
+            return attract_rows(
+                edges, y, others, out, first, last, 2, dof, True, numbers, row_cross
+            )
+        return attract_rows(
+            edges, y, others, out, first, last, 2, dof, False, numbers, row_cross
+        )
     if with_cross:
-        return attract_rows(edges, y, others, out, first, last, 3, dof, True)
-    return attract_rows(edges, y, others, out, first, last, 3, dof, False)
+        return attract_rows(
+            edges, y, others, out, first, last, 3, dof, True, numbers, row_cross
+        )
+    return attract_rows(
+        edges, y, others, out, first, last, 3, dof, False, numbers, row_cross
+    )
 
 
 def count_blocks(Py_ssize_t n):
@@ -169,6 +186,43 @@ def attraction_to(
     return float(np.sum(partial_sums[:n_blocks]))
 
 
+def attraction_of(
+    const int64_t[::1] near_indptr, const int16_t[::1] offsets,  # IN as for `attraction`, m rows
+    const uint16_t[::1] near_values,
+    const int64_t[::1] far_indptr, const int32_t[::1] columns, const uint16_t[::1] far_values,
+    float smallest,
+    const int32_t[::1] numbers,  # IN (m,), the point that each row is, below n
+    const float[:, ::1] y,  # IN (n, d), d <= 3
+    float[:, ::1] out,  # OUT (m, d)
+    float[::1] cross,  # OUT (m,), what each row adds to the cross term, over dof; or None
+    float dof,
+    int n_threads,
+):
+    """As ``attraction``, for some of the points; their bits are the same."""
+    cdef Py_ssize_t m = out.shape[0], b, n_blocks = (m + BLOCK - 1) // BLOCK
+    cdef Py_ssize_t piece, stop, size = 4 * PIECE_ROWS // BLOCK
+    cdef int d = <int> y.shape[1]
+    cdef bint with_cross = cross is not None
+    cdef float *row_cross = &cross[0] if with_cross and m else NULL
+    cdef Edges edges
+    if m == 0 or columns.shape[0] + offsets.shape[0] == 0:
+        out[:] = 0
+        if with_cross:
+            cross[:] = 0
+        return
+    edges = edges_of(
+        near_indptr, offsets, near_values, far_indptr, columns, far_values, smallest
+    )
+    for piece in range(0, n_blocks, size):
+        stop = min(piece + size, n_blocks)
+        for b in prange(piece, stop, nogil=True, schedule="dynamic", num_threads=n_threads):
+            attract_block(
+                &edges, &y[0, 0], &y[0, 0], &out[0, 0], b * BLOCK, min((b + 1) * BLOCK, m), d,
+                dof, with_cross, &numbers[0], row_cross,
+            )
+        PyErr_CheckSignals()
+
+
 cdef inline void moments_of_eight(
     const f8 *own, const f8 *own_v, f8 *difference, f8 *difference_v, f8 p, int d,
     float inverse_dof, f8 *degree, f8 *moment, f8 *product,
@@ -191,10 +245,10 @@ cdef inline void moments_of_eight(
 
 cdef inline void moments_of_rows(
     const Edges *edges, const float *y, const float *v, float *degree, float *moments,
-    float *product, Py_ssize_t first, Py_ssize_t last, int d, float dof,
+    float *product, Py_ssize_t first, Py_ssize_t last, int d, float dof, const int32_t *numbers,
 ) noexcept nogil:
     """``d`` is a literal at the call that has to be fast, for maps in two dimensions."""
-    cdef Py_ssize_t i, e
+    cdef Py_ssize_t i, e, row
     cdef int a, k, size = d * (d + 1) // 2
     cdef f8 own[3]
     cdef f8 own_v[3]
@@ -205,15 +259,16 @@ cdef inline void moments_of_rows(
     cdef f8 p, total
     cdef float inverse_dof = 1 / dof
     for i in range(first, last):
+        row = i if numbers == NULL else numbers[i]
         total = f8_set1(0)
         for a in range(d):
-            own[a], own_v[a] = f8_set1(y[i * d + a]), f8_set1(v[i * d + a])
+            own[a], own_v[a] = f8_set1(y[row * d + a]), f8_set1(v[row * d + a])
             sums[a] = f8_set1(0)
         for k in range(size):
             moment[k] = f8_set1(0)
         for e in range(edges.near_indptr[i], edges.near_indptr[i + 1], 8):
-            f8_gather_near(y + i * d, edges.offsets + e, d, difference)
-            f8_gather_near(v + i * d, edges.offsets + e, d, difference_v)
+            f8_gather_near(y + row * d, edges.offsets + e, d, difference)
+            f8_gather_near(v + row * d, edges.offsets + e, d, difference_v)
             p = f8_decode(edges.near_values + e, edges.smallest)
             moments_of_eight(
                 own, own_v, difference, difference_v, p, d, inverse_dof, &total, moment, sums
@@ -244,6 +299,7 @@ def edge_moments(
     float[:, ::1] moments,  # OUT (n, d (d + 1) / 2)
     float[:, ::1] product,  # OUT (n, d)
     int n_threads,
+    const int32_t[::1] numbers=None,  # IN (m,), of some of the points, whose rows the edges are
 ):
     """What the curvature of the attraction is made of, in one pass over the edges.
 
@@ -251,7 +307,8 @@ def edge_moments(
         moments_i = sum_j p_ij q_ij (y_i - y_j) (y_i - y_j)^T, the upper half, row by row
         product_i = sum_j p_ij q_ij (v_i - v_j)
     """
-    cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK, first, last
+    cdef Py_ssize_t n = degree.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK, first, last
+    cdef const int32_t *own = NULL if numbers is None or n == 0 else &numbers[0]
     cdef Py_ssize_t piece, stop, size = 4 * PIECE_ROWS // BLOCK
     cdef int d = <int> y.shape[1]
     cdef Edges edges
@@ -267,8 +324,8 @@ def edge_moments(
             first, last = b * BLOCK, min((b + 1) * BLOCK, n)
             if d == 2:
                 moments_of_rows(&edges, &y[0, 0], &v[0, 0], &degree[0], &moments[0, 0],
-                                &product[0, 0], first, last, 2, dof)
+                                &product[0, 0], first, last, 2, dof, own)
             else:
                 moments_of_rows(&edges, &y[0, 0], &v[0, 0], &degree[0], &moments[0, 0],
-                                &product[0, 0], first, last, d, dof)
+                                &product[0, 0], first, last, d, dof, own)
         PyErr_CheckSignals()

@@ -26,6 +26,12 @@ cdef inline void renumber(
         out[e] = position[columns[e]] if 0 <= columns[e] < n_columns else otherwise
 
 
+cdef inline int32_t number_of(
+    Py_ssize_t r, const int32_t *own, int32_t n_columns
+) noexcept nogil:
+    return own[r] if own != NULL else <int32_t> min(r, <Py_ssize_t> n_columns - 1)
+
+
 cdef inline int64_t padded(int64_t count) noexcept nogil:
     return (count + 7) // 8 * 8
 
@@ -53,6 +59,7 @@ def count_near(
     Py_ssize_t first, Py_ssize_t last,
     int64_t[::1] near_counts, int64_t[::1] far_counts,  # OUT (n,), in multiples of eight
     int n_threads,
+    const int32_t[::1] own=None,  # IN (n,), below m: each row's number among the columns, or r
 ):
     """Write how many edges the rows at positions first..last have within ``reach`` of their own.
 
@@ -61,6 +68,7 @@ def count_near(
     cdef Py_ssize_t r
     cdef int64_t count, near
     cdef int32_t i, m = <int32_t> position.shape[0]
+    cdef const int32_t *numbers = NULL if own is None else &own[0]
     if columns.shape[0] == 0:
         near_counts[first:last], far_counts[first:last] = 0, 0
         return
@@ -68,7 +76,7 @@ def count_near(
         i = order[r]
         count = indptr[i + 1] - indptr[i]
         near = count_in_row(
-            &columns[0] + indptr[i], count, &position[0], m, <int32_t> min(r, m - 1), reach
+            &columns[0] + indptr[i], count, &position[0], m, number_of(r, numbers, m), reach
         )
         near_counts[r], far_counts[r] = padded(near), padded(count - near)
 
@@ -123,6 +131,7 @@ def pack_edges(
     int32_t[::1] far_columns, uint16_t[::1] far_values,  # OUT (far_indptr[n],)
     float smallest,
     int n_threads,
+    const int32_t[::1] own=None,  # IN as for `count_near`
 ):
     """Renumber a graph's points, and write the edges of positions first..last in few bytes.
 
@@ -130,7 +139,8 @@ def pack_edges(
     have no distance: ``reach`` has to be -1.
     """
     cdef Py_ssize_t r
-    cdef int32_t i
+    cdef int32_t i, m = <int32_t> position.shape[0]
+    cdef const int32_t *numbers = NULL if own is None else &own[0]
     cdef int16_t *near_out = &offsets[0] if offsets.shape[0] else NULL
     cdef uint16_t *near_codes = &near_values[0] if near_values.shape[0] else NULL
     cdef int32_t *far_out = &far_columns[0] if far_columns.shape[0] else NULL
@@ -141,8 +151,8 @@ def pack_edges(
         i = order[r]
         pack_row(
             &columns[0] + indptr[i], &values[0] + indptr[i], indptr[i + 1] - indptr[i],
-            &position[0], <int32_t> position.shape[0], <int32_t> min(r, position.shape[0] - 1),
-            reach, smallest, near_out + near_indptr[r], near_codes + near_indptr[r],
+            &position[0], m, number_of(r, numbers, m), reach, smallest,
+            near_out + near_indptr[r], near_codes + near_indptr[r],
             near_indptr[r + 1] - near_indptr[r], far_out + far_indptr[r],
             far_codes + far_indptr[r], far_indptr[r + 1] - far_indptr[r],
         )

@@ -61,39 +61,26 @@ class Cells:
         preallocate_blas_buffers()
         with stage("partitioning into cells", count_assignments(len(points))) as progress:
             clusters = cluster_rows(points, origin, generator, n_threads, progress.advance)
-        cells = [
-            part for rows in clusters
-            for part in np.array_split(rows, -(-len(rows) // MAX_CELL_ROWS))
-        ]  # fmt: skip
-        sizes = np.array([len(rows) for rows in cells])
-        self.order, self.n_cells = np.concatenate(cells), len(cells)
+        self._lay_out(*cells_of(clusters))
+        self.packed = pack_cells(
+            points, self.index_map, self.starts, self.sizes, origin, n_threads, norms
+        )
+        means, squares = cell_means(points, self.order, self.firsts)
+        self._set_centroids((means - origin).astype(np.float32), np.sqrt(squares), origin)
+
+    def _lay_out(self, order, sizes) -> None:
+        """Give rows their positions: those of cells of these sizes, in this order."""
+        self.order, self.n_cells = order, len(sizes)
         self.firsts = np.append(0, sizes.cumsum()).astype(np.int32)
         self.starts = np.append(0, (-(-sizes // TILE_ROWS)).cumsum()).astype(np.int32)
         # Slots of each cell: its rows, then its first row again, which fills its last tile.
         cell, slot = _slots(self.starts)
         slot[slot >= sizes[cell]] = 0
         self.index_map = self.order[self.firsts[cell] + slot].astype(np.int32)
-        self.packed = pack_cells(
-            points, self.index_map, self.starts, sizes, origin, n_threads, norms
-        )
-        means, squares = self._means(points)
-        self.centroids, self.radii = (means - origin).astype(np.float32), np.sqrt(squares)
-        self.norms = np.einsum("ij,ij->i", self.centroids, self.centroids)
-        self.origin = origin
 
-    def _means(self, points):
-        """Return the mean of each cell, float64, and its rows' mean squared distance, float32."""
-        means = np.empty((self.n_cells, points.shape[1]))
-        squares = np.empty(self.n_cells, np.float32)
-        for a in range(0, self.n_cells, MEANS_BATCH):
-            firsts = self.firsts[a : a + MEANS_BATCH + 1]
-            rows = points[self.order[firsts[0] : firsts[-1]]].astype(np.float64)
-            sizes, starts = np.diff(firsts), firsts[:-1] - firsts[0]
-            part = slice(a, a + len(sizes))
-            means[part] = np.add.reduceat(rows, starts) / sizes[:, None]
-            rows -= np.repeat(means[part], sizes, axis=0)
-            squares[part] = np.add.reduceat(np.einsum("ij,ij->i", rows, rows), starts) / sizes
-        return means, squares
+    def _set_centroids(self, centroids, radii, origin) -> None:
+        self.centroids, self.radii, self.origin = centroids, radii, origin
+        self.norms = np.einsum("ij,ij->i", centroids, centroids)
 
     @property
     def sizes(self) -> np.ndarray:
@@ -134,6 +121,18 @@ class Cells:
             others[part] = best.top(n_near - 1)
         return np.concatenate([own, others], axis=1)
 
+    def nearest_positions(
+        self, packed: PackedRows, count: int, n_threads: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions of the points nearest to packed rows, (m, count), nearest first.
+
+        And the squared lengths of these, as packed.
+        """
+        candidates = Candidates(packed.n, count)
+        candidates.compare_all(packed, self.packed, 0, n_threads)
+        places = candidates.top(count)
+        return places, self.packed.norms[places]
+
     def search(self, n_near: int, n_far: int, bound: Bound, n_kept: int, n_threads: int):
         """Yield rows, (any,) indices, with their candidates, by position, in batches.
 
@@ -146,25 +145,41 @@ class Cells:
         """
         n_kept = min(n_kept, len(self.order) - 1)
         near = self.near[:, : max(n_near, self._n_least)]
-        last, memory = 0, Candidates(min(SEARCH_BATCH, len(self.order)), n_kept)
-        while last < self.n_cells:
-            first = last
-            last = self._batch_end(first)
-            rows = self.order[self.firsts[first] : self.firsts[last]]
-            candidates = Candidates(len(rows), n_kept, memory)
-            reaches, is_open = np.empty(len(rows), np.float32), np.zeros(len(rows), np.uint8)
-            self._compare(
-                first, near[first:last], bound, candidates, reaches, is_open, False, n_threads
-            )
+        yield from self._search(0, near, n_far, bound, n_kept, n_threads)
+
+    def _search(self, start, near, n_far, bound, n_kept, n_threads):
+        """Yield the rows of some cells, the first of which is given, as ``search``.
+
+        near : (cells, any) in which they search at first.
+        """
+        for first, last, *found in self._search_near(start, near, bound, n_kept, n_threads):
+            candidates, reaches, is_open = found
             if n_far > near.shape[1] and is_open.any():
                 far = self._far_cells(first, last, is_open, near.shape[1], n_far, n_threads)
                 self._compare(first, far, bound, candidates, reaches, is_open, True, n_threads)
-            yield rows, candidates
+            yield self.order[self.firsts[first] : self.firsts[last]], candidates
+
+    def _search_near(self, start, near, bound, n_kept, n_threads):
+        """Yield batches of cells: first, last, and their rows' candidates, limits, who is open."""
+        last, memory = start, Candidates(min(SEARCH_BATCH, len(self.order)), n_kept)
+        while last < start + len(near):
+            first = last
+            last = min(self._batch_end(first), start + len(near))
+            n_rows = self.firsts[last] - self.firsts[first]
+            candidates = Candidates(n_rows, n_kept, memory)
+            reaches, is_open = np.empty(n_rows, np.float32), np.zeros(n_rows, np.uint8)
+            own = near[first - start : last - start]
+            self._compare(first, own, bound, candidates, reaches, is_open, False, n_threads)
+            yield first, last, candidates, reaches, is_open
+
+    def _open_cells(self, first, last, is_open):
+        """Return those of a batch of cells in which a row is open, counted from the first."""
+        firsts = self.firsts[first:last] - self.firsts[first]
+        return np.flatnonzero(np.maximum.reduceat(is_open, firsts))
 
     def _far_cells(self, first, last, is_open, n_near, n_far, n_threads):
         """Return the cells in which open rows go on, (last - first, n_far - n_near) int32."""
-        firsts = self.firsts[first:last] - self.firsts[first]
-        cells = np.flatnonzero(np.maximum.reduceat(is_open, firsts))
+        cells = self._open_cells(first, last, is_open)
         far = np.zeros((last - first, n_far - n_near), np.int32)
         far[cells] = self.nearest(first + cells, n_far, n_threads)[:, n_near:]
         return far
@@ -176,6 +191,33 @@ class Cells:
             reaches, is_open, goes_on, candidates.keys, candidates.counts, candidates.thresholds,
             n_threads,
         )  # fmt: skip
+
+
+def cells_of(clusters: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of clusters cell by cell, and the sizes of the cells."""
+    cells = [
+        part for rows in clusters
+        for part in np.array_split(rows, -(-len(rows) // MAX_CELL_ROWS))
+    ]  # fmt: skip
+    return np.concatenate(cells), np.array([len(rows) for rows in cells])
+
+
+def cell_means(points, order, firsts) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of each cell, float64, and its rows' mean squared distance, float32.
+
+    order, firsts : as of ``Cells``.
+    """
+    n_cells = len(firsts) - 1
+    means, squares = np.empty((n_cells, points.shape[1])), np.empty(n_cells, np.float32)
+    for a in range(0, n_cells, MEANS_BATCH):
+        ends = firsts[a : a + MEANS_BATCH + 1]
+        rows = points[order[ends[0] : ends[-1]]].astype(np.float64)
+        sizes, starts = np.diff(ends), ends[:-1] - ends[0]
+        part = slice(a, a + len(sizes))
+        means[part] = np.add.reduceat(rows, starts) / sizes[:, None]
+        rows -= np.repeat(means[part], sizes, axis=0)
+        squares[part] = np.add.reduceat(np.einsum("ij,ij->i", rows, rows), starts) / sizes
+    return means, squares
 
 
 def pack_cells(points, index_map, starts, sizes, origin, n_threads, norms=None) -> PackedRows:

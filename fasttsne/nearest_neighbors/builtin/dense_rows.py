@@ -41,11 +41,14 @@ class DensePoints:
     source : (n, columns) array of which they were made, float32 or float64.
     frames : (n, 3) float64, or None: the coordinates are (source / unit - shift) / scale, with
         these numbers of each row; None is 1, 0, 1.
+    whole, rows : the points of which these are some, and their numbers; or None.
     """
 
     values: np.ndarray
     source: np.ndarray
     frames: np.ndarray | None = None
+    whole: "DensePoints | None" = None
+    rows: np.ndarray | None = None
 
     def __len__(self):
         return len(self.values)
@@ -54,7 +57,9 @@ class DensePoints:
         values = self.values[rows]
         source = values if self.is_source else self.source[rows]
         frames = None if self.frames is None else np.ascontiguousarray(self.frames[rows])
-        return DensePoints(values, source, frames)
+        numbers = np.arange(len(self)) if self.rows is None else self.rows
+        whole = self if self.whole is None else self.whole
+        return DensePoints(values, source, frames, whole, numbers[rows])
 
     @property
     def is_source(self) -> bool:
@@ -91,10 +96,15 @@ class DenseRows(PreparedRows):
 
     def __init__(self, data: np.ndarray, metric: str):
         super().__init__(data, metric)
+        self._choose_frame(data)
+        self.points = self.prepare(data) if self._are_copied else DensePoints(data, data)
+
+    def _choose_frame(self, data) -> None:
+        """Set what turns data into points: it depends on all rows."""
         self._shift = np.zeros(self.n_columns)
         self.origin = np.zeros(self.n_columns, np.float32)
         is_copied = True
-        if not is_angular(metric):
+        if not is_angular(self.metric):
             largest = _largest(data)
             frame = robust_frame(data, 2 * largest)
             self.unit = chunks.float32_unit(frame.size)
@@ -105,7 +115,6 @@ class DenseRows(PreparedRows):
             else:
                 self.origin = frame.origin
         self._are_copied = is_copied
-        self.points = self.prepare(data) if is_copied else DensePoints(data, data)
         self._bounds = error_bounds(self.n_columns, FAR_DISTANCE, is_copied, self.unit)
 
     def around(self, center: DensePoints, reach: float, indices: np.ndarray) -> "DenseRows":
@@ -127,7 +136,8 @@ class DenseRows(PreparedRows):
 
     def moved(self, points: DensePoints) -> DensePoints:
         """Return points of other rows as prepared by these."""
-        result = replace(points, values=np.empty(points.source.shape, np.float32))
+        values = np.empty(points.source.shape, np.float32)
+        result = replace(points, values=values, whole=None, rows=None)
         step = max(chunks.CHUNK_SIZE // self.n_columns, 1)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for a in range(0, len(points), step):
@@ -252,8 +262,10 @@ class DenseRows(PreparedRows):
 
     def _rerank(self, queries, *arguments):
         values = queries.values, self.points.values
-        if queries is self.points and self._bytes is not None:
-            values = self._bytes, self._bytes
+        is_own = queries is self.points or queries.whole is self.points
+        if is_own and self._bytes is not None:
+            own = self._bytes if queries is self.points else self._bytes[queries.rows]
+            values = own, self._bytes
         _kernels.rerank.rerank(*values, *arguments)
 
     @cached_property
@@ -294,4 +306,8 @@ class DenseRows(PreparedRows):
 
 def _largest(X):
     """Return the largest absolute value of an array, read in chunks."""
-    return float(max(max(-chunk.min(), chunk.max()) for _, chunk in chunks.iter_chunks(X)))
+    return float(chunks.fold_chunks(X, chunks.CHUNK_SIZE, _larger, -np.inf))
+
+
+def _larger(largest, first, chunk):
+    return max(largest, -chunk.min(), chunk.max())

@@ -21,6 +21,8 @@ FLOAT32_RADIUS, FLOAT64_RADIUS = 1e2, 1e5
 # Float32 is used for so many rows at least, and up to this share of the points.
 MIN_FLOAT32_ROWS = 32
 MAX_FLOAT32_SHARE = 0.7
+# Larger distances are written as this, as the kernels do.
+MAX_DISTANCE = 3.4e38
 
 
 class Float64Search:
@@ -81,9 +83,11 @@ class Float64Search:
         some, own = rows.around(self._queries[center], reach * rows.unit, near), None
         if self._self_indices is not None:
             own = np.searchsorted(near, self._self_indices[group])
-        indices, distances = some.kneighbors(some.moved(queries), self._k, self._n_threads, own)
-        self._indices[group] = near[indices]
-        self._distances[group] = distances * np.float32(some.unit / rows.unit)
+        found, _ = some.kneighbors(some.moved(queries), self._k, self._n_threads, own)
+        self._indices[group] = near[found]
+        # Distances around this center would depend on which rows are in the group.
+        distances = rows.distances_to(queries, self._indices[group], self._n_threads) / rows.unit
+        self._distances[group] = np.minimum(distances, MAX_DISTANCE)
         return True
 
     def _search(self, center, block):

@@ -10,8 +10,13 @@ def is_angular(metric: str) -> bool:
     return metric in ("cosine", "correlation")
 
 
-def to_metric(distances: np.ndarray, metric: str, scale: float) -> np.ndarray:
-    """Convert Euclidean distances of prepared rows, divided by ``scale``, to the metric."""
+def to_metric(
+    distances: np.ndarray, metric: str, scale: float, farthest: float | None = None
+) -> np.ndarray:
+    """Convert Euclidean distances of prepared rows, divided by ``scale``, to the metric.
+
+    farthest : the largest of all distances, where these are some of them.
+    """
     if is_angular(metric):
         return distances**2 / 2
     if scale == 1 and metric != "sqeuclidean":
@@ -22,5 +27,6 @@ def to_metric(distances: np.ndarray, metric: str, scale: float) -> np.ndarray:
             result **= 2
     # The distance of finite rows may overflow.
     np.minimum(result, np.finfo(np.float64).max, out=result)
-    fits = scale == 1 and result.max(initial=0) <= np.finfo(np.float32).max
+    largest = result.max(initial=0) if farthest is None else np.float64(farthest) ** 2
+    fits = scale == 1 and largest <= np.finfo(np.float32).max
     return result.astype(np.float32) if fits else result

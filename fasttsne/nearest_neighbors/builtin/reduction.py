@@ -28,8 +28,10 @@ def reduce_rows(
     """
     if rows.n_columns <= N_COMPONENTS * 3 // 2:
         return rows.to_dense(rows.points), None
+    if hasattr(rows, "reduce_elsewhere"):  # rows on other machines
+        return rows.reduce_elsewhere(N_COMPONENTS, generator, n_threads)  # type: ignore[no-any-return]
     scores, residuals, projection = rows.reduce(N_COMPONENTS, generator, n_threads)
-    return _with_residuals(scores, residuals, projection), projection
+    return with_residuals(scores, residuals, projection), projection
 
 
 def reduce_queries(
@@ -41,7 +43,7 @@ def reduce_queries(
         return coordinates
     scores = rows.project(queries, projection, n_threads)
     squares = rows.squared_lengths(queries, projection.origin)
-    return _with_residuals(scores, projection.residuals(squares, scores), projection)
+    return with_residuals(scores, projection.residuals(squares, scores), projection)
 
 
 def score_norms(points: np.ndarray, projection: Projection | None) -> np.ndarray | None:
@@ -57,7 +59,8 @@ def _has_residuals(projection):
     return projection.max_residual > 0
 
 
-def _with_residuals(scores, residuals, projection):
+def with_residuals(scores, residuals, projection):
+    """Return the coordinates of rows from their scores and what they lose."""
     if not _has_residuals(projection):
         return scores
     return np.column_stack([scores, np.float32(RESIDUAL_COSINE**0.5) * residuals])

@@ -25,8 +25,11 @@ class CachedRowsMixin:
     def rows(self):
         """The prepared rows of ``data``."""
         if self._rows is None:
-            self._rows = prepare_rows(self.data, self.metric)
+            self._rows = self._prepare()
         return self._rows
+
+    def _prepare(self):
+        return prepare_rows(self.data, self.metric)
 
     def __getstate__(self):
         return {name: value for name, value in vars(self).items() if name != "_rows"}

@@ -34,7 +34,10 @@ def true_neighbors(rows, points, projection: Projection | None, sample, k, n_thr
     sample : (m,) indices.
     """
     n_bounded = BOUNDED_PER_NEIGHBOR * k
-    if projection is None or projection.max_residual == 0 or not _pays(rows, points, n_bounded):
+    is_elsewhere = not isinstance(points, np.ndarray)  # on other machines
+    if projection is None or projection.max_residual == 0 or is_elsewhere:
+        return rows.kneighbors_of_rows(sample, k, n_threads)[0]  # type: ignore[no-any-return]
+    if not _pays(rows, points, n_bounded):
         return rows.kneighbors_of_rows(sample, k, n_threads)[0]  # type: ignore[no-any-return]
     queries, own = rows.points[sample], _bounding_coordinates(points[sample])
     nearest = Candidates(len(sample), n_bounded)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates, capacity
+from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, capacity
 from fasttsne.nearest_neighbors.builtin.cells import (
     MAX_FAR,
     NEAR_CENTROID,
@@ -157,23 +157,24 @@ class RecallSample:
         Ranks beyond the largest number of candidates are not distinguished.  Also return the
         reduced distances of the last candidate, for each of the numbers.
         """
-        candidates = Candidates(len(self.rows), self._max_kept + 1)
         packed = pack(points[self.rows], n_threads=n_threads)
-        candidates.compare_all(packed, cells.packed, 0, n_threads)
-        places = candidates.top(self._max_kept + 1)
+        places, norms = cells.nearest_positions(packed, self._max_kept + 1, n_threads)
         nearest = cells.index_map[places]
         ranks = np.full(self.true.shape, self._max_kept)
         rank_of_row = np.full(self._n, self._max_kept)
-        distances = np.empty((len(own), len(numbers)))
+        last = np.empty((len(own), len(numbers)), np.int64)
+        last_norms = np.empty(last.shape, norms.dtype)
         for r, row in enumerate(self.rows):
             is_other = nearest[r] != row
             others = nearest[r][is_other][: self._max_kept]
             rank_of_row[others] = np.arange(len(others))
             ranks[r] = rank_of_row[self.true[r]]
             rank_of_row[others] = self._max_kept
-            last = others[numbers - 1]
-            norms = cells.packed.norms[places[r][is_other][numbers - 1]]
-            squares = self._squares[r] + norms - 2 * ((points[last] - cells.origin) @ own[r])
+            last[r], last_norms[r] = others[numbers - 1], norms[r][is_other][numbers - 1]
+        coordinates = points[last.ravel()].reshape(*last.shape, -1) - cells.origin
+        distances = np.empty(last.shape)
+        for r in range(len(own)):
+            squares = self._squares[r] + last_norms[r] - 2 * (coordinates[r] @ own[r])
             distances[r] = np.sqrt(np.maximum(squares, 0))
         return ranks, distances
 

@@ -1,0 +1,209 @@
+"""The cluster as a fit sees it: tasks named after stages, their results, and who is there."""
+
+import contextlib
+import logging
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import dask
+from distributed import CancelledError, Client, Future, wait
+from distributed.scheduler import KilledWorker
+
+from fasttsne.dask.versions import check_workers
+from fasttsne.runtime.progress import stage
+
+log = logging.getLogger("fasttsne.dask")
+
+# Seconds without a finished task after which the log says what is waited for.
+PATIENCE = 60.0
+# Seconds that a cluster without workers may take to get one.
+WITHOUT_WORKERS = 30.0
+# Parts of rows for each thread, and parts at most: where all send something to all, their number
+# squared is that of the tasks, of which Dask's scheduler does some thousand in a second.
+PARTS_PER_THREAD, MAX_PARTS = 3, 512
+# Seconds that workers get to forget what they held.
+FORGETTING = 5.0
+# Seconds from one look at the cluster to the next.
+LOOK_EVERY = 2.0
+# Arguments of tasks, such as the cells that a search reads, may be large: no reason to warn.
+SETTINGS = {"distributed.admin.large-graph-warning-threshold": "1GiB"}
+
+
+class ClusterError(RuntimeError):
+    """A stage cannot be finished: no worker is left, or its tasks were cancelled."""
+
+
+class Cluster:
+    """A client, and the futures of one fit.
+
+    Parameters
+    ----------
+    client : a synchronous client of ``distributed``.
+    """
+
+    def __init__(self, client: Client):
+        self.client = client
+        self._futures: weakref.WeakSet[Future] = weakref.WeakSet()
+        self._checked: set[str] = set()
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator["Cluster"]:
+        """Within the block tasks can be submitted; after it workers hold nothing of them."""
+        direct = self.client.direct_to_workers
+        with dask.config.set(SETTINGS), self.client.as_current():
+            try:
+                yield self
+            finally:
+                self.client.direct_to_workers = direct
+                self.release()
+
+    def release(self) -> None:
+        """Let workers forget everything, and stop what they have not begun."""
+        if self.client.status != "running":
+            return
+        own = {future.key for future in self._futures}
+        for future in list(self._futures):
+            future.release()
+        with contextlib.suppress(OSError, TimeoutError):  # a cluster that is gone holds nothing
+            start = time.monotonic()
+            while time.monotonic() - start < FORGETTING:
+                held = self.client.has_what().values()
+                if not any(own.intersection(keys) for keys in held):
+                    return
+                time.sleep(0.02)
+
+    def workers(self) -> dict[str, int]:
+        """The workers' addresses and numbers of threads, those that came late included."""
+        found: dict[str, int] = self.client.nthreads()
+        new = set(found) - self._checked
+        if new:
+            check_workers(self.client, sorted(new))
+            self._checked |= new
+        return found
+
+    def wait_for_workers(self, name: str) -> dict[str, int]:
+        """The same, at least one.
+
+        Raises
+        ------
+        ClusterError
+            Where none comes.
+        """
+        start = time.monotonic()
+        while True:
+            found = self.workers()
+            if found:
+                return found
+            if time.monotonic() - start > WITHOUT_WORKERS:
+                raise ClusterError(f"no worker is left in the stage {name!r}")
+            time.sleep(0.2)
+
+    def n_parts(self, n: int, min_rows: int, max_rows: int) -> int:
+        """Return how many parts n rows have: some for each thread, of these sizes."""
+        n_threads = sum(self.wait_for_workers("planning").values())
+        wanted = min(PARTS_PER_THREAD * n_threads, n // min_rows)
+        return min(max(wanted, -(-n // max_rows), 1), MAX_PARTS)
+
+    def submit(self, name: str, function: Callable[..., Any], *arguments: Any, **how: Any) -> Any:
+        """Return the future of a function's result; ``name`` is its stage, on the dashboard."""
+        key = f"{name}-{uuid.uuid4().hex}"
+        return self.keep(self.client.submit(function, *arguments, key=key, pure=False, **how))
+
+    def keep(self, future: Future) -> Future:
+        """Return a future that ``release`` knows from now on."""
+        self._futures.add(future)
+        return future
+
+    def finish(
+        self, name: str, futures: Sequence[Future], amounts: Sequence[float] | None = None
+    ) -> None:
+        """Wait until tasks are done, a stage of progress.
+
+        amounts : of rows, which each task deals with; None counts tasks.
+
+        Raises
+        ------
+        ClusterError
+            Where that cannot be.
+        Exception
+            What a task raised.
+        """
+        left = dict(zip(futures, [1.0] * len(futures) if amounts is None else amounts, strict=True))
+        unit = "tasks" if amounts is None else "rows"
+        watch = Watch(self, name)
+        with stage(name, sum(left.values()), unit) as progress:
+            while left:
+                with contextlib.suppress(TimeoutError, CancelledError):  # which is seen below
+                    wait(list(left), timeout=LOOK_EVERY, return_when="FIRST_COMPLETED")
+                done = [future for future in left if future.done()]
+                for future in done:
+                    self.raise_if_failed(future, name)
+                    progress.advance(left.pop(future))
+                watch.look(len(done), f"{len(left)} of {len(futures)} tasks")
+
+    def results(
+        self, name: str, futures: Sequence[Future], amounts: Sequence[float] | None = None
+    ) -> list[Any]:
+        """The same, and return what the tasks returned."""
+        watch = Watch(self, name)
+        while True:
+            self.finish(name, futures, amounts)
+            watch.look(1, "")
+            with contextlib.suppress(OSError, KeyError, CancelledError):  # seen in the next round
+                found: list[Any] = self.client.gather(list(futures))
+                return found
+
+    @staticmethod
+    def raise_if_failed(future: Future, name: str) -> None:
+        """Raise what a task raised, or ClusterError where it has no result for another reason."""
+        if future.status == "error":
+            error = future.exception()
+            if isinstance(error, KilledWorker):
+                raise ClusterError(
+                    f"the stage {name!r} cannot be finished: workers died in it, again and again; "
+                    f"they may have too little memory ({error})"
+                ) from error
+            raise error
+        if future.status == "cancelled":
+            raise ClusterError(f"the stage {name!r} was cancelled, or data that it needs was lost")
+
+
+class Watch:
+    """Sees that a stage does not wait for what cannot come, and says what it waits for."""
+
+    def __init__(self, cluster: Cluster, name: str):
+        self._cluster, self._name = cluster, name
+        self._last = self._looked = self._seen = time.monotonic()
+
+    def look(self, n_done: int, left: str) -> None:
+        """To be called every few seconds.
+
+        Raises
+        ------
+        ClusterError
+            Where the cluster has had no worker for a while, or is gone.
+        """
+        now = time.monotonic()
+        if n_done:
+            self._last = self._seen = now
+        if now - self._looked < LOOK_EVERY and n_done != 0:
+            return
+        self._looked = now
+        if self._cluster.client.status not in ("running", "connecting"):
+            raise ClusterError(f"the client was closed in the stage {self._name!r}")
+        workers: dict[str, int] = {}
+        with contextlib.suppress(OSError, TimeoutError):  # a scheduler that is gone
+            workers = self._cluster.workers()
+        if workers:
+            self._seen = now
+        elif now - self._seen > WITHOUT_WORKERS:
+            raise ClusterError(f"no worker is left in the stage {self._name!r}")
+        if now - self._last > PATIENCE:
+            log.warning(
+                "the stage %r has waited for %.0f s: %s, of %d workers",
+                self._name, PATIENCE, left, len(workers),
+            )  # fmt: skip
+            self._last = now

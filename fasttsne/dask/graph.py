@@ -1,0 +1,168 @@
+"""Affinities on the workers: those of each row, and their symmetric graph, block by block.
+
+Edges are exchanged once: each block of rows sends every other those of its edges that end there.
+"""
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from distributed import Future
+
+from fasttsne.affinity.conditional import to_scaled_float32
+from fasttsne.affinity.csr import merge_directions
+from fasttsne.dask.cluster import Cluster
+from fasttsne.dask.remote_rows import RemoteRows
+from fasttsne.objective.edges import PIECE, CSREdges, largest_value
+
+CONDITIONAL, SYMMETRIC, ENTROPY = "conditional affinities", "symmetric affinities", "entropy of P"
+
+
+class Conditional(NamedTuple):
+    """Affinities of rows to their neighbours, (m, k), and the neighbours."""
+
+    indices: np.ndarray
+    values: np.ndarray
+
+
+class ClusterGraph:
+    """The symmetric affinities of all rows, in blocks of rows on the workers.
+
+    Attributes
+    ----------
+    blocks : futures of the arrays of a CSR matrix: row pointers, columns, values.
+    edges : (blocks + 1,) the first row of each, and the number of rows.
+    largest : of all affinities.
+    negative_entropy, total : sum p log p, and sum p.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, cluster: Cluster, blocks: list[Future], edges: np.ndarray):
+        self.cluster, self.blocks, self.edges = cluster, blocks, edges
+        n = int(edges[-1])
+        self.shape = n, n
+        sizes = np.diff(edges).tolist()
+        found = [cluster.submit(SYMMETRIC, _summary, block) for block in blocks]
+        counts, largest = zip(*cluster.results(SYMMETRIC, found, sizes), strict=True)
+        self.largest = max(largest)
+        self.negative_entropy, self.total = self._entropy(np.cumsum([0, *counts]))
+
+    def _entropy(self, firsts: np.ndarray) -> tuple[float, float]:
+        """Return sum p log p and sum p, of the pieces of which the local fit adds them up.
+
+        firsts : of the edges of each block, and the number of edges.
+        """
+        n_edges, pieces = int(firsts[-1]), []
+        for start in range(0, n_edges, PIECE):
+            stop, parts = min(start + PIECE, n_edges), []
+            for b in range(
+                int(np.searchsorted(firsts, start, "right")) - 1,
+                int(np.searchsorted(firsts, stop, "left")),
+            ):
+                a, z = (int(np.clip(e, *firsts[b : b + 2]) - firsts[b]) for e in (start, stop))
+                parts.append(self.cluster.submit(ENTROPY, _cut_values, self.blocks[b], a, z))
+            pieces.append(self.cluster.submit(ENTROPY, _entropy_of, *parts))
+        entropy = total = 0.0
+        for piece_entropy, piece_total in self.cluster.results(ENTROPY, pieces):
+            entropy += piece_entropy
+            total += piece_total
+        return entropy, total
+
+
+def conditional_affinities(
+    tables: list[RemoteRows], weights: Callable[[np.ndarray], np.ndarray], k: int
+) -> list[Future]:
+    """Return futures of :class:`Conditional`, of the k nearest neighbours, by block of rows.
+
+    tables : of indices and distances; the list is emptied, as workers need not keep them.
+    weights : of distances, (m, k) float32, to conditional affinities of the same shape.
+    """
+    (indices, distances), run = tables, partial(_conditional, weights, k)
+    cluster, sizes = indices.cluster, indices.sizes
+    blocks = [
+        cluster.submit(CONDITIONAL, run, own, far)
+        for own, far in zip(indices.blocks, distances.blocks, strict=True)
+    ]
+    tables.clear()
+    del indices, distances
+    cluster.finish(CONDITIONAL, blocks, sizes)
+    return blocks
+
+
+def symmetric_graph(cluster: Cluster, conditional: list[Future], edges: np.ndarray) -> ClusterGraph:
+    """Return the graph of conditional affinities of blocks of rows.
+
+    The list of blocks is emptied: workers need not keep them.
+    """
+    split = partial(_transposed, edges)
+    transposed = [cluster.submit(SYMMETRIC, split, block) for block in conditional]
+    merge, blocks = partial(_merge, int(edges[-1]), edges[:-1]), []
+    for b, own in enumerate(conditional):
+        pieces = [cluster.submit(SYMMETRIC, _piece, each, b) for each in transposed]
+        blocks.append(cluster.submit(SYMMETRIC, merge, own, *pieces))
+    conditional.clear()
+    del own, pieces, transposed
+    cluster.finish(SYMMETRIC, blocks, np.diff(edges).tolist())
+    return ClusterGraph(cluster, blocks, edges)
+
+
+def _conditional(weights: Any, k: int, indices: np.ndarray, distances: np.ndarray) -> Conditional:
+    scaled, _ = to_scaled_float32(distances)
+    values = weights(np.ascontiguousarray(scaled[:, :k]))
+    return Conditional(np.ascontiguousarray(indices[:, :k]), np.ascontiguousarray(values))
+
+
+def _transposed(edges: np.ndarray, block: Conditional) -> list[CSREdges]:
+    """Return the edges that end in each block of rows, by the row in which they end."""
+    m, k = block.indices.shape
+    indptr = np.arange(m + 1, dtype=np.int64) * k
+    forward = sp.csr_array(
+        (block.values.ravel(), block.indices.ravel(), indptr), shape=(m, int(edges[-1]))
+    )
+    backward = forward.tocsc()  # of each column, rows ascending
+    pieces = []
+    for a, b in itertools.pairwise(edges):
+        pointers = backward.indptr[a : b + 1].astype(np.int64)
+        part = slice(pointers[0], pointers[-1])
+        pieces.append(
+            (pointers - pointers[0], backward.indices[part].astype(np.int32), backward.data[part])
+        )
+    return pieces
+
+
+def _piece(pieces: list[CSREdges], block: int) -> CSREdges:
+    indptr, rows, values = pieces[block]
+    return indptr, rows.copy(), values.copy()
+
+
+def _merge(n: int, firsts: np.ndarray, own: Conditional, *pieces: CSREdges) -> CSREdges:
+    """Return rows of (C + C^T) / 2n from those of C, and the edges that end in them, by block."""
+    counts = np.array([np.diff(indptr) for indptr, _, _ in pieces])
+    pointers = np.append(0, counts.sum(0).cumsum())
+    columns = np.empty(pointers[-1], np.int32)
+    values = np.empty(pointers[-1], np.float32)
+    begin = pointers[:-1].copy()
+    for first, count, (indptr, rows, weights) in zip(firsts, counts, pieces, strict=True):
+        at = np.repeat(begin - indptr[:-1], count) + np.arange(len(rows))
+        columns[at], values[at] = rows + np.int32(first), weights
+        begin += count
+    return merge_directions(own.indices, own.values, (pointers, columns, values), n, 1)
+
+
+def _summary(block: CSREdges) -> tuple[int, float]:
+    """Return the number of edges, and the largest value."""
+    return len(block[2]), largest_value(block[2])
+
+
+def _cut_values(block: CSREdges, first: int, stop: int) -> np.ndarray:
+    return block[2][first:stop].copy()
+
+
+def _entropy_of(*parts: np.ndarray) -> tuple[float, float]:
+    p = np.concatenate(parts)
+    p = p[p > 0]
+    return float((p * np.log(p)).sum(dtype=np.float64)), float(p.sum(dtype=np.float64))

@@ -1,0 +1,286 @@
+"""Workers that die, come late, or never come; interrupts; data and workers that cannot be used."""
+
+import logging
+import signal
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("distributed")
+pytest.importorskip("dask.array")
+
+import dask
+import dask.array as da
+from clusters import processes
+from distributed import Future
+
+import fasttsne
+import fasttsne.dask
+from fasttsne.dask import cluster as cluster_module
+from fasttsne.dask.cluster import ClusterError
+from fasttsne.runtime.progress import listening
+
+FEW = {"random_state": 0, "n_iter": 15, "early_exaggeration_iter": 15, "n_jobs": 1}
+STAGES = (
+    "reading rows", "rows of a sample", "partitioning into cells", "neighbours of a sample",
+    "search", "table of neighbours", "conditional affinities", "symmetric affinities",
+    "entropy of P", "early exaggeration", "main phase",
+)  # fmt: skip
+OFTEN = ("search", "symmetric affinities", "main phase")
+# Of tasks, and of actors.
+ON_BOTH = [pytest.param("search", marks=pytest.mark.slow), "main phase"]
+
+
+@pytest.fixture(scope="module")
+def X():
+    rng = np.random.default_rng(1)
+    centers = rng.normal(0, 4, (20, 8))
+    return (centers[rng.integers(0, 20, 3500)] + rng.normal(size=(3500, 8))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def expected(X):
+    return np.asarray(fasttsne.TSNE(**FEW).fit(X))
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with processes(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster):
+    while len(cluster.workers) < 2:
+        cluster.start_worker()
+    with cluster.client(2) as client:
+        yield client
+
+
+def chunks(X):
+    return da.from_array(X, chunks=(900, -1))
+
+
+def in_stage(name, act):
+    """Return a listener that acts once, when a stage has begun, or is under way."""
+    heard = []
+
+    def listen(progress):
+        is_under_way = progress.unit != "iterations" or progress.done >= 5
+        if progress.name == name and is_under_way and not heard:
+            heard.append(name)
+            act()
+
+    listen.heard = heard
+    return listen
+
+
+def held(client):
+    """Return how many results workers hold; chunks of the data may be there a moment longer."""
+    for _ in range(60):
+        count = sum(map(len, client.has_what().values()))
+        if not count:
+            break
+        time.sleep(0.05)
+    return count
+
+
+@pytest.mark.parametrize(
+    "stage", [s if s in OFTEN else pytest.param(s, marks=pytest.mark.slow) for s in STAGES]
+)
+def test_a_worker_that_is_killed(cluster, client, X, expected, stage):
+    listen = in_stage(stage, lambda: cluster.kill(cluster.workers[0]))
+    with listening(listen):
+        found = fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
+    assert listen.heard
+    np.testing.assert_array_equal(np.asarray(found), expected)
+    assert not held(client)
+
+
+@pytest.mark.parametrize("stage", ON_BOTH)
+def test_no_worker_is_left(cluster, client, X, monkeypatch, stage):
+    monkeypatch.setattr(cluster_module, "WITHOUT_WORKERS", 1.0)
+
+    def kill_all():
+        for worker in list(cluster.workers):
+            cluster.kill(worker)
+
+    with (
+        listening(in_stage(stage, kill_all)),
+        pytest.raises(ClusterError, match="no worker is left in the stage"),
+    ):
+        fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
+
+
+def test_a_late_worker_is_used(cluster, client, X, expected):
+    cluster.kill(cluster.workers[0])
+    while len(client.nthreads()) > 1:
+        time.sleep(0.05)
+    before = set(client.nthreads())
+
+    def start():
+        cluster.start_worker()
+        client.wait_for_workers(2, timeout=60)
+
+    holds = {}
+    look = in_stage("main phase", lambda: holds.update(client.has_what()))
+    with listening(in_stage("rows of a sample", start), look):
+        found = fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
+    np.testing.assert_array_equal(np.asarray(found), expected)
+    (late,) = set(client.nthreads()) - before
+    assert any("attraction" in key for key in holds[late])
+
+
+@pytest.mark.parametrize("stage", ON_BOTH)
+def test_interrupt_frees_the_workers(client, X, stage):
+    estimator = fasttsne.dask.TSNE(client, **FEW)
+    with (
+        listening(in_stage(stage, lambda: signal.raise_signal(signal.SIGINT))),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        estimator.fit(chunks(X))
+    assert not held(client)
+    if stage == "main phase":
+        assert estimator.embedding_.shape == (3500, 2)
+
+
+def test_a_fit_goes_on_from_its_checkpoint(client, X, expected, tmp_path):
+    """From the map; the neighbours are found once more.  Not with other data."""
+    path = tmp_path / "run.npz"
+    estimator = fasttsne.dask.TSNE(client, **FEW, checkpoint=path)
+    with (
+        listening(in_stage("main phase", lambda: signal.raise_signal(signal.SIGINT))),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        estimator.fit(chunks(X))
+    other = X.copy()
+    other[-1, -1] += 1
+    with pytest.raises(ValueError, match="is of another fit: X was float32"):
+        estimator.fit(chunks(other))
+    stages = []
+    with listening(lambda progress: stages.append(progress.name)):
+        found = estimator.fit(da.from_array(X, chunks=(1000, 5)))
+    np.testing.assert_array_equal(np.asarray(found), expected)
+    assert "main phase" in stages
+    assert "early exaggeration" not in stages
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("stage", ON_BOTH)
+def test_cancel(client, X, stage):
+    def cancel():
+        client.cancel([Future(key, client) for key in list(client.futures)])
+
+    with (
+        listening(in_stage(stage, cancel)),
+        pytest.raises(ClusterError, match="was cancelled, or data that it needs was lost"),
+    ):
+        fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
+    assert not held(client)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("stage", ["search", "main phase"])
+def test_the_scheduler_dies(tmp_path, X, stage):
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "2s"}),
+        processes(tmp_path) as cluster,
+    ):
+        cluster.start_worker()
+        client = cluster.client(1)
+        with (
+            listening(in_stage(stage, cluster.kill_scheduler)),
+            pytest.raises((ClusterError, OSError)),
+        ):
+            fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
+        client.close(1)
+
+
+def test_the_log_says_what_is_waited_for(client, X, expected, monkeypatch, caplog):
+    monkeypatch.setattr(cluster_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(cluster_module, "LOOK_EVERY", 0.2)
+
+    def slow(block):
+        time.sleep(1)
+        return block
+
+    with caplog.at_level(logging.WARNING, "fasttsne.dask"):
+        found = fasttsne.dask.TSNE(client, **FEW).fit(
+            chunks(X).map_blocks(slow, dtype=X.dtype, meta=np.empty((0, 0), X.dtype))
+        )
+    assert "'reading rows' has waited" in caplog.text
+    np.testing.assert_array_equal(np.asarray(found), expected)
+
+
+def test_a_reading_task_that_fails(client, X):
+    def fail(block):
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        fasttsne.dask.TSNE(client, **FEW).fit(
+            chunks(X).map_blocks(fail, dtype=X.dtype, meta=np.empty((0, 0), X.dtype))
+        )
+    assert not held(client)
+
+
+def test_not_finite(client, X):
+    bad = X.copy()
+    bad[1234, 5], bad[3000, 0] = np.nan, np.inf
+    with pytest.raises(ValueError, match=r"X must be finite; X\[1234, 5\] is nan"):
+        fasttsne.dask.TSNE(client, **FEW).fit(chunks(bad))
+
+
+def test_data_that_cannot_be_used(client, X):
+    estimator = fasttsne.dask.TSNE(client, **FEW)
+    rows = chunks(X)
+    with pytest.raises(ValueError, match="compute_chunk_sizes"):
+        estimator.fit(rows[rows[:, 0] > 0])
+    with pytest.raises(TypeError, match="real numbers; got dtype object"):
+        estimator.fit(da.from_array(X.astype(object), chunks=900))
+    with pytest.raises(TypeError, match="X must be a Dask array"):
+        estimator.fit(object())
+    with pytest.raises(ValueError, match="two-dimensional"):
+        estimator.fit(chunks(X)[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"neighbors": "hnsw"}, "neighbors must be 'auto'"),
+        ({"metric": "manhattan"}, "metric one of 'euclidean'"),
+        ({"density_weight": 0.5}, "density_weight"),
+        ({"initialization": "spectral"}, "spectral"),
+    ],
+)
+def test_what_is_not_distributed(client, X, parameters, message):
+    with pytest.raises(NotImplementedError, match=message):
+        fasttsne.dask.TSNE(client, **FEW, **parameters).fit(chunks(X))
+
+
+def test_without_a_client(X):
+    with pytest.raises(ValueError, match=r"there is no Dask client.*fasttsne\.dask\.TSNE"):
+        fasttsne.dask.TSNE(**FEW).fit(chunks(X))
+    with pytest.raises(TypeError, match=r"client must be a distributed\.Client"):
+        fasttsne.dask.TSNE("127.0.0.1:8786").fit(chunks(X))
+
+
+def test_workers_that_would_compute_other_bits(tmp_path, X):
+    """One whose processor counts for less, and one that cannot import fasttsne."""
+    broken = tmp_path / "broken" / "fasttsne"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('not built for this machine')\n")
+    with processes(tmp_path) as cluster:
+        cluster.start_worker(environment={"FASTTSNE_SIMD": "portable"})
+        with cluster.client(1) as client:
+            if fasttsne._kernels.simd != "portable":
+                with pytest.raises(RuntimeError, match="kernels is portable there and"):
+                    fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
+            cluster.kill(cluster.workers[0])
+            cluster.start_worker(environment={"PYTHONPATH": str(broken.parent)})
+            while client.nthreads() and len(cluster.workers) > len(client.nthreads()):
+                time.sleep(0.05)
+            client.wait_for_workers(1, timeout=60)
+            with pytest.raises(RuntimeError, match=r"cannot import fasttsne.*not built for this"):
+                fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))

@@ -1,0 +1,233 @@
+"""A fit on a cluster has the bits of the local one, for any workers, chunks and storage."""
+
+import pickle
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+pytest.importorskip("distributed")
+pytest.importorskip("dask.array")
+
+import dask.array as da
+import hostile_rows
+from clusters import processes
+from distributed import Client, LocalCluster
+from distributed.security import Security
+
+import fasttsne
+import fasttsne.dask
+import fasttsne.scanpy
+from fasttsne.runtime.progress import listening
+
+FEW = {"random_state": 0, "n_iter": 12, "early_exaggeration_iter": 12, "n_jobs": 2}
+
+
+def rows_of(kind, n, d):
+    """Clusters; ``kind`` says what is special about their numbers."""
+    rng = np.random.default_rng(0)
+    centers = rng.normal(0, 4, (20, d))
+    X = centers[rng.integers(0, 20, n)] + rng.normal(size=(n, d))
+    if kind == "float64":
+        return X
+    if kind == "integers":
+        return np.rint(3 * X).astype(np.int16)
+    if kind == "one float64":
+        X = X.astype(np.float32).astype(np.float64)
+        X[n // 2, 0] += 1e-9
+        return X
+    if kind == "bytes":
+        return np.clip(np.rint(40 * X + 128), 0, 255).astype(np.float32)
+    X = X.astype(np.float32)
+    if kind == "far rows":
+        X[7, 0], X[n - 5, -1] = 1e20, -1e19
+    if kind == "equal rows":
+        X[n // 2 :] = X[: n - n // 2]
+    return X
+
+
+def assert_same(client, X, chunks=None, data=None, **parameters):
+    parameters = {**FEW, **parameters}
+    expected = fasttsne.TSNE(**parameters).fit(X)
+    data = da.from_array(X, chunks=chunks or (len(X) // 3 + 1, -1)) if data is None else data
+    found = fasttsne.dask.TSNE(client, **parameters).fit(data)
+    assert isinstance(found, fasttsne.TSNEEmbedding)
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+    assert found.kl_divergence == expected.kl_divergence
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    with processes(tmp_path_factory.mktemp("cluster")) as cluster:
+        cluster.start_worker(1)
+        cluster.start_worker(2)
+        with cluster.client(2) as client:
+            yield client
+
+
+@pytest.mark.filterwarnings("ignore:X.* more than 10,000 times as far out")
+@pytest.mark.parametrize(
+    ("kind", "n", "d", "parameters"),
+    [
+        ("float32", 3500, 8, {"n_iter": "auto", "early_exaggeration_iter": "auto"}),
+        ("float64", 3500, 8, {"metric": "cosine", "n_components": 1}),
+        ("integers", 3500, 3, {"perplexity": [5, 20], "optimizer": "momentum"}),
+        ("one float64", 3500, 8, {"initialization": "random", "dof": 0.7}),
+        ("far rows", 3500, 160, {}),
+        ("equal rows", 3500, 8, {"neighbors": "exact", "n_components": 3}),
+        ("bytes", 400, 2000, {"negative_gradient_method": "bh"}),
+        pytest.param("bytes", 3500, 1000, {}, marks=pytest.mark.slow),
+        pytest.param("float32", 3500, 8, {"metric": "sqeuclidean"}, marks=pytest.mark.slow),
+        pytest.param("float64", 3500, 300, {"metric": "correlation"}, marks=pytest.mark.slow),
+        pytest.param("float32", 12_000, 200, {}, marks=pytest.mark.slow),
+        pytest.param("float32", 60_000, 4, {"perplexity": 5}, marks=pytest.mark.slow),
+        pytest.param("float32", 3500, 1100, {}, marks=pytest.mark.slow),
+        pytest.param("float64", 150, 400, {}, marks=pytest.mark.slow),
+    ],
+)
+def test_any_data_and_parameters(client, kind, n, d, parameters):
+    assert_same(client, rows_of(kind, n, d), **parameters)
+
+
+@pytest.mark.parametrize("kind", ["noise_between_clusters", "two_scales"])
+def test_rows_that_are_hard_to_search(client, kind):
+    """Some search on beyond the near cells; some are not told apart by float32."""
+    X = getattr(hostile_rows, kind)(np.random.default_rng(0), 9000).astype(np.float32)
+    assert_same(client, X, perplexity=10)
+
+
+@pytest.mark.parametrize("chunks", [(1000, 3), ((1, 3000, 499), 8)])
+def test_any_chunks(client, chunks):
+    assert_same(client, rows_of("float32", 3500, 8), chunks)
+
+
+@pytest.mark.parametrize(
+    ("n_workers", "n_threads"), [pytest.param(1, 1, marks=pytest.mark.slow), (1, 2), (3, 1)]
+)
+def test_any_workers(n_workers, n_threads):
+    with (
+        LocalCluster(
+            n_workers=n_workers, threads_per_worker=n_threads, host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+        ) as cluster,
+        Client(cluster),  # the current one
+    ):  # fmt: skip
+        assert_same(None, rows_of("float32", 3500, 8))
+
+
+def zarr_array(X, folder):
+    zarr = pytest.importorskip("zarr")
+    array = zarr.create_array(
+        store=str(folder / "x.zarr"), shape=X.shape, chunks=(900, 5), dtype=X.dtype
+    )
+    array[:] = X
+    return array
+
+
+def data_frame(X, folder):
+    frames = pytest.importorskip("dask.dataframe")
+    pandas = pytest.importorskip("pandas")
+    return frames.from_pandas(pandas.DataFrame(X, columns=list("abcdefgh")), npartitions=3)
+
+
+def anndata(X, folder):
+    return pytest.importorskip("anndata").AnnData(da.from_array(X, chunks=(700, -1)))
+
+
+def sparse_chunks(X, folder):
+    chunks = da.from_array(np.maximum(X, 0), chunks=(700, -1))
+    return chunks.map_blocks(sp.csr_matrix, meta=sp.csr_matrix((0, 0), dtype=X.dtype))
+
+
+@pytest.mark.parametrize("store", [zarr_array, data_frame, anndata, sparse_chunks])
+def test_any_storage(client, store, tmp_path):
+    X = rows_of("float32", 3200, 8)
+    data = store(X, tmp_path)
+    assert_same(client, np.maximum(X, 0) if store is sparse_chunks else X, data=data)
+
+
+def test_scanpy_takes_this_path(client):
+    anndata = pytest.importorskip("anndata")
+    X = rows_of("float32", 700, 8)
+    adata = anndata.AnnData(da.from_array(X, chunks=(300, -1)))
+    fasttsne.scanpy.tsne(adata, use_rep="X", client=client, **FEW)
+    expected = fasttsne.TSNE(**FEW).fit(X)
+    np.testing.assert_array_equal(adata.obsm["X_tsne"], expected)
+    with client.as_current():
+        fasttsne.scanpy.tsne(adata, use_rep="X", key_added="again", **FEW)
+        with pytest.raises(NotImplementedError, match="on a cluster"):  # and not here
+            fasttsne.scanpy.tsne(adata, use_rep="X", metric="manhattan", **FEW)
+    np.testing.assert_array_equal(adata.obsm["again"], expected)
+
+
+@pytest.mark.parametrize("d", [8, pytest.param(150, marks=pytest.mark.slow)])
+def test_transform_is_lazy_and_the_same(client, d):
+    X, new = rows_of("float32", 3500, d), rows_of("float64", 3600, d)[3500:]
+    expected = fasttsne.TSNE(**FEW).fit(X).transform(new, perplexity=8)
+    estimator = fasttsne.dask.TSNE(client, **FEW)
+    points = estimator.fit_transform(da.from_array(X, chunks=(1000, -1)))
+    assert type(points) is np.ndarray
+    placed = estimator.transform(da.from_array(new, chunks=((30, 1, 69), d // 2)), perplexity=8)
+    assert isinstance(placed, da.Array)
+    assert placed.chunks == ((30, 1, 69), (2,))
+    np.testing.assert_array_equal(client.compute(placed).result(), expected)
+
+
+def test_what_is_left_without_the_cluster(client):
+    X = rows_of("float32", 700, 8)
+    estimator = fasttsne.dask.TSNE(client, **FEW)
+    embedding = estimator.fit(da.from_array(X, chunks=(300, -1)))
+    for same in pickle.loads(pickle.dumps(embedding)), embedding.copy():
+        assert isinstance(same, fasttsne.TSNEEmbedding)
+        np.testing.assert_array_equal(np.asarray(same), np.asarray(embedding))
+        with pytest.raises(ValueError, match="the graph of affinities was on the cluster"):
+            same.optimize(5)
+        with pytest.raises(NotImplementedError, match=r"use transform of fasttsne\.dask\.TSNE"):
+            same.transform(X)
+    restored = pickle.loads(pickle.dumps(estimator))
+    placed = restored.transform(da.from_array(X[:50], chunks=(20, -1)))
+    expected = fasttsne.TSNE(**FEW).fit(X).transform(X[:50])
+    np.testing.assert_array_equal(client.compute(placed).result(), expected)
+
+
+def test_progress_callbacks_and_messages(client, caplog):
+    heard, stages = [], []
+
+    def callback(iteration, error, embedding):
+        heard.append(iteration)
+
+    X = rows_of("float32", 3500, 8)
+    with listening(lambda progress: stages.append(progress.name)):
+        embedding = fasttsne.dask.TSNE(
+            client, **FEW, callbacks=callback, callbacks_every_iters=5
+        ).fit(da.from_array(X, chunks=(900, -1)))  # fmt: skip
+    assert heard == [5, 10, 5, 10]
+    assert embedding.kl_divergence > 0
+    expected = ["reading rows", "partitioning into cells", "search", "conditional affinities",
+                "symmetric affinities", "early exaggeration", "main phase"]  # fmt: skip
+    assert [name for name in dict.fromkeys(stages) if name in expected] == expected
+
+
+def test_encrypted_connections(tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl, which makes certificates")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
+         "/CN=localhost", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    files = [str(certificate), str(certificate), str(key)]
+    names = ["--tls-ca-file", "--tls-cert", "--tls-key"]
+    arguments = [word for pair in zip(names, files, strict=True) for word in pair]
+    security = Security(
+        tls_ca_file=files[0], tls_client_cert=files[1], tls_client_key=files[2],
+        require_encryption=True,
+    )  # fmt: skip
+    with processes(tmp_path, tls=arguments, protocol="tls") as cluster:
+        cluster.start_worker()
+        with cluster.client(1, security=security) as client:
+            assert client.scheduler.address.startswith("tls://")
+            assert_same(client, rows_of("float32", 700, 8))
