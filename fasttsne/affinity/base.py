@@ -128,6 +128,16 @@ class Affinities:
         """
         raise NotImplementedError(f"{type(self).__name__} has no affinities of new rows")
 
+    def extended(self, X: Rows) -> "Affinities":
+        """Return affinities of the same rows and of new ones, which come after them.
+
+        Raises
+        ------
+        NotImplementedError
+            If the affinities were made from a matrix.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be extended by new rows")
+
 
 def check_symmetrize(symmetrize: bool | str, default: str = "mean") -> str:
     """Return "mean", "max" or "none" for a value of ``symmetrize``; True is the default mode."""

@@ -1,5 +1,6 @@
 """KNNAffinities, the base class of affinities between nearest neighbours."""
 
+import copy
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from fasttsne.affinity.base import Affinities, NewAffinities
 from fasttsne.affinity.conditional import Dtype, row_normalized_csr, to_scaled_float32
 from fasttsne.affinity.csr import csr_from_arrays, joint_affinities
 from fasttsne.nearest_neighbors import PrecomputedNeighbors, make_index
+from fasttsne.nearest_neighbors.extended import ExtendedIndex
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.known import find_neighbors
 from fasttsne.nearest_neighbors.select import perplexity_for
@@ -81,6 +83,22 @@ class KNNAffinities(Affinities):
         if getattr(self.knn_index, "metric", None) == "precomputed":
             distances = to_canonical_floats(distances)
         return to_scaled_float32(distances)
+
+    def extended(self, X: Rows) -> "KNNAffinities":
+        """Return affinities of the same rows and of new ones, which come after them.
+
+        What the search for neighbours has built is kept: its index answers for the new rows.
+
+        X : (m, columns) new rows, as the index's ``query`` takes them.
+        """
+        distances = self._distances * self._units[:, None]
+        result = copy.copy(self)
+        result.knn_index = ExtendedIndex(self.knn_index, self._indices, distances, X)
+        indices, distances = result.knn_index.build()
+        result._indices = np.ascontiguousarray(indices, np.int32)
+        result._distances, result._units = result._scaled(distances)
+        result._set_joint(self._n_used)
+        return result
 
     def log_radii(self) -> np.ndarray:
         if self._mode == "none":

@@ -18,6 +18,7 @@ from fasttsne.embedding.partial import (
     transform,
     transform_to,
 )
+from fasttsne.embedding.update import update
 from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.called import call_optimizer, is_called
@@ -299,6 +300,40 @@ class TSNEEmbedding(ArrayWithState):
         self.raise_if_view()
         arguments = self, X, perplexity, initialization, k, phases, common
         return transform(*arguments) if out is None else transform_to(out, *arguments)
+
+    def update(
+        self, X: Rows, hold: float = np.inf, n_iter: int | str = "auto",
+        random_state: RandomState = 0,
+    ) -> "TSNEEmbedding":  # fmt: skip
+        """A map of the rows of this one and of new ones, which join it; this one is not changed.
+
+        New rows find neighbours among the old ones and each other, old rows take new ones into
+        their lists, and new points act on each other too, unlike in :meth:`transform`.  Those of
+        a kind that is not there yet come together, but find room only where ``hold`` is finite.
+
+        Parameters
+        ----------
+        X : (m, n_features) new rows, as those the affinities were made of.
+        hold : how strongly old points stay where they are, as the weight of
+            :class:`fasttsne.Anchors`: infinity pins them, so that the cost is that of the new
+            rows; 0 lets them go.
+        n_iter : iterations; "auto" is 100 of the new points, and where ``hold`` is finite the
+            main phase of the whole map after them.
+        random_state : of small differences between the starts of new points.
+
+        Returns
+        -------
+        TSNEEmbedding
+            (n_samples + m, n_components), the old points first.
+
+        Raises
+        ------
+        NotImplementedError
+            With precomputed affinities or lists of neighbours, and for a map from a file.
+        """
+        self.raise_if_view()
+        grown: TSNEEmbedding = update(self, X, hold, n_iter, random_state)
+        return grown
 
     def plot(
         self, labels: ArrayLike | None = None, ax: "Axes | None" = None, **params: Any

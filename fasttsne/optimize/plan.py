@@ -35,6 +35,8 @@ __all__ = [
 
 # New points move by single gradients, which do not shrink with the number of points.
 NEW_POINTS_LEARNING_RATE = 0.1
+# New rows that join a map.
+GATHERING_ITER, GATHERING_EXAGGERATION, JOINING_ITER = 100, 12.0, 100
 # Up to so many points, more threads than cores make an iteration many times slower.
 OVERSUBSCRIBED_MIN_POINTS = 10_000
 
@@ -245,6 +247,30 @@ def resolve_new_points(
     )  # fmt: skip
     phase = _phase("new points", stages, params, n_samples)
     method = resolve_fixed_method(params["negative_gradient_method"], n_fixed)
+    return replace(phase, method=method)
+
+
+def resolve_joining(
+    n_iter: int | str, params: Mapping[str, Any], n_samples: int, n_free: int
+) -> Phase:
+    """The plan for ``n_free`` of ``n_samples`` points, new ones among others that do not move.
+
+    They are gathered with exaggeration first, so that those which belong to nothing that is there
+    find each other.
+
+    Parameters
+    ----------
+    n_iter : iterations after that; "auto" is ``JOINING_ITER``.
+    """
+    if is_auto(n_iter):
+        n_iter = JOINING_ITER
+    final = exaggeration_of(params)
+    stages = [
+        *schedule.classical(GATHERING_ITER, n_samples, GATHERING_EXAGGERATION * final),
+        *schedule.classical(int(n_iter), n_samples, final),
+    ]
+    phase = _phase("new rows join", tuple(stages), {**params, "density_weight": 0}, n_free)
+    method = resolve_fixed_method(params["negative_gradient_method"], n_samples)
     return replace(phase, method=method)
 
 
