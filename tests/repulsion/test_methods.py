@@ -136,7 +136,7 @@ def test_padded_sizes_are_good_and_close():
         assert size == 1
 
 
-@pytest.mark.parametrize(("d", "copies"), [(1, 1), (2, 3), (3, 15)])
+@pytest.mark.parametrize(("d", "copies"), [(1, 1), (2, 4), (3, 15)])
 def test_auto_takes_the_mesh_for_dense_maps_and_the_tree_for_wide_ones(d, copies):
     mesh, tree = MeshRepulsion(), TreeRepulsion()
     auto = AutoRepulsion(mesh, tree)
