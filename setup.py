@@ -53,6 +53,11 @@ COMPACT_KERNELS = {
     "coordinates", "csr", "exact_order", "hat_grid", "local_radii", "morton", "neighbor_ranks",
     "raster",
 }  # fmt: skip
+# Of the level for processors of before 2013, what takes a small part of a fit.
+SMALL_PORTABLE_KERNELS = {
+    "coordinates", "exact_repulsion", "gradient_step", "gram", "knn_sparse", "local_radii",
+    "morton", "neighbor_ranks", "perplexity", "rerank",
+}  # fmt: skip
 # C headers that kernels include, which Cython does not look for changes in.
 HEADERS = [f"{KERNELS}/threads.h", f"{KERNELS}/simd/simd8.h"]
 
@@ -123,9 +128,11 @@ def optimization(name):
     """Flags in place of -O3 where time does not depend on it: less to download."""
     if name in {SHARED, f"{KERNELS}.cpu".replace("/", ".")}:
         return ["-Os"]  # called once for an array, or once
-    if HAS_AVX2 and ".portable." in name:
-        return ["-Os"]  # of processors of before 2013: others take another level
-    return ["-O2"] if name.rpartition(".")[2] in COMPACT_KERNELS else []
+    # Processors of before 2013 take the portable level, where there is another one.
+    is_rare, kernel = HAS_AVX2 and ".portable." in name, name.rpartition(".")[2]
+    if is_rare and kernel in SMALL_PORTABLE_KERNELS:
+        return ["-Os"]
+    return ["-O2"] if is_rare or kernel in COMPACT_KERNELS else []
 
 
 class BuildKernels(build_ext):
