@@ -134,9 +134,39 @@ class Affinities:
         Raises
         ------
         NotImplementedError
-            If the affinities were made from a matrix.
+            If the affinities were made from a matrix or from lists of neighbours.
         """
-        raise NotImplementedError(f"{type(self).__name__} cannot be extended by new rows")
+        return self.joined_by(X)[0]
+
+    def joined_by(
+        self, X: Rows, rows: np.ndarray | None = None
+    ) -> tuple["Affinities", np.ndarray]:  # fmt: skip
+        """Return affinities of the same rows and of new ones, and what is near to those.
+
+        Parameters
+        ----------
+        X : (m, columns) new rows, as the index's ``query`` takes them.
+        rows : (m,) integers, the rows whose values they replace; None puts them after the others.
+
+        Returns
+        -------
+        affinities : those of the new data.
+        near : (m, any) int32, old rows that stay, nearest to each new row first; -1 is none.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} cannot be extended by new rows: make affinities of all rows, "
+            "and optimize a TSNEEmbedding of them from the places that are known"
+        )
+
+    def without(self, rows: np.ndarray) -> "Affinities":
+        """Return affinities of the rows that are left without some; at least two must be.
+
+        rows : (m,) integers.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} cannot leave out rows: make affinities of those that are left, "
+            "and a TSNEEmbedding of them with the places that they have"
+        )
 
 
 def check_symmetrize(symmetrize: bool | str, default: str = "mean") -> str:

@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from fasttsne.affinity.base import Affinities, NewAffinities
 from fasttsne.affinity.conditional import Dtype, row_normalized_csr, to_scaled_float32
 from fasttsne.affinity.csr import csr_from_arrays, joint_affinities
-from fasttsne.nearest_neighbors import PrecomputedNeighbors, make_index
-from fasttsne.nearest_neighbors.extended import ExtendedIndex
+from fasttsne.nearest_neighbors import PrecomputedNeighbors, make_index, neighbor_lists
+from fasttsne.nearest_neighbors.changing import ChangingIndex
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.known import find_neighbors
 from fasttsne.nearest_neighbors.select import perplexity_for
@@ -84,21 +84,40 @@ class KNNAffinities(Affinities):
             distances = to_canonical_floats(distances)
         return to_scaled_float32(distances)
 
-    def extended(self, X: Rows) -> "KNNAffinities":
-        """Return affinities of the same rows and of new ones, which come after them.
+    def joined_by(
+        self, X: Rows, rows: np.ndarray | None = None
+    ) -> tuple["KNNAffinities", np.ndarray]:  # fmt: skip
+        """See :meth:`Affinities.joined_by`; what the search has built is kept."""
+        index, lists = self._changing()
+        if rows is None:
+            change = neighbor_lists.add_rows(index, lists, X)
+        else:
+            change = neighbor_lists.replace_rows(index, lists, X, rows)
+        return self._changed(change), change.near
 
-        What the search for neighbours has built is kept: its index answers for the new rows.
+    def without(self, rows: np.ndarray) -> "KNNAffinities":
+        """See :meth:`Affinities.without`; rows that lose neighbours are searched again."""
+        return self._changed(neighbor_lists.drop_rows(*self._changing(), rows))
 
-        X : (m, columns) new rows, as the index's ``query`` takes them.
-        """
-        distances = self._distances * self._units[:, None]
+    def _changing(self) -> tuple[ChangingIndex, neighbor_lists.Lists]:
+        distances = self._distances
+        if (self._units != 1).any():
+            distances = distances * self._units[:, None]
+        return ChangingIndex.of(self.knn_index, self._indices.shape[1]), (self._indices, distances)
+
+    def _changed(self, change: neighbor_lists.Change) -> "KNNAffinities":
         result = copy.copy(self)
-        result.knn_index = ExtendedIndex(self.knn_index, self._indices, distances, X)
-        indices, distances = result.knn_index.build()
+        indices, distances = change.lists
+        result.knn_index = change.index
+        result.knn_index.k = indices.shape[1]
         result._indices = np.ascontiguousarray(indices, np.int32)
         result._distances, result._units = result._scaled(distances)
-        result._set_joint(self._n_used)
+        result._recompute()
         return result
+
+    def _recompute(self) -> None:
+        """Compute P of other lists, which may be shorter than those that there were."""
+        self._set_joint(min(self._n_used, self._indices.shape[1]))
 
     def log_radii(self) -> np.ndarray:
         if self._mode == "none":

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.anchors import Anchors, check_anchors
-from fasttsne.embedding.array import ArrayWithState
+from fasttsne.embedding.growing import GrowingMap
 from fasttsne.embedding.partial import (
     PartialTSNEEmbedding,
     make_fixed_repulsion,
@@ -18,7 +18,6 @@ from fasttsne.embedding.partial import (
     transform,
     transform_to,
 )
-from fasttsne.embedding.update import update
 from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.called import call_optimizer, is_called
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class TSNEEmbedding(ArrayWithState):
+class TSNEEmbedding(GrowingMap):
     """A t-SNE map of a data set, (n_samples, n_components) float64.
 
     It is an array: slices, arithmetic and NumPy functions give plain arrays.
@@ -301,40 +300,6 @@ class TSNEEmbedding(ArrayWithState):
         arguments = self, X, perplexity, initialization, k, phases, common
         return transform(*arguments) if out is None else transform_to(out, *arguments)
 
-    def update(
-        self, X: Rows, hold: float = np.inf, n_iter: int | str = "auto",
-        random_state: RandomState = 0,
-    ) -> "TSNEEmbedding":  # fmt: skip
-        """A map of the rows of this one and of new ones, which join it; this one is not changed.
-
-        New rows find neighbours among the old ones and each other, old rows take new ones into
-        their lists, and new points act on each other too, unlike in :meth:`transform`.  Those of
-        a kind that is not there yet come together, but find room only where ``hold`` is finite.
-
-        Parameters
-        ----------
-        X : (m, n_features) new rows, as those the affinities were made of.
-        hold : how strongly old points stay where they are, as the weight of
-            :class:`fasttsne.Anchors`: infinity pins them, so that the cost is that of the new
-            rows; 0 lets them go.
-        n_iter : iterations; "auto" is 100 of the new points, and where ``hold`` is finite the
-            main phase of the whole map after them.
-        random_state : of small differences between the starts of new points.
-
-        Returns
-        -------
-        TSNEEmbedding
-            (n_samples + m, n_components), the old points first.
-
-        Raises
-        ------
-        NotImplementedError
-            With precomputed affinities or lists of neighbours, and for a map from a file.
-        """
-        self.raise_if_view()
-        grown: TSNEEmbedding = update(self, X, hold, n_iter, random_state)
-        return grown
-
     def plot(
         self, labels: ArrayLike | None = None, ax: "Axes | None" = None, **params: Any
     ) -> "Axes":
@@ -347,20 +312,6 @@ class TSNEEmbedding(ArrayWithState):
         from fasttsne import plotting
 
         return plotting.scatter(self, labels, ax, **params)
-
-    def raise_if_view(self) -> None:
-        """Raise ValueError for an array that NumPy made of an embedding: it has no state.
-
-        And for one whose shape or type was changed, or whose affinities are of other rows.
-        """
-        if self.affinities is None:
-            raise ValueError("this array is a view of an embedding; use the embedding itself")
-        n = self.affinities.n_samples
-        if self.dtype != np.float64 or self.ndim != 2 or len(self) != n or self.shape[1] > 3:
-            raise ValueError(
-                f"the embedding must be float64 of shape ({n}, 1 to 3), as its affinities are of "
-                f"{n} rows; got {self.dtype} of shape {self.shape}"
-            )
 
     def fixed_repulsion(self, points: np.ndarray, phase: Phase) -> FixedRepulsion:
         """The repulsion of this map on other points, cached while the map is the same.
