@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from fasttsne.affinity.base import Affinities, NewAffinities
 from fasttsne.affinity.conditional import Dtype, row_normalized_csr, to_scaled_float32
-from fasttsne.affinity.csr import csr_from_arrays, joint_affinities
+from fasttsne.affinity.csr import csr_from_arrays, joint_affinities, neighbors_to_csr
 from fasttsne.nearest_neighbors import PrecomputedNeighbors, make_index, neighbor_lists
 from fasttsne.nearest_neighbors.changing import ChangingIndex
 from fasttsne.nearest_neighbors.index import Index, Neighbors
@@ -116,12 +116,48 @@ class KNNAffinities(Affinities):
         return result
 
     def _recompute(self) -> None:
-        """Compute P of other lists, which may be shorter than those that there were."""
-        self._set_joint(min(self._n_used, self._indices.shape[1]))
+        """Follow other lists, which may be shorter than those that there were."""
+        self._n_used = min(self._n_used, self._indices.shape[1])
+        self.P = None
+        self._is_given, self._is_put_off = False, True
+
+    def _make_P(self) -> None:
+        if self._is_put_off:
+            self._set_joint(self._n_used)
+
+    def rows_of_P(self, rows: np.ndarray) -> sp.csr_matrix:
+        """Return some rows of P, in single precision; of lists that changed, P itself is not made.
+
+        The cost goes with the number of rows that have one of them as a neighbour.
+        """
+        if not self._is_put_off or self._mode == "max":  # divided by a sum over all
+            return self.P_float32[rows]
+        n = self.n_samples
+        indices, distances = self._first_neighbors(self._n_used)
+        is_wanted = np.zeros(n, bool)
+        is_wanted[rows] = True
+        leads_there = is_wanted[indices]
+        others = np.flatnonzero(leads_there.any(axis=1) | is_wanted)
+        weights = self._some_weights(others, np.ascontiguousarray(distances[others]))
+        forward = neighbors_to_csr(indices[others], weights, n)
+        own = forward[np.searchsorted(others, rows)]
+        if self._mode == "none":
+            return own / np.float32(n)
+        place = np.full(n, -1)
+        place[rows] = np.arange(len(rows))
+        row, column = np.nonzero(leads_there[others])
+        pairs = place[indices[others[row], column]], others[row]
+        backward = sp.csr_matrix((weights[row, column], pairs), own.shape)
+        return (own + backward) / np.float32(2 * n)
+
+    def _some_weights(self, rows: np.ndarray, distances: np.ndarray) -> np.ndarray:
+        """Return the conditional affinities of some rows; ``distances`` are theirs."""
+        return self._weights(distances, np.float32)
 
     def log_radii(self) -> np.ndarray:
         if self._mode == "none":
             raise ValueError("radii need symmetric affinities; symmetrize is 'none'")
+        self._make_P()
         return self._log_radii
 
     def _weights(self, distances: np.ndarray, dtype: Dtype) -> np.ndarray:

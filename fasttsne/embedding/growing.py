@@ -1,6 +1,6 @@
 """The part of a map that lets its rows change."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,6 +9,9 @@ from fasttsne.affinity import Affinities
 from fasttsne.anchors import Anchors
 from fasttsne.embedding.array import ArrayWithState
 from fasttsne.embedding.update import drop, update
+from fasttsne.objective import Objective
+from fasttsne.optimize.descent import GradientDescent
+from fasttsne.optimize.plan import Phase, resolve_phase
 from fasttsne.runtime.typing import RandomState, Rows
 
 if TYPE_CHECKING:
@@ -20,6 +23,33 @@ class GrowingMap(ArrayWithState):
 
     affinities: Affinities
     anchors: Anchors | None
+    _divergence: float | None
+    _is_divergence_put_off = False
+
+    @property
+    def kl_divergence(self) -> float | None:  # type: ignore[override]
+        """The KL divergence of the map; of one whose rows changed made when it is asked for."""
+        if self._is_divergence_put_off:
+            phase = resolve_phase("divergence", 0, self.all_params(callbacks=None), len(self))
+            points = np.array(self)
+            self.kl_divergence = GradientDescent().run(points, self.objective(phase), phase)
+        return self._divergence
+
+    @kl_divergence.setter
+    def kl_divergence(self, value: float | None) -> None:
+        self._divergence, self._is_divergence_put_off = value, False
+
+    def put_off_divergence(self) -> None:
+        """Make the KL divergence, whose cost goes with all rows, when it is asked for."""
+        self._is_divergence_put_off = True
+
+    def all_params(self, **gradient_descent_params: Any) -> dict[str, Any]:
+        """Every parameter of :meth:`optimize`."""
+        raise NotImplementedError
+
+    def objective(self, phase: Phase) -> Objective:
+        """The objective of a phase."""
+        raise NotImplementedError
 
     def update(
         self, X: Rows, hold: float = np.inf, n_iter: int | str = "auto",

@@ -46,7 +46,7 @@ def update(
     generator = check_random_state(random_state)
     affinities, near = embedding.affinities.joined_by(data, replaced)
     order = np.concatenate([others, free])
-    P = affinities.P_float32[free][:, order]
+    P = affinities.rows_of_P(free)[:, order]
     fixed = np.asarray(embedding)[others]
     start = _gathered(P, fixed, _medians(np.asarray(embedding), near))
     start += JITTER * np.std(fixed) * generator.normal(size=start.shape)
@@ -55,8 +55,10 @@ def update(
     result = _map_like(embedding, points, affinities, _anchors(embedding, len(order), others, hold))
     phase = resolve_joining(n_iter, result.all_params(callbacks=None), len(order), m)
     np.asarray(result)[free] = _joined(P, fixed, start, phase)
-    # With 0 iterations, the KL divergence of the whole map.
-    return result.optimize(0 if np.isinf(hold) else n_iter, inplace=True)
+    if np.isinf(hold):
+        result.put_off_divergence()
+        return result
+    return result.optimize(n_iter, inplace=True)
 
 
 def drop(embedding: Any, rows: ArrayLike) -> Any:
@@ -70,9 +72,9 @@ def drop(embedding: Any, rows: ArrayLike) -> Any:
     if anchors is not None:
         weights = anchors.weights[left]
         anchors = Anchors(anchors.targets[left], weights) if weights.any() else None
-    return _map_like(embedding, np.asarray(embedding)[left], affinities, anchors).optimize(
-        0, inplace=True
-    )
+    result = _map_like(embedding, np.asarray(embedding)[left], affinities, anchors)
+    result.put_off_divergence()
+    return result
 
 
 def check_rows(rows: ArrayLike, n: int, name: str) -> np.ndarray:

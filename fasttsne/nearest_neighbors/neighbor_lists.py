@@ -102,17 +102,25 @@ def _taken_in(lists: Lists, found: Lists, is_old: np.ndarray, numbers: np.ndarra
     old, new, far = old[is_near], new[is_near], far[is_near]
     order = np.lexsort((new, far, old))
     old, new, far = old[order], new[order], far[order]
-    rows, starts, counts = np.unique(old, return_index=True, return_counts=True)
-    place = np.arange(len(old)) - np.repeat(starts, counts)
-    is_kept = place < k
-    row, place = np.repeat(np.arange(len(rows)), counts)[is_kept], place[is_kept]
-    more = np.full((len(rows), min(int(counts.max(initial=0)), k)), -1, np.int32)
-    more_far = np.full(more.shape, np.inf, distances.dtype)
-    more[row, place], more_far[row, place] = new[is_kept], far[is_kept]
-    indices[rows], distances[rows] = nearest_of(
-        [(indices[rows], distances[rows]), (more, more_far)], k
-    )
+    starts = np.flatnonzero(np.r_[True, old[1:] != old[:-1]]) if len(old) else old
+    place = np.arange(len(old)) - np.repeat(starts, np.diff(np.append(starts, len(old))))
+    for rank in range(min(int(place.max(initial=-1)) + 1, k)):  # each row once in a round
+        pairs = np.flatnonzero(place == rank)
+        _insert(indices, distances, old[pairs], new[pairs], far[pairs])
     return indices, distances
+
+
+def _insert(
+    indices: np.ndarray, distances: np.ndarray, rows: np.ndarray, new: np.ndarray, far: np.ndarray
+) -> None:
+    """Put one more neighbour into each of some lists, after those as far; the last one leaves."""
+    some, some_far = indices[rows], distances[rows]
+    where = (some_far <= far[:, None]).sum(axis=1)
+    column = np.arange(indices.shape[1])
+    is_after, is_new = column > where[:, None], column == where[:, None]
+    for table, part, value in (indices, some, new), (distances, some_far, far):
+        shifted = np.where(is_after, np.roll(part, 1, axis=1), part)
+        table[rows] = np.where(is_new, value[:, None], shifted)
 
 
 def _without(index: Any, lists: Lists, numbers: np.ndarray) -> tuple[Any, Lists]:
