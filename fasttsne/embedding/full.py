@@ -110,36 +110,52 @@ class TSNEEmbedding(GrowingMap):
         self.kl_divergence = None
         return self
 
-    def save(self, path: FilePath) -> None:
+    def save(self, path: FilePath, keep: str = "map") -> None:
         """Write the embedding to one .npz file, without pickle, to continue later or elsewhere.
 
-        It holds the map, P, the optimizer's momentum, gains and counts, the KL
+        It holds the map, the optimizer's momentum, gains and counts, anchors, the KL
         divergence, an integer random_state, and what of the parameters JSON can
-        express: callbacks are not kept, nor is the data that P came from, which pickle keeps.
-        The file is replaced atomically: an interrupt leaves the old one.
+        express: callbacks are not kept.  The file is replaced atomically: an interrupt leaves the
+        old one.
 
         Parameters
         ----------
         path : the file, written under exactly this name.
+        keep : "map": P, from which the map can be optimized further, but no new rows placed;
+            "index": instead of P the neighbours that it follows from, and what the search has
+            built, for ``transform``, ``update`` and ``drop``, where :meth:`load` is given the rows
+            again; "rows": those, too.
+
+        Raises
+        ------
+        TypeError, ValueError
+            With another ``keep`` than "map", where affinities were given, or the search or its
+            metric is of a user's own.
         """
         from fasttsne.io import embedding_file  # late, for a fast start
 
-        embedding_file.save(self, path)
+        embedding_file.save(self, path, keep=keep)
 
     @classmethod
-    def load(cls, path: FilePath) -> "TSNEEmbedding":
+    def load(cls, path: FilePath, X: Rows | None = None) -> "TSNEEmbedding":
         """Read what :meth:`save` wrote; optimizing it further gives the bits it would have given.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features) the rows of the map, in their order, for a file that has the
+            index and not the rows.  Without them such a map can be optimized, but not answer for
+            new rows.
 
         Raises
         ------
         OSError
             Where the file cannot be opened.
         ValueError
-            Where it is no such file, damaged, or written by a later version.
+            Where it is no such file, damaged, or written by a later version, or X has other rows.
         """
         from fasttsne.io import embedding_file
 
-        return embedding_file.load(cls, path)
+        return embedding_file.load(cls, path, X)
 
     @documented(parameters=OPTIMIZE.values())
     def optimize(

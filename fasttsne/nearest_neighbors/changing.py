@@ -16,7 +16,7 @@ from fasttsne.nearest_neighbors.select import make_index
 
 # Of a row that has left.
 GONE = -1
-SETTINGS = "metric", "metric_params", "n_jobs", "random_state"
+SETTINGS = "metric", "metric_params", "n_jobs"
 
 
 class Part(NamedTuple):
@@ -148,7 +148,7 @@ class ChangingIndex:
         if X.shape[0] == 1:  # an index needs a row and a neighbour
             X, numbers = stack_rows([X, X]), np.append(numbers, GONE)
         k = min(self.k, X.shape[0] - 1)
-        return Part(make_index("auto", X, k, **settings), numbers.astype(np.int32))
+        return Part(make_index("auto", X, k, random_state=0, **settings), numbers.astype(np.int32))
 
 
 def _query(part: Part, X: Any, k: int) -> Lists:
