@@ -2,14 +2,20 @@
 
     python benchmarks/cluster.py --rows 200000                 1, 2 and 3 workers of one thread
     python benchmarks/cluster.py --rows 200000 --workers 2 --threads 2 --columns 100
+    python benchmarks/cluster.py --rows 3000000 --workers 2 --memory-limit 6GB --not-local
+    python benchmarks/cluster.py --rows 1000000 --workers 2 --transform 20000
 
 Rows are in a file that workers read.  For each fit, in a process of its own: the map's hash, which
 must be the same in each line, seconds, megabytes at the peak beyond the start (of this process,
 and of the worker that had most), and bytes that an iteration sends through the loopback interface,
 in all, in units of 8 bytes a point for each worker.  Other traffic there counts, too.
+
+With ``--transform N`` all rows are placed in a map of the first N instead, by workers and by this
+process with two threads; the hash is of the places.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -38,64 +44,79 @@ def main():
     parser.add_argument("--columns", type=int, default=50)
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 3])
     parser.add_argument("--threads", type=int, default=1, help="of each worker")
+    parser.add_argument("--memory-limit", default="8GiB", help="of each worker")
+    parser.add_argument("--transform", type=int, metavar="N", help="place rows in a map of N")
+    parser.add_argument("--not-local", action="store_true", help="workers only")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         path, n_workers = options.one.rsplit(":", 1)
-        of_cluster = int(n_workers), options.threads
-        print(json.dumps(fit_on_workers(path, *of_cluster) if of_cluster[0] else fit_here(path)))
+        print(json.dumps(work(path, int(n_workers), options)))
         return
     print(LINE.format("workers", "hash", "seconds", "descent", "client MB", "worker MB", "traffic"))
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/rows.npy"
         np.save(path, clusters(options.rows, options.columns))
-        for n_workers in [0, *options.workers]:
-            found = run_one(path, n_workers, options.threads)
+        for n_workers in [0] * (not options.not_local) + options.workers:
+            found = run_one(path, n_workers)
             print(LINE.format(n_workers or "local", *found), flush=True)
 
 
-def run_one(path, n_workers, threads):
-    """The columns of a line, from a new process."""
-    result = subprocess.run(
-        [sys.executable, __file__, "--one", f"{path}:{n_workers}", "--threads", str(threads)],
-        check=True, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+def run_one(path, n_workers):
+    """The columns of a line, from a new process with the same options."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--one", f"{path}:{n_workers}"]
+    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def fit_here(path):
-    times, rows = Times(), np.load(path, mmap_mode="r")
-    before = status("VmRSS")
-    set_back()
-    with listening(times):
-        embedding = fasttsne.TSNE(**PARAMETERS).fit(rows)
-    return summary(embedding, times, [status("VmHWM") - before, 0], len(rows), 0)
-
-
-def fit_on_workers(path, n_workers, threads):
+def work(path, n_workers, options):
+    """What the options ask, here or on workers; measured."""
+    if not n_workers:
+        rows, estimator = np.load(path, mmap_mode="r"), fasttsne.TSNE(**PARAMETERS)
+        if not options.transform:
+            return measured(lambda: estimator.fit(rows), len(rows))
+        embedding = estimator.fit(rows[: options.transform])
+        return measured(lambda: embedding.transform(rows), len(rows))
     import dask.array as da
-    from distributed import Client, LocalCluster
 
     from fasttsne.dask import TSNE
 
+    with a_cluster(n_workers, options) as client:
+        rows = da.from_array(StoredRows(path), chunks=(CHUNK, -1), name=path, asarray=True)
+        estimator = TSNE(client, **PARAMETERS)
+        if not options.transform:
+            return measured(lambda: estimator.fit(rows), len(rows), client)
+        estimator.fit(rows[: options.transform])
+        return measured(lambda: estimator.transform(rows).compute(), len(rows), client)
+
+
+@contextlib.contextmanager
+def a_cluster(n_workers, options):
+    from distributed import Client, LocalCluster
+
     with (
         LocalCluster(
-            n_workers=n_workers, threads_per_worker=threads, host="127.0.0.1",
-            dashboard_address="127.0.0.1:0", memory_limit="8GiB",
+            n_workers=n_workers, threads_per_worker=options.threads, host="127.0.0.1",
+            dashboard_address="127.0.0.1:0", memory_limit=options.memory_limit,
         ) as cluster,
         Client(cluster) as client,
     ):  # fmt: skip
-        rows = da.from_array(StoredRows(path), chunks=(CHUNK, -1), name=path, asarray=True)
+        yield client
+
+
+def measured(act, n_rows, client=None):
+    """The columns of a line, of what ``act`` does."""
+    first = client.run(status, "VmRSS") if client else {}
+    before, times = status("VmRSS"), Times()
+    set_back()
+    if client:
         client.run(set_back)
-        first, before = client.run(status, "VmRSS"), status("VmRSS")
-        set_back()
-        times = Times()
-        with listening(times):
-            embedding = TSNE(client, **PARAMETERS).fit(rows)
-        own = status("VmHWM") - before
-        peaks = client.run(status, "VmHWM")
-    worst = max(peaks[worker] - first[worker] for worker in peaks)
-    return summary(embedding, times, [own, worst], len(rows), n_workers)
+    with listening(times):
+        result = act()
+    own = status("VmHWM") - before
+    peaks = client.run(status, "VmHWM") if client else {}
+    worst = max((peaks[worker] - first[worker] for worker in peaks), default=0)
+    return summary(result, times, [own, worst], n_rows, len(peaks))
 
 
 class StoredRows:

@@ -36,7 +36,7 @@ from fasttsne.optimize.schedule import Iterations
 from fasttsne.runtime.large_arrays import large_arrays_within
 from fasttsne.runtime.progress import listening
 from fasttsne.runtime.progress_display import progress_shown
-from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
+from fasttsne.runtime.typing import FilePath, Metric, RandomGenerator, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_data, check_number, check_random_state
 from fasttsne.utils import Timer
 
@@ -263,7 +263,7 @@ class TSNE:
             data = {"X": X, "affinities": affinities, "initialization": initialization}
             if anchors is not None:
                 data["anchors"] = anchors.targets, anchors.weights
-            checkpoint = FitCheckpoint(self.checkpoint, self._fingerprint(data), generator)
+            checkpoint = self._open_checkpoint(self._fingerprint(data), generator)
         with large_arrays_within(memory.tables, self.temp_folder):
             with found_by(None if checkpoint is None else checkpoint.find_neighbors):
                 found = self._make_affinities(
@@ -317,6 +317,12 @@ class TSNE:
         """The principal components of the rows, where the search for neighbours had them."""
         is_euclidean = self.metric in EUCLIDEAN if isinstance(self.metric, str) else False
         return getattr(affinities.knn_index, "components_", None) if is_euclidean else None
+
+    def _open_checkpoint(
+        self, fingerprint: Mapping[str, str], generator: RandomGenerator
+    ) -> FitCheckpoint:
+        assert self.checkpoint is not None
+        return FitCheckpoint(self.checkpoint, fingerprint, generator)
 
     def _fingerprint(self, data: Mapping[str, Any]) -> dict[str, str]:
         """Fingerprints of the data and of all parameters on which the map depends."""

@@ -13,6 +13,7 @@ from fasttsne.affinity.perplexity import PerplexityBasedNN
 from fasttsne.dask.graph import ClusterGraph, conditional_affinities, symmetric_graph
 from fasttsne.dask.neighbors import search_class
 from fasttsne.dask.objective import ClusterKLDivergence
+from fasttsne.nearest_neighbors.known import find_neighbors
 
 WITHOUT_GRAPH = (
     "the graph of affinities was on the cluster, which has its memory back since the fit ended: "
@@ -41,7 +42,7 @@ class ClusterAffinities(KNNAffinities):
     ) -> None:
         search_for = search_class(method, search["metric"])
         self.knn_index = search_for(data, k, **search)
-        self._tables = self.knn_index.build()
+        self._tables = find_neighbors(self.knn_index)
         self._n_samples, self.knn_index.data = len(data), None  # so that workers need not keep them
         # Of the tables, what is asked of the arrays that the local affinities have.
         self._indices = np.broadcast_to(np.int32(0), self._tables[0].shape)

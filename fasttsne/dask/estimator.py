@@ -1,5 +1,6 @@
 """t-SNE whose rows and edges stay on a Dask cluster."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dask.array as da
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 from fasttsne.affinity.base import Affinities
 from fasttsne.anchors import Anchors
 from fasttsne.dask.affinities import ClusterMixture, ClusterPerplexity
+from fasttsne.dask.checkpoint import ClusterCheckpoint
 from fasttsne.dask.cluster import Cluster
 from fasttsne.dask.reading import as_dask_array, read_rows
 from fasttsne.dask.transform import transformed
@@ -17,6 +19,7 @@ from fasttsne.embedding import TSNEEmbedding
 from fasttsne.initialization import initial_positions, pca_of_rows
 from fasttsne.memory import MemoryPlan
 from fasttsne.optimize.parameters import TRANSFORM, check_params
+from fasttsne.runtime.typing import RandomGenerator
 from fasttsne.tsne import TSNE as LocalTSNE
 
 __all__ = ["TSNE"]
@@ -32,9 +35,10 @@ class TSNE(LocalTSNE):
     ----------
     client : a ``distributed.Client``; None is the current one.
     parameters : those of :class:`fasttsne.TSNE`.  ``n_jobs`` is of this process; workers use the
-        threads that they have.  ``checkpoint`` is a file of this process, and has the map alone:
-        a fit that goes on finds the same neighbours once more.  ``memory_limit`` and
-        ``temp_folder`` have no effect; workers spill to disk as Dask is told.
+        threads that they have.  ``checkpoint`` is the path of a file in a folder that workers see,
+        too, or an address as "s3://bucket/run.npz": they write the neighbours beside it.  Where
+        they cannot, a warning says so, and a fit that goes on searches once more.
+        ``memory_limit`` and ``temp_folder`` have no effect; workers spill to disk as Dask is told.
 
     Attributes
     ----------
@@ -159,6 +163,12 @@ class TSNE(LocalTSNE):
             raise NotImplementedError(
                 "initialization 'spectral' is not distributed; use 'pca', 'random' or an array"
             )
+
+    def _open_checkpoint(
+        self, fingerprint: Mapping[str, str], generator: RandomGenerator
+    ) -> ClusterCheckpoint:
+        assert self.checkpoint is not None
+        return ClusterCheckpoint(self._cluster, self.checkpoint, fingerprint, generator)
 
     def _plan_memory(self, X: Any) -> MemoryPlan:
         return MemoryPlan(0, 2**62)

@@ -86,7 +86,7 @@ class ClusterSearchRows(ClusterRows):
             for a, b in zip(source.edges[:-1], source.edges[1:], strict=True)
         ]  # fmt: skip
         cluster.finish(name, found, source.sizes)
-        return _as_tables(cluster, found, source.edges, k)
+        return as_tables(cluster, found, source.edges, k)
 
     def to_metric(self, distances: Any) -> Any:
         """Return distances in the metric, on the workers; one type holds all of them."""
@@ -130,16 +130,19 @@ def by_rows(cluster: Cluster, tables: list[Future], n: int, k: int) -> Tables:
     pieces = []
     tables.clear()
     cluster.finish(TABLE, blocks, np.diff(edges).tolist())
-    return _as_tables(cluster, blocks, edges, k)
+    return as_tables(cluster, blocks, edges, k)
 
 
-def _as_tables(cluster: Cluster, blocks: list[Future], edges: np.ndarray, k: int) -> Tables:
+def as_tables(
+    cluster: Cluster, blocks: list[Future], edges: np.ndarray, k: int, dtype: Any = np.float32
+) -> Tables:
+    """Return tables, of blocks of both; ``dtype`` is of the distances."""
     indices, distances = (
         [cluster.submit(TABLE, itemgetter(i), block) for block in blocks] for i in range(2)
     )
     return (
         RemoteRows(cluster, indices, edges, k, np.int32, TABLE),
-        RemoteRows(cluster, distances, edges, k, np.float32, TABLE),
+        RemoteRows(cluster, distances, edges, k, dtype, TABLE),
     )
 
 

@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from fasttsne._version import __version__
+from fasttsne.io.address import is_address, new_file_at, open_for_reading
 from fasttsne.io.atomic import atomic_write
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.typing import FilePath
@@ -57,10 +58,21 @@ def write_archive(
 
     Parameters
     ----------
+    path : or the address of a file (:mod:`fasttsne.io.address`), as for all functions here.
     header : what JSON can express, with "kind" and "format".
     """
-    with atomic_write(path) as temp_path, _SyncedFile(temp_path, "xb") as file:
+    with _new_file(path) as file:
         np.savez(file, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def _new_file(path: FilePath) -> Iterator[IO[bytes]]:
+    if is_address(path):
+        with new_file_at(path) as file:
+            yield file
+    else:
+        with atomic_write(path) as temp_path, _SyncedFile(temp_path, "xb") as local:
+            yield local
 
 
 @contextlib.contextmanager
@@ -79,7 +91,7 @@ def open_archive(path: FilePath, kind: str, format: int, what: str) -> Iterator[
     ValueError
         Where it is no such file, is damaged, or was written by a later version.
     """
-    with open(path, "rb") as file:
+    with open_for_reading(path) as file:
         try:
             yield Archive(file, kind, format)
         except READ_ERRORS as error:
@@ -133,7 +145,7 @@ class Archive:
 
 def read_kind(path: FilePath) -> str | None:
     """Return what an archive says that it is; None for other files."""
-    with open(path, "rb") as file, contextlib.suppress(*READ_ERRORS):
+    with open_for_reading(path) as file, contextlib.suppress(*READ_ERRORS):
         if zipfile.is_zipfile(file):
             file.seek(0)
             kind = json.loads(str(np.load(file, allow_pickle=False)["header"]))["kind"]

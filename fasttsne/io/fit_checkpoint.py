@@ -8,13 +8,13 @@ import dataclasses
 import logging
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fasttsne._version import __version__
 from fasttsne.io import embedding_file
+from fasttsne.io.address import beside, exists, remove
 from fasttsne.io.archive import (
     Archive,
     check_type,
@@ -52,13 +52,14 @@ class FitCheckpoint:
 
     Parameters
     ----------
-    path : of the state of the map; neighbours are beside it, as ``name.graph.npz``.
+    path : or address, of the state of the map; neighbours are beside it, as ``name.graph.npz``.
     fingerprint : of each parameter and of the data, on which the result depends.
     generator : of the fit's random numbers, which goes on from its state, too.
 
     Attributes
     ----------
     phase, state : from which the descent goes on, 0 and None where it begins; after ``read_run``.
+    needs_graph : whether the state of the map is of no use without its neighbours.
 
     Raises
     ------
@@ -66,16 +67,17 @@ class FitCheckpoint:
         Where a file is there that is damaged, no checkpoint, or one of another fit.
     """
 
+    needs_graph = True
+
     def __init__(self, path: FilePath, fingerprint: Mapping[str, str], generator: RandomGenerator):
-        self.path = Path(path)
-        self.graph_path = self.path.with_name(f"{self.path.stem}.graph{self.path.suffix}")
+        self.path, self.graph_path = path, beside(path, ".graph")
         self._is_complete = True
         self.phase: int = 0
         self.state: RunState | None = None
         self._fingerprint = {"fasttsne": __version__, **fingerprint}
         self._generator = generator
-        self._has_graph = self.graph_path.exists()
-        self._has_run = self.path.exists() and read_kind(self.path) != embedding_file.KIND
+        self._has_graph = exists(self.graph_path)
+        self._has_run = exists(self.path) and read_kind(self.path) != embedding_file.KIND
         for path, kind, is_there in (
             (self.path, RUN, self._has_run), (self.graph_path, GRAPH, self._has_graph),
         ):  # fmt: skip
@@ -85,7 +87,7 @@ class FitCheckpoint:
                     check_type(found.get("fingerprint"), "fingerprint", dict)
                 self._check_fingerprint(path, found["fingerprint"])
 
-    def _check_fingerprint(self, path: Path, found: dict[str, Any]) -> None:
+    def _check_fingerprint(self, path: FilePath, found: dict[str, Any]) -> None:
         own = self._fingerprint
         if found == own:
             return
@@ -96,51 +98,72 @@ class FitCheckpoint:
             "parameters to go on, give another checkpoint, or remove the file"
         )
 
-    def find_neighbors(self, index: Any) -> tuple[np.ndarray, np.ndarray]:
+    def find_neighbors(self, index: Any) -> tuple[Any, Any]:
         """Return the neighbours of all rows: those of the file, or else found, and written.
 
         index : as of :func:`fasttsne.nearest_neighbors.make_index`.
         """
         if isinstance(index, (PrecomputedNeighbors, PrecomputedDistanceMatrix)):
-            given: tuple[np.ndarray, np.ndarray] = index.build()
+            given: tuple[Any, Any] = index.build()
             return given
         if not self._has_graph:
-            if self._has_run:
+            if self._has_run and self.needs_graph:
                 raise ValueError(
                     f"checkpoint {self.path} has lost its neighbours, {self.graph_path}; remove it"
                 )
-            found: tuple[np.ndarray, np.ndarray] = index.build()
-            self._write_graph(index, *found)
+            found: tuple[Any, Any] = index.build()
+            self._is_complete = self._write_graph(index, found) or not self.needs_graph
             return found
         log.info("neighbours are those of %s", self.graph_path)
         with open_archive(self.graph_path, GRAPH, FORMAT, WHAT) as archive:
-            indices, distances = (_read_table(archive, name, index.n_samples) for name in TABLES)
-            check_neighbors(indices, distances, index.n_samples)
+            read = self._read_tables(archive, index.n_samples)
             arrays = archive.arrays(without=TABLES)
             if hasattr(index, "set_search_state"):
                 index.set_search_state(archive.header["search"], arrays)
             set_generator_state(self._generator, archive.header["random_state"])
+        return self._to_tables(*read)
+
+    def _read_tables(self, archive: Archive, n: int) -> tuple[Any, ...]:
+        """Return the indices and distances of n rows, of the archive of neighbours."""
+        indices, distances = (_read_table(archive, name, n) for name in TABLES)
+        check_neighbors(indices, distances, (n, indices.shape[1]), n)
         return indices, distances
 
-    def _write_graph(self, index: Any, indices: np.ndarray, distances: np.ndarray) -> None:
+    def _to_tables(self, *read: Any) -> tuple[Any, Any]:
+        """Return the tables, of what the archive has of them."""
+        indices, distances = read
+        return indices, distances
+
+    def _write_tables(self, tables: tuple[Any, Any]) -> dict[str, np.ndarray]:
+        """Return what the archive of neighbours holds of the tables."""
+        return dict(zip(TABLES, map(np.asarray, tables), strict=True))
+
+    def _write_graph(self, index: Any, tables: tuple[Any, Any]) -> bool:
         has_state = hasattr(index, "search_state")
         search, arrays = index.search_state() if has_state else ({}, {})
         header = {"search": search, "random_state": generator_state(self._generator)}
-        arrays = {**arrays, **dict(zip(TABLES, map(np.asarray, (indices, distances)), strict=True))}
-        self._is_complete = self._write(self.graph_path, GRAPH, header, arrays)
+        try:
+            arrays = {**arrays, **self._write_tables(tables)}
+        except OSError as error:
+            _warn_unwritten(self.graph_path, error)
+            return False
+        return self._write(self.graph_path, GRAPH, header, arrays)
+
+    def _header(self, kind: str) -> dict[str, Any]:
+        """Return what each file of this fit says of itself."""
+        return {
+            "kind": kind, "format": FORMAT, "fasttsne": __version__,
+            "fingerprint": self._fingerprint,
+        }  # fmt: skip
 
     def _write(
-        self, path: Path, kind: str, header: dict[str, Any], arrays: dict[str, np.ndarray]
+        self, path: FilePath, kind: str, header: dict[str, Any], arrays: dict[str, np.ndarray]
     ) -> bool:
         """Write a file; return False where that fails: the fit is worth more than this file."""
-        header = {
-            "kind": kind, "format": FORMAT, "fasttsne": __version__,
-            "fingerprint": self._fingerprint, **header,
-        }  # fmt: skip
         try:
-            write_archive(path, header, arrays)
+            write_archive(path, {**self._header(kind), **header}, arrays)
         except OSError as error:
-            log.warning("the checkpoint %s cannot be written: %s", path, error)
+            _warn_unwritten(path, error)
             return False
         return True
 
@@ -184,10 +207,14 @@ class FitCheckpoint:
         """Remove the files: the fit has succeeded."""
         for path in (self.path, self.graph_path):
             if path == self.graph_path or not self._is_embedding():
-                path.unlink(missing_ok=True)
+                remove(path)
 
     def _is_embedding(self) -> bool:
-        return self.path.exists() and read_kind(self.path) == embedding_file.KIND
+        return exists(self.path) and read_kind(self.path) == embedding_file.KIND
+
+
+def _warn_unwritten(path: FilePath, error: OSError) -> None:
+    log.warning("the checkpoint %s cannot be written: %s", path, error)
 
 
 class StateKeeper:

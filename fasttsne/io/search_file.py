@@ -170,7 +170,7 @@ def make_affinities(header: Header, arrays: Arrays, n: int, X: Any) -> KNNAffini
         Where the file is not right, or X has other rows.
     """
     indices, distances, units = (arrays[name] for name in TABLES)
-    check_neighbors(indices, distances, n)
+    check_neighbors(indices, distances, (n, *indices.shape[1:2]), n)
     if units.dtype != np.float64 or units.shape != (n,) or not (units > 0).all():
         raise ValueError(f"units are {units.dtype} of shape {units.shape}, or not all positive")
     check_finite(units, "units")
@@ -238,9 +238,11 @@ def _make_part(header: Header, arrays: Arrays, rows: Any, X: Any) -> Part:
     return Part(index, numbers)
 
 
-def check_neighbors(indices: np.ndarray, distances: np.ndarray, n: int) -> None:
-    """Kernels trust indices: raise ValueError where they are not those of n rows."""
-    if indices.dtype.kind not in "iu" or indices.ndim != 2 or len(indices) != n:
+def check_neighbors(
+    indices: np.ndarray, distances: np.ndarray, shape: tuple[int, ...], n: int
+) -> None:
+    """Kernels trust indices: raise ValueError where they are not those of some of n rows."""
+    if indices.dtype.kind not in "iu" or indices.shape != shape:
         raise ValueError(f"its neighbours are {indices.dtype} of shape {indices.shape}")
     if indices.size == 0 or not 0 <= indices.min() <= indices.max() < n:
         raise ValueError(f"its neighbours are not from 0 to {n - 1}")

@@ -211,6 +211,8 @@ def check_number(
 def check_file_path(path: object, name: str) -> None:
     """Raise, before long work, where a file cannot be written; None is accepted.
 
+    Addresses, as "s3://bucket/name.npz", are accepted as they are.
+
     Raises
     ------
     TypeError
@@ -222,6 +224,8 @@ def check_file_path(path: object, name: str) -> None:
         return
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"{name} must be the path of a file, or None; got {path!r}")
+    if "://" in os.fspath(path):  # an address, of which only its file system knows
+        return
     file = Path(path).resolve()
     if not file.parent.is_dir():
         raise FileNotFoundError(f"{name} {os.fspath(path)!r}: there is no folder {file.parent}")

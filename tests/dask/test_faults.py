@@ -145,9 +145,10 @@ def test_interrupt_frees_the_workers(client, X, stage):
         assert estimator.embedding_.shape == (3500, 2)
 
 
-def test_a_fit_goes_on_from_its_checkpoint(client, X, expected, tmp_path):
-    """From the map; the neighbours are found once more.  Not with other data."""
-    path = tmp_path / "run.npz"
+@pytest.mark.parametrize("protocol", ["", "file://", "memory://"])
+def test_a_fit_goes_on_from_its_checkpoint(client, X, expected, protocol, tmp_path, caplog):
+    """From the map; where workers cannot write, neighbours are found again.  Not of other data."""
+    path = f"{protocol}{(tmp_path / 'run.npz').as_posix()}"
     estimator = fasttsne.dask.TSNE(client, **FEW, checkpoint=path)
     with (
         listening(in_stage("main phase", lambda: signal.raise_signal(signal.SIGINT))),
@@ -164,7 +165,28 @@ def test_a_fit_goes_on_from_its_checkpoint(client, X, expected, tmp_path):
     np.testing.assert_array_equal(np.asarray(found), expected)
     assert "main phase" in stages
     assert "early exaggeration" not in stages
-    assert not path.exists()
+    is_shared = protocol != "memory://"  # each process has a memory of its own
+    assert ("search" in stages) != is_shared
+    assert ("reading neighbours" in stages) == is_shared
+    assert ("workers do not write to a folder of this machine" in caplog.text) != is_shared
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_that_lost_a_block(client, X, tmp_path):
+    estimator = fasttsne.dask.TSNE(client, **FEW, checkpoint=tmp_path / "run.npz")
+    with (
+        listening(in_stage("early exaggeration", lambda: signal.raise_signal(signal.SIGINT))),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        estimator.fit(chunks(X))
+    first, *_, last = sorted(tmp_path.glob("run.graph.*.npz"))
+    first.write_bytes(last.read_bytes())
+    with pytest.raises(ValueError, match=r"run\.graph\.0\.npz is not a whole checkpoint of a fit"):
+        estimator.fit(chunks(X))
+    first.unlink()
+    with pytest.raises(FileNotFoundError, match=r"run\.graph\.0\.npz"):
+        estimator.fit(chunks(X))
+    assert not held(client)
 
 
 @pytest.mark.parametrize("stage", ON_BOTH)

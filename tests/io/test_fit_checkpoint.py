@@ -242,6 +242,32 @@ def test_sparse_rows_and_given_affinities(path, digits):
         np.testing.assert_array_equal(TSNE(**QUICK, checkpoint=path).fit(**given), expected)
 
 
+@pytest.mark.parametrize("protocol", ["file", "memory"])
+def test_an_address(protocol, path, digits):
+    fsspec = pytest.importorskip("fsspec")
+    address = f"{protocol}://{path.as_posix()}"
+    graph = address.replace("run.npz", "run.graph.npz")
+    stop(digits, address, MAIN, 5, **QUICK)
+    system, name = fsspec.core.url_to_fs(address)
+    assert sorted(os.path.basename(each) for each in system.ls(os.path.dirname(name), False)) == [
+        "run.graph.npz", "run.npz",
+    ]  # fmt: skip
+    heard = Heard()
+    found = TSNE(**QUICK, checkpoint=address, callbacks=heard).fit(digits)
+    np.testing.assert_array_equal(found, TSNE(**QUICK).fit(digits))
+    assert EARLY not in heard.stages
+    assert not system.exists(name)
+    stop(digits, address, MAIN, 5, **QUICK)
+    with fsspec.open(graph, "rb") as file:
+        damaged = file.read()[:-100]
+    with fsspec.open(graph, "wb") as file:
+        file.write(damaged)
+    with pytest.raises(ValueError, match=r"run\.graph\.npz is not a whole checkpoint of a fit"):
+        TSNE(**QUICK, checkpoint=address).fit(digits)
+    with pytest.raises(ValueError, match="Protocol not known: nowhere"):
+        TSNE(**QUICK, checkpoint="nowhere://run.npz").fit(digits)
+
+
 @pytest.mark.parametrize("moment", [(START, None), (MAIN, 5)])
 @pytest.mark.parametrize(
     ("changed", "message"),
