@@ -11,7 +11,7 @@ from fasttsne.anchors import Anchors
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
 from fasttsne.objective.free_points import FreePointsDivergence
 from fasttsne.optimize.descent import GradientDescent
-from fasttsne.optimize.plan import Phase, resolve_joining
+from fasttsne.optimize.plan import Phase, resolve_held, resolve_joining
 from fasttsne.repulsion import make_repulsion
 from fasttsne.repulsion.fixed_reference import make_field
 from fasttsne.runtime.typing import Rows
@@ -52,13 +52,18 @@ def update(
     start += JITTER * np.std(fixed) * generator.normal(size=start.shape)
     points = np.empty((len(order), embedding.shape[1]))
     points[others], points[free] = fixed, start
-    result = _map_like(embedding, points, affinities, _anchors(embedding, len(order), others, hold))
+    own = _anchors(embedding, len(order), others, 0)
+    result = _map_like(embedding, points, affinities, own)
     phase = resolve_joining(n_iter, result.all_params(callbacks=None), len(order), m)
     np.asarray(result)[free] = _joined(P, fixed, start, phase)
     if np.isinf(hold):
         result.put_off_divergence()
         return result
-    return result.optimize(n_iter, inplace=True)
+    result.anchors = _anchors(embedding, len(order), others, hold)
+    params = result.all_params()
+    result.run(resolve_held(n_iter, params, len(order)), params=params)
+    result.anchors = own
+    return result
 
 
 def drop(embedding: Any, rows: ArrayLike) -> Any:
@@ -127,10 +132,9 @@ def _map_like(embedding: Any, points: np.ndarray, affinities: Any, anchors: Anch
 
 
 def _anchors(embedding: Any, n: int, others: np.ndarray, hold: float) -> Anchors | None:
-    """Those that the other points had, and where they are for the rest, if they are held."""
+    """Those that the other points had; for the rest where they are, with the weight ``hold``."""
     targets, weights = np.full((n, embedding.shape[1]), np.nan), np.zeros(n)
-    if not np.isinf(hold):
-        targets[others], weights[others] = np.asarray(embedding)[others], hold
+    targets[others], weights[others] = np.asarray(embedding)[others], hold
     if embedding.anchors is not None:
         kept = others[embedding.anchors.weights[others] > 0]
         targets[kept] = embedding.anchors.targets[kept]

@@ -152,7 +152,7 @@ def test_held_points_drift_by_little(digits, old):
         embedding = old.update(digits[N_OLD:], hold=hold)
         drifts.append(np.linalg.norm(np.asarray(embedding)[:N_OLD] - before, axis=1).mean())
         errors.append(embedding.kl_divergence)
-        assert (embedding.anchors is None) == (hold == 0)
+        assert embedding.anchors is None
     assert drifts == sorted(drifts)
     assert errors == sorted(errors, reverse=True)
     assert 0 < drifts[0] < 0.02 * before.std()
@@ -163,7 +163,7 @@ def test_ten_updates_are_as_good_as_one_fit(digits):
     for first in range(300, 500, 20):
         embedding = embedding.update(digits[first : first + 20], hold=0.001)
     whole = TSNE(random_state=0).fit(digits)
-    assert embedding.kl_divergence < 1.1 * whole.kl_divergence
+    assert embedding.kl_divergence < 1.06 * whole.kl_divergence
     true = Exact(digits, embedding.affinities._indices.shape[1]).build()[0]
     pairs = zip(embedding.affinities._indices, true, strict=True)
     found = [len(set(a) & set(b)) / len(a) for a, b in pairs]
@@ -216,7 +216,8 @@ def test_rows_get_new_values(digits, old):
     by_mask = old.update(values[order], replace=mask)
     np.testing.assert_allclose(by_mask[others], changed[others])
     held = old.update(values, hold=0.1, replace=rows, n_iter=20)
-    np.testing.assert_array_equal(np.flatnonzero(held.anchors.weights == 0), np.sort(rows))
+    far = np.linalg.norm(np.asarray(held) - np.asarray(changed), axis=1)
+    assert 0 < far[others].mean() < 0.1 * before.std()
 
 
 def test_new_values_are_free_of_their_anchors(digits):
