@@ -47,6 +47,7 @@ class KNNAffinities(Affinities):
     """Base class of affinities between each row and its nearest neighbours."""
 
     _mode: str
+    _n_used: int  # neighbours of each row
 
     def __init__(self, n_jobs: int | None = -1, verbose: bool = False):
         super().__init__(verbose)

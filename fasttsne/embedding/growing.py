@@ -27,7 +27,7 @@ class GrowingMap(ArrayWithState):
     _is_divergence_put_off = False
 
     @property
-    def kl_divergence(self) -> float | None:  # type: ignore[override]
+    def kl_divergence(self) -> float | None:
         """The KL divergence of the map; of one whose rows changed made when it is asked for."""
         if self._is_divergence_put_off:
             phase = resolve_phase("divergence", 0, self.all_params(callbacks=None), len(self))

@@ -29,7 +29,7 @@ from fasttsne.runtime.validation import check_data
 
 KEEP = "map", "index", "rows"
 # Families, and arguments that are other than their attributes of the same name.
-FAMILIES: dict[str, tuple[type[KNNAffinities], dict[str, str]]] = {
+FAMILIES: dict[str, tuple[Any, dict[str, str]]] = {
     "PerplexityBasedNN": (PerplexityBasedNN, {"perplexity": "effective_perplexity_"}),
     "MultiscaleMixture": (MultiscaleMixture, {"perplexities": "effective_perplexities_"}),
     "Multiscale": (Multiscale, {"perplexities": "effective_perplexities_"}),
@@ -181,7 +181,7 @@ def make_affinities(header: Header, arrays: Arrays, n: int, X: Any) -> KNNAffini
     arguments = {name: header["arguments"][name] for name in names}
     with found_by(lambda _: (indices, distances)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the fit has warned
-        affinities: Any = cls(
+        affinities: KNNAffinities = cls(
             knn_index=index, symmetrize=header["symmetrize"], n_jobs=header["n_jobs"], **arguments
         )
     for name in names:
@@ -191,7 +191,7 @@ def make_affinities(header: Header, arrays: Arrays, n: int, X: Any) -> KNNAffini
         raise ValueError(f"n_used is {n_used}")
     if n_used != affinities._n_used:
         affinities._set_joint(n_used)
-    return affinities  # type: ignore[no-any-return]
+    return affinities
 
 
 def _make_index(headers: list[Header], arrays: Arrays, n: int, k: int, X: Any) -> Any:
@@ -208,7 +208,10 @@ def _make_index(headers: list[Header], arrays: Arrays, n: int, k: int, X: Any) -
             raise ValueError(f"X must be the {n} rows of the map; it has {X.shape[0]}")
     elif not has_rows:
         return RowsLeftOut(n, k)
-    parts = [_make_part(header, *each, X) for header, *each in zip(headers, own, rows, strict=True)]
+    parts = [
+        _make_part(header, each, some, X)
+        for header, each, some in zip(headers, own, rows, strict=True)
+    ]
     if len(parts) == 1 and (parts[0].numbers == np.arange(n)[: len(parts[0].numbers)]).all():
         return parts[0].index
     return ChangingIndex(parts, k)

@@ -13,8 +13,8 @@ cdef Py_ssize_t BLOCK = 8  # rows that go through all iterations together
 cdef bint descend_block(
     const RowTask **tasks, int n_tasks, int n_iter, Py_ssize_t first, Py_ssize_t last
 ) noexcept nogil:
-    cdef int iteration, t
-    for iteration in range(n_iter):
+    cdef int _iteration, t
+    for _iteration in range(n_iter):
         for t in range(n_tasks):
             if tasks[t].run(tasks[t], first, last):
                 return True
