@@ -140,8 +140,7 @@ class KNNAffinities(Affinities):
         leads_there = is_wanted[indices]
         others = np.flatnonzero(leads_there.any(axis=1) | is_wanted)
         weights = self._some_weights(others, np.ascontiguousarray(distances[others]))
-        forward = neighbors_to_csr(indices[others], weights, n)
-        own = forward[np.searchsorted(others, rows)]
+        own = neighbors_to_csr(indices[rows], weights[np.searchsorted(others, rows)], n)
         if self._mode == "none":
             return own / np.float32(n)
         place = np.full(n, -1)

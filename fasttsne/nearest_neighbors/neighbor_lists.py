@@ -73,14 +73,17 @@ def replace_rows(index: Any, lists: Lists, X: Any, numbers: np.ndarray) -> Chang
 
 
 def _with(index: Any, lists: Lists, X: Any, numbers: np.ndarray) -> Change:
-    """Fill the lists of new rows, whose numbers are given, and take them into those of others."""
+    """Fill lists of new rows, whose numbers are given, and take them into those of others.
+
+    The arrays of ``lists`` are changed.
+    """
     k = lists[0].shape[1]
     index, found = index.joined_by(X, numbers, REVERSE_FACTOR * k)
     indices, distances = lists
     is_old = np.ones(len(indices), bool)
     is_old[numbers] = False
     old = is_old[found[0]]
-    indices, distances = _taken_in((indices, distances), found, old, numbers)
+    _take_in(lists, found, old, numbers)
     for table, values in zip((indices, distances), found, strict=True):
         table[numbers] = values[:, :k]
     # Old rows first, nearest first.
@@ -89,12 +92,12 @@ def _with(index: Any, lists: Lists, X: Any, numbers: np.ndarray) -> Change:
     return Change(index, (indices, distances), near[:, : old.sum(axis=1).max(initial=0)])
 
 
-def _taken_in(lists: Lists, found: Lists, is_old: np.ndarray, numbers: np.ndarray) -> Lists:
-    """The lists of old rows, with those new ones in them that are nearer than others.
+def _take_in(lists: Lists, found: Lists, is_old: np.ndarray, numbers: np.ndarray) -> None:
+    """Put new rows into the lists of old ones to which they are nearer than others.
 
     found, is_old : (m, any), rows near to each new one, and which of them are not new.
     """
-    indices, distances = (table.copy() for table in lists)
+    indices, distances = lists
     k = indices.shape[1]
     new = np.broadcast_to(numbers[:, None], is_old.shape)[is_old]
     old, far = found[0][is_old], found[1][is_old]
@@ -107,7 +110,6 @@ def _taken_in(lists: Lists, found: Lists, is_old: np.ndarray, numbers: np.ndarra
     for rank in range(min(int(place.max(initial=-1)) + 1, k)):  # each row once in a round
         pairs = np.flatnonzero(place == rank)
         _insert(indices, distances, old[pairs], new[pairs], far[pairs])
-    return indices, distances
 
 
 def _insert(

@@ -274,6 +274,21 @@ def test_the_search_of_a_distance_of_the_data(digits):
     np.testing.assert_allclose(distances, np.take_along_axis(far, indices, 1), rtol=1e-6)
 
 
+@pytest.mark.parametrize("symmetrize", ["mean", "max", "none"])
+@pytest.mark.parametrize("family", [affinity.PerplexityBasedNN, affinity.FixedSigmaNN])
+def test_rows_of_P_without_the_others(digits, family, symmetrize):
+    more = {"sigma": 10.0} if family is affinity.FixedSigmaNN else {"perplexity": 8}
+    before = family(digits[:N_OLD].astype(float) + 1 / 3, symmetrize=symmetrize, **more)
+    replaced = np.array([50, 3, 200])
+    after, _ = before.joined_by(digits[N_OLD : N_OLD + 3], replaced)
+    after = after.extended(digits[N_OLD:])
+    for rows in replaced, np.arange(N_OLD, len(digits)):
+        got = after.rows_of_P(rows)
+        expected = after.P[rows]
+        np.testing.assert_allclose(got.toarray(), expected.toarray(), rtol=1e-4, atol=1e-9)
+        after._recompute()  # puts P off again
+
+
 def test_a_map_that_grew_places_rows(digits, old):
     embedding = old.update(digits[N_OLD:])
     again = np.asarray(embedding.transform(digits[N_OLD : N_OLD + 20]))
