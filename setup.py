@@ -46,12 +46,12 @@ SIMD_KERNELS = [
 # Compiled once: no vector instructions to gain from, or to ask about.
 PLAIN_KERNELS = [
     "cpu", "drawing/raster", "graph/csr", "graph/packed_edges", "knn/exact_order",
-    "optimize/hat_grid",
+    "optimize/hat_grid", "optimize/row_descent",
 ]  # fmt: skip
 # Loops that wait for memory, or are no part of an iteration.
 COMPACT_KERNELS = {
     "coordinates", "csr", "exact_order", "hat_grid", "local_radii", "morton", "neighbor_ranks",
-    "raster",
+    "raster", "row_descent",
 }  # fmt: skip
 # Of the level for processors of before 2013, what takes a small part of a fit.
 SMALL_PORTABLE_KERNELS = {

@@ -70,7 +70,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     embedding_object_ : the :class:`fasttsne.TSNEEmbedding`, to optimize further.
     kl_divergence_ : of the map.
     n_iter_ : the number of the last iteration, counted from 0 over both phases, as
-        scikit-learn counts.
+        scikit-learn counts; ``partial_fit`` with a finite ``hold`` counts anew.
     n_features_in_, feature_names_in_ : columns of X, and their names where it has any.
     """
 
@@ -151,14 +151,36 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         params = self._own_params()
         X = self._validated(X, reset=True)
-        embedding = tsne.TSNE(**params).fit(X)
+        self._take(tsne.TSNE(**params).fit(X), RowHashIndex(X))
+        return self
+
+    def partial_fit(self, X: Rows, y: object = None, hold: float = math.inf) -> "TSNE":
+        """Let rows join the map; the first call is ``fit``.
+
+        Places of earlier rows stay, or are held.  Where it fails, the estimator is as it was.
+
+        Parameters
+        ----------
+        X : (rows, n_features) array, data frame or sparse matrix of new rows.
+        y : not used.
+        hold : how strongly earlier rows stay where they are, as of
+            :meth:`fasttsne.TSNEEmbedding.update`; infinity pins them.
+        """
+        if not hasattr(self, "embedding_object_"):
+            return self.fit(X)
+        X = self._validated(X, reset=False)
+        grown = self.embedding_object_.update(X, hold=hold)
+        self._take(grown, self._known_rows.extended(X))
+        return self
+
+    def _take(self, embedding: tsne.TSNEEmbedding, known_rows: RowHashIndex) -> None:
+        """Set the attributes that follow from a map, and from its rows."""
         self.embedding_object_ = embedding
         self.embedding_ = np.array(embedding, dtype=np.float32)
-        self.kl_divergence_ = embedding.kl_divergence
         state = embedding.optimizer.state
-        self.n_iter_ = max((0 if state is None else state.iteration) - 1, 0)
-        self._known_rows = RowHashIndex(X)
-        return self
+        if state is not None or not hasattr(self, "n_iter_"):
+            self.n_iter_ = max((0 if state is None else state.iteration) - 1, 0)
+        self._known_rows = known_rows
 
     def fit_transform(self, X: Rows, y: object = None) -> np.ndarray:
         """Embed a data set and return the map, ``embedding_``; as ``fit``."""
@@ -265,6 +287,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             yield EarlyStopping(0, max(patience, 1))
         if self.min_grad_norm is not None:
             yield _StopWhereFlat(self.min_grad_norm)
+
+    @property
+    def kl_divergence_(self) -> float | None:
+        """The KL divergence of the map; after ``partial_fit`` made when it is asked for."""
+        return self.embedding_object_.kl_divergence
 
     @property
     def _n_features_out(self) -> int:

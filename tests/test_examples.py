@@ -172,3 +172,17 @@ def test_rows_of_a_zarr_store_on_a_cluster(tmp_path):
     assert result.returncode == 0, result.stderr
     assert np.load(tmp_path / "map.npy").shape == (3500, 2)
     assert (tmp_path / "map.png").stat().st_size > 10_000
+
+
+def test_a_stream_of_batches(tmp_path):
+    for package in ("matplotlib", "PIL"):
+        pytest.importorskip(package)
+    result = run_python(
+        str(ROOT / "examples" / "stream.py"), "--rows", "500", "--batches", "3", "--window", "400",
+        "--folder", str(tmp_path), MPLBACKEND="Agg",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("KL divergence") == 3
+    assert "batch_3.png: 400 rows" in result.stdout
+    assert (tmp_path / "batch_3.png").stat().st_size > 10_000
+    assert (tmp_path / "stream.gif").read_bytes().startswith(b"GIF89a")

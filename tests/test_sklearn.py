@@ -245,6 +245,41 @@ def test_rows_of_the_data_set_have_their_places(pictures):
                                   sparse.embedding_[3:9])  # fmt: skip
 
 
+def test_rows_join_batch_by_batch(pictures):
+    tsne = TSNE(**SHORT, perplexity=10)
+    assert tsne.partial_fit(pictures[:120]) is tsne
+    first = fasttsne.TSNE(**SHORT, perplexity=10).fit(pictures[:120])
+    np.testing.assert_array_equal(tsne.embedding_, np.asarray(first, np.float32))
+    tsne.partial_fit(pictures[120:121]).partial_fit(pictures[121:170])
+    expected = first.update(pictures[120:121]).update(pictures[121:170])
+    np.testing.assert_array_equal(tsne.embedding_object_, expected)
+    np.testing.assert_array_equal(tsne.embedding_, np.asarray(expected, np.float32))
+    assert (tsne.n_iter_, tsne.n_features_in_) == (39, 64)
+    assert tsne.kl_divergence_ == expected.kl_divergence
+    # All rows are known, and others find a place among all of them.
+    np.testing.assert_array_equal(tsne.transform(pictures[:170]), tsne.embedding_)
+    np.testing.assert_array_equal(
+        tsne.transform(pictures[190:]), np.asarray(expected.transform(pictures[190:]), np.float32)
+    )
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(tsne)).embedding_, tsne.embedding_)
+    held = clone(tsne).partial_fit(pictures[:120]).partial_fit(pictures[120:], hold=0.1)
+    assert not np.array_equal(held.embedding_[:120], tsne.embedding_[:120])
+    assert len(held.fit(pictures[:50]).embedding_) == 50
+
+
+def test_a_batch_that_fails_changes_nothing(pictures):
+    tsne = TSNE(**SHORT, perplexity=10).partial_fit(pictures[:100])
+    before = tsne.embedding_.copy()
+    with pytest.raises(ValueError, match="expecting 64 features"):
+        tsne.partial_fit(pictures[100:, :9])
+    with pytest.raises(ValueError, match="NaN"):
+        tsne.partial_fit(np.full((2, 64), np.nan))
+    with pytest.raises(ValueError, match="hold must be"):
+        tsne.partial_fit(pictures[100:], hold=-1)
+    np.testing.assert_array_equal(tsne.embedding_, before)
+    np.testing.assert_array_equal(tsne.transform(pictures[:100]), before)
+
+
 def test_new_rows(pictures):
     X, labels = load_digits()
     tsne = TSNE(random_state=0).fit(X[:1000])

@@ -38,6 +38,8 @@ class Affinities:
     _checksum = 0
     # Whether the matrix is another than the family computed.
     _is_given = True
+    # Whether P of the family's own is not made before it is asked for.
+    _is_put_off = False
 
     def __init__(self, verbose: bool = False):
         self.P = None
@@ -47,6 +49,7 @@ class Affinities:
     @property
     def P(self) -> sp.csr_matrix:
         """The affinities in double precision."""
+        self._make_P()
         kept = vars(self)["P"]
         if kept is None or kept.dtype != np.float32:
             return kept
@@ -57,11 +60,12 @@ class Affinities:
 
     @P.setter
     def P(self, matrix: sp.csr_matrix) -> None:
-        vars(self).update(P=matrix, _converted=None, _is_given=True)
+        vars(self).update(P=matrix, _converted=None, _is_given=True, _is_put_off=False)
 
     @property
     def P_float32(self) -> sp.csr_matrix:
         """The affinities as a run reads them."""
+        self._make_P()
         kept, double = vars(self).get("P"), self._converted
         if kept is not None and kept.dtype == np.float32:
             if double is None or zlib.crc32(double.data) == self._checksum:
@@ -72,6 +76,9 @@ class Affinities:
         if self._converted is None or checksum != self._checksum:
             self._converted, self._checksum = P.astype(np.float32), checksum
         return self._converted
+
+    def _make_P(self) -> None:
+        """Make P, where that was put off until it is asked for."""
 
     def _to_double(self, P: sp.csr_matrix) -> sp.csr_matrix:
         """Return P in double precision, without what rounding adds to a sum of one."""
@@ -92,6 +99,10 @@ class Affinities:
         """Number of rows."""
         kept = vars(self).get("P")
         return int((self.P if kept is None else kept).shape[0])
+
+    def rows_of_P(self, rows: np.ndarray) -> sp.csr_matrix:
+        """Return some rows of P, in single precision."""
+        return self.P_float32[rows]
 
     def log_radii(self) -> np.ndarray:
         """Return the log of the mean squared distance to each row's neighbours, (n,) float64.
@@ -134,9 +145,39 @@ class Affinities:
         Raises
         ------
         NotImplementedError
-            If the affinities were made from a matrix.
+            If the affinities were made from a matrix or from lists of neighbours.
         """
-        raise NotImplementedError(f"{type(self).__name__} cannot be extended by new rows")
+        return self.joined_by(X)[0]
+
+    def joined_by(
+        self, X: Rows, rows: np.ndarray | None = None
+    ) -> tuple["Affinities", np.ndarray]:  # fmt: skip
+        """Return affinities of the same rows and of new ones, and what is near to those.
+
+        Parameters
+        ----------
+        X : (m, columns) new rows, as the index's ``query`` takes them.
+        rows : (m,) integers, the rows whose values they replace; None puts them after the others.
+
+        Returns
+        -------
+        affinities : those of the new data.
+        near : (m, any) int32, old rows that stay, nearest to each new row first; -1 is none.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} cannot be extended by new rows: make affinities of all rows, "
+            "and optimize a TSNEEmbedding of them from the places that are known"
+        )
+
+    def without(self, rows: np.ndarray) -> "Affinities":
+        """Return affinities of the rows that are left without some; at least two must be.
+
+        rows : (m,) integers.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} cannot leave out rows: make affinities of those that are left, "
+            "and a TSNEEmbedding of them with the places that they have"
+        )
 
 
 def check_symmetrize(symmetrize: bool | str, default: str = "mean") -> str:

@@ -46,6 +46,9 @@ class FixedSigmaNN(KNNAffinities):
     def _weights(self, distances: np.ndarray, dtype: Dtype) -> np.ndarray:
         return from_sigma(distances, self._units, self.sigma, self._n_threads, dtype)
 
+    def _some_weights(self, rows: np.ndarray, distances: np.ndarray) -> np.ndarray:
+        return from_sigma(distances, self._units[rows], self.sigma, self._n_threads)
+
     def to_new(
         self, data: Rows, k: int | None = None, sigma: float | None = None,
         return_distances: bool = False,

@@ -88,6 +88,15 @@ class MultiscaleMixture(KNNAffinities):
         with Timer(f"computing affinities, perplexities {shown}", self.verbose):
             self._set_joint(_n_neighbors_for(effective, self.n_samples))
 
+    def _recompute(self) -> None:
+        if self._n_used > self._indices.shape[1]:
+            n_samples = self._indices.shape[1] + 1
+            self._compute(
+                self.perplexities, self.check_perplexities(self.effective_perplexities_, n_samples)
+            )
+        else:
+            super()._recompute()
+
     def _weights(self, distances: np.ndarray, dtype: Dtype) -> np.ndarray:
         return self._conditional(distances, self.effective_perplexities_, self._n_threads, dtype)
 

@@ -10,9 +10,9 @@ import scipy.sparse as sp
 
 from fasttsne.affinity.base import Affinities, NewAffinities
 from fasttsne.affinity.conditional import Dtype, row_normalized_csr, to_scaled_float32
-from fasttsne.affinity.csr import csr_from_arrays, joint_affinities
-from fasttsne.nearest_neighbors import PrecomputedNeighbors, make_index
-from fasttsne.nearest_neighbors.extended import ExtendedIndex
+from fasttsne.affinity.csr import csr_from_arrays, joint_affinities, neighbors_to_csr
+from fasttsne.nearest_neighbors import PrecomputedNeighbors, make_index, neighbor_lists
+from fasttsne.nearest_neighbors.changing import ChangingIndex
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.known import find_neighbors
 from fasttsne.nearest_neighbors.select import perplexity_for
@@ -47,6 +47,7 @@ class KNNAffinities(Affinities):
     """Base class of affinities between each row and its nearest neighbours."""
 
     _mode: str
+    _n_used: int  # neighbours of each row
 
     def __init__(self, n_jobs: int | None = -1, verbose: bool = False):
         super().__init__(verbose)
@@ -84,25 +85,79 @@ class KNNAffinities(Affinities):
             distances = to_canonical_floats(distances)
         return to_scaled_float32(distances)
 
-    def extended(self, X: Rows) -> "KNNAffinities":
-        """Return affinities of the same rows and of new ones, which come after them.
+    def joined_by(
+        self, X: Rows, rows: np.ndarray | None = None
+    ) -> tuple["KNNAffinities", np.ndarray]:  # fmt: skip
+        """See :meth:`Affinities.joined_by`; what the search has built is kept."""
+        index, lists = self._changing()
+        if rows is None:
+            change = neighbor_lists.add_rows(index, lists, X)
+        else:
+            change = neighbor_lists.replace_rows(index, lists, X, rows)
+        return self._changed(change), change.near
 
-        What the search for neighbours has built is kept: its index answers for the new rows.
+    def without(self, rows: np.ndarray) -> "KNNAffinities":
+        """See :meth:`Affinities.without`; rows that lose neighbours are searched again."""
+        return self._changed(neighbor_lists.drop_rows(*self._changing(), rows))
 
-        X : (m, columns) new rows, as the index's ``query`` takes them.
-        """
-        distances = self._distances * self._units[:, None]
+    def _changing(self) -> tuple[ChangingIndex, neighbor_lists.Lists]:
+        distances = self._distances
+        if (self._units != 1).any():
+            distances = distances * self._units[:, None]
+        return ChangingIndex.of(self.knn_index, self._indices.shape[1]), (self._indices, distances)
+
+    def _changed(self, change: neighbor_lists.Change) -> "KNNAffinities":
         result = copy.copy(self)
-        result.knn_index = ExtendedIndex(self.knn_index, self._indices, distances, X)
-        indices, distances = result.knn_index.build()
+        indices, distances = change.lists
+        result.knn_index = change.index
+        result.knn_index.k = indices.shape[1]
         result._indices = np.ascontiguousarray(indices, np.int32)
         result._distances, result._units = result._scaled(distances)
-        result._set_joint(self._n_used)
+        result._recompute()
         return result
+
+    def _recompute(self) -> None:
+        """Follow other lists, which may be shorter than those that there were."""
+        self._n_used = min(self._n_used, self._indices.shape[1])
+        self.P = None
+        self._is_given, self._is_put_off = False, True
+
+    def _make_P(self) -> None:
+        if self._is_put_off:
+            self._set_joint(self._n_used)
+
+    def rows_of_P(self, rows: np.ndarray) -> sp.csr_matrix:
+        """Return some rows of P, in single precision; of lists that changed, P itself is not made.
+
+        The cost goes with the number of rows that have one of them as a neighbour.
+        """
+        if not self._is_put_off or self._mode == "max":  # divided by a sum over all
+            return self.P_float32[rows]
+        n = self.n_samples
+        indices, distances = self._first_neighbors(self._n_used)
+        is_wanted = np.zeros(n, bool)
+        is_wanted[rows] = True
+        leads_there = is_wanted[indices]
+        others = np.flatnonzero(leads_there.any(axis=1) | is_wanted)
+        weights = self._some_weights(others, np.ascontiguousarray(distances[others]))
+        own = neighbors_to_csr(indices[rows], weights[np.searchsorted(others, rows)], n)
+        if self._mode == "none":
+            return own / np.float32(n)
+        place = np.full(n, -1)
+        place[rows] = np.arange(len(rows))
+        row, column = np.nonzero(leads_there[others])
+        pairs = place[indices[others[row], column]], others[row]
+        backward = sp.csr_matrix((weights[row, column], pairs), own.shape)
+        return (own + backward) / np.float32(2 * n)
+
+    def _some_weights(self, rows: np.ndarray, distances: np.ndarray) -> np.ndarray:
+        """Return the conditional affinities of some rows; ``distances`` are theirs."""
+        return self._weights(distances, np.float32)
 
     def log_radii(self) -> np.ndarray:
         if self._mode == "none":
             raise ValueError("radii need symmetric affinities; symmetrize is 'none'")
+        self._make_P()
         return self._log_radii
 
     def _weights(self, distances: np.ndarray, dtype: Dtype) -> np.ndarray:

@@ -94,6 +94,12 @@ class PerplexityBasedNN(KNNAffinities):
         with Timer(f"computing affinities, perplexity {effective:g}", self.verbose):
             self._set_joint(max(n_neighbors_for(effective), 1))
 
+    def _recompute(self) -> None:
+        if self._n_used > self._indices.shape[1]:
+            self._compute(self.perplexity)
+        else:
+            super()._recompute()
+
     def _weights(self, distances: np.ndarray, dtype: Dtype) -> np.ndarray:
         return from_perplexity(distances, self.effective_perplexity_, self._n_threads, dtype=dtype)
 

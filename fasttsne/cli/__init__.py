@@ -64,6 +64,7 @@ def _parser():
     for name, help in (
         ("fit", "embed the rows of a file"),
         ("transform", "embed new rows in an existing embedding"),
+        ("update", "let new rows join an embedding that fit saved"),
         ("plot", "draw an embedding as an image or HTML page"),
         ("animate", "draw recorded frames as an animation"),
         ("metrics", "measure how well an embedding preserves its data"),

@@ -8,19 +8,26 @@ from fasttsne import callbacks, files
 from fasttsne import metrics as scores
 from fasttsne.cli.inputs import read_data, read_embedding, read_labels, read_new_data
 from fasttsne.cli.options import FOR_NEW_ROWS, given, remembered
-from fasttsne.cli.outputs import check_outputs, write_animation, write_drawing, write_outputs
+from fasttsne.cli.outputs import (
+    check_outputs,
+    save_embedding,
+    write_animation,
+    write_drawing,
+    write_outputs,
+)
 from fasttsne.cli.progress import Progress
 from fasttsne.cli.stderr import print_error
 from fasttsne.datasets import load_digits
 from fasttsne.drawing.page import HTML_EXTENSIONS
 from fasttsne.drawing.scatter import IMAGE_EXTENSIONS
 from fasttsne.drawing.writers import WRITERS
+from fasttsne.io import embedding_file
 from fasttsne.io.read_tables import KEYED, has_keys
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.optimize import parameters
 from fasttsne.runtime.build_info import show_config
 from fasttsne.runtime.progress import listening
-from fasttsne.tsne import TSNE
+from fasttsne.tsne import TSNE, TSNEEmbedding
 from fasttsne.utils import is_package_installed
 
 # Iterations between two callback calls, by default; with an animation each call is a frame.
@@ -67,6 +74,7 @@ def fit(options):
     if checkpoint and not interrupted:  # of an interrupted fit it is what goes on
         embedding.save(checkpoint)
         print(f"wrote {checkpoint}")
+    save_embedding(options, embedding, list(table.names) or None)
     write_outputs(options, embedding, labels, frames)
     return 130 if interrupted else 0
 
@@ -102,6 +110,26 @@ def transform(options):
     if not is_array:
         files.write_map(options.output, out, ids=ids)
     print(f"wrote {options.output}: {n:,} points")
+
+
+def update(options):
+    files.check_output(options.output)
+    if options.save:
+        files.check_output(options.save, (".npz",))
+    columns = embedding_file.read_columns(options.map)
+    data = read_data(options.data, options, columns).data if options.data else None
+    old = TSNEEmbedding.load(options.map, X=data)
+    new = read_new_data(options.new, options, columns)
+    start = time.perf_counter()
+    with listening(Progress().receive_progress):
+        embedding = old.update(new.data, **given(options, ("hold", "n_iter", "random_state")))
+    seconds = time.perf_counter() - start
+    error = embedding.kl_divergence
+    files.write_map(options.output, embedding, kl_divergence=error)
+    n_new = len(embedding) - len(old)
+    print(f"wrote {options.output}: {len(old):,} points and {n_new:,} new ones in {seconds:.1f} s, "
+          f"KL divergence {error:.4f}")  # fmt: skip
+    save_embedding(options, embedding, columns)
 
 
 def plot(options):

@@ -45,6 +45,7 @@ def add_fit(command):
         ("--animate", "animation of the optimization: " + " ".join(WRITERS)),
     ):
         command.add_argument(name, type=Path, help=help)
+    _add_save(command)
     command.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     command.add_argument("-v", "--verbose", action="store_true", help="print each step")
     _add_parameters(command, "parameters of t-SNE", TSNE, leave_out=NO_OPTIONS)
@@ -62,6 +63,28 @@ def add_transform(command):
     _add_parameters(command, "parameters of transform", TRANSFORM, leave_out=("out",))
     shared = {name: TSNE[name] for name in FOR_NEW_ROWS}
     _add_parameters(command, "parameters of t-SNE, as for fit", shared)
+
+
+def add_update(command):
+    command.add_argument("map", type=Path, help="the file that fit or update wrote for --save")
+    _add_data(command, "new")
+    help = "the rows of the map, in their order, if its file was saved with --keep index"
+    command.add_argument("--data", type=Path, help=help)
+    _add_output(command, "updated.npy", "file for the embedding: rows of the map, then new ones")
+    _add_save(command)
+    help = (
+        "how strongly the points of the map stay where they are: inf pins them, 0 lets them go "
+        "(default: inf)"
+    )
+    command.add_argument(
+        "--hold", type=float, default=argparse.SUPPRESS, metavar="VALUE", help=help
+    )
+    help = "iterations; auto is 100, and the main phase where --hold is finite (default: auto)"
+    command.add_argument("--n-iter", type=_value, default=argparse.SUPPRESS, metavar="VALUE",
+                         help=help)  # fmt: skip
+    help = "random seed (default: 0)"
+    command.add_argument("--random-state", "--seed", type=int, default=argparse.SUPPRESS,
+                         metavar="VALUE", help=help)  # fmt: skip
 
 
 def add_plot(command):
@@ -117,6 +140,16 @@ def _add_data(command, name):
 def _add_output(command, default, help):
     help = f"{help} (default: %(default)s)"
     command.add_argument("-o", "--output", type=Path, default=Path(default), help=help)
+
+
+def _add_save(command):
+    help = "file from which update goes on: .npz"
+    command.add_argument("--save", type=Path, metavar="FILE", help=help)
+    help = (
+        "what that file has besides the embedding: rows, all that update needs; or index, with "
+        "which update must be given the rows again (default: rows)"
+    )
+    command.add_argument("--keep", choices=("rows", "index"), default="rows", help=help)
 
 
 def _add_labels(command):

@@ -6,6 +6,7 @@ from fasttsne import animation, files, plotting
 from fasttsne.drawing.page import HTML_EXTENSIONS
 from fasttsne.drawing.scatter import IMAGE_EXTENSIONS, unmanaged_axes
 from fasttsne.drawing.writers import WRITERS, find_writer
+from fasttsne.io import embedding_file
 from fasttsne.io.atomic import atomic_write
 from fasttsne.utils import require
 
@@ -13,8 +14,9 @@ from fasttsne.utils import require
 def check_outputs(options):
     """Raise before the fit what would otherwise fail after it."""
     files.check_output(options.output)
-    if getattr(options, "checkpoint", None):
-        files.check_output(options.checkpoint, (".npz",))
+    for path in (getattr(options, name, None) for name in ("checkpoint", "save")):
+        if path:
+            files.check_output(path, (".npz",))
     for name in ("plot", "html", "animate"):
         n_components = getattr(options, "n_components", 2)
         if getattr(options, name) and n_components != 2:
@@ -37,6 +39,13 @@ def write_outputs(options, embedding, labels, frames):
         write_drawing(points, labels, path)
     if options.animate:
         write_animation(frames, labels, options.animate, progress=not options.quiet)
+
+
+def save_embedding(options, embedding, columns):
+    """Write the file of ``--save``, if it is requested; the names of columns are kept."""
+    if options.save:
+        embedding_file.save(embedding, options.save, keep=options.keep, columns=columns)
+        print(f"wrote {options.save}")
 
 
 def write_drawing(points, labels, path):

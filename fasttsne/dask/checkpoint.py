@@ -11,7 +11,8 @@ from fasttsne.dask.cluster import Cluster
 from fasttsne.dask.neighbors import as_tables
 from fasttsne.io.address import beside, exists, is_address, remove
 from fasttsne.io.archive import Archive, open_archive, write_archive
-from fasttsne.io.fit_checkpoint import FORMAT, TABLES, WHAT, FitCheckpoint, check_neighbors
+from fasttsne.io.fit_checkpoint import FORMAT, TABLES, WHAT, FitCheckpoint
+from fasttsne.io.search_file import check_neighbors
 from fasttsne.runtime.typing import FilePath, RandomGenerator
 
 BLOCK = "fasttsne checkpoint, some neighbours"

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.anchors import Anchors, check_anchors
-from fasttsne.embedding.array import ArrayWithState
+from fasttsne.embedding.growing import GrowingMap
 from fasttsne.embedding.partial import (
     PartialTSNEEmbedding,
     make_fixed_repulsion,
@@ -18,7 +18,6 @@ from fasttsne.embedding.partial import (
     transform,
     transform_to,
 )
-from fasttsne.embedding.update import update
 from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.called import call_optimizer, is_called
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class TSNEEmbedding(ArrayWithState):
+class TSNEEmbedding(GrowingMap):
     """A t-SNE map of a data set, (n_samples, n_components) float64.
 
     It is an array: slices, arithmetic and NumPy functions give plain arrays.
@@ -82,7 +81,6 @@ class TSNEEmbedding(ArrayWithState):
     random_state: RandomState
     optimizer: GradientDescent
     gradient_descent_params: dict[str, Any]
-    kl_divergence: float | None
     anchors: Anchors | None
     # Each with the key that it was made for.
     _cached_objective: tuple[tuple[object, ...], Objective, sp.csr_matrix] | None
@@ -112,36 +110,52 @@ class TSNEEmbedding(ArrayWithState):
         self.kl_divergence = None
         return self
 
-    def save(self, path: FilePath) -> None:
+    def save(self, path: FilePath, keep: str = "map") -> None:
         """Write the embedding to one .npz file, without pickle, to continue later or elsewhere.
 
-        It holds the map, P, the optimizer's momentum, gains and counts, the KL
+        It holds the map, the optimizer's momentum, gains and counts, anchors, the KL
         divergence, an integer random_state, and what of the parameters JSON can
-        express: callbacks are not kept, nor is the data that P came from, which pickle keeps.
-        The file is replaced atomically: an interrupt leaves the old one.
+        express: callbacks are not kept.  The file is replaced atomically: an interrupt leaves the
+        old one.
 
         Parameters
         ----------
         path : the file, written under exactly this name.
+        keep : "map": P, from which the map can be optimized further, but no new rows placed;
+            "index": instead of P the neighbours that it follows from, and what the search has
+            built, for ``transform``, ``update`` and ``drop``, where :meth:`load` is given the rows
+            again; "rows": those, too.
+
+        Raises
+        ------
+        TypeError, ValueError
+            With another ``keep`` than "map", where affinities were given, or the search or its
+            metric is of a user's own.
         """
         from fasttsne.io import embedding_file  # late, for a fast start
 
-        embedding_file.save(self, path)
+        embedding_file.save(self, path, keep=keep)
 
     @classmethod
-    def load(cls, path: FilePath) -> "TSNEEmbedding":
+    def load(cls, path: FilePath, X: Rows | None = None) -> "TSNEEmbedding":
         """Read what :meth:`save` wrote; optimizing it further gives the bits it would have given.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features) the rows of the map, in their order, for a file that has the
+            index and not the rows.  Without them such a map can be optimized, but not answer for
+            new rows.
 
         Raises
         ------
         OSError
             Where the file cannot be opened.
         ValueError
-            Where it is no such file, damaged, or written by a later version.
+            Where it is no such file, damaged, or written by a later version, or X has other rows.
         """
         from fasttsne.io import embedding_file
 
-        return embedding_file.load(cls, path)
+        return embedding_file.load(cls, path, X)
 
     @documented(parameters=OPTIMIZE.values())
     def optimize(
@@ -207,7 +221,7 @@ class TSNEEmbedding(ArrayWithState):
                     raise ValueError("anchors cannot be used with an optimizer of a user's own")
                 return call_optimizer(self, phase, params or self.all_params())
             held = replace(phase, anchors=self.anchors)
-            return self.optimizer.run(self, self._objective(phase), held, keeper, go_on_from)
+            return self.optimizer.run(self, self.objective(phase), held, keeper, go_on_from)
 
         self._optimize_by(descend, propagate_exception)
         return self
@@ -301,40 +315,6 @@ class TSNEEmbedding(ArrayWithState):
         arguments = self, X, perplexity, initialization, k, phases, common
         return transform(*arguments) if out is None else transform_to(out, *arguments)
 
-    def update(
-        self, X: Rows, hold: float = np.inf, n_iter: int | str = "auto",
-        random_state: RandomState = 0,
-    ) -> "TSNEEmbedding":  # fmt: skip
-        """A map of the rows of this one and of new ones, which join it; this one is not changed.
-
-        New rows find neighbours among the old ones and each other, old rows take new ones into
-        their lists, and new points act on each other too, unlike in :meth:`transform`.  Those of
-        a kind that is not there yet come together, but find room only where ``hold`` is finite.
-
-        Parameters
-        ----------
-        X : (m, n_features) new rows, as those the affinities were made of.
-        hold : how strongly old points stay where they are, as the weight of
-            :class:`fasttsne.Anchors`: infinity pins them, so that the cost is that of the new
-            rows; 0 lets them go.
-        n_iter : iterations; "auto" is 100 of the new points, and where ``hold`` is finite the
-            main phase of the whole map after them.
-        random_state : of small differences between the starts of new points.
-
-        Returns
-        -------
-        TSNEEmbedding
-            (n_samples + m, n_components), the old points first.
-
-        Raises
-        ------
-        NotImplementedError
-            With precomputed affinities or lists of neighbours, and for a map from a file.
-        """
-        self.raise_if_view()
-        grown: TSNEEmbedding = update(self, X, hold, n_iter, random_state)
-        return grown
-
     def plot(
         self, labels: ArrayLike | None = None, ax: "Axes | None" = None, **params: Any
     ) -> "Axes":
@@ -347,20 +327,6 @@ class TSNEEmbedding(ArrayWithState):
         from fasttsne import plotting
 
         return plotting.scatter(self, labels, ax, **params)
-
-    def raise_if_view(self) -> None:
-        """Raise ValueError for an array that NumPy made of an embedding: it has no state.
-
-        And for one whose shape or type was changed, or whose affinities are of other rows.
-        """
-        if self.affinities is None:
-            raise ValueError("this array is a view of an embedding; use the embedding itself")
-        n = self.affinities.n_samples
-        if self.dtype != np.float64 or self.ndim != 2 or len(self) != n or self.shape[1] > 3:
-            raise ValueError(
-                f"the embedding must be float64 of shape ({n}, 1 to 3), as its affinities are of "
-                f"{n} rows; got {self.dtype} of shape {self.shape}"
-            )
 
     def fixed_repulsion(self, points: np.ndarray, phase: Phase) -> FixedRepulsion:
         """The repulsion of this map on other points, cached while the map is the same.
@@ -376,7 +342,7 @@ class TSNEEmbedding(ArrayWithState):
             self._cached_repulsion = cached = key, points, make_fixed_repulsion(points, phase)
         return cached[2]
 
-    def _objective(self, phase: Phase) -> Objective:
+    def objective(self, phase: Phase) -> Objective:
         """The objective of a phase, cached while what it depends on is the same."""
         P = self.affinities.P_float32
         key = (

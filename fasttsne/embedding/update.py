@@ -1,20 +1,24 @@
-"""A map that grows: new rows join it, and what was there stays, or is held."""
+"""A map whose rows change: new ones join, old ones get other values or leave."""
 
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
+from fasttsne import initialization as init
 from fasttsne.anchors import Anchors
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
 from fasttsne.objective.free_points import FreePointsDivergence
 from fasttsne.optimize.descent import GradientDescent
-from fasttsne.optimize.plan import Phase, resolve_joining
+from fasttsne.optimize.plan import Phase, resolve_held, resolve_joining
 from fasttsne.repulsion import make_repulsion
 from fasttsne.repulsion.fixed_reference import make_field
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_data, check_number, check_random_state
 
+# A new point starts at the median of so many old ones that are near, as in ``transform``.
+N_NEAR = 25
 # New rows with the same neighbours start so far from each other, as a share of the map's
 # standard deviation: together they would not part.
 JITTER = 1e-3
@@ -23,63 +27,147 @@ JITTER = 1e-3
 N_SWEEPS = 5
 
 
-def update(embedding: Any, X: Rows, hold: float, n_iter: int | str, random_state: Any) -> Any:
+def update(
+    embedding: Any, X: Rows, hold: float, n_iter: int | str, random_state: Any,
+    replace: ArrayLike | None,
+) -> Any:  # fmt: skip
     """See :meth:`TSNEEmbedding.update`."""
     hold = check_number(hold, "hold", low=0)
-    rows = as_new_rows(X)
-    check_new_rows(rows)
-    rows = check_data(rows, "X", min_rows=1, accept_sparse=True)
+    data = as_new_rows(X)
+    check_new_rows(data)
+    data = check_data(data, "X", min_rows=1, accept_sparse=True)
+    n, m = len(embedding), data.shape[0]
+    if replace is None:
+        free, others, replaced = np.arange(n, n + m), np.arange(n), None
+    else:
+        free = replaced = check_rows(replace, n, "replace")
+        others = np.delete(np.arange(n), free)
+        _check_replaced(len(free), m, n)
     generator = check_random_state(random_state)
-    old = np.asarray(embedding)
-    placed = np.asarray(embedding.prepare_partial(rows))
-    affinities = embedding.affinities.extended(rows)
-    start = _gathered(affinities.P_float32, old, placed)
-    start = start + JITTER * np.std(old) * generator.normal(size=start.shape)
-    result = type(embedding)(
-        np.concatenate([old, start]), affinities, dof=embedding.dof,
+    affinities, near = embedding.affinities.joined_by(data, replaced)
+    order = np.concatenate([others, free])
+    P = affinities.rows_of_P(free)[:, order]
+    fixed = np.asarray(embedding)[others]
+    start = _gathered(P, fixed, _medians(np.asarray(embedding), near))
+    start += JITTER * np.std(fixed) * generator.normal(size=start.shape)
+    points = np.empty((len(order), embedding.shape[1]))
+    points[others], points[free] = fixed, start
+    own = _anchors(embedding, len(order), others, 0)
+    result = _map_like(embedding, points, affinities, own)
+    phase = resolve_joining(n_iter, result.all_params(callbacks=None), len(order), m)
+    np.asarray(result)[free] = _joined(P, fixed, start, phase)
+    if np.isinf(hold):
+        result.put_off_divergence()
+        return result
+    result.anchors = _anchors(embedding, len(order), others, hold)
+    params = result.all_params()
+    result.run(resolve_held(n_iter, params, len(order)), params=params)
+    result.anchors = own
+    return result
+
+
+def drop(embedding: Any, rows: ArrayLike) -> Any:
+    """See :meth:`TSNEEmbedding.drop`."""
+    n = len(embedding)
+    left = np.delete(np.arange(n), check_rows(rows, n, "rows"))
+    if len(left) < 2:
+        raise ValueError(f"at least 2 of the {n} rows must be left; got {len(left)}")
+    affinities = embedding.affinities.without(np.setdiff1d(np.arange(n), left))
+    anchors = embedding.anchors
+    if anchors is not None:
+        weights = anchors.weights[left]
+        anchors = Anchors(anchors.targets[left], weights) if weights.any() else None
+    result = _map_like(embedding, np.asarray(embedding)[left], affinities, anchors)
+    result.put_off_divergence()
+    return result
+
+
+def check_rows(rows: ArrayLike, n: int, name: str) -> np.ndarray:
+    """Return numbers of rows of a map, (m,) integers, from those or from a boolean mask.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where they are neither, not from 0 to n - 1, or one is there twice.
+    """
+    numbers = np.asarray(rows)
+    if numbers.dtype == bool:
+        if numbers.shape != (n,):
+            raise ValueError(f"{name} as a mask must have the shape ({n},); got {numbers.shape}")
+        return np.flatnonzero(numbers)
+    if numbers.size == 0:
+        numbers = numbers.astype(np.int64)
+    if numbers.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be integers or a boolean mask; got dtype {numbers.dtype}")
+    if numbers.ndim != 1:
+        raise ValueError(f"{name} must be one-dimensional; got shape {numbers.shape}")
+    outside = (numbers < 0) | (numbers >= n)
+    if outside.any():
+        raise ValueError(
+            f"{name} must be from 0 to {n - 1}, the rows of the map; got {numbers[outside][0]}"
+        )
+    found, counts = np.unique(numbers, return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(f"{name} must name each row once; got {found[counts > 1][0]} twice")
+    return numbers.astype(np.int64)
+
+
+def _check_replaced(n_replaced: int, n_given: int, n: int) -> None:
+    if n_replaced != n_given:
+        raise ValueError(
+            f"X must have a row for each of the {n_replaced} in replace; it has {n_given}"
+        )
+    if n_replaced == n:
+        raise ValueError("replace names all rows: nothing of the map would stay; fit a new one")
+
+
+def _map_like(embedding: Any, points: np.ndarray, affinities: Any, anchors: Anchors | None) -> Any:
+    """A map of the same kind and parameters, of other points."""
+    return type(embedding)(
+        points, affinities, dof=embedding.dof,
         negative_gradient_method=embedding.negative_gradient_method,
-        random_state=embedding.random_state, anchors=_anchors(embedding, len(start), hold),
+        random_state=embedding.random_state, anchors=anchors,
         **(embedding.gradient_descent_params or {}),
     )  # fmt: skip
-    params = result.all_params(callbacks=None)
-    _join(result, len(old), resolve_joining(n_iter, params, len(result), len(start)))
-    # With 0 iterations, the KL divergence of the whole map.
-    return result.optimize(0 if np.isinf(hold) else n_iter, inplace=True)
 
 
-def _anchors(embedding: Any, n_new: int, hold: float) -> Anchors | None:
-    """Those that the map had, and for its other points where they are, if they are held."""
-    n, d = embedding.shape
-    targets, weights = np.full((n + n_new, d), np.nan), np.zeros(n + n_new)
-    if not np.isinf(hold):
-        targets[:n], weights[:n] = embedding, hold
+def _anchors(embedding: Any, n: int, others: np.ndarray, hold: float) -> Anchors | None:
+    """Those that the other points had; for the rest where they are, with the weight ``hold``."""
+    targets, weights = np.full((n, embedding.shape[1]), np.nan), np.zeros(n)
+    targets[others], weights[others] = np.asarray(embedding)[others], hold
     if embedding.anchors is not None:
-        has_own = embedding.anchors.weights > 0
-        targets[:n][has_own] = embedding.anchors.targets[has_own]
-        weights[:n][has_own] = embedding.anchors.weights[has_own]
+        kept = others[embedding.anchors.weights[others] > 0]
+        targets[kept] = embedding.anchors.targets[kept]
+        weights[kept] = embedding.anchors.weights[kept]
     return Anchors(targets, weights) if weights.any() else None
+
+
+def _medians(points: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """The median of the nearest of some points for each row; -1 stands for none."""
+    near = near[:, :N_NEAR]
+    if (near >= 0).all():
+        return init.median(points, near)
+    places = np.where((near >= 0)[:, :, None], points[near], np.nan)
+    medians: np.ndarray = np.nanmedian(places, axis=1)
+    return medians
 
 
 def _gathered(P: sp.csr_matrix, fixed: np.ndarray, free: np.ndarray) -> np.ndarray:
     """Free points between their neighbours, of which many may be free, too."""
-    of_free = P[len(fixed) :]
-    weights = np.asarray(of_free.sum(axis=1))
+    weights = np.asarray(P.sum(axis=1))
     for _ in range(N_SWEEPS):
-        free = of_free @ np.concatenate([fixed, free]) / weights
+        free = P @ np.concatenate([fixed, free]) / weights
     return free
 
 
-def _join(result: Any, n_fixed: int, phase: Phase) -> None:
-    """Optimize the points after the first ``n_fixed``, which do not move."""
-    free = np.ascontiguousarray(np.asarray(result)[n_fixed:])
-    GradientDescent().run(free, _objective(result, n_fixed, phase), phase)
-    np.asarray(result)[n_fixed:] = free
-
-
-def _objective(result: Any, n_fixed: int, phase: Phase) -> FreePointsDivergence:
-    points = np.ascontiguousarray(np.asarray(result)[:n_fixed], np.float32)
+def _joined(P: sp.csr_matrix, fixed: np.ndarray, start: np.ndarray, phase: Phase) -> np.ndarray:
+    """Where free points go from their start, among others that do not move."""
+    points = np.ascontiguousarray(fixed, np.float32)
     settings = str(phase.method), phase.dof, phase.n_threads, dict(phase.accuracy)
-    return FreePointsDivergence(
-        result.affinities.P_float32, points, make_field(points, *settings),
-        make_repulsion(*settings), phase.dof, phase.n_threads,
+    objective = FreePointsDivergence(
+        P, points, make_field(points, *settings), make_repulsion(*settings), phase.dof,
+        phase.n_threads,
     )  # fmt: skip
+    free = np.ascontiguousarray(start)
+    GradientDescent().run(free, objective, phase)
+    return free

@@ -17,16 +17,18 @@ import scipy.sparse as sp
 from fasttsne._version import __version__
 from fasttsne.affinity import Affinities
 from fasttsne.anchors import Anchors
+from fasttsne.io import search_file
 from fasttsne.io.archive import check_type, open_archive, to_python_scalar, write_archive
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.parameters import MAX_THETA
 from fasttsne.optimize.state import DescentState, check_state
 from fasttsne.runtime.canonical import check_finite
-from fasttsne.runtime.typing import FilePath
-from fasttsne.runtime.validation import check_sparse_indices
+from fasttsne.runtime.typing import FilePath, Rows
+from fasttsne.runtime.validation import check_choice, check_sparse_indices
 
 KIND = "fasttsne embedding"
-FORMAT = 1
+# Files with what new rows need have format 2, others 1.
+FORMAT = 2
 # Attributes of affinities that are saved in addition to P.
 AFFINITY_ATTRIBUTES = ("perplexity", "effective_perplexity_")
 
@@ -45,11 +47,24 @@ class SavedAffinities(Affinities):
     def to_new(self, *arguments, **keywords):
         raise NotImplementedError(
             "transform() is not available for an embedding loaded from a file, which has no "
-            "training data; set embedding.affinities, or save it with pickle or joblib instead"
+            'training data; save it with keep="rows" or keep="index", or with pickle, or set '
+            "embedding.affinities"
         )
 
+    def joined_by(self, *arguments, **keywords):
+        raise NotImplementedError(
+            "the file of this map has no index, which rows that join or change need; save it with "
+            'keep="rows" or keep="index", with pickle or joblib'
+        )
 
-def save(embedding, path, kl_divergence: float | None = None) -> None:
+    def without(self, rows):
+        return self.joined_by()
+
+
+def save(
+    embedding, path, kl_divergence: float | None = None, keep: str = "map",
+    columns: list[str] | None = None,
+) -> None:  # fmt: skip
     """Write an embedding to a file, atomically: after an error, the old file is unchanged.
 
     Parameters
@@ -57,17 +72,28 @@ def save(embedding, path, kl_divergence: float | None = None) -> None:
     embedding : :class:`fasttsne.TSNEEmbedding`.
     path : the file; replaced if it exists.
     kl_divergence : replaces that of the embedding, in the middle of a run.
+    keep : what of the affinities is kept, as of ``TSNEEmbedding.save``.
+    columns : names of the columns of the rows, if they have any.
     """
     embedding.raise_if_view()
-    check_sparse_indices(embedding.affinities.P, "affinities.P")
+    check_choice(keep, "keep", search_file.KEEP)
     header, arrays = _to_header_and_arrays(embedding)
+    if keep == "map":
+        check_sparse_indices(embedding.affinities.P, "affinities.P")
+        arrays |= _affinity_arrays(embedding.affinities)
+    else:
+        header["format"], header["columns"] = FORMAT, columns
+        header["search"], more = search_file.to_header_and_arrays(embedding.affinities, keep)
+        arrays |= more
     if kl_divergence is not None:
         header["kl_divergence"] = float(kl_divergence)
     write_archive(path, header, arrays)
 
 
-def load(cls: type[Loaded], path: FilePath) -> Loaded:
+def load(cls: type[Loaded], path: FilePath, X: Rows | None = None) -> Loaded:
     """Read an embedding of class ``cls`` from a file that :func:`save` wrote.
+
+    X : the rows of the map, for a file that has an index without them.
 
     Raises
     ------
@@ -77,7 +103,17 @@ def load(cls: type[Loaded], path: FilePath) -> Loaded:
         If it is not such a file, is damaged, or has the format of a later version.
     """
     with open_archive(path, KIND, FORMAT, "a saved embedding") as archive:
-        return _make_embedding(cls, archive.header, archive.arrays())
+        return _make_embedding(cls, archive.header, archive.arrays(), X)
+
+
+def read_columns(path: FilePath) -> list[str] | None:
+    """Return the names of the columns that a file's rows have, or None."""
+    with open_archive(path, KIND, FORMAT, "a saved embedding") as archive:
+        columns = archive.header.get("columns")
+        if columns is not None:
+            for name in check_type(columns, "columns", list):
+                check_type(name, "columns", str)
+        return columns
 
 
 def _to_header_and_arrays(embedding):
@@ -87,20 +123,16 @@ def _to_header_and_arrays(embedding):
             "to save an embedding, its negative_gradient_method must be a name; got "
             f"{embedding.negative_gradient_method!r}"
         )
-    P = embedding.affinities.P_float32.tocsr()
-    points = np.asarray(embedding)
-    arrays = {"embedding": points, "P_data": P.data, "P_indices": P.indices, "P_indptr": P.indptr}
+    arrays = {"embedding": np.asarray(embedding)}
     attributes = {name: getattr(embedding.affinities, name, None) for name in AFFINITY_ATTRIBUTES}
     header = {
-        "kind": KIND, "format": FORMAT, "fasttsne": __version__, "dof": embedding.dof,
+        "kind": KIND, "format": 1, "fasttsne": __version__, "dof": embedding.dof,
         "negative_gradient_method": embedding.negative_gradient_method,
         "random_state": _integer_seed(embedding.random_state),
         "kl_divergence": embedding.kl_divergence,
         "gradient_descent_params": _json_serializable(embedding.gradient_descent_params or {}),
         "affinities": _json_serializable(attributes), "state": None,
     }  # fmt: skip
-    with contextlib.suppress(ValueError):  # affinities may have no radii
-        arrays["log_radii"] = embedding.affinities.log_radii()
     if embedding.anchors is not None:
         arrays["anchor_targets"] = embedding.anchors.targets
         arrays["anchor_weights"] = embedding.anchors.weights
@@ -114,6 +146,14 @@ def _to_header_and_arrays(embedding):
             else:
                 header["state"][field.name] = to_python_scalar(value)
     return header, arrays
+
+
+def _affinity_arrays(affinities):
+    P = affinities.P_float32.tocsr()
+    arrays = {"P_data": P.data, "P_indices": P.indices, "P_indptr": P.indptr}
+    with contextlib.suppress(ValueError):  # affinities may have no radii
+        arrays["log_radii"] = affinities.log_radii()
+    return arrays
 
 
 def _integer_seed(random_state):
@@ -134,17 +174,11 @@ def _json_serializable(params):
     return serializable
 
 
-def _make_embedding(cls, header, arrays):
+def _make_embedding(cls, header, arrays, X):
     points = arrays["embedding"]
     if points.dtype != np.float64 or points.ndim != 2:
         raise ValueError(f"embedding has dtype {points.dtype} and shape {points.shape}")
-    affinities = SavedAffinities()
-    affinities.P = _affinity_matrix(arrays, len(points))
-    affinities._log_radii = _log_radii(arrays, len(points))
-    for name in AFFINITY_ATTRIBUTES:
-        value = check_type(header["affinities"], "affinities", dict).get(name)
-        if value is not None:
-            setattr(affinities, name, check_type(value, name, int, float))
+    affinities = _make_affinities(header, arrays, len(points), X)
     optimizer = GradientDescent()
     if header["state"] is not None:
         optimizer.state = _state(check_type(header["state"], "state", dict), arrays, points.shape)
@@ -158,6 +192,23 @@ def _make_embedding(cls, header, arrays):
     if error is not None:
         embedding.kl_divergence = check_type(error, "kl_divergence", int, float)
     return embedding
+
+
+def _make_affinities(header, arrays, n, X):
+    if header["format"] > 1:
+        return search_file.make_affinities(
+            check_type(header["search"], "search", dict), arrays, n, X
+        )
+    if X is not None:
+        raise ValueError("X is given, but the file has no index of rows")
+    affinities = SavedAffinities()
+    affinities.P = _affinity_matrix(arrays, n)
+    affinities._log_radii = _log_radii(arrays, n)
+    for name in AFFINITY_ATTRIBUTES:
+        value = check_type(header["affinities"], "affinities", dict).get(name)
+        if value is not None:
+            setattr(affinities, name, check_type(value, name, int, float))
+    return affinities
 
 
 def _anchors(arrays):

@@ -24,13 +24,13 @@ from fasttsne.io.archive import (
     write_archive,
 )
 from fasttsne.io.fingerprint import generator_state, set_generator_state
+from fasttsne.io.search_file import check_neighbors
 from fasttsne.nearest_neighbors import PrecomputedDistanceMatrix, PrecomputedNeighbors
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.run_state import RunState
 from fasttsne.optimize.state import DescentState
 from fasttsne.optimize.stopping import Check
 from fasttsne.runtime import large_arrays
-from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.typing import FilePath, RandomGenerator
 
 log = logging.getLogger("fasttsne.tsne")
@@ -280,18 +280,3 @@ def _read_table(archive: Archive, name: str, n: int) -> np.ndarray:
         return large_arrays.empty(shape, dtype, f"the table of {name}")
 
     return archive.array(name, allocate)
-
-
-def check_neighbors(
-    indices: np.ndarray, distances: np.ndarray, shape: tuple[int, int], n: int
-) -> None:
-    """Kernels trust indices: raise ValueError where they are not those of some of n rows."""
-    if indices.dtype.kind not in "iu" or indices.shape != shape:
-        raise ValueError(f"its neighbours are {indices.dtype} of shape {indices.shape}")
-    if indices.size == 0 or not 0 <= indices.min() <= indices.max() < n:
-        raise ValueError(f"its neighbours are not from 0 to {n - 1}")
-    if distances.dtype.kind != "f" or distances.shape != indices.shape:
-        raise ValueError(f"its distances are {distances.dtype} of shape {distances.shape}")
-    check_finite(distances, "distances")
-    if distances.min() < 0:
-        raise ValueError("its distances are not all positive")

@@ -20,9 +20,20 @@ class RowHashIndex:
 
     def __init__(self, X):
         self._is_sparse = sp.issparse(X)
-        digests = _digests(X, self._is_sparse)
+        self._set(_digests(X, self._is_sparse))
+
+    def _set(self, digests: np.ndarray) -> None:
         self._row = np.argsort(digests, kind="stable")
         self._sorted = digests[self._row]
+
+    def extended(self, X) -> "RowHashIndex":
+        """Return the index of the same rows and of others after them."""
+        digests = np.empty_like(self._sorted)
+        digests[self._row] = self._sorted
+        result = RowHashIndex.__new__(RowHashIndex)
+        result._is_sparse = sp.issparse(X) if self._is_sparse is None else self._is_sparse
+        result._set(np.concatenate([digests, _digests(X, result._is_sparse)]))
+        return result
 
     def find(self, X) -> np.ndarray:
         """Return the index of the first row that equals each row of X, -1 where there is none."""

@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin
 from fasttsne.nearest_neighbors.index import KNNIndex
-from fasttsne.runtime.typing import Metric
+from fasttsne.runtime.typing import Metric, Settings
 from fasttsne.runtime.validation import check_data, check_number
 from fasttsne.utils import log
 
@@ -70,6 +70,10 @@ class Exact(CachedRowsMixin, KNNIndex):
         rows = self.rows
         indices, distances = rows.kneighbors(rows.prepare(X), k, self.n_threads)
         return indices, rows.to_metric(distances)
+
+    def metric_params_of_data(self) -> Settings:
+        """Return ``metric_params`` with what the metric takes from the data."""
+        return self.metric_params if self.metric in METRICS else self._scipy_metric()[1] or None
 
     def _blocked_cdist(self, X: Any, k: int, self_join: bool) -> tuple[np.ndarray, np.ndarray]:
         """Search by distances of a block of rows to all others, from SciPy or a callable."""

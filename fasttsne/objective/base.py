@@ -1,10 +1,29 @@
 """The protocol of what gradient descent makes smaller."""
 
 from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fasttsne.runtime.threads import resolve_n_jobs
+
+
+class RowTasks(NamedTuple):
+    """Tasks for ``_kernels.row_descent``: from ``points`` to forces and the Z of each row.
+
+    Attributes
+    ----------
+    tasks : in their order.
+    points, attractive, repulsive : (n, d) float32 arrays.
+    z : (n,) float64, of each row by itself; it is taken to be ``min_z`` at least.
+    """
+
+    tasks: tuple[Any, ...]
+    points: np.ndarray
+    attractive: np.ndarray
+    repulsive: np.ndarray
+    z: np.ndarray
+    min_z: float
 
 
 class Objective(ABC):
@@ -56,6 +75,13 @@ class Objective(ABC):
     @abstractmethod
     def reorder(self, order: np.ndarray) -> None:
         """From now on row r of y is the point ``order[r]``; an (n,) int32 array."""
+
+    def row_tasks(self) -> RowTasks | None:
+        """What :meth:`gradient` does to rows that do not depend on each other, as tasks.
+
+        None where they do, or it is not known how.
+        """
+        return None
 
     def edge_moments(
         self, y: np.ndarray, v: np.ndarray, degree: np.ndarray, moments: np.ndarray,

@@ -19,7 +19,8 @@ class FreePointsDivergence(Objective):
 
     Parameters
     ----------
-    P : (n + m, n + m) CSR matrix of affinities, the free points last.
+    P : (m, n + m) CSR matrix, the rows of the free points of all affinities; in its columns, too,
+        they are the last.
     fixed : (n, d) float32 array, where the others are.
     field : of the fixed points, on others.
     repulsion : of the free points on each other, and of the fixed ones.
@@ -38,12 +39,11 @@ class FreePointsDivergence(Objective):
         dof: float = 1.0, n_threads: int = 1,
     ):  # fmt: skip
         n = len(fixed)
-        super().__init__((P.shape[0] - n, fixed.shape[1]), n_threads)
+        super().__init__((P.shape[0], fixed.shape[1]), n_threads)
         self.dof, self._fixed, self._field, self._repulsion = dof, fixed, field, repulsion
-        of_free = sp.csr_matrix(P[n:])
-        largest = largest_value(of_free.data)
-        self._to_fixed = self._pack(of_free[:, :n], largest)
-        self._to_free = self._pack(of_free[:, n:], largest)
+        largest = largest_value(P.data)
+        self._to_fixed = self._pack(P[:, :n], largest)
+        self._to_free = self._pack(P[:, n:], largest)
         self._points, self._attractive, self._repulsive, self._more = np.empty(
             (4, *self.shape), np.float32
         )

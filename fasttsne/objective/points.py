@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne import _kernels
-from fasttsne.objective.base import Objective
+from fasttsne.objective.base import Objective, RowTasks
 from fasttsne.objective.edges import edges_of, pack_edges
 from fasttsne.repulsion.fixed_reference import FixedRepulsion
 
@@ -81,6 +81,17 @@ class NewPointsDivergence(Objective):
             self._attractive, self._repulsive, 1.0, exaggeration, self._gradient, self.n_threads
         )
         return self._gradient, self._mean_divergence(cross) if with_error else None
+
+    def row_tasks(self) -> RowTasks | None:
+        field = self._repulsion.row_task(self._points, self._repulsive, self._z)
+        if field is None:
+            return None
+        attraction = _kernels.attraction.row_task(
+            *self._edges, self._points, self._reference, self._attractive, self.dof
+        )
+        return RowTasks(
+            (attraction, field), self._points, self._attractive, self._repulsive, self._z, MIN_Z
+        )
 
     def _mean_divergence(self, cross: float) -> float:
         p = self._P.data[self._P.data > 0]

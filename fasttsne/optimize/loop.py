@@ -24,6 +24,11 @@ log = logging.getLogger("fasttsne.optimizer")
 REBUILD_EVERY, REBUILD_EVERY_AT_FIRST, N_AT_FIRST = 10, 5, 20
 
 
+# Rows that go through all iterations in one call, in which Ctrl-C is not noticed: 250 iterations
+# of so many take a tenth of a second.
+MAX_FEW_ROWS = 100
+
+
 class OptimizationInterrupt(InterruptedError):
     """A callback stopped the optimization.
 
@@ -92,7 +97,7 @@ class Loop:
         else:
             self._go_on(state)
             start, checks = state.number, list(state.checks)
-        for number in range(start, stage.n_iter):
+        for number in range(start + self._run_rows(stage, start), stage.n_iter):
             self._keep_state(index, number, checks)
             self._sort_if_due()
             check = rule is not None and number % rule.check_every == 0
@@ -123,6 +128,36 @@ class Loop:
                 self._call_callbacks(error)
             self._take_step(*self._direction(gradient, number, stage), stage.momentum)
             self._progress.advance(1, self._note(error))
+
+    def _run_rows(self, stage: Stage, start: int) -> int:
+        """Run iterations of few rows that do not depend on each other in one call; their number.
+
+        None are run where somebody watches them, or a row needs more than that call can.
+        """
+        n, n_iter = len(self.points.y), stage.n_iter - start
+        is_watched = stage.stopping or self.phase.callbacks or self._keeper or self.anchors
+        if n > MAX_FEW_ROWS or n_iter <= 0 or is_watched or self._is_preconditioned:
+            return 0
+        rows = self.objective.row_tasks()
+        if rows is None:
+            return 0
+        points, phase = self.points, self.phase
+        before = [array.copy() for array in (points.y, points.update, points.gains)]
+        gradient = np.empty_like(points.y)  # which the task does not own
+        np.copyto(rows.points, points.y, casting="same_kind")
+        step = _kernels.gradient_step.row_task(
+            points.y, points.update, points.gains, gradient, *rows[1:],
+            stage.exaggeration, self._rate, stage.momentum, phase.max_grad_norm,
+            phase.max_step_norm,
+        )  # fmt: skip
+        tasks = (*rows.tasks, step)
+        if not _kernels.row_descent.descend(tasks, n, n_iter, self.objective.n_threads):
+            points.y[...], points.update[...], points.gains[...] = before
+            return 0
+        self.step += n_iter
+        self.iteration += n_iter
+        self._progress.advance(n_iter, None)
+        return n_iter
 
     def _start(self, stage: Stage) -> None:
         """Make ready for the kind of steps; one kind does not go on with the speed of another."""

@@ -37,6 +37,9 @@ __all__ = [
 NEW_POINTS_LEARNING_RATE = 0.1
 # New rows that join a map.
 GATHERING_ITER, GATHERING_EXAGGERATION, JOINING_ITER = 100, 12.0, 100
+# Points that are held as rows join them: after ten updates of 2,500 images of MNIST, held by 0.001,
+# the KL divergence is 1.036 times that of a fit, and 1.054 times without annealing.
+HELD_EXAGGERATION = 4.0
 # Up to so many points, more threads than cores make an iteration many times slower.
 OVERSUBSCRIBED_MIN_POINTS = 10_000
 
@@ -272,6 +275,24 @@ def resolve_joining(
     phase = _phase("new rows join", tuple(stages), {**params, "density_weight": 0}, n_free)
     method = resolve_fixed_method(params["negative_gradient_method"], n_samples)
     return replace(phase, method=method)
+
+
+def resolve_held(n_iter: int | str, params: Mapping[str, Any], n_samples: int) -> Phase:
+    """The plan for all points of a map in which new ones have found places, and old ones are held.
+
+    "auto" anneals the exaggeration once more before the main phase: what new points are stuck
+    between gives way.
+    """
+    phase = resolve_phase("held", n_iter, params, n_samples)
+    if not is_auto(n_iter) or params["density_weight"]:
+        return phase
+    final = exaggeration_of(params)
+    rate, momentum = number_or_none(params["learning_rate"]), number_or_none(params["momentum"])
+    stages = _automatic_schedule(params).automatic_early_exaggeration(
+        n_samples, HELD_EXAGGERATION * final, final, rate, momentum
+    )
+    annealing = tuple(stage for stage in stages if stage.name == "annealing")
+    return replace(phase, stages=annealing + phase.stages)
 
 
 def _automatic_schedule(params: Mapping[str, Any]) -> ModuleType:

@@ -1,5 +1,7 @@
 """Repulsion by a Barnes-Hut tree: O(n log n), whatever the span of the map."""
 
+from typing import Any
+
 import numpy as np
 
 from fasttsne import _kernels
@@ -51,6 +53,12 @@ class TreeRepulsion:
             points, self._sorted, self._nodes, self._n_nodes, out, z, self.dof, self.theta,
             self.n_threads,
         )  # fmt: skip
+
+    def field_task(self, points: np.ndarray, out: np.ndarray, z: np.ndarray) -> Any:
+        """``field`` as a task (``row_task.pxd``), while the arrays and the tree exist."""
+        return _kernels.barnes_hut.row_task(
+            points, self._sorted, self._nodes, self._n_nodes, out, z, self.dof, self.theta
+        )
 
     def release(self) -> None:
         """Free memory until the next call."""

@@ -30,6 +30,9 @@ class FixedRepulsion(Protocol):
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray, /) -> None: ...
 
+    def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray, /) -> Any:
+        """The same as a task (``row_task.pxd``), while the arrays exist; or None."""
+
 
 def make_field(
     points: np.ndarray, method: str, dof: float, n_threads: int, params: Mapping[str, Any]
@@ -68,6 +71,9 @@ class ExactField:
             y, self._columns, out, z, self.dof, self.n_threads
         )
 
+    def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
+        return None
+
 
 class TreeField:
     """The Barnes-Hut tree of the map, which each point traverses by itself."""
@@ -78,6 +84,9 @@ class TreeField:
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
         self._tree.field(y, out, z)
+
+    def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> Any:
+        return self._tree.field_task(y, out, z)
 
 
 class MeshField:
@@ -112,6 +121,12 @@ class MeshField:
             lost |= outside.any(axis=1)
         if lost.any():
             self._by_tree(y, np.flatnonzero(lost), out, z)
+
+    def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> Any:
+        return _kernels.particle_mesh.row_task(
+            y, self._cells, self._low, self._spacing, self._mesh.polynomials,
+            self._no_self_force, out, z, self._high, self._mean, self._min_potential,
+        )  # fmt: skip
 
     def _by_tree(self, y, lost, out, z):
         if self._tree is None:

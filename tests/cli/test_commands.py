@@ -410,6 +410,51 @@ def test_transform(data, expected, digits, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("keep", ["rows", "index"])
+def test_new_rows_join_a_saved_map(rows, digits, tmp_path, capsys, keep):
+    """Files of text, with columns by name; the second update goes on from the first one's file."""
+    names = ["name", *(f"pixel{i}" for i in range(64))]
+    for name, some in ("old", rows), ("new", digits[60:80]), ("newer", digits[80:90]):
+        table = np.c_[np.arange(len(some)), some]
+        np.savetxt(tmp_path / f"{name}.csv", table, "%g", ",", header=",".join(names), comments="")
+    saved, again = tmp_path / "old.npz", tmp_path / "again.npz"
+    keeping = "--save", saved, "--keep", keep, "-q"
+    old = tmp_path / "old.csv"
+    assert main([str(a) for a in ("fit", old, "--drop", "name", "-o", tmp_path / "map.npy", *QUICK,
+                                  *keeping)]) == 0  # fmt: skip
+    data = () if keep == "rows" else ("--data", old)
+    update = "update", saved, tmp_path / "new.csv", *data, "--n-iter", "10", "--hold", "0.1"
+    assert main([str(a) for a in (*update, "-o", tmp_path / "new.npy", "--save", again)]) == 0
+    embedding = TSNEEmbedding.load(saved, X=None if keep == "rows" else rows)
+    expected = embedding.update(digits[60:80], hold=0.1, n_iter=10)
+    np.testing.assert_array_equal(np.load(tmp_path / "new.npy"), expected)
+    output = capsys.readouterr().out
+    assert "60 points and 20 new ones" in output
+    assert f"KL divergence {expected.kl_divergence:.4f}" in output
+    update = "update", again, tmp_path / "newer.csv", "-o", tmp_path / "newer.npy"
+    assert main([str(a) for a in update]) == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "newer.npy"), expected.update(digits[80:90]))
+
+
+def test_updates_that_are_refused(data, rows, tmp_path, capsys):
+    np.save(tmp_path / "narrow.npy", rows[:, :3])
+    index, bare = tmp_path / "index.npz", tmp_path / "map.npz"
+    assert main([str(a) for a in ("fit", data, "-o", tmp_path / "map.npy", *QUICK, "-q", "--save",
+                                  index, "--keep", "index")]) == 0  # fmt: skip
+    TSNEEmbedding.load(index).save(bare)
+    for arguments, message in (
+        ((index, data), "give them again"),
+        ((bare, data), 'keep="rows"'),
+        ((index, data, "--data", tmp_path / "narrow.npy"), "not a saved embedding"),
+        ((index, tmp_path / "narrow.npy", "--data", data), "must have 64 columns"),
+        ((index, data, "--data", data, "--save", tmp_path / "x.npy"), ".npz"),
+        ((data, data), "not a saved embedding"),
+    ):
+        assert main(["update", *map(str, arguments), "-o", str(tmp_path / "out.npy")]) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "out.npy").exists()
+
+
 def test_metrics(data, rows, expected, tmp_path):
     np.save(tmp_path / "map.npy", expected)
     result = run("metrics", data, tmp_path / "map.npy", "-k", "5")

@@ -4,11 +4,13 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse
+from quick import QUICK
 from scipy.spatial.distance import cdist
 
 from fasttsne import TSNE, PartialTSNEEmbedding, TSNEEmbedding, affinity, initialization
 from fasttsne._kernels import reference as twins
 from fasttsne.datasets import load_digits
+from fasttsne.optimize.loop import MAX_FEW_ROWS
 from fasttsne.repulsion import ExactRepulsion
 from fasttsne.repulsion.fixed_reference import make_field
 
@@ -114,6 +116,47 @@ def test_optimizing_in_parts_equals_the_whole(embedding, data):
     assert whole.kl_divergence < partial.optimize(0).kl_divergence
     for duplicate in (copy.deepcopy(parts), pickle.loads(pickle.dumps(parts))):
         np.testing.assert_array_equal(duplicate.optimize(5), parts.optimize(5))
+
+
+def watched(partial, **params):
+    """Optimized by an iteration after the other, as where a callback may want to see each."""
+    return partial.optimize(60, callbacks=lambda *_: None, callbacks_every_iters=1000, **params)
+
+
+@pytest.mark.filterwarnings("ignore:the map has not settled")
+@pytest.mark.parametrize(
+    ("method", "d", "dof"),
+    [("bh", 1, 1), ("bh", 2, 0.7), ("bh", 3, 1), ("fft", 1, 1), ("fft", 2, 1), ("fft", 3, 2)],
+)
+def test_all_iterations_in_one_call_give_the_same_bits(data, method, d, dof):
+    settings = {"negative_gradient_method": method, "n_components": d, "dof": dof}
+    embedding = TSNE(**QUICK, **settings).fit(data[0][:400])
+    for n, n_jobs in (1, 1), (30, 2), (MAX_FEW_ROWS, 2):
+        partial = embedding.prepare_partial(data[2][:n], perplexity=5)
+        for params in {"max_grad_norm": 0.25}, {"max_step_norm": 0.1, "exaggeration": 4}:
+            got = partial.optimize(60, n_jobs=n_jobs, **params)
+            expected = watched(partial, n_jobs=n_jobs, **params)
+            assert not np.array_equal(got, partial)
+            np.testing.assert_array_equal(got, expected)
+            for name in "update", "gains":
+                np.testing.assert_array_equal(
+                    getattr(got.optimizer, name), getattr(expected.optimizer, name)
+                )
+            assert got.optimizer.iteration == 60
+            assert got.kl_divergence == expected.kl_divergence
+    field = make_field(np.asarray(embedding, np.float32), method, dof, 1, PARAMS)
+    y = np.asarray(partial, np.float32)
+    assert field.row_task(y, np.empty_like(y), np.empty(len(y))) is not None
+
+
+def test_rows_off_the_grid_go_one_by_one(data):
+    """The grid does not reach them: the call gives up, and nothing of it is left."""
+    embedding = TSNE(**QUICK, negative_gradient_method="fft").fit(data[0][:400])
+    far = np.tile(np.asarray(embedding).max() * 3, (4, 2))
+    partial = embedding.prepare_partial(data[2][:4], initialization=far)
+    np.testing.assert_array_equal(partial.optimize(60), watched(partial))
+    with pytest.raises(OverflowError, match="diverged"):
+        partial.optimize(60, learning_rate=1e30, max_step_norm=None)
 
 
 def test_callbacks_and_interrupt(embedding, data):

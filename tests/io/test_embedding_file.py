@@ -173,8 +173,8 @@ def test_a_failing_disk_leaves_the_old_file(embedding, tmp_path, monkeypatch, st
 
 def test_a_later_version(embedding, tmp_path):
     embedding.save(tmp_path / "map.npz")
-    path = with_header(tmp_path / "map.npz", format=2, fasttsne="7.0")
-    with pytest.raises(ValueError, match=r"fasttsne 7.0 wrote it in format 2, .*upgrade"):
+    path = with_header(tmp_path / "map.npz", format=3, fasttsne="7.0")
+    with pytest.raises(ValueError, match=r"fasttsne 7.0 wrote it in format 3, .*upgrade"):
         TSNEEmbedding.load(path)
 
 

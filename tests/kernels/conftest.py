@@ -6,7 +6,7 @@ from fasttsne import _kernels
 
 NOT_HOT = {
     "SIMD_LEVELS", "cpu", "csr", "exact_order", "hat_grid", "load_level", "packed_edges",
-    "raster", "simd",
+    "raster", "row_descent", "simd",
 }  # fmt: skip
 
 

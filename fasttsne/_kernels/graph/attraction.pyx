@@ -25,6 +25,7 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint16_t
 import numpy as np
 
 from fasttsne._kernels.graph.edges cimport Edges, edges_of
+from fasttsne._kernels.optimize.row_task cimport RowTask, as_capsule, new_task
 from fasttsne._kernels.pieces cimport PIECE_ROWS, PyErr_CheckSignals
 from fasttsne._kernels.simd.simd8 cimport (
     f8, f8_add, f8_decode, f8_fma, f8_gather, f8_gather_near, f8_mul, f8_set1, f8_sub, f8_sum,
@@ -94,32 +95,35 @@ cdef inline double attract_rows(
 cdef double attract_block(
     const Edges *edges, const float *y, const float *others, float *out,
     Py_ssize_t first, Py_ssize_t last, int d, float dof, bint with_cross,
-    const int32_t *numbers=NULL, float *row_cross=NULL,
+    const int32_t *rows=NULL, float *row_cross=NULL,
 ) noexcept nogil:
     """One compiled loop for each dimension, with and without the cross term."""
     if d == 1:
         if with_cross:
-            return attract_rows(
-                edges, y, others, out, first, last, 1, dof, True, numbers, row_cross
-            )
-        return attract_rows(
-            edges, y, others, out, first, last, 1, dof, False, numbers, row_cross
-        )
+            return attract_rows(edges, y, others, out, first, last, 1, dof, True, rows, row_cross)
+        return attract_rows(edges, y, others, out, first, last, 1, dof, False, rows, row_cross)
     if d == 2:
         if with_cross:
-            return attract_rows(
-                edges, y, others, out, first, last, 2, dof, True, numbers, row_cross
-            )
-        return attract_rows(
-            edges, y, others, out, first, last, 2, dof, False, numbers, row_cross
-        )
+            return attract_rows(edges, y, others, out, first, last, 2, dof, True, rows, row_cross)
+        return attract_rows(edges, y, others, out, first, last, 2, dof, False, rows, row_cross)
     if with_cross:
-        return attract_rows(
-            edges, y, others, out, first, last, 3, dof, True, numbers, row_cross
-        )
-    return attract_rows(
-        edges, y, others, out, first, last, 3, dof, False, numbers, row_cross
-    )
+        return attract_rows(edges, y, others, out, first, last, 3, dof, True, rows, row_cross)
+    return attract_rows(edges, y, others, out, first, last, 3, dof, False, rows, row_cross)
+
+
+cdef struct AttractionTask:
+    RowTask task
+    Edges edges
+    const float *y, *others
+    float *out
+    int d
+    float dof
+
+
+cdef bint run_task(const void *task, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    t = <const AttractionTask *> task
+    attract_block(&t.edges, t.y, t.others, t.out, first, last, t.d, t.dof, False)
+    return False
 
 
 def count_blocks(Py_ssize_t n):
@@ -157,9 +161,7 @@ def attraction_to(
     const float[:, ::1] y,  # IN (n, d), d <= 3
     const float[:, ::1] others,  # IN (any, d), what the columns number
     float[:, ::1] out,  # OUT (n, d)
-    float dof,
-    bint with_cross,
-    int n_threads,
+    float dof, bint with_cross, int n_threads,
     double[::1] partial_sums=None,  # SCRATCH as for `attraction`
 ):
     """As ``attraction``, for edges from the points y to others."""
@@ -184,6 +186,23 @@ def attraction_to(
             )
         PyErr_CheckSignals()
     return float(np.sum(partial_sums[:n_blocks]))
+
+
+def row_task(
+    const int64_t[::1] near_indptr, const int16_t[::1] offsets,  # IN as for `attraction`
+    const uint16_t[::1] near_values,
+    const int64_t[::1] far_indptr, const int32_t[::1] columns, const uint16_t[::1] far_values,
+    float smallest,
+    const float[:, ::1] y, const float[:, ::1] others, float[:, ::1] out,  # as `attraction_to`
+    float dof,
+):
+    """``attraction_to`` without cross term, as a task: see ``row_task.pxd``."""
+    cdef AttractionTask *task = <AttractionTask *> new_task(sizeof(AttractionTask), run_task)
+    task.edges = edges_of(near_indptr, offsets, near_values, far_indptr, columns, far_values,
+                          smallest)
+    task.y, task.others, task.out = &y[0, 0], &others[0, 0], &out[0, 0]
+    task.d, task.dof = <int> y.shape[1], dof
+    return as_capsule(task)
 
 
 def attraction_of(

@@ -26,6 +26,8 @@ from libc.stdint cimport int64_t
 
 import numpy as np
 
+from fasttsne._kernels.optimize.row_task cimport RowTask, as_capsule, new_task
+
 cdef Py_ssize_t BLOCK = 1024
 
 MIN_GAIN = 0.01
@@ -192,6 +194,19 @@ cdef double pull_block(
     return energy
 
 
+cdef int set_step(
+    Step *step, double learning_rate, double momentum, max_grad_norm, max_step_norm,
+    bint adapt_gains,
+) except -1:
+    """Set all but the targets, of which there are none."""
+    step.learning_rate, step.momentum, step.min_gain = learning_rate, momentum, MIN_GAIN
+    step.max_grad_norm = -1 if max_grad_norm is None else max_grad_norm
+    step.max_step_norm = -1 if max_step_norm is None else max_step_norm
+    step.max_coordinate, step.adapt_gains = MAX_COORDINATE, adapt_gains
+    step.weights = step.targets = NULL
+    return 0
+
+
 cpdef Py_ssize_t count_blocks(Py_ssize_t n) noexcept nogil:
     """How many blocks of points a step has: the rows of its scratch arrays."""
     return (n + BLOCK - 1) // BLOCK
@@ -222,11 +237,7 @@ def gradient_step(
     cdef Py_ssize_t n = y.shape[0], b, n_blocks = count_blocks(n)
     cdef int d = <int> y.shape[1]
     cdef int64_t n_stuck = 0
-    step.learning_rate, step.momentum, step.min_gain = learning_rate, momentum, MIN_GAIN
-    step.max_grad_norm = -1 if max_grad_norm is None else max_grad_norm
-    step.max_step_norm = -1 if max_step_norm is None else max_step_norm
-    step.max_coordinate, step.adapt_gains = MAX_COORDINATE, adapt_gains
-    step.weights = step.targets = NULL
+    set_step(&step, learning_rate, momentum, max_grad_norm, max_step_norm, adapt_gains)
     if weights is not None:
         step.weights, step.targets = &weights[0], &targets[0, 0]
     for b in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
@@ -286,3 +297,54 @@ def pull(
             min((b + 1) * BLOCK, n), d,
         )
     return float(np.sum(block_sums[:n_blocks]))
+
+
+cdef struct StepTask:
+    RowTask task
+    Step step
+    double exaggeration
+    double min_z
+    double *y
+    float *update
+    float *gains
+    double *gradient
+    float *points
+    const float *attractive
+    float *repulsive
+    const double *z
+    int d
+
+
+cdef bint run_task(const void *task, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    cdef const StepTask *t = <const StepTask *> task
+    cdef double total[3]
+    cdef Py_ssize_t i, e, n_stuck
+    for i in range(first, last):
+        for e in range(i * t.d, (i + 1) * t.d):
+            t.repulsive[e] = <float> (t.repulsive[e] / max(t.z[i], t.min_z))
+    combine_block(t.attractive, t.repulsive, 1, t.exaggeration, t.gradient, first * t.d, last * t.d)
+    n_stuck = step_block_of_dimension(
+        &t.step, t.y, t.update, t.gains, t.gradient, first, last, t.d, total
+    )
+    for e in range(first * t.d, last * t.d):
+        t.points[e] = <float> t.y[e]
+    return n_stuck > 0
+
+
+def row_task(
+    double[:, ::1] y, float[:, ::1] update, float[:, ::1] gains,  # INOUT as for `gradient_step`
+    double[:, ::1] gradient,  # SCRATCH (n, d)
+    float[:, ::1] points,  # OUT (n, d), y for the next iteration
+    const float[:, ::1] attractive, float[:, ::1] repulsive,  # IN (n, d), SCRATCH
+    const double[::1] z,  # IN (n,), of each point by itself
+    double min_z, double exaggeration, double learning_rate, double momentum,
+    max_grad_norm, max_step_norm,
+):
+    """Forces combined, and a step, for points each with a Z of its own: see ``row_task.pxd``."""
+    cdef StepTask *task = <StepTask *> new_task(sizeof(StepTask), run_task)
+    set_step(&task.step, learning_rate, momentum, max_grad_norm, max_step_norm, True)
+    task.exaggeration, task.min_z, task.d = exaggeration, min_z, <int> y.shape[1]
+    task.y, task.update, task.gains = &y[0, 0], &update[0, 0], &gains[0, 0]
+    task.gradient, task.points, task.z = &gradient[0, 0], &points[0, 0], &z[0]
+    task.attractive, task.repulsive = &attractive[0, 0], &repulsive[0, 0]
+    return as_capsule(task)

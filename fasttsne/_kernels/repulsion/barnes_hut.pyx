@@ -35,6 +35,7 @@ from libc.stdint cimport int32_t, uint64_t
 import numpy as np
 
 from fasttsne._kernels.optimize.morton_bits cimport bits_for
+from fasttsne._kernels.optimize.row_task cimport RowTask, as_capsule, new_task
 from fasttsne._kernels.repulsion.interaction_lists cimport LIST_SIZE, add_cell, add_points
 from fasttsne._kernels.repulsion.point_group cimport (
     GROUP_SIZE, PointGroup, apply_far_cells, bound_points, start_group, sum_cells, sum_far_cells,
@@ -219,3 +220,45 @@ def tree_repulsion_at(
     for i in prange(points.shape[0], nogil=True, schedule="dynamic", chunksize=16,
                     num_threads=n_threads):
         repel_point(tree, n_nodes, &y[0, 0], &points[i, 0], &out[i, 0], &z[i], d, dof, theta2)
+
+
+cdef struct TreeTask:
+    RowTask task
+    const Node *nodes
+    Py_ssize_t n_nodes
+    const float *y
+    const float *points
+    float *out
+    double *z
+    int d
+    float dof
+    float theta2
+
+
+cdef bint run_task(const void *task, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    cdef const TreeTask *t = <const TreeTask *> task
+    cdef Py_ssize_t i
+    for i in range(first, last):
+        repel_point(
+            t.nodes, t.n_nodes, t.y, t.points + i * t.d, t.out + i * t.d, t.z + i, t.d, t.dof,
+            t.theta2,
+        )
+    return False
+
+
+def row_task(
+    const float[:, ::1] points,  # as for `tree_repulsion_at`
+    const float[:, ::1] y,
+    const float[:, ::1] nodes, Py_ssize_t n_nodes,
+    float[:, ::1] out,
+    double[::1] z,
+    float dof,
+    float theta,
+):
+    """``tree_repulsion_at`` as a task: see ``row_task.pxd``."""
+    cdef TreeTask *task = <TreeTask *> new_task(sizeof(TreeTask), run_task)
+    task.nodes, task.n_nodes = <const Node *> &nodes[0, 0], n_nodes
+    task.y, task.points, task.out, task.z = &y[0, 0], &points[0, 0], &out[0, 0], &z[0]
+    task.d, task.dof = <int> y.shape[1], dof
+    task.theta2 = opening_ratio(task.d, dof, theta) ** 2
+    return as_capsule(task)

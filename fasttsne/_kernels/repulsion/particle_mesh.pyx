@@ -23,6 +23,7 @@ from libc.math cimport floorf
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
+from fasttsne._kernels.optimize.row_task cimport RowTask, as_capsule, new_task
 from fasttsne._kernels.repulsion.tiles cimport (
     CHUNKS, SPLINE_WIDTH, GridSpec, chunk_start, count_points, counts_to_starts, place_points,
     tile_number, tiles_along, tiles_of_color,
@@ -303,3 +304,44 @@ def gather(
             &spec, &y[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), &grid[0, 0, 0], &self_terms[0],
             &out[0, 0], phi,
         )
+
+
+cdef struct MeshTask:
+    RowTask task
+    GridSpec spec
+    const float *y, *grid, *self_terms, *low, *high
+    float *out
+    double *z
+    double mean
+    double min_z
+
+
+cdef bint run_task(const void *task, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    cdef const MeshTask *t = <const MeshTask *> task
+    cdef Py_ssize_t i, e, d = t.spec.dimensions
+    cdef float phi
+    for i in range(first, last):
+        for e in range(i * d, i * d + d):
+            if t.y[e] < t.low[e - i * d] or t.y[e] > t.high[e - i * d]:
+                return True
+        gather_block(&t.spec, t.y + i * d, 0, 1, t.grid, t.self_terms, t.out + i * d, &phi)
+        t.z[i] = phi + t.mean
+        if t.z[i] < t.min_z:
+            return True
+    return False
+
+
+def row_task(
+    const float[:, ::1] y, float[:, :, ::1] grid, const float[::1] low, float spacing,  # IN, as of
+    const float[:, :, ::1] polynomials, const float[::1] self_terms, float[:, ::1] out,  # `gather`
+    double[::1] z,  # OUT (n,), the potential plus `mean`
+    const float[::1] high,  # IN (d,), the corner of the grid that is opposite to `low`
+    double mean, double min_z,
+):
+    """``gather`` as a task for rows inside whose z is not too small: see ``row_task.pxd``."""
+    cdef MeshTask *task = <MeshTask *> new_task(sizeof(MeshTask), run_task)
+    task.spec = grid_spec(y, grid, low, spacing, polynomials)
+    task.y, task.grid, task.self_terms = &y[0, 0], &grid[0, 0, 0], &self_terms[0]
+    task.out, task.z, task.low, task.high = &out[0, 0], &z[0], &low[0], &high[0]
+    task.mean, task.min_z = mean, min_z
+    return as_capsule(task)
