@@ -207,7 +207,7 @@ class TSNEEmbedding(ArrayWithState):
                     raise ValueError("anchors cannot be used with an optimizer of a user's own")
                 return call_optimizer(self, phase, params or self.all_params())
             held = replace(phase, anchors=self.anchors)
-            return self.optimizer.run(self, self._objective(phase), held, keeper, go_on_from)
+            return self.optimizer.run(self, self.objective(phase), held, keeper, go_on_from)
 
         self._optimize_by(descend, propagate_exception)
         return self
@@ -376,7 +376,7 @@ class TSNEEmbedding(ArrayWithState):
             self._cached_repulsion = cached = key, points, make_fixed_repulsion(points, phase)
         return cached[2]
 
-    def _objective(self, phase: Phase) -> Objective:
+    def objective(self, phase: Phase) -> Objective:
         """The objective of a phase, cached while what it depends on is the same."""
         P = self.affinities.P_float32
         key = (

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from fasttsne.repulsion.morton import curve_order
 from fasttsne.runtime.threads import resolve_n_jobs
 
 
@@ -56,6 +57,10 @@ class Objective(ABC):
     @abstractmethod
     def reorder(self, order: np.ndarray) -> None:
         """From now on row r of y is the point ``order[r]``; an (n,) int32 array."""
+
+    def sorting(self, y: np.ndarray) -> np.ndarray:
+        """An order in which points that are near in the map y, (n, d), are near in memory."""
+        return curve_order(y)
 
     def edge_moments(
         self, y: np.ndarray, v: np.ndarray, degree: np.ndarray, moments: np.ndarray,

@@ -7,14 +7,17 @@ import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
+from fasttsne.objective.joint import JointObjective
 from fasttsne.optimize.anchor_term import AnchorTerm
 from fasttsne.optimize.callback import is_stop
 from fasttsne.optimize.plan import Phase
+from fasttsne.optimize.joint_preconditioner import JointPreconditioner
 from fasttsne.optimize.preconditioner import Preconditioner
 from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.schedule import Stage
 from fasttsne.optimize.state import DescentState, WorkingPoints, reordering_is_due
 from fasttsne.optimize.stopping import Check, Decision, LossLeft, StoppingRule
+from fasttsne.optimize.ties import make_term
 from fasttsne.runtime import progress
 from fasttsne.runtime.validation import MAX_COORDINATE
 
@@ -61,7 +64,7 @@ class Loop:
         objective.reorder(self.points.order)
         self.anchors: AnchorTerm | None = None
         if phase.anchors is not None:
-            self.anchors = AnchorTerm(phase.anchors, objective.n_threads)
+            self.anchors = make_term(phase.anchors, objective)
             self.anchors.reorder(self.points.order)
             self.anchors.pin(self.points.y)
         n, d = embedding.shape
@@ -202,6 +205,7 @@ class Loop:
         assert self._preconditioned is not None
         pulls = None
         if self.anchors is not None:
+            self.anchors.follow(self.points.y)
             self.anchors.pull(self.points.y, gradient)
             pulls = self.anchors.curvature(stage.exaggeration)
         direction, unit = self._preconditioned.direction(self.points.y, gradient, number, pulls)
@@ -209,7 +213,7 @@ class Loop:
 
     def _sort_if_due(self) -> None:
         if self.objective.gains_by_order and reordering_is_due(self.iteration):
-            self.points = self.points.sorted()
+            self.points = self.points.reordered(self.objective.sorting(self.points.y))
             self.objective.reorder(self.points.order)
             if self.anchors is not None:
                 self.anchors.reorder(self.points.order)
@@ -256,6 +260,8 @@ class Loop:
         points, phase, anchors = self.points, self.phase, self.anchors
         weights = targets = None
         if anchors is not None:
+            if not self._is_preconditioned:
+                anchors.follow(points.y, momentum * points.update)
             weights = anchors.pins if self._is_preconditioned else anchors.weights
             targets = anchors.targets
         if gradient.shape != points.y.shape:
@@ -263,7 +269,8 @@ class Loop:
         n_stuck = _kernels.gradient_step.gradient_step(
             points.y, points.update, points.gains, gradient, *self._scratch, rate, momentum,
             phase.max_grad_norm, phase.max_step_norm, self.objective.n_threads,
-            recenter=anchors is None and self.objective.is_translation_invariant,
+            recenter=self.objective.is_translation_invariant
+            and not (anchors is not None and anchors.fixes_position),
             adapt_gains=not self._is_preconditioned, weights=weights, targets=targets,
         )  # fmt: skip
         self.iteration += 1
@@ -285,7 +292,11 @@ class PreconditionedSteps:
                 "a preconditioned stage needs an objective whose curvature is known; "
                 f"{type(objective).__name__} has none"
             )
-        self.preconditioner = Preconditioner(objective)
+        self.preconditioner = (
+            JointPreconditioner(objective)
+            if isinstance(objective, JointObjective)
+            else Preconditioner(objective)
+        )
         self._is_outdated = True
 
     def reorder(self) -> None:
