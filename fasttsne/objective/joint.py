@@ -74,6 +74,16 @@ class JointObjective(Objective):
         for part in self.parts:
             part.objective.reorder(order[part.rows] - np.int32(part.rows.start))
 
+    def edge_moments(
+        self, y: np.ndarray, v: np.ndarray, degree: np.ndarray, moments: np.ndarray,
+        product: np.ndarray,
+    ) -> None:  # fmt: skip
+        for part in self.parts:
+            own = [array[part.rows] for array in (degree, moments, product)]
+            part.objective.edge_moments(y[part.rows], v[part.rows], *own)
+            for array in own:
+                array *= np.float32(part.share)
+
     def sorting(self, y: np.ndarray) -> np.ndarray:
         orders = [part.objective.sorting(y[part.rows]) + part.rows.start for part in self.parts]
         return np.concatenate(orders).astype(np.int32)

@@ -133,7 +133,7 @@ class Loop:
         is_preconditioned = getattr(stage, "is_preconditioned", False)
         starts_anew = getattr(stage, "starts_anew", False)
         if is_preconditioned and self._preconditioned is None:
-            self._preconditioned = PreconditionedSteps(self.objective)
+            self._preconditioned = PreconditionedSteps(self.objective, self.anchors)
         if starts_anew or is_preconditioned != self._is_preconditioned:
             self.points.update[...] = 0
         if starts_anew:
@@ -146,7 +146,7 @@ class Loop:
     def _go_on(self, state: RunState) -> None:
         """Take up a run in the middle; points and counts are those of the constructor."""
         if state.spacing is not None:
-            self._preconditioned = PreconditionedSteps(self.objective)
+            self._preconditioned = PreconditionedSteps(self.objective, self.anchors)
             vector = None if state.vector is None else state.vector[self.points.order]
             self._preconditioned.preconditioner.go_on(vector, state.spacing)
         self._is_preconditioned = state.is_preconditioned
@@ -286,14 +286,14 @@ class Loop:
 class PreconditionedSteps:
     """Directions by a preconditioner that is kept near the map as it moves."""
 
-    def __init__(self, objective: Objective):
+    def __init__(self, objective: Objective, anchors: AnchorTerm | None):
         if not objective.has_curvature:
             raise ValueError(
                 "a preconditioned stage needs an objective whose curvature is known; "
                 f"{type(objective).__name__} has none"
             )
         self.preconditioner = (
-            JointPreconditioner(objective)
+            JointPreconditioner(objective, anchors)
             if isinstance(objective, JointObjective)
             else Preconditioner(objective)
         )

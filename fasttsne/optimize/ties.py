@@ -113,8 +113,13 @@ class TieTerm(AnchorTerm):
         """No point is pinned."""
 
     def follow(self, y: np.ndarray, step: np.ndarray | None = None) -> None:
-        self.targets = np.zeros_like(y)
-        self.targets[self._rows] = self._walk @ (y if step is None else y + step)
+        self.targets = self.average(y if step is None else y + step)
+
+    def average(self, y: np.ndarray) -> np.ndarray:
+        """T y, (n, d), with zeros where points are not tied."""
+        result = np.zeros_like(y)
+        result[self._rows] = self._walk @ y
+        return result
 
     def loss(self, y: np.ndarray) -> float:
         places, weights = y[self._rows], self.weights[self._rows, None]
