@@ -4,9 +4,9 @@
         [--alignment 0.01 0.1 1] [--n-jobs 1] [--other PYTHON]
 
 The work asked for is ``--rows 37000 --shared 4000``: all of MNIST.  Shown are seconds of processor
-time, the KL divergence of each map, also as a share of that of the map alone, the median distance of
-partners as a share of the width of the maps, and the share of points whose label most of their ten
-nearest in the map have.  ``--other`` is the Python of an environment with umap-learn, whose
+time, the KL divergence of each map, also as a share of that of the map alone, the median distance
+of partners as a share of the width of the maps, and the share of points whose label most of their
+ten nearest in the map have.  ``--other`` is the Python of an environment with umap-learn, whose
 AlignedUMAP is run there, after one of few rows that does not count.
 """
 

@@ -39,8 +39,8 @@ OF_ONE_MAP = Checkpoint, ErrorApproximations, LivePlot, VerifyExaggerationError
 class AlignedTSNE:
     """Maps of related data sets that can be compared: partners are tied to each other.
 
-    A point of one map and its partner in the next, the same row a month later, for example, are drawn
-    to each other while all maps are optimized together.  Data sets may have different
+    A point of one map and its partner in the next, the same row a month later, for example, are
+    drawn to each other while all maps are optimized together.  Data sets may have different
     numbers of rows and columns.
 
     Parameters
@@ -86,10 +86,10 @@ class AlignedTSNE:
         Parameters
         ----------
         X : two or more data sets, each as for :meth:`fasttsne.TSNE.fit`.
-        relations : for each two consecutive data sets the rows that are partners, one to one: a dict
-            {row of the first: row of the second}, (m, 2) row numbers, or None where the first
+        relations : for each two consecutive data sets the rows that are partners, one to one: a
+            dict {row of the first: row of the second}, (m, 2) row numbers, or None where the first
             rows of both are the same.  None instead of a list stands for that everywhere.
-            Maps without partners are free.
+            A map without partners is as it would be alone.
         weights : of the pairs, relative to ``alignment``: a number, or a list with one for each
             relation, each a number or one for each pair, in the order of the relation.
 
@@ -137,7 +137,7 @@ class AlignedTSNE:
             All maps, the new one last.  After an error ``embeddings_`` are as they were.
         """
         if not hasattr(self, "embeddings_"):
-            raise ValueError("there are no maps to add one to yet: call fit with two data sets first")
+            raise ValueError("there are no maps yet to add one to: call fit first")
         tsne = self._check()
         (size,) = _check_data_sets([X], min_sets=1, names=["X"])
         last = self.embeddings_[-1]
@@ -163,23 +163,16 @@ class AlignedTSNE:
         for callback in as_callbacks(tsne.callbacks):
             if isinstance(callback, OF_ONE_MAP):
                 raise ValueError(
-                    f"{type(callback).__name__} is of a single map and cannot be used here: callbacks "
-                    "get the points of all maps in one array"
+                    f"{type(callback).__name__} is of a single map and cannot be used here: "
+                    "callbacks get the points of all maps in one array"
                 )
         tsne.plan(1)  # raises for what no plan can be made of
         return tsne
 
     def _descend(self, tsne: TSNE, maps: list[TSNEEmbedding], links: Sequence[Links]) -> None:
-        ends = np.cumsum([0, *map(len, maps)])
-        first, second, strength = (
-            np.concatenate([np.empty(0, links[0][part].dtype), *(
-                link[part] + (ends[i + part] if part < 2 else 0) for i, link in enumerate(links)
-            )])
-            for part in range(3)
-        )  # fmt: skip
-        ties = TIES[self.tied_to](int(ends[-1]), (first, second, strength), float(self.alignment))
+        ties = TIES[self.tied_to](*_join(links, maps), float(self.alignment))
         descent = JointDescent(maps, ties)
-        for phase in tsne.plan(max(round(ends[-1] / len(maps)), 1)).phases:
+        for phase in tsne.plan(round(np.mean([len(m) for m in maps]))).phases:
             try:
                 with Timer(phase.name, tsne.verbose):
                     descent.run(phase)
@@ -220,6 +213,15 @@ def _prepare(tsne: TSNE, X: Sequence[Rows], links: Sequence[Links]) -> list[TSNE
         embedding.anchors = None
         maps.append(embedding)
     return maps
+
+
+def _join(links: Sequence[Links], maps: Sequence[TSNEEmbedding]) -> tuple[int, Links]:
+    """The number of the points of all maps, and the links with their numbers among those."""
+    *starts, n = np.cumsum([0, *map(len, maps)]).tolist()
+    first = [start + link[0] for start, link in zip(starts, links, strict=False)]
+    second = [start + link[1] for start, link in zip(starts[1:], links, strict=True)]
+    strength = [link[2] for link in links]
+    return n, (np.concatenate(first), np.concatenate(second), np.concatenate(strength))
 
 
 def _anchors(places: np.ndarray, links: Links, n: int, weight: float) -> Anchors | None:

@@ -6,10 +6,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fasttsne.optimize.ties import Links
+
 # Rows of a data set and of the next: a dict, or (m, 2) row numbers; None: the first rows of both.
 Relation: TypeAlias = Mapping[int, int] | ArrayLike | None
-# First and second points of pairs, and the weight of each.
-Links: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 INSTEAD = "give a dict {row: row} or pairs of row numbers, or None where the first rows are shared"
 
@@ -48,28 +48,28 @@ def check_relations(
     if len(weights) != n:
         raise ValueError(f"weights must be a number or have {n} entries; got {len(weights)}")
     return [
-        check_relation(relations[i], weights[i], (sizes[i], sizes[i + 1]), f"[{i}]")
+        check_relation(
+            relations[i], weights[i], (sizes[i], sizes[i + 1]), f"relations[{i}]", f"weights[{i}]"
+        )
         for i in range(n)
     ]
 
 
 def check_relation(
-    relation: Relation, weights: ArrayLike, sizes: tuple[int, int], where: str = ""
-) -> Links:
-    """The partners of one relation; see :func:`check_relations`.
-
-    where : what errors say after the name of the parameter.
-    """
-    pairs = _pairs(relation, sizes, f"relations{where}")
+    relation: Relation, weights: ArrayLike, sizes: tuple[int, int],
+    name: str = "relation", name_of_weights: str = "weights",
+) -> Links:  # fmt: skip
+    """The partners of one relation; see :func:`check_relations`.  Errors have the names."""
+    pairs = _pairs(relation, sizes, name)
     strengths = np.asarray(weights)
     if strengths.dtype.kind not in "fiu" or strengths.shape not in ((), (len(pairs),)):
         raise ValueError(
-            f"weights{where} must be a number or {len(pairs)} numbers, one for each pair; got "
+            f"{name_of_weights} must be a number or {len(pairs)} numbers, one for each pair; got "
             f"{weights!r}"
         )
     strengths = np.broadcast_to(strengths.astype(np.float64), len(pairs))
     if not (np.isfinite(strengths) & (strengths >= 0)).all():
-        raise ValueError(f"weights{where} must be finite and 0 or more; got {weights!r}")
+        raise ValueError(f"{name_of_weights} must be finite and 0 or more; got {weights!r}")
     first, second = pairs[strengths > 0].T
     return first, second, strengths[strengths > 0]
 

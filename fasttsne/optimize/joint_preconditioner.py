@@ -1,9 +1,9 @@
 """The preconditioner of several maps whose points are tied to each other.
 
 Ties hold partners together, but not maps that move together.  The preconditioner of each map
-alone, which has what ties weigh on its diagonal, would hold back both.  So there is one more, of all
-points and without the ties, whose hat functions have the same value for all maps at a place: it
-moves what is common to them.
+alone, which has the weights of ties on its diagonal, would hold back both.  So there is one more,
+of all points and without the ties, whose hat functions have the same value for all maps at a
+place: it moves what is common to them.
 """
 
 import numpy as np

@@ -10,8 +10,8 @@ from fasttsne.objective.base import Objective
 from fasttsne.objective.joint import JointObjective
 from fasttsne.optimize.anchor_term import AnchorTerm
 from fasttsne.optimize.callback import is_stop
-from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.joint_preconditioner import JointPreconditioner
+from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.preconditioner import Preconditioner
 from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.schedule import Stage

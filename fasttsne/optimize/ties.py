@@ -11,6 +11,7 @@ at most that of anchors, and steps that are stable for those are stable for ties
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,7 +24,7 @@ from fasttsne.optimize.anchor_term import AnchorTerm
 __all__ = ["TieTerm", "Ties", "make_term"]
 
 # Pairs of points that are tied: first, second, and the strength of each.
-Links = tuple[np.ndarray, np.ndarray, np.ndarray]
+Links: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class Ties:
     def to_adjacent(cls, n: int, links: Links, weight: float) -> "Ties":
         """Each point is drawn to those that it has links with.
 
-        Half of the walk stays.  The two points of a single link are drawn to their mean, as strongly
-        as by :meth:`to_mean`.
+        Half of the walk stays.  The two points of a single link are drawn to their mean, as
+        strongly as by :meth:`to_mean`.
         """
         adjacency = _adjacency(n, links)
         degree = _row_sums(adjacency)
