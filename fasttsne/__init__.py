@@ -44,7 +44,6 @@ def __getattr__(name: str) -> ModuleType:
 
 __all__ = [
     "TSNE", "AlignedTSNE", "Anchors", "OptimizationInterrupt", "PartialTSNEEmbedding",
-    "TSNEEmbedding", "__version__", "affinity", "callbacks", "estimate_memory", "initialization",
-    "metrics",
-    "nearest_neighbors", "show_config", "tsne", "utils",
+    "TSNEEmbedding", "__version__", "affinity", "callbacks", "estimate_memory",
+    "initialization", "metrics", "nearest_neighbors", "show_config", "tsne", "utils",
 ]  # fmt: skip

@@ -27,7 +27,7 @@ from fasttsne.utils import Timer
 log = logging.getLogger("fasttsne.aligned")
 
 # Measured by benchmarks/aligned.py.
-ALIGNMENT = 0.02
+ALIGNMENT = 0.002
 TIES = {"mean": Ties.to_mean, "adjacent": Ties.to_adjacent}
 # A map starts like the one before where it has more partners than an affine map has numbers: fewer
 # say nothing of where its other points are.
