@@ -61,11 +61,15 @@ def test_without_ties_partners_are_apart(parts):
 
 
 def test_a_stronger_alignment_brings_partners_nearer(parts):
-    shifts = [
-        shift(AlignedTSNE(w, random_state=0, n_jobs=2).fit(parts[0], [pairs(range(SHARED))]))
+    fits = [
+        AlignedTSNE(w, random_state=0, n_jobs=2).fit(parts[0], [pairs(range(SHARED))])
         for w in (1e-3, 0.1, 1e6)
     ]
+    shifts = [shift(maps) for maps in fits]
     assert shifts[0] > 2 * shifts[1] > 4 * shifts[2]
+    # Partners that are as one point move as freely as others.
+    divergences = [maps[0].kl_divergence for maps in fits]
+    assert divergences[2] < 1.2 * divergences[0]
 
 
 @pytest.mark.parametrize("tied_to", ["mean", "adjacent"])
@@ -231,6 +235,11 @@ def test_an_update_needs_a_fit_and_parameters_are_known(digits):
         AlignedTSNE().update(digits)
     with pytest.raises(TypeError, match="perplexities"):
         AlignedTSNE(perplexities=3)
+
+
+def test_no_iterations(digits):
+    maps = AlignedTSNE(n_iter=0, early_exaggeration_iter=0).fit([digits[:200], digits[:100]])
+    assert all(embedding.kl_divergence > 1 for embedding in maps)
 
 
 def test_distances_can_be_given(digits):

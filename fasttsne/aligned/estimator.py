@@ -172,7 +172,10 @@ class AlignedTSNE:
     def _descend(self, tsne: TSNE, maps: list[TSNEEmbedding], links: Sequence[Links]) -> None:
         ties = TIES[self.tied_to](*_join(links, maps), float(self.alignment))
         descent = JointDescent(maps, ties)
-        for phase in tsne.plan(round(np.mean([len(m) for m in maps]))).phases:
+        phases = tsne.plan(round(np.mean([len(m) for m in maps]))).phases
+        for embedding in maps if not phases else ():
+            embedding.optimize(0, inplace=True)  # its KL divergence
+        for phase in phases:
             try:
                 with Timer(phase.name, tsne.verbose):
                     descent.run(phase)

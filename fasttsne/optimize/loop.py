@@ -261,7 +261,8 @@ class Loop:
         weights = targets = None
         if anchors is not None:
             if not self._is_preconditioned:
-                anchors.follow(points.y, momentum * points.update)
+                step = momentum * points.update - rate * points.gains * gradient
+                anchors.follow(points.y, step)
             weights = anchors.pins if self._is_preconditioned else anchors.weights
             targets = anchors.targets
         if gradient.shape != points.y.shape:

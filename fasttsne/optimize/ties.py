@@ -88,7 +88,7 @@ def _row_sums(matrix: sp.csr_matrix) -> np.ndarray:
 class TieTerm(AnchorTerm):
     """Ties in the order of the loop.
 
-    Plain steps look where tied points go, by their speed: the implicit part of a step, which holds
+    Plain steps look where tied points go without ties: the implicit part of a step, which holds
     a point back on its way from its target, does not hold back a group that moves together.
 
     Parameters
