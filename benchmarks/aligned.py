@@ -7,8 +7,8 @@ The work asked for is ``--rows 37000 --shared 4000``: all of MNIST.  Shown are s
 time, the KL divergence of each map, also as a share of that of the map alone, the median distance
 of partners as a share of the width of the maps, and the share of points whose label most of their
 ten nearest in the map have.  ``--other`` is the Python of an environment with umap-learn, whose
-AlignedUMAP is run there, after one of few rows that does not count.  That of 0.5.12 accesses memory
-that is not its own, and died of that from 2,000 rows on; 1,000 with 200 shared work.
+AlignedUMAP is run there, after one of few rows that does not count.  That of 0.5.12 ended in
+a segmentation fault with 2,000 rows and more; ``--rows 1000 --shared 200`` works.
 """
 
 import argparse
