@@ -58,10 +58,6 @@ class Objective(ABC):
     def reorder(self, order: np.ndarray) -> None:
         """From now on row r of y is the point ``order[r]``; an (n,) int32 array."""
 
-    def sorting(self, y: np.ndarray) -> np.ndarray:
-        """An order in which points that are near in the map y, (n, d), are near in memory."""
-        return curve_order(y)
-
     def edge_moments(
         self, y: np.ndarray, v: np.ndarray, degree: np.ndarray, moments: np.ndarray,
         product: np.ndarray,
@@ -82,6 +78,10 @@ class Objective(ABC):
         product : (n, d) float32 array.
         """
         raise NotImplementedError(f"{type(self).__name__} has no curvature")
+
+    def sorting(self, y: np.ndarray) -> np.ndarray:
+        """An order in which points that are near in the map y, (n, d), are near in memory."""
+        return curve_order(y)
 
     def loss(self, error: float) -> float:
         """What descent makes smaller, for the error of the last ``gradient``."""
