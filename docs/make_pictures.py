@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fasttsne import TSNE, Anchors, affinity, plotting
+from fasttsne import TSNE, AlignedTSNE, Anchors, affinity, plotting
 from fasttsne.datasets import load_digits
 from fasttsne.drawing.style import color_points
 
@@ -154,6 +154,25 @@ def anchors():
     keep(figure, "anchors")
 
 
+def aligned():
+    """Three parts of the digits, each of which shares half its rows with the next."""
+    X, y = load_digits()
+    parts = [slice(first, first + 900) for first in (0, 450, 897)]
+    relations = [np.column_stack([np.arange(450, 900), np.arange(450)])]
+    relations.append(np.column_stack([np.arange(447, 900), np.arange(453)]))
+    alone = [
+        TSNE(random_state=i, initialization="random").fit(X[part]) for i, part in enumerate(parts)
+    ]
+    together = AlignedTSNE(random_state=0).fit([X[part] for part in parts], relations)
+    figure = Figure(figsize=(9, 6.2), layout="constrained")
+    rows = zip(figure.subplots(2, 3), (alone, together), ("alone", "aligned"), strict=True)
+    for row, maps, name in rows:
+        for ax, part, embedding in zip(row, parts, maps, strict=True):
+            title = f"rows {part.start} to {part.stop - 1}, {name}"
+            plotting.scatter(embedding, y[part], ax, legend=False, title=title)
+    keep(figure, "aligned")
+
+
 def mnist():
     """The picture of README.rst."""
     embedding, y = map_of_mnist()
@@ -195,6 +214,7 @@ DRAW = {
             honest,
             density,
             anchors,
+            aligned,
             mnist,
             large,
         )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from fasttsne import affinity, initialization, nearest_neighbors, tsne, utils
 from fasttsne._version import __version__
+from fasttsne.aligned import AlignedTSNE
 from fasttsne.anchors import Anchors
 from fasttsne.compat import old_paths
 from fasttsne.embedding.full import TSNEEmbedding
@@ -42,7 +43,7 @@ def __getattr__(name: str) -> ModuleType:
 
 
 __all__ = [
-    "TSNE", "Anchors", "OptimizationInterrupt", "PartialTSNEEmbedding", "TSNEEmbedding",
-    "__version__", "affinity", "callbacks", "estimate_memory", "initialization", "metrics",
-    "nearest_neighbors", "show_config", "tsne", "utils",
+    "TSNE", "AlignedTSNE", "Anchors", "OptimizationInterrupt", "PartialTSNEEmbedding",
+    "TSNEEmbedding", "__version__", "affinity", "callbacks", "estimate_memory",
+    "initialization", "metrics", "nearest_neighbors", "show_config", "tsne", "utils",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ LAYERS = (
     ("__init__", "__main__", "cli"),
     ("sklearn", "scanpy", "compat"),
     ("dask",),
+    ("aligned",),
     ("tsne",),
     ("embedding",),
     ("callbacks", "schedule", "density", "memory"),

@@ -21,7 +21,8 @@ import fasttsne
 PATH = Path(__file__).parent / "surface.json"
 PAGES = Path(__file__).parents[1] / "docs" / "api"
 DOCUMENTED = (
-    "fasttsne", "fasttsne.affinity", "fasttsne.anchors", "fasttsne.animation", "fasttsne.callbacks",
+    "fasttsne", "fasttsne.affinity", "fasttsne.aligned", "fasttsne.anchors", "fasttsne.animation",
+    "fasttsne.callbacks",
     "fasttsne.dask", "fasttsne.datasets", "fasttsne.density", "fasttsne.files",
     "fasttsne.functions",
     "fasttsne.initialization", "fasttsne.metrics", "fasttsne.nearest_neighbors",

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fasttsne.repulsion.morton import curve_order
 from fasttsne.runtime.threads import resolve_n_jobs
 
 
@@ -103,6 +104,10 @@ class Objective(ABC):
         product : (n, d) float32 array.
         """
         raise NotImplementedError(f"{type(self).__name__} has no curvature")
+
+    def sorting(self, y: np.ndarray) -> np.ndarray:
+        """An order in which points that are near in the map y, (n, d), are near in memory."""
+        return curve_order(y)
 
     def loss(self, error: float) -> float:
         """What descent makes smaller, for the error of the last ``gradient``."""

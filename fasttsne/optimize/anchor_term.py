@@ -20,6 +20,9 @@ class AnchorTerm:
     pins : (n,) float64, infinite for those and 0 for others: what preconditioned steps take.
     """
 
+    # Whether targets say where the map as a whole is: then it is not centered.
+    fixes_position = True
+
     def __init__(self, anchors: Anchors, n_threads: int):
         self._anchors, self._n_threads = anchors, n_threads
         n = len(anchors.weights)
@@ -36,6 +39,9 @@ class AnchorTerm:
         """Move pinned points of a map, (n, d), to their targets."""
         is_pinned = np.isinf(self.weights)
         y[is_pinned] = self.targets[is_pinned]
+
+    def follow(self, y: np.ndarray, step: np.ndarray | None = None) -> None:
+        """Move targets that depend on the map, (n, d), which is about to take a step; not these."""
 
     def pull(self, y: np.ndarray, gradient: np.ndarray) -> None:
         """Add the term to a gradient, (n, d); that of pinned points becomes 0."""

@@ -85,7 +85,7 @@ class GradientDescent:
         value = np.array(value, np.float32, order="C")
         state = self.state
         if state is None or state.update.shape != value.shape:
-            state = initial_state(value, sort=False)
+            state = initial_state(value)
         changed: dict[str, Any] = {name: value}
         self.state = dataclasses.replace(state, **changed)
 
@@ -128,7 +128,8 @@ class GradientDescent:
             self.state = go_on_from.descent
         state = self.state
         if state is None or state.update.shape != embedding.shape:
-            self.state = state = initial_state(embedding, sort=objective.gains_by_order)
+            order = objective.sorting(embedding) if objective.gains_by_order else None
+            self.state = state = initial_state(embedding, order)
         # The caller's order may change; what is checked must not.
         state = dataclasses.replace(state, order=np.array(state.order))
         check_state(state, embedding.shape, "optimizer.state.")

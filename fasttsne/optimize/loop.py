@@ -7,14 +7,17 @@ import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
+from fasttsne.objective.joint import JointObjective
 from fasttsne.optimize.anchor_term import AnchorTerm
 from fasttsne.optimize.callback import is_stop
+from fasttsne.optimize.joint_preconditioner import JointPreconditioner
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.preconditioner import Preconditioner
 from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.schedule import Stage
 from fasttsne.optimize.state import DescentState, WorkingPoints, reordering_is_due
 from fasttsne.optimize.stopping import Check, Decision, LossLeft, StoppingRule
+from fasttsne.optimize.ties import make_term
 from fasttsne.runtime import progress
 from fasttsne.runtime.validation import MAX_COORDINATE
 
@@ -66,7 +69,7 @@ class Loop:
         objective.reorder(self.points.order)
         self.anchors: AnchorTerm | None = None
         if phase.anchors is not None:
-            self.anchors = AnchorTerm(phase.anchors, objective.n_threads)
+            self.anchors = make_term(phase.anchors, objective)
             self.anchors.reorder(self.points.order)
             self.anchors.pin(self.points.y)
         n, d = embedding.shape
@@ -165,7 +168,7 @@ class Loop:
         is_preconditioned = getattr(stage, "is_preconditioned", False)
         starts_anew = getattr(stage, "starts_anew", False)
         if is_preconditioned and self._preconditioned is None:
-            self._preconditioned = PreconditionedSteps(self.objective)
+            self._preconditioned = PreconditionedSteps(self.objective, self.anchors)
         if starts_anew or is_preconditioned != self._is_preconditioned:
             self.points.update[...] = 0
         if starts_anew:
@@ -178,7 +181,7 @@ class Loop:
     def _go_on(self, state: RunState) -> None:
         """Take up a run in the middle; points and counts are those of the constructor."""
         if state.spacing is not None:
-            self._preconditioned = PreconditionedSteps(self.objective)
+            self._preconditioned = PreconditionedSteps(self.objective, self.anchors)
             vector = None if state.vector is None else state.vector[self.points.order]
             self._preconditioned.preconditioner.go_on(vector, state.spacing)
         self._is_preconditioned = state.is_preconditioned
@@ -237,6 +240,7 @@ class Loop:
         assert self._preconditioned is not None
         pulls = None
         if self.anchors is not None:
+            self.anchors.follow(self.points.y)
             self.anchors.pull(self.points.y, gradient)
             pulls = self.anchors.curvature(stage.exaggeration)
         direction, unit = self._preconditioned.direction(self.points.y, gradient, number, pulls)
@@ -244,7 +248,7 @@ class Loop:
 
     def _sort_if_due(self) -> None:
         if self.objective.gains_by_order and reordering_is_due(self.iteration):
-            self.points = self.points.sorted()
+            self.points = self.points.reordered(self.objective.sorting(self.points.y))
             self.objective.reorder(self.points.order)
             if self.anchors is not None:
                 self.anchors.reorder(self.points.order)
@@ -291,6 +295,9 @@ class Loop:
         points, phase, anchors = self.points, self.phase, self.anchors
         weights = targets = None
         if anchors is not None:
+            if not self._is_preconditioned:
+                step = momentum * points.update - rate * points.gains * gradient
+                anchors.follow(points.y, step)
             weights = anchors.pins if self._is_preconditioned else anchors.weights
             targets = anchors.targets
         if gradient.shape != points.y.shape:
@@ -298,7 +305,8 @@ class Loop:
         n_stuck = _kernels.gradient_step.gradient_step(
             points.y, points.update, points.gains, gradient, *self._scratch, rate, momentum,
             phase.max_grad_norm, phase.max_step_norm, self.objective.n_threads,
-            recenter=anchors is None and self.objective.is_translation_invariant,
+            recenter=self.objective.is_translation_invariant
+            and not (anchors is not None and anchors.fixes_position),
             adapt_gains=not self._is_preconditioned, weights=weights, targets=targets,
         )  # fmt: skip
         self.iteration += 1
@@ -314,13 +322,17 @@ class Loop:
 class PreconditionedSteps:
     """Directions by a preconditioner that is kept near the map as it moves."""
 
-    def __init__(self, objective: Objective):
+    def __init__(self, objective: Objective, anchors: AnchorTerm | None):
         if not objective.has_curvature:
             raise ValueError(
                 "a preconditioned stage needs an objective whose curvature is known; "
                 f"{type(objective).__name__} has none"
             )
-        self.preconditioner = Preconditioner(objective)
+        self.preconditioner = (
+            JointPreconditioner(objective, anchors)
+            if isinstance(objective, JointObjective)
+            else Preconditioner(objective)
+        )
         self._is_outdated = True
 
     def reorder(self) -> None:

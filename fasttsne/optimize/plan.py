@@ -26,6 +26,7 @@ from fasttsne.optimize.methods import (
 )
 from fasttsne.optimize.parameters import ACCURACY, without_numpy
 from fasttsne.optimize.schedule import Iterations, Stage
+from fasttsne.optimize.ties import Ties
 from fasttsne.runtime.threads import resolve_n_jobs, usable_cores
 
 __all__ = [
@@ -60,7 +61,7 @@ class Phase:
     max_grad_norm, max_step_norm : bounds on a point's gradient and step, or None.
     n_threads : how many threads share the work.
     callbacks, callbacks_every_iters : who is called, and how often.
-    anchors : what draws points to targets, or None.
+    anchors : what draws points to targets, or to each other, or None.
     """
 
     name: str
@@ -74,7 +75,7 @@ class Phase:
     n_threads: int = 1
     callbacks: tuple[CallbackFunction, ...] = ()
     callbacks_every_iters: int = 50
-    anchors: Anchors | None = None
+    anchors: Anchors | Ties | None = None
 
     @property
     def n_iter(self) -> int:

@@ -56,6 +56,8 @@ class Preconditioner:
     shift : what B has on its diagonal besides the Laplacian.
     """
 
+    _jacobi = JACOBI
+
     def __init__(self, objective: Objective):
         n, d = objective.shape
         self.largest, self.shift = MIN_LARGEST, 0.0
@@ -111,7 +113,7 @@ class Preconditioner:
         self._local += np.float32(self.shift)
         if self._pulls is not None:
             self._local += self._pulls
-        np.divide(np.float32(JACOBI), self._local, out=self._local)
+        np.divide(np.float32(self._jacobi), self._local, out=self._local)
         self._grid.lay(y)
         self._assemble()
         for number in range(n_products):
@@ -167,13 +169,17 @@ class Preconditioner:
         product = self._curvature_product
         np.multiply(self._vector, self.shift, out=product, dtype=np.float64)
         product += self._product
-        if self._pulls is not None:
-            product += self._pulls[:, None] * self._vector
+        self._add_pulls(product)
         norm = _inner_product(self._vector, product)
         direction, energy = self.apply(product)
         length = np.sqrt(_inner_product(direction, direction))
         np.divide(direction, length, out=self._vector, casting="same_kind")
         return energy / norm
+
+    def _add_pulls(self, product: np.ndarray) -> None:
+        """Add W times the vector."""
+        if self._pulls is not None:
+            product += self._pulls[:, None] * self._vector
 
 
 def _inner_product(a: np.ndarray, b: np.ndarray) -> float:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.repulsion.morton import curve_order
 from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.validation import MAX_COORDINATE, is_permutation
 
@@ -32,13 +31,13 @@ class DescentState:
     iteration: int = 0
 
 
-def initial_state(embedding: np.ndarray, sort: bool) -> DescentState:
-    """The state before the first iteration; points sorted along the curve, if wanted."""
+def initial_state(embedding: np.ndarray, order: np.ndarray | None = None) -> DescentState:
+    """The state before the first iteration; None is the order of the rows."""
     n = len(embedding)
     return DescentState(
         update=np.zeros(embedding.shape, np.float32),
         gains=np.ones(embedding.shape, np.float32),
-        order=curve_order(embedding) if sort else np.arange(n, dtype=np.int32),
+        order=np.arange(n, dtype=np.int32) if order is None else order,
     )
 
 
@@ -85,9 +84,8 @@ class WorkingPoints:
         y = np.ascontiguousarray(np.asarray(embedding)[order], dtype=np.float64)
         return cls(order, y, state.update[order], state.gains[order])
 
-    def sorted(self) -> "WorkingPoints":
-        """The same in the order of the curve."""
-        change = curve_order(self.y)
+    def reordered(self, change: np.ndarray) -> "WorkingPoints":
+        """The same in another order: row r is what row ``change[r]`` was."""
         return WorkingPoints(
             self.order[change], self.y[change], self.update[change], self.gains[change]
         )

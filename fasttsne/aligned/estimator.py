@@ -1,0 +1,241 @@
+"""The estimator: starts that are alike, one descent of all maps, and maps that join later."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
+
+from fasttsne.aligned.relations import Links, Relation, check_relation, check_relations
+from fasttsne.anchors import Anchors
+from fasttsne.callbacks import Checkpoint, ErrorApproximations, LivePlot, VerifyExaggerationError
+from fasttsne.embedding import TSNEEmbedding
+from fasttsne.embedding.joint import JointDescent
+from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
+from fasttsne.optimize.callback import as_callbacks, progress_listeners
+from fasttsne.optimize.descent import OptimizationInterrupt
+from fasttsne.optimize.ties import Ties
+from fasttsne.runtime.progress import listening
+from fasttsne.runtime.progress_display import progress_shown
+from fasttsne.runtime.typing import Rows
+from fasttsne.runtime.validation import check_choice, check_number
+from fasttsne.tsne import TSNE
+from fasttsne.utils import Timer
+
+log = logging.getLogger("fasttsne.aligned")
+
+# Measured by benchmarks/aligned.py.
+ALIGNMENT = 0.002
+TIES = {"mean": Ties.to_mean, "adjacent": Ties.to_adjacent}
+# A map starts like the one before where it has more partners than an affine map has numbers: fewer
+# say nothing of where its other points are.
+MIN_PARTNERS_PER_DIMENSION = 5
+# They read what only a single map has.
+OF_ONE_MAP = Checkpoint, ErrorApproximations, LivePlot, VerifyExaggerationError
+
+
+class AlignedTSNE:
+    """Maps of related data sets that can be compared: partners are tied to each other.
+
+    A point of one map and its partner in the next, the same row a month later, for example, are
+    drawn to each other while all maps are optimized together.  Data sets may have different
+    numbers of rows and columns.
+
+    Parameters
+    ----------
+    alignment : how strongly, as the weight of :class:`fasttsne.Anchors`, for any number of rows: a
+        point is drawn to the mean of its own place and its partner's; with 0 maps start alike
+        and are not tied.
+    tied_to : "mean", of the places of a row in all maps, or "adjacent": where a row is may
+        change slowly along a long series of maps, as each is tied to the one before and the one
+        after only.
+    parameters : those of :class:`fasttsne.TSNE`, for all maps.  ``initialization`` is the name of a
+        method, ``neighbors`` too; there is no ``checkpoint``.  A ``learning_rate`` that is a
+        number is for maps of the mean number of rows.  Callbacks get the points of all maps in one
+        array, one map after the other, and the mean KL divergence, weighted by numbers of rows.
+
+    Attributes
+    ----------
+    embeddings_ : list of :class:`fasttsne.TSNEEmbedding`, the maps of the last ``fit`` and of
+        ``update`` after it.
+
+    Source of the idea: Rauber, Falcao & Telea 2016 (dynamic t-SNE); the relations are as those of
+    umap-learn's AlignedUMAP (Dadu et al. 2023).
+    """
+
+    embeddings_: list[TSNEEmbedding]
+
+    def __init__(self, alignment: float = ALIGNMENT, tied_to: str = "mean", **parameters: Any):
+        self.alignment = alignment
+        self.tied_to = tied_to
+        self.parameters = parameters
+        TSNE(**parameters)  # raises for names that it does not know
+
+    def __repr__(self) -> str:
+        given = {"alignment": self.alignment, "tied_to": self.tied_to, **self.parameters}
+        return f"AlignedTSNE({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+    def fit(
+        self, X: Sequence[Rows], relations: Sequence[Relation] | None = None,
+        weights: float | Sequence[ArrayLike] = 1.0,
+    ) -> list[TSNEEmbedding]:  # fmt: skip
+        """Embed data sets.
+
+        Parameters
+        ----------
+        X : two or more data sets, each as for :meth:`fasttsne.TSNE.fit`.
+        relations : for each two consecutive data sets the rows that are partners, one to one: a
+            dict {row of the first: row of the second}, (m, 2) row numbers, or None where the first
+            rows of both are the same.  None instead of a list stands for that everywhere.
+            A map without partners is as it would be alone.
+        weights : of the pairs, relative to ``alignment``: a number, or a list with one for each
+            relation, each a number or one for each pair, in the order of the relation.
+
+        Returns
+        -------
+        list of TSNEEmbedding
+            A map for each data set.  Its ``anchors`` are where its partners are: ``optimize`` and
+            ``update`` of one map keep it beside the others.  If a callback stops the run, the
+            maps so far.
+
+        Raises
+        ------
+        ValueError, TypeError
+            With the name of the parameter, its value and what is accepted, and for what is wrong
+            with a data set its number.
+        OverflowError, KeyboardInterrupt
+            As of ``TSNE.fit``; ``embeddings_`` are the maps so far.
+        """
+        vars(self).pop("embeddings_", None)  # until there are new ones there are none
+        tsne = self._check()
+        sizes = _check_data_sets(X)
+        links = check_relations(relations, weights, sizes)
+        heard = progress_listeners(as_callbacks(tsne.callbacks))
+        with listening(*heard), progress_shown(tsne.verbose):
+            maps = _prepare(tsne, X, links)
+            self.embeddings_ = maps
+            self._descend(tsne, maps, links)
+        return list(maps)
+
+    def update(
+        self, X: Rows, relation: Relation = None, weights: ArrayLike = 1.0
+    ) -> list[TSNEEmbedding]:
+        """Embed one data set more, beside the map of the last one; other maps do not change.
+
+        Parameters
+        ----------
+        X : a data set, as for :meth:`fasttsne.TSNE.fit`.
+        relation : the rows of the last data set and of this that are partners, as one of ``fit``.
+            Points are drawn to where their partners are.
+        weights : of the pairs, a number or one for each.
+
+        Returns
+        -------
+        list of TSNEEmbedding
+            All maps, the new one last.  After an error ``embeddings_`` are as they were.
+        """
+        if not hasattr(self, "embeddings_"):
+            raise ValueError("there are no maps yet to add one to: call fit first")
+        tsne = self._check()
+        (size,) = _check_data_sets([X], min_sets=1, names=["X"])
+        last = self.embeddings_[-1]
+        links = check_relation(relation, weights, (len(last), size))
+        anchors = _anchors(np.asarray(last), links, size, float(self.alignment))
+        self.embeddings_ = [*self.embeddings_, tsne.fit(X, anchors=anchors)]
+        return list(self.embeddings_)
+
+    def _check(self) -> TSNE:
+        """Check all parameters; return a TSNE with those of each map."""
+        check_number(self.alignment, "alignment", low=0, high=float(np.finfo(np.float32).max))
+        check_choice(self.tied_to, "tied_to", tuple(TIES))
+        tsne = TSNE(**self.parameters)
+        for name, instead in (
+            ("initialization", 'maps start alike; give "pca", "spectral" or "random"'),
+            ("neighbors", "a search or a graph is of one data set; give the name of a method"),
+        ):
+            value = getattr(tsne, name)
+            if not isinstance(value, str):
+                raise TypeError(f"{name} must be a str: {instead}; got {type(value).__name__}")
+        if tsne.checkpoint is not None:
+            raise ValueError("checkpoint must be None: the state of several maps is not kept")
+        for callback in as_callbacks(tsne.callbacks):
+            if isinstance(callback, OF_ONE_MAP):
+                raise ValueError(
+                    f"{type(callback).__name__} is of a single map and cannot be used here: "
+                    "callbacks get the points of all maps in one array"
+                )
+        tsne.plan(1)  # raises for what no plan can be made of
+        return tsne
+
+    def _descend(self, tsne: TSNE, maps: list[TSNEEmbedding], links: Sequence[Links]) -> None:
+        ties = TIES[self.tied_to](*_join(links, maps), float(self.alignment))
+        descent = JointDescent(maps, ties)
+        phases = tsne.plan(round(np.mean([len(m) for m in maps]))).phases
+        for embedding in maps if not phases else ():
+            embedding.optimize(0, inplace=True)  # its KL divergence
+        for phase in phases:
+            try:
+                with Timer(phase.name, tsne.verbose):
+                    descent.run(phase)
+            except OptimizationInterrupt:
+                log.info("stopped by a callback")
+                break
+
+
+def _check_data_sets(
+    X: Sequence[Rows], min_sets: int = 2, names: Sequence[str] | None = None
+) -> list[int]:
+    """Check that all numbers are finite, before the first long search; return numbers of rows."""
+    if sp.issparse(X) or hasattr(X, "columns") or isinstance(X, Mapping | str):
+        raise TypeError(f"X must be a list of data sets; got {type(X).__name__}")
+    if isinstance(X, np.ndarray) and X.ndim < 3 and X.dtype != object:
+        raise ValueError(f"X must be a list of data sets; got one array of shape {X.shape}")
+    if len(X) < min_sets:
+        raise ValueError(
+            f"X must have {min_sets} or more data sets; got {len(X)}.  TSNE makes a map of one"
+        )
+    sizes = []
+    for i, data in enumerate(X):
+        name = f"X[{i}]" if names is None else names[i]
+        rows = as_new_rows(data, name)
+        check_new_rows(rows, name)
+        sizes.append(int(rows.shape[0]))
+    return sizes
+
+
+def _prepare(tsne: TSNE, X: Sequence[Rows], links: Sequence[Links]) -> list[TSNEEmbedding]:
+    """The maps before optimization: each starts where its partners in the one before it do."""
+    maps: list[TSNEEmbedding] = []
+    for i, data in enumerate(X):
+        anchors = None
+        if i and len(links[i - 1][0]) >= MIN_PARTNERS_PER_DIMENSION * int(tsne.n_components):
+            anchors = _anchors(np.asarray(maps[-1]), links[i - 1], _n_rows(data), 1.0)
+        embedding = tsne.prepare_initial(data, anchors=anchors)
+        embedding.anchors = None
+        maps.append(embedding)
+    return maps
+
+
+def _join(links: Sequence[Links], maps: Sequence[TSNEEmbedding]) -> tuple[int, Links]:
+    """The number of the points of all maps, and the links with their numbers among those."""
+    *starts, n = np.cumsum([0, *map(len, maps)]).tolist()
+    first = [start + link[0] for start, link in zip(starts, links, strict=False)]
+    second = [start + link[1] for start, link in zip(starts[1:], links, strict=True)]
+    strength = [link[2] for link in links]
+    return n, (np.concatenate(first), np.concatenate(second), np.concatenate(strength))
+
+
+def _anchors(places: np.ndarray, links: Links, n: int, weight: float) -> Anchors | None:
+    """Targets of n points: the places of those in another map that are their partners."""
+    first, second, strength = links
+    if not len(second) or not weight:
+        return None
+    targets, weights = np.full((n, places.shape[1]), np.nan), np.zeros(n)
+    targets[second], weights[second] = places[first], weight * strength
+    return Anchors(targets, weights)
+
+
+def _n_rows(data: Any) -> int:
+    return int(data.shape[0]) if hasattr(data, "shape") else len(data)
