@@ -7,10 +7,11 @@ import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
-from fasttsne.optimize.anchor_term import AnchorTerm
+from fasttsne.optimize.anchor_term import AnchorTerm, TargetTerm
 from fasttsne.optimize.callback import is_stop
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.preconditioner import Preconditioner
+from fasttsne.optimize.reference_term import ReferenceTerm
 from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.schedule import Stage
 from fasttsne.optimize.state import DescentState, WorkingPoints, reordering_is_due
@@ -59,9 +60,8 @@ class Loop:
         self.iteration = state.iteration  # of all calls
         self.step = 0  # of this one
         objective.reorder(self.points.order)
-        self.anchors: AnchorTerm | None = None
-        if phase.anchors is not None:
-            self.anchors = AnchorTerm(phase.anchors, objective.n_threads)
+        self.anchors = _target_term(phase, objective.n_threads)
+        if self.anchors is not None:
             self.anchors.reorder(self.points.order)
             self.anchors.pin(self.points.y)
         n, d = embedding.shape
@@ -95,6 +95,8 @@ class Loop:
         for number in range(start, stage.n_iter):
             self._keep_state(index, number, checks)
             self._sort_if_due()
+            if self.anchors is not None:
+                self.anchors.follow(self.points.y, stage)
             check = rule is not None and number % rule.check_every == 0
             report = bool(self.phase.callbacks) and self._is_reported(self.step + 1)
             gradient, error = self.objective.gradient(
@@ -112,6 +114,8 @@ class Loop:
                 elif decision is Decision.GO_BACK:
                     self._slow_down(checks.pop().loss)
                     self._go_back()
+                    if self.anchors is not None:
+                        self.anchors.follow(self.points.y, stage)
                     gradient, error = self.objective.gradient(
                         self.points.y, stage.exaggeration, with_error=report
                     )
@@ -263,7 +267,10 @@ class Loop:
         n_stuck = _kernels.gradient_step.gradient_step(
             points.y, points.update, points.gains, gradient, *self._scratch, rate, momentum,
             phase.max_grad_norm, phase.max_step_norm, self.objective.n_threads,
-            recenter=anchors is None and self.objective.is_translation_invariant,
+            recenter=(
+                self.objective.is_translation_invariant
+                and (anchors is None or anchors.keeps_center)
+            ),
             adapt_gains=not self._is_preconditioned, weights=weights, targets=targets,
         )  # fmt: skip
         self.iteration += 1
@@ -274,6 +281,14 @@ class Loop:
                 f"max_step_norm (it is {phase.max_step_norm}) or density_weight, or another "
                 "early_exaggeration or exaggeration"
             )
+
+
+def _target_term(phase: Phase, n_threads: int) -> TargetTerm | None:
+    """What draws points to targets in a phase, if anything does."""
+    anchors = None if phase.anchors is None else AnchorTerm(phase.anchors, n_threads)
+    if phase.reference is None:
+        return anchors
+    return ReferenceTerm(phase.reference, phase.global_structure, anchors, n_threads)
 
 
 class PreconditionedSteps:

@@ -13,6 +13,8 @@ from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from fasttsne.anchors import Anchors
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize import momentum_schedule, schedule
@@ -58,6 +60,8 @@ class Phase:
     n_threads : how many threads share the work.
     callbacks, callbacks_every_iters : who is called, and how often.
     anchors : what draws points to targets, or None.
+    global_structure : weight of the reference.
+    reference : (n, d) float64, what draws the map as a whole, or None.
     """
 
     name: str
@@ -72,6 +76,8 @@ class Phase:
     callbacks: tuple[CallbackFunction, ...] = ()
     callbacks_every_iters: int = 50
     anchors: Anchors | None = None
+    global_structure: float = 0.0
+    reference: np.ndarray | None = None
 
     @property
     def n_iter(self) -> int:
@@ -297,6 +303,7 @@ def _phase(
         n_threads=_threads_for(params["n_jobs"], n_samples),
         callbacks=as_callbacks(params["callbacks"]),
         callbacks_every_iters=params["callbacks_every_iters"],
+        global_structure=params["global_structure"],
     )  # fmt: skip
 
 
