@@ -29,7 +29,7 @@ from fasttsne.optimize.schedule import Stage
 
 STRENGTH = 0.17
 # The share of the KL divergence that even a weight of 1 leaves, so that the map has a size.
-MIN_SHARE = 1e-3
+MIN_SHARE = 0.02
 
 
 class ReferenceTerm(TargetTerm):
