@@ -44,9 +44,11 @@ def check_kind_of_reference(
 
     n_rows : rows of the data; None where there are none, but distances or affinities.
     """
+    if reference is None:
+        raise TypeError("global_reference must be 'pca' or an array of numbers; got None")
     if not isinstance(reference, str):
-        n_rows = len(np.asarray(reference)) if n_rows is None else n_rows
-        check_reference(reference, (n_rows, n_components))
+        places = np.asarray(reference)
+        check_reference(places, (len(places) if n_rows is None else n_rows, n_components))
         return
     check_choice(reference, "global_reference", ("pca",))
     if is_used and n_rows is None:

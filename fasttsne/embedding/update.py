@@ -39,6 +39,7 @@ def update(embedding: Any, X: Rows, hold: float, n_iter: int | str, random_state
         np.concatenate([old, start]), affinities, dof=embedding.dof,
         negative_gradient_method=embedding.negative_gradient_method,
         random_state=embedding.random_state, anchors=_anchors(embedding, len(start), hold),
+        global_reference=_reference(embedding, affinities.P_float32),
         **(embedding.gradient_descent_params or {}),
     )  # fmt: skip
     params = result.all_params(callbacks=None)
@@ -58,6 +59,15 @@ def _anchors(embedding: Any, n_new: int, hold: float) -> Anchors | None:
         targets[:n][has_own] = embedding.anchors.targets[has_own]
         weights[:n][has_own] = embedding.anchors.weights[has_own]
     return Anchors(targets, weights) if weights.any() else None
+
+
+def _reference(embedding: Any, P: sp.csr_matrix) -> np.ndarray | None:
+    """What the map is drawn to as a whole; new rows are there where their neighbours are."""
+    known = embedding.global_reference
+    if known is None:
+        return None
+    start = np.tile(known.mean(axis=0), (P.shape[0] - len(known), 1))
+    return np.concatenate([known, _gathered(P, known, start)])
 
 
 def _gathered(P: sp.csr_matrix, fixed: np.ndarray, free: np.ndarray) -> np.ndarray:

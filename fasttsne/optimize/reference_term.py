@@ -30,6 +30,8 @@ from fasttsne.optimize.schedule import Stage
 STRENGTH = 0.17
 # The share of the KL divergence that even a weight of 1 leaves, so that the map has a size.
 MIN_SHARE = 0.02
+# Of targets: a map that is small because a reference contradicts its neighbours would stay so.
+MIN_SIZE = 1.0
 
 
 class ReferenceTerm(TargetTerm):
@@ -80,4 +82,4 @@ class ReferenceTerm(TargetTerm):
         square, mean, products = _kernels.follow.moments(y, self._rows, self._n_threads)
         size = float(np.sqrt(max(square - (mean**2).sum(), 0.0)))
         left, _, right = np.linalg.svd(products)
-        return size * (left @ right), mean, size
+        return max(size, MIN_SIZE) * (left @ right), mean, size
