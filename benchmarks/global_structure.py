@@ -146,15 +146,17 @@ def main():
     parser.add_argument("--only", nargs="+", default=list(real_data.SETS), metavar="NAME")
     parser.add_argument("--n-jobs", type=int, default=1)
     parser.add_argument("--other", help="Python with umap-learn, pacmap and trimap")
-    parser.add_argument("--results", type=Path, help="file for all numbers, or with them")
+    parser.add_argument("--results", type=Path, help="file of numbers: of data sets that are in it, they are taken from there")
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
+    results = {}
     if options.results and options.results.exists():
         results = json.loads(options.results.read_text())
-    else:
-        results = {name: measure(name, options) for name in options.only}
-        if options.results:
-            options.results.write_text(json.dumps(results, indent=1))
+    for name in options.only:
+        if name not in results:
+            results[name] = measure(name, options)
+            if options.results:
+                options.results.write_text(json.dumps(results, indent=1))
     summarize(results)
     if options.picture:
         draw(results, options.picture)

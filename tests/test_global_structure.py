@@ -40,10 +40,10 @@ def test_distances_say_more_and_neighbors_stay(digits, plain, structured):
 
 
 @pytest.mark.parametrize("optimizer", ["preconditioned", "momentum"])
-@pytest.mark.parametrize("method", ["exact", "bh", "fft"])
-@pytest.mark.parametrize("n_components", [1, 2, 3])
-@pytest.mark.parametrize("weight", [1e-6, 1])
+@pytest.mark.parametrize(("n_components", "method"), [(1, "fft"), (2, "bh"), (3, "exact")])
+@pytest.mark.parametrize("weight", [1e-6, 0.5, 1])
 def test_any_weight_is_stable(rng, plain, optimizer, method, n_components, weight):
+    # A reference that contradicts the neighbours.
     reference = rng.normal(0, 1, (500, n_components))
     embedding = TSNE(
         n_components, optimizer=optimizer, negative_gradient_method=method, random_state=0,
@@ -52,7 +52,7 @@ def test_any_weight_is_stable(rng, plain, optimizer, method, n_components, weigh
     assert 0.1 < np.std(embedding) < 1000
     np.testing.assert_allclose(np.mean(embedding, axis=0), 0, atol=1e-6)
     if weight == 1:  # hardly anything but the reference is left
-        assert distance_correlation(reference, embedding) > 0.97
+        assert distance_correlation(reference, embedding) > 0.99
 
 
 def test_a_turned_and_scaled_reference_draws_nowhere(rng):
@@ -106,7 +106,7 @@ def test_a_given_reference_is_found_from_the_same_start(plain, rng):
     """Groups that the data does not have, in a circle."""
     group = rng.integers(0, 5, 500)
     circle = np.column_stack([np.cos(group), np.sin(group)])
-    drawn = TSNE(global_structure=0.5, global_reference=circle, random_state=0).fit(
+    drawn = TSNE(global_structure=0.9, global_reference=circle, random_state=0).fit(
         affinities=plain.affinities
     )
     assert distance_correlation(circle, drawn) > distance_correlation(circle, plain) + 0.3
@@ -176,7 +176,10 @@ def test_new_rows_join(digits, hold):
     assert (grown[:450] == np.asarray(old)).all() == np.isinf(hold)
     known = TSNE(global_structure=0.15, random_state=0).fit(digits).global_reference[450:]
     found = grown.global_reference[450:]
-    assert np.corrcoef(known.ravel(), found.ravel())[0, 1] ** 2 > 0.6
+    # Components of fewer rows are turned: what of the ones is left when the others are known.
+    known, found = known - known.mean(0), found - found.mean(0)
+    left = known - found @ np.linalg.lstsq(found, known, rcond=None)[0]
+    assert (left**2).sum() < 0.4 * (known**2).sum()
 
 
 def test_new_rows_are_placed_as_ever(digits, structured):
@@ -188,8 +191,8 @@ def test_new_rows_are_placed_as_ever(digits, structured):
 def test_rows_of_other_kinds(digits, structured):
     sparse = TSNE(global_structure=0.15, random_state=0).fit(sp.csr_array(digits))
     assert distance_correlation(digits, sparse) > distance_correlation(digits, structured) - 0.05
-    tall = TSNE(global_structure=0.15, **QUICK).fit(np.arange(30.0)[:, None])
-    assert np.isfinite(tall).all()
+    line = TSNE(global_structure=0.15, perplexity=5, **QUICK).fit(np.arange(30.0)[:, None])
+    assert np.isfinite(line).all()
 
 
 def test_a_map_that_gets_a_reference_later(digits, plain):
@@ -216,8 +219,8 @@ def test_weights_out_of_range(digits, weight):
     ("reference", "error", "message"),
     [
         ("umap", ValueError, "global_reference must be one of 'pca'"),
-        (np.zeros((499, 2)), ValueError, r"global_reference must have the shape \(500, 2\)"),
-        (np.zeros((500, 3)), ValueError, r"global_reference must have the shape \(500, 2\)"),
+        (np.eye(499, 2), ValueError, r"global_reference must have the shape \(500, 2\)"),
+        (np.eye(500, 3), ValueError, r"global_reference must have the shape \(500, 2\)"),
         (np.zeros((500, 2)), ValueError, "all points in one place"),
         (np.full((500, 2), np.nan), ValueError, "global_reference"),
         (np.full((500, 2), 1e20), ValueError, "global_reference must lie within"),

@@ -3,7 +3,7 @@
 The target of a point is its place in the reference, turned, scaled and moved to the map in each
 iteration::
 
-    target_i = mean(y) + |Y| Q^T r_i
+    target_i = mean(y) + max(|Y|, 1) Q^T r_i
 
 with the reference r centered and of a root mean square of 1, |Y| that of the centered map, and Q
 the rotation or reflection that brings the reference nearest to the map (Procrustes; Schoenemann
