@@ -146,7 +146,7 @@ def main():
     parser.add_argument("--only", nargs="+", default=list(real_data.SETS), metavar="NAME")
     parser.add_argument("--n-jobs", type=int, default=1)
     parser.add_argument("--other", help="Python with umap-learn, pacmap and trimap")
-    parser.add_argument("--results", type=Path, help="file of numbers: of data sets that are in it, they are taken from there")
+    parser.add_argument("--results", type=Path, help="file of numbers; data sets in it are not run")
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
     results = {}

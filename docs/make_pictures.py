@@ -161,9 +161,7 @@ def global_structure():
     for ax, weight in zip(axes, (0, 0.15, 0.7), strict=False):
         embedding = TSNE(global_structure=weight, random_state=0).fit(X)
         plotting.scatter(embedding, y, ax, legend=False, title=f"global structure {weight}")
-    plotting.scatter(
-        initialization.pca(X), y, axes[-1], legend=False, title="principal components"
-    )
+    plotting.scatter(initialization.pca(X), y, axes[-1], legend=False, title="principal components")
     keep(figure, "global_structure")
 
 

@@ -56,7 +56,7 @@ def test_any_weight_is_stable(rng, plain, optimizer, method, n_components, weigh
 
 
 def test_a_turned_and_scaled_reference_draws_nowhere(rng):
-    reference = rng.normal(0, 3, (300, 2)) + [5, 9]
+    reference = rng.normal([5, 9], 3, (300, 2))
     term = ReferenceTerm(reference, 0.15, None, n_threads=2)
     order = rng.permutation(300).astype(np.int32)
     term.reorder(order)
@@ -90,9 +90,7 @@ def test_same_bits_for_any_threads_and_scale_of_the_reference(digits, structured
     np.testing.assert_array_equal(again, structured)
     reference = np.asarray(digits[:, 20:22], np.float64)
     model = {"global_structure": 0.3, "n_jobs": n_jobs, **QUICK}
-    maps = [
-        TSNE(global_reference=scale * reference, **model).fit(digits) for scale in (1, 2.0**20)
-    ]
+    maps = [TSNE(global_reference=scale * reference, **model).fit(digits) for scale in (1, 2.0**20)]
     np.testing.assert_array_equal(*maps)
 
 

@@ -38,7 +38,7 @@ class TargetTerm(ABC):
     def reorder(self, order: np.ndarray) -> None:
         """From now on row r is the point ``order[r]``."""
 
-    def follow(self, y: np.ndarray, stage: Stage) -> None:
+    def follow(self, y: np.ndarray, stage: Stage) -> None:  # noqa: B027 -- most stay
         """Place targets that depend on the map, (n, d), before an iteration of a stage."""
 
     @abstractmethod
