@@ -46,7 +46,7 @@ SIMD_KERNELS = [
 # Compiled once: no vector instructions to gain from, or to ask about.
 PLAIN_KERNELS = [
     "cpu", "drawing/raster", "graph/csr", "graph/packed_edges", "knn/exact_order",
-    "optimize/hat_grid", "optimize/row_descent",
+    "optimize/follow", "optimize/hat_grid", "optimize/row_descent",
 ]  # fmt: skip
 # Loops that wait for memory, or are no part of an iteration.
 COMPACT_KERNELS = {

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fasttsne import TSNE, AlignedTSNE, Anchors, affinity, plotting
+from fasttsne import TSNE, AlignedTSNE, Anchors, affinity, initialization, plotting
 from fasttsne.datasets import load_digits
 from fasttsne.drawing.style import color_points
 
@@ -173,6 +173,17 @@ def aligned():
     keep(figure, "aligned")
 
 
+def global_structure():
+    """Maps of the digits that are drawn to their principal components, and these."""
+    X, y = load_digits()
+    figure, axes = panels(4)
+    for ax, weight in zip(axes, (0, 0.15, 0.7), strict=False):
+        embedding = TSNE(global_structure=weight, random_state=0).fit(X)
+        plotting.scatter(embedding, y, ax, legend=False, title=f"global structure {weight}")
+    plotting.scatter(initialization.pca(X), y, axes[-1], legend=False, title="principal components")
+    keep(figure, "global_structure")
+
+
 def mnist():
     """The picture of README.rst."""
     embedding, y = map_of_mnist()
@@ -215,6 +226,7 @@ DRAW = {
             density,
             anchors,
             aligned,
+            global_structure,
             mnist,
             large,
         )

@@ -103,6 +103,16 @@ def check_positions(positions: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
     return positions
 
 
+def as_start(reference: np.ndarray, random_state: RandomState = None) -> np.ndarray:
+    """Return positions near given ones, but small, and no two at one point."""
+    positions = reference - reference.mean(axis=0)
+    positions *= 1e-4 / np.sqrt((positions**2).mean())
+    moved: np.ndarray = positions + check_random_state(random_state).normal(
+        0, 1e-6, positions.shape
+    )
+    return moved
+
+
 def rescale(x: np.ndarray, inplace: bool = False, target_std: float = 1e-4) -> np.ndarray:
     """Scale an embedding so that its first coordinate has standard deviation ``target_std``.
 

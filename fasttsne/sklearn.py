@@ -79,6 +79,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     memory_limit: float | str = "auto"
     temp_folder: FilePath | None = None
     checkpoint: FilePath | None = None
+    global_structure: float = 0
+    global_reference: str | ArrayLike = "pca"
 
     def __init__(
         self, n_components: int = 2, *, perplexity: float | Sequence[float] = 30,
@@ -95,7 +97,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         callbacks_every_iters: int = 50, random_state: RandomState = None, verbose: bool = False,
         tol: float | str = "auto", density_weight: float = 0, optimizer: str = "auto",
         memory_limit: float | str = "auto", temp_folder: FilePath | None = None,
-        checkpoint: FilePath | None = None,
+        checkpoint: FilePath | None = None, global_structure: float = 0,
+        global_reference: str | ArrayLike = "pca",
         max_iter: int | None = None, init: str | ArrayLike | None = None,
         method: str | None = None, angle: float | None = None,
         n_iter_without_progress: int | None = None, min_grad_norm: float | None = None,
@@ -133,6 +136,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.memory_limit = memory_limit
         self.temp_folder = temp_folder
         self.checkpoint = checkpoint
+        self.global_structure = global_structure
+        self.global_reference = global_reference
         self.max_iter = max_iter
         self.init = init
         self.method = method

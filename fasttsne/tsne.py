@@ -11,8 +11,10 @@ from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import check_perplexity, make_affinities
 from fasttsne.anchors import Anchors, check_anchors
 from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
+from fasttsne.embedding.checks import check_kind_of_reference, check_reference
 from fasttsne.initialization import (
     INITIALIZATIONS,
+    as_start,
     check_positions,
     initial_positions,
     near_anchors,
@@ -90,6 +92,8 @@ class TSNE:
     memory_limit: float | str = "auto"
     temp_folder: FilePath | None = None
     checkpoint: FilePath | None = None
+    global_structure: float = 0
+    global_reference: str | ArrayLike = "pca"
 
     def __init__(
         self, n_components: int = 2, perplexity: float | Sequence[float] = 30,
@@ -106,7 +110,8 @@ class TSNE:
         callbacks_every_iters: int = 50, random_state: RandomState = None, verbose: bool = False,
         tol: float | str = "auto", density_weight: float = 0, optimizer: str = "auto",
         memory_limit: float | str = "auto", temp_folder: FilePath | None = None,
-        checkpoint: FilePath | None = None,
+        checkpoint: FilePath | None = None, global_structure: float = 0,
+        global_reference: str | ArrayLike = "pca",
     ):  # fmt: skip
         self.n_components = n_components
         self.perplexity = perplexity
@@ -141,6 +146,8 @@ class TSNE:
         self.memory_limit = memory_limit
         self.temp_folder = temp_folder
         self.checkpoint = checkpoint
+        self.global_structure = global_structure
+        self.global_reference = global_reference
 
     def __repr__(self) -> str:
         changed = (
@@ -257,6 +264,10 @@ class TSNE:
             warn_of_far_rows(X, stacklevel=4)
         if X is not None and not isinstance(initialization, str):  # before the long search
             check_positions(initialization, (np.shape(X)[0], int(self.n_components)))
+        check_kind_of_reference(
+            self.global_reference, bool(self.global_structure),
+            None if is_precomputed or X is None else np.shape(X)[0], int(self.n_components),
+        )  # fmt: skip
         check_anchors(anchors, None if X is None else np.shape(X)[0], int(self.n_components))
         checkpoint = None
         if use_checkpoint and self.checkpoint is not None:
@@ -276,9 +287,13 @@ class TSNE:
             shape = found.n_samples, int(self.n_components)
             if checkpoint is not None:
                 checkpoint.read_run(shape, resolve(self._params(), shape[0]).phases)
+            reference = self._reference(None if is_precomputed else X, found, shape)
             if checkpoint is not None and checkpoint.state is not None:
                 positions = checkpoint.state.embedding
             else:
+                is_given = not isinstance(self.global_reference, str)
+                if reference is not None and is_given and isinstance(initialization, str):
+                    initialization = as_start(reference, generator)
                 positions = self._initial_positions(
                     initialization, None if is_precomputed else X, found.P_float32, shape[1],
                     generator, self.n_jobs, self.verbose,
@@ -294,9 +309,22 @@ class TSNE:
         embedding = TSNEEmbedding(
             positions, found, dof=self.dof, random_state=self.random_state,
             negative_gradient_method=self.negative_gradient_method,
-            momentum=self.final_momentum, anchors=anchors, **params,
+            momentum=self.final_momentum, anchors=anchors, global_reference=reference, **params,
         )  # fmt: skip
         return embedding, checkpoint
+
+    def _reference(
+        self, X: Rows | None, found: Affinities, shape: tuple[int, int]
+    ) -> np.ndarray | None:
+        """What the map is drawn to; the same when a fit goes on from a checkpoint."""
+        if not self.global_structure:
+            return None
+        if not isinstance(self.global_reference, str):
+            return check_reference(self.global_reference, shape)
+        components: np.ndarray = self._initial_positions(
+            "pca", X, found.P_float32, shape[1], 0, self.n_jobs, self.verbose, None
+        )
+        return components
 
     # What another kind of fit does in its own way.
     _make_affinities: Any = staticmethod(make_affinities)

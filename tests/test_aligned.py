@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 from quick import QUICK
 
-from fasttsne import TSNE, AlignedTSNE, TSNEEmbedding
+from fasttsne import TSNE, AlignedTSNE, TSNEEmbedding, schedule
 from fasttsne.callbacks import Checkpoint
 from fasttsne.datasets import load_digits
 from fasttsne.objective import make_objective
@@ -214,6 +214,7 @@ def test_an_interrupt_leaves_the_maps_so_far(parts):
         (None, None, {"weights": [[1, 2]]}, r"weights\[0\] must be a number or 60 numbers"),
         (None, None, {"weights": [1, 2]}, "weights must be a number or have 1 entries"),
         (None, None, {"checkpoint": "run.npz"}, "checkpoint must be None"),
+        (None, None, {"global_structure": 0.1}, "global_structure must be 0: each map would be"),
         (None, None, {"neighbors": object()}, "neighbors must be a str: .* of one data set"),
         (None, None, {"initialization": np.zeros((60, 2))}, "initialization must be a str"),
         (None, None, {"callbacks": Checkpoint("run.npz")}, "Checkpoint is of a single map"),
@@ -274,7 +275,7 @@ def test_the_gradient_is_that_of_the_loss(joint, rng):
     objective, y, term = joint
     step = rng.normal(0, 1e-3, y.shape)
     gradient = objective.gradient(y)[0].copy()
-    term.follow(y)
+    term.begin(y, schedule.Stage(1, 1.0, 1.0, 0.8))
     term.pull(y, gradient)
 
     def loss(places):

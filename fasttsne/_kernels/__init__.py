@@ -41,7 +41,7 @@ from . import cpu  # type: ignore[attr-defined]  # noqa: E402
 from .drawing import raster  # type: ignore[attr-defined]  # noqa: E402
 from .graph import csr, packed_edges  # type: ignore[attr-defined]  # noqa: E402
 from .knn import exact_order  # type: ignore[attr-defined]  # noqa: E402
-from .optimize import hat_grid, row_descent  # type: ignore[attr-defined]  # noqa: E402
+from .optimize import follow, hat_grid, row_descent  # type: ignore[attr-defined]  # noqa: E402
 
 SIMD_LEVELS = ("portable", "avx2")
 
@@ -91,7 +91,7 @@ row_fft = load_level(simd, "row_fft")
 
 __all__ = [
     "SIMD_LEVELS", "attraction", "barnes_hut", "coordinates", "cpu", "csr", "exact_order",
-    "exact_repulsion", "fft_convolve", "gradient_step", "gram", "hat_grid", "knn_dense",
+    "exact_repulsion", "fft_convolve", "follow", "gradient_step", "gram", "hat_grid", "knn_dense",
     "knn_sparse", "load_level", "local_radii", "morton", "neighbor_ranks", "packed_edges",
     "particle_mesh", "perplexity", "raster", "rerank", "row_descent", "row_fft", "simd",
 ]  # fmt: skip

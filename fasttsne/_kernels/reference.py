@@ -217,6 +217,18 @@ def _shortened(v, bound):
     return v * np.minimum(1, bound / np.maximum(norms, np.finfo(float).tiny))
 
 
+def moments(y, reference):
+    """The mean of |y|^2, that of y, and that of the products reference[a] y[b]."""
+    return (y**2).sum(1).mean(), y.mean(0), reference.T @ y / len(y)
+
+
+def place(reference, turn, shift, weight, own_targets, own_weights):
+    """Targets and weights of points that a turned reference and targets of their own draw."""
+    targets, weights = reference @ turn + shift, weight + own_weights
+    share = np.where(np.isinf(own_weights), 1, own_weights / weights)[:, None]
+    return np.where(share == 1, own_targets, (1 - share) * targets + share * own_targets), weights
+
+
 def nearest(queries, points, k, self_join):
     """The k nearest points of each query, nearest first, ties by number."""
     d = np.sqrt(((queries[:, None, :] - points[None, :, :]) ** 2).sum(-1))

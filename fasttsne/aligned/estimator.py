@@ -52,9 +52,10 @@ class AlignedTSNE:
         change slowly along a long series of maps, as each is tied to the one before and the one
         after only.
     parameters : those of :class:`fasttsne.TSNE`, for all maps.  ``initialization`` is the name of a
-        method, ``neighbors`` too; there is no ``checkpoint``.  A ``learning_rate`` that is a
-        number is for maps of the mean number of rows.  Callbacks get the points of all maps in one
-        array, one map after the other, and the mean KL divergence, weighted by numbers of rows.
+        method, ``neighbors`` too; there is no ``checkpoint`` and no ``global_structure``.  A
+        ``learning_rate`` that is a number is for maps of the mean number of rows.  Callbacks get
+        the points of all maps in one array, one map after the other, and the mean KL divergence,
+        weighted by numbers of rows.
 
     Attributes
     ----------
@@ -160,6 +161,11 @@ class AlignedTSNE:
                 raise TypeError(f"{name} must be a str: {instead}; got {type(value).__name__}")
         if tsne.checkpoint is not None:
             raise ValueError("checkpoint must be None: the state of several maps is not kept")
+        if tsne.global_structure:
+            raise ValueError(
+                "global_structure must be 0: each map would be drawn to a reference of its own, "
+                "away from its partners"
+            )
         for callback in as_callbacks(tsne.callbacks):
             if isinstance(callback, OF_ONE_MAP):
                 raise ValueError(

@@ -211,7 +211,7 @@ def given(options, names):
         found["early_exaggeration_iter"], found["n_iter"] = split_iterations(
             options.max_iter, early
         )
-    for name in ("initialization", "neighbors"):
+    for name in ("initialization", "neighbors", "global_reference"):
         value = found.get(name)
         if isinstance(value, str) and Path(value).suffix:
             found[name] = files.read_rows(value)

@@ -1,7 +1,6 @@
 """The map: an array that knows its affinities and can be optimized further."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.anchors import Anchors, check_anchors
+from fasttsne.embedding.checks import check_points, check_reference, with_targets
 from fasttsne.embedding.growing import GrowingMap
 from fasttsne.embedding.partial import (
     PartialTSNEEmbedding,
@@ -36,7 +36,6 @@ from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.schedule import Iterations
 from fasttsne.repulsion.fixed_reference import FixedRepulsion
 from fasttsne.runtime.typing import FilePath, RandomState, Rows
-from fasttsne.runtime.validation import check_coordinates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,6 +59,7 @@ class TSNEEmbedding(GrowingMap):
     optimizer : the optimizer of an earlier embedding, to continue with its state; or a default
         of :meth:`optimize`.
     anchors : targets of points (:mod:`fasttsne.anchors`), or None.
+    global_reference : (n_samples, n_components) array for ``global_structure``, or None.
     gradient_descent_params : defaults of :meth:`optimize`.
 
     Attributes
@@ -71,7 +71,7 @@ class TSNEEmbedding(GrowingMap):
 
     _STATE = (
         "affinities", "dof", "negative_gradient_method", "random_state", "optimizer",
-        "gradient_descent_params", "kl_divergence", "anchors",
+        "gradient_descent_params", "kl_divergence", "anchors", "global_reference",
     )  # fmt: skip
     _CACHED = ("_cached_objective", "_cached_repulsion")
 
@@ -82,6 +82,7 @@ class TSNEEmbedding(GrowingMap):
     optimizer: GradientDescent
     gradient_descent_params: dict[str, Any]
     anchors: Anchors | None
+    global_reference: np.ndarray | None
     # Each with the key that it was made for.
     _cached_objective: tuple[tuple[object, ...], Objective, sp.csr_matrix] | None
     _cached_repulsion: tuple[tuple[object, ...], np.ndarray, FixedRepulsion] | None
@@ -90,17 +91,19 @@ class TSNEEmbedding(GrowingMap):
         cls, embedding: ArrayLike, affinities: Affinities | Rows, dof: float = 1,
         negative_gradient_method: str | ObjectiveFunction = "auto",
         random_state: RandomState = None, optimizer: GradientDescent | str | None = None,
-        anchors: Anchors | None = None, **gradient_descent_params: Any,
+        anchors: Anchors | None = None, global_reference: ArrayLike | None = None,
+        **gradient_descent_params: Any,
     ) -> "TSNEEmbedding":  # fmt: skip
         if isinstance(optimizer, str):  # a parameter of ``optimize``
             gradient_descent_params["optimizer"], optimizer = optimizer, None
         if not isinstance(affinities, Affinities):
             affinities = PrecomputedAffinities(affinities)
-        points = _check_points(embedding, affinities.n_samples)
+        points = check_points(embedding, affinities.n_samples)
         check_params({**gradient_descent_params, "dof": dof})
         check_anchors(anchors, *points.shape)
         self = points.view(cls)
         self.anchors = anchors
+        self.global_reference = check_reference(global_reference, points.shape)
         self.affinities = affinities
         self.dof = float(dof)
         self.negative_gradient_method = check_method(negative_gradient_method)
@@ -215,12 +218,11 @@ class TSNEEmbedding(GrowingMap):
         keeper, go_on_from : as of ``GradientDescent.run``.
         """
 
+        held = with_targets(self, phase)
+
         def descend() -> float:
             if is_called(self.optimizer):
-                if self.anchors is not None:
-                    raise ValueError("anchors cannot be used with an optimizer of a user's own")
-                return call_optimizer(self, phase, params or self.all_params())
-            held = replace(phase, anchors=self.anchors)
+                return call_optimizer(self, held, params or self.all_params())
             return self.optimizer.run(self, self.objective(phase), held, keeper, go_on_from)
 
         self._optimize_by(descend, propagate_exception)
@@ -356,11 +358,3 @@ class TSNEEmbedding(GrowingMap):
             )  # fmt: skip
             self._cached_objective = cached = key, objective, P
         return cached[1]
-
-
-def _check_points(embedding: ArrayLike, n_samples: int) -> np.ndarray:
-    points = np.array(embedding, dtype=np.float64, order="C")
-    if points.ndim != 2 or len(points) != n_samples or not 1 <= points.shape[1] <= 3:
-        raise ValueError(f"embedding must have the shape ({n_samples}, 1 to 3); got {points.shape}")
-    check_coordinates(points, "embedding")
-    return points

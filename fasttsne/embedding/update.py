@@ -53,7 +53,8 @@ def update(
     points = np.empty((len(order), embedding.shape[1]))
     points[others], points[free] = fixed, start
     own = _anchors(embedding, len(order), others, 0)
-    result = _map_like(embedding, points, affinities, own)
+    reference = _reference(embedding, P, others, free)
+    result = _map_like(embedding, points, affinities, own, reference)
     phase = resolve_joining(n_iter, result.all_params(callbacks=None), len(order), m)
     np.asarray(result)[free] = _joined(P, fixed, start, phase)
     if np.isinf(hold):
@@ -77,7 +78,11 @@ def drop(embedding: Any, rows: ArrayLike) -> Any:
     if anchors is not None:
         weights = anchors.weights[left]
         anchors = Anchors(anchors.targets[left], weights) if weights.any() else None
-    result = _map_like(embedding, np.asarray(embedding)[left], affinities, anchors)
+    reference = embedding.global_reference
+    result = _map_like(
+        embedding, np.asarray(embedding)[left], affinities, anchors,
+        None if reference is None else reference[left],
+    )  # fmt: skip
     result.put_off_divergence()
     return result
 
@@ -121,12 +126,15 @@ def _check_replaced(n_replaced: int, n_given: int, n: int) -> None:
         raise ValueError("replace names all rows: nothing of the map would stay; fit a new one")
 
 
-def _map_like(embedding: Any, points: np.ndarray, affinities: Any, anchors: Anchors | None) -> Any:
+def _map_like(
+    embedding: Any, points: np.ndarray, affinities: Any, anchors: Anchors | None,
+    reference: np.ndarray | None,
+) -> Any:  # fmt: skip
     """A map of the same kind and parameters, of other points."""
     return type(embedding)(
         points, affinities, dof=embedding.dof,
         negative_gradient_method=embedding.negative_gradient_method,
-        random_state=embedding.random_state, anchors=anchors,
+        random_state=embedding.random_state, anchors=anchors, global_reference=reference,
         **(embedding.gradient_descent_params or {}),
     )  # fmt: skip
 
@@ -140,6 +148,19 @@ def _anchors(embedding: Any, n: int, others: np.ndarray, hold: float) -> Anchors
         targets[kept] = embedding.anchors.targets[kept]
         weights[kept] = embedding.anchors.weights[kept]
     return Anchors(targets, weights) if weights.any() else None
+
+
+def _reference(
+    embedding: Any, P: sp.csr_matrix, others: np.ndarray, free: np.ndarray
+) -> np.ndarray | None:
+    """What the map is drawn to as a whole; new rows are there where their neighbours are."""
+    known = embedding.global_reference
+    if known is None:
+        return None
+    places = np.empty((len(others) + len(free), known.shape[1]))
+    places[others] = fixed = known[others]
+    places[free] = _gathered(P, fixed, np.tile(fixed.mean(axis=0), (len(free), 1)))
+    return places
 
 
 def _medians(points: np.ndarray, near: np.ndarray) -> np.ndarray:

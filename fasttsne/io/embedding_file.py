@@ -136,6 +136,8 @@ def _to_header_and_arrays(embedding):
     if embedding.anchors is not None:
         arrays["anchor_targets"] = embedding.anchors.targets
         arrays["anchor_weights"] = embedding.anchors.weights
+    if embedding.global_reference is not None:
+        arrays["global_reference"] = embedding.global_reference
     state = embedding.optimizer.state
     if state is not None:
         header["state"] = {}
@@ -185,7 +187,7 @@ def _make_embedding(cls, header, arrays, X):
     embedding = cls(
         points, affinities, dof=header["dof"], random_state=_integer_seed(header["random_state"]),
         negative_gradient_method=header["negative_gradient_method"], anchors=_anchors(arrays),
-        **_descent_params(header),
+        global_reference=arrays.get("global_reference"), **_descent_params(header),
     )  # fmt: skip
     embedding.optimizer = optimizer
     error = header["kl_divergence"]

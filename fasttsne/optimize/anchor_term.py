@@ -4,44 +4,49 @@ In units of the gradient that objectives return, a quarter, it is weight / n * (
 steps take it implicitly; preconditioned ones have it in the gradient and in the curvature.
 """
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.anchors import Anchors
+from fasttsne.optimize.schedule import Stage
 
 
-class AnchorTerm:
-    """The targets of all points in the order of the loop.
+class TargetTerm(ABC):
+    """Targets of all points in the order of the loop.
 
     Attributes
     ----------
     targets : (n, d) float64.
     weights : (n,) float64, divided by n; infinite for points that are pinned.
     pins : (n,) float64, infinite for those and 0 for others: what preconditioned steps take.
+    keeps_center : whether the map as a whole is drawn nowhere.
     """
 
-    # Whether targets say where the map as a whole is: then it is not centered.
-    fixes_position = True
+    targets: np.ndarray
+    weights: np.ndarray
+    pins: np.ndarray
+    keeps_center = False
 
-    def __init__(self, anchors: Anchors, n_threads: int):
-        self._anchors, self._n_threads = anchors, n_threads
-        n = len(anchors.weights)
+    def __init__(self, n: int, n_threads: int):
+        self._n_threads = n_threads
         self._sums = np.empty(_kernels.gradient_step.count_blocks(n))
         self.reorder(np.arange(n, dtype=np.int32))
 
+    @abstractmethod
     def reorder(self, order: np.ndarray) -> None:
         """From now on row r is the point ``order[r]``."""
-        self.targets = self._anchors.targets[order]
-        self.weights = self._anchors.weights[order] / len(order)
-        self.pins = np.where(np.isinf(self.weights), np.inf, 0.0)
 
+    def begin(self, y: np.ndarray, stage: Stage) -> None:  # noqa: B027 -- most stay
+        """Place targets that depend on the map, (n, d), before an iteration of a stage."""
+
+    def look_ahead(self, y: np.ndarray, step: np.ndarray) -> None:  # noqa: B027 -- most stay
+        """Place targets for a plain step, (n, d), which the map is about to take."""
+
+    @abstractmethod
     def pin(self, y: np.ndarray) -> None:
         """Move pinned points of a map, (n, d), to their targets."""
-        is_pinned = np.isinf(self.weights)
-        y[is_pinned] = self.targets[is_pinned]
-
-    def follow(self, y: np.ndarray, step: np.ndarray | None = None) -> None:
-        """Move targets that depend on the map, (n, d), which is about to take a step; not these."""
 
     def pull(self, y: np.ndarray, gradient: np.ndarray) -> None:
         """Add the term to a gradient, (n, d); that of pinned points becomes 0."""
@@ -61,3 +66,20 @@ class AnchorTerm:
         with np.errstate(over="ignore"):
             result: np.ndarray = (self.weights / exaggeration).astype(np.float32)
         return result
+
+
+class AnchorTerm(TargetTerm):
+    """Targets that stay where they are: :class:`fasttsne.Anchors`."""
+
+    def __init__(self, anchors: Anchors, n_threads: int):
+        self._anchors = anchors
+        super().__init__(len(anchors.weights), n_threads)
+
+    def reorder(self, order: np.ndarray) -> None:
+        self.targets = self._anchors.targets[order]
+        self.weights = self._anchors.weights[order] / len(order)
+        self.pins = np.where(np.isinf(self.weights), np.inf, 0.0)
+
+    def pin(self, y: np.ndarray) -> None:
+        is_pinned = np.isinf(self.weights)
+        y[is_pinned] = self.targets[is_pinned]

@@ -31,6 +31,10 @@ def call_optimizer(embedding: Any, phase: Phase, params: Mapping[str, Any]) -> f
     ----------
     params : those of ``optimize`` as the user gave them.
     """
+    if phase.anchors is not None or phase.reference is not None:
+        raise ValueError(
+            "anchors and global_structure cannot be used with an optimizer of a user's own"
+        )
     callbacks = params["callbacks"]
     first = next(s for s in phase.stages if not getattr(s, "is_preconditioned", False))
     error: float

@@ -62,6 +62,7 @@ def choices(wanted: Mapping[str, Any], n_samples: int) -> Iterator[Choice]:
         "max_grad_norm",
         "max_step_norm",
         "density_weight",
+        "global_structure",
     ):
         value = wanted[name]
         if name in unused:

@@ -9,7 +9,7 @@ place: it moves what is common to them.
 import numpy as np
 
 from fasttsne.objective.joint import JointObjective
-from fasttsne.optimize.anchor_term import AnchorTerm
+from fasttsne.optimize.anchor_term import TargetTerm
 from fasttsne.optimize.preconditioner import Preconditioner
 from fasttsne.optimize.ties import TieTerm
 
@@ -25,7 +25,7 @@ class JointPreconditioner(Preconditioner):
 
     _jacobi = 0.0
 
-    def __init__(self, objective: JointObjective, anchors: AnchorTerm | None):
+    def __init__(self, objective: JointObjective, anchors: TargetTerm | None):
         super().__init__(objective)
         self._anchors = anchors
         self._blocks = [(part, Preconditioner(part.objective)) for part in objective.parts]

@@ -8,7 +8,7 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
 from fasttsne.objective.joint import JointObjective
-from fasttsne.optimize.anchor_term import AnchorTerm
+from fasttsne.optimize.anchor_term import TargetTerm
 from fasttsne.optimize.callback import is_stop
 from fasttsne.optimize.joint_preconditioner import JointPreconditioner
 from fasttsne.optimize.plan import Phase
@@ -17,7 +17,7 @@ from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.schedule import Stage
 from fasttsne.optimize.state import DescentState, WorkingPoints, reordering_is_due
 from fasttsne.optimize.stopping import Check, Decision, LossLeft, StoppingRule
-from fasttsne.optimize.ties import make_term
+from fasttsne.optimize.target_term import make_term
 from fasttsne.runtime import progress
 from fasttsne.runtime.validation import MAX_COORDINATE
 
@@ -67,9 +67,8 @@ class Loop:
         self.iteration = state.iteration  # of all calls
         self.step = 0  # of this one
         objective.reorder(self.points.order)
-        self.anchors: AnchorTerm | None = None
-        if phase.anchors is not None:
-            self.anchors = make_term(phase.anchors, objective)
+        self.anchors = make_term(phase, objective)
+        if self.anchors is not None:
             self.anchors.reorder(self.points.order)
             self.anchors.pin(self.points.y)
         n, d = embedding.shape
@@ -103,6 +102,8 @@ class Loop:
         for number in range(start + self._run_rows(stage, start), stage.n_iter):
             self._keep_state(index, number, checks)
             self._sort_if_due()
+            if self.anchors is not None:
+                self.anchors.begin(self.points.y, stage)
             check = rule is not None and number % rule.check_every == 0
             report = bool(self.phase.callbacks) and self._is_reported(self.step + 1)
             gradient, error = self.objective.gradient(
@@ -120,6 +121,8 @@ class Loop:
                 elif decision is Decision.GO_BACK:
                     self._slow_down(checks.pop().loss)
                     self._go_back()
+                    if self.anchors is not None:
+                        self.anchors.begin(self.points.y, stage)
                     gradient, error = self.objective.gradient(
                         self.points.y, stage.exaggeration, with_error=report
                     )
@@ -240,7 +243,6 @@ class Loop:
         assert self._preconditioned is not None
         pulls = None
         if self.anchors is not None:
-            self.anchors.follow(self.points.y)
             self.anchors.pull(self.points.y, gradient)
             pulls = self.anchors.curvature(stage.exaggeration)
         direction, unit = self._preconditioned.direction(self.points.y, gradient, number, pulls)
@@ -297,7 +299,7 @@ class Loop:
         if anchors is not None:
             if not self._is_preconditioned:
                 step = momentum * points.update - rate * points.gains * gradient
-                anchors.follow(points.y, step)
+                anchors.look_ahead(points.y, step)
             weights = anchors.pins if self._is_preconditioned else anchors.weights
             targets = anchors.targets
         if gradient.shape != points.y.shape:
@@ -305,8 +307,10 @@ class Loop:
         n_stuck = _kernels.gradient_step.gradient_step(
             points.y, points.update, points.gains, gradient, *self._scratch, rate, momentum,
             phase.max_grad_norm, phase.max_step_norm, self.objective.n_threads,
-            recenter=self.objective.is_translation_invariant
-            and not (anchors is not None and anchors.fixes_position),
+            recenter=(
+                self.objective.is_translation_invariant
+                and (anchors is None or anchors.keeps_center)
+            ),
             adapt_gains=not self._is_preconditioned, weights=weights, targets=targets,
         )  # fmt: skip
         self.iteration += 1
@@ -322,7 +326,7 @@ class Loop:
 class PreconditionedSteps:
     """Directions by a preconditioner that is kept near the map as it moves."""
 
-    def __init__(self, objective: Objective, anchors: AnchorTerm | None):
+    def __init__(self, objective: Objective, anchors: TargetTerm | None):
         if not objective.has_curvature:
             raise ValueError(
                 "a preconditioned stage needs an objective whose curvature is known; "

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fasttsne.optimize.schedule import CLASSICAL_MOMENTUM, Stage, default_learning_rate
+from fasttsne.optimize.schedule import (
+    CLASSICAL_MOMENTUM,
+    STRUCTURE_FACTOR,
+    Stage,
+    default_learning_rate,
+)
 from fasttsne.optimize.stopping import (
     Collapsed,
     ExaggeratedLossConverged,
@@ -100,7 +105,10 @@ def automatic_early_exaggeration(
 
     def stage(n_iter: int, factor: float, stopping: StoppingRule | None, name: str) -> Stage:
         rate = default_learning_rate(n_samples, factor) if learning_rate is None else learning_rate
-        return Stage(n_iter, float(factor), float(rate), momentum, stopping, name)
+        return Stage(
+            n_iter, float(factor), float(rate), momentum, stopping, name,
+            structure_factor=STRUCTURE_FACTOR,
+        )  # fmt: skip
 
     converged = ExaggeratedLossConverged(
         settings.early_tol, settings.min_early_iter, float(exaggeration)
@@ -133,7 +141,10 @@ def automatic_main_phase(
         converged = LossLeft(tol)
     final = LossConverged(settings.final_tol, FINAL_MIN_ITER, FINAL_CHECK_EVERY)
     return (
-        Stage(settings.settling_iter, exaggeration, slow, CLASSICAL_MOMENTUM, None, "settling"),
+        Stage(
+            settings.settling_iter, exaggeration, slow, CLASSICAL_MOMENTUM, None, "settling",
+            structure_factor=STRUCTURE_FACTOR,
+        ),
         Stage(MAX_ITER, exaggeration, fast, momentum, converged, "fast"),
         Stage(FINAL_MAX_ITER, exaggeration, slow, FINAL_MOMENTUM, final, "final"),
-    )
+    )  # fmt: skip

@@ -101,6 +101,14 @@ _STEP = _table(
         '"auto".  It needs affinities with known distances.',
         {"low": 0, "high": 1e6},
     ),
+    Parameter(
+        "global_structure", 0,
+        "weight, from 0 to 1, of a target for the map as a whole: its principal components, or "
+        "``global_reference``, turned and scaled to the map in each iteration.  Distances "
+        "between far points then say more, at a small cost to near ones; 0 is plain t-SNE, 0.15 "
+        "is recommended, and 1 leaves little but the reference (Kury, Kobak & Damrich 2025).",
+        SHARE,
+    ),
 )  # fmt: skip
 
 _MODEL = _table(
@@ -227,6 +235,12 @@ TSNE = _table(
         "from there, to the same bits.  It is removed after success; one of another fit is an "
         "error.  None keeps nothing.",
     ),
+    _STEP["global_structure"],
+    Parameter(
+        "global_reference", "pca",
+        'what ``global_structure`` draws the map to: "pca", or an (n_samples, n_components) array '
+        "of any scale, from which the map then also starts, unless it is given a start.",
+    ),
 )  # fmt: skip
 
 # What scikit-learn's estimator takes besides, None where it is not used.
@@ -264,6 +278,7 @@ OPTIMIZE = _table(
     TSNE["learning_rate"],
     TSNE["exaggeration"],
     _STEP["density_weight"],
+    _STEP["global_structure"],
     Parameter(
         "momentum", "auto",
         'momentum of each step; "auto" is 0.8, and 0.96 where n_iter is "auto".  '

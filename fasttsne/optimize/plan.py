@@ -13,6 +13,8 @@ from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from fasttsne.anchors import Anchors
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize import momentum_schedule, schedule
@@ -62,6 +64,8 @@ class Phase:
     n_threads : how many threads share the work.
     callbacks, callbacks_every_iters : who is called, and how often.
     anchors : what draws points to targets, or to each other, or None.
+    global_structure : weight of the reference.
+    reference : (n, d) float64, what draws the map as a whole, or None.
     """
 
     name: str
@@ -76,6 +80,8 @@ class Phase:
     callbacks: tuple[CallbackFunction, ...] = ()
     callbacks_every_iters: int = 50
     anchors: Anchors | Ties | None = None
+    global_structure: float = 0.0
+    reference: np.ndarray | None = None
 
     @property
     def n_iter(self) -> int:
@@ -319,6 +325,7 @@ def _phase(
         n_threads=_threads_for(params["n_jobs"], n_samples),
         callbacks=as_callbacks(params["callbacks"]),
         callbacks_every_iters=params["callbacks_every_iters"],
+        global_structure=params["global_structure"],
     )  # fmt: skip
 
 

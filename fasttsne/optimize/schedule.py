@@ -18,7 +18,7 @@ All is the same for any number of points.  Measured by benchmarks/convergence.py
 """
 
 from abc import ABC
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -39,6 +39,9 @@ SETTLING_ITER = 10
 # begin to oscillate after a hundred steps; the loop halves it then.
 STEP, STEP_MOMENTUM = 0.9, 0.9
 SETTLING_STEP, SETTLING_MOMENTUM = 0.4, 0.5
+# How many times stronger a global structure is before points converge: the arrangement that it
+# asks for stays, most of it, under a weak one, which leaves neighbours where they are.
+STRUCTURE_FACTOR = 10.0
 # The share of the loss that may be left.
 TOL = 0.01
 
@@ -62,6 +65,7 @@ class Stage(ABC):  # abstract, so that those of version 0.1.0 can be registered 
     name : what the stage is for.
     is_preconditioned : whether steps go by :mod:`fasttsne.optimize.preconditioner`, without gains.
     starts_anew : whether the speed and the gains of the stage before are dropped.
+    structure_factor : of the weight of a global structure (``optimize/reference_term.py``).
     """
 
     n_iter: int
@@ -72,6 +76,7 @@ class Stage(ABC):  # abstract, so that those of version 0.1.0 can be registered 
     name: str = "constant"
     is_preconditioned: bool = False
     starts_anew: bool = False
+    structure_factor: float = 1.0
 
 
 # Iterations of a phase: a number, "auto", or stages.
@@ -94,10 +99,12 @@ def automatic_early_exaggeration(
             ANNEALING_ITER, float(factor),
             float(learning_rate or default_learning_rate(n_samples, factor)),
             CLASSICAL_MOMENTUM if momentum is None else momentum, None, "annealing",
+            structure_factor=STRUCTURE_FACTOR,
         )
         for factor in factors
     )  # fmt: skip
-    return (_preconditioned(ARRANGING_ITER, exaggeration, "arranging"), *annealing)
+    arranging = _preconditioned(ARRANGING_ITER, exaggeration, "arranging")
+    return (replace(arranging, structure_factor=STRUCTURE_FACTOR), *annealing)
 
 
 def automatic_main_phase(
@@ -116,7 +123,7 @@ def automatic_main_phase(
     return (
         Stage(
             INERT_ITER, exaggeration, float(learning_rate), momentum, None, "inert",
-            starts_anew=True,
+            starts_anew=True, structure_factor=STRUCTURE_FACTOR,
         ),
         _preconditioned(n_iter, exaggeration, "converging", LossLeft(tol)),
         _preconditioned(

@@ -16,12 +16,10 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne import _kernels
-from fasttsne.anchors import Anchors
-from fasttsne.objective.base import Objective
-from fasttsne.optimize.anchor_term import AnchorTerm
+from fasttsne.optimize.anchor_term import TargetTerm
+from fasttsne.optimize.schedule import Stage
 
-__all__ = ["TieTerm", "Ties", "make_term"]
+__all__ = ["TieTerm", "Ties"]
 
 # Pairs of points that are tied: first, second, and the strength of each.
 Links: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -85,7 +83,7 @@ def _row_sums(matrix: sp.csr_matrix) -> np.ndarray:
     return np.asarray(matrix.sum(axis=1), np.float64).ravel()
 
 
-class TieTerm(AnchorTerm):
+class TieTerm(TargetTerm):
     """Ties in the order of the loop.
 
     Plain steps look where tied points go without ties: the implicit part of a step, which holds
@@ -96,14 +94,12 @@ class TieTerm(AnchorTerm):
     unit : the gradient of the loss in units of the objective's, relative to that of a single map.
     """
 
-    fixes_position = False
+    keeps_center = True
 
     def __init__(self, ties: Ties, unit: float, n_threads: int):
-        self._ties, self._unit, self._n_threads = ties, unit, n_threads
-        n = len(ties.weights)
-        self._sums = np.empty(_kernels.gradient_step.count_blocks(n))
-        self.pins = np.zeros(n)
-        self.reorder(np.arange(n, dtype=np.int32))
+        self._ties, self._unit = ties, unit
+        self.pins = np.zeros(len(ties.weights))
+        super().__init__(len(ties.weights), n_threads)
 
     def reorder(self, order: np.ndarray) -> None:
         self.weights = self._ties.weights[order] * (self._unit / len(order))
@@ -113,8 +109,11 @@ class TieTerm(AnchorTerm):
     def pin(self, y: np.ndarray) -> None:
         """No point is pinned."""
 
-    def follow(self, y: np.ndarray, step: np.ndarray | None = None) -> None:
-        self.targets = self.average(y if step is None else y + step)
+    def begin(self, y: np.ndarray, stage: Stage) -> None:
+        self.targets = self.average(y)
+
+    def look_ahead(self, y: np.ndarray, step: np.ndarray) -> None:
+        self.targets = self.average(y + step)
 
     def average(self, y: np.ndarray) -> np.ndarray:
         """T y, (n, d), with zeros where points are not tied."""
@@ -126,10 +125,3 @@ class TieTerm(AnchorTerm):
         places, weights = y[self._rows], self.weights[self._rows, None]
         energy = (weights * places * (places - self._walk @ y)).sum()
         return 2 * float(energy) / self._unit
-
-
-def make_term(anchors: Anchors | Ties, objective: Objective) -> AnchorTerm:
-    """The term of a descent of this objective."""
-    if isinstance(anchors, Ties):
-        return TieTerm(anchors, Objective.scale / objective.scale, objective.n_threads)
-    return AnchorTerm(anchors, objective.n_threads)

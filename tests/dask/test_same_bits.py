@@ -72,6 +72,7 @@ def client(tmp_path_factory):
     ("kind", "n", "d", "parameters"),
     [
         ("float32", 3500, 8, {"n_iter": "auto", "early_exaggeration_iter": "auto"}),
+        ("float32", 400, 8, {"global_structure": 0.15}),
         ("float64", 3500, 8, {"metric": "cosine", "n_components": 1}),
         ("integers", 3500, 3, {"perplexity": [5, 20], "optimizer": "momentum"}),
         ("one float64", 3500, 8, {"initialization": "random", "dof": 0.7}),

@@ -5,7 +5,7 @@ import pytest
 from fasttsne import _kernels
 
 NOT_HOT = {
-    "SIMD_LEVELS", "cpu", "csr", "exact_order", "hat_grid", "load_level", "packed_edges",
+    "SIMD_LEVELS", "cpu", "csr", "exact_order", "follow", "hat_grid", "load_level", "packed_edges",
     "raster", "row_descent", "simd",
 }  # fmt: skip
 

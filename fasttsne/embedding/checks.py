@@ -1,0 +1,78 @@
+"""What an embedding is given: where its points are, and what draws them elsewhere."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fasttsne.optimize.plan import Phase
+from fasttsne.runtime.validation import check_choice, check_coordinates
+
+
+def check_points(embedding: ArrayLike, n_samples: int) -> np.ndarray:
+    """Return the points of a map, a copy."""
+    points = np.array(embedding, dtype=np.float64, order="C")
+    if points.ndim != 2 or len(points) != n_samples or not 1 <= points.shape[1] <= 3:
+        raise ValueError(f"embedding must have the shape ({n_samples}, 1 to 3); got {points.shape}")
+    check_coordinates(points, "embedding")
+    return points
+
+
+def check_reference(reference: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return what ``global_structure`` draws a map of this shape to, a float64 array, or None."""
+    if reference is None:
+        return None
+    places = np.asarray(reference)
+    if places.dtype.kind not in "fiub":
+        raise TypeError(
+            f"global_reference must be 'pca' or an array of numbers; got dtype {places.dtype}"
+        )
+    if places.shape != shape:
+        raise ValueError(f"global_reference must have the shape {shape}; got {places.shape}")
+    places = np.ascontiguousarray(places, dtype=np.float64)
+    check_coordinates(places, "global_reference")
+    if len(places) > 1 and (places == places[0]).all():
+        raise ValueError("global_reference has all points in one place: it says nothing")
+    return places
+
+
+def check_kind_of_reference(
+    reference: str | ArrayLike, is_used: bool, n_rows: int | None, n_components: int
+) -> None:
+    """Raise, before a long search, for what cannot be the reference of a fit.
+
+    n_rows : rows of the data; None where there are none, but distances or affinities.
+    """
+    if reference is None:
+        raise TypeError("global_reference must be 'pca' or an array of numbers; got None")
+    if not isinstance(reference, str):
+        places = np.asarray(reference)
+        check_reference(places, (len(places) if n_rows is None else n_rows, n_components))
+        return
+    check_choice(reference, "global_reference", ("pca",))
+    if is_used and n_rows is None:
+        raise ValueError(
+            "there are no rows to take principal components of: with global_structure, "
+            "global_reference must be an (n_samples, n_components) array"
+        )
+
+
+def with_targets(embedding: Any, phase: Phase) -> Phase:
+    """The phase with what draws points of the embedding to targets.
+
+    Raises
+    ------
+    ValueError
+        Where ``global_structure`` is wanted and there is nothing to be drawn to.
+    """
+    reference = None
+    if phase.global_structure and len(embedding) > 1:
+        reference = check_reference(embedding.global_reference, embedding.shape)
+        if reference is None:
+            raise ValueError(
+                "global_structure needs a global_reference, which this embedding has not: make it "
+                "by TSNE(global_structure=...), or give it one, "
+                f"embedding.global_reference = an array of shape {embedding.shape}"
+            )
+    return replace(phase, anchors=embedding.anchors, reference=reference)
