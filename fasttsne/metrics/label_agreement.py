@@ -39,7 +39,7 @@ class LabelAgreement:
 
 def label_agreement(
     X: Rows, embedding: ArrayLike, labels: ArrayLike, k: int = 10, metric: Metric = "euclidean",
-    metric_params: Settings = None, sample_size: int | None = 2000,
+    metric_params: Settings = None, sample_size: int | None = 1000,
     random_state: RandomState = 0, n_jobs: int | None = -1,
 ) -> LabelAgreement:  # fmt: skip
     """Return accuracy of k nearest neighbours and silhouette, of the map and of the data.
