@@ -33,9 +33,17 @@ class PartialLoss:
         attraction = 2 * self.p @ (self.dof * np.log1p(r2 / self.dof))
         return self.n * (attraction + np.log(self.z_rest + 2 * self._z(point)))
 
+    def gradient(self, point):
+        """Its derivative."""
+        difference = point - self.others
+        q = 1 / (1 + (difference**2).sum(1) / self.dof)
+        w = q**self.dof
+        z = self.z_rest + 2 * w.sum()
+        return 4 * self.n * (self.p * q - w * q / z) @ difference
+
     def minimum_from(self, start):
         """Where the descent from a start ends, and the loss there."""
-        found = minimize(self, start, method="BFGS")
+        found = minimize(self, start, jac=self.gradient, method="BFGS")
         return found.x, found.fun
 
     def hessian_at(self, point, h=1e-3):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.metrics.estimate import Estimate, estimate_mean, standard_error_of_mean
+from fasttsne.metrics.estimate import Estimate, estimate_mean
 from fasttsne.metrics.samples import check_rows, sample_rows
 from fasttsne.nearest_neighbors.builtin.ranks import make_distances, max_rank_counts
 from fasttsne.runtime.threads import resolve_n_jobs
@@ -14,6 +14,8 @@ from fasttsne.runtime.validation import check_number
 
 # Sizes, evenly spaced in their log, at which each row's sum of Q_NX is kept for standard errors.
 N_MARKS = 512
+# Groups of rows of which one is left out at a time.
+N_GROUPS = 20
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class _Sums:
         largest = self._at * (2 * self.n - 3 * self._at - 1) / 2
         return RankCurves(
             self.k, q_nx, r_nx, self._r_nx_error(at_marks), self._mean(areas), split,
-            *self._parts(q_nx, split, between), self._at, self._mean(recalls),
+            *self._parts(q_nx, split, at_marks, between), self._at, self._mean(recalls),
             *(self._mean(1 - each / largest) for each in excess.T), self.rows,
         )  # fmt: skip
 
@@ -150,18 +152,34 @@ class _Sums:
         return np.interp(self.k, k, errors * (self.n - 1) / (k * (self.n - 1 - k)))
 
     def _parts(
-        self, q_nx: np.ndarray, split: int, between: np.ndarray
+        self, q_nx: np.ndarray, split: int, at_marks: np.ndarray, between: np.ndarray
     ) -> tuple[Estimate, Estimate]:
         """Return the means of Q_NX up to a size and beyond it.
 
-        The standard errors are those for the nearest size at which sums are kept.
+        The standard errors are those of the jackknife over groups of rows: without a group, the
+        split is another one, too.
         """
-        mark = max(int(np.abs(self._marks - split).argmin()), 1)
-        near = between[:, :mark].sum(1) / self._marks[mark]
-        far = between[:, mark:].sum(1) / (self.n - 2 - self._marks[mark])
-        errors = [standard_error_of_mean(part, len(self.rows), self.n) for part in (near, far)]
         beyond = q_nx[split:].mean() if split < len(q_nx) else 1.0
+        errors = self._errors_of_parts(at_marks, between)
         return (
             Estimate(float(q_nx[:split].mean()), errors[0], self.rows),
             Estimate(float(beyond), errors[1], self.rows),
         )
+
+    def _errors_of_parts(self, at_marks: np.ndarray, between: np.ndarray) -> tuple[float, float]:
+        m, k = len(self.rows), self._marks + 1
+        if m == self.n:
+            return 0.0, 0.0
+        groups = min(N_GROUPS, m)
+        found = np.empty((groups, 2))
+        for group in range(groups):
+            kept = np.arange(m) % groups != group
+            above = at_marks[kept].mean(0) / k - k / (self.n - 1)
+            split = max(int(above.argmax()), 1)
+            means = between[kept].mean(0)
+            found[group] = (
+                means[:split].sum() / self._marks[split],
+                means[split:].sum() / (self.n - 2 - self._marks[split]),
+            )
+        errors = np.sqrt((1 - m / self.n) * (groups - 1) * found.var(0))
+        return float(errors[0]), float(errors[1])
