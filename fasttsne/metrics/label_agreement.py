@@ -89,4 +89,5 @@ def _is_right(votes: np.ndarray, own: np.ndarray, n_labels: int) -> np.ndarray:
     m = len(votes)
     where = np.arange(m)[:, None] * (n_labels + 1) + votes + 1
     counts = np.bincount(where.ravel(), minlength=m * (n_labels + 1)).reshape(m, -1)[:, 1:]
-    return (counts.argmax(1) == own).astype(np.float64)
+    is_right: np.ndarray = counts.argmax(1) == own
+    return is_right.astype(np.float64)

@@ -77,9 +77,7 @@ def test_many_rows_have_the_same_curves(monkeypatch):
     X = rng.normal(size=(700, 5)).astype(np.float32)
     Y = (X[:, :2] + rng.normal(0, 0.3, (700, 2))).astype(np.float32)
     double = metrics.rank_curves(X, Y, sample_size=300)
-    monkeypatch.setattr(
-        "fasttsne.nearest_neighbors.builtin.ranks.FLOAT64_RANKS_MAX_SAMPLES", 0
-    )
+    monkeypatch.setattr("fasttsne.nearest_neighbors.builtin.ranks.FLOAT64_RANKS_MAX_SAMPLES", 0)
     single = [metrics.rank_curves(X, Y, sample_size=300, n_jobs=n) for n in (1, 3)]
     for name in ("q_nx", "r_nx", "r_nx_error", "auc", "k_max", "local", "global_"):
         np.testing.assert_array_equal(*(getattr(each, name) for each in single))
