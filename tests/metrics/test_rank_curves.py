@@ -130,9 +130,13 @@ def test_agrees_with_scikit_learn(plain):
 
 
 def test_agrees_with_pyDRMetrics(plain):
+    """It divides by n - 1 where the definition, which its own matrix gives, has n."""
     package = pytest.importorskip("pyDRMetrics.pyDRMetrics")
     X, Y = plain
+    n = len(X)
     found = metrics.rank_curves(X, Y, 12, sample_size=None)
     other = package.DRMetrics(X, Y)
-    np.testing.assert_allclose(found.q_nx, np.asarray(other.QNN)[: len(found.k)], atol=1e-10)
-    assert found.k_max == other.kmax + 1
+    Q = np.asarray(other.Q)[1:, 1:]
+    q_nx = [Q[:k, :k].sum() / (k * n) for k in found.k]
+    np.testing.assert_allclose(found.q_nx, q_nx, atol=1e-10)
+    np.testing.assert_allclose(found.q_nx, np.asarray(other.QNN)[: n - 2] * (n - 1) / n, atol=1e-10)
