@@ -1,11 +1,11 @@
 """Do the measures tell the truth?  Maps whose faults are known, and maps without fault.
 
-    python benchmarks/trust.py [--rows 3000] [--n-jobs 2] [--intervals] [--mnist MAP.npz]
+    python benchmarks/trust.py [--rows 3000] [--n-jobs 2] [--intervals SAMPLE] [--mnist MAP.npz]
 
 For each case: which points the fault is at, by the truth that the data were made with, and how well
 scores of points tell them from the others (AUROC; 0.5 is chance); which share of all points
 is flagged, and of those at the fault.  ``--intervals`` measures how often 95 % intervals of samples
-hold what all rows have.  ``--mnist`` times each measure on MNIST, with a map that was saved.
+of so many rows hold what all rows have.  ``--mnist`` times each measure on MNIST, with a map that was saved.
 """
 
 import argparse
@@ -184,7 +184,7 @@ def sampled_measures(X, Y, labels):
     }
 
 
-def show_intervals(n, n_jobs, seeds=100, size=300):
+def show_intervals(n, n_jobs, size, seeds=100):
     """How many of the samples' 95 % intervals hold what all rows have."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 8, n)
@@ -231,13 +231,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=3000)
     parser.add_argument("--n-jobs", type=int, default=2)
-    parser.add_argument("--intervals", action="store_true")
+    parser.add_argument("--intervals", type=int, metavar="SAMPLE")
     parser.add_argument("--mnist")
     options = parser.parse_args()
     if options.mnist:
         show_times(options.mnist, options.n_jobs)
     elif options.intervals:
-        show_intervals(options.rows, options.n_jobs)
+        show_intervals(options.rows, options.n_jobs, options.intervals)
     else:
         show_cases(options.rows, options.n_jobs)
 
