@@ -5,7 +5,8 @@
 For each case: which points the fault is at, by the truth that the data were made with, and how well
 scores of points tell them from the others (AUROC; 0.5 is chance); which share of all points
 is flagged, and of those at the fault.  ``--intervals`` measures how often 95 % intervals of samples
-of so many rows hold what all rows have.  ``--mnist`` times each measure on MNIST, with a map that was saved.
+of so many rows hold what all rows have.  ``--mnist`` times each measure on MNIST, with a map that
+was saved.
 """
 
 import argparse
@@ -51,7 +52,9 @@ def from_truth(X, truth, perplexity, n_jobs):
 
 
 def from_anywhere(X, perplexity, n_jobs):
-    return TSNE(perplexity=perplexity, random_state=1, initialization="random", n_jobs=n_jobs).fit(X)
+    return TSNE(perplexity=perplexity, random_state=1, initialization="random", n_jobs=n_jobs).fit(
+        X
+    )
 
 
 def roll(n, rng):
@@ -155,8 +158,8 @@ def show_cases(n, n_jobs):
     for make in CASES:
         case = make(n, np.random.default_rng(0), n_jobs)
         scores, is_flagged = scores_of_points(case, n_jobs)
-        fault = case.is_fault
-        print(f"{case.name}: at a fault {fault.mean():.1%}, flagged {is_flagged.mean():.1%}", end="")
+        fault, flagged = case.is_fault, is_flagged.mean()
+        print(f"{case.name}: at a fault {fault.mean():.1%}, flagged {flagged:.1%}", end="")
         if fault.any() and not fault.all():
             print(f", of the fault {is_flagged[fault].mean():.0%}, of the others "
                   f"{is_flagged[~fault].mean():.1%}", end="")  # fmt: skip
