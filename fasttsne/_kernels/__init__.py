@@ -81,17 +81,20 @@ gradient_step = load_level(simd, "gradient_step")
 gram = load_level(simd, "gram")
 knn_dense = load_level(simd, "knn_dense")
 knn_sparse = load_level(simd, "knn_sparse")
+leave_one_out = load_level(simd, "leave_one_out")
 local_radii = load_level(simd, "local_radii")
 morton = load_level(simd, "morton")
 neighbor_ranks = load_level(simd, "neighbor_ranks")
 particle_mesh = load_level(simd, "particle_mesh")
 perplexity = load_level(simd, "perplexity")
+rank_counts = load_level(simd, "rank_counts")
 rerank = load_level(simd, "rerank")
 row_fft = load_level(simd, "row_fft")
 
 __all__ = [
     "SIMD_LEVELS", "attraction", "barnes_hut", "coordinates", "cpu", "csr", "exact_order",
-    "exact_repulsion", "fft_convolve", "follow", "gradient_step", "gram", "hat_grid", "knn_dense",
-    "knn_sparse", "load_level", "local_radii", "morton", "neighbor_ranks", "packed_edges",
-    "particle_mesh", "perplexity", "raster", "rerank", "row_descent", "row_fft", "simd",
+    "exact_repulsion", "fft_convolve", "follow", "gradient_step", "gram", "hat_grid",
+    "knn_dense", "knn_sparse", "leave_one_out", "load_level", "local_radii", "morton",
+    "neighbor_ranks", "packed_edges", "particle_mesh", "perplexity", "rank_counts", "raster",
+    "rerank", "row_descent", "row_fft", "simd",
 ]  # fmt: skip

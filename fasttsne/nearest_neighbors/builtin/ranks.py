@@ -1,5 +1,6 @@
 """Distances between chosen rows of a data set, and ranks of neighbours, for any metric."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,8 @@ from fasttsne.nearest_neighbors.precomputed import check_distance_matrix, check_
 
 # Distances computed at a time.
 BLOCK_ENTRIES = 2**22
+# Up to so many rows, all ranks of a row are those of distances in double precision.
+FLOAT64_RANKS_MAX_SAMPLES = 4096
 
 
 class Distances(Protocol):
@@ -62,7 +65,7 @@ def ranks_of(
             distances.points, rows.astype(np.int32), others.astype(np.int32), ranks, n_threads
         )
         return ranks
-    for some, block in _distances_to_others(distances, rows):
+    for some, block in distances_to_others(distances, rows):
         for column, other in enumerate(others[some].T):
             limit = np.take_along_axis(block, other[:, None], 1)
             is_before = np.arange(distances.n_samples) < other[:, None]
@@ -76,12 +79,28 @@ def nearest_distances(distances: Distances, rows: np.ndarray, k: int, n_threads:
         return distances.nearest(rows, k, n_threads)
     found = [
         np.partition(block, k - 1, axis=1)[:, :k].copy()
-        for _, block in _distances_to_others(distances, rows)
+        for _, block in distances_to_others(distances, rows)
     ]
     return np.concatenate(found)
 
 
-def _distances_to_others(distances, rows):
+def nearest_of(distances: Distances, rows: np.ndarray, k: int, n_threads: int) -> np.ndarray:
+    """Return the k nearest others of rows, by index, (rows, k) int32, nearest first.
+
+    Of equal distances, the smaller index comes first.
+    """
+    if isinstance(distances, _DenseDistances):
+        return distances.nearest_rows(rows, k, n_threads)
+    found = [
+        np.argsort(block, axis=1, kind="stable")[:, :k].astype(np.int32)
+        for _, block in distances_to_others(distances, rows)
+    ]
+    return np.concatenate(found)
+
+
+def distances_to_others(
+    distances: Distances, rows: np.ndarray
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (some of the rows, their distances to all rows, which to themselves are infinite)."""
     step = max(BLOCK_ENTRIES // distances.n_samples, 1)
     for a in range(0, len(rows), step):
@@ -91,12 +110,80 @@ def _distances_to_others(distances, rows):
         yield some, block
 
 
+def max_rank_counts(
+    first: Distances, second: Distances, rows: np.ndarray, k: int, n_threads: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield, for some of the rows after the other, how many others have each largest rank.
+
+    The larger of a neighbour's ranks in two data sets of the same rows is k where it is among the
+    k nearest of both, but not among the k - 1 nearest of both.
+
+    Yields
+    ------
+    counts : (some rows, n) int32, of rank 1 first; the last is the row itself.
+    excess : (some rows, 2) int64, the sums of the ranks beyond k in the first space over the k
+        nearest of the second, and the reverse.
+    """
+    n = first.n_samples
+    step = max(BLOCK_ENTRIES // n, 1)
+    for a in range(0, len(rows), step):
+        some = rows[a : a + step]
+        blocks = [_distances_to_all(each, some, n_threads) for each in (first, second)]
+        if blocks[0].dtype != np.float32 or blocks[1].dtype != np.float32:
+            yield _count_ranks(_ranks_of_all(blocks[0], some), _ranks_of_all(blocks[1], some), k)
+            continue
+        counts, excess = np.empty(blocks[0].shape, np.int32), np.empty((len(some), 2), np.int64)
+        _kernels.rank_counts.max_rank_counts(
+            *blocks, some.astype(np.int32), k, counts, excess, n_threads
+        )
+        yield counts, excess
+
+
+def _count_ranks(first, second, k):
+    """Return the counts and the excess of ranks from all of them, (rows, n) in each space."""
+    n = first.shape[1]
+    largest = np.maximum(first, second)
+    counts = [np.bincount(ranks - 1, minlength=n) for ranks in largest]
+    excess = [
+        np.where(near <= k, np.maximum(far - k, 0), 0).sum(1)
+        for near, far in ((second, first), (first, second))
+    ]
+    return np.array(counts, np.int32), np.stack(excess, 1)
+
+
+def _distances_to_all(distances, rows, n_threads):
+    """Return what grows with the distances of rows to all: float32 for many dense rows."""
+    n = distances.n_samples
+    if not isinstance(distances, _DenseDistances) or n <= FLOAT64_RANKS_MAX_SAMPLES:
+        return distances.pairwise(rows, np.arange(n))
+    squares = np.empty((len(rows), n), np.float32)
+    _kernels.rank_counts.distances_to_all(
+        distances.points, rows.astype(np.int32), squares, n_threads
+    )
+    return squares
+
+
+def _ranks_of_all(block, rows):
+    """Return the rank of every row among the neighbours of each, (rows, n), from 1; itself n."""
+    block[np.arange(len(rows)), rows] = np.inf
+    order = np.argsort(block, axis=1, kind="stable")
+    # Of infinite distances, which are unknown, the row's own comes last, too.
+    is_own = order == rows[:, None]
+    order = np.concatenate([order[~is_own].reshape(len(rows), -1), rows[:, None]], axis=1)
+    ranks = np.empty_like(order)
+    np.put_along_axis(ranks, order, np.arange(1, block.shape[1] + 1)[None], 1)
+    return ranks
+
+
 class _DenseDistances:
     def __init__(self, rows):
         self.n_samples, self.points, self._rows = rows.n, rows.points.values, rows
 
     def nearest(self, rows, k, n_threads):
         return self._rows.to_metric(self._rows.kneighbors_of_rows(rows, k, n_threads)[1])
+
+    def nearest_rows(self, rows, k, n_threads):
+        return self._rows.kneighbors_of_rows(rows, k, n_threads)[0]
 
     def pairwise(self, rows, others):
         return self._rows.to_metric(cdist(self.points[rows], self.points[others]))
