@@ -52,8 +52,8 @@ PLAIN_KERNELS = [
 ]  # fmt: skip
 # Loops that wait for memory, or are no part of an iteration.
 COMPACT_KERNELS = {
-    "coordinates", "csr", "exact_order", "hat_grid", "local_radii", "morton", "neighbor_ranks",
-    "rank_counts", "raster", "row_descent",
+    "coordinates", "csr", "exact_order", "follow", "hat_grid", "local_radii", "morton",
+    "neighbor_ranks", "rank_counts", "raster", "row_descent",
 }  # fmt: skip
 # Of the level for processors of before 2013, what takes a small part of a fit.
 SMALL_PORTABLE_KERNELS = {
