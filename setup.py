@@ -38,6 +38,7 @@ SIMD_KERNELS = [
     "linalg/gram",
     "optimize/coordinates",
     "optimize/gradient_step",
+    "optimize/leave_one_out",
     "optimize/morton",
     "repulsion/barnes_hut",
     "repulsion/exact_repulsion",

@@ -1,5 +1,6 @@
 """Distances between chosen rows of a data set, and ranks of neighbours, for any metric."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -62,7 +63,7 @@ def ranks_of(
             distances.points, rows.astype(np.int32), others.astype(np.int32), ranks, n_threads
         )
         return ranks
-    for some, block in _distances_to_others(distances, rows):
+    for some, block in distances_to_others(distances, rows):
         for column, other in enumerate(others[some].T):
             limit = np.take_along_axis(block, other[:, None], 1)
             is_before = np.arange(distances.n_samples) < other[:, None]
@@ -76,12 +77,28 @@ def nearest_distances(distances: Distances, rows: np.ndarray, k: int, n_threads:
         return distances.nearest(rows, k, n_threads)
     found = [
         np.partition(block, k - 1, axis=1)[:, :k].copy()
-        for _, block in _distances_to_others(distances, rows)
+        for _, block in distances_to_others(distances, rows)
     ]
     return np.concatenate(found)
 
 
-def _distances_to_others(distances, rows):
+def nearest_of(distances: Distances, rows: np.ndarray, k: int, n_threads: int) -> np.ndarray:
+    """Return the k nearest others of rows, by index, (rows, k) int32, nearest first.
+
+    Of equal distances, the smaller index comes first.
+    """
+    if isinstance(distances, _DenseDistances):
+        return distances.nearest_rows(rows, k, n_threads)
+    found = [
+        np.argsort(block, axis=1, kind="stable")[:, :k].astype(np.int32)
+        for _, block in distances_to_others(distances, rows)
+    ]
+    return np.concatenate(found)
+
+
+def distances_to_others(
+    distances: Distances, rows: np.ndarray
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (some of the rows, their distances to all rows, which to themselves are infinite)."""
     step = max(BLOCK_ENTRIES // distances.n_samples, 1)
     for a in range(0, len(rows), step):
@@ -91,12 +108,44 @@ def _distances_to_others(distances, rows):
         yield some, block
 
 
+def max_rank_counts(
+    first: Distances, second: Distances, rows: np.ndarray, n_threads: int
+) -> Iterator[np.ndarray]:
+    """Yield, for some of the rows after the other, how many others have each largest rank.
+
+    The larger of a neighbour's ranks in two data sets of the same rows is k where it is among the
+    k nearest of both, but not among the k - 1 nearest of both.
+
+    Yields
+    ------
+    (some rows, n - 1) int64: of rank 1 first.
+    """
+    n = first.n_samples
+    step = max(BLOCK_ENTRIES // n, 1)
+    for a in range(0, len(rows), step):
+        some = rows[a : a + step]
+        largest = np.maximum(*(_ranks_of_all(each, some) for each in (first, second)))
+        yield np.stack([np.bincount(ranks, minlength=n + 1)[1:n] for ranks in largest])
+
+
+def _ranks_of_all(distances, rows):
+    """Return the rank of every row among the neighbours of each, (rows, n), from 1; itself n."""
+    (_, block), *_ = distances_to_others(distances, rows)
+    order = np.argsort(block, axis=1, kind="stable")
+    ranks = np.empty_like(order)
+    np.put_along_axis(ranks, order, np.arange(1, block.shape[1] + 1)[None], 1)
+    return ranks
+
+
 class _DenseDistances:
     def __init__(self, rows):
         self.n_samples, self.points, self._rows = rows.n, rows.points.values, rows
 
     def nearest(self, rows, k, n_threads):
         return self._rows.to_metric(self._rows.kneighbors_of_rows(rows, k, n_threads)[1])
+
+    def nearest_rows(self, rows, k, n_threads):
+        return self._rows.kneighbors_of_rows(rows, k, n_threads)[0]
 
     def pairwise(self, rows, others):
         return self._rows.to_metric(cdist(self.points[rows], self.points[others]))

@@ -1,0 +1,316 @@
+"""One point let go while all others stay: the curvature of its loss, and where it would go.
+
+    L_i(y) = n (2 e sum_j p_j dof log(1 + |y - y_j|^2 / dof) + log(Z + 2 (z(y) - z(y_i))))
+
+over all j but i; e is the exaggeration, Z the sum over all pairs, and z the similarity to all
+points but i (``point_field.pxd``).  A row that moves from row i toward row k has affinities
+between those of both; where its point goes is the lower of the minima that descents from y_i and
+from y_k end in.  Descents are Newton's, their matrices shifted to be positive definite, their
+steps shortened until the loss falls.
+"""
+
+from cython.parallel cimport parallel, prange
+from libc.math cimport INFINITY, log1p, sqrt
+from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport free, malloc
+
+from fasttsne._kernels.optimize.small_matrix cimport smallest_eigenvalue, solve_shifted
+from fasttsne._kernels.pieces cimport PyErr_CheckSignals
+from fasttsne._kernels.repulsion.point_field cimport Field, Similarity, similarity_without
+
+cdef enum:
+    MAX_NEAREST = 32  # strongest neighbours among which directions are chosen
+    PIECE = 1024  # rows between two looks for Ctrl-C
+
+MOST_NEAREST = MAX_NEAREST
+
+cdef double TOLERANCE = 1e-3  # length of a step that ends a descent; the kernel's width is 1
+cdef int MAX_EVALUATIONS = 60
+cdef double LEAST_CURVATURE = 0.03  # of the shifted matrix, by the attraction's
+cdef double DECREASE = 1e-4  # of the loss, by what the gradient promises
+
+
+cdef struct Landscape:
+    const Field *field
+    const float *left_out  # (d,), where the point is
+    const double *others  # (count, d)
+    const double *weights  # (count,), n e p_j
+    Py_ssize_t count
+    double n
+    double z_all  # Z
+    double z_own  # z(y_i)
+    const double *low  # (d,), of the box in which the field is known
+    const double *high
+
+
+cdef struct Valley:
+    double loss
+    double grad[3]
+    double hess[6]
+    double pull  # the largest curvature that the attraction may have
+
+
+cdef void look(const Landscape *land, const double *y, Valley *out) noexcept nogil:
+    """The loss at y, less a constant, and its derivatives."""
+    cdef int d = land.field.d, a, b, k
+    cdef double dof = land.field.dof, r2, q, weight, total = 0
+    cdef double difference[3]
+    cdef const double *other = land.others
+    cdef Py_ssize_t j
+    cdef Similarity repulsion
+    similarity_without(land.field, y, land.left_out, &repulsion)
+    out.pull = 0
+    total = land.z_all + 2 * (repulsion.z - land.z_own)
+    out.loss = land.n * log1p(2 * (repulsion.z - land.z_own) / land.z_all)
+    k = 0
+    for a in range(d):
+        out.grad[a] = 2 * land.n * repulsion.grad[a] / total
+        for b in range(a, d):
+            out.hess[k] = 2 * land.n * repulsion.hess[k] / total
+            out.hess[k] -= 4 * land.n * repulsion.grad[a] * repulsion.grad[b] / (total * total)
+            k = k + 1
+    for j in range(land.count):
+        r2 = 0
+        for a in range(d):
+            difference[a] = y[a] - other[a]
+            r2 = r2 + difference[a] * difference[a]
+        other += d
+        q = 1 / (1 + r2 / dof)
+        out.loss += 2 * land.weights[j] * dof * log1p(r2 / dof)
+        weight = 4 * land.weights[j] * q
+        out.pull += weight
+        k = 0
+        for a in range(d):
+            out.grad[a] += weight * difference[a]
+            for b in range(a, d):
+                out.hess[k] -= 2 / dof * weight * q * difference[a] * difference[b]
+                if a == b:
+                    out.hess[k] += weight
+                k = k + 1
+
+
+cdef double descend(const Landscape *land, double *y) noexcept nogil:
+    """Move y to a minimum; returns the loss there."""
+    cdef Valley here, there
+    cdef double step[3]
+    cdef double trial[3]
+    cdef double shift, length, slope, share = 1
+    cdef int d = land.field.d, a, evaluations = 1
+    look(land, y, &here)
+    while evaluations < MAX_EVALUATIONS:
+        shift = LEAST_CURVATURE * here.pull - smallest_eigenvalue(here.hess, d)
+        solve_shifted(here.hess, max(shift, 0.0), here.grad, step, d)
+        share = 1
+        while True:
+            length = slope = 0
+            for a in range(d):
+                trial[a] = max(land.low[a], min(land.high[a], y[a] - share * step[a]))
+                slope = slope + here.grad[a] * (trial[a] - y[a])
+                length = length + (trial[a] - y[a]) * (trial[a] - y[a])
+            length = sqrt(length)
+            if not length > TOLERANCE or evaluations >= MAX_EVALUATIONS:
+                return here.loss
+            look(land, trial, &there)
+            evaluations += 1
+            if there.loss <= here.loss + DECREASE * slope:
+                break
+            share = share / 3
+        here = there
+        for a in range(d):
+            y[a] = trial[a]
+    return here.loss
+
+
+cdef Py_ssize_t strongest(
+    const int32_t *columns, const float *values, Py_ssize_t count, Py_ssize_t own, int n_nearest,
+    int32_t *found,
+) noexcept nogil:
+    """The neighbours of the largest affinities, largest first, and of equal ones the first."""
+    cdef Py_ssize_t e, place, n_found = 0
+    cdef float kept[MAX_NEAREST]
+    for e in range(count):
+        if columns[e] == own or (n_found == n_nearest and values[e] <= kept[n_found - 1]):
+            continue
+        if n_found < n_nearest:
+            n_found += 1
+        place = n_found - 1
+        while place > 0 and kept[place - 1] < values[e]:
+            kept[place], found[place] = kept[place - 1], found[place - 1]
+            place -= 1
+        kept[place], found[place] = values[e], columns[e]
+    return n_found
+
+
+cdef inline double squared_distance(const float *a, const float *b, int d) noexcept nogil:
+    cdef double total = 0
+    cdef int c
+    for c in range(d):
+        total = total + (<double> a[c] - b[c]) * (<double> a[c] - b[c])
+    return total
+
+
+cdef void farthest_first(
+    const float *y, Py_ssize_t own, int32_t *found, Py_ssize_t count, int d
+) noexcept nogil:
+    """Sort neighbours by their distance in the map; of equal ones the stronger stays first."""
+    cdef Py_ssize_t i, place
+    cdef int32_t k
+    cdef double distance
+    for i in range(1, count):
+        k = found[i]
+        distance = squared_distance(y + d * own, y + d * <Py_ssize_t> k, d)
+        place = i
+        while place > 0 and squared_distance(
+            y + d * own, y + d * <Py_ssize_t> found[place - 1], d
+        ) < distance:
+            found[place] = found[place - 1]
+            place -= 1
+        found[place] = k
+
+
+cdef Py_ssize_t add_row(
+    const int32_t *columns, const float *values, Py_ssize_t count, Py_ssize_t own,
+    Py_ssize_t onto, double total, const float *y, int d, double *others, double *weights,
+) noexcept nogil:
+    """Write the neighbours of a row but ``own``, their weights summing to total; returns how many.
+
+    ``onto`` is the row itself, which becomes a neighbour as strong as its strongest; or -1.
+    """
+    cdef Py_ssize_t e, j, written = 0
+    cdef double largest = 0, sum = 0
+    cdef int a
+    for e in range(-1 if onto >= 0 else 0, count):
+        j = onto if e < 0 else columns[e]
+        if j == own or (e >= 0 and j == onto):
+            continue
+        for a in range(d):
+            others[written * d + a] = y[j * d + a]
+        weights[written] = 0 if e < 0 else values[e]
+        sum = sum + weights[written]
+        largest = max(largest, weights[written])
+        written += 1
+    if onto >= 0:
+        weights[0] = largest
+        sum = sum + largest
+    for j in range(written):
+        weights[j] = weights[j] * total / sum if sum > 0 else 0
+    return written
+
+
+def leave_one_out(
+    const int64_t[::1] indptr,  # IN (n + 1,), affinities as a CSR matrix
+    const int32_t[::1] columns,  # IN (edges,)
+    const float[::1] values,  # IN (edges,)
+    const float[:, ::1] y,  # IN (n, d), d <= 3
+    const int32_t[::1] rows,  # IN (m,), the points that are let go, one at a time
+    double z_all,  # sum of the similarities of all pairs
+    double exaggeration,
+    double share,  # of the way to a neighbour
+    int n_nearest,  # at most MOST_NEAREST
+    int n_directions,
+    float dof,
+    const float[:, ::1] sources,  # IN (d, capacity), y transposed and padded, or None
+    const float[:, :, ::1] cells,  # IN the grid, where there are no sources
+    const float[::1] origin, float spacing, double mean, const float[:, :, ::1] table,
+    const double[:, ::1] box,  # IN (2, d), where the field is known
+    double[::1] curvature,  # OUT (m,), the smallest of each point's loss
+    double[::1] perturbation,  # OUT (m,), how far each moves at most
+    double[:, ::1] target,  # OUT (m, d), where to
+    int32_t[::1] toward,  # OUT (m,), the row that it was moved toward, or -1
+    int n_threads,
+):
+    """Let each of the points go. O(m (edges of a row + n)), or without the n on a grid."""
+    cdef Py_ssize_t n = y.shape[0], m = rows.shape[0], r, piece, stop, longest = 0, i
+    cdef int d = <int> y.shape[1], c
+    cdef Field field
+    cdef double *scratch
+    field.d, field.dof = d, dof
+    if sources is not None:
+        field.columns, field.capacity = &sources[0, 0], sources.shape[1]
+    else:
+        field.columns, field.cells = NULL, &cells[0, 0, 0]
+        field.step = [1, cells.shape[2], cells.shape[1] * cells.shape[2]]
+        field.inverse_spacing, field.mean = 1 / spacing, mean
+        field.table, field.order = &table[0, 0, 0], <int> table.shape[1]
+        field.origin = [0, 0, 0]
+        for c in range(d):
+            field.origin[c] = origin[c]
+    for i in range(n):
+        longest = max(longest, <Py_ssize_t> (indptr[i + 1] - indptr[i]))
+    for piece in range(0, m, PIECE):
+        stop = min(piece + <Py_ssize_t> PIECE, m)
+        with nogil, parallel(num_threads=n_threads):
+            scratch = <double *> malloc((2 * longest + 1) * (d + 1) * sizeof(double))
+            for r in prange(piece, stop, schedule="dynamic"):
+                let_go(
+                    &indptr[0], &columns[0], &values[0], &y[0, 0], n, rows[r], z_all,
+                    exaggeration, share, n_nearest, n_directions, &field, &box[0, 0],
+                    &box[1, 0], scratch, longest, &curvature[r], &perturbation[r],
+                    &target[r, 0], &toward[r],
+                )
+            free(scratch)
+        PyErr_CheckSignals()
+
+
+cdef void let_go(
+    const int64_t *indptr, const int32_t *columns, const float *values, const float *y,
+    Py_ssize_t n, Py_ssize_t own, double z_all, double exaggeration, double share,
+    int n_nearest, int n_directions, const Field *field, const double *low, const double *high,
+    double *scratch, Py_ssize_t longest, double *curvature, double *perturbation,
+    double *target, int32_t *toward,
+) noexcept nogil:
+    cdef int d = field.d, a, number, from_other
+    cdef Py_ssize_t count = indptr[own + 1] - indptr[own], e, n_found, k, written
+    cdef const int32_t *own_columns = columns + indptr[own]
+    cdef const float *own_values = values + indptr[own]
+    cdef int32_t found[MAX_NEAREST]
+    cdef double *weights = scratch + (2 * longest + 1) * d
+    cdef double total = 0, best, loss, moved
+    cdef double point[3]
+    cdef double lowest[3]
+    cdef Landscape land
+    cdef Valley valley
+    cdef Similarity around
+    for e in range(count):
+        if own_columns[e] != own:
+            total = total + own_values[e]
+    total = total * n * exaggeration
+    for a in range(d):
+        target[a] = point[a] = y[own * d + a]
+    similarity_without(field, point, y + own * d, &around)
+    land.field, land.left_out, land.others, land.weights = field, y + own * d, scratch, weights
+    land.n, land.z_all, land.z_own, land.low, land.high = n, z_all, around.z, low, high
+    land.count = add_row(
+        own_columns, own_values, count, own, -1, total, y, d, scratch, weights
+    )
+    look(&land, point, &valley)
+    curvature[0] = smallest_eigenvalue(valley.hess, d)
+    perturbation[0], toward[0] = 0, -1
+    n_found = strongest(own_columns, own_values, count, own, n_nearest, found)
+    farthest_first(y, own, found, n_found, d)
+    for number in range(min(<Py_ssize_t> n_directions, n_found)):
+        k = found[number]
+        written = add_row(
+            own_columns, own_values, count, own, -1, (1 - share) * total, y, d, scratch, weights
+        )
+        land.count = written + add_row(
+            columns + indptr[k], values + indptr[k], indptr[k + 1] - indptr[k], own, k,
+            share * total, y, d, scratch + written * d, weights + written,
+        )
+        best = INFINITY
+        for from_other in range(2):
+            for a in range(d):
+                point[a] = y[(k if from_other else own) * d + a]
+            loss = descend(&land, point)
+            if loss < best:
+                best = loss
+                for a in range(d):
+                    lowest[a] = point[a]
+        moved = 0
+        for a in range(d):
+            moved = moved + (lowest[a] - y[own * d + a]) * (lowest[a] - y[own * d + a])
+        moved = sqrt(moved)
+        if moved > perturbation[0]:
+            perturbation[0], toward[0] = moved, <int32_t> k
+            for a in range(d):
+                target[a] = lowest[a]

@@ -1,0 +1,129 @@
+"""Whether classes or clusters that are known are those of the map, and were those of the data."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fasttsne.metrics.estimate import Estimate, estimate_mean
+from fasttsne.metrics.labels import encoded_labels
+from fasttsne.metrics.samples import check_rows, sample_rows
+from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances, nearest_of
+from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
+from fasttsne.runtime.validation import check_number
+
+# Distances in memory at a time.
+BLOCK_ENTRIES = 2**22
+
+
+@dataclass(frozen=True)
+class LabelAgreement:
+    """How labels agree with neighbours, in the map and in the data.
+
+    Attributes
+    ----------
+    accuracy, accuracy_in_data : share of rows whose label is that of most of their k nearest
+        others, 0 to 1.
+    silhouette, silhouette_in_data : mean silhouette, -1 to 1: whether a row is nearer to rows of
+        its own label than to those of the nearest other one.
+    labels : (labels,) the distinct labels.
+    """
+
+    accuracy: Estimate
+    accuracy_in_data: Estimate
+    silhouette: Estimate
+    silhouette_in_data: Estimate
+    labels: np.ndarray
+
+
+def label_agreement(
+    X: Rows, embedding: ArrayLike, labels: ArrayLike, k: int = 10, metric: Metric = "euclidean",
+    metric_params: Settings = None, sample_size: int | None = 2000,
+    random_state: RandomState = 0, n_jobs: int | None = -1,
+) -> LabelAgreement:  # fmt: skip
+    """Return accuracy of k nearest neighbours and silhouette, of the map and of the data.
+
+    A map whose silhouette is far above that of the data separates more than the data do; one
+    whose accuracy is below mixes what the data separate.
+
+    Parameters
+    ----------
+    labels : (n,) numbers or text; a row without a label has NaN or None, and is left out.
+    k : neighbours of each row, which vote with equal weight; of equal votes, the label that comes
+        first in sorted order wins.
+    sample_size : number of rows, chosen at random; None is all.  Neighbours are looked for among
+        all rows with a label; mean distances, for silhouettes, are those to the sample.
+
+    The others are those of :func:`neighbor_recall`.
+
+    Returns
+    -------
+    LabelAgreement
+        With one label silhouettes are NaN.  ``values`` of its numbers are those of ``rows``.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many labels as rows, or fewer than two rows with one.
+
+    Source: Rousseeuw 1987, Silhouettes.
+    """
+    distances, points = check_rows(X, embedding, metric, metric_params)
+    names, codes = encoded_labels(labels, len(points))
+    n_labeled = int((codes >= 0).sum())
+    if n_labeled < 2:
+        raise ValueError(f"labels must be known for at least 2 rows; got {n_labeled}")
+    k = check_number(k, "k", low=1, high=len(points) - 1, integer=True)
+    labeled = np.flatnonzero(codes >= 0)
+    rows = labeled[sample_rows(n_labeled, sample_size, random_state)]
+    n_threads, n_labels = resolve_n_jobs(n_jobs), len(names)
+    found = []
+    for space in (make_distances(points), distances):
+        votes = codes[nearest_of(space, rows, k, n_threads)]
+        found.append(estimate_mean(_is_right(votes, codes[rows], n_labels), rows, n_labeled))
+        widths = _silhouettes(space, rows, codes[rows], n_labels)
+        found.append(estimate_mean(widths, rows, n_labeled))
+    return LabelAgreement(found[0], found[2], found[1], found[3], names)
+
+
+def _is_right(votes: np.ndarray, own: np.ndarray, n_labels: int) -> np.ndarray:
+    """Return whether most votes, (m, k) with -1 for none, are for a row's own label, as float."""
+    m = len(votes)
+    where = np.arange(m)[:, None] * (n_labels + 1) + votes + 1
+    counts = np.bincount(where.ravel(), minlength=m * (n_labels + 1)).reshape(m, -1)[:, 1:]
+    return (counts.argmax(1) == own).astype(np.float64)
+
+
+def _silhouettes(
+    space: Distances, rows: np.ndarray, codes: np.ndarray, n_labels: int
+) -> np.ndarray:
+    """Return the silhouette of each row among the rows; 0 for the only one of its label."""
+    sizes = np.bincount(codes, minlength=n_labels)
+    if (sizes > 0).sum() < 2:
+        return np.full(len(rows), np.nan)
+    order = np.argsort(codes, kind="stable")
+    present = np.flatnonzero(sizes)
+    starts = np.append(0, np.cumsum(sizes[present]))[:-1]
+    own = np.searchsorted(present, codes)
+    widths = np.empty(len(rows))
+    step = max(BLOCK_ENTRIES // len(rows), 1)
+    for a in range(0, len(rows), step):
+        part = slice(a, a + step)
+        block = space.pairwise(rows[part], rows[order])
+        sums = np.add.reduceat(block, starts, axis=1)
+        widths[part] = _widths(sums, sizes[present].astype(float), own[part])
+    return widths
+
+
+def _widths(sums: np.ndarray, sizes: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Return silhouettes from sums of distances to each label, (m, labels)."""
+    at = np.arange(len(sums)), own
+    is_alone = sizes[own] == 1
+    inner = sums[at] / np.where(is_alone, 1, sizes[own] - 1)
+    outer = sums / sizes
+    outer[at] = np.inf
+    nearest = outer.min(1)
+    with np.errstate(invalid="ignore"):
+        widths = (nearest - inner) / np.maximum(nearest, inner)
+    return np.where(is_alone, 0.0, np.nan_to_num(widths, nan=0.0))

@@ -1,0 +1,93 @@
+"""The field in which a point of a map moves while all others stay, as the kernel reads it."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fasttsne import _kernels
+from fasttsne.repulsion.exact import ExactRepulsion, padded_columns
+from fasttsne.repulsion.limits import max_cells
+from fasttsne.repulsion.mesh.layout import LINEAR_SPAN
+from fasttsne.repulsion.mesh.mesh import MeshRepulsion
+from fasttsne.repulsion.morton import bounding_box
+
+# Up to so many points, the sum over all costs no more than a grid.
+EXACT_MAX_POINTS = 1000
+# The field reaches so much of the map's extent beyond it.
+MARGIN = 0.05
+# The second derivative needs splines of a higher order than the forces of a descent.
+MESH_PARAMS = {"n_interpolation_points": 4, "min_num_intervals": 50, "ints_in_interval": 1}
+
+
+class PointField(NamedTuple):
+    """What ``leave_one_out`` needs of a map beside its points.
+
+    z : sum of the similarities of all pairs.
+    sources : (d, capacity) float32 points, transposed and padded, for sums over all; or None.
+    cells, origin, spacing, mean, table : the potential on a grid, where there are no sources.
+    box : (2, d), where it is known.
+    """
+
+    z: float
+    sources: np.ndarray | None
+    cells: np.ndarray | None
+    origin: np.ndarray | None
+    spacing: float
+    mean: float
+    table: np.ndarray | None
+    box: np.ndarray
+
+
+def make_point_field(
+    points: np.ndarray, dof: float, n_threads: int, is_exact: bool = False
+) -> PointField:
+    """Return the field of a map, (n, d) float32, from a grid unless that would be too large.
+
+    Parameters
+    ----------
+    is_exact : by sums over all points in any case.
+    """
+    low, high = bounding_box(points)
+    margin = np.float32(MARGIN) * (high - low).max()
+    box = low - margin, high + margin
+    mesh = MeshRepulsion.from_params(dof, n_threads, MESH_PARAMS)
+    is_small = len(points) <= EXACT_MAX_POINTS or float((high - low).max()) < LINEAR_SPAN
+    too_large = not is_small and mesh.padded_cells(box) > max_cells(*points.shape)
+    scratch = np.empty_like(points)
+    limits = np.stack(box).astype(np.float64)
+    if is_exact or is_small or too_large:
+        z = ExactRepulsion(dof, n_threads)(points, scratch)
+        return PointField(z, padded_columns(points), None, None, 1.0, 0.0, None, limits)
+    z = mesh(points, scratch)
+    cells, spacing, constant = mesh.potential(points, box)
+    mean = len(points) * constant
+    table = with_curvatures(mesh.polynomials)
+    return PointField(z, None, cells, box[0], spacing, mean, table, limits)
+
+
+def with_curvatures(polynomials: np.ndarray) -> np.ndarray:
+    """Return the table of a spline's weights and slopes, (2, p, 8), with second derivatives."""
+    p = polynomials.shape[1]
+    table = np.zeros((3, *polynomials.shape[1:]), np.float32)
+    table[:2] = polynomials
+    powers = np.arange(p - 2, 0, -1, dtype=np.float32)
+    table[2, : p - 2] = polynomials[1, : p - 2] * powers[:, None]
+    return table
+
+
+def leave_one_out(
+    graph: tuple[np.ndarray, np.ndarray, np.ndarray], points: np.ndarray, rows: np.ndarray,
+    field: PointField, exaggeration: float, share: float, n_nearest: int, n_directions: int,
+    dof: float, n_threads: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Return smallest curvature, perturbation, target and direction of each row.
+
+    graph : row pointers, columns and values of the affinities, from ``edges_of``.
+    """
+    m, d = len(rows), points.shape[1]
+    found = np.empty(m), np.empty(m), np.empty((m, d)), np.empty(m, np.int32)
+    _kernels.leave_one_out.leave_one_out(
+        *graph, points, rows.astype(np.int32), field.z, exaggeration, share, n_nearest,
+        n_directions, dof, *field[1:], *found, n_threads,
+    )  # fmt: skip
+    return found
