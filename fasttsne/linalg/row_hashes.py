@@ -31,6 +31,14 @@ class RowHashIndex:
         return np.where(self._sorted[index] == wanted, self._row[index], -1)
 
 
+def row_counts(X) -> np.ndarray:
+    """Return how many rows equal each row of X, itself included, (n,) int64."""
+    _, group, counts = np.unique(
+        _digests(X, sp.issparse(X)), return_inverse=True, return_counts=True
+    )
+    return counts[group]
+
+
 def _digests(X, is_sparse):
     """Return the rows' hashes, of their stored entries or of all; X may be either."""
     rows = _sparse_rows(X) if is_sparse else _dense_rows(X)
