@@ -10,6 +10,9 @@ from fasttsne.io.fingerprint import fingerprint
 from fasttsne.reports.subject import Subject
 from fasttsne.runtime.build_info import build_info
 
+# Parameters of a run on which the map does not depend.
+WITHOUT_EFFECT = ("callbacks", "callbacks_every_iters", "n_jobs", "verbose")
+
 
 def facts_of(subject: Subject, seed: int, seconds: float) -> dict[str, dict[str, str]]:
     """Texts by name, by the name of their group."""
@@ -20,13 +23,12 @@ def facts_of(subject: Subject, seed: int, seconds: float) -> dict[str, dict[str,
         "shape of the data": " x ".join(map(str, np.shape(subject.X))),
         "distance": str(subject.metric),
     }  # fmt: skip
-    versions = {name: value for name, value in build_info().items()}
     about_report = {
         "made on": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "seconds": f"{seconds:.1f}", "seed of the samples": str(seed),
     }  # fmt: skip
     return {
-        "Map": about_map, "Run": _run(subject), "Report": about_report, "Versions": versions,
+        "Map": about_map, "Run": _run(subject), "Report": about_report, "Versions": build_info(),
     }  # fmt: skip
 
 
@@ -50,6 +52,8 @@ def _run(subject: Subject) -> dict[str, str]:
         "dof": embedding.dof, "negative_gradient_method": embedding.negative_gradient_method,
         **(embedding.gradient_descent_params or {}),
     }  # fmt: skip
+    for name in WITHOUT_EFFECT:
+        found.pop(name, None)
     return {name: _shown(value) for name, value in found.items() if value is not None}
 
 

@@ -8,12 +8,15 @@ import numpy as np
 from fasttsne.optimize.schedule import TOL
 from fasttsne.reports.measured import Measured
 from fasttsne.reports.subject import Subject
+from fasttsne.reports.usual import usual_range
 
 # A row whose affinities are to such a share to other islands is at a gap of the map.  Where the data
 # have the gap, too, such rows are the sparse ones of their island; else they are as dense as others.
-AT_GAP, LARGEST_SPARSENESS, FEWEST_AT_GAP, SHARE_AT_GAP = 0.15, 0.75, 5, 0.02
-# Share of the points for which a gap, jumps, or points that are not held are worth a word.
-MANY_SPLIT, MANY_JUMPS, MANY_LOOSE = 0.05, 0.15, 0.05
+AT_GAP, LARGEST_SPARSENESS, FEWEST_AT_GAP, SHARE_AT_GAP = 0.15, 0.75, 8, 0.02
+# Share of the points for which rims, jumps, or points that are not held are worth a word.
+MANY_AT_RIMS, MANY_JUMPS, MANY_LOOSE = 0.025, 0.05, 0.05
+# Many are also those that are more than is usual by this factor.
+BEYOND_USUAL = 1.5
 # An island most of whose affinities are elsewhere has not arrived.
 STRANDED, MANY_STRANDED = 0.5, 0.01
 # Equal rows lie on one another: so many of one kind are an island of their own.
@@ -129,12 +132,11 @@ def _split(subject: Subject, measured: Measured) -> Iterator[Finding]:
         if islands.sparseness[rim].mean() < LARGEST_SPARSENESS:
             split.append(island)
             rows.append(rim)
-    n_points = islands.sizes[split].sum() if split else 0
-    if n_points > MANY_SPLIT * len(islands.island):
-        rim = np.concatenate(rows)
+    rim = np.concatenate(rows) if rows else NO_ROWS
+    if len(rim) > MANY_AT_RIMS * len(islands.island):
         yield Finding(
             "split", "Gaps that the data may not have",
-            f"{_count(len(split), 'island')} with {n_points:,} points go on beyond a gap of the "
+            f"{_count(len(split), 'island')} with {islands.sizes[split].sum():,} points go on beyond a gap of the "
             f"map: {_count(len(rim), 'point')} at their rims, where the data are as dense as "
             "elsewhere, have neighbours in other islands.  Do not take these islands for separate "
             "groups without another sign of it.", np.sort(rim),
@@ -143,7 +145,9 @@ def _split(subject: Subject, measured: Measured) -> Iterator[Finding]:
 
 def _jumps(subject: Subject, measured: Measured) -> Iterator[Finding]:
     share = measured.scores.get("jumps")
-    if share is not None and share > MANY_JUMPS:
+    usual = usual_range("jumps")
+    many = MANY_JUMPS if usual is None else max(MANY_JUMPS, BEYOND_USUAL * usual[1])
+    if share is not None and share > many:
         yield Finding(
             "jumps", "The map is torn", f"{share:.0%} of the points would move far away if their "
             "row changed a little: the gaps between here and there are the map's.",

@@ -18,6 +18,7 @@ K, K_DENSITY, K_DISTORTION, K_GRAPH = 10, 30, 15, 15
 # Share of rows that the tail of the graph's recall leaves out.
 TAIL = 0.01
 NO_GRAPH = "needs the graph of neighbours, which is not made for so many rows"
+UNKNOWN_GRAPH = "the graph that the map was made of is not known"
 
 
 @dataclass
@@ -184,8 +185,8 @@ def _left_out_points(subject: Subject, settings: Settings, found: Measured) -> N
 
 
 def _graph(subject: Subject, settings: Settings, found: Measured) -> None:
-    if subject.affinities is None:
-        found.left_out.update(graph_recall=NO_GRAPH, graph_recall_tail=NO_GRAPH)
+    if not subject.graph_is_own or subject.affinities is None:
+        found.left_out.update(graph_recall=UNKNOWN_GRAPH, graph_recall_tail=UNKNOWN_GRAPH)
         return
     sample = settings.sizes.neighbors
     recall = metrics.graph_recall(

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from fasttsne.affinity import Affinities
 from fasttsne.drawing.style import color_points
 from fasttsne.embedding.full import TSNEEmbedding
+from fasttsne.nearest_neighbors.builtin.ranks import make_distances
 from fasttsne.reports.graph import MOST_SEARCHED, make_graph
 from fasttsne.runtime.typing import Metric, Rows, Settings
 from fasttsne.runtime.validation import check_data
@@ -70,12 +71,16 @@ def check_subject(
         raise ValueError("embedding must have points that are not all equal")
     if metric is None:
         metric, metric_params = _known_metric(own, estimator, metric_params)
+        is_square = np.shape(X) == (len(points), len(points))
+        if isinstance(metric, str) and metric == "precomputed" and not is_square:
+            metric, metric_params = "euclidean", None  # only the graph was given
     has_distances = isinstance(metric, str) and metric == "precomputed"
     rows = X if has_distances else check_data(X, accept_sparse=True)
     if np.shape(rows)[0] != len(points):
         raise ValueError(
             f"embedding must have as many rows as X, {np.shape(rows)[0]}; got {len(points)}"
         )
+    make_distances(rows, metric, metric_params)  # raises for a metric that they do not have
     names = None if labels is None else np.asarray(labels)
     colors = color_points(labels, len(points))  # raises for labels that do not fit
     return Subject(

@@ -57,7 +57,7 @@ function el(name, attributes = {}, ...children) {
 }
 const number = (value) => value.toLocaleString("en");
 const short = (value) => (value !== 0 && (Math.abs(value) < 0.01 || Math.abs(value) >= 1e5)
-  ? value.toExponential(2) : String(+value.toPrecision(3)));
+  ? value.toExponential(1) : String(+value.toPrecision(2)));
 
 function rgb(hex) { return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)); }
 const isDark = () => dark.matches && !isPrinting;
