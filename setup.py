@@ -34,6 +34,7 @@ SIMD_KERNELS = [
     "knn/knn_dense",
     "knn/knn_sparse",
     "knn/neighbor_ranks",
+    "knn/rank_counts",
     "knn/rerank",
     "linalg/gram",
     "optimize/coordinates",
@@ -52,12 +53,12 @@ PLAIN_KERNELS = [
 # Loops that wait for memory, or are no part of an iteration.
 COMPACT_KERNELS = {
     "coordinates", "csr", "exact_order", "hat_grid", "local_radii", "morton", "neighbor_ranks",
-    "raster",
+    "rank_counts", "raster",
 }  # fmt: skip
 # Of the level for processors of before 2013, what takes a small part of a fit.
 SMALL_PORTABLE_KERNELS = {
-    "coordinates", "exact_repulsion", "gradient_step", "gram", "knn_sparse", "local_radii",
-    "morton", "neighbor_ranks", "perplexity", "rerank",
+    "coordinates", "exact_repulsion", "gradient_step", "gram", "knn_sparse", "leave_one_out",
+    "local_radii", "morton", "neighbor_ranks", "perplexity", "rank_counts", "rerank",
 }  # fmt: skip
 # C headers that kernels include, which Cython does not look for changes in.
 HEADERS = [f"{KERNELS}/threads.h", f"{KERNELS}/simd/simd8.h"]

@@ -87,6 +87,7 @@ morton = load_level(simd, "morton")
 neighbor_ranks = load_level(simd, "neighbor_ranks")
 particle_mesh = load_level(simd, "particle_mesh")
 perplexity = load_level(simd, "perplexity")
+rank_counts = load_level(simd, "rank_counts")
 rerank = load_level(simd, "rerank")
 row_fft = load_level(simd, "row_fft")
 
@@ -94,5 +95,5 @@ __all__ = [
     "SIMD_LEVELS", "attraction", "barnes_hut", "coordinates", "cpu", "csr", "exact_order",
     "exact_repulsion", "fft_convolve", "gradient_step", "gram", "hat_grid", "knn_dense",
     "knn_sparse", "load_level", "local_radii", "morton", "neighbor_ranks", "packed_edges",
-    "particle_mesh", "perplexity", "raster", "rerank", "row_fft", "simd",
+    "particle_mesh", "perplexity", "rank_counts", "raster", "rerank", "row_fft", "simd",
 ]  # fmt: skip

@@ -8,13 +8,11 @@ from numpy.typing import ArrayLike
 from fasttsne.metrics.estimate import Estimate, estimate_mean
 from fasttsne.metrics.labels import encoded_labels
 from fasttsne.metrics.samples import check_rows, sample_rows
-from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances, nearest_of
+from fasttsne.metrics.silhouettes import mean_silhouette
+from fasttsne.nearest_neighbors.builtin.ranks import make_distances, nearest_of
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
-
-# Distances in memory at a time.
-BLOCK_ENTRIES = 2**22
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class LabelAgreement:
 
 def label_agreement(
     X: Rows, embedding: ArrayLike, labels: ArrayLike, k: int = 10, metric: Metric = "euclidean",
-    metric_params: Settings = None, sample_size: int | None = 2000,
+    metric_params: Settings = None, sample_size: int | None = 1000,
     random_state: RandomState = 0, n_jobs: int | None = -1,
 ) -> LabelAgreement:  # fmt: skip
     """Return accuracy of k nearest neighbours and silhouette, of the map and of the data.
@@ -82,8 +80,7 @@ def label_agreement(
     for space in (make_distances(points), distances):
         votes = codes[nearest_of(space, rows, k, n_threads)]
         found.append(estimate_mean(_is_right(votes, codes[rows], n_labels), rows, n_labeled))
-        widths = _silhouettes(space, rows, codes[rows], n_labels)
-        found.append(estimate_mean(widths, rows, n_labeled))
+        found.append(mean_silhouette(space, rows, codes[rows], n_labeled))
     return LabelAgreement(found[0], found[2], found[1], found[3], names)
 
 
@@ -93,37 +90,3 @@ def _is_right(votes: np.ndarray, own: np.ndarray, n_labels: int) -> np.ndarray:
     where = np.arange(m)[:, None] * (n_labels + 1) + votes + 1
     counts = np.bincount(where.ravel(), minlength=m * (n_labels + 1)).reshape(m, -1)[:, 1:]
     return (counts.argmax(1) == own).astype(np.float64)
-
-
-def _silhouettes(
-    space: Distances, rows: np.ndarray, codes: np.ndarray, n_labels: int
-) -> np.ndarray:
-    """Return the silhouette of each row among the rows; 0 for the only one of its label."""
-    sizes = np.bincount(codes, minlength=n_labels)
-    if (sizes > 0).sum() < 2:
-        return np.full(len(rows), np.nan)
-    order = np.argsort(codes, kind="stable")
-    present = np.flatnonzero(sizes)
-    starts = np.append(0, np.cumsum(sizes[present]))[:-1]
-    own = np.searchsorted(present, codes)
-    widths = np.empty(len(rows))
-    step = max(BLOCK_ENTRIES // len(rows), 1)
-    for a in range(0, len(rows), step):
-        part = slice(a, a + step)
-        block = space.pairwise(rows[part], rows[order])
-        sums = np.add.reduceat(block, starts, axis=1)
-        widths[part] = _widths(sums, sizes[present].astype(float), own[part])
-    return widths
-
-
-def _widths(sums: np.ndarray, sizes: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Return silhouettes from sums of distances to each label, (m, labels)."""
-    at = np.arange(len(sums)), own
-    is_alone = sizes[own] == 1
-    inner = sums[at] / np.where(is_alone, 1, sizes[own] - 1)
-    outer = sums / sizes
-    outer[at] = np.inf
-    nearest = outer.min(1)
-    with np.errstate(invalid="ignore"):
-        widths = (nearest - inner) / np.maximum(nearest, inner)
-    return np.where(is_alone, 0.0, np.nan_to_num(widths, nan=0.0))

@@ -38,7 +38,7 @@ class LocalDistortion:
 
 def local_distortion(
     X: Rows, embedding: ArrayLike, k: int = 15, metric: Metric = "euclidean",
-    metric_params: Settings = None, sample_size: int | None = 2000,
+    metric_params: Settings = None, sample_size: int | None = 1000,
     random_state: RandomState = 0, n_jobs: int | None = -1,
 ) -> LocalDistortion:  # fmt: skip
     """Return the area and the anisotropy of the map's Jacobian at each sampled row.

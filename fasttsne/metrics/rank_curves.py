@@ -5,14 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.metrics.estimate import Estimate, standard_error_of_mean
+from fasttsne.metrics.estimate import Estimate, estimate_mean
 from fasttsne.metrics.samples import check_rows, sample_rows
 from fasttsne.nearest_neighbors.builtin.ranks import make_distances, max_rank_counts
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
+from fasttsne.runtime.validation import check_number
 
 # Sizes, evenly spaced in their log, at which each row's sum of Q_NX is kept for standard errors.
 N_MARKS = 512
+# Groups of rows of which one is left out at a time.
+N_GROUPS = 20
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,15 @@ class RankCurves:
     q_nx : (n - 2,) mean share of the k nearest neighbours that data and map have in common, 0 to 1.
     r_nx : (n - 2,) the same beyond chance, ((n - 1) Q_NX - k) / (n - 1 - k): 1 is perfect, 0 is a
         random map.
-    r_nx_error : (n - 2,) its standard errors; 0 where all rows were compared.
+    r_nx_error : (n - 2,) its standard errors; 0 where all rows were compared.  Of more than 512 sizes,
+        those between are interpolated.
     auc : the area under R_NX over log k, divided by the length of that axis: each k weighs 1 / k.
     k_max : the size that splits local from global, where Q_NX is farthest above chance.
     local : mean of Q_NX up to k_max.
     global_ : mean of Q_NX beyond k_max; it ends with 1 - 1 / (n - 1) for any map.
+    at : size of the neighbourhoods of the next three.
+    neighbor_recall, trustworthiness, continuity : as the functions of these names say, of the same
+        rows.
     rows : indices of the rows that were compared.
     """
 
@@ -41,12 +48,17 @@ class RankCurves:
     k_max: int
     local: Estimate
     global_: Estimate
+    at: int
+    neighbor_recall: Estimate
+    trustworthiness: Estimate
+    continuity: Estimate
     rows: np.ndarray
 
 
 def rank_curves(
-    X: Rows, embedding: ArrayLike, metric: Metric = "euclidean", metric_params: Settings = None,
-    sample_size: int | None = 500, random_state: RandomState = 0, n_jobs: int | None = -1,
+    X: Rows, embedding: ArrayLike, k: int = 10, metric: Metric = "euclidean",
+    metric_params: Settings = None, sample_size: int | None = 500, random_state: RandomState = 0,
+    n_jobs: int | None = -1,
 ) -> RankCurves:  # fmt: skip
     """Return how many neighbours data and map have in common, for neighbourhoods of all sizes.
 
@@ -57,6 +69,8 @@ def rank_curves(
     ----------
     X, embedding, metric, metric_params, random_state, n_jobs : as for :func:`neighbor_recall`; at
         least 4 rows.
+    k : size of the neighbourhoods of recall, trustworthiness and continuity, which come from the
+        same ranks; less than half of the rows, or it becomes that.
     sample_size : number of rows that are compared with all others, chosen at random; None is all.
 
     Returns
@@ -71,19 +85,12 @@ def rank_curves(
     n = len(points)
     if n < 4:
         raise ValueError(f"rank curves need at least 4 rows; got {n}")
-    rows = sample_rows(n, sample_size, random_state)
-    n_threads = resolve_n_jobs(n_jobs)
-    sums = _Sums(n, len(rows))
-    for counts in max_rank_counts(distances, make_distances(points), rows, n_threads):
-        sums.add(counts)
-    q_nx = sums.shared / (len(rows) * sums.k)
-    chance = sums.k / (n - 1)
-    r_nx = _beyond_chance(q_nx, n)
-    split = int(np.argmax(q_nx - chance)) + 1
-    return RankCurves(
-        sums.k, q_nx, r_nx, sums.r_nx_error(), sums.auc(r_nx, rows), split,
-        *sums.parts(q_nx, split, rows), rows,
-    )  # fmt: skip
+    at = min(check_number(k, "k", low=1, integer=True), (n - 1) // 2)
+    sums = _Sums(n, sample_rows(n, sample_size, random_state), at)
+    in_map = make_distances(points)
+    for found in max_rank_counts(distances, in_map, sums.rows, at, resolve_n_jobs(n_jobs)):
+        sums.add(*found)
+    return sums.curves()
 
 
 class _Sums:
@@ -92,64 +99,87 @@ class _Sums:
     Parameters
     ----------
     n : rows of the data.
-    m : rows that are compared.
+    rows : those that are compared.
+    at : size of the neighbourhoods of the scores.
     """
 
-    def __init__(self, n: int, m: int):
-        self.n, self.m = n, m
+    def __init__(self, n: int, rows: np.ndarray, at: int):
+        self.n, self.rows, self._at = n, rows, at
         self.k = np.arange(1, n - 1)
-        self.shared, self._squares = np.zeros(n - 2), np.zeros(n - 2)
-        self._weights = 1 / self.k
+        self.shared = np.zeros(n - 2)
+        weights = 1 / self.k
+        self._scale = weights.sum()
+        # R_NX is linear in what a row shares, and so is the area under it.
+        self._area_of_shared = weights * (n - 1) / (self.k * (n - 1 - self.k))
+        self._area_of_chance = float((weights * self.k / (n - 1 - self.k)).sum())
         self._marks = np.unique(np.geomspace(1, n - 2, N_MARKS).round().astype(int)) - 1
-        self._areas: list[np.ndarray] = []
-        self._q_sums: list[np.ndarray] = []
+        self._kept: list[tuple[np.ndarray, ...]] = []
 
-    def add(self, counts: np.ndarray) -> None:
-        """Add rows, (rows, n) int: how many others have each largest rank, from 1."""
+    def add(self, counts: np.ndarray, excess: np.ndarray) -> None:
+        """Add rows: what ``max_rank_counts`` has of them."""
         shared = np.cumsum(counts[:, : self.n - 2], axis=1, dtype=np.float64)
         self.shared += shared.sum(0)
-        self._squares += np.einsum("ij,ij->j", shared, shared)
-        self._areas.append(_beyond_chance(shared / self.k, self.n) @ self._weights)
+        areas = (shared @ self._area_of_shared - self._area_of_chance) / self._scale
+        kept = shared[:, self._marks], areas, shared[:, self._at - 1] / self._at, excess
         shared /= self.k
-        np.cumsum(shared, axis=1, out=shared)
-        self._q_sums.append(shared[:, self._marks])
+        self._kept.append((*kept, np.add.reduceat(shared, self._marks, axis=1)))
 
-    def r_nx_error(self) -> np.ndarray:
-        """Return the standard error of R_NX for each k."""
-        if self.m == self.n:
+    def curves(self) -> RankCurves:
+        """Return the curves of all rows that were added."""
+        at_marks, areas, recalls, excess, between = map(
+            np.concatenate, zip(*self._kept, strict=True)
+        )
+        q_nx = self.shared / (len(self.rows) * self.k)
+        r_nx = ((self.n - 1) * q_nx - self.k) / (self.n - 1 - self.k)
+        split = int(np.argmax(q_nx - self.k / (self.n - 1))) + 1
+        largest = self._at * (2 * self.n - 3 * self._at - 1) / 2
+        return RankCurves(
+            self.k, q_nx, r_nx, self._r_nx_error(at_marks), self._mean(areas), split,
+            *self._parts(q_nx, split, at_marks, between), self._at, self._mean(recalls),
+            *(self._mean(1 - each / largest) for each in excess.T), self.rows,
+        )  # fmt: skip
+
+    def _mean(self, values: np.ndarray) -> Estimate:
+        return estimate_mean(values, self.rows, self.n)
+
+    def _r_nx_error(self, shared: np.ndarray) -> np.ndarray:
+        """Return the standard errors of R_NX, between the sizes that were kept by interpolation."""
+        m = len(self.rows)
+        if m == self.n:
             return np.zeros(self.n - 2)
-        spread = np.maximum(self._squares - self.shared**2 / self.m, 0) / (self.m - 1)
-        error = np.sqrt(spread * (1 - self.m / self.n) / self.m) / self.k
-        scaled: np.ndarray = error * (self.n - 1) / (self.n - 1 - self.k)
-        return scaled
+        k = self._marks + 1
+        errors = shared.std(0, ddof=1) * np.sqrt((1 - m / self.n) / m)
+        return np.interp(self.k, k, errors * (self.n - 1) / (k * (self.n - 1 - k)))
 
-    def auc(self, r_nx: np.ndarray, rows: np.ndarray) -> Estimate:
-        """Return the area in log k, whose values are those of the rows."""
-        total = self._weights.sum()
-        values = np.concatenate(self._areas) / total
-        error = standard_error_of_mean(values, self.m, self.n)
-        return Estimate(float(r_nx @ self._weights / total), error, rows, values)
-
-    def parts(self, q_nx: np.ndarray, split: int, rows: np.ndarray) -> tuple[Estimate, Estimate]:
+    def _parts(
+        self, q_nx: np.ndarray, split: int, at_marks: np.ndarray, between: np.ndarray
+    ) -> tuple[Estimate, Estimate]:
         """Return the means of Q_NX up to a size and beyond it.
 
-        The standard errors are those for the nearest size at which sums are kept.
+        The standard errors are those of the jackknife over groups of rows: without a group, the
+        split is another one, too.
         """
-        q_sums = np.concatenate(self._q_sums)
-        mark = int(np.abs(self._marks + 1 - split).argmin())
-        size = self._marks[mark] + 1
-        near = q_sums[:, mark] / size
-        far = (q_sums[:, -1] - q_sums[:, mark]) / max(self.n - 2 - size, 1)
-        errors = [standard_error_of_mean(part, self.m, self.n) for part in (near, far)]
         beyond = q_nx[split:].mean() if split < len(q_nx) else 1.0
+        errors = self._errors_of_parts(at_marks, between)
         return (
-            Estimate(float(q_nx[:split].mean()), errors[0], rows),
-            Estimate(float(beyond), errors[1], rows),
+            Estimate(float(q_nx[:split].mean()), errors[0], self.rows),
+            Estimate(float(beyond), errors[1], self.rows),
         )
 
-
-def _beyond_chance(q_nx: np.ndarray, n: int) -> np.ndarray:
-    """Return R_NX for Q_NX of k from 1 to n - 2 in the last axis."""
-    k = np.arange(1, n - 1)
-    r_nx: np.ndarray = ((n - 1) * q_nx - k) / (n - 1 - k)
-    return r_nx
+    def _errors_of_parts(self, at_marks: np.ndarray, between: np.ndarray) -> tuple[float, float]:
+        m, k = len(self.rows), self._marks + 1
+        if m == self.n:
+            return 0.0, 0.0
+        groups = min(N_GROUPS, m)
+        found = np.empty((groups, 2))
+        for group in range(groups):
+            kept = np.arange(m) % groups != group
+            above = at_marks[kept].mean(0) / k - k / (self.n - 1)
+            split = max(int(above.argmax()), 1)
+            means = between[kept].mean(0)
+            found[group] = (
+                means[:split].sum() / self._marks[split],
+                means[split:].sum() / (self.n - 2 - self._marks[split]),
+            )
+        errors = np.sqrt((1 - m / self.n) * (groups - 1) * found.var(0))
+        return float(errors[0]), float(errors[1])

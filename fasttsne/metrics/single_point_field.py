@@ -17,6 +17,7 @@ EXACT_MAX_POINTS = 1000
 MARGIN = 0.05
 # The second derivative needs splines of a higher order than the forces of a descent.
 MESH_PARAMS = {"n_interpolation_points": 4, "min_num_intervals": 50, "ints_in_interval": 1}
+NO_SELF_FORCE = np.zeros(_kernels.particle_mesh.SELF_FORCE_TERMS, np.float32)
 
 
 class PointField(NamedTuple):
@@ -58,9 +59,14 @@ def make_point_field(
     if is_exact or is_small or too_large:
         z = ExactRepulsion(dof, n_threads)(points, scratch)
         return PointField(z, padded_columns(points), None, None, 1.0, 0.0, None, limits)
-    z = mesh(points, scratch)
     cells, spacing, constant = mesh.potential(points, box)
     mean = len(points) * constant
+    own = np.empty(len(points), np.float32)
+    _kernels.particle_mesh.gather(
+        points, cells, box[0], spacing, mesh.polynomials, NO_SELF_FORCE, scratch, n_threads, own
+    )
+    # What a grid says that a point contributes to its own potential is 1 but for its errors.
+    z = float(own.sum(dtype=np.float64)) + len(points) * (mean - 1)
     table = with_curvatures(mesh.polynomials)
     return PointField(z, None, cells, box[0], spacing, mean, table, limits)
 

@@ -5,8 +5,9 @@ import pytest
 import scipy.sparse as sp
 
 from fasttsne import _kernels
+from fasttsne.metrics.single_point_field import leave_one_out, make_point_field
 from fasttsne.nearest_neighbors import Exact
-from fasttsne.objective.edges import pack_edges
+from fasttsne.objective.edges import edges_of, pack_edges
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 from fasttsne.repulsion.morton import bounding_box, curve_order
 
@@ -97,6 +98,26 @@ def neighbor_ranks(rng):
     return (ranks,)
 
 
+def rank_counts(rng):
+    points = rng.normal(0, 1, (300, 20)).astype(np.float32)
+    rows = np.arange(40, dtype=np.int32)
+    squares = np.empty((40, 300), np.float32)
+    _kernels.rank_counts.distances_to_all(points, rows, squares, 2)
+    counts, excess = np.empty((40, 300), np.int32), np.empty((40, 2), np.int64)
+    other = rng.normal(0, 1, squares.shape).astype(np.float32)
+    _kernels.rank_counts.max_rank_counts(squares, other, rows, 9, counts, excess, 2)
+    return squares, excess
+
+
+def let_go(rng):
+    y = a_map(rng)
+    P = sp.random(len(y), len(y), 10 / len(y), format="csr", random_state=0, dtype=np.float32)
+    P.data /= P.data.sum()
+    field = make_point_field(y, 1.0, 2)
+    rows = np.arange(0, len(y), 50)
+    return leave_one_out(edges_of(P, "P"), y, rows, field, 1.0, 0.8, 10, 0, 1.0, 2)[:1]
+
+
 def coordinates(rng):
     return bounding_box(a_map(rng))
 
@@ -115,11 +136,13 @@ CASES = {
     "knn_dense, rerank": dense_neighbors,
     "knn_dense.project": project,
     "knn_sparse": sparse_neighbors,
+    "leave_one_out": let_go,
     "local_radii": local_radii,
     "morton": morton,
     "neighbor_ranks": neighbor_ranks,
     "particle_mesh, row_fft, fft_convolve": repulsion(MeshRepulsion),
     "perplexity": perplexity,
+    "rank_counts": rank_counts,
 }
 
 

@@ -17,6 +17,10 @@ from libc.stdlib cimport free, malloc
 from fasttsne._kernels.optimize.small_matrix cimport smallest_eigenvalue, solve_shifted
 from fasttsne._kernels.pieces cimport PyErr_CheckSignals
 from fasttsne._kernels.repulsion.point_field cimport Field, Similarity, similarity_without
+from fasttsne._kernels.simd.simd8 cimport (
+    f8, f8_add, f8_fma, f8_load, f8_mul, f8_set1, f8_sub, f8_sum,
+)
+from fasttsne._kernels.simd.student cimport student_log, student_q
 
 cdef enum:
     MAX_NEAREST = 32  # strongest neighbours among which directions are chosen
@@ -24,7 +28,8 @@ cdef enum:
 
 MOST_NEAREST = MAX_NEAREST
 
-cdef double TOLERANCE = 1e-3  # length of a step that ends a descent; the kernel's width is 1
+cdef double TOLERANCE = 1e-2  # length of a step that ends a descent; the kernel's width is 1
+cdef double ROUNDING = 1e-6  # of the loss in single precision, which is of the order of one
 cdef int MAX_EVALUATIONS = 60
 cdef double LEAST_CURVATURE = 0.03  # of the shifted matrix, by the attraction's
 cdef double DECREASE = 1e-4  # of the loss, by what the gradient promises
@@ -33,9 +38,10 @@ cdef double DECREASE = 1e-4  # of the loss, by what the gradient promises
 cdef struct Landscape:
     const Field *field
     const float *left_out  # (d,), where the point is
-    const double *others  # (count, d)
-    const double *weights  # (count,), n e p_j
-    Py_ssize_t count
+    const float *others  # neighbours, coordinate a from a * capacity on
+    const float *weights  # (count,), n e p_j; padding has 0
+    Py_ssize_t capacity
+    Py_ssize_t count  # a multiple of 8
     double n
     double z_all  # Z
     double z_own  # z(y_i)
@@ -50,43 +56,71 @@ cdef struct Valley:
     double pull  # the largest curvature that the attraction may have
 
 
+cdef inline void add_attraction(
+    const Landscape *land, const double *y, int d, float dof, Valley *out
+) noexcept nogil:
+    """Add the sums over the neighbours, eight at a time; ``d`` is a literal at each call."""
+    cdef float inverse_dof = 1 / dof
+    cdef f8 own[3]
+    cdef f8 difference[3]
+    cdef f8 slope[3]
+    cdef f8 bend[6]
+    cdef f8 r2, q, weight, along, total = f8_set1(0), loss = f8_set1(0)
+    cdef Py_ssize_t j
+    cdef int a, b, k
+    for a in range(d):
+        own[a] = f8_set1(<float> y[a])
+        slope[a] = f8_set1(0)
+    for k in range(d * (d + 1) // 2):
+        bend[k] = f8_set1(0)
+    for j in range(0, land.count, 8):
+        r2 = f8_set1(0)
+        for a in range(d):
+            difference[a] = f8_sub(own[a], f8_load(land.others + a * land.capacity + j))
+            r2 = f8_fma(difference[a], difference[a], r2)
+        q = student_q(r2, inverse_dof)
+        weight = f8_load(land.weights + j)
+        loss = f8_fma(weight, student_log(r2, inverse_dof), loss)
+        weight = f8_mul(weight, q)
+        total = f8_add(total, weight)
+        k = 0
+        for a in range(d):
+            along = f8_mul(weight, difference[a])
+            slope[a] = f8_add(slope[a], along)
+            along = f8_mul(along, q)
+            for b in range(a, d):
+                bend[k] = f8_fma(along, difference[b], bend[k])
+                k = k + 1
+    out.pull = 4 * f8_sum(total)
+    out.loss += 2 * dof * f8_sum(loss)
+    k = 0
+    for a in range(d):
+        out.grad[a] += 4 * f8_sum(slope[a])
+        for b in range(a, d):
+            out.hess[k] -= 8 * inverse_dof * f8_sum(bend[k])
+            if a == b:
+                out.hess[k] += out.pull
+            k = k + 1
+
+
 cdef void look(const Landscape *land, const double *y, Valley *out) noexcept nogil:
     """The loss at y, less a constant, and its derivatives."""
-    cdef int d = land.field.d, a, b, k
-    cdef double dof = land.field.dof, r2, q, weight, total = 0
-    cdef double difference[3]
-    cdef const double *other = land.others
-    cdef Py_ssize_t j
+    cdef int d = land.field.d, a, b, k = 0
+    cdef double total
     cdef Similarity repulsion
     similarity_without(land.field, y, land.left_out, &repulsion)
-    out.pull = 0
     total = land.z_all + 2 * (repulsion.z - land.z_own)
     out.loss = land.n * log1p(2 * (repulsion.z - land.z_own) / land.z_all)
-    k = 0
     for a in range(d):
         out.grad[a] = 2 * land.n * repulsion.grad[a] / total
         for b in range(a, d):
             out.hess[k] = 2 * land.n * repulsion.hess[k] / total
             out.hess[k] -= 4 * land.n * repulsion.grad[a] * repulsion.grad[b] / (total * total)
             k = k + 1
-    for j in range(land.count):
-        r2 = 0
-        for a in range(d):
-            difference[a] = y[a] - other[a]
-            r2 = r2 + difference[a] * difference[a]
-        other += d
-        q = 1 / (1 + r2 / dof)
-        out.loss += 2 * land.weights[j] * dof * log1p(r2 / dof)
-        weight = 4 * land.weights[j] * q
-        out.pull += weight
-        k = 0
-        for a in range(d):
-            out.grad[a] += weight * difference[a]
-            for b in range(a, d):
-                out.hess[k] -= 2 / dof * weight * q * difference[a] * difference[b]
-                if a == b:
-                    out.hess[k] += weight
-                k = k + 1
+    if d == 2:
+        add_attraction(land, y, 2, land.field.dof, out)
+    else:
+        add_attraction(land, y, d, land.field.dof, out)
 
 
 cdef double descend(const Landscape *land, double *y) noexcept nogil:
@@ -112,7 +146,7 @@ cdef double descend(const Landscape *land, double *y) noexcept nogil:
                 return here.loss
             look(land, trial, &there)
             evaluations += 1
-            if there.loss <= here.loss + DECREASE * slope:
+            if there.loss <= here.loss + DECREASE * slope + ROUNDING:
                 break
             share = share / 3
         here = there
@@ -170,21 +204,23 @@ cdef void farthest_first(
 
 cdef Py_ssize_t add_row(
     const int32_t *columns, const float *values, Py_ssize_t count, Py_ssize_t own,
-    Py_ssize_t onto, double total, const float *y, int d, double *others, double *weights,
+    Py_ssize_t onto, double total, const float *y, int d, float *others, float *weights,
+    Py_ssize_t capacity,
 ) noexcept nogil:
     """Write the neighbours of a row but ``own``, their weights summing to total; returns how many.
 
     ``onto`` is the row itself, which becomes a neighbour as strong as its strongest; or -1.
     """
     cdef Py_ssize_t e, j, written = 0
-    cdef double largest = 0, sum = 0
+    cdef double sum = 0
+    cdef float largest = 0
     cdef int a
     for e in range(-1 if onto >= 0 else 0, count):
         j = onto if e < 0 else columns[e]
         if j == own or (e >= 0 and j == onto):
             continue
         for a in range(d):
-            others[written * d + a] = y[j * d + a]
+            others[a * capacity + written] = y[j * d + a]
         weights[written] = 0 if e < 0 else values[e]
         sum = sum + weights[written]
         largest = max(largest, weights[written])
@@ -193,8 +229,21 @@ cdef Py_ssize_t add_row(
         weights[0] = largest
         sum = sum + largest
     for j in range(written):
-        weights[j] = weights[j] * total / sum if sum > 0 else 0
+        weights[j] = <float> (weights[j] * total / sum) if sum > 0 else 0
     return written
+
+
+cdef Py_ssize_t pad(
+    Py_ssize_t count, int d, float *others, float *weights, Py_ssize_t capacity
+) noexcept nogil:
+    """Fill up to a multiple of 8 with neighbours of weight 0; returns it."""
+    cdef int a
+    while count % 8:
+        for a in range(d):
+            others[a * capacity + count] = 0
+        weights[count] = 0
+        count += 1
+    return count
 
 
 def leave_one_out(
@@ -220,10 +269,10 @@ def leave_one_out(
     int n_threads,
 ):
     """Let each of the points go. O(m (edges of a row + n)), or without the n on a grid."""
-    cdef Py_ssize_t n = y.shape[0], m = rows.shape[0], r, piece, stop, longest = 0, i
+    cdef Py_ssize_t n = y.shape[0], m = rows.shape[0], r, piece, stop, longest = 0, capacity, i
     cdef int d = <int> y.shape[1], c
     cdef Field field
-    cdef double *scratch
+    cdef float *scratch
     field.d, field.dof = d, dof
     if sources is not None:
         field.columns, field.capacity = &sources[0, 0], sources.shape[1]
@@ -237,15 +286,16 @@ def leave_one_out(
             field.origin[c] = origin[c]
     for i in range(n):
         longest = max(longest, <Py_ssize_t> (indptr[i + 1] - indptr[i]))
+    capacity = (2 * longest + 8) // 8 * 8
     for piece in range(0, m, PIECE):
         stop = min(piece + <Py_ssize_t> PIECE, m)
         with nogil, parallel(num_threads=n_threads):
-            scratch = <double *> malloc((2 * longest + 1) * (d + 1) * sizeof(double))
+            scratch = <float *> malloc((capacity + 1) * (d + 1) * sizeof(float))
             for r in prange(piece, stop, schedule="dynamic"):
                 let_go(
                     &indptr[0], &columns[0], &values[0], &y[0, 0], n, rows[r], z_all,
                     exaggeration, share, n_nearest, n_directions, &field, &box[0, 0],
-                    &box[1, 0], scratch, longest, &curvature[r], &perturbation[r],
+                    &box[1, 0], scratch, capacity, &curvature[r], &perturbation[r],
                     &target[r, 0], &toward[r],
                 )
             free(scratch)
@@ -256,7 +306,7 @@ cdef void let_go(
     const int64_t *indptr, const int32_t *columns, const float *values, const float *y,
     Py_ssize_t n, Py_ssize_t own, double z_all, double exaggeration, double share,
     int n_nearest, int n_directions, const Field *field, const double *low, const double *high,
-    double *scratch, Py_ssize_t longest, double *curvature, double *perturbation,
+    float *scratch, Py_ssize_t capacity, double *curvature, double *perturbation,
     double *target, int32_t *toward,
 ) noexcept nogil:
     cdef int d = field.d, a, number, from_other
@@ -264,7 +314,7 @@ cdef void let_go(
     cdef const int32_t *own_columns = columns + indptr[own]
     cdef const float *own_values = values + indptr[own]
     cdef int32_t found[MAX_NEAREST]
-    cdef double *weights = scratch + (2 * longest + 1) * d
+    cdef float *weights = scratch + capacity * d
     cdef double total = 0, best, loss, moved
     cdef double point[3]
     cdef double lowest[3]
@@ -280,9 +330,11 @@ cdef void let_go(
     similarity_without(field, point, y + own * d, &around)
     land.field, land.left_out, land.others, land.weights = field, y + own * d, scratch, weights
     land.n, land.z_all, land.z_own, land.low, land.high = n, z_all, around.z, low, high
-    land.count = add_row(
-        own_columns, own_values, count, own, -1, total, y, d, scratch, weights
+    land.capacity = capacity
+    written = add_row(
+        own_columns, own_values, count, own, -1, total, y, d, scratch, weights, capacity
     )
+    land.count = pad(written, d, scratch, weights, capacity)
     look(&land, point, &valley)
     curvature[0] = smallest_eigenvalue(valley.hess, d)
     perturbation[0], toward[0] = 0, -1
@@ -291,12 +343,14 @@ cdef void let_go(
     for number in range(min(<Py_ssize_t> n_directions, n_found)):
         k = found[number]
         written = add_row(
-            own_columns, own_values, count, own, -1, (1 - share) * total, y, d, scratch, weights
+            own_columns, own_values, count, own, -1, (1 - share) * total, y, d, scratch, weights,
+            capacity,
         )
-        land.count = written + add_row(
+        written += add_row(
             columns + indptr[k], values + indptr[k], indptr[k + 1] - indptr[k], own, k,
-            share * total, y, d, scratch + written * d, weights + written,
+            share * total, y, d, scratch + written, weights + written, capacity,
         )
+        land.count = pad(written, d, scratch, weights, capacity)
         best = INFINITY
         for from_other in range(2):
             for a in range(d):

@@ -17,6 +17,8 @@ from fasttsne.nearest_neighbors.precomputed import check_distance_matrix, check_
 
 # Distances computed at a time.
 BLOCK_ENTRIES = 2**22
+# Up to so many rows, all ranks of a row are those of distances in double precision.
+FLOAT64_RANKS_MAX_SAMPLES = 4096
 
 
 class Distances(Protocol):
@@ -109,8 +111,8 @@ def distances_to_others(
 
 
 def max_rank_counts(
-    first: Distances, second: Distances, rows: np.ndarray, n_threads: int
-) -> Iterator[np.ndarray]:
+    first: Distances, second: Distances, rows: np.ndarray, k: int, n_threads: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield, for some of the rows after the other, how many others have each largest rank.
 
     The larger of a neighbour's ranks in two data sets of the same rows is k where it is among the
@@ -118,20 +120,56 @@ def max_rank_counts(
 
     Yields
     ------
-    (some rows, n - 1) int64: of rank 1 first.
+    counts : (some rows, n) int32, of rank 1 first; the last is the row itself.
+    excess : (some rows, 2) int64, the sums of the ranks beyond k in the first space over the k
+        nearest of the second, and the reverse.
     """
     n = first.n_samples
     step = max(BLOCK_ENTRIES // n, 1)
     for a in range(0, len(rows), step):
         some = rows[a : a + step]
-        largest = np.maximum(*(_ranks_of_all(each, some) for each in (first, second)))
-        yield np.stack([np.bincount(ranks, minlength=n + 1)[1:n] for ranks in largest])
+        blocks = [_distances_to_all(each, some, n_threads) for each in (first, second)]
+        if blocks[0].dtype != np.float32 or blocks[1].dtype != np.float32:
+            yield _count_ranks(*(_ranks_of_all(block, some) for block in blocks), k)
+            continue
+        counts, excess = np.empty(blocks[0].shape, np.int32), np.empty((len(some), 2), np.int64)
+        _kernels.rank_counts.max_rank_counts(
+            *blocks, some.astype(np.int32), k, counts, excess, n_threads
+        )
+        yield counts, excess
 
 
-def _ranks_of_all(distances, rows):
+def _count_ranks(first, second, k):
+    """Return the counts and the excess of ranks from all of them, (rows, n) in each space."""
+    n = first.shape[1]
+    largest = np.maximum(first, second)
+    counts = [np.bincount(ranks - 1, minlength=n) for ranks in largest]
+    excess = [
+        np.where(near <= k, np.maximum(far - k, 0), 0).sum(1)
+        for near, far in ((second, first), (first, second))
+    ]
+    return np.array(counts, np.int32), np.stack(excess, 1)
+
+
+def _distances_to_all(distances, rows, n_threads):
+    """Return what grows with the distances of rows to all: float32 for many dense rows."""
+    n = distances.n_samples
+    if not isinstance(distances, _DenseDistances) or n <= FLOAT64_RANKS_MAX_SAMPLES:
+        return distances.pairwise(rows, np.arange(n))
+    squares = np.empty((len(rows), n), np.float32)
+    _kernels.rank_counts.distances_to_all(
+        distances.points, rows.astype(np.int32), squares, n_threads
+    )
+    return squares
+
+
+def _ranks_of_all(block, rows):
     """Return the rank of every row among the neighbours of each, (rows, n), from 1; itself n."""
-    (_, block), *_ = distances_to_others(distances, rows)
+    block[np.arange(len(rows)), rows] = np.inf
     order = np.argsort(block, axis=1, kind="stable")
+    # Of infinite distances, which are unknown, the row's own comes last, too.
+    is_own = order == rows[:, None]
+    order = np.concatenate([order[~is_own].reshape(len(rows), -1), rows[:, None]], axis=1)
     ranks = np.empty_like(order)
     np.put_along_axis(ranks, order, np.arange(1, block.shape[1] + 1)[None], 1)
     return ranks

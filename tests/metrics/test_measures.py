@@ -9,19 +9,6 @@ from scipy.spatial.distance import cdist
 import fasttsne
 from fasttsne import TSNE, TSNEEmbedding, metrics
 from fasttsne.affinity import PerplexityBasedNN
-from fasttsne.datasets import load_digits
-
-
-@pytest.fixture(scope="module")
-def pictures():
-    """Digits with a little noise: no two distances are equal."""
-    X = load_digits()[0][:400] + np.random.default_rng(0).normal(0, 0.01, (400, 64))
-    return X.astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def embedding(pictures):
-    return TSNE(random_state=0, early_exaggeration_iter=60, n_iter=60).fit(pictures)
 
 
 def recall_by_sets(D, embedding, k):

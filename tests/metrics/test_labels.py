@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from fasttsne import metrics
+
+
+@pytest.fixture(scope="module")
+def clusters():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 5, 200)
+    X = rng.normal(0, 2, (5, 6))[labels] + rng.normal(size=(200, 6))
+    return X, X[:, :2] + rng.normal(0, 0.5, (200, 2)), np.array(list("abcde"))[labels]
+
+
+def silhouettes_by_definition(points, labels):
+    D, found = cdist(points, points), []
+    for i, own in enumerate(labels):
+        means = {each: D[i, (labels == each) & (np.arange(len(D)) != i)] for each in set(labels)}
+        if len(means[own]) == 0:
+            found.append(0.0)
+            continue
+        inner = means.pop(own).mean()
+        outer = min(distances.mean() for distances in means.values())
+        found.append((outer - inner) / max(inner, outer))
+    return np.array(found)
+
+
+def test_silhouettes(clusters):
+    X, Y, labels = clusters
+    found = metrics.label_agreement(X, Y, labels, sample_size=None)
+    np.testing.assert_allclose(
+        found.silhouette.values, silhouettes_by_definition(Y, labels), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        found.silhouette_in_data.values, silhouettes_by_definition(X, labels), atol=1e-6
+    )
+    assert list(found.labels) == list("abcde")
+
+
+def test_those_of_scikit_learn(clusters):
+    sklearn_metrics = pytest.importorskip("sklearn.metrics")
+    X, Y, labels = clusters
+    found = metrics.label_agreement(X, np.float32(Y), labels, sample_size=None)
+    expected = sklearn_metrics.silhouette_score(np.float32(Y).astype(float), labels)
+    assert found.silhouette == pytest.approx(expected, abs=1e-10)
+
+
+def test_accuracy_is_that_of_a_vote(clusters):
+    X, Y, labels = clusters
+    found = metrics.label_agreement(X, Y, labels, k=7, sample_size=None)
+    for points, accuracy in ((Y, found.accuracy), (X, found.accuracy_in_data)):
+        D = cdist(points, points)
+        np.fill_diagonal(D, np.inf)
+        right = []
+        for row, own in zip(np.argsort(D, axis=1)[:, :7], labels, strict=True):
+            names, votes = np.unique(labels[row], return_counts=True)
+            right.append(names[votes.argmax()] == own)
+        assert accuracy == pytest.approx(np.mean(right))
+
+
+def test_rows_without_a_label_are_left_out(clusters):
+    X, Y, labels = clusters
+    some = labels.astype(object)
+    some[::4] = None
+    found = metrics.label_agreement(X, Y, some, sample_size=None)
+    np.testing.assert_array_equal(found.silhouette.rows, np.flatnonzero(np.arange(200) % 4))
+    numbers = np.where(np.arange(200) % 4 == 0, np.nan, 1.0 * np.unique(labels, True, True)[2])
+    assert metrics.label_agreement(X, Y, numbers, sample_size=None).silhouette == found.silhouette
+
+
+def test_one_label_has_no_silhouette(clusters):
+    X, Y, _ = clusters
+    found = metrics.label_agreement(X, Y, np.zeros(200))
+    assert found.accuracy == found.accuracy_in_data == 1
+    assert np.isnan(found.silhouette)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros(199), r"labels must have the shape \(200,\), one a row; got \(199,\)"),
+        (np.zeros((200, 1)), r"got \(200, 1\)"),
+        (np.full(200, np.nan), "known for at least 2 rows; got 0"),
+    ],
+)
+def test_bad_labels(clusters, labels, message):
+    X, Y, _ = clusters
+    with pytest.raises(ValueError, match=message):
+        metrics.label_agreement(X, Y, labels)
