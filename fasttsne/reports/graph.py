@@ -41,12 +41,28 @@ def strongest_neighbors(affinities: Affinities, k: int = N_STRONGEST) -> np.ndar
     for first in range(0, P.shape[0], BLOCK_ROWS):
         starts = P.indptr[first : first + BLOCK_ROWS + 1].astype(np.int64)
         edges = slice(starts[0], starts[-1])
-        row = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-        order = np.lexsort((-P.data[edges], row))
-        place = np.arange(len(row)) - (starts[:-1] - starts[0])[row]
-        kept = place < k
-        found[first + row[kept], place[kept]] = P.indices[edges][order][kept]
+        lengths = np.diff(starts)
+        _take_largest(
+            P.data[edges].copy(), P.indices[edges], lengths, found[first : first + len(lengths)]
+        )
     return found
+
+
+def _take_largest(
+    values: np.ndarray, columns: np.ndarray, lengths: np.ndarray, found: np.ndarray
+) -> None:
+    """Write the columns of each row's largest values into ``found``, one after the other."""
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    has_edges = lengths > 0
+    starts = (np.cumsum(lengths) - lengths)[has_edges]
+    largest = np.zeros(len(lengths), values.dtype)
+    for place in range(found.shape[1] if len(values) else 0):
+        largest[has_edges] = np.maximum.reduceat(values, starts)
+        at = np.flatnonzero(values == largest[row])
+        at = at[values[at] >= 0]
+        at = at[np.append(True, row[at][1:] != row[at][:-1])] if len(at) else at  # of equal ones
+        found[row[at], place] = columns[at]
+        values[at] = -1  # taken
 
 
 def nearest_points(points: np.ndarray, k: int, n_jobs: int | None) -> tuple[Any, Any]:

@@ -114,14 +114,14 @@ def _neighbors(subject: Subject, settings: Settings, found: Measured) -> None:
         "n_jobs": settings.n_jobs, "k": max(min(K, (n - 1) // 2), 1),
     }  # fmt: skip
     for name in ("neighbor_recall", "trustworthiness", "continuity"):
-        score = getattr(metrics, name)(subject.X, subject.points, **common)
+        score = getattr(metrics, name)(subject.distances, subject.points, **common)
         found.scores[name] = score
         found.points[name] = _spread(score.values, score.rows, n)
 
 
 def _ranks(subject: Subject, settings: Settings, found: Measured) -> None:
     curves = metrics.rank_curves(
-        subject.X, subject.points, sample_size=settings.sizes.ranks, n_jobs=settings.n_jobs,
+        subject.distances, subject.points, sample_size=settings.sizes.ranks, n_jobs=settings.n_jobs,
         **_common(subject, settings),
     )  # fmt: skip
     found.scores.update(
@@ -134,10 +134,10 @@ def _ranks(subject: Subject, settings: Settings, found: Measured) -> None:
 
 def _distances(subject: Subject, settings: Settings, found: Measured) -> None:
     common = {**_common(subject, settings), "sample_size": settings.sizes.pairs}
-    score = metrics.distance_correlation(subject.X, subject.points, **common)
+    score = metrics.distance_correlation(subject.distances, subject.points, **common)
     found.scores["distance_correlation"] = score
     n_pairs = len(score.rows) * (len(score.rows) - 1) // 2 if score.rows is not None else 1
-    curve = metrics.stress(subject.X, subject.points, scales=min(10, n_pairs), **common)
+    curve = metrics.stress(subject.distances, subject.points, scales=min(10, n_pairs), **common)
     found.scores["stress"] = curve.total
     found.curves["stress"] = {
         "distance": (curve.edges[1:] + curve.edges[:-1]) / 2, "stress": curve.stress,
@@ -147,7 +147,7 @@ def _distances(subject: Subject, settings: Settings, found: Measured) -> None:
 
 def _densities(subject: Subject, settings: Settings, found: Measured) -> None:
     found.scores["density_correlation"] = metrics.density_correlation(
-        subject.X, subject.points, k=min(K_DENSITY, len(subject.points) - 1),
+        subject.distances, subject.points, k=min(K_DENSITY, len(subject.points) - 1),
         sample_size=settings.sizes.neighbors, n_jobs=settings.n_jobs,
         **_common(subject, settings),
     )  # fmt: skip
@@ -156,7 +156,7 @@ def _densities(subject: Subject, settings: Settings, found: Measured) -> None:
 def _distortion(subject: Subject, settings: Settings, found: Measured) -> None:
     n = len(subject.points)
     local = metrics.local_distortion(
-        subject.X, subject.points, k=min(K_DISTORTION, n - 1),
+        subject.distances, subject.points, k=min(K_DISTORTION, n - 1),
         sample_size=settings.sizes.neighbors, n_jobs=settings.n_jobs,
         **_common(subject, settings),
     )  # fmt: skip
@@ -190,7 +190,7 @@ def _graph(subject: Subject, settings: Settings, found: Measured) -> None:
         return
     sample = settings.sizes.neighbors
     recall = metrics.graph_recall(
-        subject.X, subject.affinities, k=min(K_GRAPH, len(subject.points) - 1),
+        subject.distances, subject.affinities, k=min(K_GRAPH, len(subject.points) - 1),
         sample_size=None if sample is None else max(sample // 2, 2), n_jobs=settings.n_jobs,
         **_common(subject, settings),
     )  # fmt: skip
@@ -207,7 +207,7 @@ def _labels(subject: Subject, settings: Settings, found: Measured) -> None:
         return
     n = len(subject.points)
     found_labels = metrics.label_agreement(
-        subject.X, subject.points, subject.labels, k=min(K, n - 1),
+        subject.distances, subject.points, subject.labels, k=min(K, n - 1),
         sample_size=settings.sizes.pairs if settings.sizes.neighbors is None
         else settings.sizes.neighbors,
         n_jobs=settings.n_jobs, **_common(subject, settings),

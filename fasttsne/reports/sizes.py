@@ -6,14 +6,16 @@ from fasttsne.optimize.methods import is_auto
 from fasttsne.runtime.validation import check_number
 
 # Numbers of a data set that a neighbour measure reads: sample x rows x columns.
-BUDGET = 5e10
+BUDGET = 1e10
 MOST, FEWEST = 2000, 200
 # Ranks of all rows, sample x rows, take a sort each.
-RANKS_BUDGET, MOST_RANKED, FEWEST_RANKED = 3e7, 500, 50
+RANKS_BUDGET, MOST_RANKED, FEWEST_RANKED = 1e7, 500, 30
 # All pairs of so many rows are compared; memory grows with the square.
 MOST_PAIRED = 1000
+# So many where one row's distances to all take long.
+PAIRED_OF_WIDE, WIDE = 500, 200
 # Rows that are let go one at a time.
-MOST_LEFT_OUT = 10_000
+MOST_LEFT_OUT = 1000
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def resolve_sizes(sample: int | str | None, n_samples: int, n_columns: int) -> S
         ranked = int(RANKS_BUDGET / n_samples)
         return Sizes(
             min(max(affordable, FEWEST), MOST), min(max(ranked, FEWEST_RANKED), MOST_RANKED),
-            MOST_PAIRED, MOST_LEFT_OUT,
+            MOST_PAIRED if n_columns < WIDE else PAIRED_OF_WIDE, MOST_LEFT_OUT,
         )  # fmt: skip
     if sample is None:
         return Sizes(None, None, MOST_PAIRED, None)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from fasttsne.affinity import Affinities
 from fasttsne.drawing.style import color_points
 from fasttsne.embedding.full import TSNEEmbedding
-from fasttsne.nearest_neighbors.builtin.ranks import make_distances
+from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances
 from fasttsne.reports.graph import MOST_SEARCHED, make_graph
 from fasttsne.runtime.typing import Metric, Rows, Settings
 from fasttsne.runtime.validation import check_data
@@ -25,6 +25,7 @@ class Subject:
     Attributes
     ----------
     X : the rows, or distances between them.
+    distances : between any of the rows, which measures take in place of X: made once for all.
     points : (n, d) float64, the map as a plain array.
     embedding : the map with its affinities, or None where there are none.
     estimator : what was fitted, or None.
@@ -36,6 +37,7 @@ class Subject:
     """
 
     X: Any
+    distances: Distances
     points: np.ndarray
     embedding: TSNEEmbedding | None
     estimator: Any
@@ -80,11 +82,11 @@ def check_subject(
         raise ValueError(
             f"embedding must have as many rows as X, {np.shape(rows)[0]}; got {len(points)}"
         )
-    make_distances(rows, metric, metric_params)  # raises for a metric that they do not have
+    distances = make_distances(rows, metric, metric_params)
     names = None if labels is None else np.asarray(labels)
     colors = color_points(labels, len(points))  # raises for labels that do not fit
     return Subject(
-        rows, points, own, estimator, _maker(found), own is not None, names,
+        rows, distances, points, own, estimator, _maker(found), own is not None, names,
         colors.limits is not None, metric, metric_params,
     )  # fmt: skip
 
