@@ -27,8 +27,10 @@ COMMAND = "python benchmarks/usual_scores.py --write"
 MOST_ROWS = 10_000
 QUANTILES = 0.1, 0.5, 0.9
 # Real data whose columns are all numbers.
-KEEL = ("ionosphere", "letter", "magic", "movement_libras", "optdigits", "penbased", "phoneme",
-        "pima", "satimage", "segment", "sonar", "spambase", "texture", "vehicle", "vowel")  # fmt: skip
+KEEL = (
+    "ionosphere", "letter", "magic", "movement_libras", "optdigits", "penbased", "phoneme", "pima",
+    "satimage", "segment", "sonar", "spambase", "texture", "vehicle", "vowel",
+)  # fmt: skip
 SKLEARN = "breast_cancer", "diabetes", "iris", "wine"
 # Scores that say more about the data than about the map.
 OF_THE_DATA = ("kl_divergence", "label_accuracy", "label_accuracy_in_data", "silhouette",

@@ -38,7 +38,7 @@ old_paths.install()
 
 
 def __getattr__(name: str) -> ModuleType | Any:
-    """A name or a module that is imported on demand: ``fasttsne.report``, ``fasttsne.callbacks``."""
+    """A name or module that is imported on demand: ``fasttsne.report``, ``fasttsne.metrics``."""
     if name in LATE_NAMES:
         return getattr(import_module(f"{__name__}.{LATE_NAMES[name]}"), name)
     path = f"{__name__}.{name}"

@@ -300,7 +300,8 @@ class MapScorer:
     >>> from fasttsne.datasets import load_digits
     >>> from sklearn.model_selection import GridSearchCV
     >>> search = GridSearchCV(
-    ...     TSNE(random_state=0), {"perplexity": [5, 20]}, scoring=MapScorer("neighbor_recall"), cv=2
+    ...     TSNE(random_state=0), {"perplexity": [5, 20]}, cv=2,
+    ...     scoring=MapScorer("neighbor_recall"),
     ... )
     >>> search.fit(load_digits()[0][:300]).best_params_["perplexity"] in (5, 20)
     True

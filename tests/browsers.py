@@ -1,4 +1,4 @@
-"""Chromium without a screen, for tests of pages; importing this skips a test where it is missing."""
+"""Chromium without a screen, for tests of pages; without selenium, to import this skips a test."""
 
 import shutil
 import time

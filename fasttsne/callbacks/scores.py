@@ -91,10 +91,10 @@ class ScoreRecorder(Callback):
 
 def _some_rows(X: Rows, rows: np.ndarray, metric: Metric) -> Any:
     """Some rows of a data set, or the distances between them."""
-    if hasattr(X, "iloc"):  # a data frame, whose brackets are for columns
-        X = X.to_numpy()
-    held: Any = load_sparse(X, "X") if not isinstance(X, np.ndarray) else X
-    if not hasattr(held, "shape"):
+    held: Any = load_sparse(X, "X")
+    if hasattr(held, "iloc"):  # a data frame, whose brackets are for columns
+        held = held.to_numpy()
+    elif not hasattr(held, "shape"):
         held = np.asarray(held)
     some = held[rows]
     return some[:, rows] if isinstance(metric, str) and metric == "precomputed" else some

@@ -36,7 +36,7 @@ def row_counts(X) -> np.ndarray:
 
     Only rows that have a weighted sum in common with another are hashed.
     """
-    counts, alike = np.ones(X.shape[0], np.int64), slice(None)
+    counts, alike = np.ones(X.shape[0], np.int64), np.arange(X.shape[0])
     if not sp.issparse(X):
         _, group, n_alike = np.unique(_sums(X), return_inverse=True, return_counts=True)
         alike = np.flatnonzero(n_alike[group] > 1)

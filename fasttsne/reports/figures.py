@@ -26,9 +26,7 @@ def plot_report(report: Any, axes: Sequence[Any] | None) -> Sequence[Any]:
     return axes
 
 
-def plot_comparison(
-    reports: Mapping[str, Any], axes: Sequence[Any] | None
-) -> Sequence[Any]:
+def plot_comparison(reports: Mapping[str, Any], axes: Sequence[Any] | None) -> Sequence[Any]:
     """Draw each map on an Axes, and all curves R_NX on the last."""
     axes = _check_axes(axes, len(reports) + 1, f"{len(reports)} maps")
     for ax, (name, report) in zip(axes, reports.items(), strict=False):
@@ -41,7 +39,7 @@ def plot_comparison(
 def _check_axes(axes: Sequence[Any] | None, count: int, what: str) -> Sequence[Any]:
     if axes is None:
         pyplot = require("matplotlib.pyplot", "a plot", "plot")
-        figure, found = pyplot.subplots(
+        _, found = pyplot.subplots(
             1, count, figsize=(4.5 * count, 4.5), layout="constrained", squeeze=False
         )
         return list(found[0])

@@ -10,8 +10,8 @@ from fasttsne.reports.measured import Measured
 from fasttsne.reports.subject import Subject
 from fasttsne.reports.usual import usual_range
 
-# A row whose affinities are to such a share to other islands is at a gap of the map.  Where the data
-# have the gap, too, such rows are the sparse ones of their island; else they are as dense as others.
+# A row whose affinities are to such a share to other islands is at a gap of the map.  Where the
+# data have the gap, too, such rows are the sparse ones of their island; else as dense as others.
 AT_GAP, LARGEST_SPARSENESS, FEWEST_AT_GAP, SHARE_AT_GAP = 0.15, 0.75, 8, 0.02
 # Share of the points for which rims, jumps, or points that are not held are worth a word.
 MANY_AT_RIMS, MANY_JUMPS, MANY_LOOSE = 0.025, 0.05, 0.05
@@ -136,7 +136,8 @@ def _split(subject: Subject, measured: Measured) -> Iterator[Finding]:
     if len(rim) > MANY_AT_RIMS * len(islands.island):
         yield Finding(
             "split", "Gaps that the data may not have",
-            f"{_count(len(split), 'island')} with {islands.sizes[split].sum():,} points go on beyond a gap of the "
+            f"{_count(len(split), 'island')} with {islands.sizes[split].sum():,} points go on "
+            "beyond a gap of the "
             f"map: {_count(len(rim), 'point')} at their rims, where the data are as dense as "
             "elsewhere, have neighbours in other islands.  Do not take these islands for separate "
             "groups without another sign of it.", np.sort(rim),

@@ -82,4 +82,5 @@ def share_near(strongest: np.ndarray, near: np.ndarray) -> np.ndarray:
     for column in strongest.T:
         count += (near == column[:, None]).any(1)
     known = (strongest >= 0).sum(1)
-    return np.divide(count, known, out=np.full(len(known), np.nan), where=known > 0)
+    shares: np.ndarray = np.divide(count, known, out=np.full(len(known), np.nan), where=known > 0)
+    return shares

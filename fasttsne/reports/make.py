@@ -134,5 +134,3 @@ def _integer_seed(random_state: RandomState) -> int:
     if isinstance(random_state, numbers.Integral):
         return int(random_state)
     return int(generator.uniform() * 2**31)
-
-

@@ -124,9 +124,7 @@ def _ranks(subject: Subject, settings: Settings, found: Measured) -> None:
         subject.distances, subject.points, sample_size=settings.sizes.ranks, n_jobs=settings.n_jobs,
         **_common(subject, settings),
     )  # fmt: skip
-    found.scores.update(
-        rank_area=curves.auc, rank_local=curves.local, rank_global=curves.global_
-    )
+    found.scores.update(rank_area=curves.auc, rank_local=curves.local, rank_global=curves.global_)
     found.curves["ranks"] = {
         "k": curves.k, "q_nx": curves.q_nx, "r_nx": curves.r_nx, "r_nx_error": curves.r_nx_error,
     }  # fmt: skip
@@ -195,7 +193,8 @@ def _graph(subject: Subject, settings: Settings, found: Measured) -> None:
         **_common(subject, settings),
     )  # fmt: skip
     found.scores["graph_recall"] = recall
-    tail = np.quantile(recall.values, TAIL, method="lower")  # type: ignore[arg-type]
+    assert recall.values is not None
+    tail = float(np.quantile(recall.values, TAIL, method="lower"))
     found.scores["graph_recall_tail"] = Estimate(tail, np.nan, recall.rows)
 
 

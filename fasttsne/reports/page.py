@@ -57,12 +57,12 @@ def _score_rows(report: Any) -> list[dict[str, Any]]:
     rows = []
     for name, score in tables.in_order(report.scores):
         meaning = MEANINGS[name]
-        limits = meaning.low, meaning.high
         rows.append({
             "name": name, "title": meaning.title, "text": meaning.text,
             "value": tables.shown(score), "error": tables.error_of(score),
-            "usual": tables.usual_of(name), "limits": limits,
-            "bar": None if None in limits else _bar(name, float(score), *limits),
+            "usual": tables.usual_of(name),
+            "bar": None if meaning.low is None or meaning.high is None
+            else _bar(name, float(score), meaning.low, meaning.high),
         })  # fmt: skip
     return rows
 

@@ -1,9 +1,10 @@
 """Curves of a page as paths of SVG."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fasttsne.reports.thin import thinned
 
@@ -83,9 +84,9 @@ def _curve(
     )  # fmt: skip
 
 
-def _scale(ends: np.ndarray, first: float, last: float):
-    return lambda value: first + (np.asarray(value) - ends[0]) / (ends[1] - ends[0]) * (
-        last - first
+def _scale(ends: np.ndarray, first: float, last: float) -> Callable[[ArrayLike], np.ndarray]:
+    return lambda value: (
+        first + (np.asarray(value) - ends[0]) / (ends[1] - ends[0]) * (last - first)
     )
 
 

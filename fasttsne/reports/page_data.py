@@ -71,7 +71,9 @@ def _layers(report: Any, shown: np.ndarray) -> list[dict[str, Any]]:
     if report.findings and report.points["finding"].any():
         texts = ["none", *(f"{i}. {f.title}" for i, f in enumerate(report.findings, 1))]
         colors = ["", *(to_hex(color) for color in _class_colors(len(report.findings)))]
-        layers.append(_classes("finding", "Warnings", report.points["finding"][shown], texts, colors))
+        layers.append(
+            _classes("finding", "Warnings", report.points["finding"][shown], texts, colors)
+        )
     layers.append(_of_islands(report.points["island"], shown))
     for name, title in POINT_TITLES.items():
         if name in names:

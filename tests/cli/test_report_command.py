@@ -1,6 +1,7 @@
 """``fasttsne report``: tables, JSON, pages, exit codes."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,8 +34,7 @@ def test_a_table_and_a_page(files, capsys):
         expected = fasttsne.report(X, archive["embedding"], y, metric="cosine")
     assert printed.out == f"{expected}\n"
     assert printed.err == "fasttsne: wrote map.html\n"
-    page = (open("map.html", encoding="utf-8")).read()
-    assert "cosine" in page
+    assert "cosine" in Path("map.html").read_text(encoding="utf-8")
 
 
 def test_json(files, capsys):

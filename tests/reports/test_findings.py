@@ -61,7 +61,7 @@ def test_points_that_have_not_arrived(clouds):
 
 
 def test_a_run_that_was_stopped_early(clouds):
-    X, embedding = clouds
+    X, _ = clouds
     short = fasttsne.TSNE(random_state=0, early_exaggeration_iter=10, n_iter=10).fit(X)
     assert "stopped" in kinds(X, short)
     begun = fasttsne.TSNE(random_state=0).prepare_initial(X)

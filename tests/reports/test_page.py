@@ -53,7 +53,8 @@ def test_points_and_neighbors_are_those_of_the_map(clouds, tmp_path):
     layers = {layer["name"]: layer for layer in data["layers"]}
     assert unpacked(layers["label"]["codes"], "u1").tolist() == labels.tolist()
     recall = layers["neighbor_recall"]
-    values = recall["low"] + unpacked(recall["codes"], "u1") / 254 * (recall["high"] - recall["low"])
+    share = unpacked(recall["codes"], "u1") / 254
+    values = recall["low"] + share * (recall["high"] - recall["low"])
     clipped = np.clip(report.points["neighbor_recall"], recall["low"], recall["high"])
     np.testing.assert_allclose(values, clipped, atol=0.01)
 

@@ -138,9 +138,7 @@ def test_scrolling_zooms_and_all_shows_all(page, report):
     before = picture(page)
     x, y = place_of(page, report, int(report.embedding[:, 0].argmax()))
     scroll = webdriver.ActionChains(page, duration=50)
-    scroll.scroll_from_origin(
-        wheel.ScrollOrigin.from_viewport(int(x), int(y)), 0, -400
-    ).perform()
+    scroll.scroll_from_origin(wheel.ScrollOrigin.from_viewport(int(x), int(y)), 0, -400).perform()
     until(lambda: (picture(page) != before).any())
     page.find_element("id", "zoom-all").click()
     move_to(page, 5, 5).perform()
@@ -195,9 +193,7 @@ def test_many_points_are_there_in_time(browser, tmp_path):
     size(browser, 1200, 900)
     start = time.monotonic()
     browser.get(path.as_uri())
-    ready = until(
-        lambda: browser.execute_script("return document.documentElement.dataset.ready")
-    )
+    ready = until(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
     assert time.monotonic() - start < 15
     assert float(ready) < 4000
     assert browser.execute_script(STATUS) == "70,000 of 70,000 points shown"
