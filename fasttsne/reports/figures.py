@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fasttsne import plotting
+from fasttsne.reports.catalogue import POINT_TITLES
 from fasttsne.reports.project import to_plane
 from fasttsne.utils import require
 
@@ -56,7 +57,7 @@ def _draw_map(report: Any, ax: Any, title: str | None = None) -> None:
     plotting.scatter(
         to_plane(report.embedding)[0], report.points[name] if labels is None else labels, ax,
         kind="values" if labels is None else "auto", legend=labels is None and title is None,
-        title=title or name.replace("_", " ").capitalize(),
+        title=title or POINT_TITLES.get(name, "Islands"),
     )  # fmt: skip
 
 
