@@ -10,6 +10,7 @@ NAMED = {
     "needs MNIST": "the data is not part of the repository: FASTTSNE_DATA names its folder",
     "set FASTTSNE_DATA to": "the same",
     "it was written with": "only the version of scikit-learn or faiss that wrote a pickle reads it",
+    "could not import 'pyDRMetrics": "another implementation of rank curves, which is no extra",
     "SCIPY_ARRAY_API is not set": "the estimator takes NumPy arrays, not others",
     "needs openssl": "systems without it cannot make the certificates of the test",
     "may write to": "the user is root, as in containers, for whom no file is protected",

@@ -2,8 +2,8 @@
 
 Most measures compare rows of the data with points of the map.  For many rows they use a seeded
 sample, each row compared with all others or, for distances, with each other.  They return an
-:class:`Estimate`, a float with its standard error and what each sampled row has, or a small object of
-such numbers; every result is the same for any number of threads.
+:class:`Estimate`, a float with its standard error and what each sampled row has, or a small object
+of such numbers.  No result depends on the number of threads.
 
 ============================ =================================================================
 :func:`neighbor_recall`      neighbours kept, as a share

@@ -93,8 +93,8 @@ def _error_of_pairs(
     """Return the standard error of a statistic of all pairs of a sample of n rows."""
     m = int(pairs[1].max()) + 1
     of_pairs = influence(a, b)
-    of_rows = sum(np.bincount(end, of_pairs, m) for end in pairs) / (m - 1)
-    return 2 * standard_error_of_mean(of_rows, m, n)
+    of_rows = np.bincount(pairs[0], of_pairs, m) + np.bincount(pairs[1], of_pairs, m)
+    return 2 * standard_error_of_mean(of_rows / (m - 1), m, n)
 
 
 def _influence_on_pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -56,6 +56,21 @@ def estimate_mean(values: np.ndarray, rows: np.ndarray, n: int) -> Estimate:
     return Estimate(float(kept.mean()), error, rows, values)
 
 
+def estimate_share(is_so: np.ndarray, rows: np.ndarray, n: int) -> Estimate:
+    """Return the share of a sample of n rows of which something is so, (m,) bool.
+
+    The standard error is that of two more rows of which it is so, and two of which it is not: a
+    sample in which it is so of all does not say that it is so of all rows.
+
+    Source: Agresti & Coull 1998, Approximate is better than "exact" for interval estimation of
+    binomial proportions.
+    """
+    m, values = len(is_so), is_so.astype(np.float64)
+    share = (values.sum() + 2) / (m + 4)
+    error = 0.0 if m >= n else float(np.sqrt(share * (1 - share) / (m + 4) * (1 - m / n)))
+    return Estimate(float(values.mean()), error, rows, values)
+
+
 def standard_error_of_mean(values: np.ndarray, m: int, n: int) -> float:
     """Return the standard error of the mean over m rows drawn from n without replacement.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.metrics.estimate import Estimate, estimate_mean
+from fasttsne.metrics.estimate import Estimate, estimate_share
 from fasttsne.metrics.labels import encoded_labels
 from fasttsne.metrics.samples import check_rows, sample_rows
 from fasttsne.metrics.silhouettes import mean_silhouette
@@ -79,14 +79,15 @@ def label_agreement(
     found = []
     for space in (make_distances(points), distances):
         votes = codes[nearest_of(space, rows, k, n_threads)]
-        found.append(estimate_mean(_is_right(votes, codes[rows], n_labels), rows, n_labeled))
+        found.append(estimate_share(_is_right(votes, codes[rows], n_labels), rows, n_labeled))
         found.append(mean_silhouette(space, rows, codes[rows], n_labeled))
     return LabelAgreement(found[0], found[2], found[1], found[3], names)
 
 
 def _is_right(votes: np.ndarray, own: np.ndarray, n_labels: int) -> np.ndarray:
-    """Return whether most votes, (m, k) with -1 for none, are for a row's own label, as float."""
+    """Return whether most votes, (m, k) with -1 for none, are for a row's own label."""
     m = len(votes)
     where = np.arange(m)[:, None] * (n_labels + 1) + votes + 1
     counts = np.bincount(where.ravel(), minlength=m * (n_labels + 1)).reshape(m, -1)[:, 1:]
-    return (counts.argmax(1) == own).astype(np.float64)
+    is_right: np.ndarray = counts.argmax(1) == own
+    return is_right

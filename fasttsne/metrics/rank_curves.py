@@ -28,8 +28,8 @@ class RankCurves:
     q_nx : (n - 2,) mean share of the k nearest neighbours that data and map have in common, 0 to 1.
     r_nx : (n - 2,) the same beyond chance, ((n - 1) Q_NX - k) / (n - 1 - k): 1 is perfect, 0 is a
         random map.
-    r_nx_error : (n - 2,) its standard errors; 0 where all rows were compared.  Of more than 512 sizes,
-        those between are interpolated.
+    r_nx_error : (n - 2,) its standard errors; 0 where all rows were compared.  Of more than 512
+        sizes, those between are interpolated.
     auc : the area under R_NX over log k, divided by the length of that axis: each k weighs 1 / k.
     k_max : the size that splits local from global, where Q_NX is farthest above chance.
     local : mean of Q_NX up to k_max.
@@ -133,10 +133,11 @@ class _Sums:
         r_nx = ((self.n - 1) * q_nx - self.k) / (self.n - 1 - self.k)
         split = int(np.argmax(q_nx - self.k / (self.n - 1))) + 1
         largest = self._at * (2 * self.n - 3 * self._at - 1) / 2
+        local, beyond = self._parts(q_nx, split, at_marks, between)
+        trust, continuity = (self._mean(1 - each / largest) for each in excess.T)
         return RankCurves(
-            self.k, q_nx, r_nx, self._r_nx_error(at_marks), self._mean(areas), split,
-            *self._parts(q_nx, split, at_marks, between), self._at, self._mean(recalls),
-            *(self._mean(1 - each / largest) for each in excess.T), self.rows,
+            self.k, q_nx, r_nx, self._r_nx_error(at_marks), self._mean(areas), split, local,
+            beyond, self._at, self._mean(recalls), trust, continuity, self.rows,
         )  # fmt: skip
 
     def _mean(self, values: np.ndarray) -> Estimate:
@@ -149,7 +150,9 @@ class _Sums:
             return np.zeros(self.n - 2)
         k = self._marks + 1
         errors = shared.std(0, ddof=1) * np.sqrt((1 - m / self.n) / m)
-        return np.interp(self.k, k, errors * (self.n - 1) / (k * (self.n - 1 - k)))
+        errors *= (self.n - 1) / (k * (self.n - 1 - k))
+        between: np.ndarray = np.interp(self.k, k, errors)
+        return between
 
     def _parts(
         self, q_nx: np.ndarray, split: int, at_marks: np.ndarray, between: np.ndarray

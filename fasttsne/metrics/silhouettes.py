@@ -48,7 +48,8 @@ def _others(sizes: np.ndarray, own: np.ndarray) -> np.ndarray:
     """Return how many other rows of each label there are for each row, at least 1."""
     counts = np.tile(sizes.astype(float), (len(own), 1))
     counts[np.arange(len(own)), own] -= 1
-    return np.maximum(counts, 1)
+    np.maximum(counts, 1, out=counts)
+    return counts
 
 
 def _silhouettes(

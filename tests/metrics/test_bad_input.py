@@ -49,9 +49,9 @@ def test_maps_with_other_than_numbers(measure, bad):
 @pytest.mark.filterwarnings("error")
 def test_maps_that_are_one_point(measure):
     X = np.random.default_rng(0).normal(size=(5, 4))
-    try:
-        value = measure(X, np.zeros((5, 2)))
-    except ValueError as error:
-        assert "not all equal" in str(error)
+    if measure is MEASURES["stress"]:
+        with pytest.raises(ValueError, match="not all equal"):
+            measure(X, np.zeros((5, 2)))
     else:
+        value = measure(X, np.zeros((5, 2)))
         assert np.isnan(value) or -1 <= value <= 1

@@ -77,9 +77,7 @@ def test_many_rows_have_the_same_curves(monkeypatch):
     X = rng.normal(size=(700, 5)).astype(np.float32)
     Y = (X[:, :2] + rng.normal(0, 0.3, (700, 2))).astype(np.float32)
     double = metrics.rank_curves(X, Y, sample_size=300)
-    monkeypatch.setattr(
-        "fasttsne.nearest_neighbors.builtin.ranks.FLOAT64_RANKS_MAX_SAMPLES", 0
-    )
+    monkeypatch.setattr("fasttsne.nearest_neighbors.builtin.ranks.FLOAT64_RANKS_MAX_SAMPLES", 0)
     single = [metrics.rank_curves(X, Y, sample_size=300, n_jobs=n) for n in (1, 3)]
     for name in ("q_nx", "r_nx", "r_nx_error", "auc", "k_max", "local", "global_"):
         np.testing.assert_array_equal(*(getattr(each, name) for each in single))
@@ -132,9 +130,13 @@ def test_agrees_with_scikit_learn(plain):
 
 
 def test_agrees_with_pyDRMetrics(plain):
+    """It divides by n - 1 where the definition, which its own matrix gives, has n."""
     package = pytest.importorskip("pyDRMetrics.pyDRMetrics")
     X, Y = plain
+    n = len(X)
     found = metrics.rank_curves(X, Y, 12, sample_size=None)
     other = package.DRMetrics(X, Y)
-    np.testing.assert_allclose(found.q_nx, np.asarray(other.QNN)[: len(found.k)], atol=1e-10)
-    assert found.k_max == other.kmax + 1
+    Q = np.asarray(other.Q)[1:, 1:]
+    q_nx = [Q[:k, :k].sum() / (k * n) for k in found.k]
+    np.testing.assert_allclose(found.q_nx, q_nx, atol=1e-10)
+    np.testing.assert_allclose(found.q_nx, np.asarray(other.QNN)[: n - 2] * (n - 1) / n, atol=1e-10)

@@ -91,7 +91,8 @@ def test_maps_of_samples(points):
         ([np.eye(5), np.eye(5)], {"k": 2, "labels": [1]}, r"labels must have the shape \(5,\)"),
         ([np.eye(5), np.eye(5)], {"rows": [[0, 1], [2, 3]]}, "as many as it has"),
         (
-            [np.eye(5), np.eye(5)], {"rows": [range(5), range(1, 6)], "n_samples": 5},
+            [np.eye(5), np.eye(5)],
+            {"rows": [range(5), range(1, 6)], "n_samples": 5},
             "indices from 0 to 4",
         ),
     ],

@@ -1,4 +1,4 @@
-"""How neighbourhoods of all sizes agree: the larger of the ranks that a neighbour has in two spaces.
+"""How neighbourhoods of all sizes agree: the larger of a neighbour's ranks in two spaces.
 
     counts_k = #{j : max(rank of j in the first space, rank of j in the second) = k}
 
@@ -108,7 +108,7 @@ def max_rank_counts(
     int n_threads,
 ):
     """Write how many others have each largest rank. O(m n)."""
-    cdef Py_ssize_t m = first.shape[0], n = first.shape[1], r, i
+    cdef Py_ssize_t m = first.shape[0], n = first.shape[1], r
     cdef uint64_t *keys
     cdef int32_t *ranks
     counts[:] = 0

@@ -133,7 +133,7 @@ def max_rank_counts(
         some = rows[a : a + step]
         blocks = [_distances_to_all(each, some, n_threads) for each in (first, second)]
         if blocks[0].dtype != np.float32 or blocks[1].dtype != np.float32:
-            yield _count_ranks(*(_ranks_of_all(block, some) for block in blocks), k)
+            yield _count_ranks(_ranks_of_all(blocks[0], some), _ranks_of_all(blocks[1], some), k)
             continue
         counts, excess = np.empty(blocks[0].shape, np.int32), np.empty((len(some), 2), np.int64)
         _kernels.rank_counts.max_rank_counts(
