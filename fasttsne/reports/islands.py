@@ -56,7 +56,7 @@ def find_islands(
     distances, neighbors = distances[:, :N_LINKS], neighbors[:, :N_LINKS]
     limit = LINK * np.quantile(distances[:, min(LINK_NEIGHBOR, k) - 1], LINK_SHARE)
     is_linked = distances <= limit
-    row = np.nonzero(is_linked)[0]
+    row = np.repeat(np.arange(n), is_linked.sum(1))
     links = sp.csr_matrix((np.ones(len(row), np.int8), (row, neighbors[is_linked])), (n, n))
     _, component = connected_components(links, directed=False)
     sizes = np.bincount(component)

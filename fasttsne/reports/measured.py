@@ -10,7 +10,7 @@ from fasttsne import metrics
 from fasttsne.linalg.row_hashes import row_counts
 from fasttsne.metrics import Estimate
 from fasttsne.reports.graph import N_NEAR, nearest_points, share_near, strongest_neighbors
-from fasttsne.reports.islands import Islands, find_islands
+from fasttsne.reports.islands import N_LINKS, Islands, find_islands
 from fasttsne.reports.sizes import Sizes
 from fasttsne.reports.subject import Subject
 
@@ -93,7 +93,8 @@ def _common(subject: Subject, settings: Settings) -> dict[str, Any]:
 
 
 def _in_map(subject: Subject, settings: Settings, found: Measured) -> None:
-    distances, near = nearest_points(subject.points, N_NEAR, settings.n_jobs)
+    count = N_LINKS if subject.affinities is None else N_NEAR
+    distances, near = nearest_points(subject.points, count, settings.n_jobs)
     found.islands = find_islands(distances, near, subject.affinities)
     found.points["island"] = found.islands.island
     if subject.affinities is None:
