@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fasttsne import _kernels
+from fasttsne.repulsion.barnes_hut import TreeRepulsion
 from fasttsne.repulsion.exact import ExactRepulsion, padded_columns
-from fasttsne.repulsion.limits import max_cells
+from fasttsne.repulsion.limits import FALLBACK_THETA, max_cells
 from fasttsne.repulsion.mesh.layout import LINEAR_SPAN
 from fasttsne.repulsion.mesh.mesh import MeshRepulsion
 from fasttsne.repulsion.morton import bounding_box
@@ -55,9 +56,10 @@ def make_point_field(
     is_small = len(points) <= EXACT_MAX_POINTS or float((high - low).max()) < LINEAR_SPAN
     too_large = not is_small and mesh.padded_cells(box) > max_cells(*points.shape)
     scratch = np.empty_like(points)
+    tree = TreeRepulsion(dof, FALLBACK_THETA[points.shape[1]], n_threads)
     limits = np.stack(box).astype(np.float64)
     if is_exact or is_small or too_large:
-        z = ExactRepulsion(dof, n_threads)(points, scratch)
+        z = (ExactRepulsion(dof, n_threads) if is_small else tree)(points, scratch)
         return PointField(z, padded_columns(points), None, None, 1.0, 0.0, None, limits)
     cells, spacing, constant = mesh.potential(points, box)
     mean = len(points) * constant
