@@ -9,12 +9,15 @@ FASTTSNE_DATA names or from the network.
 """
 
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+import fasttsne
 from fasttsne import TSNE, AlignedTSNE, Anchors, affinity, initialization, plotting
 from fasttsne.datasets import load_digits
 from fasttsne.drawing.style import color_points
@@ -139,6 +142,53 @@ def density():
     keep(figure, "density")
 
 
+def trust():
+    """A report's map and curve of the digits, and the false gap that it finds in a cut square."""
+    X, _ = load_digits()
+    report = fasttsne.report(X, TSNE(random_state=0).fit(X))
+    figure, axes = panels(3)
+    report.plot([*axes[:2], Figure().subplots()])  # the stress is left out
+    square = np.random.default_rng(0).random((1500, 2)).astype(np.float32)
+    cut = square + np.float32([0.2, 0]) * (square[:, :1] > 0.5)
+    finding = next(f for f in fasttsne.report(square, cut).findings if f.kind == "split")
+    is_marked = np.isin(np.arange(len(cut)), finding.rows)
+    plotting.scatter(
+        cut,
+        np.where(is_marked, "at a false gap", "others"),
+        axes[2],
+        title="A square that was cut",
+        palette={"at a false gap": "#d55e00", "others": "#b4b4b4"},
+        legend=False,
+    )
+    keep(figure, "trust")
+
+
+def report():
+    """The page of a report on the digits, as Chromium draws it (extras report and browser)."""
+    sys.path.append(str(FOLDER.parent.parent / "tests"))
+    import browsers
+
+    X, y = load_digits()
+    found = fasttsne.report(X, TSNE(random_state=0).fit(X), labels=y)
+    with tempfile.TemporaryDirectory() as folder:
+        astray = int(found.points["elsewhere"].argmax())  # whose neighbours are far from it
+        page = found.to_html(Path(folder, "report.html"), title="Digits")
+        browser = browsers.start(Path(folder, "profile"))
+        try:
+            browser.set_window_size(1300, 940)
+            browser.get(page.as_uri())
+            row = browser.find_element("id", "row")
+            row.send_keys(str(astray), browsers.webdriver.Keys.ENTER)
+            browsers.until(lambda: browser.find_elements("css selector", "#lines line"))
+            time.sleep(0.5)
+            path = FOLDER / "report.png"
+            path.write_bytes(browser.get_screenshot_as_png())
+        finally:
+            browser.quit()
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(N_COLORS).save(path, optimize=True)
+
+
 def anchors():
     """A map of all digits, whose first 900 have been in another map; that one is beside them."""
     X, y = load_digits()
@@ -224,6 +274,8 @@ DRAW = {
             three_dimensions,
             honest,
             density,
+            trust,
+            report,
             anchors,
             aligned,
             global_structure,

@@ -14,7 +14,7 @@ compiled kernels.
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fasttsne import affinity, initialization, nearest_neighbors, tsne, utils
 from fasttsne._version import __version__
@@ -30,12 +30,18 @@ from fasttsne.tsne import TSNE
 
 if TYPE_CHECKING:
     from fasttsne import callbacks, metrics
+    from fasttsne.reports import Report, compare, report
+
+# Names that are imported on demand, for a fast start, and their module.
+LATE_NAMES = {"Report": "reports", "compare": "reports", "report": "reports"}
 
 old_paths.install()
 
 
-def __getattr__(name: str) -> ModuleType:
-    """A module that is imported on demand, for a fast start: ``fasttsne.callbacks`` and others."""
+def __getattr__(name: str) -> ModuleType | Any:
+    """A name or module that is imported on demand: ``fasttsne.report``, ``fasttsne.metrics``."""
+    if name in LATE_NAMES:
+        return getattr(import_module(f"{__name__}.{LATE_NAMES[name]}"), name)
     path = f"{__name__}.{name}"
     if name.startswith("_") or find_spec(path) is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -43,7 +49,7 @@ def __getattr__(name: str) -> ModuleType:
 
 
 __all__ = [
-    "TSNE", "AlignedTSNE", "Anchors", "OptimizationInterrupt", "PartialTSNEEmbedding",
-    "TSNEEmbedding", "__version__", "affinity", "callbacks", "estimate_memory",
-    "initialization", "metrics", "nearest_neighbors", "show_config", "tsne", "utils",
+    "TSNE", "AlignedTSNE", "Anchors", "OptimizationInterrupt", "PartialTSNEEmbedding", "Report",
+    "TSNEEmbedding", "__version__", "affinity", "callbacks", "compare", "estimate_memory",
+    "initialization", "metrics", "nearest_neighbors", "report", "show_config", "tsne", "utils",
 ]  # fmt: skip

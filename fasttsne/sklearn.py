@@ -21,8 +21,9 @@ except ImportError as error:
         "fasttsne.sklearn needs scikit-learn 1.6 or later: pip install 'fasttsne[sklearn]'"
     ) from error
 
-from fasttsne import tsne
+from fasttsne import metrics, tsne
 from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
+from fasttsne.callbacks.scores import MEASURES
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows, iter_new_rows
 from fasttsne.linalg.row_hashes import RowHashIndex
 from fasttsne.memory import plan_memory
@@ -42,10 +43,13 @@ from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Setting
 from fasttsne.runtime.validation import check_choice, check_data
 from fasttsne.utils import Timer
 
-__all__ = ["TSNE"]
+__all__ = ["TSNE", "MapScorer"]
 
 # scikit-learn's names, and what they are called here.
 SYNONYMS = {"init": "initialization", "method": "negative_gradient_method", "angle": "theta"}
+
+# Scores of a map that take classes, and what they are called in metrics.LabelAgreement.
+OF_LABELS = {"label_accuracy": "accuracy", "silhouette": "silhouette"}
 
 
 @documented(parameters=PARAMETERS.values(), scikit_learn=SKLEARN.values())
@@ -308,6 +312,50 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.pairwise = self._has_distances()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+class MapScorer:
+    """A score of maps, for ``scoring`` of ``GridSearchCV`` and ``cross_validate``: high is good.
+
+    It places rows by the estimator's ``transform``, and compares their places with the rows.
+
+    Parameters
+    ----------
+    measure : "trustworthiness", "continuity", "neighbor_recall", "distance_correlation" or
+        "density_correlation" of :mod:`fasttsne.metrics`; or "label_accuracy", "silhouette", which
+        take ``y`` as classes.
+    settings : for the function of :mod:`fasttsne.metrics`, as ``k=10``.
+
+    Examples
+    --------
+    >>> from fasttsne.sklearn import TSNE, MapScorer
+    >>> from fasttsne.datasets import load_digits
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> search = GridSearchCV(
+    ...     TSNE(random_state=0), {"perplexity": [5, 20]}, cv=2,
+    ...     scoring=MapScorer("neighbor_recall"),
+    ... )
+    >>> search.fit(load_digits()[0][:300]).best_params_["perplexity"] in (5, 20)
+    True
+    """
+
+    def __init__(self, measure: str = "trustworthiness", **settings: Any):
+        self.measure = check_choice(measure, "measure", (*MEASURES, *OF_LABELS))
+        self.settings = settings
+
+    def __call__(self, estimator: Any, X: Rows, y: ArrayLike | None = None) -> float:
+        """The score of the places that a fitted estimator gives to rows."""
+        points = np.asarray(estimator.transform(X))
+        if self.measure in MEASURES:
+            return float(getattr(metrics, self.measure)(X, points, **self.settings))
+        if y is None:
+            raise ValueError(f"{self.measure} takes classes as y; got None")
+        agreement = metrics.label_agreement(X, points, y, **self.settings)
+        return float(getattr(agreement, OF_LABELS[self.measure]))
+
+    def __repr__(self) -> str:
+        settings = "".join(f", {name}={value!r}" for name, value in self.settings.items())
+        return f"MapScorer({self.measure!r}{settings})"
 
 
 class _StopWhereFlat(Callback):

@@ -11,7 +11,7 @@ ROOT = Path(fasttsne.__file__).parent
 # From the top down: a module imports from its own layer and from those below.
 LAYERS = (
     ("__init__", "__main__", "cli"),
-    ("sklearn", "scanpy", "compat"),
+    ("sklearn", "scanpy", "compat", "reports"),
     ("dask",),
     ("aligned",),
     ("tsne",),

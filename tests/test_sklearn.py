@@ -339,3 +339,25 @@ def test_without_scikit_learn():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "pip install 'fasttsne[sklearn]'" in result.stdout, result.stderr
+
+
+def test_scores_of_maps_for_searches(pictures):
+    from fasttsne.sklearn import MapScorer
+
+    y = load_digits()[1][:200]
+    scores = {"trust": MapScorer("trustworthiness", k=3), "labels": MapScorer("label_accuracy")}
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), TSNE(**SHORT)), {"tsne__perplexity": [5, 20]},
+        scoring=scores, refit="trust", cv=2,
+    )  # fmt: skip
+    found = search.fit(pictures, y).cv_results_
+    assert (found["mean_test_trust"] > 0.6).all()
+    assert (found["mean_test_labels"] > 0.2).all()
+    model = search.best_estimator_
+    places = model.transform(pictures)
+    assert scores["trust"](model, pictures) == fasttsne.metrics.trustworthiness(pictures, places, 3)
+    assert pickle.loads(pickle.dumps(scores["trust"])).settings == {"k": 3}
+    with pytest.raises(ValueError, match="takes classes as y"):
+        scores["labels"](model, pictures)
+    with pytest.raises(ValueError, match="measure must be one of"):
+        MapScorer("nonsense")

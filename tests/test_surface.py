@@ -27,8 +27,8 @@ DOCUMENTED = (
     "fasttsne.functions",
     "fasttsne.initialization", "fasttsne.metrics", "fasttsne.nearest_neighbors",
     "fasttsne.objective", "fasttsne.optimize.plan", "fasttsne.optimize.schedule",
-    "fasttsne.optimize.stopping", "fasttsne.plotting", "fasttsne.scanpy", "fasttsne.schedule",
-    "fasttsne.sklearn", "fasttsne.tsne", "fasttsne.utils",
+    "fasttsne.optimize.stopping", "fasttsne.plotting", "fasttsne.reports", "fasttsne.scanpy",
+    "fasttsne.schedule", "fasttsne.sklearn", "fasttsne.tsne", "fasttsne.utils",
 )  # fmt: skip
 # Modules that need an optional package to be imported.
 NEEDS = {"fasttsne.sklearn": "sklearn", "fasttsne.dask": "distributed"}

@@ -15,8 +15,10 @@ from fasttsne.callbacks.error_logger import ErrorLogger
 from fasttsne.callbacks.live_plot import LivePlot
 from fasttsne.callbacks.progress import ProgressBar
 from fasttsne.callbacks.recorder import EmbeddingRecorder
+from fasttsne.callbacks.scores import ScoreRecorder
 
 __all__ = [
     "Callback", "Checkpoint", "EarlyStopping", "EmbeddingRecorder", "ErrorApproximations",
-    "ErrorLogger", "LivePlot", "ProgressBar", "VerifyExaggerationError", "as_callbacks",
+    "ErrorLogger", "LivePlot", "ProgressBar", "ScoreRecorder", "VerifyExaggerationError",
+    "as_callbacks",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """The command line: ``fasttsne`` and ``python -m fasttsne``.
 
-A user's error is one line on standard error and exit code 2; after Ctrl-C the current
-embedding is written, and the exit code is 130.
+A user's error is one line on standard error and exit code 2; a score below ``--fail-under`` is exit
+code 3; after Ctrl-C the current embedding is written, and the exit code is 130.
 """
 
 import argparse
@@ -19,7 +19,7 @@ EXPECTED = OSError, ValueError, TypeError, ImportError, NotImplementedError, Ove
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit code: 0, 2 for a user's error, 130 after Ctrl-C."""
+    """Run a command; return its exit code: 0, 2 for an error, 3 for a low score, 130 for Ctrl-C."""
     given, unknown = _parser().parse_known_args(arguments)
     if unknown:
         given.parser.refuse(unknown)
@@ -68,6 +68,7 @@ def _parser():
         ("plot", "draw an embedding as an image or HTML page"),
         ("animate", "draw recorded frames as an animation"),
         ("metrics", "measure how well an embedding preserves its data"),
+        ("report", "report how far an embedding can be trusted, as text, JSON or HTML page"),
         ("demo", "embed the 1,797 digits of the package"),
         ("config", "print how the package was built"),
     ):

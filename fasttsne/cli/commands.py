@@ -1,10 +1,12 @@
 """The commands: each function gets the parsed options, and may return an exit code."""
 
+import json
 import time
+from math import inf
 
 import numpy as np
 
-from fasttsne import callbacks, files
+from fasttsne import callbacks, files, reports
 from fasttsne import metrics as scores
 from fasttsne.cli.inputs import read_data, read_embedding, read_labels, read_new_data
 from fasttsne.cli.options import FOR_NEW_ROWS, given, remembered
@@ -28,11 +30,13 @@ from fasttsne.optimize import parameters
 from fasttsne.runtime.build_info import show_config
 from fasttsne.runtime.progress import listening
 from fasttsne.tsne import TSNE, TSNEEmbedding
-from fasttsne.utils import is_package_installed
+from fasttsne.utils import is_package_installed, require
 
 # Iterations between two callback calls, by default; with an animation each call is a frame.
 PROGRESS_INTERVAL = 25
 FRAME_INTERVAL = 2
+# Exit code of a report with a score below its limit.
+SCORE_IS_LOW = 3
 
 
 def fit(options):
@@ -161,6 +165,33 @@ def metrics(options):
     }
     for name, value in found.items():
         print(f"{name:<20}  {value:.4f}")
+
+
+def report(options):
+    if options.html:
+        files.check_output(options.html, HTML_EXTENSIONS)
+        require("jinja2", "--html", "report")
+    points, found = read_embedding(options.map)
+    known = found.parameters
+    table = read_data(options.data, options, known.get("columns"), options.key)
+    labels = read_labels(options.labels, table.columns, len(points), options.data)
+    perplexity = options.perplexity or known.get("perplexity")
+    result = reports.report(
+        table.data, points, labels, options.sample, options.seed, options.n_jobs,
+        metric=options.metric or known.get("metric"), metric_params=known.get("metric_params"),
+        perplexity=perplexity if isinstance(perplexity, (int, float)) else None,
+    )  # fmt: skip
+    print(json.dumps(result.to_dict(), indent=1) if options.json else result)
+    if options.html:
+        result.to_html(options.html)
+        print_error(f"wrote {options.html}")
+    low = [
+        f"{name} is {result.scores.get(name, float('nan')):.4f}, below {limit:g}"
+        for name, limit in options.fail_under if not result.scores.get(name, -inf) >= limit
+    ]  # fmt: skip
+    for text in low:
+        print_error(text)
+    return SCORE_IS_LOW if low else 0
 
 
 def demo(options):

@@ -10,6 +10,7 @@ from fasttsne.drawing.scatter import IMAGE_EXTENSIONS
 from fasttsne.drawing.writers import WRITERS
 from fasttsne.optimize.parameters import TRANSFORM, TSNE
 from fasttsne.optimize.plan import split_iterations
+from fasttsne.reports.catalogue import MEANINGS
 
 # Other names of parameters: those of scikit-learn, and usual ones.
 SYNONYMS = {
@@ -111,6 +112,26 @@ def add_metrics(command):
     command.add_argument("--n-jobs", type=int, default=-1, help="threads (default: all cores)")
 
 
+def add_report(command):
+    command.add_argument("map", type=Path, help="the embedding, of fit or of another program")
+    _add_data(command, "data")
+    _add_labels(command)
+    command.add_argument("--html", type=Path, help="page to write: .html")
+    command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    help = "exit with code 3 if a score is below a limit, as trustworthiness=.95; may be repeated"
+    command.add_argument(
+        "--fail-under", type=_limit, action="append", default=[], metavar="SCORE=LIMIT", help=help
+    )
+    help = "rows that are compared with all others, or none for all (default: auto)"
+    command.add_argument("--sample", type=_value, default="auto", help=help)
+    help = "distance between rows (default: that of the map where its file says it)"
+    command.add_argument("--metric", default=None, help=help)
+    help = "of the graph of neighbours (default: that of the map where its file says it, or 30)"
+    command.add_argument("--perplexity", type=float, default=None, help=help)
+    command.add_argument("--n-jobs", type=int, default=-1, help="threads (default: all cores)")
+    command.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
+
+
 def add_demo(command):
     help = "file for the embedding; the image is .png of the same name"
     _add_output(command, "embedding.npy", help)
@@ -160,6 +181,17 @@ def _add_labels(command):
 def _names(text):
     """The names in a text, as in a line of a .csv file."""
     return next(csv.reader([text]), [])
+
+
+def _limit(text):
+    """The name and the number of SCORE=LIMIT."""
+    name, sign, number = text.partition("=")
+    if name not in MEANINGS:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(MEANINGS)}")
+    try:
+        return name, float(number if sign else "")
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: write SCORE=LIMIT, as {name}=.9") from None
 
 
 def _add_parameters(command, title, table, leave_out=()):

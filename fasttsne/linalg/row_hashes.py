@@ -42,6 +42,30 @@ class RowHashIndex:
         return np.where(self._sorted[index] == wanted, self._row[index], -1)
 
 
+def row_counts(X) -> np.ndarray:
+    """Return how many rows equal each row of X, itself included, (n,) int64.
+
+    Only rows that have a weighted sum in common with another are hashed.
+    """
+    counts, alike = np.ones(X.shape[0], np.int64), np.arange(X.shape[0])
+    if not sp.issparse(X):
+        _, group, n_alike = np.unique(_sums(X), return_inverse=True, return_counts=True)
+        alike = np.flatnonzero(n_alike[group] > 1)
+        if len(alike) == 0:
+            return counts
+    _, group, n_equal = np.unique(
+        _digests(X[alike], sp.issparse(X)), return_inverse=True, return_counts=True
+    )
+    counts[alike] = n_equal[group]
+    return counts
+
+
+def _sums(X):
+    """Return sums of the rows' entries with weights, which are equal where rows are."""
+    weights = np.random.RandomState(0).uniform(1, 2, X.shape[1])
+    return np.concatenate([(chunk * weights).sum(1) for _, chunk in iter_chunks(X)])
+
+
 def _digests(X, is_sparse):
     """Return the rows' hashes, of their stored entries or of all; X may be either."""
     rows = _sparse_rows(X) if is_sparse else _dense_rows(X)

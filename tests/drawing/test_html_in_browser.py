@@ -1,31 +1,17 @@
 """The page of plotting.html in a real browser: what is drawn, hovered over and clicked on."""
 
 import io
-import shutil
 import time
 
 import numpy as np
 import pytest
+from browsers import errors, loaded_files, move_to, needs_chromium, start, until, webdriver, wheel
 
 from fasttsne import plotting
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: the extra browser")
-wheel = pytest.importorskip("selenium.webdriver.common.actions.wheel_input")
 pytest.importorskip("plotly", reason="needs plotly: the extra html")
 Image = pytest.importorskip("PIL.Image", reason="needs Pillow: the extra animation")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver, which are not installed"
-)
-
-# A page alone: nothing of a profile, nothing of the network, WebGL without a graphics card.
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage", "--use-gl=angle", "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader", "--window-size=1000,800",
-)  # fmt: skip
+pytestmark = needs_chromium
 
 PLACE = """
 const page = document.querySelector('.js-plotly-plot'), {xaxis, yaxis} = page._fullLayout;
@@ -37,11 +23,7 @@ return [frame.left + xaxis._offset + xaxis.c2p(x[arguments[1]]),
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    driver = start(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
 
@@ -68,26 +50,10 @@ def page(browser, map_of_many, tmp_path):
     return browser
 
 
-def until(answer, seconds=30):
-    """The first true answer."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := answer():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"nothing in {seconds} s")
-
-
 def red_pixels(browser):
     picture = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
     red, green, blue = np.asarray(picture).astype(int).transpose(2, 0, 1)
     return int(np.sum((red > 200) & (green < 80) & (blue < 80)))
-
-
-def move_to(browser, x, y):
-    actions = webdriver.ActionChains(browser)
-    actions.w3c_actions.pointer_action.move_to_location(int(x), int(y))
-    return actions
 
 
 @pytest.mark.parametrize("title", [None, "Seven clouds"])
@@ -148,6 +114,5 @@ def test_fits_the_window_and_needs_nothing_else(page):
     assert page.execute_script(
         "const e = document.documentElement; return e.scrollHeight <= e.clientHeight"
     )
-    loaded = page.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
-    assert [name for name in loaded if not name.startswith(("data:", "blob:"))] == []
-    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert loaded_files(page) == []
+    assert errors(page) == []

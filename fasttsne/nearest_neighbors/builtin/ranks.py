@@ -35,9 +35,12 @@ def make_distances(X, metric="euclidean", metric_params=None) -> Distances:
 
     Parameters
     ----------
-    X : (n, columns) array or SciPy sparse matrix; (n, n) distances for "precomputed".
+    X : (n, columns) array or SciPy sparse matrix; (n, n) distances for "precomputed"; or what this
+        function returned, for several measures of the same rows.
     metric, metric_params : as for :class:`fasttsne.nearest_neighbors.Exact`.
     """
+    if hasattr(X, "pairwise"):  # they were made before
+        return X
     if isinstance(metric, str) and metric == "precomputed":
         return _PrecomputedDistances(X)
     index = Exact(X, 1, metric=metric, metric_params=metric_params)

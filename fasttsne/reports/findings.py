@@ -1,0 +1,199 @@
+"""Warnings: where a map should not be read as it seems."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from fasttsne.optimize.schedule import TOL
+from fasttsne.reports.measured import Measured
+from fasttsne.reports.subject import Subject
+from fasttsne.reports.usual import usual_range
+
+# A row whose affinities are to such a share to other islands is at a gap of the map.  Where the
+# data have the gap, too, such rows are the sparse ones of their island; else as dense as others.
+AT_GAP, LARGEST_SPARSENESS, FEWEST_AT_GAP, SHARE_AT_GAP = 0.15, 0.75, 8, 0.02
+# Share of the points for which rims, jumps, or points that are not held are worth a word.
+MANY_AT_RIMS, MANY_JUMPS, MANY_LOOSE = 0.025, 0.05, 0.05
+# Many are also those that are more than is usual by this factor.
+BEYOND_USUAL = 1.5
+# An island most of whose affinities are elsewhere has not arrived.
+STRANDED, MANY_STRANDED = 0.5, 0.01
+# Equal rows lie on one another: so many of one kind are an island of their own.
+MANY_EQUAL, SHARE_EQUAL = 10, 0.05
+# Shares of the loss that may be left, and iterations below which a run of fixed length is short.
+LOSS_LEFT, SHORT_RUN = 5 * TOL, 250
+LOW_GRAPH_RECALL, LOW_TAIL = 0.85, 0.3
+CLEARER = 0.05
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A warning.
+
+    Attributes
+    ----------
+    kind : "split", "jumps", "stranded", "loose", "duplicates", "stopped", "graph" or "labels".
+    title : in few words.
+    text : what it means for a reader.
+    rows : indices of the rows that it is about; none where it is about the whole map.
+    """
+
+    kind: str
+    title: str
+    text: str
+    rows: np.ndarray
+
+    def __str__(self) -> str:
+        return f"{self.title}: {self.text}"
+
+
+def find_all(subject: Subject, measured: Measured) -> tuple[Finding, ...]:
+    """All that is to be warned of, the gravest first."""
+    finders: tuple[Callable[[Subject, Measured], Iterator[Finding]], ...] = (
+        _stopped, _graph, _stranded, _split, _jumps, _loose, _duplicates, _labels
+    )  # fmt: skip
+    return tuple(finding for find in finders for finding in find(subject, measured))
+
+
+NO_ROWS = np.empty(0, np.int64)
+
+
+def _stopped(subject: Subject, measured: Measured) -> Iterator[Finding]:
+    if not subject.graph_is_own or subject.embedding is None:
+        return
+    title, optimizer = "The run was stopped early", subject.embedding.optimizer
+    left = getattr(optimizer, "loss_left", None)
+    iteration = getattr(optimizer, "iteration", None)
+    if subject.embedding.kl_divergence is None:
+        yield Finding(
+            "stopped", title, "The map was never optimized, or its last run was interrupted: where "
+            "points are is not final.", NO_ROWS,
+        )  # fmt: skip
+    elif left is not None and left > LOSS_LEFT:
+        yield Finding(
+            "stopped", title, f"An estimated {left:.0%} of the loss was left to be gained: "
+            "groups may still be on their way.", NO_ROWS,
+        )  # fmt: skip
+    elif left is None and iteration is not None and iteration < SHORT_RUN:
+        yield Finding(
+            "stopped", title, f"It had {iteration} iterations; "
+            f"maps of fixed length usually take {SHORT_RUN} and more.", NO_ROWS,
+        )  # fmt: skip
+
+
+def _graph(subject: Subject, measured: Measured) -> Iterator[Finding]:
+    recall = measured.scores.get("graph_recall")
+    tail = measured.scores.get("graph_recall_tail")
+    if not subject.graph_is_own or recall is None or tail is None:
+        return
+    if recall < LOW_GRAPH_RECALL or tail < LOW_TAIL:
+        yield Finding(
+            "graph", "The graph lacks neighbours", f"Of the 15 true nearest neighbours it has "
+            f"{recall:.0%} on average, and for one row in a hundred at most {tail:.0%}: what "
+            "it lacks the map cannot show.", NO_ROWS,
+        )  # fmt: skip
+
+
+def _stranded(subject: Subject, measured: Measured) -> Iterator[Finding]:
+    islands = measured.islands
+    if islands is None or islands.elsewhere is None or len(islands.sizes) < 2:
+        return
+    mean = np.bincount(islands.island, islands.elsewhere) / islands.sizes
+    is_stranded = (mean > STRANDED) & ~islands.is_large
+    rows = np.flatnonzero(is_stranded[islands.island])
+    if len(rows) > MANY_STRANDED * len(islands.island):
+        yield Finding(
+            "stranded", "Islands of points that have not arrived",
+            f"{_count(len(rows), 'point')} in {_count(int(is_stranded.sum()), 'small island')} "
+            "have most of their neighbours elsewhere in the map: these islands are no groups of "
+            "the data.  A longer run may bring them home.", rows,
+        )  # fmt: skip
+    is_split = (mean > STRANDED) & islands.is_large
+    if is_split.any():
+        rows = np.flatnonzero(is_split[islands.island])
+        yield Finding(
+            "stranded", "Groups that have not come together",
+            f"{_count(int(is_split.sum()), 'island')} of {_count(len(rows), 'point')} have most of "
+            "their neighbours in other islands: the map has not converged.", rows,
+        )  # fmt: skip
+
+
+def _split(subject: Subject, measured: Measured) -> Iterator[Finding]:
+    islands = measured.islands
+    if islands is None or islands.elsewhere is None or islands.sparseness is None:
+        return
+    at_gap = islands.elsewhere > AT_GAP
+    split, rows = [], []
+    for island in np.flatnonzero(islands.is_large):
+        rim = np.flatnonzero(at_gap & (islands.island == island))
+        if len(rim) < max(FEWEST_AT_GAP, SHARE_AT_GAP * islands.sizes[island]):
+            continue
+        if islands.sparseness[rim].mean() < LARGEST_SPARSENESS:
+            split.append(island)
+            rows.append(rim)
+    rim = np.concatenate(rows) if rows else NO_ROWS
+    if len(rim) > MANY_AT_RIMS * len(islands.island):
+        yield Finding(
+            "split", "Gaps that the data may not have",
+            f"{_count(len(split), 'island')} with {islands.sizes[split].sum():,} points go on "
+            "beyond a gap of the "
+            f"map: {_count(len(rim), 'point')} at their rims, where the data are as dense as "
+            "elsewhere, have neighbours in other islands.  Do not take these islands for separate "
+            "groups without another sign of it.", np.sort(rim),
+        )  # fmt: skip
+
+
+def _jumps(subject: Subject, measured: Measured) -> Iterator[Finding]:
+    share = measured.scores.get("jumps")
+    usual = usual_range("jumps")
+    many = MANY_JUMPS if usual is None else max(MANY_JUMPS, BEYOND_USUAL * usual[1])
+    if share is not None and share > many:
+        yield Finding(
+            "jumps", "The map is torn", f"{share:.0%} of the points would move far away if their "
+            "row changed a little: the gaps between here and there are the map's.",
+            np.flatnonzero(measured.points["jumps"] == 1),
+        )  # fmt: skip
+
+
+def _loose(subject: Subject, measured: Measured) -> Iterator[Finding]:
+    values = measured.points.get("singularity")
+    if values is None:
+        return
+    rows = np.flatnonzero(np.isposinf(values))
+    n_known = int((~np.isnan(values)).sum())
+    if subject.graph_is_own and len(rows) > MANY_LOOSE * n_known:
+        yield Finding(
+            "loose", "Points that are not at rest", f"{len(rows) / n_known:.0%} of the points are "
+            "at no minimum of the loss: they would move on if the run did.", rows,
+        )  # fmt: skip
+
+
+def _duplicates(subject: Subject, measured: Measured) -> Iterator[Finding]:
+    count = measured.points.get("n_equal")
+    if count is None:
+        return
+    share, largest = float((count > 0).mean()), int(count.max()) + 1
+    if largest > MANY_EQUAL or share > SHARE_EQUAL:
+        yield Finding(
+            "duplicates", "Rows that are equal", f"{share:.1%} of the rows are equal to others, up "
+            f"to {largest:,} to one another: they lie on one another, and large sets of them are "
+            "islands that mean no more than that.", np.flatnonzero(count > 0),
+        )  # fmt: skip
+
+
+def _labels(subject: Subject, measured: Measured) -> Iterator[Finding]:
+    shown = measured.scores.get("label_accuracy")
+    true = measured.scores.get("label_accuracy_in_data")
+    if shown is None or true is None:
+        return
+    error = 2 * np.hypot(np.nan_to_num(shown.standard_error), np.nan_to_num(true.standard_error))
+    if shown < true - CLEARER - error:
+        yield Finding(
+            "labels", "The map mixes labels", f"{shown:.0%} of the points have the label of their "
+            f"neighbours in the map, {true:.0%} in the data.", NO_ROWS,
+        )  # fmt: skip
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}{'' if number == 1 else 's'}"

@@ -1,0 +1,135 @@
+"""What a report is about: rows, a map of them, and what is known of how it was made."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fasttsne.affinity import Affinities
+from fasttsne.drawing.style import color_points
+from fasttsne.embedding.full import TSNEEmbedding
+from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances
+from fasttsne.reports.graph import MOST_SEARCHED, make_graph
+from fasttsne.runtime.typing import Metric, Rows, Settings
+from fasttsne.runtime.validation import check_data
+
+# The fewest rows whose neighbours can be compared.
+MIN_ROWS = 4
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Rows, a map and labels, checked.
+
+    Attributes
+    ----------
+    X : the rows, or distances between them.
+    distances : between any of the rows, which measures take in place of X: made once for all.
+    points : (n, d) float64, the map as a plain array.
+    embedding : the map with its affinities, or None where there are none.
+    estimator : what was fitted, or None.
+    made_by : the program and type of the map, for readers.
+    graph_is_own : whether the affinities are those of which the map was made.
+    labels : (n,) or None.
+    labels_are_values : whether they are values, not classes.
+    metric, metric_params : distance between rows.
+    """
+
+    X: Any
+    distances: Distances
+    points: np.ndarray
+    embedding: TSNEEmbedding | None
+    estimator: Any
+    made_by: str
+    graph_is_own: bool
+    labels: np.ndarray | None
+    labels_are_values: bool
+    metric: Metric
+    metric_params: Settings
+
+    @property
+    def affinities(self) -> Affinities | None:
+        """The graph, or None."""
+        return None if self.embedding is None else self.embedding.affinities
+
+
+def check_subject(
+    X: Rows, embedding: Any, labels: ArrayLike | None, metric: Metric | None,
+    metric_params: Settings,
+) -> Subject:  # fmt: skip
+    """What the arguments of ``report`` are about, without a graph of other programs' maps.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where they do not fit together, or are not what they should be.
+    """
+    found, estimator = _fitted(embedding)
+    own = found if isinstance(found, TSNEEmbedding) else None
+    points = check_data(np.asarray(found), "embedding", MIN_ROWS)
+    points = np.asarray(points, np.float64)
+    if not np.ptp(points, axis=0).any():
+        raise ValueError("embedding must have points that are not all equal")
+    if metric is None:
+        metric, metric_params = _known_metric(own, estimator, metric_params)
+        is_square = np.shape(X) == (len(points), len(points))
+        if isinstance(metric, str) and metric == "precomputed" and not is_square:
+            metric, metric_params = "euclidean", None  # only the graph was given
+    has_distances = isinstance(metric, str) and metric == "precomputed"
+    rows = X if has_distances else check_data(X, accept_sparse=True)
+    if np.shape(rows)[0] != len(points):
+        raise ValueError(
+            f"embedding must have as many rows as X, {np.shape(rows)[0]}; got {len(points)}"
+        )
+    distances = make_distances(rows, metric, metric_params)
+    names = None if labels is None else np.asarray(labels)
+    colors = color_points(labels, len(points))  # raises for labels that do not fit
+    return Subject(
+        rows, distances, points, own, estimator, _maker(found), own is not None, names,
+        colors.limits is not None, metric, metric_params,
+    )  # fmt: skip
+
+
+def with_graph(
+    subject: Subject, perplexity: float | None, seed: int, n_jobs: int | None,
+    graph: Affinities | None = None,
+) -> Subject:  # fmt: skip
+    """The same with affinities: the map's own, the graph given, or one that is made here.
+
+    There are none for more than ``MOST_SEARCHED`` rows.
+    """
+    if subject.embedding is not None or len(subject.points) > MOST_SEARCHED:
+        return subject
+    if graph is None:
+        graph = make_graph(
+            subject.X, perplexity, subject.metric, subject.metric_params, seed, n_jobs
+        )
+    return replace(subject, embedding=TSNEEmbedding(subject.points, graph))
+
+
+def _fitted(embedding: Any) -> tuple[Any, Any]:
+    """The map, and the fitted estimator where one was given."""
+    for name in ("embedding_object_", "embedding_"):
+        if hasattr(embedding, name) and not isinstance(embedding, np.ndarray):
+            return getattr(embedding, name), embedding
+    return embedding, None
+
+
+def _maker(found: Any) -> str:
+    if isinstance(found, TSNEEmbedding):
+        return "fasttsne"
+    program = type(found).__module__.partition(".")[0]
+    return "an array" if program in ("numpy", "builtins") else program
+
+
+def _known_metric(
+    embedding: TSNEEmbedding | None, estimator: Any, metric_params: Settings
+) -> tuple[Metric, Settings]:
+    """The distance that the map was made with, where it is known; else the Euclidean one."""
+    index = getattr(getattr(embedding, "affinities", None), "knn_index", None)
+    for holder in (estimator, index):
+        metric = getattr(holder, "metric", None)
+        if isinstance(metric, str) or callable(metric):
+            return metric, metric_params or getattr(holder, "metric_params", None)
+    return "euclidean", metric_params

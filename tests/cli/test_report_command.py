@@ -1,0 +1,86 @@
+"""``fasttsne report``: tables, JSON, pages, exit codes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fasttsne
+from fasttsne.cli import main
+from fasttsne.datasets import load_digits
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Rows, labels and a map in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    X, y = load_digits()
+    X, y = X[:300], y[:300]
+    np.save("X.npy", X)
+    np.savetxt("y.csv", y, "%d")
+    assert main(["fit", "X.npy", "-o", "map.npz", "-q", "--metric", "cosine", "--seed", "0"]) == 0
+    return X, y
+
+
+def test_a_table_and_a_page(files, capsys):
+    pytest.importorskip("jinja2", reason="needs Jinja2: the extra report")
+    X, y = files
+    capsys.readouterr()
+    command = ["report", "map.npz", "X.npy", "--labels", "y.csv", "--html", "map.html"]
+    assert main(command) == 0
+    printed = capsys.readouterr()
+    with np.load("map.npz") as archive:
+        expected = fasttsne.report(X, archive["embedding"], y, metric="cosine")
+    assert printed.out == f"{expected}\n"
+    assert printed.err == "fasttsne: wrote map.html\n"
+    assert "cosine" in Path("map.html").read_text(encoding="utf-8")
+
+
+def test_json(files, capsys):
+    capsys.readouterr()
+    assert main(["report", "map.npz", "X.npy", "--json", "--sample", "50", "--seed", "7"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert 0.8 < found["scores"]["trustworthiness"]["value"] <= 1
+    assert found["facts"]["Map"]["distance"] == "cosine"
+    assert found["facts"]["Report"]["seed of the samples"] == "7"
+
+
+def test_exit_codes_for_pipelines(files, capsys):
+    command = ["report", "map.npz", "X.npy", "--sample", "50", "--fail-under"]
+    assert main([*command, "trustworthiness=.5"]) == 0
+    capsys.readouterr()
+    assert main([*command, "trustworthiness=.5", "--fail-under", "continuity=1.01"]) == 3
+    assert "continuity is " in capsys.readouterr().err
+    # A score that there is not is not as high as it should be.
+    assert main([*command, "label_accuracy=0"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--fail-under", "nonsense=1"], "'nonsense' is none of neighbor_recall"),
+        (["--fail-under", "stress"], "write SCORE=LIMIT, as stress=.9"),
+        (["--labels", "short.csv"], "labels 'short.csv' must have a value for each of 300 rows"),
+        (["--html", "map.pdf"], "map.pdf must have one of the extensions"),
+        (["--sample", "many"], "sample must be 'auto'"),
+    ],
+)
+def test_what_is_refused(files, capsys, more, message):
+    np.savetxt("short.csv", np.zeros(5), "%d")
+    capsys.readouterr()
+    try:
+        code = main(["report", "map.npz", "X.npy", *more])
+    except SystemExit as error:  # of the parser
+        code = error.code
+    printed = capsys.readouterr()
+    assert code == 2
+    assert len(printed.err.splitlines()) == 1
+    assert message in printed.err
+
+
+def test_rows_that_do_not_match(files, capsys):
+    np.save("fewer.npy", files[0][:299])
+    capsys.readouterr()
+    assert main(["report", "map.npz", "fewer.npy"]) == 2
+    assert "as many rows as X, 299; got 300" in capsys.readouterr().err
