@@ -15,6 +15,8 @@ from fasttsne.reports.sizes import Sizes
 from fasttsne.reports.subject import Subject
 
 K, K_DENSITY, K_DISTORTION, K_GRAPH = 10, 30, 15, 15
+# Scores of single neighbours, which come from the ranks of the curves.
+OF_NEIGHBORS = "neighbor_recall", "trustworthiness", "continuity"
 # Share of rows that the tail of the graph's recall leaves out.
 TAIL = 0.01
 NO_GRAPH = "needs the graph of neighbours, which is not made for so many rows"
@@ -63,8 +65,7 @@ def measure(subject: Subject, settings: Settings) -> Measured:
     found = Measured()
     steps: tuple[tuple[tuple[str, ...], Callable[..., None]], ...] = (
         (("neighbors_near",), _in_map),
-        (("neighbor_recall", "trustworthiness", "continuity"), _neighbors),
-        (("rank_area", "rank_local", "rank_global"), _ranks),
+        ((*OF_NEIGHBORS, "rank_area", "rank_local", "rank_global"), _ranks),
         (("distance_correlation", "stress"), _distances),
         (("density_correlation",), _densities),
         (("anisotropy",), _distortion),
@@ -108,23 +109,15 @@ def _in_map(subject: Subject, settings: Settings, found: Measured) -> None:
     found.scores["neighbors_near"] = Estimate(np.nanmean(shares))
 
 
-def _neighbors(subject: Subject, settings: Settings, found: Measured) -> None:
-    n = len(subject.points)
-    common = {
-        **_common(subject, settings), "sample_size": settings.sizes.neighbors,
-        "n_jobs": settings.n_jobs, "k": max(min(K, (n - 1) // 2), 1),
-    }  # fmt: skip
-    for name in ("neighbor_recall", "trustworthiness", "continuity"):
-        score = getattr(metrics, name)(subject.distances, subject.points, **common)
-        found.scores[name] = score
-        found.points[name] = _spread(score.values, score.rows, n)
-
-
 def _ranks(subject: Subject, settings: Settings, found: Measured) -> None:
     curves = metrics.rank_curves(
-        subject.distances, subject.points, sample_size=settings.sizes.ranks, n_jobs=settings.n_jobs,
-        **_common(subject, settings),
+        subject.distances, subject.points, K, sample_size=settings.sizes.ranks,
+        n_jobs=settings.n_jobs, **_common(subject, settings),
     )  # fmt: skip
+    for name in OF_NEIGHBORS:
+        score = getattr(curves, name)
+        found.scores[name] = score
+        found.points[name] = _spread(score.values, score.rows, len(subject.points))
     found.scores.update(rank_area=curves.auc, rank_local=curves.local, rank_global=curves.global_)
     found.curves["ranks"] = {
         "k": curves.k, "q_nx": curves.q_nx, "r_nx": curves.r_nx, "r_nx_error": curves.r_nx_error,

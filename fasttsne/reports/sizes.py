@@ -9,13 +9,13 @@ from fasttsne.runtime.validation import check_number
 BUDGET = 1e10
 MOST, FEWEST = 2000, 200
 # Ranks of all rows, sample x rows, take a sort each.
-RANKS_BUDGET, MOST_RANKED, FEWEST_RANKED = 1e7, 500, 30
+RANKS_BUDGET, MOST_RANKED, FEWEST_RANKED = 1e7, 1000, 100
 # All pairs of so many rows are compared; memory grows with the square.
 MOST_PAIRED = 1000
 # So many where one row's distances to all take long.
 PAIRED_OF_WIDE, WIDE = 500, 200
-# Rows that are let go one at a time.
-MOST_LEFT_OUT = 1000
+# Rows that are let go one at a time, each of which takes forces of all others.
+LEFT_OUT_BUDGET, MOST_LEFT_OUT, FEWEST_LEFT_OUT = 4e7, 1000, 300
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Sizes:
 
     Attributes
     ----------
-    neighbors : whose neighbours are compared.
+    neighbors : whose nearest neighbours are looked for.
     ranks : for which all rows are ranked.
     pairs : of which all pairs are compared.
     left_out : that are let go, for the leave-one-out scores.
@@ -40,10 +40,11 @@ def resolve_sizes(sample: int | str | None, n_samples: int, n_columns: int) -> S
     """The sizes for "auto", a number, or None: all rows, but pairs of ``MOST_PAIRED`` only."""
     if is_auto(sample):
         affordable = int(BUDGET / (n_samples * max(n_columns, 10)))
-        ranked = int(RANKS_BUDGET / n_samples)
+        ranked, left_out = int(RANKS_BUDGET / n_samples), int(LEFT_OUT_BUDGET / n_samples)
         return Sizes(
             min(max(affordable, FEWEST), MOST), min(max(ranked, FEWEST_RANKED), MOST_RANKED),
-            MOST_PAIRED if n_columns < WIDE else PAIRED_OF_WIDE, MOST_LEFT_OUT,
+            MOST_PAIRED if n_columns < WIDE else PAIRED_OF_WIDE,
+            min(max(left_out, FEWEST_LEFT_OUT), MOST_LEFT_OUT),
         )  # fmt: skip
     if sample is None:
         return Sizes(None, None, MOST_PAIRED, None)
