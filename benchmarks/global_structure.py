@@ -1,7 +1,7 @@
 """What global_structure gains and costs, on ten real data sets, beside other programs.
 
     FASTTSNE_DATA=... python benchmarks/global_structure.py [--weights 0 0.15 1] [--n-jobs 1]
-        [--only NAME ...] [--other PYTHON] [--results global.json] [--picture global.png]
+    FASTTSNE_DATA=... python benchmarks/global_structure.py [--weights 0 0.15 1] [--n-jobs 1]
 
 The data: real_data.py.  Shown for each weight are the correlation of distances (Spearman) and the
 share of the 10 nearest neighbours that are found in the map, both of up to 2,000 rows; and at the
@@ -68,12 +68,12 @@ def maps(X, weights, n_jobs):
         yield f"{weight:g}", np.asarray(points), time.process_time() - start
 
 
-def peer_maps(X, python):
+def peer_maps(X, python, names):
     """The maps of other programs."""
     with tempfile.TemporaryDirectory() as folder:
         rows, out = Path(folder, "rows.npy"), Path(folder, "map.npy")
         np.save(rows, X)
-        for name in PEERS:
+        for name in names:
             result = subprocess.run(
                 [python, "-c", PEER, name, rows, out], capture_output=True, text=True, check=False
             )
@@ -90,7 +90,7 @@ def measure(name, options):
     found = {}
     sources = [maps(X, options.weights, options.n_jobs)]
     if options.other:
-        sources.append(peer_maps(X, options.other))
+        sources.append(peer_maps(X, options.other, options.peers))
     for source in sources:
         for label, points, seconds in source:
             found[label] = *scores(X, points, options.n_jobs), seconds
@@ -147,6 +147,7 @@ def main():
     parser.add_argument("--only", nargs="+", default=list(real_data.SETS), metavar="NAME")
     parser.add_argument("--n-jobs", type=int, default=1)
     parser.add_argument("--other", help="Python with umap-learn, pacmap and trimap")
+    parser.add_argument("--peers", nargs="+", default=PEERS, choices=PEERS)
     parser.add_argument("--results", type=Path, help="file of numbers; data sets in it are not run")
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
