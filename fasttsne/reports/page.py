@@ -41,7 +41,7 @@ def make_page(report: Any, title: str | None = None) -> str:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     n = len(report.embedding)
-    return str(environment.get_template("report.html").render(
+    return str(environment.get_template("report.html.jinja").render(
         title="Report on a map" if title is None else title, headline=report.headline,
         note=to_plane(report.embedding)[1], n=n, n_shown=min(n, MOST_SHOWN),
         findings=report.findings, scores=_score_rows(report), left_out=_left_out(report),
