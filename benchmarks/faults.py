@@ -33,7 +33,7 @@ PARAMETERS = {
     "random_state": 0, "n_iter": 40, "early_exaggeration_iter": 40, "n_jobs": 1, "perplexity": 10,
 }  # fmt: skip
 # After the stage was heard of, or so many of its iterations are done.
-DELAYS, MOST_ITERATIONS = (0, 0.05, 0.1, 0.2, 0.3, 0.5), 30
+DELAYS, MAX_ITERATIONS = (0, 0.05, 0.1, 0.2, 0.3, 0.5), 30
 
 
 def main():
@@ -87,7 +87,7 @@ def kill_in(stage, n_times, cluster, client, X, expected):
 
 def once_in(stage, act):
     """Return a listener that acts once in the stage, after a random number of iterations."""
-    after, has_acted = random.randint(0, MOST_ITERATIONS), []
+    after, has_acted = random.randint(0, MAX_ITERATIONS), []
 
     def listen(progress):
         is_time = progress.unit != "iterations" or progress.done >= after

@@ -24,7 +24,7 @@ import fasttsne
 
 TARGET = Path(fasttsne.__file__).parent / "data" / "usual_scores.json"
 COMMAND = "python benchmarks/usual_scores.py --write"
-MOST_ROWS = 10_000
+MAX_ROWS = 10_000
 QUANTILES = 0.1, 0.5, 0.9
 # Real data whose columns are all numbers.
 KEEL = (
@@ -64,7 +64,7 @@ def data_sets():
     for name in SKLEARN:
         X, y = shipped(name)
         yield name, standardized(X), y
-    yield "mnist", *mnist_rows(MOST_ROWS)
+    yield "mnist", *mnist_rows(MAX_ROWS)
 
 
 def standardized(X):
@@ -73,7 +73,7 @@ def standardized(X):
 
 
 def some_rows(X, y):
-    rows = np.sort(np.random.RandomState(0).permutation(len(X))[:MOST_ROWS])
+    rows = np.sort(np.random.RandomState(0).permutation(len(X))[:MAX_ROWS])
     return X[rows], y[rows]
 
 

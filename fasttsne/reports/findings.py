@@ -164,8 +164,8 @@ def _loose(subject: Subject, measured: Measured) -> Iterator[Finding]:
     n_known = int((~np.isnan(values)).sum())
     if subject.graph_is_own and len(rows) > MANY_LOOSE * n_known:
         yield Finding(
-            "loose", "Points that are not at rest", f"{len(rows) / n_known:.0%} of the points are "
-            "at no minimum of the loss: they would move on if the run did.", rows,
+            "loose", "Points that are not at a minimum",
+            f"{len(rows) / n_known:.0%} of the points are at no minimum of the loss: they would move on if the run did.", rows,
         )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from fasttsne.runtime.typing import Metric, Rows, Settings
 
 USUAL_PERPLEXITY = 30
 # Of more rows no graph is made for the report: the search would take minutes.
-MOST_SEARCHED = 200_000
+MAX_SEARCHED = 200_000
 # Neighbours in the graph, and in the map, that are compared.
 N_STRONGEST, N_NEAR = 10, 30
 # Rows whose edges are sorted at a time.

@@ -12,7 +12,7 @@ from fasttsne.io.atomic import atomic_write
 from fasttsne.reports import tables
 from fasttsne.reports.catalogue import MEANINGS
 from fasttsne.reports.page_curves import HEIGHT, MARGIN_BOTTOM, MARGIN_LEFT, WIDTH, curves_of
-from fasttsne.reports.page_data import MOST_SHOWN, page_data
+from fasttsne.reports.page_data import MAX_SHOWN, page_data
 from fasttsne.reports.project import to_plane
 from fasttsne.reports.usual import usual_range, usual_scores
 from fasttsne.runtime.typing import FilePath
@@ -43,7 +43,7 @@ def make_page(report: Any, title: str | None = None) -> str:
     n = len(report.embedding)
     return str(environment.get_template("report.html.jinja").render(
         title="Report on a map" if title is None else title, headline=report.headline,
-        note=to_plane(report.embedding)[1], n=n, n_shown=min(n, MOST_SHOWN),
+        note=to_plane(report.embedding)[1], n=n, n_shown=min(n, MAX_SHOWN),
         findings=report.findings, scores=_score_rows(report), left_out=_left_out(report),
         curves=curves_of(report.curves), facts=report.facts, plan=report.plan,
         n_data_sets=len(usual_scores()["data"]), data=page_data(report),

@@ -16,7 +16,7 @@ from fasttsne.reports.catalogue import OVER_MAGNITUDES, POINT_TITLES
 from fasttsne.reports.project import to_plane
 
 # Of more points a sample is in the page.
-MOST_SHOWN = 100_000
+MAX_SHOWN = 100_000
 # Neighbours to which lines are drawn.
 N_LINES = 8
 # Code of a missing value, and how many classes and values there are beside it.
@@ -24,12 +24,12 @@ MISSING, N_CODES = 255, 255
 # Values beyond these quantiles have the colour of the nearest one.
 LIMITS = 0.005, 0.995
 NO_NEIGHBOR = 2**32 - 1
-MOST_TEXT = 80
+MAX_TEXT_LENGTH = 80
 
 
 def page_data(report: Any) -> str:
     """The data of the page as JSON that may stand in a script element."""
-    shown = choose_points(len(report.embedding), MOST_SHOWN)
+    shown = choose_points(len(report.embedding), MAX_SHOWN)
     flat, _ = to_plane(report.embedding)
     low, size = flat.min(0), np.ptp(flat, axis=0).max()
     places = np.round((flat[shown] - low) / size * (2**16 - 1))
@@ -90,7 +90,7 @@ def _of_labels(labels: np.ndarray, shown: np.ndarray) -> dict[str, Any] | None:
     colors: PointColors = color_points(labels, len(labels))
     if colors.limits is not None:
         return _values("label", "Label", labels.astype(np.float64), shown, False)
-    texts = [name[:MOST_TEXT] for name in colors.names]
+    texts = [name[:MAX_TEXT_LENGTH] for name in colors.names]
     codes, hexes = colors.codes, [to_hex(color) for color in colors.table]
     if len(texts) > N_CODES:  # the most frequent ones, and all others together
         kept = np.sort(np.argsort(-np.bincount(codes), kind="stable")[: N_CODES - 1])

@@ -7,15 +7,15 @@ from fasttsne.runtime.validation import check_number
 
 # Numbers of a data set that a neighbour measure reads: sample x rows x columns.
 BUDGET = 1e10
-MOST, FEWEST = 2000, 200
+MAX_SEARCHED_ROWS, MIN_SEARCHED_ROWS = 2000, 200
 # Ranks of all rows, sample x rows, take a sort each.
-RANKS_BUDGET, MOST_RANKED, FEWEST_RANKED = 1e7, 1000, 100
+RANKS_BUDGET, MAX_RANKED, MIN_RANKED = 1e7, 1000, 100
 # All pairs of so many rows are compared; memory grows with the square.
-MOST_PAIRED = 1000
+MAX_PAIR_ROWS = 1000
 # So many where one row's distances to all take long.
-PAIRED_OF_WIDE, WIDE = 500, 200
-# Rows that are let go one at a time, each of which takes forces of all others.
-LEFT_OUT_BUDGET, MOST_LEFT_OUT, FEWEST_LEFT_OUT = 4e7, 1000, 300
+MAX_PAIR_ROWS_WIDE, WIDE = 500, 200
+# Rows that are left out one at a time, each of which takes forces of all others.
+LEFT_OUT_BUDGET, MAX_LEFT_OUT, MIN_LEFT_OUT = 4e7, 1000, 300
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Sizes:
     neighbors : whose nearest neighbours are looked for.
     ranks : for which all rows are ranked.
     pairs : of which all pairs are compared.
-    left_out : that are let go, for the leave-one-out scores.
+    left_out : that are left out, for the leave-one-out scores.
     """
 
     neighbors: int | None
@@ -37,18 +37,22 @@ class Sizes:
 
 
 def resolve_sizes(sample: int | str | None, n_samples: int, n_columns: int) -> Sizes:
-    """The sizes for "auto", a number, or None: all rows, but pairs of ``MOST_PAIRED`` only."""
+    """The sizes for "auto", a number, or None: all rows, but pairs of ``MAX_PAIR_ROWS`` only."""
     if is_auto(sample):
-        affordable = int(BUDGET / (n_samples * max(n_columns, 10)))
-        ranked, left_out = int(RANKS_BUDGET / n_samples), int(LEFT_OUT_BUDGET / n_samples)
+        searched = BUDGET / (n_samples * max(n_columns, 10))
         return Sizes(
-            min(max(affordable, FEWEST), MOST), min(max(ranked, FEWEST_RANKED), MOST_RANKED),
-            MOST_PAIRED if n_columns < WIDE else PAIRED_OF_WIDE,
-            min(max(left_out, FEWEST_LEFT_OUT), MOST_LEFT_OUT),
-        )  # fmt: skip
+            _between(MIN_SEARCHED_ROWS, searched, MAX_SEARCHED_ROWS),
+            _between(MIN_RANKED, RANKS_BUDGET / n_samples, MAX_RANKED),
+            MAX_PAIR_ROWS if n_columns < WIDE else MAX_PAIR_ROWS_WIDE,
+            _between(MIN_LEFT_OUT, LEFT_OUT_BUDGET / n_samples, MAX_LEFT_OUT),
+        )
     if sample is None:
-        return Sizes(None, None, MOST_PAIRED, None)
+        return Sizes(None, None, MAX_PAIR_ROWS, None)
     if isinstance(sample, str):
         raise ValueError(f"sample must be 'auto', a number of rows or None; got {sample!r}")
     size = check_number(sample, "sample", low=2, integer=True)
-    return Sizes(size, size, min(size, MOST_PAIRED), size)
+    return Sizes(size, size, min(size, MAX_PAIR_ROWS), size)
+
+
+def _between(least: int, size: float, most: int) -> int:
+    return min(max(int(size), least), most)

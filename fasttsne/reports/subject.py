@@ -10,7 +10,7 @@ from fasttsne.affinity import Affinities
 from fasttsne.drawing.style import color_points
 from fasttsne.embedding.full import TSNEEmbedding
 from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances
-from fasttsne.reports.graph import MOST_SEARCHED, make_graph
+from fasttsne.reports.graph import MAX_SEARCHED, make_graph
 from fasttsne.runtime.typing import Metric, Rows, Settings
 from fasttsne.runtime.validation import check_data
 
@@ -97,9 +97,9 @@ def with_graph(
 ) -> Subject:  # fmt: skip
     """The same with affinities: the map's own, the graph given, or one that is made here.
 
-    There are none for more than ``MOST_SEARCHED`` rows.
+    There are none for more than ``MAX_SEARCHED`` rows.
     """
-    if subject.embedding is not None or len(subject.points) > MOST_SEARCHED:
+    if subject.embedding is not None or len(subject.points) > MAX_SEARCHED:
         return subject
     if graph is None:
         graph = make_graph(

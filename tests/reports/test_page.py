@@ -72,8 +72,8 @@ def test_texts_of_strangers_are_escaped(clouds, tmp_path):
 
 
 def test_a_sample_of_many_points(clouds, tmp_path, monkeypatch):
-    monkeypatch.setattr("fasttsne.reports.page_data.MOST_SHOWN", 100)
-    monkeypatch.setattr("fasttsne.reports.page.MOST_SHOWN", 100)
+    monkeypatch.setattr("fasttsne.reports.page_data.MAX_SHOWN", 100)
+    monkeypatch.setattr("fasttsne.reports.page.MAX_SHOWN", 100)
     X, embedding, labels = clouds
     report = fasttsne.report(X, embedding, labels=labels)
     text = page_of(report, tmp_path)

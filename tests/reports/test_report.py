@@ -167,7 +167,7 @@ def test_maps_of_other_programs_take_a_graph_that_is_made(embedding, report):
 
 
 def test_without_a_graph(embedding, monkeypatch):
-    monkeypatch.setattr("fasttsne.reports.subject.MOST_SEARCHED", 500)
+    monkeypatch.setattr("fasttsne.reports.subject.MAX_SEARCHED", 500)
     found = fasttsne.report(X, np.asarray(embedding), labels=y)
     assert {"jumps", "loose", "neighbors_near"} < set(found.left_out)
     assert "continuity" in found.scores

@@ -1,4 +1,4 @@
-"""One point let go while all others stay: the curvature of its loss, and where it would go.
+"""One point left out, while all others stay: the curvature of its loss, and where it would go.
 
     L_i(y) = n (2 e sum_j p_j dof log(1 + |y - y_j|^2 / dof) + log(Z + 2 (z(y) - z(y_i))))
 
@@ -122,7 +122,7 @@ def leave_one_out(
     const int32_t[::1] columns,  # IN (edges,)
     const float[::1] values,  # IN (edges,)
     const float[:, ::1] y,  # IN (n, d), d <= 3
-    const int32_t[::1] rows,  # IN (m,), the points that are let go, one at a time
+    const int32_t[::1] rows,  # IN (m,), the points that are left out, one at a time
     double z_all,  # sum of the similarities of all pairs
     double exaggeration,
     double share,  # of the way to a neighbour

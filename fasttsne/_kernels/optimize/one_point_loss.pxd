@@ -29,7 +29,7 @@ cdef inline double rounding() noexcept nogil:
     return 1e-6
 
 
-cdef inline double least_curvature() noexcept nogil:
+cdef inline double min_curvature() noexcept nogil:
     """Of the shifted matrix, by the attraction's."""
     return 0.03
 
@@ -136,7 +136,7 @@ cdef inline double descend(const Landscape *land, double *y) noexcept nogil:
     cdef int d = land.field.d, a, evaluations = 1
     look(land, y, &here)
     while evaluations < MAX_EVALUATIONS:
-        shift = least_curvature() * here.pull - smallest_eigenvalue(here.hess, d)
+        shift = min_curvature() * here.pull - smallest_eigenvalue(here.hess, d)
         solve_shifted(here.hess, max(shift, 0.0), here.grad, step, d)
         share = 1
         while True:
