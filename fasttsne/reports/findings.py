@@ -165,8 +165,8 @@ def _loose(subject: Subject, measured: Measured) -> Iterator[Finding]:
     if subject.graph_is_own and len(rows) > MANY_LOOSE * n_known:
         yield Finding(
             "loose", "Points that are not at a minimum",
-            f"{len(rows) / n_known:.0%} of the points are at no minimum of the loss: they would move "
-            "on if the run did.", rows,
+            f"{len(rows) / n_known:.0%} of the points are at no minimum of the loss: they would "
+            "move on if the run did.", rows,
         )  # fmt: skip
 
 
