@@ -1,7 +1,7 @@
 """The released tests of other packages, on the t-SNE that they were written for and on fasttsne.
 
     python ci/clients/run.py WORK
-    python ci/clients/run.py WORK scanpy orange
+    python ci/clients/run.py WORK --only scanpy orange
 
 WORK is a folder for the environment, the sources and the results (``WORK/results``).  The newest
 releases are taken, this checkout is installed beside them, and each suite runs twice
@@ -34,7 +34,10 @@ PACKAGES = [
 ]  # fmt: skip
 # Packages whose tests are in the source distribution only.
 SOURCES = ("openTSNE", "scanpy")
-SCANPY = ("-p", "testing.scanpy._pytest", "--import-mode=importlib", "-k", "tsne")
+SCANPY = (
+    "-p", "testing.scanpy._pytest", "--import-mode=importlib", "-k", "tsne",
+    *(f"tests/test_{name}.py" for name in ("embedding", "deprecations", "backed")),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,39 +67,41 @@ SUITES = (
           ("--pyargs", "Orange.tests.test_manifold", "-k", "TestTSNE")),
     Suite("orange-widget", "Orange3", "opentsne",
           ("--pyargs", "Orange.widgets.unsupervised.tests.test_owtsne")),
-    Suite("scanpy", "scanpy", "scanpy", (*SCANPY, "tests")),
-    Suite("scanpy-sklearn", "scanpy", "scikit-learn", (*SCANPY, "tests")),
+    Suite("scanpy", "scanpy", "scanpy", SCANPY),
+    Suite("scanpy-sklearn", "scanpy", "scikit-learn", SCANPY),
 )  # fmt: skip
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path, help="a folder for everything that is made")
-    parser.add_argument("suites", nargs="*", choices=[[], *(suite.name for suite in SUITES)])
+    names = [suite.name for suite in SUITES]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, help="run these only")
+    parser.add_argument("--reuse", action="store_true", help="install nothing: WORK has it all")
     args = parser.parse_args()
     work = args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    python = install(work)
-    fetch_sources(python, work)
+    python = work / "venv" / "bin" / "python"
+    if not args.reuse:
+        install(python, work)
+        fetch_sources(python, work)
     n_unexplained = 0
     print(f"{'suite':16}{'version':10}{'tests':>6}   on its own package    on fasttsne")
     for suite in SUITES:
-        if not args.suites or suite.name in args.suites:
+        if suite.name in args.only:
             own = run(suite, "", python, work)
             stand_in = run(suite, suite.place, python, work)
             n_unexplained += show(suite, installed(python, suite.package), own, stand_in)
     return int(n_unexplained > 0)
 
 
-def install(work: Path) -> Path:
-    """Make the environment; return its Python."""
-    python = work / "venv" / "bin" / "python"
+def install(python: Path, work: Path) -> None:
+    """Make the environment, whose Python is given."""
     if not python.exists():
         venv.create(work / "venv", with_pip=True)
     pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "install", "--upgrade", *PACKAGES], check=True)
     subprocess.run([*pip, "install", "--force-reinstall", "--no-deps", ROOT], check=True)
-    return python
 
 
 def fetch_sources(python: Path, work: Path) -> None:
