@@ -46,7 +46,7 @@ REASONS = {
         ),
         "*::test_pca_init_with_only_affinities_passed": FLOAT32,
         "TSNEInitialization::test_mismatching_embedding_dimensions_simple_api": (
-            "an initialization with as many columns as n_components is accepted"
+            "fit says that an initialization has too many columns, the constructor does not"
         ),
         "TestRandomState::test_random_state_parameter_is_propagated_*": CLASSES,
         "TestAffinityIntegration::test_transform_with_nonstandard_affinity": ACCEPTED,

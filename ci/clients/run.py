@@ -141,12 +141,17 @@ def run(suite: Suite, place: str, python: Path, work: Path) -> dict[str, str]:
     environment = {
         "PYTHONPATH": str(HERE), "STAND_IN": place, "QT_QPA_PLATFORM": "offscreen",
         "MPLBACKEND": "Agg", "OPENBLAS_NUM_THREADS": "1",
+        # Chromium, which shows Orange's reports, would not start as root.
+        "QTWEBENGINE_DISABLE_SANDBOX": "1",
     }  # fmt: skip
+    results.unlink(missing_ok=True)
     with results.with_suffix(".txt").open("w") as output:
         subprocess.run(
             [python, "-m", "pytest", "-p", "stand_in", "--junitxml", results, *suite.arguments],
             cwd=folder, env={**os.environ, **environment}, stdout=output, stderr=output,
         )  # fmt: skip
+    if not results.exists():
+        sys.exit(f"{suite.name}: the tests did not come to their end; see {output.name}")
     return dict(outcomes(results))
 
 
