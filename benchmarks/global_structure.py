@@ -1,7 +1,7 @@
 """What global_structure gains and costs, on ten real data sets, beside other programs.
 
     FASTTSNE_DATA=... python benchmarks/global_structure.py [--weights 0 0.15 1] [--n-jobs 1]
-    FASTTSNE_DATA=... python benchmarks/global_structure.py [--weights 0 0.15 1] [--n-jobs 1]
+        [--other ENVIRONMENT/bin/python] [--picture FILE]
 
 The data: real_data.py.  Shown for each weight are the correlation of distances (Spearman) and the
 share of the 10 nearest neighbours that are found in the map, both of up to 2,000 rows; and at the
