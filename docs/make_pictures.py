@@ -1,9 +1,9 @@
-"""The pictures of the guide and of README.rst.
+"""The pictures of these pages and of README.rst.
 
     python docs/make_pictures.py             # all of them
     python docs/make_pictures.py transform   # one
 
-Prints the KL divergences that the guide gives, and writes docs/pictures/*.png.  Most are of the
+Prints the KL divergences that the pages give, and writes docs/pictures/*.png.  Most are of the
 digits that ship with the package; mnist.png and large.png need MNIST, in the folder that
 FASTTSNE_DATA names or from the network.
 """
