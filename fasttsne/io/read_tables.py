@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 import scipy.sparse
 
 from fasttsne.io import read_chunked
 from fasttsne.io.archive import check_size
 from fasttsne.io.choose_columns import ColumnsInMemory, choose_columns
 from fasttsne.io.columns import extension, read_parquet_by_polars, read_text
+from fasttsne.io.matrix_market import read_matrix
 from fasttsne.io.parquet import ParquetFile
 from fasttsne.io.table import Table, naming
 from fasttsne.runtime.stored_sparse import as_stored_sparse, load_sparse
@@ -29,8 +29,6 @@ from fasttsne.utils import is_package_installed, require
 # What is read from a file of several arrays if no key is given.
 USUAL_KEYS = ("X", "embedding", "data", "arr_0")
 USUAL_LAYER = "X_pca"
-# Bytes of a text that are looked at together.
-TEXT_BYTES = 2**22
 # Files of several arrays.
 KEYED = (".npz", ".h5ad", *read_chunked.ENDINGS)
 
@@ -213,20 +211,7 @@ def _read_parquet(path, left_out):
 
 
 def _read_mtx(path, key):
-    _check_is_text(path)
-    with warnings.catch_warnings():
-        # SciPy warns that it will return sparse arrays instead of matrices: both are fine.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        matrix = scipy.io.mmread(path)
-    return Table(matrix.tocsr() if scipy.sparse.issparse(matrix) else matrix)
-
-
-def _check_is_text(path):
-    """Raise ValueError for zero bytes, as a disk leaves them: SciPy's reader ends the process."""
-    with open(path, "rb") as file:
-        while block := file.read(TEXT_BYTES):
-            if b"\0" in block:
-                raise ValueError("it is no text, it has bytes that are zero")
+    return Table(read_matrix(path))
 
 
 # Readers of columns by name.

@@ -1,13 +1,13 @@
-"""Reads damaged files of a format, and prints what came of each; a program of its own.
+"""Reads damaged files of some formats, and prints what came of each; a program of its own.
 
-    python damaged_files.py FORMAT SEED NUMBER
+    python damaged_files.py SEED FIRST LAST FORMAT ...
 
 A process of its own, since a library that reads a format may crash, hang or take all memory.
 """
 
 import faulthandler
+import gzip
 import json
-import os
 import resource
 import shutil
 import sys
@@ -26,6 +26,7 @@ from damage import damaged
 from fasttsne import TSNE, TSNEEmbedding, files
 from fasttsne.datasets import load_digits
 from fasttsne.io.write_tables import write_map
+from fasttsne.runtime import stored_rows
 from fasttsne.runtime.validation import check_data
 
 X = load_digits()[0][:200].astype(np.float32)
@@ -34,7 +35,7 @@ FIT = {"perplexity": 8, "early_exaggeration_iter": 8, "n_iter": 8, "random_state
 OLD_FILES = Path(__file__).resolve().parents[1] / "old_files"
 # Bytes that a damaged file of some kilobytes may make a reader take, and seconds.
 SPARE_BYTES = 2**30
-MAX_SECONDS = 20
+MAX_SECONDS = 60
 
 
 def fitted(rows=X):
@@ -49,7 +50,8 @@ def changed_map():
 def parts_of_map(embedding):
     """All that a saved map has, as arrays."""
     P, state = embedding.affinities.P_float32, embedding.optimizer.state
-    yield from (np.asarray(embedding), P.data, P.indices, P.indptr, embedding.affinities.log_radii())
+    yield from (np.asarray(embedding), P.data, P.indices, P.indptr)
+    yield embedding.affinities.log_radii()
     yield np.array([repr(embedding.kl_divergence), repr(embedding.dof),
                     repr(embedding.random_state), embedding.negative_gradient_method,
                     json.dumps(embedding.gradient_descent_params)])  # fmt: skip
@@ -87,11 +89,9 @@ def load_map_and_rows(path):
 
 def write_text(path):
     columns = {"id": np.arange(200), **{f"c{i}": X[:, i + 10] for i in range(9)}}
-    lines = [",".join(columns)] + [",".join(map(str, row)) for row in zip(*columns.values())]
+    lines = [",".join(columns)] + [",".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
     text = "\n".join(lines).encode()
     if path.suffix == ".gz":
-        import gzip
-
         text = gzip.compress(text)
     path.write_bytes(text)
 
@@ -168,10 +168,11 @@ def outcome(read, path, expected, has_checksum):
         return f"FAULT: {type(error).__name__}: {error}"
     is_same = len(found) == len(expected) and all(
         a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-        for a, b in zip(found, expected)
+        for a, b in zip(found, expected, strict=True)
     )
     if is_same:
         return "same"
+    del found  # memory maps of the file
     return "FAULT: other values" if has_checksum else "other values"
 
 
@@ -183,29 +184,36 @@ def file_to_damage(path, number):
     return inside[number % len(inside)]
 
 
-def main(name, seed, n):
+def damage(name, seed, first, last):
+    """Yield what came of the damaged copies of these numbers of a file."""
     write, read, has_checksum = FORMATS[name]
-    warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         write(path)
         expected = list(read(path))
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + SPARE_BYTES, resource.RLIM_INFINITY))
-        for number in range(n):
+        for number in range(first, last):
             target = file_to_damage(path, number)
             whole = target.read_bytes()
             how, data = damaged(whole, (name, seed, number))
-            print(number, how, end=": ", flush=True)
-            faulthandler.dump_traceback_later(MAX_SECONDS, exit=True)
+            print(name, number, how, end=": ", flush=True)
             # A new file: the old one may be mapped, and would end the process when it shrinks.
             target.unlink()
             target.write_bytes(data)
             print(outcome(read, path, expected, has_checksum), flush=True)
             target.unlink()
             target.write_bytes(whole)
-        faulthandler.cancel_dump_traceback_later()
+
+
+def main(seed, first, last, *names):
+    warnings.simplefilter("ignore")
+    stored_rows.PAUSES = (0.0, 0.0)  # between tries to read
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + SPARE_BYTES, resource.RLIM_INFINITY))
+    for name in names:
+        faulthandler.dump_traceback_later(MAX_SECONDS * (1 + (last - first) / 100), exit=True)
+        damage(name, seed, first, last)
+    faulthandler.cancel_dump_traceback_later()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])
