@@ -220,3 +220,4 @@ _READERS = {
     ".npy": _read_npy, ".npz": _read_npz, **_TABLES, ".h5ad": _read_h5ad, ".mtx": _read_mtx,
     **dict.fromkeys(read_chunked.ENDINGS, _read_chunked),
 }  # fmt: skip
+EXTENSIONS = tuple(_READERS)

@@ -119,3 +119,4 @@ _WRITERS = {
     ".npy": _write_npy, ".npz": _write_npz, ".csv": _write_text, ".tsv": _write_text,
     ".parquet": _write_parquet,
 }  # fmt: skip
+EXTENSIONS = tuple(_WRITERS)
