@@ -53,8 +53,9 @@ def of_works(options):
     moments = random.Random(options.seed)
     for name in options.works:
         with tempfile.TemporaryDirectory() as folder:
-            yield name, interrupt(
-                name, options.rows, options.times, moments, Path(folder) / "process"
+            yield (
+                name,
+                interrupt(name, options.rows, options.times, moments, Path(folder) / "process"),
             )
 
 
