@@ -7,9 +7,9 @@ The work asked for is ``--rows 37000 --shared 4000``: all of MNIST.  Shown are s
 time, the KL divergence of each map, also as a share of that of the map alone, the median distance
 of partners as a share of the width of the maps, and the share of points whose label most of their
 ten nearest in the map have.  Another way to two maps that can be compared is a map of the first
-part that the other rows of the second join by ``update``.  ``--other`` is the Python of an environment
-with umap-learn, whose AlignedUMAP and ``update`` are run there, after fits of few rows that do not
-count.  AlignedUMAP of 0.5.12 ended in a segmentation fault with 2,000 rows and more;
+part that the other rows of the second join by ``update``.  ``--other`` is the Python of an
+environment with umap-learn, whose AlignedUMAP and ``update`` are run there, after fits of few rows
+that do not count.  AlignedUMAP of 0.5.12 ended in a segmentation fault with 2,000 rows and more;
 ``--rows 1000 --shared 200`` works.
 """
 
