@@ -1,9 +1,9 @@
-"""The pictures of the guide and of README.rst.
+"""The pictures of these pages and of README.rst.
 
     python docs/make_pictures.py             # all of them
     python docs/make_pictures.py transform   # one
 
-Prints the KL divergences that the guide gives, and writes docs/pictures/*.png.  Most are of the
+Prints the KL divergences that the pages give, and writes docs/pictures/*.png.  Most are of the
 digits that ship with the package; mnist.png and large.png need MNIST, in the folder that
 FASTTSNE_DATA names or from the network.
 """
@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pictures_of_math
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -281,6 +282,15 @@ DRAW = {
             global_structure,
             mnist,
             large,
+        )
+    },
+    **{
+        f.__name__: lambda f=f: keep(f(), f.__name__)
+        for f in (
+            pictures_of_math.kernels_and_forces,
+            pictures_of_math.errors_of_forces,
+            pictures_of_math.stages_of_a_fit,
+            pictures_of_math.cells_of_a_search,
         )
     },
 }

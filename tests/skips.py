@@ -26,6 +26,7 @@ NAMED = {
     "files in use cannot": "Windows",
     "ci/ is not installed": "the tests run without the checkout",
     "needs the folder docs": "the tests run without the checkout",
+    "needs the checkout": "the tests run without it",
 }
 # Extras that ci/test.sh could not install, as when a registry is down, which it says; their names
 # are parts of the reasons.

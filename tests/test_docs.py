@@ -19,7 +19,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 ROOT = DOCS.parent
 PAGES = [page for page in (ROOT / "README.rst", *sorted(DOCS.glob("*.rst"))) if page.exists()]
 PAGES_WITH_CODE = [page for page in PAGES if list(blocks(page.read_text(encoding="utf-8")))]
-SLOW = {"command_line", "guide"}
+SLOW = {"command_line", "choose", "living_maps"}
 EXAMPLES = [name for name, (path, _) in MODULES.items() if ">>> " in path.read_text()]
 KINDS = ("class", "function")
 WITHOUT_PAGE = {"check_method", "kl_divergence"}  # of fasttsne.objective, for the package itself

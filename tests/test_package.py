@@ -1,6 +1,7 @@
 """The package around the library: names, builds, the old name, the command line."""
 
 import importlib
+import re
 import shutil
 from pathlib import Path
 
@@ -146,3 +147,18 @@ def test_verbose_logs(digits):
     assert result.stdout == ""
     for stage in ("nearest neighbours", "affinities", "early exaggeration", "main phase"):
         assert stage in result.stderr
+
+
+def test_the_version_is_the_same_in_all_files():
+    """In a checkout: who cites, upgrades or reports reads it from one of these files."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / "CITATION.cff").exists():
+        pytest.skip("needs the checkout")
+    changes = (root / "CHANGELOG.rst").read_text(encoding="utf-8")
+    version, date = re.search(r"^(\d+\.\d+\.\d+) \((\d{4}-\d\d-\d\d)\)$", changes, re.M).groups()
+    citation = (root / "CITATION.cff").read_text(encoding="utf-8")
+    supported = re.search(r"^\| (\d+\.\d+)\.x \| yes \|$", (root / "SECURITY.md").read_text(), re.M)
+    assert version == fasttsne.__version__
+    assert f"\nversion: {version}\n" in citation
+    assert f"\ndate-released: {date}\n" in citation
+    assert version.rpartition(".")[0] == supported[1]
