@@ -8,16 +8,16 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
 from fasttsne.objective.joint import JointObjective
-from fasttsne.optimize.anchor_term import TargetTerm
 from fasttsne.optimize.callback import is_stop
 from fasttsne.optimize.joint_preconditioner import JointPreconditioner
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.preconditioner import Preconditioner
 from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.schedule import Stage
+from fasttsne.optimize.select_term import make_term
 from fasttsne.optimize.state import DescentState, WorkingPoints, reordering_is_due
 from fasttsne.optimize.stopping import Check, Decision, LossLeft, StoppingRule
-from fasttsne.optimize.target_term import make_term
+from fasttsne.optimize.target_term import TargetTerm
 from fasttsne.runtime import progress
 from fasttsne.runtime.validation import MAX_COORDINATE
 
