@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from browsers import errors, loaded_files, move_to, needs_chromium, start, until, webdriver, wheel
+from browsers import errors, loaded_files, move_to, needs_chromium, until, webdriver, wheel
 
 import fasttsne
 
@@ -15,13 +15,6 @@ pytestmark = needs_chromium
 
 HOSTILE = "<img src=x onerror=document.title='broken'>"
 STATUS = "return document.getElementById('status').textContent"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    driver = start(tmp_path_factory.mktemp("profile"))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")
