@@ -85,7 +85,8 @@ class _Bins(NamedTuple):
     def of(self, values: np.ndarray) -> np.ndarray:
         """Return the bin of each value, higher for higher values or the same."""
         places = np.interp(values, self.knots, self.places)
-        return np.minimum(places.astype(np.int64), N_BINS - 1)
+        bins: np.ndarray = np.minimum(places.astype(np.int64), N_BINS - 1)
+        return bins
 
     def refined(self, counts: np.ndarray) -> "_Bins":
         """Return bins of about as many values each, from how many these hold."""

@@ -59,8 +59,8 @@ def distance_correlation(
     if len(rows) == len(points):
         return Estimate(found, 0.0, rows)
     of_pairs = influence(in_data, in_embedding)
-    of_rows = sum(np.bincount(end, of_pairs, len(rows)) for end in (block.first, block.second))
-    return Estimate(found, error_of_rows(of_rows, len(points)), rows)
+    of_first, of_second = (np.bincount(end, of_pairs, len(rows)) for end in block[:2])
+    return Estimate(found, error_of_rows(of_first + of_second, len(points)), rows)
 
 
 def density_correlation(

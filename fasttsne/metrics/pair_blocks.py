@@ -76,7 +76,8 @@ def quantiles_in_data(blocks: PairBlocks, shares: np.ndarray) -> np.ndarray:
     have each value of the next.
     """
     if blocks.is_one:
-        return np.quantile(next(iter(blocks)).in_data, shares)
+        (block,) = blocks
+        return np.atleast_1d(np.quantile(block.in_data, shares))
     position = np.asarray(shares, np.float64) * (blocks.n_pairs - 1)
     below = np.floor(position).astype(np.int64)
     ranks = np.stack([below, np.minimum(below + 1, blocks.n_pairs - 1)])

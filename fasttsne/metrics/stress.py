@@ -75,7 +75,9 @@ def stress(
     n, rows = len(points), sample_rows(len(points), sample_size, random_state)
     blocks = PairBlocks(distances, make_distances(points), rows)
     edges = quantiles_in_data(blocks, np.linspace(0, 1, scales + 1))
-    sums = sum(_sums_of_rows(block, edges, len(rows)) for block in blocks)
+    sums = np.zeros((len(rows), 5, scales))
+    for block in blocks:
+        sums += _sums_of_rows(block, edges, len(rows))
     if not (sums[:, 0].any() and sums[:, 2].any()):
         raise ValueError("X and embedding must have rows that are not all equal")
     whole = sums.sum(0) / 2  # each pair belongs to two rows
