@@ -25,8 +25,8 @@ from fasttsne.affinity import PerplexityBasedNN
 
 # A neighbour in the truth is torn off where it is so many times farther than is usual.
 TORN = 10
-# A descent that stops by itself leaves a few points of a circle on top of others: where their
-# loss has no minimum, as loo_scores says.  So many iterations more bring them to rest.
+# A descent that stops by itself leaves up to 6 % of a circle's points where their loss has no
+# minimum, and loo_scores says so.  So many iterations more bring them to rest.
 MORE = 250
 
 
@@ -117,16 +117,6 @@ def cut_circle(n, rng, n_jobs):
     return Case("circle, cut open", X, line, stretches(X, line) > TORN)
 
 
-def stopped_circle(n, rng, n_jobs):
-    """A circle whose descent stopped by itself: the fault is where it still moves."""
-    angle = np.sort(2 * np.pi * rng.random(n))
-    X = np.c_[np.cos(angle), np.sin(angle)]
-    stopped = from_truth(X, X, 30, n_jobs)
-    later = stopped.optimize(MORE, n_jobs=n_jobs)
-    moved = np.linalg.norm(np.asarray(later) - np.asarray(stopped), axis=1)
-    return Case("circle, stopped", X, stopped, moved > np.quantile(moved, 0.9))
-
-
 def whole_circle(n, rng, n_jobs):
     angle = np.sort(2 * np.pi * rng.random(n))
     X = np.c_[np.cos(angle), np.sin(angle)]
@@ -145,8 +135,8 @@ def branches(n, rng, n_jobs):
 
 
 CASES: tuple[Callable[..., Case], ...] = (
-    torn_roll, whole_roll, split_blob, whole_blob, cut_circle, stopped_circle,
-    whole_circle, merged_clusters, clusters, branches,
+    torn_roll, whole_roll, split_blob, whole_blob, cut_circle, whole_circle, merged_clusters,
+    clusters, branches,
 )  # fmt: skip
 
 

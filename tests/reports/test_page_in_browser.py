@@ -161,6 +161,19 @@ def test_a_warning_shows_its_points(page, report):
     until(lambda: page.execute_script(STATUS) == f"{count} of 800 points shown")
 
 
+def test_whatever_can_be_used_has_a_name(page):
+    """In the tree that screen readers read."""
+    nodes = page.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    used = {"button", "checkbox", "combobox", "spinbutton", "slider", "application", "link"}
+    found = {}
+    for node in nodes:
+        role = node.get("role", {}).get("value")
+        if role in used and not node["ignored"]:
+            found.setdefault(role, []).append(node.get("name", {}).get("value", "").strip())
+    assert {"button", "checkbox", "combobox", "spinbutton", "application"} <= set(found)
+    assert all(name for names in found.values() for name in names)
+
+
 def test_dark_and_printed(page):
     def ground():
         return picture(page)[2, 2].sum()
