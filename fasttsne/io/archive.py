@@ -1,7 +1,7 @@
 """Archives of named arrays and a JSON header: .npz files, written atomically, read without pickle.
 
-Each array has a checksum: bits that changed, and ends that are missing, are errors.  zipfile compares
-it at the end of an array, so an array must end where its header says.
+Each array has a checksum: bits that changed, and ends that are missing, are errors.  It is compared
+where an array ends, which must be where its header says.
 """
 
 import contextlib

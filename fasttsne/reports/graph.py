@@ -69,7 +69,10 @@ def nearest_points(points: np.ndarray, k: int, n_jobs: int | None) -> tuple[Any,
     """The k nearest others of each point: distances and indices, (n, k); k at most n - 1."""
     k = min(k, len(points) - 1)
     tree = cKDTree(points)
-    distances, neighbors = tree.query(points, k + 1, workers=resolve_n_jobs(n_jobs))
+    try:
+        distances, neighbors = tree.query(points, k + 1, workers=resolve_n_jobs(n_jobs))
+    except RuntimeError:  # no memory for threads
+        distances, neighbors = tree.query(points, k + 1)
     # Among equal points, the point itself need not be the first.
     is_other = neighbors != np.arange(len(points))[:, None]
     is_other[is_other.all(1), -1] = False

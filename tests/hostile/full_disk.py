@@ -7,6 +7,7 @@ with it the folder's file system, a small one, is filled.
 """
 
 import contextlib
+import functools
 import io
 import os
 import resource
@@ -25,6 +26,7 @@ from fasttsne.cli import main
 from fasttsne.datasets import load_digits
 from fasttsne.utils import is_package_installed
 
+say = functools.partial(print, flush=True)
 X = load_digits()[0][:800]
 NEW = np.tile(load_digits()[0], (20, 1))
 FIT = {"early_exaggeration_iter": 3, "n_iter": 3, "random_state": 0, "n_jobs": 1}
@@ -152,7 +154,7 @@ def check_checkpoint(folder, is_filled):
     with full_disk(folder, is_filled):
         found = TSNE(**FIT, checkpoint=folder / "run.npz").fit(X)
     if not np.array_equal(found, expected) or list(folder.iterdir()):
-        print("checkpoint: another map, or a file that is left", flush=True)
+        say("checkpoint: another map, or a file that is left")
 
 
 def run(folder, is_filled):
@@ -164,10 +166,10 @@ def run(folder, is_filled):
         path.write_bytes(OLD)
         fault = fault_of(write, path, is_filled)
         if fault is not None:
-            print(f"{name}: {fault}", flush=True)
+            say(f"{name}: {fault}")
         path.unlink()
     check_checkpoint(folder, is_filled)
-    print(f"{len(found)} writers", flush=True)
+    say(f"{len(found)} writers")
     shutil.rmtree(data)
 
 

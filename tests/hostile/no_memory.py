@@ -5,6 +5,7 @@
 prints each that neither gives the bits that it gives with enough memory nor raises MemoryError.
 """
 
+import functools
 import resource
 import sys
 import warnings
@@ -14,6 +15,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from hostile.entry_points import ENTRY_POINTS, make_map
 
+say = functools.partial(print, flush=True)
 # MiB above what the process has.
 SPARE = (0.25, 0.5, 1, 2, 4, 8, 16, 48)
 
@@ -40,15 +42,15 @@ def run():
     for name, function in ENTRY_POINTS.items():
         expected = function(old)
         for spare in SPARE:
-            print("", name, spare, file=sys.stderr, flush=True)
+            say("", name, spare, file=sys.stderr)
             found = outcome(function, old, spare)
             if found in (expected, "MemoryError"):
                 counts["map" if found == expected else found] += 1
             else:
-                print(f"{name}, {spare} MiB: {found}", flush=True)
+                say(f"{name}, {spare} MiB: {found}")
         if function(old) != expected:
-            print(f"{name}: other bits afterwards", flush=True)
-    print(*counts.values(), flush=True)
+            say(f"{name}: other bits afterwards")
+    say(*counts.values())
 
 
 if __name__ == "__main__":

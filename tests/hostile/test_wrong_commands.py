@@ -10,14 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-from quick import run_python
-
 from hostile.wrong_commands import draw, prepare
+from quick import run_python
 
 NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
 SEED = str(int(time.time()) // 86_400) if NIGHTLY else "0"
-N = int(os.environ.get("FASTTSNE_COMMANDS", 1000 if NIGHTLY else 150))
-N_PROCESSES = 50 if NIGHTLY else 4
+N = int(os.environ.get("FASTTSNE_COMMANDS", 1000 if NIGHTLY else 100))
+N_PROCESSES = 50 if NIGHTLY else 2
 PROGRAM = Path(__file__).with_name("wrong_commands.py")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="file names of POSIX")
 
