@@ -191,3 +191,18 @@ def test_a_matrix_whose_last_line_has_no_end(tmp_path):
     (tmp_path / "a.mtx").write_bytes(whole.rstrip())
     found = files.read_table(tmp_path / "a.mtx").data
     np.testing.assert_array_equal(found.toarray(), matrix.toarray())
+
+
+def test_arrays_that_the_directory_hides(digits, tmp_path):
+    """A bit of the length of an entry's comment: the entries that follow are a part of it."""
+    path = tmp_path / "table.npz"
+    files.write_map(path, digits[:50, :2], labels=np.arange(50), parameters={"perplexity": 30})
+    whole = path.read_bytes()
+    entry = whole.index(b"embedding.npy", whole.index(b"PK\1\2"))
+    changed = bytearray(whole)
+    changed[entry - 46 + 33] ^= 1  # 256 bytes
+    path.write_bytes(changed)
+    with np.load(path) as archive:
+        assert "parameters" not in archive.files
+    with pytest.raises(ValueError, match=r"table\.npz: its directory should have 3 entries, and"):
+        read_table(path)

@@ -1,13 +1,12 @@
-"""Every entry point in threads, in processes and beside interrupts: the bits that it gives alone."""
+"""Every entry point in threads, in processes and beside interrupts: the bits it gives alone."""
 
 import os
 import sys
 from pathlib import Path
 
 import pytest
-from quick import run_python
-
 from hostile.entry_points import SCENARIOS
+from quick import run_python
 
 PROGRAM = Path(__file__).with_name("entry_points.py")
 # Of the time of a scenario most is that of its processes or fits.
