@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from quick import QUICK
 
+import fasttsne
 from fasttsne import TSNE, TSNEEmbedding, initialization
 from fasttsne.affinity import MultiscaleMixture, PerplexityBasedNN
 from fasttsne.callbacks import (
@@ -151,6 +152,13 @@ def test_where_numpy_raises_at_underflow(rows, params):
 def test_masked_entries_are_refused(rows):
     with pytest.raises(ValueError, match="X is a masked array with masked entries"):
         TSNE(**QUICK).fit(np.ma.masked_greater(rows, 10))
+    places = np.ma.masked_greater(rows[:, :2].astype(float), 3)
+    assert np.ma.is_masked(places)
+    for given in "initialization", "global_reference":
+        with pytest.raises(ValueError, match=f"{given} is a masked array with masked entries"):
+            TSNE(**QUICK, global_structure=0.1, **{given: places}).fit(rows)
+    with pytest.raises(ValueError, match="embedding is a masked array with masked entries"):
+        fasttsne.report(rows, places)
     nothing_masked = np.ma.masked_greater(rows, 1e9)
     np.testing.assert_array_equal(TSNE(**QUICK).fit(nothing_masked), TSNE(**QUICK).fit(rows))
 

@@ -1,6 +1,7 @@
 """Record the embedding during an optimization, for an animation."""
 
 import os
+from io import RawIOBase
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -97,18 +98,33 @@ class _File:
             with atomic_write(self._path) as temp_path:
                 temp_path.write_bytes(_npy_header((0, *frame.shape)))
         _check_shape(frame, self._shape)
-        with open(self._path, "r+b") as file:
-            file.seek(HEADER_BYTES + self._count * frame.nbytes)
-            file.write(np.ascontiguousarray(frame, "<f4").tobytes())
-            file.seek(0)
-            file.write(_npy_header((self._count + 1, *frame.shape)))
+        try:
+            self._write(frame)
+        except OSError as error:
+            if error.filename is None:  # as where the disk is full
+                error.filename = self._path
+            raise
         self._count += 1
+
+    def _write(self, frame: np.ndarray) -> None:
+        """Write a frame, and then a header that counts it: an error leaves those before it."""
+        with open(self._path, "r+b", buffering=0) as file:
+            file.seek(HEADER_BYTES + self._count * frame.nbytes)
+            _write_whole(file, np.ascontiguousarray(frame, "<f4").tobytes())
+            file.seek(0)
+            _write_whole(file, _npy_header((self._count + 1, *frame.shape)))
 
     def frames(self) -> np.ndarray:
         if self._count == 0:
             return np.empty((0, 0, 0), np.float32)
         frames: np.ndarray = np.load(self._path, mmap_mode="r")
         return frames
+
+
+def _write_whole(file: RawIOBase, data: bytes) -> None:
+    """Write all of it; a disk that gets full takes a part."""
+    while data:
+        data = data[file.write(data) or 0 :]
 
 
 def _check_shape(frame: np.ndarray, shape: tuple[int, ...]) -> None:

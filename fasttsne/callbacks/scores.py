@@ -93,7 +93,7 @@ class ScoreRecorder(Callback):
 
 
 def _as_rows(X: Rows) -> Any:
-    """Rows in two dimensions, which can be taken by their numbers; dense ones stay where they are."""
+    """Rows in two dimensions, which can be taken by their numbers; dense ones are not copied."""
     refuse_containers(X, "X")
     refuse_masked(X, "X")
     held: Any = load_sparse(X, "X")

@@ -8,7 +8,7 @@ import scipy.sparse
 from fasttsne import files
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
 from fasttsne.io.columns import extension
-from fasttsne.io.read_tables import has_keys
+from fasttsne.io.read_tables import has_keys, to_array
 from fasttsne.io.write_tables import COORDINATE
 from fasttsne.runtime.stored_sparse import load_sparse
 from fasttsne.runtime.validation import check_data
@@ -80,7 +80,7 @@ def read_embedding(path, labels=None):
     if is_sparse or points.ndim != 2:
         found = "a sparse matrix" if is_sparse else f"shape {points.shape}"
         raise ValueError(f"{path} must have an embedding, (rows, components); got {found}")
-    return files.to_array(points, path), table
+    return to_array(points, path), table
 
 
 def read_labels(name, columns, n_samples, source):

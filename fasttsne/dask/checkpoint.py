@@ -9,11 +9,12 @@ import numpy as np
 
 from fasttsne.dask.cluster import Cluster
 from fasttsne.dask.neighbors import as_tables
-from fasttsne.io.address import beside, exists, is_address, remove
+from fasttsne.io.address import beside, exists, remove
 from fasttsne.io.archive import Archive, open_archive, write_archive
 from fasttsne.io.fit_checkpoint import FORMAT, TABLES, WHAT, FitCheckpoint
 from fasttsne.io.search_file import check_neighbors
 from fasttsne.runtime.typing import FilePath, RandomGenerator
+from fasttsne.runtime.validation import is_address
 
 BLOCK = "fasttsne checkpoint, some neighbours"
 WRITING, READING = "writing neighbours", "reading neighbours"

@@ -12,6 +12,7 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.drawing.axis_limits import smoothed_axis_limits
 from fasttsne.drawing.style import PointColors, check_opacity, default_point_style
+from fasttsne.runtime.starting_threads import starting_threads
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import require
 
@@ -165,7 +166,7 @@ def draw_frames(embeddings, layout, colors, radius, opacity, titles, window, n_j
 
     all_titles = itertools.repeat("") if titles is None else iter(titles)
     limits = smoothed_axis_limits(embeddings, window)
-    with ThreadPoolExecutor(n_jobs) as pool:
+    with starting_threads(), ThreadPoolExecutor(n_jobs) as pool:
         pending: deque = deque()
         for (points, center, half), title in zip(limits, all_titles, strict=False):
             pending.append(pool.submit(draw, points, center, half, title))

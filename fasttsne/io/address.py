@@ -7,26 +7,24 @@ from pathlib import Path
 from typing import IO, Any
 
 from fasttsne.runtime.typing import FilePath
-
-
-def is_address(path: object) -> bool:
-    """Whether it is an address: a protocol, "://", and what that knows the file by."""
-    return isinstance(path, str) and "://" in path
+from fasttsne.runtime.validation import is_address
 
 
 def open_for_reading(path: FilePath) -> IO[bytes]:
     """Open a file; errors of the system name it."""
     if not is_address(path):
         return open(path, "rb")
-    system, name = _file_system(path)
-    file: IO[bytes] = system.open(name, "rb")
+    with _naming(path):
+        system, name = _file_system(path)
+        file: IO[bytes] = system.open(name, "rb")
     return file
 
 
 @contextlib.contextmanager
 def new_file_at(address: FilePath) -> Iterator[IO[bytes]]:
     """Yield a file to write; what was at the address stays there until all of it is written."""
-    system, name = _file_system(address)
+    with _naming(address):
+        system, name = _file_system(address)
     with system.transaction, system.open(name, "wb") as file:
         yield file
 
@@ -34,8 +32,9 @@ def new_file_at(address: FilePath) -> Iterator[IO[bytes]]:
 def exists(path: FilePath) -> bool:
     if not is_address(path):
         return os.path.exists(path)
-    system, name = _file_system(path)
-    return bool(system.exists(name))
+    with _naming(path):
+        system, name = _file_system(path)
+        return bool(system.exists(name))
 
 
 def remove(path: FilePath) -> None:
@@ -55,6 +54,23 @@ def beside(path: FilePath, addition: str) -> FilePath:
         return path.with_name(f"{path.stem}{addition}{path.suffix}")
     stem, suffix = os.path.splitext(os.fspath(path))
     return f"{stem}{addition}{suffix}"
+
+
+@contextlib.contextmanager
+def _naming(address: FilePath) -> Iterator[None]:
+    """Make errors of file systems OSError, ImportError or ValueError that name the address."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # each file system has its own
+        text = str(error) or type(error).__name__
+        if os.fspath(address) in text:
+            raise
+        is_known = (
+            isinstance(error, (OSError, ImportError)) and type(error).__module__ == "builtins"
+        )
+        raise (type(error) if is_known else ValueError)(f"{address!r}: {text}") from error
 
 
 def _file_system(address: FilePath) -> tuple[Any, str]:

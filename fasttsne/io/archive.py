@@ -1,7 +1,7 @@
 """Archives of named arrays and a JSON header: .npz files, written atomically, read without pickle.
 
-Each array has a checksum: bits that changed, and ends that are missing, are errors.  zipfile compares
-it at the end of an array, so an array must end where its header says.
+Each array has a checksum: bits that changed, and ends that are missing, are errors.  It is compared
+where an array ends, which must be where its header says.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+import struct
 import tokenize
 import zipfile
 import zlib
@@ -18,10 +19,12 @@ from typing import IO, Any
 import numpy as np
 
 from fasttsne._version import __version__
-from fasttsne.io.address import is_address, new_file_at, open_for_reading
+from fasttsne.io.address import new_file_at, open_for_reading
 from fasttsne.io.atomic import atomic_write
+from fasttsne.io.table import MAX_ERROR
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.typing import FilePath
+from fasttsne.runtime.validation import is_address
 
 # What NumPy and zipfile raise if a file is damaged.
 READ_ERRORS = (
@@ -33,6 +36,8 @@ READ_ERRORS = (
 SYNC_BYTES = 2**25
 # Headers of format 2 and 3 differ in how names of fields are encoded.
 READ_HEADER_OF_4_BYTES = np.lib.format.read_array_header_2_0
+# The end of a zip file without a comment, and the number of its entries where that is larger.
+END_OF_DIRECTORY, MANY_ENTRIES = struct.Struct("<4s4H2LH"), 0xFFFF
 # Bytes that are read at a time.
 PIECE_BYTES = 2**22
 
@@ -100,7 +105,8 @@ def open_archive(path: FilePath, kind: str, format: int, what: str) -> Iterator[
         try:
             yield Archive(file, kind, format)
         except READ_ERRORS as error:
-            reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            text = str(error)[:MAX_ERROR]  # zipfile shows the bytes that it found
+            reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
             raise ValueError(f"{os.fspath(path)} is not {what}: {reason}") from error
 
 
@@ -112,6 +118,7 @@ class Archive:
             raise ValueError("it is no .npz archive, or truncated")
         file.seek(0)
         self._archive = np.load(file, allow_pickle=False)
+        check_directory(self._archive)
         if "header" not in self._archive.files:
             raise ValueError("it has no header")
         check_size(self._archive, "header")
@@ -150,6 +157,19 @@ class Archive:
             if member.read(1):  # at the end the checksum is compared
                 raise ValueError(f"{name} is longer than its shape, {shape}")
             return out
+
+
+def check_directory(archive: Any) -> None:
+    """Raise ValueError where a damaged entry of the directory hides those that follow it.
+
+    archive : of ``numpy.load``.
+    """
+    file = archive.zip.fp
+    file.seek(-END_OF_DIRECTORY.size, os.SEEK_END)
+    signature, _, _, _, count, *_ = END_OF_DIRECTORY.unpack(file.read(END_OF_DIRECTORY.size))
+    found = len(archive.zip.infolist())
+    if signature == b"PK\5\6" and count not in (found, MANY_ENTRIES):
+        raise ValueError(f"its directory should have {count} entries, and has {found}")
 
 
 def check_size(archive: Any, name: str) -> None:

@@ -17,9 +17,12 @@ def find_arrays(path) -> dict[str, Any]:
     """
     if path.suffix.lower() == ".zarr":
         store = require("zarr", "a .zarr store", "files").open(path, mode="r")
-        if not hasattr(store, "members"):
-            return {"": store}
-        return _with_sparse({"": store, **dict(store.members(max_depth=None))}, path)
+        members = {"": store}
+        if hasattr(store, "members"):
+            members |= dict(store.members(max_depth=None))
+        for name, member in members.items():
+            _refuse_pickles(name, member)
+        return _with_sparse(members, path) if hasattr(store, "members") else members
     h5py = require("h5py", "an .h5 file", "files")
     file = h5py.File(path, "r")
     found: dict[str, Any] = {"": file}
@@ -29,6 +32,14 @@ def find_arrays(path) -> dict[str, Any]:
 
     file.visititems(add)
     return _with_sparse(found, path)
+
+
+def _refuse_pickles(name: str, member: Any) -> None:
+    """Raise ValueError for an array of zarr that older versions of its package would unpickle."""
+    codecs = [*(getattr(member, "filters", None) or ()),
+              *(getattr(member, "compressors", None) or ())]  # fmt: skip
+    if any(getattr(codec, "codec_id", None) == "pickle" for codec in codecs):
+        raise ValueError(f"its array {name!r} is pickled, which could execute anything")
 
 
 def _with_sparse(members: dict[str, Any], path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse
 
 from fasttsne.io import read_chunked
-from fasttsne.io.archive import check_size
+from fasttsne.io.archive import check_directory, check_size
 from fasttsne.io.choose_columns import ColumnsInMemory, choose_columns
 from fasttsne.io.columns import extension, read_parquet_by_polars, read_text
 from fasttsne.io.matrix_market import read_matrix
@@ -147,6 +147,7 @@ def _read_npy(path, key):
 def _read_npz(path, key):
     with np.load(path, allow_pickle=False) as archive:
         names = archive.files
+        check_directory(archive)
         for name in names:
             check_size(archive, name)
         if key is None and {"format", "shape", "data"} <= set(names):

@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin
 from fasttsne.nearest_neighbors.index import KNNIndex
+from fasttsne.runtime.starting_threads import starting_threads
 from fasttsne.runtime.typing import Metric, Settings
 from fasttsne.runtime.validation import check_data, check_number
 from fasttsne.utils import log
@@ -101,7 +102,7 @@ class Exact(CachedRowsMixin, KNNIndex):
             logging.WARNING if seconds > LONG_SEARCH else logging.INFO,
             "exact search of %d rows, metric %s: about %.0f s", n, self.metric, seconds,
         )  # fmt: skip
-        with ThreadPoolExecutor(n_threads) as pool:
+        with starting_threads(), ThreadPoolExecutor(n_threads) as pool:
             list(pool.map(search, range(step, n, step)))
         finite = np.isfinite(distances).all(axis=1)
         if not finite.all():

@@ -1,6 +1,7 @@
 """The graph of a map's neighbours: that of the fit, or one made for the report."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy.spatial import cKDTree
 
 from fasttsne.affinity import Affinities, PerplexityBasedNN
 from fasttsne.nearest_neighbors.select import perplexity_for
+from fasttsne.runtime.starting_threads import starting_threads
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, Rows, Settings
 
@@ -18,6 +20,8 @@ MAX_SEARCHED = 200_000
 MIN_PERPLEXITY_FOR_GAPS = 15
 # Neighbours in the graph, and in the map, that are compared.
 N_STRONGEST, N_NEAR = 10, 30
+# Points from which on threads look for neighbours in the map, and parts that each gets.
+MIN_THREADED, N_PARTS = 20_000, 4
 # Rows whose edges are sorted at a time.
 BLOCK_ROWS = 2**14
 
@@ -80,11 +84,27 @@ def nearest_points(points: np.ndarray, k: int, n_jobs: int | None) -> tuple[Any,
     """The k nearest others of each point: distances and indices, (n, k); k at most n - 1."""
     k = min(k, len(points) - 1)
     tree = cKDTree(points)
-    distances, neighbors = tree.query(points, k + 1, workers=resolve_n_jobs(n_jobs))
+    distances, neighbors = _query(tree, points, k + 1, n_jobs)
     # Among equal points, the point itself need not be the first.
     is_other = neighbors != np.arange(len(points))[:, None]
     is_other[is_other.all(1), -1] = False
     return distances[is_other].reshape(-1, k), neighbors[is_other].reshape(-1, k)
+
+
+def _query(tree: Any, points: np.ndarray, k: int, n_jobs: int | None) -> tuple[Any, Any]:
+    """The k nearest points of a tree, by threads where that pays.
+
+    SciPy's own threads leave what they could not compute, as for want of memory, without an error.
+    """
+    if len(points) < MIN_THREADED:
+        distances, neighbors = tree.query(points, k)
+        return distances, neighbors
+    n_threads = resolve_n_jobs(n_jobs)
+    parts = np.array_split(points, N_PARTS * n_threads)
+    with starting_threads(), ThreadPoolExecutor(n_threads) as pool:
+        found = list(pool.map(lambda part: tree.query(part, k), parts))
+    distances, neighbors = (np.concatenate(each) for each in zip(*found, strict=True))
+    return distances, neighbors
 
 
 def share_near(strongest: np.ndarray, near: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.runtime.progress import Progress, stage
+from fasttsne.runtime.starting_threads import starting_threads
 
 log = logging.getLogger("fasttsne")
 
@@ -122,7 +123,8 @@ def iter_blocks(
         return
     thread = ThreadPoolExecutor(1, "fasttsne-reader")
     try:
-        coming = thread.submit(reader.read, *edges[:2])
+        with starting_threads():
+            coming = thread.submit(reader.read, *edges[:2])
         with _stage(purpose, storage.shape[0], reader.unit) as progress:
             for i, first in enumerate(edges[:-1]):
                 block = coming.result()

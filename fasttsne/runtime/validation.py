@@ -3,6 +3,7 @@
 import math
 import numbers
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -229,7 +230,7 @@ def check_file_path(path: object, name: str) -> None:
         return
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"{name} must be the path of a file, or None; got {path!r}")
-    if "://" in os.fspath(path):  # an address, of which only its file system knows
+    if is_address(path):  # of which only its file system knows
         return
     file = Path(path).resolve()
     if not file.parent.is_dir():
@@ -238,6 +239,14 @@ def check_file_path(path: object, name: str) -> None:
         raise IsADirectoryError(f"{name} {os.fspath(path)!r} is a folder; give a file")
     if not os.access(file.parent, os.W_OK):
         raise PermissionError(f"{name} {os.fspath(path)!r}: its folder may not be written to")
+
+
+def is_address(path: object) -> bool:
+    """Whether it is an address: a protocol, "://", and what that knows the file by.
+
+    A single letter is no protocol but a drive of Windows.
+    """
+    return isinstance(path, str) and re.match(r"[A-Za-z][\w+.:-]+://", path) is not None
 
 
 def check_choice(value: object, name: str, choices: Iterable[str]) -> str:

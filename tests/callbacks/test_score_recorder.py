@@ -59,3 +59,10 @@ def test_what_is_refused():
         ScoreRecorder(X, "trustworthiness")
     with pytest.raises(ValueError, match="has 400 rows; the map has 399"):
         ScoreRecorder(X)(1, 0.0, np.zeros((399, 2)))
+    for nothing in (None, 3.0, {"a": 1}, iter(X)):
+        with pytest.raises((TypeError, ValueError), match="X must be two-dimensional"):
+            ScoreRecorder(nothing)
+    with pytest.raises(TypeError, match="file name or text"):
+        ScoreRecorder("rows.npy")
+    with pytest.raises(ValueError, match="masked entries"):
+        ScoreRecorder(np.ma.masked_array(X, X > 10))

@@ -84,3 +84,9 @@ def test_rows_that_do_not_match(files, capsys):
     capsys.readouterr()
     assert main(["report", "map.npz", "fewer.npy"]) == 2
     assert "as many rows as X, 299; got 300" in capsys.readouterr().err
+
+
+def test_an_empty_metric(files, capsys):
+    """It is not that of the map."""
+    assert main(["report", "map.npz", "X.npy", "--metric", ""]) == 2
+    assert "metric" in capsys.readouterr().err

@@ -116,3 +116,8 @@ def test_size_and_opacity_fall_with_the_number_of_points():
     assert np.all(np.diff(styles[:, 1]) <= 0)
     assert styles[0, 1] > 0.8
     assert np.all(styles[:, 1] >= 0.02)
+
+
+def test_classes_that_are_infinite():
+    colors = color_points([np.inf, 1.0, -np.inf], 3, kind="classes")
+    assert sorted(colors.names) == ["-inf", "1", "inf"]

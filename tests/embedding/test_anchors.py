@@ -204,6 +204,10 @@ def test_the_step_equals_its_slow_twin(rng, n_threads, d):
         (np.zeros((5, 2)), 0, "all points are free"),
         (np.full((5, 2), np.nan), 1, "all points are free"),
         ([["a", "b"]], 1, "targets must be an array of numbers"),
+        ([["1", "2"]], 1, "targets must be an array of numbers"),
+        (np.zeros((5, 2)), 1j, "weights must be an array of numbers"),
+        (np.zeros((5, 2)) + 1j, 1, "targets must be an array of numbers"),
+        (np.ma.masked_greater(np.arange(10.0).reshape(5, 2), 3), 1, "masked entries"),
     ],
 )
 def test_wrong_anchors_are_errors(targets, weights, message):

@@ -320,6 +320,12 @@ def test_what_makes_no_sense_is_an_error(digits, old, tmp_path):
         if len(np.shape(rows)) == 1 and len(rows) != 3:
             with pytest.raises(error, match=message.replace("replace", "rows")):
                 old.drop(rows)
+    for n_iter, error, message in (
+        (-1, ValueError, "n_iter must be at least 0"), (1e308, TypeError, "n_iter must be an int"),
+        ("soon", TypeError, "n_iter must be an int"), (True, TypeError, "n_iter must be an int"),
+    ):  # fmt: skip
+        with pytest.raises(error, match=message):
+            old.update(digits[N_OLD:], n_iter=n_iter)
     with pytest.raises(ValueError, match="replace names all rows"):
         old.update(digits[:N_OLD], replace=np.arange(N_OLD))
     with pytest.raises(ValueError, match="at least 2 of the 400"):

@@ -6,6 +6,7 @@ A process of its own, since a library that reads a format may crash, hang or tak
 """
 
 import faulthandler
+import functools
 import gzip
 import json
 import resource
@@ -29,6 +30,7 @@ from fasttsne.io.write_tables import write_map
 from fasttsne.runtime import stored_rows
 from fasttsne.runtime.validation import check_data
 
+say = functools.partial(print, flush=True)
 X = load_digits()[0][:200].astype(np.float32)
 LABELS = load_digits()[1][:200]
 FIT = {"perplexity": 8, "early_exaggeration_iter": 8, "n_iter": 8, "random_state": 0, "n_jobs": 1}
@@ -89,7 +91,9 @@ def load_map_and_rows(path):
 
 def write_text(path):
     columns = {"id": np.arange(200), **{f"c{i}": X[:, i + 10] for i in range(9)}}
-    lines = [",".join(columns)] + [",".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
+    lines = [",".join(columns)] + [
+        ",".join(map(str, row)) for row in zip(*columns.values(), strict=True)
+    ]
     text = "\n".join(lines).encode()
     if path.suffix == ".gz":
         text = gzip.compress(text)
@@ -195,11 +199,11 @@ def damage(name, seed, first, last):
             target = file_to_damage(path, number)
             whole = target.read_bytes()
             how, data = damaged(whole, (name, seed, number))
-            print(name, number, how, end=": ", flush=True)
+            say(name, number, how, end=": ")
             # A new file: the old one may be mapped, and would end the process when it shrinks.
             target.unlink()
             target.write_bytes(data)
-            print(outcome(read, path, expected, has_checksum), flush=True)
+            say(outcome(read, path, expected, has_checksum))
             target.unlink()
             target.write_bytes(whole)
 

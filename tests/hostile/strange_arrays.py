@@ -88,7 +88,7 @@ STRANGE = {
     "text": lambda X: X.astype("U8"),
     "bytes": lambda X: X.astype("S8"),
     "objects of text": lambda X: np.full(X.shape, "a", object),
-    "objects, one None": lambda X: np.where(X == X[3, 1], None, X.astype(object)),
+    "objects, one None": lambda X: np.where(X[3, 1] == X, None, X.astype(object)),
     "dates": lambda X: X.astype("M8[s]"),
     "durations": lambda X: X.astype("m8[s]"),
     "fields": lambda X: np.zeros(len(X), [("a", "f8"), ("b", "f8")]),

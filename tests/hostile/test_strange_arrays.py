@@ -4,12 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+from hostile.strange_arrays import LAYOUTS, STRANGE
 from quick import QUICK
 
 import fasttsne
 from fasttsne import TSNE, AlignedTSNE, Anchors, metrics
 from fasttsne.callbacks import ScoreRecorder
-from hostile.strange_arrays import LAYOUTS, STRANGE
 
 N, D = 40, 6
 X = np.random.default_rng(0).integers(0, 9, (N, D)).astype(np.float32)

@@ -9,15 +9,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hostile.wrong_commands import draw, prepare
 from quick import run_python
 
-from hostile.wrong_commands import draw, prepare
+from fasttsne.cli import main
 
 NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
 SEED = str(int(time.time()) // 86_400) if NIGHTLY else "0"
-N = int(os.environ.get("FASTTSNE_COMMANDS", 1000 if NIGHTLY else 150))
-N_PROCESSES = 50 if NIGHTLY else 4
+N = int(os.environ.get("FASTTSNE_COMMANDS", 1000 if NIGHTLY else 100))
+N_PROCESSES = 50 if NIGHTLY else 2
 PROGRAM = Path(__file__).with_name("wrong_commands.py")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="file names of POSIX")
 
@@ -39,3 +41,26 @@ def test_in_processes_of_their_own(tmp_path):
         assert len(lines) == 1, (command, result.stderr)
         assert lines[0].startswith("fasttsne: "), command
         assert sorted(tmp_path.rglob("*")) == before, command
+
+
+def test_maps_that_are_damaged(tmp_path, monkeypatch, capsys):
+    """What packages raise of damaged stores is of many types."""
+    zarr, h5py = (pytest.importorskip(name) for name in ("zarr", "h5py"))
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    points = np.random.default_rng(0).normal(size=(5000, 2))
+    zarr.create_group("map.zarr").create_array("X", data=points, chunks=(1000, 2))
+    with h5py.File("map.h5", "w") as file:
+        file.create_dataset("X", data=points, chunks=(1000, 2), compression="gzip")
+    for name in "map.zarr", "map.h5":
+        assert main(["plot", name, "-o", "right.png"]) == 0
+        largest = max((each for each in [Path(name), *Path(name).rglob("*")] if each.is_file()),
+                      key=lambda each: each.stat().st_size)  # fmt: skip
+        data = bytearray(largest.read_bytes())
+        middle = len(data) // 2
+        data[middle : middle + 200] = bytes(200)
+        largest.write_bytes(data)
+        capsys.readouterr()
+        assert main(["plot", name, "-o", "wrong.png"]) == 2
+        assert capsys.readouterr().err.startswith(f"fasttsne: {name}: ")
+        assert not Path("wrong.png").exists()

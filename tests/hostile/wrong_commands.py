@@ -7,6 +7,7 @@ runs them in a folder of its own, and prints each one that does not end as it sh
 """
 
 import contextlib
+import functools
 import io
 import os
 import random
@@ -22,6 +23,7 @@ from fasttsne import TSNE
 from fasttsne.cli import _parser, main
 from fasttsne.optimize import parameters
 
+say = functools.partial(print, flush=True)
 MAX_SECONDS = 60
 QUICK = ["--n-iter", "2", "--early-exaggeration-iter", "2", "--perplexity", "5", "-q"]
 # Commands that are right, which a fault makes wrong; names of files are those of ``prepare``.
@@ -226,4 +228,4 @@ def run(seed, first, last):
 
 if __name__ == "__main__":
     for found in run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])):
-        print(*found, flush=True)
+        say(*found)

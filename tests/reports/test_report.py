@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 import fasttsne
@@ -12,6 +13,7 @@ from fasttsne import metrics
 from fasttsne.datasets import load_digits
 from fasttsne.reports import Comparison, Report
 from fasttsne.reports.catalogue import MEANINGS
+from fasttsne.reports.graph import MIN_THREADED, nearest_points
 from fasttsne.reports.usual import usual_range, usual_scores
 
 X, y = load_digits()
@@ -285,3 +287,14 @@ def test_usual_scores_say_where_they_come_from():
     assert set(table["ranges"]) <= set(MEANINGS)
     for low, middle, high in table["ranges"].values():
         assert low <= middle <= high
+
+
+def test_neighbors_in_a_large_map():
+    """By threads of parts, they are those of SciPy."""
+    points = np.random.default_rng(0).normal(size=(MIN_THREADED + 3, 2))
+    tree = cKDTree(points)
+    for n_jobs in (1, 3):
+        distances, neighbors = nearest_points(points, 5, n_jobs)
+        expected = tree.query(points, 6)
+        np.testing.assert_array_equal(distances, expected[0][:, 1:])
+        np.testing.assert_array_equal(neighbors, expected[1][:, 1:])
