@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne import initialization as init
 from fasttsne.anchors import Anchors
+from fasttsne.embedding.better_places import N_PLACES, go_to_better_places
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
 from fasttsne.objective.free_points import FreePointsDivergence
 from fasttsne.optimize.descent import GradientDescent
@@ -49,14 +50,15 @@ def update(
     P = affinities.rows_of_P(free)[:, order]
     fixed = np.asarray(embedding)[others]
     start = _gathered(P, fixed, _medians(np.asarray(embedding), near))
-    start += JITTER * np.std(fixed) * generator.normal(size=start.shape)
+    noise = JITTER * np.std(fixed) * generator.normal(size=start.shape)
+    start += noise
     points = np.empty((len(order), embedding.shape[1]))
     points[others], points[free] = fixed, start
     own = _anchors(embedding, len(order), others, 0)
     reference = _reference(embedding, P, others, free)
     result = _map_like(embedding, points, affinities, own, reference)
-    phase = resolve_joining(n_iter, result.all_params(callbacks=None), len(order), m)
-    np.asarray(result)[free] = _joined(P, fixed, start, phase)
+    phases = resolve_joining(n_iter, result.all_params(callbacks=None), len(order), m)
+    np.asarray(result)[free] = _joined(P, fixed, start, noise, phases)
     if np.isinf(hold):
         result.put_off_divergence()
         return result
@@ -181,14 +183,26 @@ def _gathered(P: sp.csr_matrix, fixed: np.ndarray, free: np.ndarray) -> np.ndarr
     return free
 
 
-def _joined(P: sp.csr_matrix, fixed: np.ndarray, start: np.ndarray, phase: Phase) -> np.ndarray:
-    """Where free points go from their start, among others that do not move."""
+def _joined(
+    P: sp.csr_matrix, fixed: np.ndarray, start: np.ndarray, noise: np.ndarray,
+    phases: tuple[Phase, Phase],
+) -> np.ndarray:  # fmt: skip
+    """Where free points go from their start, among others that do not move.
+
+    phases : to gather, before points look for better places, and to settle there.
+    """
+    gathering, settling = phases
     points = np.ascontiguousarray(fixed, np.float32)
-    settings = str(phase.method), phase.dof, phase.n_threads, dict(phase.accuracy)
+    settings = str(settling.method), settling.dof, settling.n_threads, dict(settling.accuracy)
+    # Each place that is looked at, too, is one more evaluation of the field.
+    n_evaluations = (gathering.n_iter + settling.n_iter + N_PLACES) * len(start)
     objective = FreePointsDivergence(
-        P, points, make_field(points, *settings), make_repulsion(*settings), phase.dof,
-        phase.n_threads,
+        P, points, make_field(points, *settings, n_evaluations), make_repulsion(*settings),
+        settling.dof, settling.n_threads,
     )  # fmt: skip
     free = np.ascontiguousarray(start)
-    GradientDescent().run(free, objective, phase)
+    GradientDescent().run(free, objective, gathering)
+    exaggeration = settling.exaggeration if settling.stages else 1.0
+    free = go_to_better_places(P, fixed, free, objective, exaggeration, noise)
+    GradientDescent().run(free, objective, settling)
     return free

@@ -14,7 +14,7 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.repulsion.barnes_hut import TreeRepulsion
 from fasttsne.repulsion.exact import padded_columns
-from fasttsne.repulsion.limits import FALLBACK_THETA, max_cells
+from fasttsne.repulsion.limits import FALLBACK_THETA, max_cells, max_field_cells
 from fasttsne.repulsion.mesh.layout import LINEAR_SPAN
 from fasttsne.repulsion.mesh.mesh import MeshRepulsion
 from fasttsne.repulsion.morton import bounding_box
@@ -35,8 +35,9 @@ class FixedRepulsion(Protocol):
 
 
 def make_field(
-    points: np.ndarray, method: str, dof: float, n_threads: int, params: Mapping[str, Any]
-) -> FixedRepulsion:
+    points: np.ndarray, method: str, dof: float, n_threads: int, params: Mapping[str, Any],
+    n_evaluations: int = 0,
+) -> FixedRepulsion:  # fmt: skip
     """The field of a map.
 
     Parameters
@@ -44,6 +45,9 @@ def make_field(
     points : (n, d) float32 array.
     method : as for ``make_repulsion``; "auto" is the mesh unless its grid would be too large.
     params : accuracy, as for ``make_repulsion``.
+    n_evaluations : at how many places the field will be asked for, over all calls, if that is
+        known: a 2-D grid may have more cells where it will be used more.  Up to
+        ``MAX_FIELD_CELLS`` it takes 1 GB while it is made, and a quarter of that later.
     """
     if method == "exact":
         return ExactField(points, dof, n_threads)
@@ -54,7 +58,8 @@ def make_field(
     margin = np.float32(MARGIN) * (high - low).max()
     box = low - margin, high + margin
     is_tiny = float(np.max(box[1] - box[0])) < LINEAR_SPAN
-    if is_tiny or mesh.padded_cells(box) > max_cells(*points.shape):
+    limit = max(max_cells(*points.shape), max_field_cells(n_evaluations, points.shape[1]))
+    if is_tiny or mesh.padded_cells(box) > limit:
         return TreeField(points, dof, _fallback_theta(dof, points.shape[1]), n_threads)
     return MeshField(points, mesh, box)
 
