@@ -16,7 +16,7 @@ import numpy as np
 from common import mnist_rows
 
 from fasttsne import TSNE, Anchors
-from fasttsne.schedule import Stage
+from fasttsne.optimize.schedule import Stage
 
 LINE = "{:34}{:>12}{:>8}"
 
@@ -33,10 +33,8 @@ def main():
     anchors = Anchors(np.asarray(embedding), np.full(len(X), 0.1))
     print(LINE.format("", "ms", "ratio"))
     for name, is_preconditioned in ("momentum", False), ("by curvature", True):
-        stage = Stage(
-            options.iterations, 1.0, 0.5 if is_preconditioned else float(len(X)), 0.8,
-            is_preconditioned=is_preconditioned,
-        )  # fmt: skip
+        rate = 0.5 if is_preconditioned else float(len(X))
+        stage = Stage(options.iterations, 1.0, rate, 0.8, is_preconditioned=is_preconditioned)
         compare(
             name,
             {

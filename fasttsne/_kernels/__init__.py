@@ -95,6 +95,6 @@ __all__ = [
     "SIMD_LEVELS", "attraction", "barnes_hut", "coordinates", "cpu", "csr", "exact_order",
     "exact_repulsion", "fft_convolve", "follow", "gradient_step", "gram", "hat_grid",
     "knn_dense", "knn_sparse", "leave_one_out", "load_level", "local_radii", "morton",
-    "neighbor_lists", "neighbor_ranks", "packed_edges", "particle_mesh", "perplexity", "rank_counts", "raster",
-    "rerank", "row_descent", "row_fft", "simd",
+    "neighbor_lists", "neighbor_ranks", "packed_edges", "particle_mesh", "perplexity",
+    "rank_counts", "raster", "rerank", "row_descent", "row_fft", "simd",
 ]  # fmt: skip

@@ -1,12 +1,13 @@
 """Lists of neighbours that follow their rows: new ones are taken in, lost ones replaced.
 
 An old row takes new ones into its list that are nearer than its farthest neighbour; they are looked
-for among the pairs that the new rows found, twice as many as they keep.  A row that has lost a
+for among the pairs that the new rows found, half as many more as they keep.  A row that has lost a
 neighbour is searched for again, and what is found is merged with what it still has.  To weight
 what is left anew would cost less; but each time that rows leave, lists would be shorter, until no
 perplexity fits them.
 """
 
+import math
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -17,7 +18,7 @@ from fasttsne import _kernels
 Lists: TypeAlias = tuple[np.ndarray, np.ndarray]
 # Old rows that a new one looks at, in units of the neighbours that it keeps: it may be a neighbour
 # of rows that are none of its own.
-REVERSE_FACTOR = 2
+REVERSE_FACTOR = 1.5
 # New rows that are taken in by one call of a kernel, in which Ctrl-C is not noticed.
 TAKEN_IN_ROWS = 2**16
 
@@ -41,7 +42,11 @@ def nearest_of(parts: list[Lists], k: int) -> Lists:
     """The k nearest of several lists for the same rows; of equal distances the smaller number."""
     indices = np.concatenate([part[0] for part in parts], axis=1)
     distances = np.concatenate([part[1] for part in parts], axis=1)
-    order = np.lexsort((indices, distances), axis=1)[:, :k]
+    order = np.argsort(distances, axis=1, kind="stable")  # fast: each part is in order
+    sorted_ = np.take_along_axis(distances, order, 1)
+    tied = np.flatnonzero((sorted_[:, 1:] == sorted_[:, :-1]).any(axis=1))
+    order[tied] = np.lexsort((indices[tied], distances[tied]), axis=1)
+    order = order[:, :k]
     return (
         np.take_along_axis(indices, order, 1).astype(np.int32),
         np.take_along_axis(distances, order, 1),
@@ -82,7 +87,7 @@ def _with(index: Any, lists: Lists, X: Any, numbers: np.ndarray) -> Change:
     The arrays of ``lists`` are changed.
     """
     k = lists[0].shape[1]
-    index, found = index.joined_by(X, numbers, REVERSE_FACTOR * k)
+    index, found = index.joined_by(X, numbers, math.ceil(REVERSE_FACTOR * k))
     indices, distances = lists
     is_old = np.ones(len(indices), bool)
     is_old[numbers] = False

@@ -38,7 +38,7 @@ __all__ = [
 
 # New points move by single gradients, which do not shrink with the number of points.
 NEW_POINTS_LEARNING_RATE = 0.1
-# New rows that join a map.  After they have looked for better places, more iterations change little.
+# New rows that join a map; after they have looked for better places, they settle soon.
 GATHERING_ITER, GATHERING_EXAGGERATION, JOINING_ITER = 50, 12.0, 50
 # Points that are held as rows join them: after ten updates of 2,500 images of MNIST, held by 0.001,
 # the KL divergence is 1.036 times that of a fit, and 1.054 times without annealing.

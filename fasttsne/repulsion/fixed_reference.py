@@ -20,7 +20,7 @@ from fasttsne.repulsion.mesh.mesh import MeshRepulsion
 from fasttsne.repulsion.morton import bounding_box
 
 # The grid reaches so much of the map's extent beyond it: new points may land outside.
-MARGIN = 0.1
+MARGIN, MARGIN_OF_LARGE = 0.1, 0.02
 # A potential below this share of the largest drowns in the grid's errors.
 MIN_SHARE = 1e-5
 
@@ -54,15 +54,21 @@ def make_field(
     if method == "bh":
         return TreeField(points, dof, params["theta"], n_threads)
     mesh = MeshRepulsion.from_params(dof, n_threads, params)
-    low, high = bounding_box(points)
-    margin = np.float32(MARGIN) * (high - low).max()
-    box = low - margin, high + margin
+    box = _box(points, MARGIN)
     is_tiny = float(np.max(box[1] - box[0])) < LINEAR_SPAN
-    n_cells = mesh.padded_cells(box)
-    is_large = n_cells > max_cells(*points.shape)
-    if is_tiny or (is_large and n_cells > max_field_cells(n_evaluations, points.shape[1])):
-        return TreeField(points, dof, _fallback_theta(dof, points.shape[1]), n_threads)
-    return MeshField(points, mesh, box, is_large)
+    if not is_tiny and mesh.padded_cells(box) <= max_cells(*points.shape):
+        return MeshField(points, mesh, box)
+    box = _box(points, MARGIN_OF_LARGE)
+    if not is_tiny and mesh.padded_cells(box) <= max_field_cells(n_evaluations, points.shape[1]):
+        return MeshField(points, mesh, box, is_quick=True)
+    return TreeField(points, dof, _fallback_theta(dof, points.shape[1]), n_threads)
+
+
+def _box(points: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """The points' bounding box, and so much of its extent around it."""
+    low, high = bounding_box(points)
+    more = np.float32(margin) * (high - low).max()
+    return low - more, high + more
 
 
 class ExactField:

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from fasttsne._kernels import reference
-from fasttsne.embedding.better_places import go_to_better_places
+from fasttsne.embedding.better_places import N_PLACES, go_to_better_places
 from fasttsne.objective.free_points import FreePointsDivergence
 from fasttsne.repulsion.exact import ExactRepulsion
 from fasttsne.repulsion.fixed_reference import ExactField
@@ -25,7 +25,7 @@ def made(rng, d, dof=1.0, n=60, m=12):
 def expected_place(i, P, fixed, free, exaggeration, dof):
     """The best place of point i, one place and one pair after the other."""
     places, row = np.concatenate([fixed, free]), P[i].toarray()[0]
-    strongest = np.argsort(-row, kind="stable")[:10]
+    strongest = np.argsort(-row, kind="stable")[:N_PLACES]
     z = reference.repulsion(fixed, dof)[1] + 2 * reference.repulsion_at(free, fixed, dof)[1].sum()
     looked_at = [free[i], *places[strongest[row[strongest] > 0]]]
     losses = []

@@ -93,7 +93,8 @@ def quick_influence(
     The box must not be so small that the kernel is almost 1 in all of it.
     """
     frequency = [2 * np.pi * np.arange(m // 2 + 1) / m for m in shape]
-    modes = _squares([(spacing / dof**0.5 * np.arange(m // 2 + 1)).astype(np.float32) for m in shape])
+    steps = [spacing / dof**0.5 * np.arange(m // 2 + 1) for m in shape]
+    modes = _squares([step.astype(np.float32) for step in steps])
     modes += 1
     np.power(modes, np.float32(-dof), out=modes)
     axes = [axis for axis, m in enumerate(shape) if m > 1]
