@@ -6,13 +6,17 @@ at the places of its strongest neighbours,
 
     loss_i(y) = 2 exaggeration sum_j p_ij log w(y, y_j)^-1 + 2 / Z sum_j w(y, y_j)
 
-with all others where they are; the second sum is over the points that do not move.
+with all others where they are; where old points do not move, the second sum is over those.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import scipy.sparse as sp
 
+from fasttsne.anchors import Anchors
 from fasttsne.objective.free_points import FreePointsDivergence
+from fasttsne.repulsion.fixed_reference import FixedRepulsion
 
 # Places that a point looks at, those of its strongest neighbours.  Of MNIST, 7,000 rows in a map of
 # 63,000: 10-NN labels are right for .959 of them without, and for .969 with 5.
@@ -35,19 +39,74 @@ def go_to_better_places(
     exaggeration : of the attraction.
     noise : (m, d), what is added to a neighbour's place: points that go to one would not part.
     """
-    places = np.concatenate([fixed, free])
     z = objective.normalization(free)
+
+    def others(rows: slice, looked_at: np.ndarray) -> np.ndarray:
+        sums = objective.sums_of_fixed(looked_at.reshape(-1, free.shape[1]))
+        return 2 / z * sums.reshape(looked_at.shape[:2])
+
+    points = np.concatenate([fixed, free])
+    return _best_places(P, points, free, noise, objective.dof, exaggeration, others)
+
+
+def go_from_wrong_places(
+    P: sp.csr_matrix, y: np.ndarray, field: FixedRepulsion, dof: float, exaggeration: float,
+    anchors: Anchors | None, noise: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Return the same for all points of a map, (n, d) float64; the other points are all others.
+
+    field : of the map's points.
+    anchors : whose loss counts, too: pinned points stay.
+    """
+
+    def sums_at(places: np.ndarray) -> np.ndarray:
+        points = np.ascontiguousarray(places.reshape(-1, y.shape[1]), np.float32)
+        sums = np.empty(len(points))
+        field(points, np.empty_like(points), sums)
+        return sums.reshape(places.shape[:-1])
+
+    z = float(sums_at(y).sum()) - len(y)
+
+    def others(rows: slice, looked_at: np.ndarray) -> np.ndarray:
+        squares = ((looked_at - y[rows, None]) ** 2).sum(axis=2)
+        loss = 2 / z * (sums_at(looked_at) - (1 + squares / dof) ** -dof)
+        if anchors is not None:
+            loss += _loss_of_anchors(anchors, rows, looked_at)
+        return loss
+
+    return _best_places(P, y, y, noise, dof, exaggeration, others)
+
+
+def _loss_of_anchors(anchors: Anchors, rows: slice, looked_at: np.ndarray) -> np.ndarray:
+    """2 weight / n |y - target|^2 of some points at places; infinite for pinned ones off theirs."""
+    weights = anchors.weights[rows]
+    targets = np.where((weights > 0)[:, None], anchors.targets[rows], 0)
+    squares = ((looked_at - targets[:, None]) ** 2).sum(axis=2)
+    is_pinned = np.isinf(weights)
+    loss = 2 / len(anchors.weights) * np.where(is_pinned, 0, weights)[:, None] * squares
+    loss[is_pinned, 1:] = np.inf
+    return loss
+
+
+def _best_places(
+    P: sp.csr_matrix, points: np.ndarray, free: np.ndarray, noise: np.ndarray, dof: float,
+    exaggeration: float, others: Callable[[slice, np.ndarray], np.ndarray],
+) -> np.ndarray:  # fmt: skip
+    """The best of the places that each point looks at.
+
+    points : (any, d), those of P's columns.
+    others : gives the loss less the attraction for some rows and places, (rows, places, d).
+    """
     result = free.copy()
     for first in range(0, len(free), BLOCK_POINTS):
         rows = slice(first, min(first + BLOCK_POINTS, len(free)))
         neighbors, weights = _padded_rows(P[rows])
         strongest = np.argsort(-weights, axis=1, kind="stable")[:, :N_PLACES]
-        near = places[np.take_along_axis(neighbors, strongest, axis=1)] + noise[rows, None]
+        near = points[np.take_along_axis(neighbors, strongest, axis=1)] + noise[rows, None]
         looked_at = np.concatenate([free[rows, None], near], axis=1)
-        around = places[neighbors].astype(np.float32)
-        loss = 2 * exaggeration * _cross_entropies(looked_at, around, weights, objective.dof)
-        sums = objective.sums_of_fixed(looked_at.reshape(-1, free.shape[1]))
-        loss += 2 / z * sums.reshape(loss.shape)
+        around = points[neighbors].astype(np.float32)
+        loss = 2 * exaggeration * _cross_entropies(looked_at, around, weights, dof)
+        loss += others(rows, looked_at)
         # Rows may have fewer neighbours than places to look at.
         loss[:, 1:][np.take_along_axis(weights, strongest, axis=1) == 0] = np.inf
         result[rows] = looked_at[np.arange(len(loss)), loss.argmin(axis=1)]

@@ -8,10 +8,11 @@ from numpy.typing import ArrayLike
 
 from fasttsne import initialization as init
 from fasttsne.anchors import Anchors
-from fasttsne.embedding.better_places import N_PLACES, go_to_better_places
+from fasttsne.embedding.better_places import N_PLACES, go_from_wrong_places, go_to_better_places
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
 from fasttsne.objective.free_points import FreePointsDivergence
 from fasttsne.optimize.descent import GradientDescent
+from fasttsne.optimize.methods import resolve_fixed_method
 from fasttsne.optimize.plan import Phase, resolve_held, resolve_joining
 from fasttsne.repulsion import make_repulsion
 from fasttsne.repulsion.fixed_reference import make_field
@@ -64,7 +65,12 @@ def update(
         return result
     result.anchors = _anchors(embedding, len(order), others, hold)
     params = result.all_params()
-    result.run(resolve_held(n_iter, params, len(order)), params=params)
+    first, *then = resolve_held(n_iter, params, len(order))
+    result.run(first, params=params)
+    for phase in then:
+        noise = JITTER * np.std(fixed) * generator.normal(size=result.shape)
+        _leave_wrong_places(result, phase, noise)
+        result.run(phase, params=params)
     result.anchors = own
     return result
 
@@ -181,6 +187,20 @@ def _gathered(P: sp.csr_matrix, fixed: np.ndarray, free: np.ndarray) -> np.ndarr
     for _ in range(N_SWEEPS):
         free = P @ np.concatenate([fixed, free]) / weights
     return free
+
+
+def _leave_wrong_places(embedding: Any, phase: Phase, noise: np.ndarray) -> None:
+    """Move points of a map to places of neighbours where their loss is less, in place."""
+    points = np.ascontiguousarray(np.asarray(embedding), np.float32)
+    method = resolve_fixed_method(embedding.negative_gradient_method, len(points))
+    n_evaluations = (N_PLACES + 2) * len(points)
+    field = make_field(
+        points, method, phase.dof, phase.n_threads, dict(phase.accuracy), n_evaluations
+    )
+    np.asarray(embedding)[:] = go_from_wrong_places(
+        embedding.affinities.P_float32, np.asarray(embedding), field, phase.dof,
+        phase.exaggeration, embedding.anchors, noise,
+    )  # fmt: skip
 
 
 def _joined(

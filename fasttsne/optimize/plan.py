@@ -288,22 +288,24 @@ def resolve_joining(
     )
 
 
-def resolve_held(n_iter: int | str, params: Mapping[str, Any], n_samples: int) -> Phase:
-    """The plan for all points of a map in which new ones have found places, and old ones are held.
+def resolve_held(n_iter: int | str, params: Mapping[str, Any], n_samples: int) -> tuple[Phase, ...]:
+    """The plans for all points of a map in which new ones have found places, and old ones are held.
 
     "auto" anneals the exaggeration once more before the main phase: what new points are stuck
-    between gives way.
+    between gives way.  Between the two, points may leave wrong places.
     """
     phase = resolve_phase("held", n_iter, params, n_samples)
     if not is_auto(n_iter) or params["density_weight"]:
-        return phase
+        return (phase,)
     final = exaggeration_of(params)
     rate, momentum = number_or_none(params["learning_rate"]), number_or_none(params["momentum"])
     stages = _automatic_schedule(params).automatic_early_exaggeration(
         n_samples, HELD_EXAGGERATION * final, final, rate, momentum
     )
     annealing = tuple(stage for stage in stages if stage.name == "annealing")
-    return replace(phase, stages=annealing + phase.stages)
+    if not annealing:
+        return (phase,)
+    return replace(phase, name="held, annealing", stages=annealing), phase
 
 
 def _automatic_schedule(params: Mapping[str, Any]) -> ModuleType:
