@@ -69,11 +69,12 @@ class GrowingMap(ArrayWithState):
         X : (m, n_features) new rows, as those the affinities were made of.
         hold : how strongly old points stay where they are, as the weight of
             :class:`fasttsne.Anchors`: infinity pins them, so that the cost is that of the new
-            rows; 0 lets them go.  It holds in this call only: the map that is returned has the
+            rows; 0 lets them go.  Held points, too, may leave for the places of neighbours, where
+            that lowers the loss.  It holds in this call only: the map that is returned has the
             anchors that this one has.
-        n_iter : iterations; "auto" is 50 of the new points, after they have looked for
-            places, and where ``hold`` is finite an
-            annealing of the exaggeration and the main phase of the whole map after them.
+        n_iter : iterations; "auto" is 50 of the new points, after they have looked for places,
+            and where ``hold`` is finite an annealing of the exaggeration and the main phase of the
+            whole map after them.
         random_state : of small differences between the starts of new points.
         replace : (m,) numbers of rows of this map, or an (n_samples,) boolean mask: X has their
             new values, in this order.  They keep their numbers, and find their places as new

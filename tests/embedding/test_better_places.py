@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from fasttsne import Anchors
 from fasttsne._kernels import reference
-from fasttsne.embedding.better_places import N_PLACES, go_to_better_places
+from fasttsne.embedding.better_places import (
+    N_PLACES,
+    go_from_wrong_places,
+    go_to_better_places,
+)
 from fasttsne.objective.free_points import FreePointsDivergence
 from fasttsne.repulsion.exact import ExactRepulsion
 from fasttsne.repulsion.fixed_reference import ExactField
@@ -76,3 +81,39 @@ def test_a_point_gets_past_a_cluster(rng):
     start = np.array([[-30.0, 0.0]])
     got = go_to_better_places(P, fixed, start, objective, 1.0, np.full((1, 2), 0.01))
     assert np.linalg.norm(got - [30, 0]) < 5
+
+
+def loss_of(P, y, dof, anchors):
+    """The KL divergence but for a constant, and the loss of anchors."""
+    w = (1 + ((y[:, None] - y) ** 2).sum(2) / dof) ** -dof
+    z = w.sum() - len(y)
+    loss = -(P.toarray() * np.log(w)).sum() + np.log(z)
+    if anchors is None:
+        return loss
+    is_held = np.isfinite(anchors.weights) & (anchors.weights > 0)
+    squares = ((y - anchors.targets)[is_held] ** 2).sum(1)
+    return loss + 2 / len(y) * anchors.weights[is_held] @ squares
+
+
+@pytest.mark.parametrize(("d", "dof"), [(1, 1.0), (2, 1.0), (3, 2.0)])
+@pytest.mark.parametrize("hold", [None, 0.3])
+def test_a_point_that_leaves_lowers_the_loss(rng, d, dof, hold):
+    """All is as it should be, but that one point is in another group than its neighbours."""
+    n = 60
+    group = np.arange(n) // 20
+    y = 20.0 * group[:, None] + rng.normal(0, 1, (n, d))
+    same = (group[:, None] == group) & ~np.eye(n, dtype=bool)
+    P = sp.csr_matrix((same / same.sum()).astype(np.float32))
+    y[0] = y[25] + 0.5
+    targets = y.copy()
+    anchors = None if hold is None else Anchors(targets, np.where(np.arange(n) == 0, 0, hold))
+    field = ExactField(y.astype(np.float32), dof, 1)
+    got = go_from_wrong_places(P, y, field, dof, 1.0, anchors, np.full((n, d), 1e-3))
+    assert np.linalg.norm(got[0] - y[0]) > 5
+    moved = y.copy()
+    moved[0] = got[0]
+    assert loss_of(P, moved, dof, anchors) < loss_of(P, y, dof, anchors)
+    if anchors is not None:
+        pinned = Anchors(targets, np.where(np.arange(n) < 30, np.inf, 1e6))
+        got = go_from_wrong_places(P, y, field, dof, 1.0, pinned, np.full((n, d), 1e-3))
+        np.testing.assert_array_equal(got, y)
