@@ -43,7 +43,8 @@ def go_to_better_places(
 
     def others(rows: slice, looked_at: np.ndarray) -> np.ndarray:
         sums = objective.sums_of_fixed(looked_at.reshape(-1, free.shape[1]))
-        return 2 / z * sums.reshape(looked_at.shape[:2])
+        loss: np.ndarray = 2 / z * sums.reshape(looked_at.shape[:2])
+        return loss
 
     points = np.concatenate([fixed, free])
     return _best_places(P, points, free, noise, objective.dof, exaggeration, others)
@@ -69,7 +70,7 @@ def go_from_wrong_places(
 
     def others(rows: slice, looked_at: np.ndarray) -> np.ndarray:
         squares = ((looked_at - y[rows, None]) ** 2).sum(axis=2)
-        loss = 2 / z * (sums_at(looked_at) - (1 + squares / dof) ** -dof)
+        loss: np.ndarray = 2 / z * (sums_at(looked_at) - (1 + squares / dof) ** -dof)
         if anchors is not None:
             loss += _loss_of_anchors(anchors, rows, looked_at)
         return loss
