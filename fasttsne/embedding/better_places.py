@@ -84,7 +84,8 @@ def _loss_of_anchors(anchors: Anchors, rows: slice, looked_at: np.ndarray) -> np
     targets = np.where((weights > 0)[:, None], anchors.targets[rows], 0)
     squares = ((looked_at - targets[:, None]) ** 2).sum(axis=2)
     is_pinned = np.isinf(weights)
-    loss = 2 / len(anchors.weights) * np.where(is_pinned, 0, weights)[:, None] * squares
+    strengths = 2 / len(anchors.weights) * np.where(is_pinned, 0, weights)
+    loss: np.ndarray = strengths[:, None] * squares
     loss[is_pinned, 1:] = np.inf
     return loss
 

@@ -72,7 +72,7 @@ class GrowingMap(ArrayWithState):
             rows; 0 lets them go.  Held points, too, may leave for the places of neighbours, where
             that lowers the loss.  It holds in this call only: the map that is returned has the
             anchors that this one has.
-        n_iter : iterations; "auto" is 50 of the new points, after they have looked for places,
+        n_iter : iterations; "auto" is 40 of the new points, after they have looked for places,
             and where ``hold`` is finite an annealing of the exaggeration and the main phase of the
             whole map after them.
         random_state : of small differences between the starts of new points.

@@ -48,7 +48,9 @@ def update(
     generator = check_random_state(random_state)
     affinities, near = embedding.affinities.joined_by(data, replaced)
     order = np.concatenate([others, free])
-    P = affinities.rows_of_P(free)[:, order]
+    P = affinities.rows_of_P(free)
+    if replaced is not None:
+        P = P[:, order]
     fixed = np.asarray(embedding)[others]
     start = _gathered(P, fixed, _medians(np.asarray(embedding), near))
     noise = JITTER * np.std(fixed) * generator.normal(size=start.shape)
@@ -58,7 +60,9 @@ def update(
     own = _anchors(embedding, len(order), others, 0)
     reference = _reference(embedding, P, others, free)
     result = _map_like(embedding, points, affinities, own, reference)
-    phases = resolve_joining(n_iter, result.all_params(callbacks=None), len(order), m)
+    phases = resolve_joining(
+        n_iter, result.all_params(callbacks=None), len(order), m, is_held=np.isfinite(hold)
+    )
     np.asarray(result)[free] = _joined(P, fixed, start, noise, phases)
     if np.isinf(hold):
         result.put_off_divergence()

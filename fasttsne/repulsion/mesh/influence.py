@@ -96,7 +96,9 @@ def quick_influence(
     steps = [spacing / dof**0.5 * np.arange(m // 2 + 1) for m in shape]
     modes = _squares([step.astype(np.float32) for step in steps])
     modes += 1
-    np.power(modes, np.float32(-dof), out=modes)
+    np.reciprocal(modes, out=modes)
+    if dof != 1:
+        np.power(modes, np.float32(dof), out=modes)
     axes = [axis for axis, m in enumerate(shape) if m > 1]
     modes = dctn(modes, type=1, axes=axes, overwrite_x=True)
     constant = float(modes[0, 0, 0]) / math.prod(shape)
