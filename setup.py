@@ -48,12 +48,12 @@ SIMD_KERNELS = [
 # Compiled once: no vector instructions to gain from, or to ask about.
 PLAIN_KERNELS = [
     "cpu", "drawing/raster", "graph/csr", "graph/packed_edges", "knn/exact_order",
-    "optimize/follow", "optimize/hat_grid", "optimize/row_descent",
+    "knn/neighbor_lists", "optimize/follow", "optimize/hat_grid", "optimize/row_descent",
 ]  # fmt: skip
 # Loops that wait for memory, or are no part of an iteration.
 COMPACT_KERNELS = {
     "coordinates", "csr", "exact_order", "follow", "hat_grid", "local_radii", "morton",
-    "neighbor_ranks", "rank_counts", "raster", "row_descent",
+    "neighbor_lists", "neighbor_ranks", "rank_counts", "raster", "row_descent",
 }  # fmt: skip
 # Of the level for processors of before 2013, what takes a small part of a fit.
 SMALL_PORTABLE_KERNELS = {

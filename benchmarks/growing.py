@@ -1,12 +1,13 @@
 """New rows that join a map, beside a fit of all rows.
 
     FASTTSNE_DATA=... python benchmarks/growing.py [--rows 4500] [--new 500] [--hold inf 0.1 0.001]
-        [--digit 3] [--cases last digit ten]
+        [--digit 3] [--cases last digit ten splits] [--splits 5]
 
-For MNIST: the last rows join a map of those before; all rows of a digit one of the others; and ten
-updates in succession, of 5 % of the rows each, make up all rows.  Shown are seconds of the
-processor, also as a share of the fit of all rows, the KL divergence, the share of new points whose
-label most of their ten nearest in the map have, and how far old points moved, in standard
+For MNIST: the last rows join a map of those before; all rows of a digit one of the others; ten
+updates in succession, of 5 % of the rows each, make up all rows; and disjoint sets of new rows each
+join a map of all others, whose labels say more together than those of one set.  Shown are seconds
+of the processor, also as a share of the fit of all rows, the KL divergence, the share of new points
+whose label most of their ten nearest in the map have, and how far old points moved, in standard
 deviations of the map; of the ten updates together the recall of the lists of neighbours.
 """
 
@@ -22,7 +23,7 @@ from scipy.spatial import cKDTree
 from fasttsne import TSNE
 from fasttsne.nearest_neighbors import Exact
 
-CASES = ("last", "digit", "ten")
+CASES = ("last", "digit", "ten", "splits")
 LINE = "{:22}{:>9}{:>8}{:>8}{:>8}{:>8}"
 
 
@@ -32,7 +33,8 @@ def main():
     parser.add_argument("--new", type=int, default=500)
     parser.add_argument("--hold", type=float, nargs="*", default=[math.inf, 0.1, 0.001])
     parser.add_argument("--digit", type=int, default=3)
-    parser.add_argument("--cases", nargs="*", default=CASES, choices=CASES)
+    parser.add_argument("--cases", nargs="*", default=CASES[:3], choices=CASES)
+    parser.add_argument("--splits", type=int, default=5)
     options = parser.parse_args()
     X, labels = mnist_rows(options.rows + options.new)
     X = X.astype(np.float32)
@@ -43,6 +45,8 @@ def main():
         compare_digit(X, labels, options)
     if "ten" in options.cases:
         compare_ten(X, labels, options.hold)
+    if "splits" in options.cases:
+        compare_splits(X, labels, options)
 
 
 def compare_digit(X, labels, options):
@@ -65,6 +69,26 @@ def compare(title, X, labels, n_old, holds):
         moved = np.linalg.norm(steps, axis=1).mean() / np.std(np.asarray(old))
         show(f"  update, hold={hold:g}", grown, labels, n_old, taken, taken / seconds,
              f"{moved:.3f}")  # fmt: skip
+
+
+def compare_splits(X, labels, options):
+    """Print the labels of disjoint sets of new rows, of each and their mean."""
+    print(f"{options.splits} sets of {options.new:,} rows into {len(X) - options.new:,}")
+    whole, seconds = timed(lambda: TSNE(random_state=0, n_jobs=1).fit(X))
+    rows, found = np.arange(len(X)), []
+    for number in range(options.splits):
+        is_new = rows // options.new == number
+        order, n_old = np.argsort(is_new, kind="stable"), int((~is_new).sum())
+        right = [label_agreement(np.asarray(whole)[order], labels[order], n_old)]
+        old = TSNE(random_state=0, n_jobs=1).fit(X[order[:n_old]])
+        shares = []
+        for hold in options.hold:
+            grown, taken = timed(lambda old=old, new=order[n_old:], h=hold: old.update(X[new], h))
+            right.append(label_agreement(np.asarray(grown), labels[order], n_old))
+            shares.append(f"{seconds / taken:.1f} x")
+        found.append(right)
+        print("  labels: fit", *(f"{value:.4f}" for value in right), *shares, flush=True)
+    print("  mean:       ", *(f"{value:.4f}" for value in np.mean(found, axis=0)))
 
 
 def compare_ten(X, labels, holds):

@@ -287,7 +287,8 @@ class TSNE:
             shape = found.n_samples, int(self.n_components)
             if checkpoint is not None:
                 checkpoint.read_run(shape, resolve(self._params(), shape[0]).phases)
-            reference = self._reference(None if is_precomputed else X, found, shape)
+            known = self._components_of(found) if affinities is None else None
+            reference = self._reference(None if is_precomputed else X, found, shape, known)
             if checkpoint is not None and checkpoint.state is not None:
                 positions = checkpoint.state.embedding
             else:
@@ -296,8 +297,7 @@ class TSNE:
                     initialization = as_start(reference, generator)
                 positions = self._initial_positions(
                     initialization, None if is_precomputed else X, found.P_float32, shape[1],
-                    generator, self.n_jobs, self.verbose,
-                    self._components_of(found) if affinities is None else None,
+                    generator, self.n_jobs, self.verbose, known,
                 )  # fmt: skip
                 if anchors is not None:
                     check_anchors(anchors, *shape)
@@ -314,15 +314,18 @@ class TSNE:
         return embedding, checkpoint
 
     def _reference(
-        self, X: Rows | None, found: Affinities, shape: tuple[int, int]
+        self, X: Rows | None, found: Affinities, shape: tuple[int, int], known: np.ndarray | None
     ) -> np.ndarray | None:
-        """What the map is drawn to; the same when a fit goes on from a checkpoint."""
+        """What the map is drawn to; the same when a fit goes on from a checkpoint.
+
+        known : the principal components, where the search for neighbours had them.
+        """
         if not self.global_structure:
             return None
         if not isinstance(self.global_reference, str):
             return check_reference(self.global_reference, shape)
         components: np.ndarray = self._initial_positions(
-            "pca", X, found.P_float32, shape[1], 0, self.n_jobs, self.verbose, None
+            "pca", X, found.P_float32, shape[1], 0, self.n_jobs, self.verbose, known
         )
         return components
 

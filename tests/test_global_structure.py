@@ -11,6 +11,7 @@ from scipy.linalg import orthogonal_procrustes
 import fasttsne.sklearn
 from fasttsne import TSNE, Anchors, TSNEEmbedding
 from fasttsne.cli import main
+from fasttsne.initialization import initial_positions
 from fasttsne.metrics import distance_correlation, neighbor_recall
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.reference_term import STRENGTH, ReferenceTerm
@@ -53,6 +54,23 @@ def test_any_weight_is_stable(rng, plain, optimizer, method, n_components, weigh
     np.testing.assert_allclose(np.mean(embedding, axis=0), 0, atol=1e-6)
     if weight == 1:  # hardly anything but the reference is left
         assert distance_correlation(reference, embedding) > 0.99
+
+
+def test_the_components_of_the_search_are_the_reference(rng):
+    """They differ from the exact ones in their last digits, which are not computed."""
+    X = rng.normal(0, 1, (4000, 5)) @ rng.normal(0, 1, (5, 300)) + rng.normal(0, 0.01, (4000, 300))
+    model = TSNE(
+        global_structure=0.15,
+        random_state=0,
+        neighbors="approx",
+        n_iter=5,
+        early_exaggeration_iter=5,
+    )
+    embedding = model.fit(X)
+    components = embedding.affinities.knn_index.components_
+    assert components is not None
+    expected = initial_positions("pca", X, embedding.affinities.P, 2, 0, components=components)
+    np.testing.assert_array_equal(embedding.global_reference, expected)
 
 
 def test_a_turned_and_scaled_reference_draws_nowhere(rng):

@@ -40,7 +40,7 @@ _load_openmp_with_short_waits()
 from . import cpu  # type: ignore[attr-defined]  # noqa: E402
 from .drawing import raster  # type: ignore[attr-defined]  # noqa: E402
 from .graph import csr, packed_edges  # type: ignore[attr-defined]  # noqa: E402
-from .knn import exact_order  # type: ignore[attr-defined]  # noqa: E402
+from .knn import exact_order, neighbor_lists  # type: ignore[attr-defined]  # noqa: E402
 from .optimize import follow, hat_grid, row_descent  # type: ignore[attr-defined]  # noqa: E402
 
 SIMD_LEVELS = ("portable", "avx2")
@@ -95,6 +95,6 @@ __all__ = [
     "SIMD_LEVELS", "attraction", "barnes_hut", "coordinates", "cpu", "csr", "exact_order",
     "exact_repulsion", "fft_convolve", "follow", "gradient_step", "gram", "hat_grid",
     "knn_dense", "knn_sparse", "leave_one_out", "load_level", "local_radii", "morton",
-    "neighbor_ranks", "packed_edges", "particle_mesh", "perplexity", "rank_counts", "raster",
-    "rerank", "row_descent", "row_fft", "simd",
+    "neighbor_lists", "neighbor_ranks", "packed_edges", "particle_mesh", "perplexity",
+    "rank_counts", "raster", "rerank", "row_descent", "row_fft", "simd",
 ]  # fmt: skip

@@ -351,3 +351,17 @@ def shade(sums, background, opacity, picture):
 def look_up(picture, table, indices):
     """As ``raster.look_up``."""
     indices[:] = table[tuple(np.moveaxis(picture >> 3, -1, 0))]
+
+
+def take_in(indices, distances, found, far, is_old, numbers):
+    """Lists of neighbours, nearest first, and new rows in those of old rows that they are near to.
+
+    Of pairs that are as far, those that were there come first, then those of the first new rows.
+    """
+    indices, distances = indices.copy(), distances.copy()
+    for i, number in enumerate(numbers):
+        for row, distance in zip(found[i][is_old[i]], far[i][is_old[i]], strict=True):
+            order = np.argsort(np.append(distances[row], distance), kind="stable")[:-1]
+            indices[row] = np.append(indices[row], number)[order]
+            distances[row] = np.append(distances[row], distance)[order]
+    return indices, distances

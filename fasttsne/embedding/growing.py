@@ -60,17 +60,21 @@ class GrowingMap(ArrayWithState):
         New rows find neighbours among the old ones and each other, old rows take new ones into
         their lists, and new points act on each other too, unlike in :meth:`transform`.  Those of
         a kind that is not there yet come together, but find room only where ``hold`` is finite.
-        A row that is there already joins once more, beside its twin.
+        A row that is there already joins once more, beside its twin.  New points are gathered
+        first, then each looks for its best place among those of its strongest neighbours, which
+        old points that do not move may bar it from, and settles there.
 
         Parameters
         ----------
         X : (m, n_features) new rows, as those the affinities were made of.
         hold : how strongly old points stay where they are, as the weight of
             :class:`fasttsne.Anchors`: infinity pins them, so that the cost is that of the new
-            rows; 0 lets them go.  It holds in this call only: the map that is returned has the
+            rows; 0 lets them go.  Held points, too, may leave for the places of neighbours, where
+            that lowers the loss.  It holds in this call only: the map that is returned has the
             anchors that this one has.
-        n_iter : iterations; "auto" is 100 of the new points, and where ``hold`` is finite an
-            annealing of the exaggeration and the main phase of the whole map after them.
+        n_iter : iterations; "auto" is 40 of the new points, after they have looked for places,
+            and where ``hold`` is finite an annealing of the exaggeration and the main phase of the
+            whole map after them.
         random_state : of small differences between the starts of new points.
         replace : (m,) numbers of rows of this map, or an (n_samples,) boolean mask: X has their
             new values, in this order.  They keep their numbers, and find their places as new

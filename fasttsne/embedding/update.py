@@ -8,10 +8,11 @@ from numpy.typing import ArrayLike
 
 from fasttsne import initialization as init
 from fasttsne.anchors import Anchors
+from fasttsne.embedding.better_places import N_PLACES, go_from_wrong_places, go_to_better_places
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
 from fasttsne.objective.free_points import FreePointsDivergence
 from fasttsne.optimize.descent import GradientDescent
-from fasttsne.optimize.methods import is_auto
+from fasttsne.optimize.methods import is_auto, resolve_fixed_method
 from fasttsne.optimize.plan import Phase, resolve_held, resolve_joining
 from fasttsne.repulsion import make_repulsion
 from fasttsne.repulsion.fixed_reference import make_field
@@ -49,23 +50,33 @@ def update(
     generator = check_random_state(random_state)
     affinities, near = embedding.affinities.joined_by(data, replaced)
     order = np.concatenate([others, free])
-    P = affinities.rows_of_P(free)[:, order]
+    P = affinities.rows_of_P(free)
+    if replaced is not None:
+        P = P[:, order]
     fixed = np.asarray(embedding)[others]
     start = _gathered(P, fixed, _medians(np.asarray(embedding), near))
-    start += JITTER * np.std(fixed) * generator.normal(size=start.shape)
+    noise = JITTER * np.std(fixed) * generator.normal(size=start.shape)
+    start += noise
     points = np.empty((len(order), embedding.shape[1]))
     points[others], points[free] = fixed, start
     own = _anchors(embedding, len(order), others, 0)
     reference = _reference(embedding, P, others, free)
     result = _map_like(embedding, points, affinities, own, reference)
-    phase = resolve_joining(n_iter, result.all_params(callbacks=None), len(order), m)
-    np.asarray(result)[free] = _joined(P, fixed, start, phase)
+    phases = resolve_joining(
+        n_iter, result.all_params(callbacks=None), len(order), m, is_held=np.isfinite(hold)
+    )
+    np.asarray(result)[free] = _joined(P, fixed, start, noise, phases)
     if np.isinf(hold):
         result.put_off_divergence()
         return result
     result.anchors = _anchors(embedding, len(order), others, hold)
     params = result.all_params()
-    result.run(resolve_held(n_iter, params, len(order)), params=params)
+    first, *then = resolve_held(n_iter, params, len(order))
+    result.run(first, params=params)
+    for phase in then:
+        noise = JITTER * np.std(fixed) * generator.normal(size=result.shape)
+        _leave_wrong_places(result, phase, noise)
+        result.run(phase, params=params)
     result.anchors = own
     return result
 
@@ -184,14 +195,40 @@ def _gathered(P: sp.csr_matrix, fixed: np.ndarray, free: np.ndarray) -> np.ndarr
     return free
 
 
-def _joined(P: sp.csr_matrix, fixed: np.ndarray, start: np.ndarray, phase: Phase) -> np.ndarray:
-    """Where free points go from their start, among others that do not move."""
+def _leave_wrong_places(embedding: Any, phase: Phase, noise: np.ndarray) -> None:
+    """Move points of a map to places of neighbours where their loss is less, in place."""
+    points = np.ascontiguousarray(np.asarray(embedding), np.float32)
+    method = resolve_fixed_method(embedding.negative_gradient_method, len(points))
+    n_evaluations = (N_PLACES + 2) * len(points)
+    field = make_field(
+        points, method, phase.dof, phase.n_threads, dict(phase.accuracy), n_evaluations
+    )
+    np.asarray(embedding)[:] = go_from_wrong_places(
+        embedding.affinities.P_float32, np.asarray(embedding), field, phase.dof,
+        phase.exaggeration, embedding.anchors, noise,
+    )  # fmt: skip
+
+
+def _joined(
+    P: sp.csr_matrix, fixed: np.ndarray, start: np.ndarray, noise: np.ndarray,
+    phases: tuple[Phase, Phase],
+) -> np.ndarray:  # fmt: skip
+    """Where free points go from their start, among others that do not move.
+
+    phases : to gather, before points look for better places, and to settle there.
+    """
+    gathering, settling = phases
     points = np.ascontiguousarray(fixed, np.float32)
-    settings = str(phase.method), phase.dof, phase.n_threads, dict(phase.accuracy)
+    settings = str(settling.method), settling.dof, settling.n_threads, dict(settling.accuracy)
+    # Each place that is looked at, too, is one more evaluation of the field.
+    n_evaluations = (gathering.n_iter + settling.n_iter + N_PLACES) * len(start)
     objective = FreePointsDivergence(
-        P, points, make_field(points, *settings), make_repulsion(*settings), phase.dof,
-        phase.n_threads,
+        P, points, make_field(points, *settings, n_evaluations), make_repulsion(*settings),
+        settling.dof, settling.n_threads,
     )  # fmt: skip
     free = np.ascontiguousarray(start)
-    GradientDescent().run(free, objective, phase)
+    GradientDescent().run(free, objective, gathering)
+    exaggeration = settling.exaggeration if settling.stages else 1.0
+    free = go_to_better_places(P, fixed, free, objective, exaggeration, noise)
+    GradientDescent().run(free, objective, settling)
     return free

@@ -1,21 +1,26 @@
 """Lists of neighbours that follow their rows: new ones are taken in, lost ones replaced.
 
 An old row takes new ones into its list that are nearer than its farthest neighbour; they are looked
-for among the pairs that the new rows found, twice as many as they keep.  A row that has lost a
+for among the pairs that the new rows found, half as many more as they keep.  A row that has lost a
 neighbour is searched for again, and what is found is merged with what it still has.  To weight
 what is left anew would cost less; but each time that rows leave, lists would be shorter, until no
 perplexity fits them.
 """
 
+import math
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+
+from fasttsne import _kernels
 
 # Indices and distances, (rows, any), nearest first.
 Lists: TypeAlias = tuple[np.ndarray, np.ndarray]
 # Old rows that a new one looks at, in units of the neighbours that it keeps: it may be a neighbour
 # of rows that are none of its own.
-REVERSE_FACTOR = 2
+REVERSE_FACTOR = 1.5
+# New rows that are taken in by one call of a kernel, in which Ctrl-C is not noticed.
+TAKEN_IN_ROWS = 2**16
 
 
 class Change(NamedTuple):
@@ -37,7 +42,11 @@ def nearest_of(parts: list[Lists], k: int) -> Lists:
     """The k nearest of several lists for the same rows; of equal distances the smaller number."""
     indices = np.concatenate([part[0] for part in parts], axis=1)
     distances = np.concatenate([part[1] for part in parts], axis=1)
-    order = np.lexsort((indices, distances), axis=1)[:, :k]
+    order = np.argsort(distances, axis=1, kind="stable")  # fast: each part is in order
+    sorted_ = np.take_along_axis(distances, order, 1)
+    tied = np.flatnonzero((sorted_[:, 1:] == sorted_[:, :-1]).any(axis=1))
+    order[tied] = np.lexsort((indices[tied], distances[tied]), axis=1)
+    order = order[:, :k]
     return (
         np.take_along_axis(indices, order, 1).astype(np.int32),
         np.take_along_axis(distances, order, 1),
@@ -78,7 +87,7 @@ def _with(index: Any, lists: Lists, X: Any, numbers: np.ndarray) -> Change:
     The arrays of ``lists`` are changed.
     """
     k = lists[0].shape[1]
-    index, found = index.joined_by(X, numbers, REVERSE_FACTOR * k)
+    index, found = index.joined_by(X, numbers, math.ceil(REVERSE_FACTOR * k))
     indices, distances = lists
     is_old = np.ones(len(indices), bool)
     is_old[numbers] = False
@@ -97,32 +106,13 @@ def _take_in(lists: Lists, found: Lists, is_old: np.ndarray, numbers: np.ndarray
 
     found, is_old : (m, any), rows near to each new one, and which of them are not new.
     """
-    indices, distances = lists
-    k = indices.shape[1]
-    new = np.broadcast_to(numbers[:, None], is_old.shape)[is_old]
-    old, far = found[0][is_old], found[1][is_old]
-    is_near = far < distances[old, -1]
-    old, new, far = old[is_near], new[is_near], far[is_near]
-    order = np.lexsort((new, far, old))
-    old, new, far = old[order], new[order], far[order]
-    starts = np.flatnonzero(np.r_[True, old[1:] != old[:-1]]) if len(old) else old
-    place = np.arange(len(old)) - np.repeat(starts, np.diff(np.append(starts, len(old))))
-    for rank in range(min(int(place.max(initial=-1)) + 1, k)):  # each row once in a round
-        pairs = np.flatnonzero(place == rank)
-        _insert(indices, distances, old[pairs], new[pairs], far[pairs])
-
-
-def _insert(
-    indices: np.ndarray, distances: np.ndarray, rows: np.ndarray, new: np.ndarray, far: np.ndarray
-) -> None:
-    """Put one more neighbour into each of some lists, after those as far; the last one leaves."""
-    some, some_far = indices[rows], distances[rows]
-    where = (some_far <= far[:, None]).sum(axis=1)
-    column = np.arange(indices.shape[1])
-    is_after, is_new = column > where[:, None], column == where[:, None]
-    for table, part, value in (indices, some, new), (distances, some_far, far):
-        shifted = np.where(is_after, np.roll(part, 1, axis=1), part)
-        table[rows] = np.where(is_new, value[:, None], shifted)
+    order = np.argsort(numbers)  # of equal distances, the smaller number is the nearer
+    for first in range(0, len(order), TAKEN_IN_ROWS):
+        some = order[first : first + TAKEN_IN_ROWS]
+        _kernels.neighbor_lists.take_in(
+            *lists, found[0][some], found[1][some].astype(np.float64), is_old[some].view(np.uint8),
+            numbers[some],
+        )  # fmt: skip
 
 
 def _without(index: Any, lists: Lists, numbers: np.ndarray) -> tuple[Any, Lists]:

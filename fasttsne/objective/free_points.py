@@ -58,6 +58,17 @@ class FreePointsDivergence(Objective):
             is_between=True,
         )  # fmt: skip
 
+    def sums_of_fixed(self, places: np.ndarray) -> np.ndarray:
+        """Return the sum of w over the fixed points, (any,) float64, at places, (any, d)."""
+        places = np.ascontiguousarray(places, np.float32)
+        sums = np.empty(len(places))
+        self._field(places, np.empty_like(places), sums)
+        return sums
+
+    def normalization(self, y: np.ndarray) -> float:
+        """Return Z, the sum of w over all pairs, less those of free points with each other."""
+        return self._z_of_fixed + 2 * float(self.sums_of_fixed(y).sum())
+
     def reorder(self, order: np.ndarray) -> None:
         """Raise ValueError for any order but the caller's."""
         if not np.array_equal(order, np.arange(self.shape[0])):

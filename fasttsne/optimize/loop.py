@@ -298,7 +298,7 @@ class Loop:
         points, phase, anchors = self.points, self.phase, self.anchors
         weights = targets = None
         if anchors is not None:
-            if not self._is_preconditioned:
+            if anchors.looks_ahead and not self._is_preconditioned:
                 step = momentum * points.update - rate * points.gains * gradient
                 anchors.look_ahead(points.y, step)
             weights = anchors.pins if self._is_preconditioned else anchors.weights

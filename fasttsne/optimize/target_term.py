@@ -21,12 +21,14 @@ class TargetTerm(ABC):
     weights : (n,) float64, divided by n; infinite for points that are pinned.
     pins : (n,) float64, infinite for those and 0 for others: what preconditioned steps take.
     keeps_center : whether the map as a whole is drawn nowhere.
+    looks_ahead : whether ``look_ahead`` does something.
     """
 
     targets: np.ndarray
     weights: np.ndarray
     pins: np.ndarray
     keeps_center = False
+    looks_ahead = False
 
     def __init__(self, n: int, n_threads: int):
         self._n_threads = n_threads

@@ -94,7 +94,7 @@ class TieTerm(TargetTerm):
     unit : the gradient of the loss in units of the objective's, relative to that of a single map.
     """
 
-    keeps_center = True
+    keeps_center = looks_ahead = True
 
     def __init__(self, ties: Ties, unit: float, n_threads: int):
         self._ties, self._unit = ties, unit

@@ -14,13 +14,13 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.repulsion.barnes_hut import TreeRepulsion
 from fasttsne.repulsion.exact import padded_columns
-from fasttsne.repulsion.limits import FALLBACK_THETA, max_cells
+from fasttsne.repulsion.limits import FALLBACK_THETA, max_cells, max_field_cells
 from fasttsne.repulsion.mesh.layout import LINEAR_SPAN
 from fasttsne.repulsion.mesh.mesh import MeshRepulsion
 from fasttsne.repulsion.morton import bounding_box
 
 # The grid reaches so much of the map's extent beyond it: new points may land outside.
-MARGIN = 0.1
+MARGIN, MARGIN_OF_LARGE = 0.1, 0.02
 # A potential below this share of the largest drowns in the grid's errors.
 MIN_SHARE = 1e-5
 # Methods that use the grid where it is not too large.
@@ -37,8 +37,9 @@ class FixedRepulsion(Protocol):
 
 
 def make_field(
-    points: np.ndarray, method: str, dof: float, n_threads: int, params: Mapping[str, Any]
-) -> FixedRepulsion:
+    points: np.ndarray, method: str, dof: float, n_threads: int, params: Mapping[str, Any],
+    n_evaluations: int = 0,
+) -> FixedRepulsion:  # fmt: skip
     """The field of a map.
 
     Parameters
@@ -46,6 +47,9 @@ def make_field(
     points : (n, d) float32 array.
     method : as for ``make_repulsion``; "auto" is the mesh unless its grid would be too large.
     params : accuracy, as for ``make_repulsion``.
+    n_evaluations : at how many places the field will be asked for, over all calls, if that is
+        known: a 2-D grid may have more cells where it will be used more.  Up to
+        ``MAX_FIELD_CELLS`` it takes 1 GB while it is made, and a quarter of that later.
     """
     if method == "exact":
         return ExactField(points, dof, n_threads)
@@ -54,13 +58,21 @@ def make_field(
     if method not in WITH_GRID:
         raise ValueError(f"no repulsion of a fixed map is called {method!r}")
     mesh = MeshRepulsion.from_params(dof, n_threads, params)
-    low, high = bounding_box(points)
-    margin = np.float32(MARGIN) * (high - low).max()
-    box = low - margin, high + margin
+    box = _box(points, MARGIN)
     is_tiny = float(np.max(box[1] - box[0])) < LINEAR_SPAN
-    if is_tiny or mesh.padded_cells(box) > max_cells(*points.shape):
-        return TreeField(points, dof, _fallback_theta(dof, points.shape[1]), n_threads)
-    return MeshField(points, mesh, box)
+    if not is_tiny and mesh.padded_cells(box) <= max_cells(*points.shape):
+        return MeshField(points, mesh, box)
+    box = _box(points, MARGIN_OF_LARGE)
+    if not is_tiny and mesh.padded_cells(box) <= max_field_cells(n_evaluations, points.shape[1]):
+        return MeshField(points, mesh, box, is_quick=True)
+    return TreeField(points, dof, _fallback_theta(dof, points.shape[1]), n_threads)
+
+
+def _box(points: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """The points' bounding box, and so much of its extent around it."""
+    low, high = bounding_box(points)
+    more = np.float32(margin) * (high - low).max()
+    return low - more, high + more
 
 
 class ExactField:
@@ -98,13 +110,14 @@ class MeshField:
 
     So it does where the potential is so small that the grid's errors would
     matter: in the empty parts of a map whose kernel has light tails.  Calls share no scratch
-    arrays, so threads may use one field at once.
+    arrays, so threads may use one field at once.  With ``is_quick`` the grid is made in a third of
+    the time, for maps that are not small (``quick_influence``).
     """
 
-    def __init__(self, points, mesh, box):
+    def __init__(self, points, mesh, box, is_quick=False):
         self._points, self._mesh = points, mesh
         self._low, self._high = box
-        self._cells, self._spacing, constant = mesh.potential(points, box)
+        self._cells, self._spacing, constant = mesh.potential(points, box, is_quick)
         self._mean = len(points) * constant
         self._min_potential = MIN_SHARE * (float(self._cells.max()) + self._mean)
         # A new point was not spread: it does not push itself.

@@ -14,6 +14,12 @@ MIN_CELL_LIMIT = {1: 2048**2, 2: 2048**2, 3: 128**3}
 # 2048 x 2048 for 600 points.
 FEW_POINTS_CELLS = 1500
 
+# In 2-D, a grid that is made once and asked many times: for MNIST, 63,000 points, a cell costs 6 ns
+# to make, and a place 1.9 us by the tree, .07 us by the grid (n_evaluations of ``make_field``).
+FIELD_CELLS_PER_EVALUATION = 250
+# Making a cell takes up to 20 bytes, of which 4 stay.
+MAX_FIELD_CELLS = 48 * 2**20
+
 # theta at which the tree is as accurate as the mesh that it stands in for, by dimensions.
 FALLBACK_THETA = {1: 0.3, 2: 0.3, 3: 0.5}
 
@@ -30,3 +36,10 @@ def max_cells(n_samples: int, n_components: int) -> int:
     if n_components < 3:
         least = min(least, FEW_POINTS_CELLS * n_samples)
     return MAX_CELLS_PER_POINT[n_components] * n_samples + least
+
+
+def max_field_cells(n_evaluations: int, n_components: int) -> int:
+    """Padded cells that the grid of a fixed map may have, to be asked for so many places."""
+    if n_components != 2:
+        return 0
+    return min(FIELD_CELLS_PER_EVALUATION * n_evaluations, MAX_FIELD_CELLS)

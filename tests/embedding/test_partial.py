@@ -12,7 +12,8 @@ from fasttsne._kernels import reference as twins
 from fasttsne.datasets import load_digits
 from fasttsne.optimize.loop import MAX_FEW_ROWS
 from fasttsne.repulsion import ExactRepulsion
-from fasttsne.repulsion.fixed_reference import make_field
+from fasttsne.repulsion.fixed_reference import MeshField, TreeField, make_field
+from fasttsne.repulsion.limits import MAX_FIELD_CELLS, max_field_cells
 
 PARAMS = {"theta": 0.2, "n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1}
 
@@ -87,6 +88,27 @@ def test_fields_equal_the_exact_sum(rng, method, dof):
     np.testing.assert_allclose(z, w.sum(1), rtol=1e-2)
     error = np.linalg.norm(force - expected) / np.linalg.norm(expected)
     assert error < 2e-2
+
+
+@pytest.mark.parametrize("dof", [0.5, 1.0, 2.0])
+def test_a_field_that_is_used_often_has_a_large_grid(rng, dof):
+    points = rng.normal(0, 150, (600, 2)).astype(np.float32)
+    y = np.concatenate([rng.normal(0, 150, (300, 2)), [[900.0, -1200.0]]]).astype(np.float32)
+    fields = [make_field(points, "fft", dof, 2, PARAMS, often) for often in (0, 10**6)]
+    assert [type(field) for field in fields] == [TreeField, MeshField]
+    force, expected = np.empty((2, *y.shape), np.float32)
+    z, expected_z = np.empty((2, len(y)))
+    fields[1](y, force, z)
+    make_field(points, "exact", dof, 2, PARAMS)(y, expected, expected_z)
+    np.testing.assert_allclose(z, expected_z, rtol=1e-2)
+    assert np.linalg.norm(force - expected) / np.linalg.norm(expected) < 2e-2
+
+
+def test_the_largest_grid_is_bounded(rng):
+    points = rng.normal(0, 1000, (600, 2)).astype(np.float32)
+    assert max_field_cells(10**9, 2) == MAX_FIELD_CELLS
+    assert max_field_cells(10**9, 3) == 0
+    assert isinstance(make_field(points, "fft", 1.0, 1, PARAMS, 10**9), TreeField)
 
 
 def test_precomputed_distances(data):

@@ -7,7 +7,7 @@ from quick import run_python
 from fasttsne._kernels import reference
 from fasttsne.repulsion import MeshRepulsion
 from fasttsne.repulsion.mesh.fftw_grid import FFTWGrid
-from fasttsne.repulsion.mesh.influence import student_influence
+from fasttsne.repulsion.mesh.influence import quick_influence, student_influence
 
 FIT = """
 import fasttsne
@@ -110,3 +110,13 @@ def test_environment_chooses_the_engine(pyfftw):
 def test_an_engine_that_is_not_there_is_refused(value, code, message):
     result = run_python("-c", f"{code}import fasttsne", FASTTSNE_FFT=value)
     assert f"ImportError: {message}" in result.stderr
+
+
+@pytest.mark.parametrize("dof", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("shape", [(1, 96, 160), (1, 480, 432)])
+def test_the_quick_influence_is_near_the_best(shape, dof):
+    best, quick = (make(shape, 0.4, 5, dof) for make in (student_influence, quick_influence))
+    assert quick.modes.dtype == best.modes.dtype
+    assert quick.constant == pytest.approx(best.constant, rel=1e-3)
+    size = np.abs(best.modes).max()
+    np.testing.assert_allclose(quick.modes, best.modes, rtol=0, atol=1e-2 * size)

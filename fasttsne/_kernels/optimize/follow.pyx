@@ -30,6 +30,42 @@ cdef void add_block(
                 products[a * d + b] += reference[i * d + a] * y[i * d + b]
 
 
+cdef void add_block_2d(
+    const double *y, const double *reference, Py_ssize_t first, Py_ssize_t last, double *sums,
+) noexcept nogil:
+    """The same sums of two dimensions, in the same order, without a store for each term."""
+    cdef double square = 0, mean0 = 0, mean1 = 0, p00 = 0, p01 = 0, p10 = 0, p11 = 0
+    cdef double y0, y1, r0, r1
+    cdef Py_ssize_t i
+    for i in range(first, last):
+        y0, y1, r0, r1 = y[2 * i], y[2 * i + 1], reference[2 * i], reference[2 * i + 1]
+        square += y0 * y0
+        square += y1 * y1
+        mean0 += y0
+        mean1 += y1
+        p00 += r0 * y0
+        p01 += r0 * y1
+        p10 += r1 * y0
+        p11 += r1 * y1
+    sums[0], sums[1], sums[2] = square, mean0, mean1
+    sums[3], sums[4], sums[5], sums[6] = p00, p01, p10, p11
+
+
+cdef void place_block_2d(
+    const double *reference, const double *turn, const double *shift, double weight,
+    double *targets, double *weights, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """``place_block`` of two dimensions, without targets of the points' own."""
+    cdef double t00 = turn[0], t01 = turn[1], t10 = turn[2], t11 = turn[3]
+    cdef double s0 = shift[0], s1 = shift[1], r0, r1
+    cdef Py_ssize_t i
+    for i in range(first, last):
+        r0, r1 = reference[2 * i], reference[2 * i + 1]
+        weights[i] = weight
+        targets[2 * i] = s0 + r0 * t00 + r1 * t10
+        targets[2 * i + 1] = s1 + r0 * t01 + r1 * t11
+
+
 cdef void place_block(
     const double *reference, const double *turn, const double *shift, double weight,
     const double *own_targets, const double *own_weights, double *targets, double *weights,
@@ -62,9 +98,14 @@ def moments(
     cdef int d = <int> y.shape[1]
     cdef double[:, ::1] sums = np.empty((n_blocks, 1 + d + d * d))
     for b in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
-        add_block(
-            &y[0, 0], &reference[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), d, &sums[b, 0]
-        )
+        if d == 2:
+            add_block_2d(
+                &y[0, 0], &reference[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), &sums[b, 0]
+            )
+        else:
+            add_block(
+                &y[0, 0], &reference[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), d, &sums[b, 0]
+            )
     means = np.sum(sums, axis=0) / n
     return float(means[0]), means[1 : 1 + d], means[1 + d :].reshape(d, d)
 
@@ -91,7 +132,13 @@ def place(
     if own_weights is not None:
         others, strengths = &own_targets[0, 0], &own_weights[0]
     for b in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
-        place_block(
-            &reference[0, 0], &turn[0, 0], &shift[0], weight, others, strengths, &targets[0, 0],
-            &weights[0], b * BLOCK, min((b + 1) * BLOCK, n), d,
-        )
+        if d == 2 and strengths == NULL:
+            place_block_2d(
+                &reference[0, 0], &turn[0, 0], &shift[0], weight, &targets[0, 0], &weights[0],
+                b * BLOCK, min((b + 1) * BLOCK, n),
+            )
+        else:
+            place_block(
+                &reference[0, 0], &turn[0, 0], &shift[0], weight, others, strengths,
+                &targets[0, 0], &weights[0], b * BLOCK, min((b + 1) * BLOCK, n), d,
+            )

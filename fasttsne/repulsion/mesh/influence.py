@@ -19,6 +19,7 @@ have are of length one.
 
 import functools
 import itertools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +82,42 @@ def student_influence(
     self_force = _self_force(weights, frequency, order, spacing)
     modes[0, 0, 0] = 0
     return Influence((modes / size).astype(np.float32), constant / size, self_term, self_force)
+
+
+def quick_influence(
+    shape: tuple[int, int, int], spacing: float, order: int, dof: float
+) -> Influence:
+    """The same in single precision, in a sixth of the time, for places other than the points.
+
+    Aliases take no share of the kernel's transform, which they have only near the edge of the band.
+    The box must not be so small that the kernel is almost 1 in all of it.
+    """
+    frequency = [2 * np.pi * np.arange(m // 2 + 1) / m for m in shape]
+    steps = [spacing / dof**0.5 * np.arange(m // 2 + 1) for m in shape]
+    modes = _squares([step.astype(np.float32) for step in steps])
+    modes += 1
+    np.reciprocal(modes, out=modes)
+    if dof != 1:
+        np.power(modes, np.float32(dof), out=modes)
+    axes = [axis for axis, m in enumerate(shape) if m > 1]
+    modes = dctn(modes, type=1, axes=axes, overwrite_x=True)
+    constant = float(modes[0, 0, 0]) / math.prod(shape)
+    factors, ratios = [], []
+    for k in frequency:
+        k_m = k[:, None] + 2 * np.pi * ALIASES
+        u = _window(k, order) ** 2
+        total = u.sum(1)
+        factors.append(_window(k, order)[:, len(ALIASES) // 2] ** 2 / total**2)
+        ratios.append((k_m**2 * u).sum(1) / total)
+    weighted = functools.reduce(np.add.outer, [ratio.astype(np.float32) for ratio in ratios])
+    weighted[0, 0, 0] = 1  # 0 / 0: the constant mode is set apart
+    modes *= _squares([k.astype(np.float32) for k in frequency])
+    modes /= weighted
+    for axis, factor in enumerate(factors):
+        modes *= np.expand_dims(factor.astype(np.float32), [i for i in range(3) if i != axis])
+    modes /= np.float32(math.prod(shape))
+    modes[0, 0, 0] = 0
+    return Influence(modes, constant, 0.0, np.zeros(SELF_FORCE_TERMS, np.float32))
 
 
 def _outer(factors):

@@ -12,7 +12,7 @@ from fasttsne.repulsion.barnes_hut import TreeRepulsion
 from fasttsne.repulsion.limits import FALLBACK_THETA, max_cells
 from fasttsne.repulsion.mesh.fftw_grid import FFTWGrid
 from fasttsne.repulsion.mesh.grid import Grid
-from fasttsne.repulsion.mesh.influence import student_influence
+from fasttsne.repulsion.mesh.influence import quick_influence, student_influence
 from fasttsne.repulsion.mesh.layout import LINEAR_SPAN, grid_layout
 from fasttsne.repulsion.mesh.splines import polynomials
 from fasttsne.repulsion.morton import bounding_box
@@ -93,8 +93,10 @@ class MeshRepulsion:
         self._tree = None
         return self._use_grid(y, out, low, spacing, shape)
 
-    def potential(self, y: np.ndarray, box):
+    def potential(self, y: np.ndarray, box, is_quick: bool = False):
         """The potential of the points y on a grid that covers the box, which holds them.
+
+        is_quick : by ``quick_influence``, for a box that is not small.
 
         Returns
         -------
@@ -104,7 +106,10 @@ class MeshRepulsion:
         """
         spacing, shape = self.layout(box)
         grid = self._make_grid(shape)
-        influence = self._make_influence(shape, spacing)
+        if is_quick:
+            influence = quick_influence(shape, spacing, self.order, self.dof)
+        else:
+            influence = self._make_influence(shape, spacing)
         grid.set_influence(influence)
         self.spread(y, grid, box[0], spacing)
         grid.convolve(self.n_threads)
