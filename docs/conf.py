@@ -18,8 +18,9 @@ html_theme = "alabaster"
 html_theme_options = {
     "description": "t-SNE: fast on the computer you have, the same map every time",
     "fixed_sidebar": True,
-    "page_width": "1040px",
+    "page_width": "1120px",
 }
+html_static_path = ["static"]
 html_show_sourcelink = False
 default_role = "code"
 smartquotes = False
