@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 import fasttsne
@@ -99,6 +100,27 @@ def _accepted(parameter):
     return ", ".join(accepted)
 
 
+def in_text(translator, node):
+    """A formula within a sentence."""
+    from latex2mathml.converter import convert
+
+    translator.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def by_itself(translator, node):
+    """A formula in a line, or in several lines, of its own."""
+    from latex2mathml.converter import convert
+
+    for formula in node.astext().split("\n\n"):
+        formula = convert(formula, display="block")
+        translator.body.append(f'<div class="math">{formula}</div>\n')
+    raise nodes.SkipNode
+
+
 def setup(app):
+    # MathML, which browsers draw without a network; Sphinx's own renderer needs one.
+    if find_spec("latex2mathml"):
+        app.add_html_math_renderer("mathml", (in_text, None), (by_itself, None))
     app.connect("autodoc-process-docstring", as_lists)
     app.add_directive("parameters", Parameters)
