@@ -23,6 +23,7 @@ html_theme_options = {
 }
 html_static_path = ["static"]
 html_show_sourcelink = False
+nitpicky = True  # a reference to what is on no page is a warning
 default_role = "code"
 smartquotes = False
 autodoc_member_order = "bysource"

@@ -89,6 +89,11 @@ def test_builds(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     page = (tmp_path / "parameters.html").read_text()
     assert not [name for name in parameters.TSNE if f">{name}</span>" not in page]
+    page = (tmp_path / "api" / "fasttsne.html").read_text()
+    for name in ("fit", "plan"):
+        assert f'id="fasttsne.TSNE.{name}"' in page
+    for name in ("optimize", "transform", "update", "drop", "save", "load", "kl_divergence"):
+        assert f'id="fasttsne.TSNEEmbedding.{name}"' in page
     snapshot = json.loads((ROOT / "tests" / "surface.json").read_text())["documented"]
     for module in [page.stem for page in DOCS.glob("api/fasttsne*.rst")]:
         if importlib.util.find_spec(module) is not None:

@@ -63,7 +63,7 @@ class Stage(ABC):  # abstract, so that those of version 0.1.0 can be registered 
         the largest eigenvalue's inverse.
     stopping : a rule of :mod:`fasttsne.optimize.stopping`, or None.
     name : what the stage is for.
-    is_preconditioned : whether steps go by :mod:`fasttsne.optimize.preconditioner`, without gains.
+    is_preconditioned : whether steps go by ``fasttsne.optimize.preconditioner``, without gains.
     starts_anew : whether the speed and the gains of the stage before are dropped.
     structure_factor : of the weight of a global structure (``optimize/reference_term.py``).
     """
