@@ -1,6 +1,7 @@
 """How Sphinx builds these pages: ``bash ci/docs.sh``."""
 
 from importlib.util import find_spec
+from inspect import isdatadescriptor
 from pathlib import Path
 
 from docutils import nodes
@@ -64,6 +65,13 @@ def as_lists(app, what, name, obj, options, lines):
     lines[:] = out
 
 
+def skip_described(app, what, name, obj, skip, options):
+    """Leave out fields without a text of their own: the class's text describes them."""
+    if what == "class" and not (callable(obj) or isdatadescriptor(obj)):
+        return True
+    return None
+
+
 def _names(line):
     """The names that a line ``name, *name : text`` is about."""
     before, colon, _ = line.partition(" : ")
@@ -124,4 +132,5 @@ def setup(app):
     if find_spec("latex2mathml"):
         app.add_html_math_renderer("mathml", (in_text, None), (by_itself, None))
     app.connect("autodoc-process-docstring", as_lists)
+    app.connect("autodoc-skip-member", skip_described)
     app.add_directive("parameters", Parameters)
