@@ -24,8 +24,9 @@ class MultiscaleMixture(KNNAffinities):
     ----------
     data : (n, columns) array; not needed where the neighbours or an index are given.
     perplexities : a list, or one; it must be given.
-    method, metric, metric_params, symmetrize, n_jobs, random_state, verbose, knn_kwargs, knn_index :
-        as for :class:`PerplexityBasedNN`.
+    method, metric, metric_params, symmetrize, n_jobs, random_state, verbose : as for
+        :class:`PerplexityBasedNN`.
+    knn_kwargs, knn_index : the same.
 
     Attributes
     ----------
