@@ -6,9 +6,11 @@
 The work asked for is ``--rows 37000 --shared 4000``: all of MNIST.  Shown are seconds of processor
 time, the KL divergence of each map, also as a share of that of the map alone, the median distance
 of partners as a share of the width of the maps, and the share of points whose label most of their
-ten nearest in the map have.  ``--other`` is the Python of an environment with umap-learn, whose
-AlignedUMAP is run there, after one of few rows that does not count.  That of 0.5.12 ended in
-a segmentation fault with 2,000 rows and more; ``--rows 1000 --shared 200`` works.
+ten nearest in the map have.  Another way to two maps that can be compared is a map of the first
+part that the other rows of the second join by ``update``.  ``--other`` is the Python of an
+environment with umap-learn, whose AlignedUMAP and ``update`` are run there, after fits of few rows
+that do not count.  AlignedUMAP of 0.5.12 ended in a segmentation fault with 2,000 rows and more;
+``--rows 1000 --shared 200`` works.
 """
 
 import argparse
@@ -48,12 +50,14 @@ def main():
     for alignment in options.alignment:
         fitted = fit_aligned(data, relations, alignment, options.n_jobs)
         show(f"alignment={alignment:g}", *fitted, labels, shared, divergences)
+    show("update", *fit_update(data, shared, options.n_jobs), labels, shared)
     if options.other:
-        found = fit_umap(options.other, data, shared, options.n_jobs)
-        if found is None:
-            print("AlignedUMAP             its process died")
-        else:
-            show("AlignedUMAP", *found, labels, shared)
+        for title in PEERS:
+            found = fit_umap(options.other, title, data, shared, options.n_jobs)
+            if found is None:
+                print(f"{title:24}its process died", flush=True)
+            else:
+                show(title, *found, labels, shared)
 
 
 def fit_alone(data, n_jobs):
@@ -72,12 +76,28 @@ def fit_aligned(data, relations, alignment, n_jobs):
     return maps, time.process_time() - start
 
 
-def fit_umap(python, data, shared, n_jobs):
-    """The maps and seconds of AlignedUMAP in another environment; None where it crashes."""
+def fit_update(data, shared, n_jobs):
+    """The map of the first part, and what the second has in it after the update."""
+    from fasttsne import TSNE
+
+    start = time.process_time()
+    first = TSNE(random_state=0, n_jobs=n_jobs).fit(data[0])
+    joined = np.asarray(first.update(data[1][shared:]))
+    seconds = time.process_time() - start
+    return [np.asarray(first), second_of(joined, shared, len(data[0]))], seconds
+
+
+def second_of(joined, shared, n):
+    """The rows of the second part among those of the first and of new ones after them."""
+    return np.concatenate([joined[:shared], joined[n:]])
+
+
+def fit_umap(python, title, data, shared, n_jobs):
+    """The maps and seconds of umap-learn in another environment; None where it crashes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "maps.npz")
         np.savez(path, *data)
-        command = [python, __file__, "umap", str(path), str(shared)]
+        command = [python, __file__, "umap", title, str(path), str(shared)]
         threads = {"NUMBA_NUM_THREADS": str(n_jobs), "OMP_NUM_THREADS": str(n_jobs)}
         if subprocess.run(command, stdout=sys.stderr, env={**os.environ, **threads}).returncode:
             return None
@@ -85,21 +105,33 @@ def fit_umap(python, data, shared, n_jobs):
             return [found["first"], found["second"]], float(found["seconds"])
 
 
-def run_umap(path, shared):
+def run_umap(title, path, shared):
     """Replace data in a file by their maps."""
-    import umap
-
     with np.load(path) as found:
         data = [found["arr_0"], found["arr_1"]]
-
-    def fit(data, shared):
-        relations = [{i: i for i in range(shared)}]
-        return umap.AlignedUMAP().fit(data, relations=relations).embeddings_
-
-    fit([X[:WARM_UP_ROWS] for X in data], min(shared, WARM_UP_ROWS))
+    fit = PEERS[title]
+    fit([X[:WARM_UP_ROWS] for X in data], min(shared, WARM_UP_ROWS // 2))
     start = time.process_time()
     first, second = fit(data, shared)
     np.savez(path, first=first, second=second, seconds=time.process_time() - start)
+
+
+def align_umap(data, shared):
+    from umap import AlignedUMAP
+
+    return AlignedUMAP().fit(data, relations=[{i: i for i in range(shared)}]).embeddings_
+
+
+def update_umap(data, shared):
+    from umap import UMAP
+
+    model = UMAP().fit(data[0])
+    first = model.embedding_.copy()
+    model.update(data[1][shared:])
+    return first, second_of(model.embedding_, shared, len(first))
+
+
+PEERS = {"AlignedUMAP": align_umap, "umap-learn's update": update_umap}
 
 
 def show(name, maps, seconds, labels, shared, divergences=None):
@@ -125,6 +157,6 @@ def label_agreement(y, labels, k=10):
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["umap"]:
-        run_umap(sys.argv[2], int(sys.argv[3]))
+        run_umap(sys.argv[2], sys.argv[3], int(sys.argv[4]))
     else:
         main()

@@ -1,12 +1,14 @@
 """The tables of docs/performance.rst in one run: all programs on all data, whole fits.
 
     FASTTSNE_DATA=... python benchmarks/figures.py [--data digits mnist fashion clusters]
+        [--former ENVIRONMENT/bin/python]
     python benchmarks/figures.py --growth 1000 2000 5000 10000 20000 50000 100000
 
 Every fit runs in a process of its own, after a small one that does not count: imports and
 compilation.  Tables are reStructuredText.  ``--growth`` fits synthetic clusters of so many
 rows instead, and draws the time against them.  Run it on an idle machine, in an environment
-made from ``benchmarks/requirements.txt``.
+made from ``benchmarks/requirements.txt``; ``--former`` is the Python of one with version 0.1.0.
+Data "cells" and "segments" need what ``real_data.py`` names.
 
 peak     MiB, beyond the input and what the process held before
 KL       against one P for all, from exact neighbours, Z from all pairs; above 100,000 rows
@@ -21,6 +23,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import real_data
 from common import fashion, labelled_clusters, mnist
 from programs import FITS, fit_in_process
 from quality import affinities, scores
@@ -28,12 +31,15 @@ from stages import NAMES
 
 from fasttsne.datasets import load_digits
 
-PROGRAMS = ["fasttsne-auto", "fasttsne", "pacmap", "umap", "sklearnex", "openTSNE", "tsne-h2pack",
-            "sklearn"]  # fmt: skip
+PROGRAMS = ["fasttsne-auto", "fasttsne", "pacmap", "umap", "trimap", "sklearnex", "openTSNE",
+            "tsne-h2pack", "sklearn"]  # fmt: skip
+FORMER = "fasttsne 0.1.0"
 TITLES = {"fasttsne-auto": "fasttsne, all defaults", "fasttsne": "fasttsne, classical"}
 MOST_ROWS = {"sklearn": 5000, "sklearnex": 100_000}
 DATA = {
+    "cells": lambda rows: real_data.labelled_cells(),
     "digits": lambda rows: load_digits(),
+    "segments": lambda rows: real_data.labelled_segments(),
     "mnist": lambda rows: mnist(),
     "fashion": lambda rows: fashion(),
     "clusters": lambda rows: labelled_clusters(rows, n_clusters=max(rows // 2000, 50)),
@@ -49,10 +55,18 @@ def fits(X, programs, options):
         for program in programs:
             if len(X) > MOST_ROWS.get(program, np.inf):
                 continue
-            found[program] = fit_in_process(folder, program, options.n_jobs, options.iterations)
+            found[program] = _fit(folder, program, options)
             seconds = found[program][0]["seconds"]
             print(f"{len(X):,} rows, {program}: {seconds:.2f} s", file=sys.stderr, flush=True)
     return found
+
+
+def _fit(folder, program, options):
+    is_former = program == FORMER
+    return fit_in_process(
+        folder, "fasttsne-auto" if is_former else program, options.n_jobs, options.iterations,
+        python=options.former if is_former else sys.executable,
+    )  # fmt: skip
 
 
 def tables(name, options):
@@ -142,7 +156,8 @@ def print_table(header, rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", nargs="+", default=list(DATA), choices=list(DATA))
-    parser.add_argument("--programs", nargs="+", default=PROGRAMS, choices=list(FITS))
+    parser.add_argument("--programs", nargs="+", default=[*PROGRAMS], choices=list(FITS))
+    parser.add_argument("--former", help="Python with version 0.1.0, to fit with it, too")
     parser.add_argument("--rows", type=int, default=200_000, help="of clusters")
     parser.add_argument("--iterations", type=int, default=750)
     parser.add_argument("--growth", type=int, nargs="+", metavar="ROWS")
@@ -151,6 +166,8 @@ def main():
     parser.add_argument("--picture", default=PICTURE)
     parser.add_argument("--n-jobs", type=int, default=2)
     options = parser.parse_args()
+    if options.former:
+        options.programs.insert(1, FORMER)
     if options.growth:
         growth(options)
         return

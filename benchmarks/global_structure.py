@@ -1,7 +1,7 @@
 """What global_structure gains and costs, on ten real data sets, beside other programs.
 
     FASTTSNE_DATA=... python benchmarks/global_structure.py [--weights 0 0.15 1] [--n-jobs 1]
-    FASTTSNE_DATA=... python benchmarks/global_structure.py [--weights 0 0.15 1] [--n-jobs 1]
+        [--other ENVIRONMENT/bin/python] [--picture FILE]
 
 The data: real_data.py.  Shown for each weight are the correlation of distances (Spearman) and the
 share of the 10 nearest neighbours that are found in the map, both of up to 2,000 rows; and at the
@@ -26,6 +26,7 @@ from fasttsne.metrics import distance_correlation, neighbor_recall
 WEIGHTS = 0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0
 RECOMMENDED = 0.15
 PEERS = "umap", "pacmap", "trimap"
+TITLES = {"umap": "umap-learn", "pacmap": "PaCMAP", "trimap": "TriMap"}
 # Run by the other Python: a module's name, the file of the rows, and that of the map.
 PEER = """
 import sys, time
@@ -54,8 +55,8 @@ print(time.process_time() - start)
 def scores(X, points, n_jobs):
     """Correlation of distances, and 10-neighbour recall."""
     return (
-        distance_correlation(X, points, sample_size=2000),
-        neighbor_recall(X, points, k=10, sample_size=2000, n_jobs=n_jobs),
+        float(distance_correlation(X, points, sample_size=2000)),
+        float(neighbor_recall(X, points, k=10, sample_size=2000, n_jobs=n_jobs)),
     )
 
 
@@ -129,13 +130,15 @@ def draw(results, path):
             if label in found:
                 correlation, recall, _ = found[label]
                 ax.plot(recall, correlation, "o", color="tab:blue")
-                ax.annotate(label, (recall, correlation), (4, 4), textcoords="offset points")
+                ax.annotate(label, (recall, correlation), (-5, -10), ha="right",
+                            textcoords="offset points")  # fmt: skip
         for peer, color in zip(PEERS, ("tab:orange", "tab:green", "tab:red"), strict=True):
             if peer in found:
-                ax.plot(found[peer][1], found[peer][0], "s", color=color, label=peer)
+                ax.plot(found[peer][1], found[peer][0], "s", color=color, label=TITLES[peer])
         ax.set_title(name, fontsize=10)
         ax.margins(0.12)
-    axes[0, 0].legend(fontsize=8)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower right", ncols=3, fontsize=9)
     figure.supxlabel("10-neighbour recall", fontsize=10)
     figure.supylabel("correlation of distances", fontsize=10)
     figure.savefig(path, dpi=90)

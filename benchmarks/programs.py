@@ -88,6 +88,12 @@ def fit_pacmap(X, n_jobs, _):
     return pacmap.PaCMAP().fit_transform(X)
 
 
+def fit_trimap(X, n_jobs, _):
+    from trimap import TRIMAP
+
+    return TRIMAP(verbose=False).fit_transform(X)
+
+
 def fit_h2pack(X, n_jobs, iterations):
     from tsne_h2pack import TSNE
 
@@ -114,7 +120,8 @@ FITS = {
     "fasttsne": fit_fasttsne, "fasttsne-bh": fit_fasttsne_bh, "fasttsne-auto": fit_fasttsne_auto,
     "sklearnex": fit_sklearnex, "sklearn": fit_sklearn, "openTSNE": fit_opentsne,
     "fitsne": fit_fitsne,
-    "umap": fit_umap, "pacmap": fit_pacmap, "tsne-h2pack": fit_h2pack,
+    "umap": fit_umap, "pacmap": fit_pacmap, "trimap": fit_trimap,
+    "tsne-h2pack": fit_h2pack,
     "fasttsne-3d": fit_fasttsne_3d,
     "fasttsne-3d-bh": fit_fasttsne_3d_bh, "sklearn-3d": fit_sklearn_3d,
     "openTSNE-short": fit_opentsne_short, "umap-short": fit_umap_short,
@@ -122,13 +129,17 @@ FITS = {
 IN_PLANE = [name for name in FITS if "-3d" not in name and "-short" not in name]
 
 
-def fit_in_process(folder, program: str, n_jobs: int, iterations: int, memmap: bool = False):
+def fit_in_process(
+    folder, program: str, n_jobs: int, iterations: int, memmap: bool = False,
+    python: str = sys.executable,
+):  # fmt: skip
     """Fit ``X.npy`` of a folder in a process of its own.
 
     Parameters
     ----------
     program : one of ``FITS``.
     memmap : hand the rows over as a read-only memory map.
+    python : of the environment that has the program.
 
     Returns
     -------
@@ -137,7 +148,7 @@ def fit_in_process(folder, program: str, n_jobs: int, iterations: int, memmap: b
     points : the map.
     """
     order = json.dumps([str(folder), program, n_jobs, iterations, memmap])
-    finished = subprocess.run([sys.executable, __file__, order], capture_output=True, text=True)
+    finished = subprocess.run([python, __file__, order], capture_output=True, text=True)
     if finished.returncode:
         raise RuntimeError(f"{program} failed:\n{finished.stderr}")
     return json.loads(finished.stdout.splitlines()[-1]), np.load(Path(folder, "map.npy"))

@@ -56,18 +56,23 @@ def _file_of(package, path):
     return Path(spec.submodule_search_locations[0], path).read_bytes()
 
 
-def _cells():
-    """50 principal components of 700 blood cells (10x Genomics), as scanpy has prepared them."""
+def labelled_cells():
+    """50 principal components of 700 blood cells (10x Genomics), as scanpy has prepared them.
+
+    With the type of each cell, as a number.
+    """
     import h5py
 
     with h5py.File(io.BytesIO(_file_of("scanpy", "datasets/10x_pbmc68k_reduced.h5ad"))) as file:
-        return file["obsm"][:]["X_pca"]
+        return file["obsm"][:]["X_pca"], file["obs"][:]["bulk_labels"].astype(int)
 
 
-def _segments():
-    """18 properties of 2,310 pieces of photographs (UCI)."""
+def labelled_segments():
+    """18 standardized properties of 2,310 pieces of photographs, and what each shows (UCI)."""
     archive = zipfile.ZipFile(io.BytesIO(_file_of("river", "datasets/segment.csv.zip")))
-    return _table(archive.read(archive.namelist()[0]), 18)
+    text = archive.read(archive.namelist()[0])
+    names = [line.rsplit(b",", 1)[1] for line in text.split()[1:]]
+    return _standardized(_table(text, 18)), np.unique(names, return_inverse=True)[1]
 
 
 def _genes():
@@ -89,7 +94,7 @@ SETS = {
     "wine": lambda: _standardized(_of_sklearn("wine")),
     "breast cancer": lambda: _standardized(_of_sklearn("breast_cancer")),
     "diabetes": lambda: _standardized(_of_sklearn("diabetes")),
-    "blood cells": _cells,
-    "segments": lambda: _standardized(_segments()),
+    "blood cells": lambda: labelled_cells()[0],
+    "segments": lambda: labelled_segments()[0],
     "yeast": _genes,
 }

@@ -33,9 +33,9 @@ case $kind in
     finding=heap-buffer-overflow
     # Limits on memory make no sense: the sanitizer reserves terabytes of addresses.
     chosen=(
-      "$tests"/{affinity,kernels,nearest_neighbors,objective,optimize,runtime}
-      "$tests"/test_{embedding,fault_injection,initialization,malformed_input,metrics}.py
-      "$tests"/test_{repulsion,transform,tsne}.py
+      "$tests"/{affinity,embedding,kernels,linalg,metrics,nearest_neighbors,objective,optimize}
+      "$tests"/{reports,repulsion,runtime}
+      "$tests"/test_{aligned,fault_injection,initialization,layouts,malformed_input,tsne}.py
       --deselect tests/test_fault_injection.py::test_no_memory
       --deselect tests/nearest_neighbors/test_search.py::test_approx_on_a_file_larger_than_the_memory_allowed
     )
@@ -51,7 +51,10 @@ case $kind in
       TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1:exitcode=66
     )
     finding="data race"
-    chosen=("$tests/kernels" "$tests/objective" "$tests"/test_{repulsion,transform,tsne}.py)
+    chosen=(
+      "$tests"/{embedding,kernels,metrics,objective,repulsion}
+      "$tests"/test_{aligned,tsne}.py
+    )
     ;;
   *)
     echo "address or thread, not $kind" >&2

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.runtime.validation import MAX_COORDINATE
+from fasttsne.runtime.validation import MAX_COORDINATE, refuse_masked
 
 __all__ = ["Anchors"]
 
@@ -111,10 +111,14 @@ def check_anchors(anchors: Anchors | None, n: int | None, n_components: int) -> 
 
 
 def _floats(values: Any, name: str) -> np.ndarray:
+    refuse_masked(values, name)
     try:
-        return np.array(values, dtype=np.float64, order="C")
+        array = np.asarray(values)
+        if array.dtype.kind in "fiubO":  # NumPy would convert text and complex numbers, too
+            return np.array(array, dtype=np.float64, order="C")
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be an array of numbers") from None
+        pass
+    raise TypeError(f"{name} must be an array of numbers")
 
 
 def _check_places(places: np.ndarray, is_free: np.ndarray) -> None:

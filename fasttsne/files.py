@@ -8,10 +8,11 @@ from fasttsne.io.read_tables import (
     read_rows,
     read_table,
     read_vector,
+    to_array,
 )
 from fasttsne.io.write_tables import check_output, write_map
 
 __all__ = [
     "DELIMITERS", "USUAL_KEYS", "USUAL_LAYER", "Table", "check_output", "read_rows", "read_table",
-    "read_vector", "write_map",
+    "read_vector", "to_array", "write_map",
 ]  # fmt: skip

@@ -32,6 +32,7 @@ from fasttsne.runtime.validation import (
     check_number,
     check_random_state,
     check_sparse_indices,
+    refuse_masked,
 )
 from fasttsne.utils import Timer
 
@@ -91,6 +92,7 @@ INITIALIZATIONS: dict[str, Callable[..., np.ndarray]] = {
 
 def check_positions(positions: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
     """Return given positions as an array, if they are finite numbers of that shape."""
+    refuse_masked(positions, "initialization")
     positions = np.asarray(positions)
     if positions.dtype.kind not in "fiub":
         raise TypeError(

@@ -40,7 +40,7 @@ from fasttsne.runtime.progress import unheard
 from fasttsne.runtime.progress_display import progress_shown
 from fasttsne.runtime.stored_sparse import is_elsewhere
 from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
-from fasttsne.runtime.validation import check_choice, check_data
+from fasttsne.runtime.validation import check_choice, check_data, refuse_masked
 from fasttsne.utils import Timer
 
 __all__ = ["TSNE", "MapScorer"]
@@ -233,6 +233,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return points
 
     def _validated(self, X: Any, reset: bool) -> Any:
+        refuse_masked(X, "X")
         is_checked = is_elsewhere(X, "X")  # scikit-learn would read all at once
         if is_checked:
             X = self._read(X)

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from fasttsne import metrics
 from fasttsne.callbacks.base import Callback
 from fasttsne.metrics.samples import sample_rows
+from fasttsne.runtime.refused_input import refuse_containers
 from fasttsne.runtime.stored_sparse import load_sparse
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
-from fasttsne.runtime.validation import check_choice, check_number
+from fasttsne.runtime.validation import check_choice, check_number, check_shape, refuse_masked
 
 # What takes rows and points alone.
 MEASURES = (
@@ -62,10 +64,11 @@ class ScoreRecorder(Callback):
             raise TypeError(f"measures must be a list of names; got {measures!r}")
         self.measures = tuple(check_choice(name, "measures", MEASURES) for name in measures)
         self.metric, self.metric_params = metric, metric_params
-        self._n_samples = int(np.shape(X)[0])
+        held = _as_rows(X)
+        self._n_samples = int(held.shape[0])
         size = check_number(sample_size, "sample_size", low=2, integer=True)
         self.rows = sample_rows(self._n_samples, size, random_state)
-        self._X: Any = _some_rows(X, self.rows, metric)
+        self._X: Any = _some_rows(held, self.rows, metric)
         self.clear()
 
     def clear(self) -> None:
@@ -89,12 +92,20 @@ class ScoreRecorder(Callback):
         self.iterations.append(iteration if optimizer is None else optimizer.iteration + 1)
 
 
-def _some_rows(X: Rows, rows: np.ndarray, metric: Metric) -> Any:
-    """Some rows of a data set, or the distances between them."""
+def _as_rows(X: Rows) -> Any:
+    """Rows in two dimensions, which can be taken by their numbers; dense ones stay where they are."""
+    refuse_containers(X, "X")
+    refuse_masked(X, "X")
     held: Any = load_sparse(X, "X")
     if hasattr(held, "iloc"):  # a data frame, whose brackets are for columns
         held = held.to_numpy()
     elif not hasattr(held, "shape"):
         held = np.asarray(held)
+    check_shape(held.shape, "X", min_rows=2)
+    return held.tocsr() if sp.issparse(held) else held
+
+
+def _some_rows(held: Any, rows: np.ndarray, metric: Metric) -> Any:
+    """Some rows of a data set, or the distances between them."""
     some = held[rows]
     return some[:, rows] if isinstance(metric, str) and metric == "precomputed" else some

@@ -1,10 +1,12 @@
 """The command line: ``fasttsne`` and ``python -m fasttsne``.
 
 A user's error is one line on standard error and exit code 2; a score below ``--fail-under`` is exit
-code 3; after Ctrl-C the current embedding is written, and the exit code is 130.
+code 3; after Ctrl-C the current embedding is written, and the exit code is 130.  Where nobody reads
+standard output any more, as in ``| head -1``, all files are written, and the exit code is 141.
 """
 
 import argparse
+import contextlib
 import difflib
 import sys
 import warnings
@@ -13,13 +15,35 @@ from collections.abc import Sequence
 from fasttsne._version import __version__
 from fasttsne.cli import commands, options
 from fasttsne.cli.stderr import print_error
+from fasttsne.cli.streams import Stream
 
 # Errors of users, shown without traceback.
 EXPECTED = OSError, ValueError, TypeError, ImportError, NotImplementedError, OverflowError
 
+# What a shell says of a program that SIGPIPE has ended.
+OUTPUT_IS_CLOSED = 141
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit code: 0, 2 for an error, 3 for a low score, 130 for Ctrl-C."""
+    """Run a command; return its exit code.
+
+    It is 0, 2 for an error, 3 for a low score, 130 for Ctrl-C, 141 where nobody reads its output.
+    """
+    output = Stream(sys.stdout)
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(Stream(sys.stderr)):
+        try:
+            code = _run(arguments)
+        finally:  # --help ends by SystemExit
+            output.flush()
+        if code or output.failure is None:
+            return code
+        if isinstance(output.failure, BrokenPipeError):
+            return OUTPUT_IS_CLOSED
+        print_error(f"standard output: {output.failure}")
+    return 2
+
+
+def _run(arguments):
     given, unknown = _parser().parse_known_args(arguments)
     if unknown:
         given.parser.refuse(unknown)

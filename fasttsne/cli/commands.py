@@ -175,10 +175,11 @@ def report(options):
     known = found.parameters
     table = read_data(options.data, options, known.get("columns"), options.key)
     labels = read_labels(options.labels, table.columns, len(points), options.data)
-    perplexity = options.perplexity or known.get("perplexity")
+    metric = known.get("metric") if options.metric is None else options.metric
+    perplexity = known.get("perplexity") if options.perplexity is None else options.perplexity
     result = reports.report(
         table.data, points, labels, options.sample, options.seed, options.n_jobs,
-        metric=options.metric or known.get("metric"), metric_params=known.get("metric_params"),
+        metric=metric, metric_params=known.get("metric_params"),
         perplexity=perplexity if isinstance(perplexity, (int, float)) else None,
     )  # fmt: skip
     print(json.dumps(result.to_dict(), indent=1) if options.json else result)

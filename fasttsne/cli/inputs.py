@@ -80,7 +80,7 @@ def read_embedding(path, labels=None):
     if is_sparse or points.ndim != 2:
         found = "a sparse matrix" if is_sparse else f"shape {points.shape}"
         raise ValueError(f"{path} must have an embedding, (rows, components); got {found}")
-    return np.asarray(points), table
+    return files.to_array(points, path), table
 
 
 def read_labels(name, columns, n_samples, source):

@@ -8,6 +8,8 @@ from pathlib import Path
 from fasttsne import files
 from fasttsne.drawing.scatter import IMAGE_EXTENSIONS
 from fasttsne.drawing.writers import WRITERS
+from fasttsne.io.read_tables import EXTENSIONS as READ
+from fasttsne.io.write_tables import EXTENSIONS as WRITTEN
 from fasttsne.optimize.parameters import TRANSFORM, TSNE
 from fasttsne.optimize.plan import split_iterations
 from fasttsne.reports.catalogue import MEANINGS
@@ -33,12 +35,12 @@ FOR_NEW_ROWS = (
     "n_jobs",
     "random_state",
 )
-REMEMBERED = (*FOR_NEW_ROWS, "perplexity")  # fmt: skip
+REMEMBERED = (*FOR_NEW_ROWS, "perplexity")
 
 
 def add_fit(command):
     _add_data(command, "data")
-    _add_output(command, "embedding.npy", "file for the embedding: .npy .npz .csv .tsv .parquet")
+    _add_output(command, "embedding.npy", f"file for the embedding: {' '.join(WRITTEN)}")
     _add_labels(command)
     for name, help in (
         ("--plot", "image of the embedding: " + " ".join(IMAGE_EXTENSIONS)),
@@ -140,10 +142,7 @@ def add_demo(command):
 
 
 def _add_data(command, name):
-    help = (
-        "data: .npy .npz .csv .tsv .parquet .h5ad .h5 .zarr .mtx; tables of text may be "
-        "compressed (.csv.gz)"
-    )
+    help = f"data: {' '.join(READ)}; tables of text may be compressed (.csv.gz)"
     command.add_argument(name, type=Path, help=help)
     for flags, help in (
         (["--columns"], "columns of a table to use, with commas between them, or * and ? in them"),

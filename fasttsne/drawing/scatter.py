@@ -3,7 +3,7 @@
 import numpy as np
 
 from fasttsne.drawing.style import COLORMAP_SIZE, PointColors, check_opacity, default_point_style
-from fasttsne.runtime.validation import check_data, check_number
+from fasttsne.runtime.validation import check_data, check_number, refuse_masked
 from fasttsne.utils import require
 
 IMAGE_EXTENSIONS = (".png", ".svg", ".pdf", ".jpg", ".webp")
@@ -18,6 +18,7 @@ IMAGE_SETTINGS = {"rasterized", "zorder", "gid", "visible"}
 
 def check_points(embedding) -> np.ndarray:
     """The embedding as a finite array of shape (n_samples, 2)."""
+    refuse_masked(embedding, "embedding")
     points = check_data(np.asarray(embedding), "embedding", min_rows=1)
     if points.shape[1] != 2:
         raise ValueError(f"embedding must have the shape (n_samples, 2); got {points.shape}")

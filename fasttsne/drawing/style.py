@@ -144,7 +144,7 @@ def _sorted_classes(present):
 
 
 def _format_label(label):
-    is_integer = isinstance(label, (float, np.floating)) and label == int(label)
+    is_integer = isinstance(label, (float, np.floating)) and float(label).is_integer()
     return str(int(label)) if is_integer else str(label)
 
 

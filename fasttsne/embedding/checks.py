@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.optimize.plan import Phase
-from fasttsne.runtime.validation import check_choice, check_coordinates
+from fasttsne.runtime.validation import check_choice, check_coordinates, refuse_masked
 
 
 def check_points(embedding: ArrayLike, n_samples: int) -> np.ndarray:
     """Return the points of a map, a copy."""
+    refuse_masked(embedding, "embedding")
     points = np.array(embedding, dtype=np.float64, order="C")
     if points.ndim != 2 or len(points) != n_samples or not 1 <= points.shape[1] <= 3:
         raise ValueError(f"embedding must have the shape ({n_samples}, 1 to 3); got {points.shape}")
@@ -23,6 +24,7 @@ def check_reference(reference: ArrayLike | None, shape: tuple[int, ...]) -> np.n
     """Return what ``global_structure`` draws a map of this shape to, a float64 array, or None."""
     if reference is None:
         return None
+    refuse_masked(reference, "global_reference")
     places = np.asarray(reference)
     if places.dtype.kind not in "fiub":
         raise TypeError(
@@ -47,6 +49,7 @@ def check_kind_of_reference(
     if reference is None:
         raise TypeError("global_reference must be 'pca' or an array of numbers; got None")
     if not isinstance(reference, str):
+        refuse_masked(reference, "global_reference")
         places = np.asarray(reference)
         check_reference(places, (len(places) if n_rows is None else n_rows, n_components))
         return

@@ -11,6 +11,7 @@ from fasttsne.anchors import Anchors
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
 from fasttsne.objective.free_points import FreePointsDivergence
 from fasttsne.optimize.descent import GradientDescent
+from fasttsne.optimize.methods import is_auto
 from fasttsne.optimize.plan import Phase, resolve_held, resolve_joining
 from fasttsne.repulsion import make_repulsion
 from fasttsne.repulsion.fixed_reference import make_field
@@ -33,6 +34,8 @@ def update(
 ) -> Any:  # fmt: skip
     """See :meth:`TSNEEmbedding.update`."""
     hold = check_number(hold, "hold", low=0)
+    if not is_auto(n_iter):
+        n_iter = check_number(n_iter, "n_iter", low=0, integer=True)
     data = as_new_rows(X)
     check_new_rows(data)
     data = check_data(data, "X", min_rows=1, accept_sparse=True)

@@ -1,12 +1,15 @@
 """Archives of named arrays and a JSON header: .npz files, written atomically, read without pickle.
 
-Each array has a checksum: bits that changed, and ends that are missing, are errors.
+Each array has a checksum: bits that changed, and ends that are missing, are errors.  zipfile compares
+it at the end of an array, so an array must end where its header says.
 """
 
 import contextlib
 import io
 import json
+import math
 import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,11 +26,13 @@ from fasttsne.runtime.typing import FilePath
 # What NumPy and zipfile raise if a file is damaged.
 READ_ERRORS = (
     ValueError, TypeError, KeyError, EOFError, OSError, SyntaxError, MemoryError, OverflowError,
-    NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError,
 )  # fmt: skip
 # Bytes after which a file that is written is on the disk: in one go at the end that could take
 # many seconds, in which Ctrl-C is not noticed.
 SYNC_BYTES = 2**25
+# Headers of format 2 and 3 differ in how names of fields are encoded.
+READ_HEADER_OF_4_BYTES = np.lib.format.read_array_header_2_0
 # Bytes that are read at a time.
 PIECE_BYTES = 2**22
 
@@ -109,17 +114,21 @@ class Archive:
         self._archive = np.load(file, allow_pickle=False)
         if "header" not in self._archive.files:
             raise ValueError("it has no header")
+        check_size(self._archive, "header")
         self.header = _check_header(self._archive["header"], kind, format)
 
     def arrays(self, without: Sequence[str] = ()) -> dict[str, np.ndarray]:
         """Read all arrays but those of these names."""
-        names = (name for name in self._archive.files if name not in ("header", *without))
+        names = [name for name in self._archive.files if name not in ("header", *without)]
+        for name in names:
+            check_size(self._archive, name)
         return {name: self._archive[name] for name in names}
 
     def array(
         self, name: str, allocate: Callable[[tuple[int, ...], np.dtype[Any]], np.ndarray]
     ) -> np.ndarray:
         """Read one array, a piece at a time, into what a function of shape and dtype returns."""
+        check_size(self._archive, name)
         with self._archive.zip.open(f"{name}.npy") as member:
             version = np.lib.format.read_magic(member)
             if version != (1, 0):
@@ -141,6 +150,26 @@ class Archive:
             if member.read(1):  # at the end the checksum is compared
                 raise ValueError(f"{name} is longer than its shape, {shape}")
             return out
+
+
+def check_size(archive: Any, name: str) -> None:
+    """Raise ValueError where an array is shorter or longer than its header says.
+
+    Less than all of it would be read without a comparison of its checksum; more would take memory
+    before it is missed.
+
+    archive : of ``numpy.load``.
+    """
+    if f"{name}.npy" not in archive.zip.namelist():
+        return  # a file that is no array, which zipfile reads as a whole
+    info = archive.zip.getinfo(f"{name}.npy")
+    with archive.zip.open(info) as member:
+        is_first = np.lib.format.read_magic(member) == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if is_first else READ_HEADER_OF_4_BYTES
+        shape, _, dtype = read(member)
+        n_bytes = info.file_size - member.tell()
+    if not dtype.hasobject and n_bytes != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{name} has {n_bytes} bytes, which are no {dtype} of shape {shape}")
 
 
 def read_kind(path: FilePath) -> str | None:

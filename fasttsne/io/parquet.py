@@ -7,6 +7,7 @@ numbers, as embeddings are stored, is several columns of the rows, if it is chos
 import itertools
 import json
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from fasttsne.io.columns import import_pyarrow
+from fasttsne.io.table import naming
 from fasttsne.runtime.stored_rows import UnusableRowsError
 from fasttsne.utils import require
 
@@ -37,19 +39,23 @@ class ParquetFile(Mapping[str, np.ndarray]):
         self.path = path
         self._pyarrow, parquet = import_pyarrow()
         # Otherwise whole columns of a row group, a million rows or more, are in memory.
-        self._file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
+        # Pages have checksums in the files that we write, as in many others.
+        self._file = parquet.ParquetFile(
+            path, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True
+        )
         schema = self._file.schema_arrow
         self.types = dict(zip(schema.names, schema.types, strict=True))
         if len(self.types) < len(schema.names):
             twice = next(name for name in schema.names if schema.names.count(name) > 1)
             raise ValueError(f"it has more than one column {twice!r}")
         self.n_rows = self._file.metadata.num_rows
-        self.parameters = json.loads((schema.metadata or {}).get(b"fasttsne", b"{}"))
+        self.parameters = _read_parameters(schema.metadata or {})
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.types:
             raise KeyError(name)
-        values: np.ndarray = self._file.read([name]).column(name).to_numpy()
+        with naming(self.path):
+            values: np.ndarray = self._file.read([name]).column(name).to_numpy()
         return values
 
     def __iter__(self) -> Iterator[str]:
@@ -261,6 +267,20 @@ class ParquetRows:
                 f"{self._file.path}: column {name!r} has {what} in its row "
                 f"{first + int(is_wrong.argmax()) + 1}; fill it, or leave out the row or the column"
             )
+
+
+def to_metadata(parameters: str) -> dict[str, str]:
+    """Return the metadata of a file, with the parameters of the fit, a JSON text."""
+    return {"fasttsne": parameters, "fasttsne_crc32": str(zlib.crc32(parameters.encode()))}
+
+
+def _read_parameters(metadata: Mapping[bytes, bytes]) -> dict[str, object]:
+    """Return the parameters of the fit; files of 0.1.0 have no checksum of them."""
+    text = metadata.get(b"fasttsne", b"{}")
+    if metadata.get(b"fasttsne_crc32", b"") not in (b"", b"%d" % zlib.crc32(text)):
+        raise ValueError("its parameters are not those that were written")
+    parameters: dict[str, object] = json.loads(text)
+    return parameters
 
 
 def _may_have_nan(values: np.ndarray) -> bool:

@@ -14,14 +14,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 import scipy.sparse
 
 from fasttsne.io import read_chunked
+from fasttsne.io.archive import check_size
 from fasttsne.io.choose_columns import ColumnsInMemory, choose_columns
 from fasttsne.io.columns import extension, read_parquet_by_polars, read_text
+from fasttsne.io.matrix_market import read_matrix
 from fasttsne.io.parquet import ParquetFile
-from fasttsne.io.table import Table
+from fasttsne.io.table import Table, naming
 from fasttsne.runtime.stored_sparse import as_stored_sparse, load_sparse
 from fasttsne.utils import is_package_installed, require
 
@@ -71,7 +72,7 @@ def read_table(
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
     left_out = [leave_out] if isinstance(leave_out, str) else list(leave_out or ())
-    try:
+    with naming(path):
         if kind in _TABLES:
             found = reader(path, left_out)
             table = choose_columns(found, left_out, columns)
@@ -82,13 +83,6 @@ def read_table(
             raise ValueError("it has one value, not rows")
         table.path = path
         return table
-    except (ImportError, MemoryError):
-        raise
-    except Exception as error:  # libraries raise many types for damaged files
-        message = (str(error) or type(error).__name__).splitlines()[0]
-        if message.startswith(str(path)):
-            raise
-        raise ValueError(f"{path}: {message}") from error
 
 
 def has_keys(path) -> bool:
@@ -110,7 +104,13 @@ def read_rows(path, key: str | None = None):
     rows = load_sparse(table.rows(), str(path))
     # An array, as it was before others were left in their files.
     is_stored = extension(Path(path)) in (".h5ad", ".parquet") and not scipy.sparse.issparse(rows)
-    return np.asarray(rows) if is_stored else rows
+    return to_array(rows, path) if is_stored else rows
+
+
+def to_array(values, path) -> np.ndarray:
+    """Rows or values of a file as an array; errors of the library that reads them name the file."""
+    with naming(path):
+        return np.asarray(values)
 
 
 def read_vector(path, key: str | None = None) -> np.ndarray:
@@ -131,12 +131,13 @@ def read_vector(path, key: str | None = None) -> np.ndarray:
         return np.array(path.read_text(encoding="utf-8").splitlines())
     table = read_table(path, key)
     if table.columns:
-        name, values = next(iter(table.columns.items()))
+        with naming(path):
+            name, values = next(iter(table.columns.items()))
         others = len(table.columns) - 1 + (table.data is not None)
         if others:
             raise ValueError(f"{path} must have one column; it has others in addition to {name!r}")
         return values
-    values = np.asarray(table.data)
+    values = to_array(table.data, path)
     if values.ndim == 2 and 1 in values.shape:
         values = values.ravel()
     if values.ndim != 1:
@@ -163,6 +164,8 @@ def _read_npy(path, key):
 def _read_npz(path, key):
     with np.load(path, allow_pickle=False) as archive:
         names = archive.files
+        for name in names:
+            check_size(archive, name)
         if key is None and {"format", "shape", "data"} <= set(names):
             return Table(scipy.sparse.load_npz(path).tocsr())
         data = archive[_select_key(names, key, USUAL_KEYS)]
@@ -225,11 +228,7 @@ def _read_parquet(path, left_out):
 
 
 def _read_mtx(path, key):
-    with warnings.catch_warnings():
-        # SciPy warns that it will return sparse arrays instead of matrices: both are fine.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        matrix = scipy.io.mmread(path)
-    return Table(matrix.tocsr() if scipy.sparse.issparse(matrix) else matrix)
+    return Table(read_matrix(path))
 
 
 # Readers of columns by name.
@@ -238,3 +237,4 @@ _READERS = {
     ".npy": _read_npy, ".npz": _read_npz, **_TABLES, ".h5ad": _read_h5ad, ".mtx": _read_mtx,
     **dict.fromkeys(read_chunked.ENDINGS, _read_chunked),
 }  # fmt: skip
+EXTENSIONS = tuple(_READERS)

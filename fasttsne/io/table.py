@@ -1,11 +1,29 @@
-"""What is in a data file."""
+"""What is in a data file, and errors of libraries that read one."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+# Characters of an error of a library; some have the bytes that they could not read.
+MAX_ERROR = 300
+
+
+@contextlib.contextmanager
+def naming(path: object) -> Iterator[None]:
+    """Make what libraries raise of a damaged file a ValueError that begins with the file's name."""
+    try:
+        yield
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # each library has its own
+        message = (str(error) or type(error).__name__).splitlines()[0][:MAX_ERROR]
+        if message.startswith(str(path)):
+            raise
+        raise ValueError(f"{path}: {message}") from error
 
 
 @dataclass

@@ -11,6 +11,7 @@ import numpy as np
 
 from fasttsne.io.atomic import atomic_write
 from fasttsne.io.columns import DELIMITERS, import_pyarrow
+from fasttsne.io.parquet import to_metadata
 from fasttsne.io.read_tables import handler_for
 
 # Coordinates are the columns of this name and a number.
@@ -110,8 +111,8 @@ def _write_parquet(path, points, more):
     pyarrow, parquet = import_pyarrow()
     table = pyarrow.table(_named_columns(points, more))
     if "parameters" in more:
-        table = table.replace_schema_metadata({"fasttsne": more["parameters"]})
-    parquet.write_table(table, path)
+        table = table.replace_schema_metadata(to_metadata(more["parameters"]))
+    parquet.write_table(table, path, write_page_checksum=True)
 
 
 def _named_columns(points, more):
@@ -126,3 +127,4 @@ _WRITERS = {
     ".npy": _write_npy, ".npz": _write_npz, ".csv": _write_text, ".tsv": _write_text,
     ".parquet": _write_parquet,
 }  # fmt: skip
+EXTENSIONS = tuple(_WRITERS)

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
-from fasttsne.runtime.validation import check_data, check_number, check_random_state
+from fasttsne.runtime.validation import check_data, check_number, check_random_state, refuse_masked
 
 
 def check_rows(
@@ -23,6 +23,7 @@ def check_rows(
 
 def check_points(embedding: ArrayLike) -> np.ndarray:
     """Return the points of a map as a plain array, (n, d)."""
+    refuse_masked(embedding, "embedding")
     points: np.ndarray = check_data(np.asarray(embedding), "embedding")
     return points
 

@@ -12,7 +12,7 @@ from fasttsne.embedding.full import TSNEEmbedding
 from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances
 from fasttsne.reports.graph import MAX_SEARCHED, make_graph
 from fasttsne.runtime.typing import Metric, Rows, Settings
-from fasttsne.runtime.validation import check_data
+from fasttsne.runtime.validation import check_data, refuse_masked
 
 # The fewest rows whose neighbours can be compared.
 MIN_ROWS = 4
@@ -67,6 +67,7 @@ def check_subject(
     """
     found, estimator = _fitted(embedding)
     own = found if isinstance(found, TSNEEmbedding) else None
+    refuse_masked(found, "embedding")
     points = check_data(np.asarray(found), "embedding", MIN_ROWS)
     points = np.asarray(points, np.float64)
     if not np.ptp(points, axis=0).any():

@@ -5,7 +5,7 @@ returns Z, the sum of all pairs' similarities; it owns what can be reused from
 one iteration to the next.  ``last_method`` is the name of what the last call used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,14 +37,22 @@ METHODS = {
 
 def make_repulsion(method: str, dof: float, n_threads: int, params: Mapping[str, Any]) -> Repulsion:
     """The repulsion of a resolved method name, with the accuracy that ``params`` ask for."""
-    if method == "exact":
-        return ExactRepulsion(dof, n_threads)
-    tree = TreeRepulsion(dof, params["theta"], n_threads)
-    if method == "bh":
-        return tree
+    if method not in _MAKERS:
+        raise ValueError(f"no repulsion is called {method!r}")
+    return _MAKERS[method](dof, n_threads, params)
+
+
+def _tree(dof: float, n_threads: int, params: Mapping[str, Any]) -> TreeRepulsion:
+    return TreeRepulsion(dof, params["theta"], n_threads)
+
+
+def _mesh_or_tree(dof: float, n_threads: int, params: Mapping[str, Any]) -> AutoRepulsion:
     mesh = MeshRepulsion.from_params(dof, n_threads, params)
-    if method == "fft":
-        return mesh
-    if method in METHODS:
-        return AutoRepulsion(mesh, tree)
-    raise ValueError(f"no repulsion is called {method!r}")
+    return AutoRepulsion(mesh, _tree(dof, n_threads, params))
+
+
+# By the resolved names, the values of METHODS.
+_MAKERS: dict[str, Callable[[float, int, Mapping[str, Any]], Repulsion]] = {
+    "exact": lambda dof, n_threads, params: ExactRepulsion(dof, n_threads),
+    "bh": _tree, "fft": MeshRepulsion.from_params, "auto": _mesh_or_tree,
+}  # fmt: skip

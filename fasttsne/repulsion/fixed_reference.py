@@ -23,6 +23,8 @@ from fasttsne.repulsion.morton import bounding_box
 MARGIN = 0.1
 # A potential below this share of the largest drowns in the grid's errors.
 MIN_SHARE = 1e-5
+# Methods that use the grid where it is not too large.
+WITH_GRID = ("fft", "auto")
 
 
 class FixedRepulsion(Protocol):
@@ -49,6 +51,8 @@ def make_field(
         return ExactField(points, dof, n_threads)
     if method == "bh":
         return TreeField(points, dof, params["theta"], n_threads)
+    if method not in WITH_GRID:
+        raise ValueError(f"no repulsion of a fixed map is called {method!r}")
     mesh = MeshRepulsion.from_params(dof, n_threads, params)
     low, high = bounding_box(points)
     margin = np.float32(MARGIN) * (high - low).max()

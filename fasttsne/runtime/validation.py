@@ -61,8 +61,7 @@ def check_data(
         rows = _without_zeros(check_sparse(X, name, min_rows, may_change=is_stored))
         is_small = rows.shape[0] * rows.shape[1] <= MAX_DENSE_NUMBERS
         return rows.toarray() if dense_if_small and is_small else rows
-    if np.ma.is_masked(X):
-        raise ValueError(f"{name} is a masked array with masked entries; fill or remove them first")
+    refuse_masked(X, name)
     if is_storage(X, name):
         check_shape(X.shape, name, min_rows)
         return read_canonical(X, name, memory_limit, temp_folder)
@@ -75,6 +74,12 @@ def check_data(
             raise TypeError(describe_not_numbers(X, array, name)) from None
     check_shape(array.shape, name, min_rows)
     return read_canonical(array, name, memory_limit, temp_folder)
+
+
+def refuse_masked(X: Any, name: str) -> None:
+    """Raise ValueError for masked entries, whose values ``np.asarray`` would take."""
+    if np.ma.is_masked(X):
+        raise ValueError(f"{name} is a masked array with masked entries; fill or remove them first")
 
 
 def check_sparse(X: Any, name: str, min_rows: int, may_change: bool = False) -> sp.csr_matrix:

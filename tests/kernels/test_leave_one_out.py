@@ -86,3 +86,30 @@ def test_a_point_without_edges_stays(rng):
     _, perturbation, target, toward = run(P, y, [0])
     assert (perturbation[0], toward[0]) == (0, -1)
     np.testing.assert_array_equal(target[0], y[0])
+
+
+def wide_case(rng):
+    """Four maps far from each other: one that is wider than a grid of a descent may be."""
+    P, y = case(rng, 2000, 2, 2)
+    corners = np.array([[0, 0], [420, 0], [0, 420], [420, 420]], np.float32)
+    wide = np.concatenate([y + corner for corner in corners])
+    return sp.csr_matrix(sp.block_diag([P / 4] * 4)), np.ascontiguousarray(wide, np.float32)
+
+
+def test_a_wide_map_has_a_grid_for_many_rows(rng):
+    P, y = wide_case(rng)
+    few, many = (make_point_field(y, 1.0, 2, n_rows=n) for n in (10, None))
+    assert few.cells is None
+    assert many.cells is not None
+    rows = np.arange(0, 8000, 50)
+    exact, grid = run(P, y, rows), run(P, y, rows, is_exact=False)
+    scale = np.abs(exact[0]).max()
+    np.testing.assert_allclose(grid[0], exact[0], atol=0.02 * scale)
+    assert np.median(np.abs(grid[1] - exact[1])) < 0.01
+
+
+def test_a_grid_has_a_limit_of_memory(rng):
+    """Two groups so far from each other that a grid would take many gigabytes."""
+    y = rng.normal(0, 1, (20_000, 2)).astype(np.float32)
+    y[::2] += 10_000
+    assert make_point_field(y, 1.0, 2).cells is None

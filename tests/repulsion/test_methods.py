@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from fasttsne.optimize.methods import EXACT_MAX_POINTS, resolve_method
-from fasttsne.repulsion import AutoRepulsion, ExactRepulsion, MeshRepulsion, TreeRepulsion
+from fasttsne.repulsion import METHODS as NAMES
+from fasttsne.repulsion import (
+    AutoRepulsion,
+    ExactRepulsion,
+    MeshRepulsion,
+    TreeRepulsion,
+    make_repulsion,
+)
+from fasttsne.repulsion.fixed_reference import make_field
 from fasttsne.repulsion.limits import (
     CALL_OVERHEAD_IN_CELLS,
     FAST_CELLS_PER_POINT,
@@ -248,3 +256,21 @@ def test_forces_of_dense_maps_for_all_tails(rng, d, dof, method):
     z = ExactRepulsion(dof, 2)(y, expected)
     assert method(dof)(y, found) == pytest.approx(z, rel=1e-2)
     assert np.linalg.norm(found - expected) < 3e-2 * np.linalg.norm(expected)
+
+
+def test_each_name_is_made_and_no_other():
+    accuracy = {
+        "theta": 0.5, "n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1
+    }  # fmt: skip
+    points = make_map("uniform", 10, 2)
+    kinds = {}
+    for name in set(NAMES.values()):
+        kinds[name] = type(make_repulsion(name, 1, 1, accuracy))
+        make_field(points, name, 1, 1, accuracy)
+    assert kinds == {
+        "exact": ExactRepulsion, "bh": TreeRepulsion, "fft": MeshRepulsion, "auto": AutoRepulsion,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="no repulsion is called 'pairs'"):
+        make_repulsion("pairs", 1, 1, accuracy)
+    with pytest.raises(ValueError, match="no repulsion of a fixed map is called 'pairs'"):
+        make_field(points, "pairs", 1, 1, accuracy)

@@ -1,0 +1,52 @@
+"""Standard output and error as no command fails by: closed, without a reader, on a full disk."""
+
+import contextlib
+import os
+
+
+class Stream:
+    """A standard stream; from its first failure on, what is written to it is dropped.
+
+    A map that took hours is worth more than the lines about it.
+
+    Parameters
+    ----------
+    stream : None where the process was started without it.
+
+    Attributes
+    ----------
+    failure : the first OSError of writing; None while there was none.
+    """
+
+    def __init__(self, stream):
+        self._stream = stream
+        self.failure = None
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def isatty(self):
+        return self._stream is not None and self._stream.isatty()
+
+    def write(self, text):
+        self._attempt("write", text)
+        return len(text)
+
+    def flush(self):
+        self._attempt("flush")
+
+    def _attempt(self, method, *arguments):
+        if self._stream is None or self.failure is not None:
+            return
+        try:
+            getattr(self._stream, method)(*arguments)
+        except OSError as error:
+            self.failure = error
+            self._drop_the_rest()
+
+    def _drop_the_rest(self):
+        """What is left in the buffer would fail again when the interpreter ends."""
+        with contextlib.suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)

@@ -1,0 +1,182 @@
+"""Damaged files: each is read with the values that it had, or refused by an error that names it.
+
+Formats without a checksum may give other values, but nothing else.  ``FASTTSNE_HYPOTHESIS=nightly``
+damages many more, other ones each day, or as many of each format as ``FASTTSNE_DAMAGED`` says.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+import scipy.sparse as sp
+from quick import QUICK, run_python
+
+from fasttsne import TSNE, TSNEEmbedding, files
+from fasttsne.io.read_tables import read_table
+from hostile.damage import damaged
+
+NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
+SEED = str(int(time.time()) // 86_400) if NIGHTLY else "0"
+N = int(os.environ.get("FASTTSNE_DAMAGED", 1000 if NIGHTLY else 24))
+PROGRAM = Path(__file__).with_name("damaged_files.py")
+OURS = (
+    "map.npz", "map_rows.npz", "map_index.npz", "map_parts.npz", "map_sparse.npz",
+    "map_0.1.0.npz", "density_0.1.0.npz", "table.npz",
+)  # fmt: skip
+OTHERS = {
+    "numpy": ("table.csv", "table.csv.gz", "table.npy", "sparse.npz", "matrix.mtx"),
+    "pyarrow": ("table.parquet",),
+    "h5py": ("rows.h5", "rows_checked.h5"),
+    "anndata": ("cells.h5ad", "sparse.h5ad"),
+    "zarr": ("rows.zarr",),
+}
+linux = pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them")
+
+
+def outcomes(*formats, may_hang=False):
+    """The lines that the program prints for so many copies of a file of each format.
+
+    may_hang : HDF5's own library does not return from some damaged files: then others follow.
+    """
+    lines, first = [], 0
+    for name in formats if may_hang else [formats]:
+        first = 0
+        while first < N:
+            names = [name] if may_hang else name
+            result = run_python(PROGRAM, SEED, first, N, *names, timeout=4 * 3600)
+            found = result.stdout.splitlines()
+            lines += [line for line in found if not line.endswith(": ")]
+            if result.returncode == 0:
+                break
+            assert may_hang and "h5py" in result.stderr, (found[-1:], result.stderr[-3000:])
+            first = int(found[-1].split()[1]) + 1
+    return lines
+
+
+@linux
+def test_files_of_ours():
+    lines = outcomes(*OURS)
+    assert len(lines) == N * len(OURS)
+    assert [line for line in lines if not line.endswith((": same", ": refused"))] == []
+
+
+@linux
+@pytest.mark.parametrize("package", OTHERS)
+def test_files_of_others(package):
+    pytest.importorskip(package)
+    lines = outcomes(*OTHERS[package], may_hang=package in ("h5py", "anndata"))
+    assert len(lines) > 0.9 * N * len(OTHERS[package])
+    assert [line for line in lines if "FAULT" in line] == []
+
+
+class Interruption(Exception):
+    pass
+
+
+def interrupted(X, path):
+    def stop(iteration, error, embedding):
+        raise Interruption
+
+    with pytest.raises(Interruption):
+        TSNE(**QUICK, checkpoint=path, callbacks=stop, callbacks_every_iters=5).fit(X)
+
+
+@pytest.mark.parametrize("name", ["run.npz", "run.graph.npz"])
+def test_checkpoints(digits, tmp_path, name):
+    """A fit goes on to the same bits, or says which of its files to remove."""
+    X = digits[:150]
+    expected = TSNE(**QUICK).fit(X)
+    path = tmp_path / "run.npz"
+    interrupted(X, path)
+    whole = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert set(whole) == {"run.npz", "run.graph.npz"}
+    n_refused = 0
+    for number in range(N):
+        for each, data in whole.items():
+            (tmp_path / each).write_bytes(data)
+        how, data = damaged(whole[name], (name, SEED, number))
+        (tmp_path / name).write_bytes(data)
+        try:
+            np.testing.assert_array_equal(TSNE(**QUICK, checkpoint=path).fit(X), expected)
+        except ValueError as error:
+            assert name in str(error), (number, how)
+            n_refused += 1
+    assert n_refused > N / 2
+
+
+def test_checkpoints_that_were_swapped(digits, tmp_path):
+    """Files of another fit, or one in the place of the other."""
+    for folder, rows in ("a", digits[:150]), ("b", digits[100:250]):
+        (tmp_path / folder).mkdir()
+        interrupted(rows, tmp_path / folder / "run.npz")
+    a, b = ({file.name: file.read_bytes() for file in (tmp_path / f).iterdir()} for f in "ab")
+    path = tmp_path / "a" / "run.npz"
+    for name, data in (("run.npz", b["run.npz"]), ("run.npz", a["run.graph.npz"]),
+                       ("run.graph.npz", a["run.npz"]), ("run.graph.npz", b["run.graph.npz"])):  # fmt: skip
+        for each, own in a.items():
+            path.with_name(each).write_bytes(own)
+        path.with_name(name).write_bytes(data)
+        with pytest.raises(ValueError, match=name):
+            TSNE(**QUICK, checkpoint=path).fit(digits[:150])
+
+
+def test_a_shape_that_is_too_small(digits, tmp_path):
+    """One bit of a header: fewer rows would be read, and the checksum of all not be compared."""
+    embedding = TSNE(**QUICK).fit(digits[:400])
+    embedding.save(tmp_path / "map.npz")
+    files.write_map(tmp_path / "table.npz", embedding)
+    for name, read in ("map.npz", TSNEEmbedding.load), ("table.npz", read_table):
+        path = tmp_path / name
+        whole = path.read_bytes()
+        assert whole.count(b"(400, 2)") >= 1
+        path.write_bytes(whole.replace(b"(400, 2)", b"(400, 0)"))
+        with pytest.raises(ValueError, match=rf"{name}.*\(400, 0\)"):
+            read(path)
+
+
+def test_a_page_of_a_parquet_file(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "map.parquet"
+    points = np.random.default_rng(0).normal(size=(500, 2))
+    files.write_map(path, points, parameters={"perplexity": 30})
+    whole = path.read_bytes()
+    np.testing.assert_array_equal(files.read_rows(path), points)
+    changed = bytearray(whole)
+    place = whole.index(points[250, 0].tobytes())
+    changed[place] ^= 1
+    path.write_bytes(changed)
+    with pytest.raises(ValueError, match=r"map\.parquet.*CRC"):
+        files.read_rows(path)
+    path.write_bytes(whole)
+    table = parquet.read_table(path)
+    changed = {**table.schema.metadata, b"fasttsne": b'{"perplexity": 20}'}
+    parquet.write_table(table.replace_schema_metadata(changed), path)
+    with pytest.raises(ValueError, match="its parameters are not those that were written"):
+        files.read_table(path)
+
+
+@linux
+@pytest.mark.parametrize("end", [b"2 2 1E", b"2 2 1E\0\n", b"2 2 1E-", b"2 2 1E5x"])
+def test_matrices_that_end_within_a_number(tmp_path, end):
+    """SciPy's reader ends the process there."""
+    (tmp_path / "a.mtx").write_bytes(
+        b"%%MatrixMarket matrix coordinate real general\n3 3 2\n1 1 5\n" + end
+    )
+    code = "from fasttsne import files\ntry:\n files.read_table('a.mtx')\n"
+    code += "except ValueError as error:\n print(error)"
+    result = run_python("-c", code, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("a.mtx: it ")
+
+
+def test_a_matrix_whose_last_line_has_no_end(tmp_path):
+    matrix = sp.random(30, 10, 0.4, format="csr", random_state=0)
+    scipy.io.mmwrite(tmp_path / "a.mtx", matrix)
+    whole = (tmp_path / "a.mtx").read_bytes()
+    (tmp_path / "a.mtx").write_bytes(whole.rstrip())
+    found = files.read_table(tmp_path / "a.mtx").data
+    np.testing.assert_array_equal(found.toarray(), matrix.toarray())

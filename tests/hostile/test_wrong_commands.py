@@ -1,0 +1,41 @@
+"""Wrong command lines: one line that says what is wrong, exit code 2, and nothing written.
+
+``FASTTSNE_HYPOTHESIS=nightly`` draws 1,000 of them, other ones each day, or as many as
+``FASTTSNE_COMMANDS`` says.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from quick import run_python
+
+from hostile.wrong_commands import draw, prepare
+
+NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
+SEED = str(int(time.time()) // 86_400) if NIGHTLY else "0"
+N = int(os.environ.get("FASTTSNE_COMMANDS", 1000 if NIGHTLY else 150))
+N_PROCESSES = 50 if NIGHTLY else 4
+PROGRAM = Path(__file__).with_name("wrong_commands.py")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="file names of POSIX")
+
+
+def test_in_one_process(tmp_path):
+    result = run_python(PROGRAM, SEED, 0, N, folder=tmp_path, timeout=1800)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+
+
+def test_in_processes_of_their_own(tmp_path):
+    prepare(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    for number in range(N_PROCESSES):
+        command = draw(f"processes {SEED} {number}")
+        result = run_python("-m", "fasttsne", *command, folder=tmp_path)
+        assert result.returncode == 2, (command, result.stderr)
+        lines = [line for line in result.stderr.splitlines() if "warning: " not in line]
+        assert len(lines) == 1, (command, result.stderr)
+        assert lines[0].startswith("fasttsne: "), command
+        assert sorted(tmp_path.rglob("*")) == before, command

@@ -1,0 +1,66 @@
+"""Ctrl-C at random moments of each part: noticed at once, nothing is left, and the next is right.
+
+``FASTTSNE_SIGNALS`` is how many are sent to each; ``benchmarks/interrupts.py`` shows more of it.
+"""
+
+import os
+import random
+import signal
+import sys
+
+import pytest
+from interrupted_commands import COMMANDS, Commands
+from interrupted_works import WORKS
+from interrupts import interrupt
+
+NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
+SIGNALS = int(os.environ.get("FASTTSNE_SIGNALS", 10 if NIGHTLY else 3))
+# What each takes of the time of a run of all tests: a second or two.
+OFTEN = (
+    "neighbours: approx", "fit: fft", "fit: checkpoint", "fit: little memory", "map: update",
+    "map: save", "aligned maps", "a fit beside a thread's",
+)  # fmt: skip
+NEEDED = {
+    "neighbours: hnsw": "hnswlib", "neighbours: faiss": "faiss", "neighbours: sklearn": "sklearn",
+    "neighbours: manhattan": "sklearn", "fit: scikit-learn": "sklearn",
+    "map: page of a report": "jinja2", "files": "pyarrow", "drawing": "plotly",
+    "dask: local cluster": "distributed",
+}  # fmt: skip
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc and signals are Linux's")
+
+
+def often(names, often):
+    """Names, of which those that are not ``often`` are slow."""
+    return [name if name in often else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+def moments():
+    return random.Random(None if NIGHTLY else 0)
+
+
+@pytest.mark.parametrize("name", often(WORKS, OFTEN))
+def test_interrupts_in_each_part(name, tmp_path):
+    pytest.importorskip(NEEDED.get(name, "numpy"))
+    outcome = interrupt(name, 800, SIGNALS, moments(), tmp_path / "process")
+    assert outcome.problems == []
+    assert outcome.n_sent == SIGNALS
+    # Other work on the machine takes its part of this, too.
+    assert outcome.slowest < 10
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory):
+    return Commands(tmp_path_factory.mktemp("commands"), 800)
+
+
+# SIGTERM ends the process at once; what is written then stays a part under another name.
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGSTOP])
+@pytest.mark.parametrize("name", often(COMMANDS, ("fit",)))
+def test_signals_of_each_command(name, number, commands, tmp_path):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("jinja2" if name == "report" else "numpy")
+    shares = moments()
+    for _ in range(SIGNALS):
+        code, _, problems = commands.signal(name, number, shares.uniform(0.2, 1))
+        assert problems == []
+        assert code in (None, 0, 130, -number)
