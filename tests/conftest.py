@@ -49,6 +49,14 @@ def kernel(request):
     return lambda name: _kernels.load_level(request.param, name)
 
 
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Chromium, for the tests of one file; without selenium they are skipped."""
+    driver = importlib.import_module("browsers").start(tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

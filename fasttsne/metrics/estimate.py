@@ -71,6 +71,22 @@ def estimate_share(is_so: np.ndarray, rows: np.ndarray, n: int) -> Estimate:
     return Estimate(float(values.mean()), error, rows, values)
 
 
+def standard_error_between(
+    values: np.ndarray, mean: float, m: int, n: int, low: float, high: float
+) -> float:
+    """Return the standard error of a mean of what lies between two ends, with rare low values.
+
+    As in :func:`estimate_share`, it is that of four more rows, two with each end: a sample that
+    lacks the rare values that all rows have shows too small a variance, and too high a mean.
+    """
+    if m >= n:
+        return 0.0
+    if len(values) < 2:
+        return float("nan")
+    squares = ((values - values.mean()) ** 2).sum() + 2 * ((low - mean) ** 2 + (high - mean) ** 2)
+    return float(np.sqrt(squares / (len(values) + 3) / len(values) * (1 - m / n)))
+
+
 def standard_error_of_mean(values: np.ndarray, m: int, n: int) -> float:
     """Return the standard error of the mean over m rows drawn from n without replacement.
 

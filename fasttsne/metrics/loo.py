@@ -76,7 +76,7 @@ def loo_scores(
     So a jump is found on both sides of a tear, where benchmarks/trust.py says how often.
 
     The repulsion comes from a grid where that is made sooner than the sums over all points are
-    for these rows, and takes less than 1 GB: all 70,000 points of MNIST take three seconds of the
+    for these rows, and takes less than 1 GB: all 70,000 points of MNIST take four seconds of the
     processor.  The sum takes a millisecond a row there.
 
     Parameters

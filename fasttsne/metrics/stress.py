@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.metrics.estimate import Estimate
+from fasttsne.metrics.pair_blocks import PairBlocks, Pairs, quantiles_in_data
 from fasttsne.metrics.samples import check_rows, sample_rows
 from fasttsne.nearest_neighbors.builtin.ranks import make_distances
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
@@ -56,7 +57,8 @@ def stress(
     ----------
     scales : number of ranges of distances, with as many pairs each.
     sample_size : number of rows, chosen at random, of which all pairs are compared; None is all.
-        Memory grows with its square: about 60 MB for 1,000.
+        Of more than 2,048 rows, pairs are compared block by block: less than 1 GB for any number,
+        and five times as long, since distances are computed five times.
 
     The others are those of :func:`neighbor_recall`.  Standard errors are those of the jackknife
     that leaves out a row at a time, for the scales of this sample.
@@ -71,16 +73,13 @@ def stress(
     scales = check_number(scales, "scales", low=1, integer=True)
     distances, points = check_rows(X, embedding, metric, metric_params)
     n, rows = len(points), sample_rows(len(points), sample_size, random_state)
-    pairs = np.triu_indices(len(rows), 1)
-    in_data = distances.pairwise(rows, rows)[pairs]
-    in_map = make_distances(points).pairwise(rows, rows)[pairs]
-    if not np.isfinite(in_data).all():
-        raise ValueError("X must hold all distances between rows; some are unknown")
-    if not (in_data.any() and in_map.any()):
+    blocks = PairBlocks(distances, make_distances(points), rows)
+    edges = quantiles_in_data(blocks, np.linspace(0, 1, scales + 1))
+    sums = np.zeros((len(rows), 5, scales))
+    for block in blocks:
+        sums += _sums_of_rows(block, edges, len(rows))
+    if not (sums[:, 0].any() and sums[:, 2].any()):
         raise ValueError("X and embedding must have rows that are not all equal")
-    edges = np.quantile(in_data, np.linspace(0, 1, scales + 1))
-    scale_of = np.clip(np.searchsorted(edges, in_data, "right") - 1, 0, scales - 1)
-    sums = _sums_of_rows(in_data, in_map, scale_of, pairs, scales)
     whole = sums.sum(0) / 2  # each pair belongs to two rows
     found, total = _stress_of(whole)
     left_out = _stress_of(whole - sums)
@@ -93,14 +92,12 @@ def stress(
     )  # fmt: skip
 
 
-def _sums_of_rows(
-    d: np.ndarray, e: np.ndarray, scale_of: np.ndarray, pairs: tuple[np.ndarray, np.ndarray],
-    scales: int,
-) -> np.ndarray:  # fmt: skip
+def _sums_of_rows(block: Pairs, edges: np.ndarray, m: int) -> np.ndarray:
     """Return the sums of d^2, d e, e^2, d and e over each row's pairs, (rows, 5, scales)."""
-    m = int(pairs[1].max()) + 1
+    scales, (d, e) = len(edges) - 1, (block.in_data, block.in_map)
+    scale_of = np.clip(np.searchsorted(edges, d, "right") - 1, 0, scales - 1)
     found = np.zeros((5, m * scales))
-    for end in pairs:
+    for end in (block.first, block.second):
         where = end * scales + scale_of
         for total, values in zip(found, (d * d, d * e, e * e, d, e), strict=True):
             total += np.bincount(where, values, m * scales)

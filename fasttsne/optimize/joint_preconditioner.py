@@ -9,8 +9,8 @@ place: it moves what is common to them.
 import numpy as np
 
 from fasttsne.objective.joint import JointObjective
-from fasttsne.optimize.anchor_term import TargetTerm
 from fasttsne.optimize.preconditioner import Preconditioner
+from fasttsne.optimize.target_term import TargetTerm
 from fasttsne.optimize.ties import TieTerm
 
 

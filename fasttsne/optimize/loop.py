@@ -8,16 +8,16 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
 from fasttsne.objective.joint import JointObjective
-from fasttsne.optimize.anchor_term import TargetTerm
 from fasttsne.optimize.callback import is_stop
 from fasttsne.optimize.joint_preconditioner import JointPreconditioner
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.preconditioner import Preconditioner
 from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.schedule import Stage
+from fasttsne.optimize.select_term import make_term
 from fasttsne.optimize.state import DescentState, WorkingPoints, reordering_is_due
-from fasttsne.optimize.stopping import Check, Decision, LossLeft, StoppingRule
-from fasttsne.optimize.target_term import make_term
+from fasttsne.optimize.stopping import Check, Decision, StoppingRule
+from fasttsne.optimize.target_term import TargetTerm
 from fasttsne.runtime import progress
 from fasttsne.runtime.validation import MAX_COORDINATE
 
@@ -126,7 +126,7 @@ class Loop:
                     gradient, error = self.objective.gradient(
                         self.points.y, stage.exaggeration, with_error=report
                     )
-                elif isinstance(rule, LossLeft):
+                elif getattr(rule, "goes_back", False):
                     self._keep()
             self.step += 1
             if report:
@@ -261,8 +261,9 @@ class Loop:
         return step % self.phase.callbacks_every_iters == 0
 
     def _decide(self, rule: StoppingRule, checks: list[Check]) -> Decision:
-        if isinstance(rule, LossLeft):
-            self.optimizer.loss_left = rule.share_left(checks)
+        share_left = getattr(rule, "share_left", None)
+        if share_left is not None:
+            self.optimizer.loss_left = share_left(checks)
             if self.optimizer.loss_left is not None:
                 log.debug("%.2g of the loss is left", self.optimizer.loss_left)
         return rule.decide(checks)

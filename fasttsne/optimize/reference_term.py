@@ -24,8 +24,9 @@ Source: Kury, Kobak & Damrich 2025, DREAMS, arXiv 2508.13747; there the weights 
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.optimize.anchor_term import AnchorTerm, TargetTerm
+from fasttsne.optimize.anchor_term import AnchorTerm
 from fasttsne.optimize.schedule import Stage
+from fasttsne.optimize.target_term import TargetTerm
 
 STRENGTH = 0.17
 # The share of the KL divergence that even a weight of 1 leaves, so that the map has a size.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 # How often the learning rate may be halved in a stage where the loss rises.
 MAX_HALVINGS = 4
@@ -55,7 +55,12 @@ class Decision(Enum):
 
 
 class StoppingRule(Protocol):
-    """What a stage has as its ``stopping``."""
+    """What a stage has as its ``stopping``.
+
+    A rule that may answer GO_BACK has ``goes_back = True``: the map is kept at each of its other
+    checks.  One that estimates what is left of the loss has ``share_left(checks)``, a share or
+    None, which progress shows.
+    """
 
     @property
     def check_every(self) -> int:
@@ -85,6 +90,7 @@ class LossLeft:
     tol: float
     min_iter: int = 40
     check_every: int = 10
+    goes_back: ClassVar[bool] = True
 
     def share_left(self, checks: Sequence[Check]) -> float | None:
         """The estimate after the last of the checks; None where there is none yet."""

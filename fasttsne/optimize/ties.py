@@ -16,8 +16,8 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.optimize.anchor_term import TargetTerm
 from fasttsne.optimize.schedule import Stage
+from fasttsne.optimize.target_term import TargetTerm
 
 __all__ = ["TieTerm", "Ties"]
 

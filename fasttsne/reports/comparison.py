@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fasttsne.reports import figures, tables
+from fasttsne.reports import figures, page_comparison, tables
 from fasttsne.reports.catalogue import MEANINGS
+from fasttsne.reports.page_template import check_path, write_text
 from fasttsne.reports.result import Report
+from fasttsne.runtime.typing import FilePath
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +37,25 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """The reports, as JSON can express them, by the name of the map."""
         return {name: each.to_dict() for name, each in self.reports.items()}
+
+    def to_html(self, path: FilePath, title: str | None = None) -> Path:
+        """Write the comparison as one HTML page that needs no other file and no network.
+
+        It has small maps, coloured by the labels, the curves R_NX in one frame, and the table of
+        scores.  Of more than 4,000 points it has a sample.
+
+        Parameters
+        ----------
+        path : of the file; one that exists is replaced.
+        title : of the page; None is "Comparison of maps".
+
+        Raises
+        ------
+        ImportError
+            Without Jinja2: the extra ``report``.
+        """
+        path = check_path(path)
+        return write_text(path, page_comparison.make_page(self, title))
 
     def plot(self, axes: Sequence["Axes"] | None = None) -> Sequence["Axes"]:
         """Draw small multiples of the maps, and their curves R_NX in one more Axes.

@@ -14,6 +14,8 @@ from fasttsne.runtime.typing import Metric, Rows, Settings
 USUAL_PERPLEXITY = 30
 # Of more rows no graph is made for the report: the search would take minutes.
 MAX_SEARCHED = 200_000
+# Fewer neighbours than those of such a perplexity show gaps of the sample, not of the data.
+MIN_PERPLEXITY_FOR_GAPS = 15
 # Neighbours in the graph, and in the map, that are compared.
 N_STRONGEST, N_NEAR = 10, 30
 # Rows whose edges are sorted at a time.
@@ -32,6 +34,15 @@ def make_graph(
             X, min(perplexity or USUAL_PERPLEXITY, most), metric=metric,
             metric_params=metric_params, random_state=seed, n_jobs=n_jobs,
         )  # fmt: skip
+
+
+def is_too_narrow(affinities: Affinities) -> bool:
+    """Whether a graph has too few neighbours to tell where the data have gaps."""
+    for name in ("effective_perplexity_", "perplexity"):
+        perplexity = getattr(affinities, name, None)
+        if perplexity is not None:
+            return bool(np.max(perplexity) < MIN_PERPLEXITY_FOR_GAPS)
+    return False
 
 
 def strongest_neighbors(affinities: Affinities, k: int = N_STRONGEST) -> np.ndarray:

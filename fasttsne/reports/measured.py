@@ -7,9 +7,18 @@ from typing import Any
 import numpy as np
 
 from fasttsne import metrics
+from fasttsne.affinity import Affinities
 from fasttsne.linalg.row_hashes import row_counts
 from fasttsne.metrics import Estimate
-from fasttsne.reports.graph import N_NEAR, nearest_points, share_near, strongest_neighbors
+from fasttsne.reports.graph import (
+    MAX_SEARCHED,
+    N_NEAR,
+    is_too_narrow,
+    make_graph,
+    nearest_points,
+    share_near,
+    strongest_neighbors,
+)
 from fasttsne.reports.islands import N_LINKS, Islands, find_islands
 from fasttsne.reports.sizes import Sizes
 from fasttsne.reports.subject import Subject
@@ -34,6 +43,8 @@ class Measured:
     curves : arrays by name, by the name of the curve.
     left_out : why there is no such score, by name.
     islands : of the map.
+    gaps : the same by the graph that tells whether the data have the gaps: the map's own, unless
+        that has too few neighbours.
     strongest : (n, 10) strongest neighbours in the graph, or None.
     """
 
@@ -42,6 +53,7 @@ class Measured:
     curves: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     islands: Islands | None = None
+    gaps: Islands | None = None
     strongest: np.ndarray | None = None
 
 
@@ -96,7 +108,10 @@ def _common(subject: Subject, settings: Settings) -> dict[str, Any]:
 def _in_map(subject: Subject, settings: Settings, found: Measured) -> None:
     count = N_LINKS if subject.affinities is None else N_NEAR
     distances, near = nearest_points(subject.points, count, settings.n_jobs)
-    found.islands = find_islands(distances, near, subject.affinities)
+    found.islands = found.gaps = find_islands(distances, near, subject.affinities)
+    wider = _wider_graph(subject, settings)
+    if wider is not None:
+        found.gaps = find_islands(distances, near, wider)
     found.points["island"] = found.islands.island
     if subject.affinities is None:
         found.left_out["neighbors_near"] = NO_GRAPH
@@ -107,6 +122,16 @@ def _in_map(subject: Subject, settings: Settings, found: Measured) -> None:
     shares = share_near(found.strongest, near)
     found.points["neighbors_near"] = shares
     found.scores["neighbors_near"] = Estimate(np.nanmean(shares))
+
+
+def _wider_graph(subject: Subject, settings: Settings) -> Affinities | None:
+    """A graph of the usual perplexity, where the map's own would take noise for gaps."""
+    own, n = subject.affinities, len(subject.points)
+    if own is None or not subject.graph_is_own or n > MAX_SEARCHED or not is_too_narrow(own):
+        return None
+    return make_graph(
+        subject.X, None, subject.metric, subject.metric_params, settings.seed, settings.n_jobs
+    )
 
 
 def _ranks(subject: Subject, settings: Settings, found: Measured) -> None:

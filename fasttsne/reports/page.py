@@ -1,55 +1,38 @@
 """The page of a report: one HTML file, by a template of Jinja2."""
 
-import os
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fasttsne.drawing.page import HTML_EXTENSIONS
-from fasttsne.io.atomic import atomic_write
 from fasttsne.reports import tables
 from fasttsne.reports.catalogue import MEANINGS
-from fasttsne.reports.page_curves import HEIGHT, MARGIN_BOTTOM, MARGIN_LEFT, WIDTH, curves_of
+from fasttsne.reports.page_curves import BOX, curves_of
 from fasttsne.reports.page_data import MAX_SHOWN, page_data
+from fasttsne.reports.page_template import check_path, render, write_text
 from fasttsne.reports.project import to_plane
 from fasttsne.reports.usual import usual_range, usual_scores
 from fasttsne.runtime.typing import FilePath
-from fasttsne.utils import require
-
-TEMPLATES = "templates"
 
 
 def write_page(report: Any, path: FilePath, title: str | None = None) -> Path:
     """Write the page of a report; see :meth:`fasttsne.reports.Report.to_html`."""
-    path = Path(os.fspath(path))
-    if path.suffix.lower() not in HTML_EXTENSIONS:
-        raise ValueError(f"{path} must have one of the extensions {' '.join(HTML_EXTENSIONS)}")
-    text = make_page(report, title)
-    with atomic_write(path) as temp_path:
-        temp_path.write_text(text, encoding="utf-8")
-    return path
+    path = check_path(path)
+    return write_text(path, make_page(report, title))
 
 
 def make_page(report: Any, title: str | None = None) -> str:
     """The HTML text; all that is not of the template is escaped."""
-    jinja2 = require("jinja2", "Report.to_html", "report")
-    folder = files("fasttsne.reports") / TEMPLATES
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
     n = len(report.embedding)
-    return str(environment.get_template("report.html.jinja").render(
+    return render(
+        "report.html.jinja", "Report.to_html",
         title="Report on a map" if title is None else title, headline=report.headline,
         note=to_plane(report.embedding)[1], n=n, n_shown=min(n, MAX_SHOWN),
         findings=report.findings, scores=_score_rows(report), left_out=_left_out(report),
         curves=curves_of(report.curves), facts=report.facts, plan=report.plan,
         n_data_sets=len(usual_scores()["data"]), data=page_data(report),
-        box={"width": WIDTH, "height": HEIGHT, "left": MARGIN_LEFT,
-             "bottom": HEIGHT - MARGIN_BOTTOM},
-    ))  # fmt: skip
+        box=BOX,
+    )  # fmt: skip
 
 
 def _score_rows(report: Any) -> list[dict[str, Any]]:

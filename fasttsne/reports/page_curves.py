@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fasttsne.drawing.style import color_points, to_hex
 from fasttsne.reports.thin import thinned
 
 # The area in which a curve lies, in the units of the drawing, and the digits of its coordinates.
 WIDTH, HEIGHT = 420, 230
 MARGIN_LEFT, MARGIN_BOTTOM = 46, 40
+BOX = {"width": WIDTH, "height": HEIGHT, "left": MARGIN_LEFT, "bottom": HEIGHT - MARGIN_BOTTOM}
+# Lines of one frame differ in their dashes, too.
+DASHES = "none", "7 3", "2 3", "9 3 2 3", "4 2"
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,35 @@ def curves_of(curves: Mapping[str, Mapping[str, np.ndarray]]) -> list[Curve]:
             part["standard_error"], is_log=False,
         ))  # fmt: skip
     return [curve for curve in found if curve.line]
+
+
+def rank_lines(curves: Mapping[str, Mapping[str, np.ndarray] | None]) -> dict[str, Any] | None:
+    """The curves R_NX of several maps in one frame: ticks, and a path for each name."""
+    known = {name: thinned(curve) for name, curve in curves.items() if curve is not None}
+    parts = {
+        name: (curve["k"][np.isfinite(curve["r_nx"])], curve["r_nx"][np.isfinite(curve["r_nx"])])
+        for name, curve in known.items()
+    }
+    parts = {name: part for name, part in parts.items() if len(part[0]) > 1}
+    if not parts:
+        return None
+    sizes = np.concatenate([k for k, _ in parts.values()])
+    shares = np.concatenate([r for _, r in parts.values()])
+    low, high = min(0.0, float(shares.min())), max(float(shares.max()) * 1.05, 0.1)
+    place_x = _scale(np.log([sizes.min(), sizes.max()]), MARGIN_LEFT, WIDTH - 8)
+    place_y = _scale(np.array([low, high]), HEIGHT - MARGIN_BOTTOM, 8)
+    colors = color_points(np.arange(len(parts)), len(parts), kind="classes").table
+    lines = [
+        {"name": name, "color": to_hex(colors[i]), "dashes": DASHES[i % len(DASHES)],
+         "d": _path(place_x(np.log(k)), place_y(r))}
+        for i, (name, (k, r)) in enumerate(parts.items())
+    ]  # fmt: skip
+    x_ticks = _powers(float(sizes.min()), float(sizes.max()))
+    return {
+        "lines": lines,
+        "x_ticks": [(round(float(place_x(np.log(t))), 1), f"{t:,g}") for t in x_ticks],
+        "y_ticks": [(round(float(place_y(t)), 1), f"{t:g}") for t in _steps(low, high)],
+    }
 
 
 def _curve(

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from browsers import errors, loaded_files, move_to, needs_chromium, start, until, webdriver, wheel
+from browsers import errors, loaded_files, move_to, needs_chromium, until, webdriver, wheel
 
 from fasttsne import plotting
 
@@ -19,13 +19,6 @@ const {x, y} = page._fullData[arguments[0]], frame = page.getBoundingClientRect(
 return [frame.left + xaxis._offset + xaxis.c2p(x[arguments[1]]),
         frame.top + yaxis._offset + yaxis.c2p(y[arguments[1]])]
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    driver = start(tmp_path_factory.mktemp("profile"))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,19 @@ def test_intervals_hold(pair, name):
     assert np.mean(covered(MEASURES[name], pair, seeds)) >= 0.85
 
 
+def test_intervals_of_silhouettes_hold_where_few_rows_are_in_a_wrong_place():
+    """Two groups; one row in forty is in the other one's place."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 3000)
+    place = np.where(rng.random(3000) < 1 / 40, 1 - labels, labels)
+    points = rng.normal(0, 0.05, (3000, 2)) + place[:, None]
+
+    def silhouette(X, Y, labels, **sample):
+        return metrics.label_agreement(X, Y, labels, **sample).silhouette
+
+    assert np.mean(covered(silhouette, (points, points, labels), 60, 100)) >= 0.9
+
+
 def test_scales_of_stress(pair):
     X, Y, _ = pair
     whole = metrics.stress(X, Y, 5, sample_size=None)

@@ -1,7 +1,14 @@
 """The rules, on made-up courses of a loss."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
 import pytest
 
+from fasttsne import TSNE
+from fasttsne.datasets import load_digits
+from fasttsne.optimize.schedule import Stage
 from fasttsne.optimize.stopping import (
     COLLAPSED_MIN_ITER,
     MAX_HALVINGS,
@@ -122,3 +129,30 @@ def test_what_is_left_is_not_estimated_between_two_approximations():
     assert decisions(rule, checks) == [GO] * 3
     checks = course([2, 1.5, 1.6], every=10, method=["fft", "fft", "bh"], exaggeration=1)
     assert decisions(rule, checks) == [GO, GO, Decision.GO_BACK]
+
+
+@dataclass(frozen=True)
+class BackOnce:
+    """A rule of a user's own: at iteration 10 back to the map of iteration 5."""
+
+    check_every: int = 5
+    goes_back: ClassVar[bool] = True
+
+    def share_left(self, checks):
+        return 0.25
+
+    def decide(self, checks):
+        return Decision.GO_BACK if checks[-1].iteration == 10 else Decision.CONTINUE
+
+
+def test_a_rule_of_a_users_own_goes_back():
+    maps = []
+    tsne = TSNE(
+        early_exaggeration_iter=0, n_iter=(Stage(13, 1.0, 50.0, 0.8, BackOnce()),), random_state=0,
+        callbacks=lambda iteration, error, embedding: maps.append(np.array(embedding)),
+        callbacks_every_iters=1,
+    )  # fmt: skip
+    embedding = tsne.fit(load_digits()[0][:200])
+    equal = {(i, j) for j in range(len(maps)) for i in range(j) if (maps[i] == maps[j]).all()}
+    assert [j - i for i, j in equal] == [5]
+    assert embedding.optimizer.loss_left == 0.25

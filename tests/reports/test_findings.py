@@ -51,6 +51,25 @@ def test_a_sheet_that_is_torn():
     assert "split" not in kinds(X, X)
 
 
+def is_split(X, embedding):
+    return "split" in kinds(X, embedding, sample=50)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_one_gaussian_is_split_by_a_low_perplexity(seed):
+    """The map's own graph has the same gaps: those of the sample."""
+    X = np.random.default_rng(seed).normal(size=(1000, 2))
+    assert is_split(X, fasttsne.TSNE(perplexity=5, random_state=seed).fit(X))
+    assert not is_split(X, fasttsne.TSNE(random_state=seed).fit(X))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_two_gaussians_that_are_apart_have_a_gap(seed):
+    X = np.random.default_rng(seed).normal(size=(1000, 5))
+    X[:500, 0] += 6
+    assert not is_split(X, fasttsne.TSNE(random_state=seed).fit(X))
+
+
 def test_points_that_have_not_arrived(clouds):
     X, embedding = clouds
     astray = np.array(embedding)

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from browsers import errors, loaded_files, move_to, needs_chromium, start, until, webdriver, wheel
+from browsers import errors, loaded_files, move_to, needs_chromium, until, webdriver, wheel
 
 import fasttsne
 
@@ -15,13 +15,6 @@ pytestmark = needs_chromium
 
 HOSTILE = "<img src=x onerror=document.title='broken'>"
 STATUS = "return document.getElementById('status').textContent"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    driver = start(tmp_path_factory.mktemp("profile"))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +159,19 @@ def test_a_warning_shows_its_points(page, report):
     page.find_element("css selector", f"[data-finding='{split + 1}']").click()
     count = int((report.points["finding"] == split + 1).sum())
     until(lambda: page.execute_script(STATUS) == f"{count} of 800 points shown")
+
+
+def test_whatever_can_be_used_has_a_name(page):
+    """In the tree that screen readers read."""
+    nodes = page.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    used = {"button", "checkbox", "combobox", "spinbutton", "slider", "application", "link"}
+    found = {}
+    for node in nodes:
+        role = node.get("role", {}).get("value")
+        if role in used and not node["ignored"]:
+            found.setdefault(role, []).append(node.get("name", {}).get("value", "").strip())
+    assert {"button", "checkbox", "combobox", "spinbutton", "application"} <= set(found)
+    assert all(name for names in found.values() for name in names)
 
 
 def test_dark_and_printed(page):

@@ -1,0 +1,65 @@
+"""Measures of all pairs, block by block: the same as of all pairs at once, in less memory."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from fasttsne import metrics
+from fasttsne.metrics import pair_blocks
+
+
+@pytest.fixture
+def pair():
+    """Rows and a map; distances have zeros and outliers."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 4))
+    X[:5], X[-1] = X[5:10], 1e4
+    return X, X[:, :2] + rng.normal(0, 0.5, (300, 2))
+
+
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(pair_blocks, "BLOCK_PAIRS", 3000)
+
+
+@pytest.mark.parametrize("sample_size", [None, 200])
+@pytest.mark.parametrize("method", ["spearman", "pearson"])
+def test_correlations(pair, monkeypatch, method, sample_size):
+    whole = metrics.distance_correlation(*pair, method, sample_size=sample_size)
+    small_blocks(monkeypatch)
+    parts = metrics.distance_correlation(*pair, method, sample_size=sample_size)
+    assert parts == pytest.approx(whole, abs=1e-7)
+    assert parts.standard_error == pytest.approx(whole.standard_error, rel=1e-5)
+
+
+@pytest.mark.parametrize("sample_size", [None, 200])
+def test_stress(pair, monkeypatch, sample_size):
+    whole = metrics.stress(*pair, sample_size=sample_size)
+    small_blocks(monkeypatch)
+    parts = metrics.stress(*pair, sample_size=sample_size)
+    for name in ("edges", "stress", "standard_error", "ratio", "scale", "total"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-8)
+    assert parts.total.standard_error == pytest.approx(whole.total.standard_error, rel=1e-6)
+
+
+def test_what_is_constant_or_unknown(pair, monkeypatch):
+    X, Y = pair
+    small_blocks(monkeypatch)
+    for method in ("spearman", "pearson"):
+        assert np.isnan(metrics.distance_correlation(X, np.zeros_like(Y), method, sample_size=None))
+    with pytest.raises(ValueError, match="not all equal"):
+        metrics.stress(X, np.zeros_like(Y), sample_size=None)
+
+
+@pytest.mark.parametrize("measure", [metrics.stress, metrics.distance_correlation])
+def test_memory_does_not_grow_with_the_pairs(monkeypatch, measure):
+    """Four times the pairs take as much; all of them at once would take four times as much."""
+    monkeypatch.setattr(pair_blocks, "BLOCK_PAIRS", 2**17)
+    X = np.random.default_rng(0).normal(size=(2000, 3))
+    peaks = []
+    for n in (1000, 2000):
+        tracemalloc.start()
+        measure(X[:n], X[:n, :2], sample_size=None)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
