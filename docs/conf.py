@@ -1,8 +1,10 @@
 """How Sphinx builds these pages: ``bash ci/docs.sh``."""
 
 from importlib.util import find_spec
+from inspect import isdatadescriptor
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 import fasttsne
@@ -18,9 +20,11 @@ html_theme = "alabaster"
 html_theme_options = {
     "description": "t-SNE: fast on the computer you have, the same map every time",
     "fixed_sidebar": True,
-    "page_width": "1040px",
+    "page_width": "1120px",
 }
+html_static_path = ["static"]
 html_show_sourcelink = False
+nitpicky = True  # a reference to what is on no page is a warning
 default_role = "code"
 smartquotes = False
 autodoc_member_order = "bysource"
@@ -61,6 +65,13 @@ def as_lists(app, what, name, obj, options, lines):
     lines[:] = out
 
 
+def skip_described(app, what, name, obj, skip, options):
+    """Leave out fields without a text of their own: the class's text describes them."""
+    if what == "class" and not (callable(obj) or isdatadescriptor(obj)):
+        return True
+    return None
+
+
 def _names(line):
     """The names that a line ``name, *name : text`` is about."""
     before, colon, _ = line.partition(" : ")
@@ -98,6 +109,28 @@ def _accepted(parameter):
     return ", ".join(accepted)
 
 
+def in_text(translator, node):
+    """A formula within a sentence."""
+    from latex2mathml.converter import convert
+
+    translator.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def by_itself(translator, node):
+    """A formula in a line, or in several lines, of its own."""
+    from latex2mathml.converter import convert
+
+    for formula in node.astext().split("\n\n"):
+        formula = convert(formula, display="block")
+        translator.body.append(f'<div class="math">{formula}</div>\n')
+    raise nodes.SkipNode
+
+
 def setup(app):
+    # MathML, which browsers draw without a network; Sphinx's own renderer needs one.
+    if find_spec("latex2mathml"):
+        app.add_html_math_renderer("mathml", (in_text, None), (by_itself, None))
     app.connect("autodoc-process-docstring", as_lists)
+    app.connect("autodoc-skip-member", skip_described)
     app.add_directive("parameters", Parameters)

@@ -1,6 +1,6 @@
 """Maps that preserve density: ``TSNE(density_weight=0.1)``.
 
-The formula is that of :mod:`fasttsne.objective.density`; the names are those of version 0.1.0.
+The formula is that of ``fasttsne.objective.density``; the names are those of version 0.1.0.
 """
 
 import numpy as np
@@ -20,5 +20,5 @@ class DensityObjective(density.DensityObjective):
 
 
 def correlation_and_slope(wanted: np.ndarray, squares: np.ndarray) -> tuple[float, np.ndarray]:
-    """:func:`fasttsne.objective.density.correlation_and_gradient`."""
+    """See ``fasttsne.objective.density.correlation_and_gradient``."""
     return density.correlation_and_gradient(wanted, squares)

@@ -136,6 +136,12 @@ def jitter(
     """Add normal noise of ``scale`` times the first coordinate's standard deviation.
 
     Rows that are equal in the data would otherwise start, and stay, at one point.
+
+    Parameters
+    ----------
+    x : (n, d) array.
+    inplace : change x, which must be of floats; otherwise a copy.
+    random_state : None, an integer or a generator: seeds the noise.
     """
     x = np.asarray(x) if inplace else np.array(x, dtype=float)
     x += check_random_state(random_state).normal(0, np.std(x[:, 0]) * scale, x.shape)
@@ -151,6 +157,8 @@ def random(
     Parameters
     ----------
     n_samples : number of points, or an array with that many rows.
+    random_state : None, an integer or a generator: seeds the noise.
+    verbose : without effect.
 
     Returns
     -------
@@ -181,6 +189,7 @@ def pca(
     add_jitter : move each point by 1 % of the standard deviation at random, so
         that equal rows do not start at one point.
     n_jobs : threads; -1 is all cores.  The result does not depend on it.
+    verbose : print how long it takes, to standard error.
 
     Returns
     -------
@@ -236,6 +245,7 @@ def spectral(
     random_state : seeds the search for the eigenvectors and the jitter.  An eigenvector's sign
         is such that its largest entry is positive.
     add_jitter : move each point by 1 % of the standard deviation at random.
+    verbose : print how long it takes, to standard error.
 
     Returns
     -------
@@ -311,6 +321,7 @@ def weighted_mean(
     X : the new rows; only their number is used.
     embedding : (n, d) array, the coordinates of the rows to which ``neighbors`` refers.
     neighbors, distances : (m, k) arrays.
+    verbose : print how long it takes, to standard error.
 
     Returns
     -------
@@ -341,6 +352,7 @@ def median(embedding: ArrayLike, neighbors: ArrayLike, verbose: bool = False) ->
     ----------
     embedding : (n, d) array, the coordinates of the rows to which ``neighbors`` refers.
     neighbors : (m, k) integer array.
+    verbose : print how long it takes, to standard error.
 
     Returns
     -------

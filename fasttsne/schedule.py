@@ -41,7 +41,7 @@ CLASSICAL_MOMENTUM, DENSITY_SHARE = schedule.CLASSICAL_MOMENTUM, schedule.DENSIT
 class Times:
     """Settings of the automatic schedule for data sets of one size.
 
-    Attributes are those of ``SizeSettings`` in :mod:`fasttsne.optimize.momentum_schedule`, by
+    Attributes are those of ``SizeSettings`` in ``fasttsne.optimize.momentum_schedule``, by
     other names.
     """
 

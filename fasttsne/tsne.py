@@ -223,6 +223,10 @@ class TSNE:
     def plan(self, n_samples: int) -> RunPlan:
         """What a fit of so many rows will do: each stage, and who decided each parameter.
 
+        Parameters
+        ----------
+        n_samples : number of rows, 1 or more.
+
         Returns
         -------
         fasttsne.optimize.plan.RunPlan

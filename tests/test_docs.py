@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from links import dead_links
 from pages import blocks
 from quick import run_python
 from test_house import LAYERS, MODULES
@@ -78,6 +79,12 @@ def test_examples_of_a_module(name, tmp_path, monkeypatch):
     assert not results.failed
 
 
+def test_a_dead_link_is_found(tmp_path):
+    (tmp_path / "a.html").write_text('<a href="b.html#here"></a><a href="b.html?v=1#gone"></a>')
+    (tmp_path / "b.html").write_text('<p id="here"></p><a href="c.html"></a><a href="#here"></a>')
+    assert sorted(dead_links(tmp_path)) == ["a.html: b.html?v=1#gone", "b.html: c.html"]
+
+
 @pytest.mark.slow
 def test_builds(tmp_path):
     if importlib.util.find_spec("sphinx") is None:
@@ -87,8 +94,14 @@ def test_builds(tmp_path):
         capture_output=True, text=True, timeout=300, cwd=tmp_path,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
+    assert not dead_links(tmp_path)
     page = (tmp_path / "parameters.html").read_text()
     assert not [name for name in parameters.TSNE if f">{name}</span>" not in page]
+    page = (tmp_path / "api" / "fasttsne.html").read_text()
+    for name in ("fit", "plan"):
+        assert f'id="fasttsne.TSNE.{name}"' in page
+    for name in ("optimize", "transform", "update", "drop", "save", "load", "kl_divergence"):
+        assert f'id="fasttsne.TSNEEmbedding.{name}"' in page
     snapshot = json.loads((ROOT / "tests" / "surface.json").read_text())["documented"]
     for module in [page.stem for page in DOCS.glob("api/fasttsne*.rst")]:
         if importlib.util.find_spec(module) is not None:

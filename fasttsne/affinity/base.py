@@ -142,6 +142,10 @@ class Affinities:
     def extended(self, X: Rows) -> "Affinities":
         """Return affinities of the same rows and of new ones, which come after them.
 
+        Parameters
+        ----------
+        X : (m, columns) new rows, as the index's ``query`` takes them.
+
         Raises
         ------
         NotImplementedError

@@ -194,6 +194,7 @@ def joint_probabilities_nn(
     symmetrize : True or "mean", "max", False or "none".
     normalization : "pair-wise": all sum to one; "point-wise": each row does.
     n_reference_samples : number of rows among which the neighbours are, if not the n.
+    n_jobs : threads; -1 is all cores.  The result does not depend on it.
 
     Returns
     -------

@@ -21,8 +21,9 @@ class FixedSigmaNN(KNNAffinities):
     data : (n, columns) array; not needed where the neighbours or an index are given.
     sigma : the standard deviation, in the unit of the distances; it must be given.
     k : neighbours of each row, less than n.
-    method, metric, metric_params, symmetrize, n_jobs, random_state, knn_kwargs, knn_index :
-        as for :class:`PerplexityBasedNN`.
+    method, metric, metric_params, symmetrize, n_jobs, random_state, verbose : as for
+        :class:`PerplexityBasedNN`.
+    knn_kwargs, knn_index : the same.
     """
 
     def __init__(

@@ -24,8 +24,9 @@ class MultiscaleMixture(KNNAffinities):
     ----------
     data : (n, columns) array; not needed where the neighbours or an index are given.
     perplexities : a list, or one; it must be given.
-    method, metric, metric_params, symmetrize, n_jobs, random_state, knn_kwargs, knn_index :
-        as for :class:`PerplexityBasedNN`.
+    method, metric, metric_params, symmetrize, n_jobs, random_state, verbose : as for
+        :class:`PerplexityBasedNN`.
+    knn_kwargs, knn_index : the same.
 
     Attributes
     ----------
@@ -64,6 +65,10 @@ class MultiscaleMixture(KNNAffinities):
 
     def set_perplexities(self, new_perplexities: float | Iterable[float]) -> None:
         """Compute P for other perplexities from the neighbours that were found.
+
+        Parameters
+        ----------
+        new_perplexities : one number above 0, or several.
 
         Raises
         ------

@@ -29,6 +29,7 @@ class PerplexityBasedNN(KNNAffinities):
         "max": max(C, C^T) divided by its sum; False or "none": C / n.
     n_jobs : threads; -1 is all cores.
     random_state : seeds the neighbour search.
+    verbose : print how long each step takes, to standard error.
     k_neighbors : "auto" is three times the perplexity, or all other rows if there are fewer.
     knn_kwargs : settings of the search.
     knn_index : an existing index, with ``build`` and ``query``, instead of data.
@@ -64,6 +65,10 @@ class PerplexityBasedNN(KNNAffinities):
         """Compute P for another perplexity from the neighbours that were found.
 
         Warns where they are fewer than three times the perplexity, and there are more rows.
+
+        Parameters
+        ----------
+        new_perplexity : the new one, above 0.
 
         Raises
         ------

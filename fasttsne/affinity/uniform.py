@@ -20,7 +20,7 @@ class Uniform(KNNAffinities):
     symmetrize : True or "max": all edges of the graph, in either direction, are equal;
         "mean": edges in both directions are twice as strong; False or "none": the
         directed graph.
-    method, metric, metric_params, n_jobs, random_state, knn_kwargs, knn_index : as for
+    method, metric, metric_params, n_jobs, random_state, verbose, knn_kwargs, knn_index : as for
         :class:`PerplexityBasedNN`.
 
     Source: Böhm et al. 2022, who find little difference to Gaussian affinities.

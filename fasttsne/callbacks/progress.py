@@ -22,7 +22,7 @@ class ProgressBar(Callback):
     ----------
     use_tqdm : True for bars by tqdm (the extra ``progress``); False for text, one line that
         is overwritten on a terminal, one line per call elsewhere; None for tqdm if installed.
-        Text of the stages before a run goes through :mod:`logging` where standard error is no
+        Text of the stages before a run goes through ``logging`` where standard error is no
         terminal, at most a line every few seconds.
     """
 

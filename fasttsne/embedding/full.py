@@ -145,6 +145,7 @@ class TSNEEmbedding(GrowingMap):
 
         Parameters
         ----------
+        path : the file.
         X : (n_samples, n_features) the rows of the map, in their order, for a file that has the
             index and not the rows.  Without them such a map can be optimized, but not answer for
             new rows.
@@ -320,7 +321,13 @@ class TSNEEmbedding(GrowingMap):
     def plot(
         self, labels: ArrayLike | None = None, ax: "Axes | None" = None, **params: Any
     ) -> "Axes":
-        """Draw the map: :func:`fasttsne.plotting.scatter`, whose parameters it takes.
+        """Draw the map.
+
+        Parameters
+        ----------
+        labels : (n_samples,) classes or values, to colour points by; None is one colour.
+        ax : Axes of Matplotlib to draw on; None makes a figure.
+        params : others of :func:`fasttsne.plotting.scatter`.
 
         Returns
         -------

@@ -91,7 +91,13 @@ def has_keys(path) -> bool:
 
 
 def read_rows(path, key: str | None = None):
-    """The numeric columns of a data set, (n, columns); a warning names the other columns."""
+    """The numeric columns of a data set, (n, columns); a warning names the other columns.
+
+    Parameters
+    ----------
+    path : the file; its extension says the format.
+    key : name of the array, where the file has several; None is the usual one.
+    """
     table = read_table(path, key)
     if table.data is not None and table.unused:
         warnings.warn(f"{path}: columns {table.describe_unused()}", stacklevel=2)
@@ -108,7 +114,18 @@ def to_array(values, path) -> np.ndarray:
 
 
 def read_vector(path, key: str | None = None) -> np.ndarray:
-    """One value for each row, a number or text, (n,), from a file with one column."""
+    """One value for each row, a number or text, (n,), from a file with one column.
+
+    Parameters
+    ----------
+    path : the file; the lines of a ``.txt`` are text.
+    key : name of the array, where the file has several.
+
+    Raises
+    ------
+    ValueError
+        Where the file has more than one column.
+    """
     path = Path(path)
     if path.suffix.lower() == ".txt":
         return np.array(path.read_text(encoding="utf-8").splitlines())

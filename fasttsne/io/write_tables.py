@@ -27,6 +27,14 @@ def write_map(
     them; ``.npz`` files the arrays embedding, labels, kl_divergence, ids and parameters, a JSON
     text.  ``.parquet`` files have it in their metadata; other files have no parameters.  An
     existing file is replaced atomically: after an interrupt, or on a full disk, it is unchanged.
+
+    Parameters
+    ----------
+    path : the file; its extension says the format.
+    embedding : (n, d) array.
+    labels, ids : (n,) arrays, or None.
+    kl_divergence : a number, or None.
+    parameters : a dictionary that JSON can express, or None.
     """
     writer = handler_for(Path(path), _WRITERS, "write")
     more = {

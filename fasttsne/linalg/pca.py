@@ -37,7 +37,7 @@ SAMPLE_SIZE = 10_000
 def principal_components(X, rank, random_state=None, svd_solver="auto", n_jobs=-1):
     """Return the scores of the first ``rank`` principal components, (n, rank), in X's dtype.
 
-    Far rows (see :mod:`fasttsne.linalg.robust`) do not count for the components, and get
+    Far rows (see ``fasttsne.linalg.robust``) do not count for the components, and get
     scores no larger than those of the others.
 
     n_jobs : threads; -1 is all cores.  The result does not depend on it.
@@ -78,7 +78,7 @@ def approximate_components(X, rank, random_state, n_jobs=-1) -> tuple[np.ndarray
     """Return scores of about the first ``rank`` components, computed from a sample of the rows.
 
     They are good enough to find candidates for neighbours, and much faster.  Far rows (see
-    :mod:`fasttsne.linalg.robust`) do not count for the directions.
+    ``fasttsne.linalg.robust``) do not count for the directions.
 
     Returns
     -------

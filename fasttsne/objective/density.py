@@ -96,7 +96,7 @@ class DensityObjective(KLDivergence):
 def standardize_log_radii(log_radii: ArrayLike) -> np.ndarray:
     """With mean 0 and variance 1; the smallest are raised to a share of the median.
 
-    Those beyond reason (:mod:`fasttsne.linalg.robust`) become the largest of the others.
+    Those beyond reason (``fasttsne.linalg.robust``) become the largest of the others.
     """
     radii = np.array(log_radii, np.float64)
     finite = np.isfinite(radii)

@@ -54,7 +54,7 @@ def kl_divergence_fft(
     reference_embedding: object = None, should_eval_error: bool = False, n_jobs: int | None = -1,
     **_: object,
 ) -> tuple[float, np.ndarray]:  # fmt: skip
-    """The same by the particle mesh; ``fft_params`` are those of :class:`MeshRepulsion`."""
+    """The same by the particle mesh; ``fft_params`` are those of ``MeshRepulsion``."""
     repulsion = MeshRepulsion(dof, **fft_params, n_threads=resolve_n_jobs(n_jobs))
     return _evaluate(embedding, P, repulsion, reference_embedding, should_eval_error)
 

@@ -28,7 +28,7 @@ class KLDivergence(Objective):
     Parameters
     ----------
     P : (n, n) CSR matrix of affinities.
-    repulsion : one of :mod:`fasttsne.repulsion`.
+    repulsion : one of ``fasttsne.repulsion``.
     n_components : dimensions of the map, at most 3.
     dof : degrees of freedom of the kernel.
     n_threads : how many threads share the work.  Results do not depend on it.

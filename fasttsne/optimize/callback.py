@@ -40,6 +40,10 @@ class Callback:
 def as_callbacks(callbacks: Callbacks) -> tuple[CallbackFunction, ...]:
     """One callable, several, or None, as a tuple.
 
+    Parameters
+    ----------
+    callbacks : as :class:`fasttsne.TSNE` takes them.
+
     Raises
     ------
     TypeError

@@ -63,7 +63,7 @@ class Stage(ABC):  # abstract, so that those of version 0.1.0 can be registered 
         the largest eigenvalue's inverse.
     stopping : a rule of :mod:`fasttsne.optimize.stopping`, or None.
     name : what the stage is for.
-    is_preconditioned : whether steps go by :mod:`fasttsne.optimize.preconditioner`, without gains.
+    is_preconditioned : whether steps go by ``fasttsne.optimize.preconditioner``, without gains.
     starts_anew : whether the speed and the gains of the stage before are dropped.
     structure_factor : of the weight of a global structure (``optimize/reference_term.py``).
     """
@@ -92,7 +92,10 @@ def automatic_early_exaggeration(
     n_samples: int, exaggeration: float, final_exaggeration: float,
     learning_rate: float | None = None, momentum: float | None = None,
 ) -> tuple[Stage, ...]:  # fmt: skip
-    """Early exaggeration and its annealing; None, for the plain steps, is the schedule's own."""
+    """Early exaggeration and its annealing to ``final_exaggeration``, for ``n_samples`` rows.
+
+    ``learning_rate`` and ``momentum`` are those of the plain steps; None is the schedule's own.
+    """
     factors = np.geomspace(exaggeration, final_exaggeration, ANNEALING_LEVELS + 1)[:-1]
     annealing = (
         Stage(
@@ -111,10 +114,10 @@ def automatic_main_phase(
     n_samples: int, exaggeration: float, learning_rate: float | None = None,
     momentum: float | None = None, tol: float | None = None,
 ) -> tuple[Stage, ...]:  # fmt: skip
-    """The main phase until little of the loss is left; None is the schedule's own.
+    """The main phase until little of the loss is left, for ``n_samples`` rows.
 
-    Learning rate and momentum are those of the plain steps.  A given ``tol`` may take
-    ``MAX_ITER_FOR_TOL`` iterations, the schedule's own ``MAX_ITER``.
+    ``learning_rate`` and ``momentum`` are those of the plain steps; None is the schedule's own.
+    A given ``tol`` may take ``MAX_ITER_FOR_TOL`` iterations, the schedule's own ``MAX_ITER``.
     """
     if learning_rate is None:
         learning_rate = INERT_LEARNING_RATE * default_learning_rate(n_samples, exaggeration)
@@ -143,7 +146,10 @@ def classical(
     n_iter: int, n_samples: int, exaggeration: float, learning_rate: float | None = None,
     momentum: float | None = None,
 ) -> tuple[Stage, ...]:  # fmt: skip
-    """A given number of iterations; None is the published value."""
+    """A given number of iterations, for ``n_samples`` rows.
+
+    ``learning_rate`` and ``momentum`` None are the published ones: n_samples / exaggeration, 0.8.
+    """
     momentum = CLASSICAL_MOMENTUM if momentum is None else momentum
     if learning_rate is None:
         learning_rate = default_learning_rate(n_samples, exaggeration)

@@ -1,7 +1,7 @@
 """When a stage of gradient descent ends before its last iteration, and when its steps shrink.
 
 A rule is pure: its ``decide`` looks at the checks of a stage so far, which are numbers, and
-answers.  The loop of :mod:`fasttsne.optimize.descent` makes the checks and carries the
+answers.  The loop of ``fasttsne.optimize.descent`` makes the checks and carries the
 answer out.
 """
 

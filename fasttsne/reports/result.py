@@ -57,6 +57,10 @@ class Report:
     def explain(self, name: str) -> str:
         """What a score means, its range, and what is usual.
 
+        Parameters
+        ----------
+        name : a key of ``scores``.
+
         Raises
         ------
         KeyError

@@ -88,7 +88,7 @@ class NotebookDisplay(Display):
 
 
 class LogDisplay(Display):
-    """Messages through :mod:`logging`, at most one every few seconds, and one at the end.
+    """Messages through ``logging``, at most one every few seconds, and one at the end.
 
     Stages of less than a second are left out.
     """
