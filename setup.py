@@ -243,6 +243,7 @@ class ReproducibleSdist(sdist):
             return member
 
         path = f"{base_name}.tar.gz"
+        self.mkpath(os.path.dirname(path))
         with (
             gzip.GzipFile(path, "wb", mtime=int(epoch)) as packed,
             tarfile.open(fileobj=packed, mode="w") as archive,
