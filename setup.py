@@ -20,6 +20,7 @@ from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
 from setuptools.errors import CompileError, ExecError, LinkError
@@ -252,10 +253,23 @@ class ReproducibleSdist(sdist):
         return path
 
 
+class ReproducibleWheel(bdist_wheel):
+    """A wheel whose files have the same permissions whatever those of the checkout are."""
+
+    def write_wheelfile(self, *arguments, **named):
+        super().write_wheelfile(*arguments, **named)  # the last file before they are packed
+        for path in Path(self.bdist_dir).rglob("*"):
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+
+
 # Python 3.14 starts Cython's processes by importing this file.
 if __name__ == "__main__":
     setup(
         ext_modules=extensions(),
-        cmdclass={"build_ext": BuildKernels, "sdist": ReproducibleSdist},
+        cmdclass={
+            "bdist_wheel": ReproducibleWheel,
+            "build_ext": BuildKernels,
+            "sdist": ReproducibleSdist,
+        },
         options={"bdist_wheel": {"py_limited_api": "cp311"}} if STABLE_ABI else {},
     )
