@@ -4,20 +4,25 @@ Environment variables:
   FASTTSNE_DEBUG=1       bounds checks in the kernels and no optimisation
   FASTTSNE_NO_OPENMP=1   build without threads, as on a machine that lacks OpenMP
   FASTTSNE_SANITIZE=...  sanitizers of GCC or Clang, such as address,undefined: see ci/sanitize.sh
+  SOURCE_DATE_EPOCH=...  seconds since 1970: what is built again has the same bytes, the sdist too
 """
 
 import copy
+import gzip
 import os
 import platform
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tempfile
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 from setuptools.errors import CompileError, ExecError, LinkError
 
 KERNELS = "fasttsne/_kernels"
@@ -223,10 +228,48 @@ class BuildKernels(build_ext):
         return output.startswith("threads")
 
 
+class ReproducibleSdist(sdist):
+    """An archive of the files' names and bytes alone, where SOURCE_DATE_EPOCH gives the time."""
+
+    def make_archive(self, base_name, format, root_dir=None, base_dir=None, **owner):
+        epoch = os.environ.get("SOURCE_DATE_EPOCH")
+        if epoch is None or format != "gztar":
+            return super().make_archive(base_name, format, root_dir, base_dir, **owner)
+
+        def without_origin(member):
+            member.mtime = int(epoch)
+            member.uid = member.gid = 0
+            member.uname = member.gname = ""
+            member.mode = 0o755 if member.mode & 0o100 else 0o644
+            return member
+
+        path = f"{base_name}.tar.gz"
+        self.mkpath(os.path.dirname(path))
+        with (
+            gzip.GzipFile(path, "wb", mtime=int(epoch)) as packed,
+            tarfile.open(fileobj=packed, mode="w") as archive,
+        ):
+            archive.add(base_dir, filter=without_origin)
+        return path
+
+
+class ReproducibleWheel(bdist_wheel):
+    """A wheel whose files have the same permissions whatever those of the checkout are."""
+
+    def write_wheelfile(self, *arguments, **named):
+        super().write_wheelfile(*arguments, **named)  # the last file before they are packed
+        for path in Path(self.bdist_dir).rglob("*"):
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+
+
 # Python 3.14 starts Cython's processes by importing this file.
 if __name__ == "__main__":
     setup(
         ext_modules=extensions(),
-        cmdclass={"build_ext": BuildKernels},
+        cmdclass={
+            "bdist_wheel": ReproducibleWheel,
+            "build_ext": BuildKernels,
+            "sdist": ReproducibleSdist,
+        },
         options={"bdist_wheel": {"py_limited_api": "cp311"}} if STABLE_ABI else {},
     )
