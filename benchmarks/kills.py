@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 
 # It writes each stage that begins, and in the end a hash of the map.
 PROGRAM = """

@@ -1,7 +1,6 @@
 """Signals at random moments of the command line's commands, in real processes.
 
-    commands = Commands(folder, 2_000)
-    problems = commands.signal("fit", signal.SIGINT, 0.5)
+Each has its input files, and after a signal all output files must be whole, or as they were.
 """
 
 import os

@@ -155,8 +155,9 @@ def of_a_map(act, share=0.8):
 
 work("map: optimize")(of_a_map(lambda old, X, new: old.optimize(50, inplace=False)))
 work("map: transform")(of_a_map(lambda old, X, new: old.transform(new)))
-work("map: transform few")(of_a_map(lambda old, X, new: [old.transform(new[i : i + 20])
-                                                         for i in range(0, 400, 20)]))  # fmt: skip
+work("map: transform few")(
+    of_a_map(lambda old, X, new: [old.transform(new[i : i + 20]) for i in range(0, len(new), 20)])
+)
 work("map: update")(of_a_map(lambda old, X, new: old.update(new, random_state=0)))
 work("map: update, loose")(of_a_map(lambda old, X, new: old.update(new, hold=1, random_state=0)))
 work("map: drop")(of_a_map(lambda old, X, new: old.drop(np.arange(0, len(old), 7))))

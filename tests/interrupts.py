@@ -1,6 +1,6 @@
-"""Interrupts at random moments of one piece of work, in a process of its own; what they came to.
+"""Interrupts at random moments of one piece of work, in a process of its own.
 
-    outcome = interrupt("map: update", 20_000, 10, random.Random(0), folder)
+The process is ``interrupted.py``; what the interrupts came to is an :class:`Outcome`.
 """
 
 import contextlib
