@@ -9,7 +9,8 @@ single new rows, aligned maps, a report, measures, a saved file.  First by thems
 resident memory must not grow from the first tenth (uses: third) to the end.  Then under
 valgrind's memcheck, with each of Python's objects an allocation of its own: what is still
 allocated in the end, lost or not, and what was read before it was written or out of bounds, is
-counted where a function of fasttsne's compiled modules is among the callers.  The counts of both runs must be the same, and such reads none.
+counted where a function of fasttsne's compiled modules is among the callers.  The counts of both
+runs must be the same, and such reads none.
 Needs valgrind, Linux and an environment with fasttsne; the exit code is 1 for what is wrong.
 """
 

@@ -5,6 +5,7 @@ each time.  Files that it may leave are named beside it; they are whole, or as t
 """
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -194,11 +195,12 @@ def tables(X):
 
 @work("drawing", "map.png", "map.html", "map.gif")
 def drawing(X):
-    from fasttsne import animation, plotting
+    from fasttsne import animation
+    from fasttsne.cli.outputs import write_drawing
 
     def act(old, X, new):
-        plotting.scatter(old).figure.savefig("map.png")
-        plotting.html(old, path="map.html")
+        for name in ("map.png", "map.html"):
+            write_drawing(np.asarray(old), None, Path(name))
         animation.save(np.stack([old] * 30), path="map.gif", progress=False)
 
     return of_a_map(act)(X)
@@ -227,7 +229,7 @@ for name, measure in {
     "stress": lambda X, y: repr(metrics.stress(X, y, random_state=0)),
     "local_distortion": lambda X, y: repr(metrics.local_distortion(X, y, n_jobs=2)),
     "loo_scores": lambda X, y: repr(metrics.loo_scores(y, n_jobs=2)),
-    "graph_recall": lambda X, y: repr(metrics.graph_recall(y, X=X, n_jobs=2, random_state=0)),
+    "graph_recall": lambda X, y: repr(metrics.graph_recall(X, y, n_jobs=2, random_state=0)),
 }.items():
     work(f"metrics: {name}")(measured(measure))
 
