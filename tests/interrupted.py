@@ -10,6 +10,7 @@ this package is entered, each time in another one of all calls of the work: Pyth
 signals there.  It writes what went wrong, a line each, and last the number of calls of the work.
 """
 
+import contextlib
 import gc
 import hashlib
 import inspect
@@ -118,8 +119,9 @@ class Leftovers:
 
 
 def say(*words):
-    sys.stdout.write(f"{' '.join(map(str, words))}\n")
-    sys.stdout.flush()
+    """Write a line, also where what the works write goes elsewhere."""
+    sys.__stdout__.write(f"{' '.join(map(str, words))}\n")
+    sys.__stdout__.flush()
 
 
 class AtCall:
@@ -206,7 +208,8 @@ def main(name, n):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        main(sys.argv[1], int(sys.argv[2]))
-    else:
-        interrupt_calls(sys.argv[1], *map(int, sys.argv[2:]))
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        if len(sys.argv) == 3:
+            main(sys.argv[1], int(sys.argv[2]))
+        else:
+            interrupt_calls(sys.argv[1], *map(int, sys.argv[2:]))
