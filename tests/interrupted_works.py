@@ -4,6 +4,7 @@ Each maker gets rows and returns a function without arguments, which gives what 
 each time.  Files that it may leave are named beside it; they are whole, or as they were.
 """
 
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -272,6 +273,8 @@ def on_dask(X):
 
     import fasttsne.dask
 
-    client = Client(n_workers=2, threads_per_worker=1, dashboard_address=None, processes=False)
+    # distributed logs an error of its own where Ctrl-C comes as it begins to wait.
+    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
+    client = Client(n_workers=2, threads_per_worker=1, dashboard_address=":0", processes=False)
     rows = da.from_array(X, chunks=(len(X) // 4, -1))
     return lambda: fasttsne.dask.TSNE(client, **{**SHORT, "n_jobs": 1}).fit(rows)
