@@ -71,6 +71,7 @@ def main():
             else:
                 lines = run(arguments, folder)
             n_maps += 1
+            print(f"map {n_maps}, {sum(stages.values())} kills", flush=True)
             if not lines or lines[-1] != expected:
                 problems.append(f"another end: {lines}, for {expected}")
             parts = [name for name in os.listdir(folder) if ".part" not in name]
