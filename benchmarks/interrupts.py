@@ -6,10 +6,12 @@
 
 Each work of ``tests/interrupted_works.py`` runs in a process of its own, which SIGINT is sent to by
 another.  With ``--commands`` it is the command line's commands, each signal to a new process;
-STOP is followed by CONT, after which a command must succeed.  Shown are the seconds that it takes, how many signals were sent and came while it worked,
-and the longest time from a signal to the KeyboardInterrupt.  Then come the problems, if there are
-any: signals that were lost, other bits in the same process afterwards, threads, processes, open
-and temporary files that are left, and files that cannot be read.  The exit code is 1 if there are.
+STOP is followed by CONT, after which a command must succeed.
+
+Shown are the seconds that it takes, how many signals were sent and came while it worked, and the
+longest time from a signal to the KeyboardInterrupt.  Then come the problems, if there are any:
+signals that were lost, other bits in the same process afterwards, threads, processes, open and
+temporary files that are left, and files that cannot be read.  The exit code is 1 if there are.
 """
 
 import argparse
@@ -53,10 +55,8 @@ def of_works(options):
     moments = random.Random(options.seed)
     for name in options.works:
         with tempfile.TemporaryDirectory() as folder:
-            yield (
-                name,
-                interrupt(name, options.rows, options.times, moments, Path(folder) / "process"),
-            )
+            process = Path(folder) / "process"
+            yield name, interrupt(name, options.rows, options.times, moments, process)
 
 
 def of_commands(options):

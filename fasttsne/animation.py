@@ -23,7 +23,13 @@ from numpy.typing import ArrayLike
 
 from fasttsne.drawing.frames import draw_frames, make_layout, resolve_point_style
 from fasttsne.drawing.style import Color, Palette, color_points, parse_color
-from fasttsne.drawing.writers import AnimationFormat, find_writer, write_gif, write_mp4
+from fasttsne.drawing.writers import (
+    AnimationFormat,
+    StoppedEarly,
+    find_writer,
+    write_gif,
+    write_mp4,
+)
 from fasttsne.io.atomic import atomic_write
 from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.threads import resolve_n_jobs
@@ -78,6 +84,9 @@ def save(
         If frames are not finite or differ in shape, or another parameter is invalid.
     ImportError
         Without Pillow or, for MP4, imageio-ffmpeg.
+    KeyboardInterrupt
+        On Ctrl-C.  The frames that were written are a complete GIF, APNG or MP4; before the
+        first, and of WebP, a file that was there stays as it was.
     """
     path = Path(os.fspath(path))
     write = find_writer(path)
@@ -98,8 +107,7 @@ def save(
     images = draw_frames(shown, layout, colors, radius, opacity, titles, window, n_jobs)
     look = layout.background, layout.foreground, colors.table
     settings = AnimationFormat(size, fps, *look, n_colors)
-    # After Ctrl-C the frames that were drawn are a complete animation.
-    with atomic_write(path, commit_on=KeyboardInterrupt) as temp_path:
+    with atomic_write(path, commit_on=StoppedEarly) as temp_path:
         write(temp_path, _repeat_last(images, round(pause * fps)), settings)
     return path
 

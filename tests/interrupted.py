@@ -4,20 +4,30 @@ It writes a line when each work begins and ends, and waits for a line between th
 ``go`` to do it and be interrupted, ``again`` to do it and compare bits.  After each interrupt it
 looks for what is left behind: threads, processes, open files, listeners, temporary files, and
 files that cannot be read.
+
+``python interrupted.py WORK ROWS CALLS SEED`` raises KeyboardInterrupt itself, where a function of
+this package is entered, each time in another one of all calls of the work: Python looks for
+signals there.  It writes what went wrong, a line each, and last the number of calls of the work.
 """
 
+import contextlib
 import gc
 import hashlib
+import inspect
 import os
+import random
+import signal
 import sys
 import tempfile
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 from interrupted_works import WORKS, clusters
 
+import fasttsne
 from fasttsne import TSNEEmbedding, files
 from fasttsne.runtime import large_arrays
 from fasttsne.runtime.progress import listeners
@@ -35,12 +45,20 @@ def digest(value):
 def readers():
     """How each kind of file is read by which one sees that it is whole."""
     return {
-        ".npz": lambda path: TSNEEmbedding.load(path) if path.name != "run.npz" else None,
+        ".npz": _read_archive,
         ".npy": np.load, ".csv": files.read_rows, ".parquet": files.read_rows,
         ".html": lambda path: _check(path.read_text().rstrip().endswith("</html>")),
         ".png": lambda path: _check(path.read_bytes()[-8:-4] == b"IEND"),
         ".gif": lambda path: _check(path.read_bytes()[-1:] == b";"),
     }  # fmt: skip
+
+
+def _read_archive(path):
+    """A map, or a file of a checkpoint, which the next fit reads."""
+    if path.name.startswith("run."):
+        _check(zipfile.ZipFile(path).testzip() is None)
+    else:
+        TSNEEmbedding.load(path)
 
 
 def _check(is_whole):
@@ -57,6 +75,7 @@ class Leftovers:
     def __init__(self, leaves):
         self._leaves = leaves
         self._threads, self._children, self._descriptors = self._counts()
+        self._temporary = set(os.listdir(tempfile.gettempdir()))  # a cluster has a folder there
 
     @staticmethod
     def _counts():
@@ -81,8 +100,9 @@ class Leftovers:
             problems.append(f"open files {names}")
         if listeners() or large_arrays._budget.get() is not None:
             problems.append("a context that was not left")
-        if os.listdir(tempfile.gettempdir()):
-            problems.append(f"temporary files {os.listdir(tempfile.gettempdir())}")
+        temporary = set(os.listdir(tempfile.gettempdir())) - self._temporary
+        if temporary:
+            problems.append(f"temporary files {temporary}")
         return problems + self._of_files()
 
     def _of_files(self):
@@ -99,10 +119,66 @@ class Leftovers:
 
 
 def say(*words):
-    print(*words, flush=True)
+    """Write a line, also where what the works write goes elsewhere."""
+    sys.__stdout__.write(f"{' '.join(map(str, words))}\n")
+    sys.__stdout__.flush()
+
+
+class AtCall:
+    """A trace function that raises KeyboardInterrupt in one of the calls of this package.
+
+    number : of that call; with 0 they are only counted.
+    """
+
+    FOLDER = os.path.dirname(fasttsne.__file__)
+
+    def __init__(self, number=0):
+        self._number, self.count = number, 0
+        self.where, self.may_be_lost = None, False
+
+    def __call__(self, frame, event, argument):
+        if not frame.f_code.co_filename.startswith(self.FOLDER):
+            return
+        self.count += 1
+        if self.count == self._number:
+            self.where = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_code.co_name}"
+            # One that is left half-way raises nothing when it is closed: less than a microsecond.
+            self.may_be_lost = bool(frame.f_code.co_flags & inspect.CO_GENERATOR)
+            sys.settrace(None)
+            raise KeyboardInterrupt
+
+    def run(self, work):
+        sys.settrace(self)
+        try:
+            return work()
+        finally:
+            sys.settrace(None)
+
+
+def interrupt_calls(name, n, times, seed):
+    make, leaves = WORKS[name]
+    work = make(clusters(n))
+    expected, leftovers, calls = digest(work()), Leftovers(leaves), AtCall()
+    calls.run(work)
+    moments = random.Random(seed)
+    for _ in range(times):
+        at = AtCall(moments.randint(1, calls.count))
+        try:
+            at.run(work)
+            if at.where and not at.may_be_lost:
+                say(f"in {at.where} it was lost")
+        except KeyboardInterrupt:
+            pass
+        for problem in leftovers.found():
+            say(f"in {at.where}: {problem}")
+    if digest(work()) != expected:
+        say("other bits")
+    say(calls.count)
 
 
 def main(name, n):
+    # A shell starts jobs in the background with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     make, leaves = WORKS[name]
     work = make(clusters(n))
     work()  # what is loaded once, and pools that start
@@ -132,4 +208,8 @@ def main(name, n):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        if len(sys.argv) == 3:
+            main(sys.argv[1], int(sys.argv[2]))
+        else:
+            interrupt_calls(sys.argv[1], *map(int, sys.argv[2:]))

@@ -1,7 +1,6 @@
 """Signals at random moments of the command line's commands, in real processes.
 
-    commands = Commands(folder, 2_000)
-    problems = commands.signal("fit", signal.SIGINT, 0.5)
+Each has its input files, and after a signal all output files must be whole, or as they were.
 """
 
 import os
@@ -22,13 +21,13 @@ QUICK = ("--perplexity", "10", "--n-iter", "60", "--early-exaggeration-iter", "4
 COMMANDS = {
     "fit": (("fit", "rows.npy", "-o", "map.npz", "--save", "saved.npz", "--plot", "map.png",
              "--callbacks-every-iters", "2", *QUICK), ("map.npz", "saved.npz", "map.png")),
-    "transform": (("transform", "start.npz", "rows.npy", "new.npy", "-o", "placed.npy"),
-                  ("placed.npy",)),
+    "transform": (("transform", "new.npy", "--data", "rows.npy", "--map", "start.npz",
+                   "-o", "placed.npy"), ("placed.npy",)),
     "update": (("update", "start.npz", "new.npy", "-o", "grown.npy", "--save", "grown.npz"),
                ("grown.npy", "grown.npz")),
     "plot": (("plot", "start.npz", "-o", "start.png"), ("start.png",)),
     "animate": (("animate", "frames.npy", "-o", "frames.gif"), ("frames.gif",)),
-    "metrics": (("metrics", "start.npz", "rows.npy"), ()),
+    "metrics": (("metrics", "rows.npy", "start.npz"), ()),
     "report": (("report", "start.npz", "rows.npy", "--html", "page.html"), ("page.html",)),
     "demo": (("demo", "-o", "demo.npz"), ("demo.npz", "demo.png")),
 }  # fmt: skip

@@ -4,7 +4,9 @@ Each maker gets rows and returns a function without arguments, which gives what 
 each time.  Files that it may leave are named beside it; they are whole, or as they were.
 """
 
+import logging
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -155,13 +157,23 @@ def of_a_map(act, share=0.8):
 
 work("map: optimize")(of_a_map(lambda old, X, new: old.optimize(50, inplace=False)))
 work("map: transform")(of_a_map(lambda old, X, new: old.transform(new)))
-work("map: transform few")(of_a_map(lambda old, X, new: [old.transform(new[i : i + 20])
-                                                         for i in range(0, 400, 20)]))  # fmt: skip
+work("map: transform few")(
+    of_a_map(lambda old, X, new: [old.transform(new[i : i + 20]) for i in range(0, len(new), 20)])
+)
 work("map: update")(of_a_map(lambda old, X, new: old.update(new, random_state=0)))
 work("map: update, loose")(of_a_map(lambda old, X, new: old.update(new, hold=1, random_state=0)))
 work("map: drop")(of_a_map(lambda old, X, new: old.drop(np.arange(0, len(old), 7))))
 work("map: kl")(of_a_map(lambda old, X, new: [old.copy().optimize(0) for _ in range(3)]))
-work("map: report")(of_a_map(lambda old, X, new: reports.report(X, old, n_jobs=2).to_dict()))
+
+
+@work("map: report")
+def report(X):
+    def act(old, X, new):
+        found = reports.report(X, old, n_jobs=2).to_dict()
+        del found["facts"]["Report"]["seconds"]
+        return found
+
+    return of_a_map(act)(X)
 
 
 @work("map: page of a report", "page.html")
@@ -193,11 +205,12 @@ def tables(X):
 
 @work("drawing", "map.png", "map.html", "map.gif")
 def drawing(X):
-    from fasttsne import animation, plotting
+    from fasttsne import animation
+    from fasttsne.cli.outputs import write_drawing
 
     def act(old, X, new):
-        plotting.scatter(old).figure.savefig("map.png")
-        plotting.html(old, path="map.html")
+        for name in ("map.png", "map.html"):
+            write_drawing(np.asarray(old), None, Path(name))
         animation.save(np.stack([old] * 30), path="map.gif", progress=False)
 
     return of_a_map(act)(X)
@@ -226,7 +239,7 @@ for name, measure in {
     "stress": lambda X, y: repr(metrics.stress(X, y, random_state=0)),
     "local_distortion": lambda X, y: repr(metrics.local_distortion(X, y, n_jobs=2)),
     "loo_scores": lambda X, y: repr(metrics.loo_scores(y, n_jobs=2)),
-    "graph_recall": lambda X, y: repr(metrics.graph_recall(y, X=X, n_jobs=2, random_state=0)),
+    "graph_recall": lambda X, y: repr(metrics.graph_recall(X, y, n_jobs=2, random_state=0)),
 }.items():
     work(f"metrics: {name}")(measured(measure))
 
@@ -269,6 +282,8 @@ def on_dask(X):
 
     import fasttsne.dask
 
-    client = Client(n_workers=2, threads_per_worker=1, dashboard_address=None, processes=False)
+    # distributed logs an error of its own where Ctrl-C comes as it begins to wait.
+    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
+    client = Client(n_workers=2, threads_per_worker=1, dashboard_address=":0", processes=False)
     rows = da.from_array(X, chunks=(len(X) // 4, -1))
     return lambda: fasttsne.dask.TSNE(client, **{**SHORT, "n_jobs": 1}).fit(rows)

@@ -1,6 +1,6 @@
-"""Interrupts at random moments of one piece of work, in a process of its own; what they came to.
+"""Interrupts at random moments of one piece of work, in a process of its own.
 
-    outcome = interrupt("map: update", 20_000, 10, random.Random(0), folder)
+The process is ``interrupted.py``; what the interrupts came to is an :class:`Outcome`.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ class Outcome:
 
     Attributes
     ----------
-    seconds : that the work takes.
+    seconds : that the work takes, of the fastest time.
     n_sent, n_inside : interrupts, and those while it worked: the others came when it had ended.
     slowest : seconds from a signal to the KeyboardInterrupt that the caller got.
     problems : one text each.
@@ -89,7 +89,7 @@ class Process:
         self._process.wait()
 
 
-def interrupt(name, n, times, moments, folder, compare_every=5):
+def interrupt(name, n, times, moments, folder, compare_every=10):
     """Interrupt a work so many times, and compare its bits after every few interrupts and the last.
 
     moments : a ``random.Random``.
@@ -118,6 +118,7 @@ def _interrupt_once(process, delay, outcome):
     process.say("go")
     if process.hear(ANSWER) is None:
         raise RuntimeError("it does not begin again")
+    begun = time.perf_counter()
     answer = process.hear(delay)
     if answer and answer[0] == "failed":
         outcome.problems.append(f"without a signal: {answer}")
@@ -129,6 +130,7 @@ def _interrupt_once(process, delay, outcome):
         raise RuntimeError(f"it did not notice a signal {delay:.3f} s after its start")
     if answer[0] == "done":
         took = float(answer[1]) - sent
+        outcome.seconds = min(outcome.seconds, float(answer[1]) - begun)
         answer = process.hear(LOST)
         if answer is None:
             outcome.problems.append(f"the signal {delay:.3f} s after its start was lost")

@@ -10,7 +10,7 @@ import pytest
 from fasttsne import animation
 from fasttsne.drawing import frames as frames_module
 from fasttsne.drawing.style import PALETTE, parse_color
-from fasttsne.drawing.writers import WRITERS
+from fasttsne.drawing.writers import WRITERS, StoppedEarly, _write_frames
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -208,3 +208,35 @@ def test_an_interrupted_animation_can_be_read(frames, tmp_path):
         with pytest.raises(KeyboardInterrupt):
             save(some(), path, fps=2, n_jobs=1)
         assert len(read(path)) >= 4
+
+
+@pytest.mark.parametrize("ending", [".gif", ".apng", ".webp", ".mp4"])
+def test_a_file_stays_if_ctrl_c_comes_before_the_first_frame(frames, tmp_path, ending):
+    if ending == ".mp4":
+        pytest.importorskip("imageio_ffmpeg")
+
+    def some():
+        yield frames[0]
+        raise KeyboardInterrupt
+
+    path = tmp_path / f"x{ending}"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt):
+        save(some(), path, fps=2, n_jobs=1)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_frame_that_is_written_in_part_is_left_out(tmp_path):
+    """Ctrl-C within a write: what is there of the frame is removed, and the file ends."""
+
+    def encoded():
+        yield from (b"first", b"second")
+        file.write(b"a part")
+        raise KeyboardInterrupt
+
+    with open(tmp_path / "file", "wb+") as file:
+        with pytest.raises(StoppedEarly):
+            _write_frames(file, encoded(), lambda n_frames: file.write(b"end%d" % n_frames))
+        file.seek(0)
+        assert file.read() == b"firstsecondend2"

@@ -11,14 +11,15 @@ import sys
 import pytest
 from interrupted_commands import COMMANDS, Commands
 from interrupted_works import WORKS
-from interrupts import interrupt
+from interrupts import PROGRAM, interrupt
+from quick import run_python
 
 NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
 SIGNALS = int(os.environ.get("FASTTSNE_SIGNALS", 10 if NIGHTLY else 3))
-# What each takes of the time of a run of all tests: a second or two.
+# Each takes a few seconds.
 OFTEN = (
-    "neighbours: approx", "fit: fft", "fit: checkpoint", "fit: little memory", "map: update",
-    "map: save", "aligned maps", "a fit beside a thread's",
+    "fit: checkpoint", "fit: little memory", "map: update", "aligned maps",
+    "a fit beside a thread's",
 )  # fmt: skip
 NEEDED = {
     "neighbours: hnsw": "hnswlib", "neighbours: faiss": "faiss", "neighbours: sklearn": "sklearn",
@@ -46,6 +47,22 @@ def test_interrupts_in_each_part(name, tmp_path):
     assert outcome.n_sent == SIGNALS
     # Other work on the machine takes its part of this, too.
     assert outcome.slowest < 10
+
+
+@pytest.mark.parametrize("name", often(WORKS, ("map: update",)))
+def test_interrupts_where_functions_are_entered(name, tmp_path):
+    """Python looks for signals there, and the work is inside of what it does with contexts."""
+    pytest.importorskip(NEEDED.get(name, "numpy"))
+    (tmp_path / "work").mkdir()
+    (tmp_path / "temporary").mkdir()
+    result = run_python(
+        PROGRAM, name, 150, 10 * SIGNALS, 0, folder=tmp_path / "work", timeout=600,
+        TMPDIR=str(tmp_path / "temporary"), MPLBACKEND="agg",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    *problems, n_calls = result.stdout.splitlines()
+    assert problems == []
+    assert int(n_calls) > 20
 
 
 @pytest.fixture(scope="module")

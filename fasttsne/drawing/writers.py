@@ -36,6 +36,10 @@ class AnimationFormat:
     n_colors: int
 
 
+class StoppedEarly(KeyboardInterrupt):
+    """Ctrl-C after one frame or more: the file is a complete animation of those."""
+
+
 def find_writer(path):
     """The writer for the extension of a path, whose packages are installed.
 
@@ -60,12 +64,39 @@ def write_gif(path, frames, fmt):
     with open(path, "wb") as file:
         file.write(b"GIF89a" + struct.pack("<2H3B", width, height, 0xF7, 0, 0) + palette.tobytes())
         file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")  # endless loop
-        try:
+
+        def encode():
             for frame, count in _merge_repeated(frames):
                 delay = min(10 * count * max(round(100 / fmt.fps), 1), 10 * 0xFFFF)
-                file.write(_gif_frame(frame, index_of_color, palette, delay))
-        finally:
-            file.write(b"\x3b")
+                yield _gif_frame(frame, index_of_color, palette, delay)
+
+        _write_frames(file, encode(), lambda n_frames: file.write(b"\x3b"))
+
+
+def _write_frames(file, encoded, finish):
+    """Write frames and what ends a file; after Ctrl-C the file has those that are whole.
+
+    encoded : the bytes of each frame.
+    finish : writes the end, given the number of frames.
+
+    Raises
+    ------
+    StoppedEarly
+        On Ctrl-C.  Before there is a frame it is a KeyboardInterrupt, and the file is of no use.
+    """
+    end, n_frames = file.tell(), 0
+    try:
+        for data in encoded:
+            file.write(data)
+            end, n_frames = file.tell(), n_frames + 1
+    except KeyboardInterrupt:
+        if n_frames == 0:
+            raise
+        file.seek(end)
+        file.truncate()
+        finish(n_frames)
+        raise StoppedEarly from None
+    finish(n_frames)
 
 
 def _gif_frame(frame, index_of_color, palette, milliseconds):
@@ -127,28 +158,30 @@ ACTL_OFFSET = 33  # bytes: the signature and the chunk IHDR
 def write_apng(path, frames, fmt):
     """An APNG of complete frames (https://www.w3.org/TR/png-3/#apng-frame-based-animation)."""
     width, height = fmt.size
-    chunks, n_frames = itertools.count(), 0
+    chunks = itertools.count()
     with open(path, "wb") as file:
         header = _png_chunk(b"IHDR", struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0))
         file.write(b"\x89PNG\r\n\x1a\n" + header + _png_chunk(b"acTL", bytes(8)))
-        try:
-            for frame, count in _merge_repeated(frames):
+
+        def encode():
+            for i, (frame, count) in enumerate(_merge_repeated(frames)):
                 seconds = count / fmt.fps
                 delay = min(round(1000 * seconds), 0xFFFF), 1000
                 control = struct.pack(">5I2H2B", next(chunks), width, height, 0, 0, *delay, 0, 0)
-                file.write(_png_chunk(b"fcTL", control))
                 # Each row starts with its filter, which is 0 for none.
                 rows = np.zeros((height, 1 + 3 * width), np.uint8)
                 rows[:, 1:] = frame.reshape(height, -1)
                 data = zlib.compress(rows, 6)
-                first = n_frames == 0
-                number = b"" if first else struct.pack(">I", next(chunks))
-                file.write(_png_chunk(b"IDAT" if first else b"fdAT", number + data))
-                n_frames += 1
-        finally:
+                number = b"" if i == 0 else struct.pack(">I", next(chunks))
+                image = _png_chunk(b"IDAT" if i == 0 else b"fdAT", number + data)
+                yield _png_chunk(b"fcTL", control) + image
+
+        def finish(n_frames):
             file.write(_png_chunk(b"IEND", b""))
             file.seek(ACTL_OFFSET)
             file.write(_png_chunk(b"acTL", struct.pack(">2I", n_frames, 0)))
+
+        _write_frames(file, encode(), finish)
 
 
 def _png_chunk(name, data):
@@ -173,20 +206,26 @@ def write_mp4(path, frames, fmt):
         output_params=["-preset", "veryfast", "-crf", "18", "-movflags", "+faststart"],
         ffmpeg_log_level="error",
     )  # fmt: skip
-    writer.send(None)
-    count = 0
+    count, interrupt = 0, None
     try:
+        writer.send(None)
         for frame in frames:
             writer.send(np.ascontiguousarray(frame))
             count += 1
+    except KeyboardInterrupt as error:
+        interrupt = error
     finally:
         writer.close()
+    if interrupt is not None and count == 0:
+        raise interrupt
     try:  # ffmpeg does not report errors when it closes a file
         n_written = ffmpeg.count_frames_and_secs(str(path))[0]
     except RuntimeError:
         n_written = 0
     if n_written < count:
-        raise OSError("ffmpeg could not write the whole animation: is the disk full?")
+        raise interrupt or OSError("ffmpeg could not write the whole animation: is the disk full?")
+    if interrupt is not None:
+        raise StoppedEarly from None
 
 
 WRITERS = {

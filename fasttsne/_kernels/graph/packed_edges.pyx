@@ -109,10 +109,13 @@ cdef void pack_row(
             n_near += is_near
             n_far += not is_near
         n_near, n_far = min(n_near, near_count - near), min(n_far, far_count - far)
-        memcpy(offsets + near, near_found, n_near * sizeof(int16_t))
-        memcpy(near_values + near, near_codes, n_near * sizeof(uint16_t))
-        memcpy(far_columns + far, far_found, n_far * sizeof(int32_t))
-        memcpy(far_values + far, far_codes, n_far * sizeof(uint16_t))
+        # Arrays that are empty have no address, which memcpy may not be given.
+        if n_near:
+            memcpy(offsets + near, near_found, n_near * sizeof(int16_t))
+            memcpy(near_values + near, near_codes, n_near * sizeof(uint16_t))
+        if n_far:
+            memcpy(far_columns + far, far_found, n_far * sizeof(int32_t))
+            memcpy(far_values + far, far_codes, n_far * sizeof(uint16_t))
         near, far = near + n_near, far + n_far
     for e in range(near, near_count):
         offsets[e], near_values[e] = 0, 0

@@ -1,5 +1,6 @@
 """How fine and how large a grid is: functions of the map's bounding box alone."""
 
+import bisect
 import math
 from functools import lru_cache
 
@@ -63,4 +64,8 @@ def padded_size(min_size: int, is_3d: bool = False) -> int:
 
     Beyond the largest that is ``min_size`` itself: no grid is made so large.
     """
-    return next((size for size in transform_sizes(is_3d) if size >= min_size), min_size)
+    # Not by a generator that is left half-way, as every iteration comes here: Ctrl-C while it is
+    # closed would be lost.
+    sizes = transform_sizes(is_3d)
+    at = bisect.bisect_left(sizes, min_size)
+    return sizes[at] if at < len(sizes) else min_size
