@@ -65,10 +65,8 @@ def compare(title, X, labels, n_old, holds):
     old = TSNE(random_state=0, n_jobs=1).fit(X[:n_old])
     for hold in holds:
         grown, taken = timed(lambda hold=hold: old.update(X[n_old:], hold=hold))
-        steps = np.asarray(grown)[:n_old] - np.asarray(old)
-        moved = np.linalg.norm(steps, axis=1).mean() / np.std(np.asarray(old))
         show(f"  update, hold={hold:g}", grown, labels, n_old, taken, taken / seconds,
-             f"{moved:.3f}")  # fmt: skip
+             moved(old, grown))  # fmt: skip
 
 
 def compare_splits(X, labels, options):
@@ -107,9 +105,16 @@ def compare_ten(X, labels, holds):
             rows = X[first:stop]
             grown, more = timed(lambda old=grown, rows=rows, hold=hold: old.update(rows, hold=hold))
             taken += more
-        show(f"  updates, hold={hold:g}", grown, labels, sizes[0], taken, taken / seconds, "")
+        show(f"  updates, hold={hold:g}", grown, labels, sizes[0], taken, taken / seconds,
+             moved(old, grown))  # fmt: skip
         print(f"  KL / fit {grown.kl_divergence / whole.kl_divergence:.4f}, recall "
               f"{recall(grown, true):.4f}")  # fmt: skip
+
+
+def moved(old, grown):
+    """How far old points moved in the mean, in standard deviations of the map."""
+    steps = np.asarray(grown)[: len(old)] - np.asarray(old)
+    return f"{np.linalg.norm(steps, axis=1).mean() / np.std(np.asarray(old)):.3f}"
 
 
 def recall(embedding, true):
@@ -119,12 +124,12 @@ def recall(embedding, true):
     return float(np.mean(found))
 
 
-def show(name, embedding, labels, n_old, seconds, share, moved):
+def show(name, embedding, labels, n_old, seconds, share, steps):
     right = label_agreement(np.asarray(embedding), labels, n_old)
     print(
         LINE.format(
             name, f"{seconds:.2f}", f"{share:.2f}", f"{embedding.kl_divergence:.3f}",
-            f"{right:.3f}", moved,
+            f"{right:.3f}", steps,
         ),
         flush=True,
     )  # fmt: skip
