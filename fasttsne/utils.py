@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from importlib.util import find_spec
 from types import ModuleType, TracebackType
-from typing import ParamSpec, TextIO, TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class TerminalLine:
 terminal_line = TerminalLine()
 
 
-class _Handler(logging.StreamHandler[TextIO]):
+class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # has an index from 3.11 on
     """Prints messages where a line of progress may be."""
 
     def emit(self, record: logging.LogRecord) -> None:
