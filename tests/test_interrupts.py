@@ -45,8 +45,6 @@ def test_interrupts_in_each_part(name, tmp_path):
     outcome = interrupt(name, 800, SIGNALS, moments(), tmp_path / "process")
     assert outcome.problems == []
     assert outcome.n_sent == SIGNALS
-    # Other work on the machine takes its part of this, too.
-    assert outcome.slowest < 10
 
 
 @pytest.mark.parametrize("name", often(WORKS, ("map: update",)))
