@@ -18,7 +18,7 @@ PROGRAM = Path(__file__).with_name("interrupted.py")
 # Seconds after which a process hangs, to start and to answer.
 START, ANSWER = 600, 120
 # A signal that nothing was heard of for so long is lost.
-LOST = 5
+LOST = 60
 
 
 @dataclasses.dataclass
