@@ -56,23 +56,19 @@ def main():
     arguments = [sys.executable, "-c", PROGRAM, str(options.rows), repr(parameters)]
     moments = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        run(arguments, folder, 0)  # what it takes to its first line
-        seconds = start - time.perf_counter()
-        start = time.perf_counter()
-        expected = run(arguments, folder)[-1]
-        seconds += time.perf_counter() - start
+        lines, seconds = run(arguments, folder)
+        expected = lines[-1]
     stages, problems, n_maps = Counter(), [], 0
     while sum(stages.values()) < options.kills:
         with tempfile.TemporaryDirectory() as folder:
             left = options.kills - sum(stages.values())
             for _ in range(min(left, moments.randint(1, MAX_KILLS))):
-                lines = run(arguments, folder, moments.uniform(0, seconds))
+                lines, _ = run(arguments, folder, moments.uniform(0, seconds))
                 if lines and lines[-1].startswith("map"):
                     break  # it was faster
                 stages[lines[-1] if lines else "imports"] += 1
             else:
-                lines = run(arguments, folder)
+                lines, _ = run(arguments, folder)
             n_maps += 1
             is_same = bool(lines) and lines[-1] == expected
             print(f"map {n_maps}, {sum(stages.values())} kills, {is_same=}", flush=True)
@@ -89,18 +85,20 @@ def main():
 
 
 def run(arguments, folder, seconds=None):
-    """The lines of a fit, which is killed after so many seconds from its first line on."""
+    """The lines of a fit, and its seconds from the first one on, after which it may be killed."""
     with subprocess.Popen(
         arguments, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         lines = [process.stdout.readline().strip()]
+        start = time.perf_counter()
         if seconds is not None:
             time.sleep(seconds)
             process.kill()
         output, errors = process.communicate(timeout=HANGS)
+    took = time.perf_counter() - start
     if process.returncode not in (0, -9):
         lines.append(errors.strip().splitlines()[-1])
-    return [line for line in lines + output.splitlines() if line]
+    return [line for line in lines + output.splitlines() if line], took
 
 
 if __name__ == "__main__":

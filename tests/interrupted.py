@@ -192,7 +192,7 @@ def main(name, n):
             say("same" if digest(work()) == expected else "other")
             continue
         try:
-            say("begin")
+            say("begin", time.perf_counter())
             work()
             say("done", time.perf_counter())
             sys.stdin.readline()  # it comes now, or is lost

@@ -259,20 +259,24 @@ def beside_a_thread(X):
         try:
             return fit()
         finally:
-            join(thread)
+            interrupt = join(thread)
             assert len(found) == 1, "the thread's fit did not end"
             assert np.array_equal(found[0], expected), "the thread's map has other bits"
+            if interrupt is not None:
+                raise interrupt
 
     return run
 
 
 def join(thread):
-    """Wait for a thread, through further signals."""
+    """Wait until a thread has ended; return the last KeyboardInterrupt that came meanwhile."""
+    interrupt = None
     while thread.is_alive():
         try:
             thread.join()
-        except KeyboardInterrupt:
-            continue
+        except KeyboardInterrupt as error:
+            interrupt = error
+    return interrupt
 
 
 @work("dask: local cluster")

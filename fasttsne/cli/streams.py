@@ -46,7 +46,5 @@ class Stream:
 
     def _drop_the_rest(self):
         """What is left in the buffer would fail again when the interpreter ends."""
-        with contextlib.suppress(OSError, ValueError):
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self._stream.fileno())
-            os.close(null)
+        with contextlib.suppress(OSError, ValueError), open(os.devnull, "w") as null:
+            os.dup2(null.fileno(), self._stream.fileno())

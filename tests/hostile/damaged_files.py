@@ -35,9 +35,10 @@ X = load_digits()[0][:200].astype(np.float32)
 LABELS = load_digits()[1][:200]
 FIT = {"perplexity": 8, "early_exaggeration_iter": 8, "n_iter": 8, "random_state": 0, "n_jobs": 1}
 OLD_FILES = Path(__file__).resolve().parents[1] / "old_files"
-# Bytes that a damaged file of some kilobytes may make a reader take, and seconds.
+# Bytes that a damaged file of some kilobytes may make a reader take.
 SPARE_BYTES = 2**30
-MAX_SECONDS = 60
+# Seconds after which a reader hangs: that of HDF5 does, and each time is waited for.
+MAX_SECONDS, MAX_SECONDS_OF_HDF5 = 600, 60
 
 
 def fitted(rows=X):
@@ -214,7 +215,8 @@ def main(seed, first, last, *names):
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + SPARE_BYTES, resource.RLIM_INFINITY))
     for name in names:
-        faulthandler.dump_traceback_later(MAX_SECONDS * (1 + (last - first) / 100), exit=True)
+        seconds = MAX_SECONDS_OF_HDF5 if name.endswith((".h5", ".h5ad")) else MAX_SECONDS
+        faulthandler.dump_traceback_later(seconds * (1 + (last - first) / 100), exit=True)
         damage(name, seed, first, last)
     faulthandler.cancel_dump_traceback_later()
 

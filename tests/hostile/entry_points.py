@@ -43,7 +43,7 @@ X, LABELS = make_rows(N)
 NEW = load_digits()[0][240:260]
 FIT = {"perplexity": 8, "early_exaggeration_iter": 15, "n_iter": 25, "random_state": 0, "n_jobs": 2}
 # Seconds after which a child hangs.
-MAX_SECONDS = 120
+MAX_SECONDS = 400
 
 
 def bits(*results):
@@ -213,8 +213,8 @@ def interrupted(expected):
         for name in ENTRY_POINTS:
             beside = pool.submit(run, name)
             timer = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
-            timer.start()
             with contextlib.suppress(KeyboardInterrupt):
+                timer.start()  # a busy machine may be long in coming to the next line
                 while True:
                     TSNE(**{**FIT, "n_iter": 3000}).fit(X)
             timer.join()

@@ -66,7 +66,10 @@ def test_files_of_ours():
 
 
 @linux
-@pytest.mark.parametrize("package", OTHERS)
+@pytest.mark.parametrize(
+    "package",
+    [pytest.param(name, marks=pytest.mark.slow) if name == "anndata" else name for name in OTHERS],
+)
 def test_files_of_others(package):
     pytest.importorskip(package)
     lines = outcomes(*OTHERS[package], may_hang=package in ("h5py", "anndata"))
