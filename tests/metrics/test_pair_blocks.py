@@ -42,11 +42,43 @@ def test_stress(pair, monkeypatch, sample_size):
     assert parts.total.standard_error == pytest.approx(whole.total.standard_error, rel=1e-6)
 
 
-def test_what_is_constant_or_unknown(pair, monkeypatch):
+@pytest.mark.parametrize("is_blocked", [False, True])
+def test_large_numbers(pair, monkeypatch, is_blocked):
+    """Of which the squares of the squares are not numbers."""
     X, Y = pair
+    expected = metrics.distance_correlation(X, Y, "pearson", sample_size=200)
+    if is_blocked:
+        small_blocks(monkeypatch)
+    found = metrics.distance_correlation(X * 1e140, Y, "pearson", sample_size=200)
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert found.standard_error == pytest.approx(expected.standard_error, rel=1e-6)
+
+
+def test_many_scales_take_little_memory(monkeypatch):
+    """Tables of all of them at once would take 0.4 GB."""
+    X = np.random.default_rng(0).normal(size=(100, 3))
+    whole = metrics.stress(X, X[:, :2], 150, sample_size=None)
     small_blocks(monkeypatch)
+    tracemalloc.start()
+    parts = metrics.stress(X, X[:, :2], 150, sample_size=None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2e8
+    np.testing.assert_array_equal(parts.edges, whole.edges)
+
+
+@pytest.mark.parametrize("is_blocked", [False, True])
+def test_what_is_constant_or_unknown(pair, monkeypatch, is_blocked):
+    X, Y = pair
+    if is_blocked:
+        small_blocks(monkeypatch)
     for method in ("spearman", "pearson"):
         assert np.isnan(metrics.distance_correlation(X, np.zeros_like(Y), method, sample_size=None))
+        # Their mean is not 0.1 in floating point.
+        equal = 0.1 * (1 - np.eye(len(Y)))
+        found = metrics.distance_correlation(equal, Y, method, "precomputed", sample_size=None)
+        assert np.isnan(found)
+        assert np.isnan(found.standard_error)
     with pytest.raises(ValueError, match="not all equal"):
         metrics.stress(X, np.zeros_like(Y), sample_size=None)
 
