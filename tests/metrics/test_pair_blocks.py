@@ -32,6 +32,27 @@ def test_correlations(pair, monkeypatch, method, sample_size):
     assert parts.standard_error == pytest.approx(whole.standard_error, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    "scaled",
+    [
+        lambda d: np.exp(20 * d), lambda d: np.exp(-20 * d), lambda d: d * 1e-300,
+        lambda d: np.where(d < 1, 1e-24 * d, np.where(d < 2, 1e-12 * d, d)), np.ceil,
+        lambda d: np.where(d < 2, 0, d), lambda d: 1e-318 * d,
+    ],
+    ids=["wide", "falling", "small", "three scales", "ties", "zeros", "subnormal"],
+)  # fmt: skip
+def test_rank_correlations_of_any_orders_of_magnitude(monkeypatch, scaled):
+    """Bins of one width would hold almost all of such distances in one."""
+    Y = np.random.default_rng(0).normal(size=(300, 2))
+    X = np.c_[Y, np.random.default_rng(1).normal(size=300)]
+    D = scaled(np.linalg.norm(X[:, None] - X, axis=2))
+    np.fill_diagonal(D, 0)
+    whole = metrics.distance_correlation(D, Y, "spearman", "precomputed", sample_size=None)
+    small_blocks(monkeypatch)
+    parts = metrics.distance_correlation(D, Y, "spearman", "precomputed", sample_size=None)
+    assert parts == pytest.approx(whole, abs=1e-7)
+
+
 @pytest.mark.parametrize("sample_size", [None, 200])
 def test_stress(pair, monkeypatch, sample_size):
     whole = metrics.stress(*pair, sample_size=sample_size)
