@@ -1,8 +1,8 @@
 """Correlations of the distances of more pairs than memory holds, block by block.
 
 Ranks are those of bins, of which each holds about a millionth of the pairs: pairs of one bin have
-its mean rank, as ties have.  That changes a correlation by less than 1e-7, whatever orders of
-magnitude distances are of.
+its mean rank, as ties have.  That changes a correlation by about 1e-7 at most, whatever orders of
+magnitude distances are of.  Those that differ by 1e-13 of themselves are ties.
 """
 
 from typing import NamedTuple

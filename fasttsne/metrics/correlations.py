@@ -30,7 +30,8 @@ def distance_correlation(
     sample_size : number of rows, chosen at random, of which all pairs are used; None is all.
         Of more than 2,048 rows, pairs are compared block by block: less than 1 GB for any number,
         and up to six times as long, since distances are computed anew each time.  Ranks are then
-        those of a million bins, which changes the result by less than 1e-7.
+        those of a million bins, which changes the result by about 1e-7 at most; distances that
+        differ by 1e-13 of themselves count as equal.
 
     The others are those of :func:`neighbor_recall`.
 
