@@ -9,20 +9,24 @@ at the places of its strongest neighbours,
 with all others where they are; where old points do not move, the second sum is over those.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.anchors import Anchors
 from fasttsne.objective.free_points import FreePointsDivergence
+from fasttsne.objective.kl import MIN_Z_PER_POINT
 from fasttsne.repulsion.fixed_reference import FixedRepulsion
 
 # Places that a point looks at, those of its strongest neighbours.  Of MNIST, 7,000 rows in a map of
 # 63,000: 10-NN labels are right for .959 of them without, and for .969 with 5.
 N_PLACES = 5
-# Points of a block, each of which takes about 20 kB.
-BLOCK_POINTS = 4096
+# Neighbours of a block, with those that fill short rows up: each takes about 50 bytes.  A row that
+# is a neighbour of very many makes its block a small one.
+BLOCK_NEIGHBORS = 2**21
+# A row takes as much as if it had so many at least, for the places that it looks at.
+MIN_LENGTH = 16
 
 
 def go_to_better_places(
@@ -66,7 +70,8 @@ def go_from_wrong_places(
         field(points, np.empty_like(points), sums)
         return sums.reshape(places.shape[:-1])
 
-    z = float(sums_at(y).sum()) - len(y)
+    # Of a map so wide that rounding is all that is left of Z, as its objective has it.
+    z = max(float(sums_at(y).sum()) - len(y), MIN_Z_PER_POINT * len(y))
 
     def others(rows: slice, looked_at: np.ndarray) -> np.ndarray:
         squares = ((looked_at - y[rows, None]) ** 2).sum(axis=2)
@@ -100,8 +105,7 @@ def _best_places(
     others : gives the loss less the attraction for some rows and places, (rows, places, d).
     """
     result = free.copy()
-    for first in range(0, len(free), BLOCK_POINTS):
-        rows = slice(first, min(first + BLOCK_POINTS, len(free)))
+    for rows in _blocks(np.diff(P.indptr)):
         neighbors, weights = _padded_rows(P[rows])
         strongest = np.argsort(-weights, axis=1, kind="stable")[:, :N_PLACES]
         near = points[np.take_along_axis(neighbors, strongest, axis=1)] + noise[rows, None]
@@ -113,6 +117,18 @@ def _best_places(
         loss[:, 1:][np.take_along_axis(weights, strongest, axis=1) == 0] = np.inf
         result[rows] = looked_at[np.arange(len(loss)), loss.argmin(axis=1)]
     return result
+
+
+def _blocks(counts: np.ndarray) -> Iterator[slice]:
+    """Rows in blocks which, all as long as their longest, have ``BLOCK_NEIGHBORS`` or one row."""
+    first = 0
+    while first < len(counts):
+        some = counts[first : first + BLOCK_NEIGHBORS // MIN_LENGTH]
+        lengths = np.maximum.accumulate(np.maximum(some, MIN_LENGTH))
+        sizes = np.arange(1, len(some) + 1) * lengths.astype(np.int64)
+        stop = first + max(int(np.searchsorted(sizes, BLOCK_NEIGHBORS, "right")), 1)
+        yield slice(first, stop)
+        first = stop
 
 
 def _padded_rows(P: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:

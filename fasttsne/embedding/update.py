@@ -228,7 +228,6 @@ def _joined(
     )  # fmt: skip
     free = np.ascontiguousarray(start)
     GradientDescent().run(free, objective, gathering)
-    exaggeration = settling.exaggeration if settling.stages else 1.0
-    free = go_to_better_places(P, fixed, free, objective, exaggeration, noise)
+    free = go_to_better_places(P, fixed, free, objective, settling.exaggeration, noise)
     GradientDescent().run(free, objective, settling)
     return free

@@ -1,8 +1,8 @@
 """Correlations of the distances of more pairs than memory holds, block by block.
 
 Ranks are those of bins, of which each holds about a millionth of the pairs: pairs of one bin have
-its mean rank, as ties have.  That changes a correlation by less than 1e-7, and by 1e-11 where no
-row is an outlier.
+its mean rank, as ties have.  That changes a correlation by about 1e-7 at most, whatever orders of
+magnitude distances are of.  Those that differ by 1e-13 of themselves are ties.
 """
 
 from typing import NamedTuple
@@ -21,8 +21,10 @@ N_REFINEMENTS, FULL, MAX_FULL = 2, 8, 2**13
 
 def blocked_pearson(blocks: PairBlocks, n: int) -> tuple[float, float]:
     """Return the correlation of all pairs of a sample of n rows, and its standard error."""
-    mean_a = sum(float(block.in_data.sum()) for block in blocks) / blocks.n_pairs
-    mean_b = sum(float(block.in_map.sum()) for block in blocks) / blocks.n_pairs
+    of_blocks = np.array([[(v.sum(), v.min(), v.max()) for v in block[2:]] for block in blocks])
+    if not (of_blocks[:, :, 2].max(0) > of_blocks[:, :, 1].min(0)).all():
+        return float("nan"), float("nan")
+    mean_a, mean_b = of_blocks[:, :, 0].sum(0) / blocks.n_pairs
     sums = np.zeros((3, blocks.n_rows))  # of a a, b b and a b over each row's pairs
     for block in blocks:
         a, b = block.in_data - mean_a, block.in_map - mean_b
@@ -30,12 +32,11 @@ def blocked_pearson(blocks: PairBlocks, n: int) -> tuple[float, float]:
             for end in (block.first, block.second):
                 total += np.bincount(end, values, blocks.n_rows)
     aa, bb, ab = sums.sum(1) / 2  # each pair belongs to two rows
-    if not aa * bb > 0:
+    scale = float(np.sqrt(aa) * np.sqrt(bb))  # the product of aa and bb may overflow
+    if not scale > 0:
         return float("nan"), float("nan")
-    found = float(ab / np.sqrt(aa * bb))
-    of_rows = blocks.n_pairs * (
-        sums[2] / np.sqrt(aa * bb) - found * (sums[0] / aa + sums[1] / bb) / 2
-    )
+    found = float(ab / scale)
+    of_rows = blocks.n_pairs * (sums[2] / scale - found * (sums[0] / aa + sums[1] / bb) / 2)
     return found, error_of_rows(of_rows, n)
 
 
@@ -73,9 +74,19 @@ def error_of_rows(of_rows: np.ndarray, n: int) -> float:
     return 2 * standard_error_of_mean(of_rows / (m - 1), m, n)
 
 
-class _Bins(NamedTuple):
-    """Bins of values: between two knots, ascending, all have one width.
+def _keys(values: np.ndarray) -> np.ndarray:
+    """Return numbers in the order of the values, nearly their logarithms: their bits, as numbers.
 
+    Of values over many orders of magnitude, bins of one width would hold almost all in one.
+    """
+    keys: np.ndarray = np.copysign(np.abs(values).view(np.int64).astype(np.float64), values)
+    return keys
+
+
+class _Bins(NamedTuple):
+    """Bins of values: between two knots, ascending, the keys of all have one width.
+
+    knots : (knots,) keys of values.
     places : (knots,) the number of the bin that each knot is in, with the part of it below.
     """
 
@@ -84,7 +95,7 @@ class _Bins(NamedTuple):
 
     def of(self, values: np.ndarray) -> np.ndarray:
         """Return the bin of each value, higher for higher values or the same."""
-        places = np.interp(values, self.knots, self.places)
+        places = np.interp(_keys(values), self.knots, self.places)
         bins: np.ndarray = np.minimum(places.astype(np.int64), N_BINS - 1)
         return bins
 
@@ -105,7 +116,7 @@ def _make_bins(blocks: PairBlocks) -> tuple[list[_Bins], np.ndarray]:
     ends = np.array([[(v.min(), v.max()) for v in block[2:]] for block in blocks])
     lows, highs = ends[:, :, 0].min(0), ends[:, :, 1].max(0)
     limits = np.array([0.0, N_BINS])
-    bins = [_Bins(np.array(own), limits) for own in zip(lows, highs, strict=True)]
+    bins = [_Bins(_keys(np.array(own)), limits) for own in zip(lows, highs, strict=True)]
     counts = _count(blocks, bins)
     for _ in range(N_REFINEMENTS):
         bins = [each.refined(own) for each, own in zip(bins, counts, strict=True)]

@@ -11,6 +11,8 @@ from fasttsne.nearest_neighbors.builtin.ranks import Distances
 BLOCK_PAIRS = 2**21
 # A float that is not negative is ordered as its bits are: 64 of them, read so many at a time.
 KEY_BITS, DIGIT_BITS = 64, 16
+# Values that are found at a time: each may have a table of half a megabyte.
+MAX_RANKS = 64
 
 
 class Pairs(NamedTuple):
@@ -81,7 +83,8 @@ def quantiles_in_data(blocks: PairBlocks, shares: np.ndarray) -> np.ndarray:
     position = np.asarray(shares, np.float64) * (blocks.n_pairs - 1)
     below = np.floor(position).astype(np.int64)
     ranks = np.stack([below, np.minimum(below + 1, blocks.n_pairs - 1)])
-    low, high = _values_at(blocks, ranks.ravel()).reshape(ranks.shape)
+    parts = np.array_split(ranks.ravel(), -(-ranks.size // MAX_RANKS))
+    low, high = np.concatenate([_values_at(blocks, part) for part in parts]).reshape(ranks.shape)
     found: np.ndarray = low + (high - low) * (position - below)
     return found
 

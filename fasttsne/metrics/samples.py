@@ -46,6 +46,8 @@ def to_ranks(values: np.ndarray) -> np.ndarray:
 
 def pearson(a: np.ndarray, b: np.ndarray) -> float:
     """Return the correlation of two vectors; NaN where one is constant."""
+    if not (np.ptp(a) > 0 and np.ptp(b) > 0):  # less their mean, equal values need not be 0
+        return float("nan")
     a, b = a - a.mean(), b - b.mean()
-    scale = np.sqrt((a @ a) * (b @ b))
+    scale = np.sqrt(a @ a) * np.sqrt(b @ b)  # a product of the squares may overflow
     return float(a @ b / scale) if scale > 0 else float("nan")

@@ -7,7 +7,7 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.repulsion.barnes_hut import TreeRepulsion
 from fasttsne.repulsion.exact import ExactRepulsion, padded_columns
-from fasttsne.repulsion.limits import FALLBACK_THETA, max_cells
+from fasttsne.repulsion.limits import FALLBACK_THETA, MAX_LINE_CELLS, max_cells
 from fasttsne.repulsion.mesh.layout import LINEAR_SPAN
 from fasttsne.repulsion.mesh.mesh import MeshRepulsion
 from fasttsne.repulsion.morton import bounding_box
@@ -90,7 +90,8 @@ def _mesh(
     """Return the mesh for so many rows; None where sums over all points cost less."""
     n, d = points.shape
     n_pairs = n * (n if n_rows is None else n_rows)
-    worthwhile = min(CELLS_PER_PAIR * n_pairs, MAX_FIELD_CELLS)
+    possible = MAX_LINE_CELLS if d == 1 else MAX_FIELD_CELLS
+    worthwhile = min(CELLS_PER_PAIR * n_pairs, possible)
     attempts = (
         (MESH_PARAMS, max_cells(n, d)), (FINE_PARAMS, worthwhile), (MESH_PARAMS, worthwhile)
     )  # fmt: skip

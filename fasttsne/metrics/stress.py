@@ -58,7 +58,8 @@ def stress(
     scales : number of ranges of distances, with as many pairs each.
     sample_size : number of rows, chosen at random, of which all pairs are compared; None is all.
         Of more than 2,048 rows, pairs are compared block by block: less than 1 GB for any number,
-        and five times as long, since distances are computed five times.
+        and five times as long, since distances are computed five times (with more than 30
+        scales, four times more for each 30).
 
     The others are those of :func:`neighbor_recall`.  Standard errors are those of the jackknife
     that leaves out a row at a time, for the scales of this sample.

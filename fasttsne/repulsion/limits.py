@@ -10,6 +10,8 @@ CALL_OVERHEAD_IN_CELLS = {1: 45_000, 2: 160_000, 3: 1_000_000}
 # it is slower than the tree, and coarse for a map that is nearly empty.
 MAX_CELLS_PER_POINT = {1: 32, 2: 32, 3: 60}
 MIN_CELL_LIMIT = {1: 2048**2, 2: 2048**2, 3: 128**3}
+# The longest transform that there is (``mesh.layout``); a grid in 1-D is one.
+MAX_LINE_CELLS = 15_728_640
 # For few points not even so many, in 1-D and 2-D: the tree is ten times faster than a grid of
 # 2048 x 2048 for 600 points.
 FEW_POINTS_CELLS = 1500
@@ -35,7 +37,8 @@ def max_cells(n_samples: int, n_components: int) -> int:
     least = MIN_CELL_LIMIT[n_components]
     if n_components < 3:
         least = min(least, FEW_POINTS_CELLS * n_samples)
-    return MAX_CELLS_PER_POINT[n_components] * n_samples + least
+    limit = MAX_CELLS_PER_POINT[n_components] * n_samples + least
+    return min(limit, MAX_LINE_CELLS) if n_components == 1 else limit
 
 
 def max_field_cells(n_evaluations: int, n_components: int) -> int:

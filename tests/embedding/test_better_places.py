@@ -1,11 +1,14 @@
 """New points look for better places than small steps reach."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from fasttsne import Anchors
 from fasttsne._kernels import reference
+from fasttsne.embedding import better_places
 from fasttsne.embedding.better_places import (
     N_PLACES,
     go_from_wrong_places,
@@ -117,3 +120,45 @@ def test_a_point_that_leaves_lowers_the_loss(rng, d, dof, hold):
         pinned = Anchors(targets, np.where(np.arange(n) < 30, np.inf, 1e6))
         got = go_from_wrong_places(P, y, field, dof, 1.0, pinned, np.full((n, d), 1e-3))
         np.testing.assert_array_equal(got, y)
+
+
+@pytest.mark.parametrize("n_neighbors", [1, 40, 4000])
+def test_blocks_make_no_difference(rng, monkeypatch, n_neighbors):
+    """Of a row or more, as neighbours fit in; here one row is a neighbour of all."""
+    P, fixed, free, objective = made(rng, 2)
+    P = P.tolil()
+    P[3] = 1e-3
+    P = P.tocsr().astype(np.float32)
+    noise = np.zeros_like(free)
+    expected = go_to_better_places(P, fixed, free, objective, 1.0, noise)
+    monkeypatch.setattr(better_places, "BLOCK_NEIGHBORS", n_neighbors)
+    monkeypatch.setattr(better_places, "MIN_LENGTH", 1)
+    got = go_to_better_places(P, fixed, free, objective, 1.0, noise)
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_memory_does_not_grow_with_the_longest_row(rng):
+    """One row that is a neighbour of all would make all rows of its block as long."""
+    n = 4000
+    rows, columns = np.repeat(np.arange(n), 5), rng.integers(0, n, 5 * n)
+    hub, every = np.zeros(n, int), np.arange(n)
+    ends = np.r_[rows, hub, every], np.r_[columns, every, hub]
+    P = sp.csr_matrix((np.full(7 * n, 1 / (7 * n), np.float32), ends), (n, n))
+    y = rng.normal(0, 20, (n, 2))
+    field = ExactField(y.astype(np.float32), 1.0, 1)
+    tracemalloc.start()
+    go_from_wrong_places(P, y, field, 1.0, 1.0, None, np.full((n, 2), 1e-3))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2e8  # 16 million pairs, of 50 bytes each
+
+
+def test_points_of_a_very_wide_map_stay(rng):
+    """What is left of Z is rounding: 0, by which repulsion would be divided."""
+    n = 1000
+    y = 1e8 * rng.normal(size=(n, 2))
+    P = sp.csr_matrix((np.full(n, 1 / n, np.float32), (np.arange(n), np.arange(n)[::-1])), (n, n))
+    field = ExactField(y.astype(np.float32), 1.0, 1)
+    with np.errstate(all="raise"):
+        got = go_from_wrong_places(P, y, field, 1.0, 1.0, None, np.full((n, 2), 1e-3))
+    np.testing.assert_array_equal(got, y)

@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from fasttsne.metrics.single_point_field import make_point_field
 from fasttsne.optimize.methods import EXACT_MAX_POINTS, resolve_method
 from fasttsne.repulsion import METHODS as NAMES
 from fasttsne.repulsion import (
@@ -21,11 +22,12 @@ from fasttsne.repulsion.limits import (
     CALL_OVERHEAD_IN_CELLS,
     FAST_CELLS_PER_POINT,
     MAX_CELLS_PER_POINT,
+    MAX_LINE_CELLS,
     MIN_CELL_LIMIT,
     max_cells,
     mesh_is_faster,
 )
-from fasttsne.repulsion.mesh.layout import padded_size
+from fasttsne.repulsion.mesh.layout import padded_size, transform_sizes
 
 ROWS = 3000
 # Bounds of the error in 1-D and 2-D, and in 3-D, where the default spacing is wider.
@@ -274,3 +276,16 @@ def test_each_name_is_made_and_no_other():
         make_repulsion("pairs", 1, 1, accuracy)
     with pytest.raises(ValueError, match="no repulsion of a fixed map is called 'pairs'"):
         make_field(points, "pairs", 1, 1, accuracy)
+
+
+@pytest.mark.parametrize("works", ["forces", "leave-one-out"])
+def test_lines_longer_than_any_transform_have_no_grid(rng, works):
+    """Where only the number of cells was limited, there was an error for want of such an FFT."""
+    n = 400_000 if works == "forces" else 20_000
+    y = rng.uniform(0, 4e6, (n, 1)).astype(np.float32)
+    if works == "forces":
+        z = MeshRepulsion(n_threads=2)(y, np.empty_like(y))
+    else:
+        z = make_point_field(y, 1.0, 2).z
+    assert z == pytest.approx(TreeRepulsion(1.0, 0.3, 2)(y, np.empty_like(y)), rel=1e-3)
+    assert transform_sizes(False)[-1] == MAX_LINE_CELLS
