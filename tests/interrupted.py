@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 import zipfile
 from pathlib import Path
 
@@ -124,6 +125,20 @@ def say(*words):
     sys.__stdout__.flush()
 
 
+def is_swallowed(frame):
+    """Whether Python may ignore what is raised in a call: it is less than a microsecond.
+
+    A generator that is left half-way raises nothing when it is closed, nor does what it calls then;
+    neither does a finalizer of an object.
+    """
+    while frame is not None:
+        is_finalizer = frame.f_code.co_filename == weakref.__file__
+        if is_finalizer or frame.f_code.co_flags & inspect.CO_GENERATOR:
+            return True
+        frame = frame.f_back
+    return False
+
+
 class AtCall:
     """A trace function that raises KeyboardInterrupt in one of the calls of this package.
 
@@ -142,8 +157,7 @@ class AtCall:
         self.count += 1
         if self.count == self._number:
             self.where = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_code.co_name}"
-            # One that is left half-way raises nothing when it is closed: less than a microsecond.
-            self.may_be_lost = bool(frame.f_code.co_flags & inspect.CO_GENERATOR)
+            self.may_be_lost = is_swallowed(frame)
             sys.settrace(None)
             raise KeyboardInterrupt
 

@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(Stream(sys.stderr)):
         try:
             code = _run(arguments)
+        except KeyboardInterrupt:
+            print_error("interrupted")
+            code = 130
         finally:  # --help ends by SystemExit
             output.flush()
         if code or output.failure is None:
@@ -51,9 +54,6 @@ def _run(arguments):
         warnings.showwarning = lambda message, *_: print_error(f"warning: {message}")
         try:
             return given.run(given) or 0
-        except KeyboardInterrupt:
-            print_error("interrupted")
-            return 130
         except MemoryError as error:
             print_error(f"not enough memory: {error}{given.parser.hint}")
         except EXPECTED as error:
