@@ -29,12 +29,19 @@ NAMES = ("neighbours", "affinities", "start", "early exaggeration", "main phase"
 
 
 def watch(program: str) -> dict[str, float]:
-    """Time the stages of this process's next fit; the dictionary fills as they end, seconds."""
+    """Time the stages of this process's next fit; the dictionary fills as they end, seconds.
+
+    Stages that a version has elsewhere are not timed.
+    """
     seconds: dict[str, float] = {}
     for module, path, *names in STAGES.get(program, []):
         *owners, name = path.split(".")
-        owner = functools.reduce(getattr, owners, importlib.import_module(module))
-        setattr(owner, name, _timed(getattr(owner, name), names, seconds))
+        try:
+            owner = functools.reduce(getattr, owners, importlib.import_module(module))
+            function = getattr(owner, name)
+        except (ModuleNotFoundError, AttributeError):
+            continue
+        setattr(owner, name, _timed(function, names, seconds))
     return seconds
 
 
