@@ -1,7 +1,7 @@
 """Ctrl-C at random moments of each part: noticed at once, nothing is left, and the next is right.
 
-``FASTTSNE_SIGNALS`` is how many are sent to each; with ``FASTTSNE_HYPOTHESIS=nightly`` all parts are
-interrupted, else a few.  ``benchmarks/interrupts.py`` shows more of it.
+``FASTTSNE_SIGNALS`` is how many are sent to each; with ``FASTTSNE_HYPOTHESIS=nightly`` all parts
+are interrupted, else a few.  ``benchmarks/interrupts.py`` shows more of it.
 """
 
 import os
