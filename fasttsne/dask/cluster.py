@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dask
-from distributed import CancelledError, Client, Future, wait
+from distributed import CancelledError, Client, Future, TimeoutError, wait
 from distributed.scheduler import KilledWorker
 
 from fasttsne.dask.versions import check_workers
