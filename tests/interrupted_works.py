@@ -253,14 +253,20 @@ def beside_a_thread(X):
     expected = np.asarray(fit())
 
     def run():
-        found = []
-        thread = threading.Thread(target=lambda: found.append(np.asarray(fit())))
-        thread.start()
+        found, has_ended = [], threading.Event()
+
+        def fit_in_thread():
+            try:
+                found.append(np.asarray(fit()))
+            finally:
+                has_ended.set()
+
+        threading.Thread(target=fit_in_thread).start()
         try:
             return fit()
         finally:
-            interrupt = join(thread)
-            assert len(found) == 1, "the thread's fit did not end"
+            interrupt = wait_for(has_ended)
+            assert len(found) == 1, "the thread's fit raised an error"
             assert np.array_equal(found[0], expected), "the thread's map has other bits"
             if interrupt is not None:
                 raise interrupt
@@ -268,12 +274,15 @@ def beside_a_thread(X):
     return run
 
 
-def join(thread):
-    """Wait until a thread has ended; return the last KeyboardInterrupt that came meanwhile."""
+def wait_for(event):
+    """Wait for an event; return the last KeyboardInterrupt that came meanwhile.
+
+    After one in ``Thread.join``, Python 3.11 may take a thread that runs for one that has ended.
+    """
     interrupt = None
-    while thread.is_alive():
+    while not event.is_set():
         try:
-            thread.join()
+            event.wait()
         except KeyboardInterrupt as error:
             interrupt = error
     return interrupt
