@@ -32,6 +32,8 @@ from fasttsne.runtime.validation import (
 from fasttsne.utils import Timer
 
 INITIALIZATIONS = ("median", "weighted", "weighted_mean", "random")
+# A larger map may take longer to make ready: about as long as the tree takes for so many places.
+EVALUATIONS_PER_POINT_OF_MAP = 2
 
 
 class PartialTSNEEmbedding(ArrayWithState):
@@ -123,8 +125,14 @@ class PartialTSNEEmbedding(ArrayWithState):
 
 
 def make_fixed_repulsion(points: np.ndarray, phase: Phase) -> FixedRepulsion:
-    """The repulsion of a map, (n, d) float32, on other points, as a phase has it."""
-    return make_field(points, str(phase.method), phase.dof, phase.n_threads, dict(phase.accuracy))
+    """The repulsion of a map, (n, d) float32, on other points, as a phase has it.
+
+    How many points will come is not known, and no point's place may depend on it.
+    """
+    return make_field(
+        points, str(phase.method), phase.dof, phase.n_threads, dict(phase.accuracy),
+        n_evaluations=EVALUATIONS_PER_POINT_OF_MAP * len(points),
+    )  # fmt: skip
 
 
 def prepare_partial(

@@ -10,7 +10,10 @@ from scipy.spatial.distance import cdist
 from fasttsne import TSNE, PartialTSNEEmbedding, TSNEEmbedding, affinity, initialization
 from fasttsne._kernels import reference as twins
 from fasttsne.datasets import load_digits
+from fasttsne.embedding.partial import make_fixed_repulsion
 from fasttsne.optimize.loop import MAX_FEW_ROWS
+from fasttsne.optimize.parameters import DEFAULTS
+from fasttsne.optimize.plan import resolve_new_points
 from fasttsne.repulsion import ExactRepulsion
 from fasttsne.repulsion.fixed_reference import MeshField, TreeField, make_field
 from fasttsne.repulsion.limits import MAX_FIELD_CELLS, max_field_cells
@@ -102,6 +105,15 @@ def test_a_field_that_is_used_often_has_a_large_grid(rng, dof):
     make_field(points, "exact", dof, 2, PARAMS)(y, expected, expected_z)
     np.testing.assert_allclose(z, expected_z, rtol=1e-2)
     assert np.linalg.norm(force - expected) / np.linalg.norm(expected) < 2e-2
+
+
+def test_a_wide_map_has_a_grid_for_new_rows(rng):
+    """However many there are: the tree, which is cheaper for one row, is slow for thousands."""
+    points = rng.normal(0, 55, (20_000, 2)).astype(np.float32)
+    params = {**DEFAULTS, "dof": 1.0, "negative_gradient_method": "auto"}
+    phase = resolve_new_points(1, params, 1, len(points))
+    assert isinstance(make_field(points, "auto", 1.0, 1, PARAMS), TreeField)
+    assert isinstance(make_fixed_repulsion(points, phase), MeshField)
 
 
 def test_the_largest_grid_is_bounded(rng):
