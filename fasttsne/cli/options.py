@@ -82,7 +82,10 @@ def add_update(command):
     command.add_argument(
         "--hold", type=float, default=argparse.SUPPRESS, metavar="VALUE", help=help
     )
-    help = "iterations; auto is 100, and the main phase where --hold is finite (default: auto)"
+    help = (
+        "iterations; auto is 40 of the new points and, where --hold is finite, an annealing and "
+        "the main phase of all after them (default: auto)"
+    )
     command.add_argument("--n-iter", type=_value, default=argparse.SUPPRESS, metavar="VALUE",
                          help=help)  # fmt: skip
     help = "random seed (default: 0)"

@@ -193,7 +193,7 @@ class KNNIndex:
 
         Raises
         ------
-        ValueError
+        ValueError, KeyError
             Where that is not of such an index.
         """
         if "seed" in state:

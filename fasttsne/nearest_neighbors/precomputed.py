@@ -81,7 +81,7 @@ class PrecomputedDistanceMatrix(KNNIndex):
     Raises
     ------
     TypeError, ValueError
-        Says what is wrong, and in which entry.
+        Says what is wrong, and in which entry; of numbers in a dense matrix ``build`` says it.
     """
 
     def __init__(

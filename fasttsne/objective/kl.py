@@ -28,7 +28,8 @@ class KLDivergence(Objective):
     Parameters
     ----------
     P : (n, n) CSR matrix of affinities.
-    repulsion : one of ``fasttsne.repulsion``.
+    repulsion : one of ``fasttsne.repulsion``: called with points, (n, d) float32, and an array of
+        that shape for the forces, it returns Z.
     n_components : dimensions of the map, at most 3.
     dof : degrees of freedom of the kernel.
     n_threads : how many threads share the work.  Results do not depend on it.
