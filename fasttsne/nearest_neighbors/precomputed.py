@@ -114,6 +114,7 @@ class PrecomputedDistanceMatrix(KNNIndex):
         Parameters
         ----------
         X : (m, n) array or SciPy sparse matrix, distances of m new rows to the n rows.
+        k : neighbours of each, at most n.
         """
         X = check_distance_matrix(X, "X", min_rows=1)
         if X.shape[1] != self.n_samples:
