@@ -64,7 +64,7 @@ class KLDivergence(Objective):
         self._largest = largest_value(self._values)
 
     def reorder(self, order: np.ndarray) -> None:
-        """See the base; it costs as much as a few iterations."""
+        """Take another order of points, as the base says; it costs as much as a few iterations."""
         if self._order is not None and np.array_equal(order, self._order):
             return
         if len(order) != self.shape[0] or not is_permutation(order):
