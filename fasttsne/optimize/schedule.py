@@ -6,13 +6,14 @@ exaggeration (van der Maaten & Hinton 2008; Belkina et al. 2019).
 The automatic one comes much closer to the minimum in fewer iterations.  Arrangement comes first,
 convergence last: preconditioned steps move neighbourhoods as a whole, single points get past
 others only while exaggeration falls slowly, or by the inertia of plain steps with much momentum,
-and what is misplaced when convergence begins stays so ::
+and what is misplaced when convergence begins stays so.  Its stages:
 
-    arranging   full exaggeration, preconditioned: the long waves of the map, which a start lacks
-    annealing   plain steps, while exaggeration falls from level to level
-    inert       plain steps with much momentum: points pass through each other
-    converging  preconditioned, until little of the loss is left (LossLeft)
-    settling    the same with short steps, in which the last oscillations end
+- arranging: preconditioned steps with full exaggeration make the long waves of the map, which a
+  start lacks;
+- annealing: plain steps, while exaggeration falls from level to level;
+- inert: plain steps with much momentum, in which points pass through each other;
+- converging: preconditioned steps, until little of the loss is left (``LossLeft``);
+- settling: the same with short steps, in which the last oscillations end.
 
 All is the same for any number of points.  Measured by benchmarks/convergence.py.
 """
