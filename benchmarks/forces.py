@@ -1,9 +1,11 @@
 """Force error of the mesh and the tree against the sum over all pairs.
 
     python benchmarks/forces.py [--rows 10000] [--components 2]
+    python benchmarks/forces.py --spacings
 
 For maps of several spans and shapes: the root mean square of the error, over
-that of the force, and the relative error of Z.
+that of the force, and the relative error of Z.  ``--spacings``: the first of them by the spacing
+of the mesh in 3-D.
 """
 
 import argparse
@@ -12,7 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
+from fasttsne.repulsion.mesh import mesh as mesh_module
+from fasttsne.repulsion.mesh.layout import SPACING
 
+# Of the table in docs/math.rst: units of the map.
+SPACINGS, SIDE = (0.55, 0.6, 0.65, 0.7), 43
 SPANS = (2e-4, 1, 10, 100, 1000)
 
 
@@ -57,12 +63,32 @@ def relative_error(force, exact):
     )
 
 
+def print_spacings(rows, n_threads):
+    """Print errors of the mesh in 3-D, of points even in a cube, by dof, order and spacing."""
+    mesh_module.max_cells = lambda n, d: np.inf  # the tree would take over
+    y = np.random.default_rng(0).uniform(0, SIDE, (rows, 3)).astype(np.float32)
+    exact, force = np.empty_like(y), np.empty_like(y)
+    print("dof, order  " + "".join(f"{spacing:10}" for spacing in SPACINGS))
+    for dof in (1, 2, 10):
+        ExactRepulsion(dof, n_threads)(y, exact)
+        for order in (5, 6):
+            line = f"{dof:3}, {order:5}  "
+            for spacing in SPACINGS:
+                MeshRepulsion(dof, order - 2, 50, spacing / SPACING[3], n_threads)(y, force)
+                line += f"{relative_error(force, exact):10.1e}"
+            print(line)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--components", type=int, default=2)
     parser.add_argument("--n-jobs", type=int, default=2)
+    parser.add_argument("--spacings", action="store_true")
     options = parser.parse_args()
+    if options.spacings:
+        print_spacings(options.rows, options.n_jobs)
+        return
     candidates = methods(options.n_jobs)
     print(f"{'map':26}" + "".join(f"{m.name:>22}" for m in candidates))
     worst = dict.fromkeys((m.name for m in candidates), 0.0)

@@ -150,7 +150,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.min_grad_norm = min_grad_norm
 
     def fit(self, X: Rows, y: object = None) -> "TSNE":
-        """Embed a data set.
+        """Embed a data set; return the estimator.
 
         Parameters
         ----------
@@ -164,7 +164,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self
 
     def partial_fit(self, X: Rows, y: object = None, hold: float = math.inf) -> "TSNE":
-        """Let rows join the map; the first call is ``fit``.
+        """Let rows join the map, and return the estimator; the first call is ``fit``.
 
         Places of earlier rows stay, or are held.  Where it fails, the estimator is as it was.
 
@@ -209,6 +209,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         (rows, n_components) float32 array.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
         """
         check_is_fitted(self)
         if self._has_distances() or not is_elsewhere(X, "X"):

@@ -27,7 +27,7 @@ class Affinities:
     Attributes
     ----------
     P : (n, n) scipy.sparse.csr_matrix, float64, sums to one; made when it is first asked for.
-        Later runs follow a new matrix, and changes in place of its values.
+        Where it is replaced, or its values are changed in place, the next runs use that.
     P_float32 : the same rounded, as a run reads it; not to be changed.
     knn_index : the index that found the neighbours and finds those of new rows, or None.
     """
@@ -149,7 +149,7 @@ class Affinities:
         Raises
         ------
         NotImplementedError
-            If the affinities were made from a matrix or from lists of neighbours.
+            As for :meth:`joined_by`.
         """
         return self.joined_by(X)[0]
 
@@ -167,6 +167,11 @@ class Affinities:
         -------
         affinities : those of the new data.
         near : (m, any) int32, old rows that stay, nearest to each new row first; -1 is none.
+
+        Raises
+        ------
+        NotImplementedError
+            If the affinities were made from a matrix, from distances or from lists of neighbours.
         """
         raise NotImplementedError(
             f"{type(self).__name__} cannot be extended by new rows: make affinities of all rows, "
@@ -177,6 +182,13 @@ class Affinities:
         """Return affinities of the rows that are left without some; at least two must be.
 
         rows : (m,) integers.
+
+        Raises
+        ------
+        NotImplementedError
+            As for :meth:`joined_by`.
+        ValueError
+            Where fewer than two rows would be left.
         """
         raise NotImplementedError(
             f"{type(self).__name__} cannot leave out rows: make affinities of those that are left, "

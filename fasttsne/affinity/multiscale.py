@@ -155,7 +155,10 @@ class MultiscaleMixture(KNNAffinities):
 class Multiscale(MultiscaleMixture):
     """The average of the affinities of several perplexities.
 
-    Parameters and attributes are those of :class:`MultiscaleMixture`.
+    p_j = mean_h p_j(h), where p_j(h) are the affinities of the perplexity h alone.  Parameters and
+    attributes are those of :class:`MultiscaleMixture`.
+
+    Source: Lee, Peluffo-Ordonez & Verleysen 2015.
     """
 
     _conditional = staticmethod(from_average)

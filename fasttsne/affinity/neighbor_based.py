@@ -98,6 +98,9 @@ class KNNAffinities(Affinities):
 
     def without(self, rows: np.ndarray) -> "KNNAffinities":
         """See :meth:`Affinities.without`; rows that lose neighbours are searched again."""
+        n_left = self.n_samples - len(np.unique(rows))
+        if n_left < 2:
+            raise ValueError(f"at least 2 of the {self.n_samples} rows must be left; got {n_left}")
         return self._changed(neighbor_lists.drop_rows(*self._changing(), rows))
 
     def _changing(self) -> tuple[ChangingIndex, neighbor_lists.Lists]:

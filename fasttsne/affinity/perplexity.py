@@ -38,7 +38,8 @@ class PerplexityBasedNN(KNNAffinities):
     ----------
     effective_perplexity_ : the perplexity, reduced if there are too few neighbours for it.
 
-    Source: van der Maaten & Hinton 2008; van der Maaten 2014 for the 3 u neighbours.
+    Source: van der Maaten & Hinton 2008; van der Maaten 2014 (three times the perplexity as number
+    of neighbours).
     """
 
     def __init__(

@@ -1,10 +1,9 @@
 """Callbacks that observe or stop an optimization.
 
 A callback is a callable with the arguments ``(iteration, error, embedding)``; it stops the
-run by returning True.  Iterations count from 1 within each ``optimize`` call; the error is
-the KL divergence of the embedding, without exaggeration; the embedding is the array that is
-being optimized, in the order of the samples.  It is called every ``callbacks_every_iters``
-iterations.
+run by returning True.  It is called every ``callbacks_every_iters`` iterations.  Iterations count
+from 1 within each ``optimize`` call; the error is the KL divergence of the embedding, without
+exaggeration; the embedding is the array that is being optimized, in the order of the samples.
 """
 
 from fasttsne.callbacks.approximation_checks import ErrorApproximations, VerifyExaggerationError

@@ -14,15 +14,15 @@ log = logging.getLogger("fasttsne.callbacks")
 class EarlyStopping(Callback):
     """Stop a run when its KL divergence has not improved by ``min_delta`` for ``patience`` calls.
 
-    Each run, early exaggeration and main phase, is considered separately.
+    Each run, such as early exaggeration and main phase, is considered separately.
 
     Parameters
     ----------
     min_delta : the minimum improvement of the KL divergence.
     patience : number of consecutive calls without improvement before the run stops.  A call
         happens every ``callbacks_every_iters`` iterations.
-    exaggerated : stop runs with exaggeration, too.  To stop in early exaggeration ends the
-        whole fit.
+    exaggerated : stop runs with exaggeration, too.  A stop in early exaggeration ends the whole
+        fit.
 
     Attributes
     ----------

@@ -21,6 +21,8 @@ SYNONYMS = {
     "theta": ("angle",),
     "negative_gradient_method": ("method",),
 }
+# Parameters whose value may be a file.
+WITH_FILES = ("initialization", "neighbors", "global_reference")
 # Parameters of TSNE that have other options, or none.
 NO_OPTIONS = ("callbacks", "verbose")
 # Parameters of TSNE that transform depends on, and that embeddings of .npz and .parquet remember.
@@ -82,7 +84,10 @@ def add_update(command):
     command.add_argument(
         "--hold", type=float, default=argparse.SUPPRESS, metavar="VALUE", help=help
     )
-    help = "iterations; auto is 100, and the main phase where --hold is finite (default: auto)"
+    help = (
+        "iterations; auto is 40 of the new points and, where --hold is finite, an annealing and "
+        "the main phase of all after them (default: auto)"
+    )
     command.add_argument("--n-iter", type=_value, default=argparse.SUPPRESS, metavar="VALUE",
                          help=help)  # fmt: skip
     help = "random seed (default: 0)"
@@ -110,7 +115,8 @@ def add_metrics(command):
     _add_data(command, "data")
     command.add_argument("map", type=Path, help="the embedding that fit wrote")
     command.add_argument("-k", type=int, default=10, help="number of neighbours (default: 10)")
-    command.add_argument("--metric", default="euclidean", help="distance between rows")
+    help = "distance between rows (default: euclidean)"
+    command.add_argument("--metric", default="euclidean", help=help)
     command.add_argument("--n-jobs", type=int, default=-1, help="threads (default: all cores)")
 
 
@@ -195,14 +201,23 @@ def _limit(text):
 
 def _add_parameters(command, title, table, leave_out=()):
     """An option for each parameter of a table."""
-    group = command.add_argument_group(title)
+    files = [_flag(name) for name in WITH_FILES if name in table]
+    group = command.add_argument_group(
+        title,
+        "Values are numbers, words, none, or JSON for lists and dictionaries; "
+        f"{', '.join(files)}: files of arrays, too.",
+    )
     for name, parameter in table.items():
         if name not in leave_out:
-            flags = [f"--{each.replace('_', '-')}" for each in (name, *SYNONYMS.get(name, ()))]
+            flags = [_flag(each) for each in (name, *SYNONYMS.get(name, ()))]
             group.add_argument(
                 *flags, dest=name, type=_value, default=argparse.SUPPRESS, metavar="VALUE",
                 help=parameter.help.replace("%", "%%"),
             )  # fmt: skip
+
+
+def _flag(name):
+    return f"--{name.replace('_', '-')}"
 
 
 def _value(text):
@@ -242,7 +257,7 @@ def given(options, names):
         found["early_exaggeration_iter"], found["n_iter"] = split_iterations(
             options.max_iter, early
         )
-    for name in ("initialization", "neighbors", "global_reference"):
+    for name in WITH_FILES:
         value = found.get(name)
         if isinstance(value, str) and Path(value).suffix:
             found[name] = files.read_rows(value)

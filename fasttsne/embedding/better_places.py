@@ -6,7 +6,9 @@ at the places of its strongest neighbours,
 
     loss_i(y) = 2 exaggeration sum_j p_ij log w(y, y_j)^-1 + 2 / Z sum_j w(y, y_j)
 
-with all others where they are; where old points do not move, the second sum is over those.
+with all others where they are; where old points do not move, the second sum is over those.  Where
+all points may move, the loss of anchors is added.  The term of ``global_structure`` is not: the
+descents before and after have it.
 """
 
 from collections.abc import Callable, Iterator

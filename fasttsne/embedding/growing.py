@@ -60,7 +60,7 @@ class GrowingMap(ArrayWithState):
         New rows find neighbours among the old ones and each other, old rows take new ones into
         their lists, and new points act on each other too, unlike in :meth:`transform`.  Those of
         a kind that is not there yet come together, but find room only where ``hold`` is finite.
-        A row that is there already joins once more, beside its twin.  New points are gathered
+        A row that is there already joins once more, beside the first.  New points are gathered
         first, then each looks for its best place among those of its strongest neighbours, which
         old points that do not move may bar it from, and settles there.
 
@@ -72,7 +72,8 @@ class GrowingMap(ArrayWithState):
             rows; 0 lets them go.  Held points, too, may leave for the places of neighbours, where
             that lowers the loss.  It holds in this call only: the map that is returned has the
             anchors that this one has.  Where many rows are placed in a wide map of two dimensions,
-            the field of the old points takes up to 1 GB while it is made.
+            the field of the old points takes up to 1 GB while it is made, whatever the
+            ``memory_limit`` of the fit was.
         n_iter : iterations; "auto" is 40 of the new points, after they have looked for places,
             and where ``hold`` is finite an annealing of the exaggeration and the main phase of the
             whole map after them.
@@ -93,7 +94,8 @@ class GrowingMap(ArrayWithState):
             With precomputed affinities, distances or lists of neighbours, and for a map from a
             file that has no index.
         ValueError, TypeError
-            Where X does not fit, or ``replace`` names a row twice, none of the map, or all.
+            Where X does not fit, or ``replace`` has a number twice, one that is no row of the map,
+            or all rows.
         """
         self.raise_if_view()
         grown: Self = update(self, X, hold, n_iter, random_state, replace)
@@ -104,7 +106,7 @@ class GrowingMap(ArrayWithState):
 
         Rows that had one of them as a neighbour find others in its place: the cost is that of
         a query for each such row, and of all affinities.  :meth:`optimize` lets the others move
-        to where there is room now.
+        to the room that is left.
 
         Parameters
         ----------

@@ -40,10 +40,16 @@ def principal_components(X, rank, random_state=None, svd_solver="auto", n_jobs=-
     Far rows (see ``fasttsne.linalg.robust``) do not count for the components, and get
     scores no larger than those of the others.
 
+    Parameters
+    ----------
+    X : (n, columns) array or SciPy sparse matrix; integers are computed with as floats.
+    rank : number of components, at most the number of rows or columns.
+    random_state : seeds the randomized solver.
+    svd_solver : as for ``pca``.
     n_jobs : threads; -1 is all cores.  The result does not depend on it.
     """
     products.preallocate_blas_buffers()
-    data = _CenteredData(X, resolve_n_jobs(n_jobs))
+    data = _CenteredData(_as_floats(X), resolve_n_jobs(n_jobs))
     return data.scores(data.loadings(rank, check_random_state(random_state), svd_solver))
 
 
@@ -80,13 +86,23 @@ def approximate_components(X, rank, random_state, n_jobs=-1) -> tuple[np.ndarray
     They are good enough to find candidates for neighbours, and much faster.  Far rows (see
     ``fasttsne.linalg.robust``) do not count for the directions.
 
+    Parameters
+    ----------
+    X, rank, n_jobs : as for ``principal_components``.
+    random_state : seeds the sample and the directions.
+
     Returns
     -------
     scores : (n, rank) float32.
     projection : from other rows to their scores.
     """
-    scores, _, projection = components_and_residuals(X, rank, random_state, n_jobs)
+    scores, _, projection = components_and_residuals(_as_floats(X), rank, random_state, n_jobs)
     return scores, projection
+
+
+def _as_floats(X):
+    """Return rows of integers as floats that hold them; others as they are."""
+    return X.astype(np.result_type(X.dtype, np.float32)) if X.dtype.kind in "iub" else X
 
 
 @np.errstate(under="ignore")

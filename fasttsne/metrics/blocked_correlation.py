@@ -11,6 +11,7 @@ import numpy as np
 
 from fasttsne.metrics.estimate import standard_error_of_mean
 from fasttsne.metrics.pair_blocks import PairBlocks
+from fasttsne.metrics.samples import INVERSE_RANK_VARIANCE
 
 # Bins, and places between which they are of one width.
 N_BINS, N_KNOTS = 2**20, 2**14
@@ -64,7 +65,7 @@ def blocked_spearman(blocks: PairBlocks, n: int) -> tuple[float, float]:
         a, b = (each.of(values) for each, values in zip(bins, block[2:], strict=True))
         influence = ranks[0][a] * ranks[1][b] + above[0][a] + above[1][b]
         for end in (block.first, block.second):
-            of_rows += np.bincount(end, 12 * influence, blocks.n_rows)
+            of_rows += np.bincount(end, INVERSE_RANK_VARIANCE * influence, blocks.n_rows)
     return found, error_of_rows(of_rows, n)
 
 

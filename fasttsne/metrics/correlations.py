@@ -10,7 +10,13 @@ from fasttsne.metrics.blocked_correlation import (
 )
 from fasttsne.metrics.estimate import Estimate, standard_error_of_mean
 from fasttsne.metrics.pair_blocks import PairBlocks
-from fasttsne.metrics.samples import check_rows, pearson, sample_rows, to_ranks
+from fasttsne.metrics.samples import (
+    INVERSE_RANK_VARIANCE,
+    check_rows,
+    pearson,
+    sample_rows,
+    to_ranks,
+)
 from fasttsne.nearest_neighbors.builtin.ranks import make_distances, nearest_distances
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
@@ -39,7 +45,8 @@ def distance_correlation(
     -------
     Estimate
         From -1 to 1; NaN where all distances are equal.  The standard error is that of a function
-        of two rows at a time: to first order it is twice that of the rows' mean influences.
+        of two rows at a time: to first order it is twice that of the rows' mean influences.  That
+        of "spearman" is for distances without ties; with many equal ones it is too small.
 
     Source: Kobak & Berens 2019, The art of using t-SNE for single-cell transcriptomics (CPD);
     Hoeffding 1948 (the standard error of U-statistics).
@@ -111,7 +118,8 @@ def _influence_on_spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     n = len(a)
     x, y = (a - (n + 1) / 2) / n, (b - (n + 1) / 2) / n
-    influence: np.ndarray = 12 * (x * y + _mean_above(a, y) + _mean_above(b, x))
+    sums = x * y + _mean_above(a, y) + _mean_above(b, x)
+    influence: np.ndarray = INVERSE_RANK_VARIANCE * sums
     return influence
 
 

@@ -35,12 +35,10 @@ class LooScores:
         fifths of the way to a neighbour: the more of two directions.
     singularity : (m,) one by the smallest curvature of the loss of the point where it is, in units
         of the map squared; infinite where that is not positive: the point is not at a minimum.
-    target : (m, d) where the point goes that moves most.
-    toward : (m,) the row that it was moved toward.
-    jumps : (m,) bool, whether the perturbation is more than ``PERTURBATION_LIMIT`` times the
-        median of the rows.
-    is_loose : (m,) bool, whether the singularity is more than ``SINGULARITY_LIMIT`` times the
-        median of the rows.
+    target : (m, d) where the point goes in the direction in which it moves farther.
+    toward : (m,) the neighbour, a row, in whose direction that is; -1 where neither moves it.
+    jumps : (m,) bool, whether the perturbation is more than 5 times the median of the rows.
+    is_loose : (m,) bool, whether the singularity is more than 10 times the median of the rows.
     """
 
     rows: np.ndarray
@@ -76,8 +74,8 @@ def loo_scores(
     So a jump is found on both sides of a tear, where benchmarks/trust.py says how often.
 
     The repulsion comes from a grid where that is made sooner than the sums over all points are
-    for these rows, and takes less than 1 GB: all 70,000 points of MNIST take four seconds of the
-    processor.  The sum takes a millisecond a row there.
+    for these rows.  It takes up to 1 GB, whatever the ``memory_limit`` of the fit was.  All 70,000
+    points of MNIST take four seconds of the processor; by sums a row takes a millisecond there.
 
     Parameters
     ----------

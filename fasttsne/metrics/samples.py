@@ -7,6 +7,11 @@ from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_data, check_number, check_random_state, refuse_masked
 
+# One divided by the variance of ranks as shares of their number, which without ties are even from
+# 0 to 1.  A rank correlation is the covariance of such shares times this, and so is the influence
+# of each observation on it.  With ties the variance is smaller.
+INVERSE_RANK_VARIANCE = 12
+
 
 def check_rows(
     X: Rows, embedding: ArrayLike, metric: Metric = "euclidean", metric_params: Settings = None

@@ -53,8 +53,8 @@ def stability(
 ) -> Stability:  # fmt: skip
     """Return how far maps from other seeds, starts or samples of the rows agree.
 
-    Maps are aligned to their mean by translation, rotation, reflection and scale (generalized
-    Procrustes analysis), which minimizes the sum of squared distances.
+    Maps are scaled to one size, and aligned to their mean by the translation, rotation and
+    reflection that minimize the sum of squared distances (generalized Procrustes analysis).
 
     Parameters
     ----------
@@ -123,14 +123,19 @@ def _align(maps: np.ndarray) -> np.ndarray:
 
 
 def _turned(points: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return points moved, turned and scaled onto a target, by least squares over shared rows."""
+    """Return points scaled to the size of a target, moved and turned onto it, over shared rows.
+
+    Scales by least squares would shrink maps that have nothing in common, and hide how far they
+    differ.
+    """
     shared = ~np.isnan(points[:, 0]) & ~np.isnan(target[:, 0])
     if shared.sum() < 2:
         raise ValueError("maps must share at least two rows with the others")
     origin, goal = points[shared].mean(0), target[shared].mean(0)
     inner = points[shared] - origin
-    left, values, right = np.linalg.svd(inner.T @ (target[shared] - goal))
-    scale = values.sum() / (inner**2).sum()
+    outer = target[shared] - goal
+    left, _, right = np.linalg.svd(inner.T @ outer)
+    scale = np.sqrt((outer**2).sum() / (inner**2).sum())
     turned: np.ndarray = (points - origin) @ (left @ right) * scale + goal
     return turned
 

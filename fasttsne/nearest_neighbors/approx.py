@@ -54,7 +54,10 @@ PAGE_NUMBERS, PIECE_NUMBERS = 1024, 2**24
 class Approx(CachedRowsMixin, KNNIndex):
     """Finds the true neighbours up to a requested share of them, the recall.
 
-    ``knn_kwargs``: ``recall`` (0.95), the share of true neighbours to find.
+    ``knn_kwargs``: ``recall`` (0.95), the share of true neighbours to find.  Metrics are
+    "euclidean", "l2", "sqeuclidean", "cosine" and "correlation".  Up to 3,000 rows are searched
+    exactly.  ``docs/math.rst``, "Neighbours", says how it searches: cells by k-means, of which each
+    row probes those near to it.
 
     Attributes
     ----------

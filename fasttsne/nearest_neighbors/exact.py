@@ -44,7 +44,7 @@ class Exact(CachedRowsMixin, KNNIndex):
     Euclidean, cosine and correlation: float32 products choose candidates; what their
     rounding leaves open is decided by float64 differences of the data as given, so the
     neighbours are those of float64, and equal rows are at distance 0.  Other metrics
-    of SciPy, and any callable f(u, v), in blocks; variances and covariance, for
+    of SciPy, and any callable f(u, v), are computed in blocks; variances and covariance, for
     "seuclidean" and "mahalanobis", are those of the data where ``metric_params`` does
     not give V or VI.
     Of equal distances, the smaller row index comes first.  Sparse rows stay sparse; SciPy's

@@ -50,7 +50,8 @@ def check_k(k: int, n_samples: int) -> int:
 class KNNIndex:
     """Finds the k nearest neighbours of all rows of a data set, and of new rows.
 
-    A subclass of a user's own overrides ``build`` and, for new rows, ``query``.
+    A subclass of a user's own has the names of its metrics, a tuple, as ``VALID_METRICS``, and
+    overrides ``build`` and, for new rows, ``query``.
 
     Parameters
     ----------
@@ -149,7 +150,17 @@ class KNNIndex:
             return self._build()
 
     def query(self, X: Rows, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Find the k rows of the data nearest to each row of X, as ``build`` does."""
+        """Find the k rows of the data nearest to each row of X, as ``build`` does.
+
+        Parameters
+        ----------
+        X : (m, columns) new rows.
+        k : neighbours of each, at most n.
+
+        Returns
+        -------
+        indices, distances : (m, k) arrays, as those of ``build``.
+        """
         self._check_attributes()
         is_sparse = sp.issparse(self.data)
         X = check_data(X, min_rows=1, accept_sparse=is_sparse or self.DENSE_IF_SMALL)
@@ -193,7 +204,7 @@ class KNNIndex:
 
         Raises
         ------
-        ValueError
+        ValueError, KeyError
             Where that is not of such an index.
         """
         if "seed" in state:

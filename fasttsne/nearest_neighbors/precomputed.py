@@ -81,7 +81,7 @@ class PrecomputedDistanceMatrix(KNNIndex):
     Raises
     ------
     TypeError, ValueError
-        Says what is wrong, and in which entry.
+        Says what is wrong, and in which entry; of numbers in a dense matrix ``build`` says it.
     """
 
     def __init__(
@@ -114,6 +114,7 @@ class PrecomputedDistanceMatrix(KNNIndex):
         Parameters
         ----------
         X : (m, n) array or SciPy sparse matrix, distances of m new rows to the n rows.
+        k : neighbours of each, at most n.
         """
         X = check_distance_matrix(X, "X", min_rows=1)
         if X.shape[1] != self.n_samples:

@@ -37,16 +37,22 @@ class Objective(ABC):
     ----------
     shape : (n, d).
     n_threads : how many threads share the work.  Results do not depend on it.
+
+    Attributes
+    ----------
+    is_translation_invariant : whether the loss stays the same when all points move together; then
+        the map is kept centered.  True by default.
+    gains_by_order : whether it is computed faster where points that are near in the map are near
+        in memory; then they are sorted now and then.  True by default.
+    scale : the gradient in units of what :meth:`gradient` returns, 4 by default, as each pair of
+        points counts twice in a sum of squares.
+    has_curvature : whether there are :meth:`edge_moments`, which preconditioned steps need.  False
+        by default.
     """
 
-    # Whether the loss stays the same when all points move together: then the map is kept
-    # centered.
     is_translation_invariant = True
-    # Whether it is computed faster where points that are near in the map are near in memory.
     gains_by_order = True
-    # The gradient in units of what :meth:`gradient` returns: each pair of points counts twice.
     scale = 4.0
-    # Whether :meth:`edge_moments` is there: attraction is along edges, with a curvature.
     has_curvature = False
 
     def __init__(self, shape: tuple[int, int], n_threads: int = 1):

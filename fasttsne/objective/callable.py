@@ -5,8 +5,11 @@
 
 ``embedding`` is an (n, d) array and P an (n, n) CSR matrix, already multiplied by the
 exaggeration.  ``gradient``, (n, d), is a quarter of the objective's; for the KL divergence that is
-sum_j (p_ij - w_ij / Z) q_ij (y_i - y_j).  ``error`` is wanted where ``should_eval_error``
-is true, and for P as it is given.
+sum_j (p_ij - w_ij / Z) q_ij (y_i - y_j), with q = 1 / (1 + r^2 / dof), w = q^dof and Z the sum of w
+over all pairs.  ``error``, a number, is wanted where ``should_eval_error`` is true, and for P as it
+is given.  ``bh_params`` has ``theta``, ``fft_params`` has ``n_interpolation_points``,
+``min_num_intervals`` and ``ints_in_interval``, as of :class:`fasttsne.TSNE`;
+``reference_embedding`` is None.
 """
 
 import inspect

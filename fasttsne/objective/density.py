@@ -94,9 +94,13 @@ class DensityObjective(KLDivergence):
 
 
 def standardize_log_radii(log_radii: ArrayLike) -> np.ndarray:
-    """With mean 0 and variance 1; the smallest are raised to a share of the median.
+    """Return log radii with mean 0 and variance 1, (n,) float64; zeros where all are equal.
 
-    Those beyond reason (``fasttsne.linalg.robust``) become the largest of the others.
+    Before that, radii below 1e-4 of the median are raised to that, so that equal rows are not
+    infinitely dense, and those of far rows (``fasttsne.linalg.robust``) become the largest of the
+    others.
+
+    log_radii : (n,) array, with -inf for a row whose neighbours are equal to it.
     """
     radii = np.array(log_radii, np.float64)
     finite = np.isfinite(radii)

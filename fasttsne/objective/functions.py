@@ -27,8 +27,8 @@ def kl_divergence_bh(
     Parameters
     ----------
     embedding : (n, d) array.
-    P : (n, n) CSR matrix of affinities; where they do not sum to one, its gradient is that of
-        exaggeration.
+    P : (n, n) CSR matrix of affinities.  Multiplied by an exaggeration, it gives the gradient with
+        that exaggeration.
     dof : degrees of freedom of the kernel.
     bh_params : ``{"theta": ...}``.
     should_eval_error : compute the KL divergence, too; otherwise it is 0.
@@ -54,7 +54,15 @@ def kl_divergence_fft(
     reference_embedding: object = None, should_eval_error: bool = False, n_jobs: int | None = -1,
     **_: object,
 ) -> tuple[float, np.ndarray]:  # fmt: skip
-    """The same by the particle mesh; ``fft_params`` are those of ``MeshRepulsion``."""
+    """The KL divergence and a quarter of its gradient, by the particle mesh (FFT).
+
+    The other parameters, the result and errors are those of ``kl_divergence_bh``.
+
+    Parameters
+    ----------
+    fft_params : ``n_interpolation_points``, ``min_num_intervals`` and ``ints_in_interval``, as of
+        :class:`fasttsne.TSNE`; those that are missing have their defaults.
+    """
     repulsion = MeshRepulsion(dof, **fft_params, n_threads=resolve_n_jobs(n_jobs))
     return _evaluate(embedding, P, repulsion, reference_embedding, should_eval_error)
 
@@ -63,7 +71,10 @@ def kl_divergence_exact(
     embedding: ArrayLike, P: sp.csr_matrix, dof: float, reference_embedding: object = None,
     should_eval_error: bool = False, n_jobs: int | None = -1, **_: object,
 ) -> tuple[float, np.ndarray]:  # fmt: skip
-    """The same by the sum over all pairs."""
+    """The KL divergence and a quarter of its gradient, by the sum over all pairs: O(n^2).
+
+    Parameters, the result and errors are those of ``kl_divergence_bh``.
+    """
     repulsion = ExactRepulsion(dof, resolve_n_jobs(n_jobs))
     return _evaluate(embedding, P, repulsion, reference_embedding, should_eval_error)
 

@@ -28,7 +28,8 @@ class KLDivergence(Objective):
     Parameters
     ----------
     P : (n, n) CSR matrix of affinities.
-    repulsion : one of ``fasttsne.repulsion``.
+    repulsion : one of ``fasttsne.repulsion``: called with points, (n, d) float32, and an array of
+        that shape for the forces, it returns Z.
     n_components : dimensions of the map, at most 3.
     dof : degrees of freedom of the kernel.
     n_threads : how many threads share the work.  Results do not depend on it.
@@ -63,7 +64,7 @@ class KLDivergence(Objective):
         self._largest = largest_value(self._values)
 
     def reorder(self, order: np.ndarray) -> None:
-        """See the base; it costs as much as a few iterations."""
+        """Take another order of points, as the base says; it costs as much as a few iterations."""
         if self._order is not None and np.array_equal(order, self._order):
             return
         if len(order) != self.shape[0] or not is_permutation(order):

@@ -13,7 +13,8 @@ Callbacks: TypeAlias = CallbackFunction | Iterable[CallbackFunction] | None
 class Callback:
     """Base for callbacks that want to know when a run starts and ends.
 
-    A run is one call of ``optimize``: a fit has two, early exaggeration and main phase.
+    A run is one call of ``optimize``.  A fit has two, early exaggeration and main phase, and with
+    ``density_weight`` a third.
     """
 
     def receive_settings(self, settings: Any) -> None:
@@ -22,8 +23,17 @@ class Callback:
     def receive_progress(self, progress: Progress) -> None:
         """Called about ten times a second in every stage of a fit, and at its begin and end.
 
-        A ``fasttsne.runtime.progress.Progress`` says which and how far.  Iterations are a stage
-        in which the callback itself is called, too.  What it raises ends the fit.
+        Iterations are a stage in which the callback itself is called, too.  An exception that it
+        raises ends the fit.
+
+        Parameters
+        ----------
+        progress : an object with ``name`` (of the stage, such as "search"), ``total`` and ``done``
+            (the amount of work, in ``unit``; total is None where it is not known), ``unit``
+            ("rows", "iterations"), ``is_maximum`` (whether the stage may end before total),
+            ``share`` (from 0 to 1, or None), ``rate`` (units a second), ``seconds`` (since the
+            stage began), ``seconds_left`` (or None), ``note`` (a text, such as the KL divergence)
+            and ``has_ended``.
         """
 
     def optimization_about_to_start(self) -> None:
@@ -33,7 +43,7 @@ class Callback:
         """Called once when the run is over, however it ended."""
 
     def __call__(self, iteration: int, error: float, embedding: Any) -> bool | None:
-        """Called at every n-th iteration; a true answer stops the optimization."""
+        """Called every ``callbacks_every_iters`` iterations; a true answer stops the run."""
         raise TypeError(f"{type(self).__name__} does not define __call__")
 
 

@@ -21,7 +21,7 @@ class Choice:
 
     Attributes
     ----------
-    parameter, value : its name, and its value as the user left it.
+    parameter, value : its name, and its value, given or default.
     decided_by : "given", "default", or for "auto" the rule.
     """
 

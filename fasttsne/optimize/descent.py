@@ -104,7 +104,9 @@ class GradientDescent:
 
         Parameters
         ----------
-        keeper : keeps states of the run.
+        objective : :class:`fasttsne.objective.Objective` of the map's shape.
+        phase : :class:`fasttsne.optimize.plan.Phase`, which says what is done.
+        keeper : keeps states of the run, for checkpoints, or None.
         go_on_from : one of them, of the same phase, to go on from.
 
         Raises

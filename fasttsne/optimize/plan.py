@@ -61,14 +61,15 @@ class Phase:
     dof : degrees of freedom of the kernel.
     method : of the repulsive forces: "exact", "bh", "fft", "auto" (either of the last two, by the
         size of the map in each iteration), the name of a registered objective, or a function.
-    accuracy : theta, n_interpolation_points, min_num_intervals, ints_in_interval.
+    accuracy : pairs of a name and a value: theta, n_interpolation_points, min_num_intervals,
+        ints_in_interval.
     density_weight : weight of the density term.
     max_grad_norm, max_step_norm : bounds on a point's gradient and step, or None.
     n_threads : how many threads share the work.
     callbacks, callbacks_every_iters : who is called, and how often.
-    anchors : what draws points to targets, or to each other, or None.
+    anchors : :class:`fasttsne.Anchors`, or what ties points to each other (aligned maps), or None.
     global_structure : weight of the reference.
-    reference : (n, d) float64, what draws the map as a whole, or None.
+    reference : (n, d) float64, the target of the map as a whole, or None.
     """
 
     name: str
@@ -252,7 +253,14 @@ def resolve_phase(
 def resolve_new_points(
     n_iter: int, params: Mapping[str, Any], n_samples: int, n_fixed: int
 ) -> Phase:
-    """The plan of ``optimize`` for so many new points in a fixed map of ``n_fixed`` points."""
+    """The plan of ``optimize`` for new points in a fixed map.
+
+    Parameters
+    ----------
+    n_iter : number of iterations.
+    params : those of ``optimize``, checked, all of them.
+    n_samples, n_fixed : number of new points, and of points of the map.
+    """
     rate = number_or_none(params["learning_rate"])
     stages = schedule.classical(
         n_iter, n_samples, exaggeration_of(params),
@@ -318,7 +326,7 @@ def _automatic_schedule(params: Mapping[str, Any]) -> ModuleType:
 
 
 def exaggeration_of(params: Mapping[str, Any]) -> float:
-    """The exaggeration as a number: None is none."""
+    """The exaggeration as a number: 1 where it is None."""
     return 1.0 if params["exaggeration"] is None else float(params["exaggeration"])
 
 

@@ -6,13 +6,14 @@ exaggeration (van der Maaten & Hinton 2008; Belkina et al. 2019).
 The automatic one comes much closer to the minimum in fewer iterations.  Arrangement comes first,
 convergence last: preconditioned steps move neighbourhoods as a whole, single points get past
 others only while exaggeration falls slowly, or by the inertia of plain steps with much momentum,
-and what is misplaced when convergence begins stays so.
+and what is misplaced when convergence begins stays so.  Its stages:
 
-    arranging   full exaggeration, preconditioned: the long waves of the map, which a start lacks
-    annealing   exaggeration falls in small steps, plain
-    inert       plain steps with much momentum: points pass through each other
-    converging  preconditioned, until little of the loss is left (LossLeft)
-    settling    the same with short steps, in which the last oscillations end
+- arranging: preconditioned steps with full exaggeration make the long waves of the map, which a
+  start lacks;
+- annealing: plain steps, while exaggeration falls from level to level;
+- inert: plain steps with much momentum, in which points pass through each other;
+- converging: preconditioned steps, until little of the loss is left (``LossLeft``);
+- settling: the same with short steps, in which the last oscillations end.
 
 All is the same for any number of points.  Measured by benchmarks/convergence.py.
 """
@@ -59,13 +60,13 @@ class Stage(ABC):  # abstract, so that those of version 0.1.0 can be registered 
     ----------
     n_iter : number of iterations; the maximum where there is a stopping rule.
     exaggeration : factor on the attractive forces.
-    learning_rate, momentum : of each step.  In a preconditioned stage the former is in units of
-        the largest eigenvalue's inverse.
+    learning_rate, momentum : of each step.  In a preconditioned stage the former is divided by the
+        largest eigenvalue of the preconditioned curvature.
     stopping : a rule of :mod:`fasttsne.optimize.stopping`, or None.
     name : what the stage is for.
-    is_preconditioned : whether steps go by ``fasttsne.optimize.preconditioner``, without gains.
+    is_preconditioned : whether steps are preconditioned (``docs/math.rst``), without gains.
     starts_anew : whether the speed and the gains of the stage before are dropped.
-    structure_factor : of the weight of a global structure (``optimize/reference_term.py``).
+    structure_factor : by which the weight ``global_structure`` is multiplied in this stage.
     """
 
     n_iter: int
@@ -117,7 +118,7 @@ def automatic_main_phase(
     """The main phase until little of the loss is left, for ``n_samples`` rows.
 
     ``learning_rate`` and ``momentum`` are those of the plain steps; None is the schedule's own.
-    A given ``tol`` may take ``MAX_ITER_FOR_TOL`` iterations, the schedule's own ``MAX_ITER``.
+    With a given ``tol`` the converging stage may take 5,000 iterations, else 100.
     """
     if learning_rate is None:
         learning_rate = INERT_LEARNING_RATE * default_learning_rate(n_samples, exaggeration)

@@ -46,7 +46,15 @@ class Check(NamedTuple):
 
 
 class Decision(Enum):
-    """What the loop does after a check."""
+    """What the loop does after a check.
+
+    Attributes
+    ----------
+    CONTINUE : nothing.
+    SLOW_DOWN : it halves the learning rate and drops the momentum.
+    GO_BACK : it does the same, from the map of the check with the lowest loss.
+    STOP : it ends the stage.
+    """
 
     CONTINUE = "continue"
     SLOW_DOWN = "halve the learning rate and drop the momentum"
@@ -57,9 +65,9 @@ class Decision(Enum):
 class StoppingRule(Protocol):
     """What a stage has as its ``stopping``.
 
-    A rule that may answer GO_BACK has ``goes_back = True``: the map is kept at each of its other
-    checks.  One that estimates what is left of the loss has ``share_left(checks)``, a share or
-    None, which progress shows.
+    A rule that may answer ``Decision.GO_BACK`` has an attribute ``goes_back = True``: then maps
+    are kept at its checks.  One that estimates what is left of the loss has a method
+    ``share_left(checks)``, which returns a share or None; progress shows it.
     """
 
     @property

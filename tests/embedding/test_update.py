@@ -262,6 +262,8 @@ def test_few_rows_are_left(digits, family):
         left = family(digits[:100], **more).without(np.arange(12, 100))
         expected = family(digits[:12], **few)
     np.testing.assert_allclose(left.P.toarray(), expected.P.toarray(), atol=1e-6)
+    with pytest.raises(ValueError, match="at least 2 of the 12 rows must be left; got 1"):
+        expected.without(np.arange(11))
 
 
 def test_the_search_of_a_distance_of_the_data(digits):

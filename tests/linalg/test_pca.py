@@ -117,3 +117,15 @@ def test_leading_scores_are_nearly_those_of_all_columns(rng, n_columns):
     assert leading.dtype == np.float32
     for a, b in zip(leading.T, exact.T, strict=True):
         assert np.corrcoef(a, b)[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_integers_have_the_components_of_floats(rng, form):
+    X = rng.integers(0, 255, (300, 12)).astype(np.uint8)
+    for components in (
+        lambda X: initialization.principal_components(X, 3),
+        lambda X: initialization.approximate_components(X, 3, 0)[0],
+    ):
+        found = components(form(X))
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, components(form(X.astype(np.float32))))

@@ -100,3 +100,11 @@ def test_maps_of_samples(points):
 def test_bad_input(maps, params, message):
     with pytest.raises(ValueError, match=message):
         metrics.stability(maps, **params)
+
+
+def test_maps_that_have_nothing_in_common_are_displaced_by_their_size():
+    rng = np.random.default_rng(0)
+    for n_maps in (2, 10):
+        found = metrics.stability([rng.normal(size=(300, 2)) for _ in range(n_maps)])
+        assert np.sqrt((found.displacement**2).mean()) == pytest.approx(1, abs=0.1)
+        np.testing.assert_allclose((found.aligned**2).sum(2).mean(1), 1)
