@@ -112,6 +112,20 @@ def test_the_name_of_2018():
     assert result.returncode == 0, result.stderr
 
 
+def test_a_python_without_compression(tmp_path):
+    """One built without the libraries for them, or Pyodide's, has no bz2 and no lzma."""
+    path = tmp_path / "rows.csv.xz"
+    path.touch()
+    code = (
+        "import sys\n"
+        "sys.modules['bz2'] = sys.modules['lzma'] = None\n"
+        "from fasttsne import files\n"
+        "files.read_rows(sys.argv[1])\n"
+    )
+    result = run_python("-c", code, path)
+    assert f"ImportError: {path}: this Python has no 'lzma'" in result.stderr
+
+
 def test_demo(tmp_path, capsys, monkeypatch):
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)

@@ -4,12 +4,10 @@ pyarrow, polars and pandas know quotes, dates, missing values and types.  Withou
 tables of numbers, and Python's own ``csv`` others.  Python decompresses.
 """
 
-import bz2
 import csv
-import gzip
+import importlib
 import io
 import itertools
-import lzma
 import warnings
 from pathlib import Path
 
@@ -18,7 +16,8 @@ import numpy as np
 from fasttsne.utils import is_package_installed, require
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-COMPRESSIONS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+# Modules of Python that decompress, imported when one is needed: Python is also built without them.
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma"}
 # Texts that stand for a missing value.
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "null", "NULL", "<NA>"]
 
@@ -80,7 +79,13 @@ def is_number(text: str) -> bool:
 
 
 def _open(path):
-    return COMPRESSIONS.get(path.suffix.lower(), open)(path, "rb")
+    module = COMPRESSIONS.get(path.suffix.lower())
+    if module is None:
+        return open(path, "rb")
+    try:
+        return importlib.import_module(module).open(path, "rb")
+    except ImportError as error:
+        raise ImportError(f"{path}: this Python has no {module!r}, decompress it first") from error
 
 
 def _read_header(path, delimiter):

@@ -75,7 +75,7 @@ class HatGrid:
         self.low = np.array(
             [(a + b - m * spacing) / 2 for (a, b), m in zip(sides, shape, strict=True)]
         )
-        n_places, cells_along = math.prod(shape), np.array(shape)
+        n_places, cells_along = math.prod(shape), np.array(shape, np.int64)
         ends = np.empty(n_places, np.int32)
         _kernels.hat_grid.sort_points(
             y, self.low, spacing, cells_along, self._cell_of, ends, self.points, self.fractions
