@@ -22,6 +22,7 @@ from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.memory import available_memory, format_bytes
 from fasttsne.runtime.progress import unheard
 from fasttsne.runtime.progress_display import progress_shown
+from fasttsne.runtime.stored_rows import is_storage
 from fasttsne.runtime.stored_sparse import is_elsewhere, load_sparse
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import (
@@ -198,14 +199,14 @@ def transform(
 
 def _check_memory(reference: Any, X: Any, perplexity: float | Sequence[float]) -> None:
     """Raise MemoryError where all new rows together take more memory than is free."""
-    shape = getattr(X, "shape", None)
-    if not isinstance(shape, tuple) or not shape or shape[0] <= BLOCK_ROWS:
+    is_table = isinstance(X, np.ndarray) or sp.issparse(X) or is_storage(X, "X")
+    if not is_table or not X.shape or X.shape[0] <= BLOCK_ROWS:
         return  # less than 50 MB, or no rows, which is said later
     k = min(3 * float(np.max(perplexity)), len(reference))
-    needed, free = shape[0] * (ROW_BYTES + NEIGHBOR_BYTES * k), available_memory()
+    needed, free = X.shape[0] * (ROW_BYTES + NEIGHBOR_BYTES * k), available_memory()
     if needed > free:
         raise MemoryError(
-            f"placing {shape[0]:,} rows takes about {format_bytes(needed)} of memory, and "
+            f"placing {X.shape[0]:,} rows takes about {format_bytes(needed)} of memory, and "
             f"{format_bytes(free)} are free; with out, an array or file, any number takes the same"
         )
 
