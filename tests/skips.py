@@ -15,6 +15,7 @@ NAMED = {
     "needs openssl": "systems without it cannot make the certificates of the test",
     "may write to": "the user is root, as in containers, for whom no file is protected",
     "no disk can be mounted": "the system does not let this user mount disks",
+    "no control group can be made": "the same of groups whose memory is limited",
     "there is one level": "the processor has no AVX2",
     "as Linux": "limits and counts are those of Linux",
     "such as /proc of Linux": "other systems have no such folder",

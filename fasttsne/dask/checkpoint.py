@@ -74,8 +74,12 @@ class ClusterCheckpoint(FitCheckpoint):
         self._n_blocks = len(edges) - 1
         sizes, header = np.diff(edges).tolist(), self._header(BLOCK)
         blocks = [
-            self._cluster.submit(READING, _read_block, header, (size, k), int(edges[-1]), path)
-            for size, path in zip(sizes, self._block_paths(self._n_blocks), strict=True)
+            self._cluster.submit(
+                READING, _read_block, header, int(first), (size, k), int(edges[-1]), path
+            )
+            for first, size, path in zip(
+                edges[:-1], sizes, self._block_paths(self._n_blocks), strict=True
+            )
         ]
         self._cluster.finish(READING, blocks, sizes)
         return as_tables(self._cluster, blocks, edges, k, dtype)
@@ -84,16 +88,19 @@ class ClusterCheckpoint(FitCheckpoint):
 def _write_block(
     header: dict[str, Any], indices: np.ndarray, first: int, distances: np.ndarray, path: FilePath
 ) -> None:
+    header = {**header, "first": first}
     write_archive(path, header, dict(zip(TABLES, (indices, distances), strict=True)))
 
 
 def _read_block(
-    header: dict[str, Any], shape: tuple[int, int], n: int, path: FilePath
+    header: dict[str, Any], first: int, shape: tuple[int, int], n: int, path: FilePath
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return neighbours of some of n rows."""
+    """Return neighbours of some of n rows, from row ``first`` on."""
     with open_archive(path, BLOCK, FORMAT, WHAT) as archive:
         if archive.header.get("fingerprint") != header["fingerprint"]:
             raise ValueError("it is of another fit")
+        if archive.header.get("first") != first:
+            raise ValueError(f"it is of rows from {archive.header.get('first')} on, not {first}")
         arrays = archive.arrays()
         indices, distances = (arrays[name] for name in TABLES)
         check_neighbors(indices, distances, shape, n)

@@ -303,6 +303,8 @@ class TSNEEmbedding(GrowingMap):
             or lists of neighbours.
         OSError
             Where rows cannot be read, in three tries, or ``out`` not be written.
+        MemoryError
+            Where there is no ``out``, and all new rows together take more than is free.
         """
         given = locals()
         check_params({name: given[name] for name in TRANSFORM}, TRANSFORM)

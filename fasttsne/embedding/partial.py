@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne import initialization as init
 from fasttsne.embedding.array import ArrayWithState
-from fasttsne.embedding.new_rows import as_new_rows, check_new_rows, iter_new_rows
+from fasttsne.embedding.new_rows import BLOCK_ROWS, as_new_rows, check_new_rows, iter_new_rows
 from fasttsne.io.write_rows import row_writer
 from fasttsne.objective.points import NewPointsDivergence
 from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
@@ -19,8 +19,10 @@ from fasttsne.optimize.parameters import DEFAULTS, check_params, without_numpy
 from fasttsne.optimize.plan import Phase, resolve_new_points
 from fasttsne.repulsion.fixed_reference import FixedRepulsion, make_field
 from fasttsne.runtime.canonical import check_finite
+from fasttsne.runtime.memory import available_memory, format_bytes
 from fasttsne.runtime.progress import unheard
 from fasttsne.runtime.progress_display import progress_shown
+from fasttsne.runtime.stored_rows import is_storage
 from fasttsne.runtime.stored_sparse import is_elsewhere, load_sparse
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import (
@@ -34,6 +36,9 @@ from fasttsne.utils import Timer
 INITIALIZATIONS = ("median", "weighted", "weighted_mean", "random")
 # A larger map may take longer to make ready: about as long as the tree takes for so many places.
 EVALUATIONS_PER_POINT_OF_MAP = 2
+# Bytes of memory that a new row takes where all are placed together, and each of its neighbours:
+# 700 with 15 of them (740 were measured).
+ROW_BYTES, NEIGHBOR_BYTES = 350, 24
 
 
 class PartialTSNEEmbedding(ArrayWithState):
@@ -179,6 +184,7 @@ def transform(
     phases: Iterable[tuple[int, float | None, float | str]], params: Mapping[str, Any],
 ) -> PartialTSNEEmbedding:  # fmt: skip
     """See :meth:`TSNEEmbedding.transform`; phases are (n_iter, exaggeration, momentum)."""
+    _check_memory(reference, X, perplexity)
     accepted = inspect.signature(reference.affinities.to_new).parameters
     has_perplexity = not {"perplexity", "perplexities"}.isdisjoint(accepted)
     partial = prepare_partial(
@@ -197,6 +203,20 @@ def transform(
         except OptimizationInterrupt:
             break
     return partial
+
+
+def _check_memory(reference: Any, X: Any, perplexity: float | Sequence[float]) -> None:
+    """Raise MemoryError where all new rows together take more memory than is free."""
+    is_table = isinstance(X, np.ndarray) or sp.issparse(X) or is_storage(X, "X")
+    if not is_table or not X.shape or X.shape[0] <= BLOCK_ROWS:
+        return  # less than 50 MB, or no rows, which is said later
+    k = min(3 * float(np.max(perplexity)), len(reference))
+    needed, free = X.shape[0] * (ROW_BYTES + NEIGHBOR_BYTES * k), available_memory()
+    if needed > free:
+        raise MemoryError(
+            f"placing {X.shape[0]:,} rows takes about {format_bytes(needed)} of memory, and "
+            f"{format_bytes(free)} are free; with out, an array or file, any number takes the same"
+        )
 
 
 def transform_to(

@@ -1,7 +1,8 @@
 """Archives of named arrays and a JSON header: .npz files, written atomically, read without pickle.
 
 Each array has a checksum: bits that changed, and ends that are missing, are errors.  It is compared
-where an array ends, which must be where its header says.
+where an array ends, which must be where its header says.  The archive's header has all of them:
+arrays that were exchanged, are missing or do not belong there are errors, too.
 """
 
 import contextlib
@@ -40,6 +41,8 @@ READ_HEADER_OF_4_BYTES = np.lib.format.read_array_header_2_0
 END_OF_DIRECTORY, MANY_ENTRIES = struct.Struct("<4s4H2LH"), 0xFFFF
 # Bytes that are read at a time.
 PIECE_BYTES = 2**22
+# What the header calls the checksums of the arrays, CRC-32 by name; files of 0.1.0 have none.
+CHECKSUMS = "checksums"
 
 
 class _SyncedFile(io.FileIO):
@@ -71,8 +74,24 @@ def write_archive(
     path : or the address of a file (:mod:`fasttsne.io.address`), as for all functions here.
     header : what JSON can express, with "kind" and "format".
     """
-    with _new_file(path) as file:
-        np.savez(file, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
+    with _new_file(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            _write_array(archive, name, array)
+        header = {**header, CHECKSUMS: _read_checksums(archive)}
+        _write_array(archive, "header", np.array(json.dumps(header)))
+
+
+def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    """Write an array as numpy.savez does."""
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+        np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+def _read_checksums(archive: zipfile.ZipFile) -> dict[str, int]:
+    """Return the checksum of each entry but the header, by the name of its array."""
+    checksums = {info.filename.removesuffix(".npy"): info.CRC for info in archive.infolist()}
+    checksums.pop("header", None)
+    return checksums
 
 
 @contextlib.contextmanager
@@ -123,6 +142,17 @@ class Archive:
             raise ValueError("it has no header")
         check_size(self._archive, "header")
         self.header = _check_header(self._archive["header"], kind, format)
+        self._check_checksums()
+
+    def _check_checksums(self) -> None:
+        """Raise ValueError where the arrays are not those that were written with the header."""
+        if CHECKSUMS not in self.header:
+            return
+        written = check_type(self.header[CHECKSUMS], CHECKSUMS, dict)
+        found = _read_checksums(self._archive.zip)
+        if found != written:
+            names = [each for each in {**written, **found} if written.get(each) != found.get(each)]
+            raise ValueError(f"it was not written with this {', '.join(names)}")
 
     def arrays(self, without: Sequence[str] = ()) -> dict[str, np.ndarray]:
         """Read all arrays but those of these names."""

@@ -1,5 +1,6 @@
 """Memory that is free, and sizes as users write them."""
 
+import math
 import os
 import re
 import sys
@@ -13,11 +14,14 @@ NUMBERS = (int, float, np.integer, np.floating)
 UNITS = {"B": 1}
 for i, prefix in enumerate("KMGT", 1):
     UNITS |= {f"{prefix}B": 1000**i, f"{prefix}IB": 1024**i}
-# Limits and use of a container's memory, of versions 2 and 1 of Linux's control groups.
+# Linux's control groups, which containers and batch systems limit memory by, of versions 2 and 1:
+# where they are, the controller in a line of /proc/self/cgroup, the files of a group with its limit
+# and what it uses, and the counters of pages of files among that, which the system can take back.
 CONTROL_GROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
+    ("sys/fs/cgroup", "", "memory.max", "memory.current", ("inactive_file", "active_file")),
+    ("sys/fs/cgroup/memory", "memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+     ("total_inactive_file", "total_active_file")),
+)  # fmt: skip
 
 
 def check_memory_limit(limit: object) -> int:
@@ -55,13 +59,51 @@ def check_temp_folder(folder: object) -> None:
 
 def available_memory() -> int:
     """Bytes that this process can still take, without what the system has only cached."""
-    free = _free_in_system()
-    for limit, used in CONTROL_GROUPS:
-        try:
-            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
-    return max(free, 0)
+    return int(max(min(_free_in_system(), _free_in_groups()), 0))
+
+
+def _free_in_groups(root: Path = Path("/")) -> float:
+    """Return what the control groups of this process leave it, infinity without a limit.
+
+    A group's limit holds for all groups within it, too.  In a container the names of groups may be
+    those outside, which are not seen: then the group at the top is the container's.
+
+    root : the folder with ``proc`` and ``sys``.
+    """
+    free = math.inf
+    for mount, controller, limit, used, cached in CONTROL_GROUPS:
+        top = root / mount
+        group = top / os.path.normpath(_group_of_process(root, controller)).lstrip("/")
+        while group.is_relative_to(top):
+            try:
+                # Without a limit it is "max", or larger than any memory.
+                left = int((group / limit).read_text()) - int((group / used).read_text())
+                free = min(free, left + _bytes_of(cached, group / "memory.stat"))
+            except (OSError, ValueError):
+                pass  # no such file, or "max"
+            group = group.parent
+    return free
+
+
+def _bytes_of(counters: tuple[str, ...], path: Path) -> int:
+    """Return the sum of some counters of a file of lines of names and numbers, 0 without it."""
+    try:
+        lines = map(str.split, path.read_text().splitlines())
+        return sum(int(count) for name, count in lines if name in counters)
+    except (OSError, ValueError):
+        return 0
+
+
+def _group_of_process(root: Path, controller: str) -> str:
+    """Return the name of this process's group; "/" where it is not known."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return "/"
+    for _, controllers, name in (line.split(":", 2) for line in lines):
+        if controller in controllers.split(","):
+            return name
+    return "/"
 
 
 def _free_in_system() -> int:

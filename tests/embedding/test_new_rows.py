@@ -13,6 +13,7 @@ from storages import Slices
 from fasttsne import TSNE, affinity
 from fasttsne.embedding import new_rows
 from fasttsne.runtime import stored_rows
+from fasttsne.runtime.memory import available_memory
 from fasttsne.runtime.progress import listening
 
 N_NEW = 500
@@ -306,3 +307,12 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
     few, many, shape = result.stdout.splitlines()
     assert int(many) - int(few) < 20e6
     assert shape == "(1000000, 2)"
+
+
+def test_rows_that_do_not_fit_together(digits):
+    """They are refused before one is read; those of a block are placed."""
+    embedding = TSNE(**QUICK).fit(digits[:300])
+    many = np.broadcast_to(digits[0], (available_memory() // 500, digits.shape[1]))
+    with pytest.raises(MemoryError, match=r"rows takes about .* are free; with out, an array"):
+        embedding.transform(many)
+    assert embedding.transform(digits[300:330]).shape == (30, 2)

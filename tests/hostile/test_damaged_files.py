@@ -4,9 +4,12 @@ Formats without a checksum may give other values, but nothing else.  ``FASTTSNE_
 damages many more, other ones each day, or as many of each format as ``FASTTSNE_DAMAGED`` says.
 """
 
+import io
+import itertools
 import os
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +139,39 @@ def test_checkpoints_that_were_swapped(digits, tmp_path):
         path.with_name(name).write_bytes(data)
         with pytest.raises(ValueError, match=name):
             TSNE(**QUICK, checkpoint=path).fit(digits[:150])
+
+
+def entries_changed(entries):
+    """Yield names and the entries of an archive: without one, two exchanged, and one more."""
+    for name in entries:
+        yield f"no {name}", {each: data for each, data in entries.items() if each != name}
+    for one, other in itertools.combinations(entries, 2):
+        yield f"{one} is {other}", {**entries, one: entries[other], other: entries[one]}
+    yield "more", {**entries, "kept.npy": entries.get("embedding.npy", entries["header.npy"])}
+
+
+def archive_of(entries):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name", ["run.npz", "run.graph.npz"])
+def test_entries_of_checkpoints(digits, tmp_path, name):
+    """Each entry has the right checksum, but is not where it was written."""
+    X, path = digits[:150], tmp_path / "run.npz"
+    interrupted(X, path)
+    with zipfile.ZipFile(tmp_path / name) as archive:
+        entries = {each: archive.read(each) for each in archive.namelist()}
+    changed = dict(entries_changed(entries))
+    assert len(changed) >= 7
+    for how, new in changed.items():
+        (tmp_path / name).write_bytes(archive_of(new))
+        assert name in str(fitted_or_refused(X, path)), how
+    (tmp_path / name).write_bytes(archive_of(entries))
+    np.testing.assert_array_equal(fitted_or_refused(X, path), TSNE(**QUICK).fit(X))
 
 
 def test_a_shape_that_is_too_small(digits, tmp_path):

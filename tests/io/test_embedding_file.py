@@ -27,19 +27,25 @@ def embedding(affinities):
     ).optimize(30, exaggeration=12)  # fmt: skip
 
 
+def header_of(path):
+    """Without checksums, which are not those of changed arrays."""
+    with np.load(path) as archive:
+        header = json.loads(str(archive["header"]))
+    del header["checksums"]
+    return header
+
+
 def rewritten(path, **changes):
     """The file with some of its arrays replaced, or without those that are None."""
     with np.load(path) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    arrays.update(changes)
+    arrays.update({"header": np.array(json.dumps(header_of(path))), **changes})
     np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
     return path
 
 
 def with_header(path, **changes):
-    with np.load(path) as archive:
-        header = json.loads(str(archive["header"]))
-    header.update(changes)
+    header = {**header_of(path), **changes}
     return rewritten(path, header=np.array(json.dumps(header)))
 
 
@@ -155,7 +161,7 @@ def test_a_link_still_points_to_the_file(embedding, tmp_path):
     np.testing.assert_array_equal(TSNEEmbedding.load(tmp_path / "map.npz"), embedding)
 
 
-@pytest.mark.parametrize("step", ["os.fsync", "numpy.savez"])
+@pytest.mark.parametrize("step", ["os.fsync", "numpy.lib.format.write_array"])
 def test_a_failing_disk_leaves_the_old_file(embedding, tmp_path, monkeypatch, step):
     path = tmp_path / "map.npz"
     embedding.save(path)

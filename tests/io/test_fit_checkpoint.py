@@ -331,10 +331,11 @@ def test_damage_is_an_error(name, path, digits, rng):
 
 
 def rewrite(file, change):
-    """Write an archive again, with what a function makes of its header and arrays."""
+    """Write an archive again, with what a function makes of its header and arrays; no checksums."""
     with np.load(file) as archive:
         arrays = dict(archive)
     header = json.loads(str(arrays.pop("header")))
+    del header["checksums"]
     change(header, arrays)
     with open(file, "wb") as out:
         np.savez(out, header=np.array(json.dumps(header)), **arrays)

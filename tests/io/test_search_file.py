@@ -176,6 +176,7 @@ def test_files_that_lie(old, tmp_path, change):
     with np.load(path) as archive:
         arrays = {name: archive[name] for name in archive.files}
     header = json.loads(str(arrays["header"]))
+    del header["checksums"]
     for name, value in change.items():
         if name in header["search"]:
             header["search"][name] = value
