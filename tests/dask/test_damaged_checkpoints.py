@@ -15,7 +15,7 @@ pytest.importorskip("dask.array")
 
 import dask.array as da
 from clusters import processes
-from hostile.damage import damaged
+from hostile.damage import damage_one
 
 import fasttsne
 import fasttsne.dask
@@ -79,10 +79,7 @@ def test_damaged_files(fit, expected, tmp_path, name):
     assert len(whole) > len(FILES)
     n_refused = 0
     for number in range(N):
-        for each, data in whole.items():
-            (tmp_path / each).write_bytes(data)
-        how, data = damaged(whole[name], (name, SEED, number))
-        (tmp_path / name).write_bytes(data)
+        how = damage_one(tmp_path, whole, name, (SEED, number))
         found = map_or_error(fit)
         if isinstance(found, str):
             assert name in found, (number, how)

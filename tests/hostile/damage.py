@@ -1,7 +1,8 @@
 """Damaged copies of files: seeded mutations of the bytes of one."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 # Bytes of a block that a disk loses.
 BLOCKS = (8, 64, 512, 4096)
@@ -56,3 +57,12 @@ def damaged(data: bytes, seed: object) -> tuple[str, bytes]:
     chance = random.Random(repr(seed))
     mutation = chance.choice(MUTATIONS)
     return mutation.__name__, mutation(data, chance)
+
+
+def damage_one(folder: Path, whole: Mapping[str, bytes], name: str, seed: object) -> str:
+    """Write the files of a folder as they were, and one of them damaged; return how it is."""
+    for each, data in whole.items():
+        (folder / each).write_bytes(data)
+    how, data = damaged(whole[name], (name, seed))
+    (folder / name).write_bytes(data)
+    return how
