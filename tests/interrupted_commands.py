@@ -33,6 +33,10 @@ COMMANDS = {
 }  # fmt: skip
 HANGS = 120
 
+# What Python says where it ends after the import of an extension module, as matplotlib's, was
+# interrupted halfway: that aborts it, seldom, after the command has said what it had to say.
+FINALIZING = "Python runtime state: finalizing"
+
 
 class Commands:
     """Input files in a folder, and commands that are run there.
@@ -73,7 +77,7 @@ class Commands:
         """Send a signal after a share of a command's time.
 
         Returns (exit code, seconds from the signal to the end, problems); the code is None where
-        the interpreter had not come to the command yet.
+        the interpreter had not come to the command yet, or had left it.
         """
         arguments, outputs = COMMANDS[name]
         before = {path: self._bytes(path) for path in outputs}
@@ -94,7 +98,9 @@ class Commands:
         at = f"{name}, {delay:.2f} s after its start"
         problems = [f"{at}: {problem}" for problem in self._of_files(outputs, before, number)]
         code = process.returncode
-        if number == signal.SIGINT and code == -signal.SIGINT and "in main" not in errors:
+        is_before = code == -signal.SIGINT and "in main" not in errors
+        is_after = code == -signal.SIGABRT and FINALIZING in errors
+        if number == signal.SIGINT and (is_before or is_after):
             code = None
         elif code not in _allowed(number) or "Traceback" in errors:
             problems.append(f"{at}: exit code {code}, {errors[-500:]}")

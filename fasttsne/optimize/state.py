@@ -1,5 +1,6 @@
 """The state of an optimization: what the next call continues with, and the loop's own arrays."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,10 +109,14 @@ class WorkingPoints:
         if kind == (self.y.dtype, self.y.shape, True):
             return False
         embedding.setflags(write=True)
-        if embedding.dtype != self.y.dtype:
-            embedding.shape = (-1,)
-            setattr(embedding, "dtype", self.y.dtype)  # noqa: B010 (its stub is read-only)
-        embedding.shape = self.y.shape
+        with warnings.catch_warnings():
+            # NumPy 2.5 warns of what the callback did, and of undoing it: there is no other way.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            if embedding.dtype != self.y.dtype:
+                embedding.shape = (-1,)
+                setattr(embedding, "dtype", self.y.dtype)  # noqa: B010 (its stub is read-only)
+            if embedding.shape != self.y.shape:
+                embedding.shape = self.y.shape
         return True
 
     def write_to(self, embedding: np.ndarray) -> None:
