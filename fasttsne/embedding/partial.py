@@ -3,6 +3,7 @@
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -210,7 +211,9 @@ def _check_memory(reference: Any, X: Any, perplexity: float | Sequence[float]) -
     is_table = isinstance(X, np.ndarray) or sp.issparse(X) or is_storage(X, "X")
     if not is_table or not X.shape or X.shape[0] <= BLOCK_ROWS:
         return  # less than 50 MB, or no rows, which is said later
-    k = min(3 * float(np.max(perplexity)), len(reference))
+    # What is no number is refused later, or has no neighbours of its own.
+    known = [each for each in np.ravel(perplexity) if isinstance(each, Real)]
+    k = min(3 * float(max(known, default=0)), len(reference))
     needed, free = X.shape[0] * (ROW_BYTES + NEIGHBOR_BYTES * k), available_memory()
     if needed > free:
         raise MemoryError(

@@ -316,3 +316,12 @@ def test_rows_that_do_not_fit_together(digits):
     with pytest.raises(MemoryError, match=r"rows takes about .* are free; with out, an array"):
         embedding.transform(many)
     assert embedding.transform(digits[300:330]).shape == (30, 2)
+
+
+def test_perplexities_of_many_rows_are_checked_as_those_of_few(rng):
+    rows = rng.random((66_000, 4), np.float32)
+    embedding = TSNE(**QUICK).fit(rows[:200])
+    settings = {"perplexity": None, "n_iter": 0}
+    assert embedding.transform(rows, **settings).shape == (66_000, 2)
+    with pytest.raises(TypeError, match="perplexity must be a number; got 'abc'"):
+        embedding.transform(rows, perplexity="abc")
