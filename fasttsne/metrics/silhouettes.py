@@ -6,7 +6,7 @@ from fasttsne.metrics.estimate import Estimate, standard_error_between
 from fasttsne.nearest_neighbors.builtin.ranks import Distances
 
 # Distances in memory at a time.
-BLOCK_ENTRIES = 2**22
+BLOCK_ENTRIES = 2**18
 
 
 def mean_silhouette(space: Distances, rows: np.ndarray, codes: np.ndarray, n: int) -> Estimate:

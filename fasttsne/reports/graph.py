@@ -1,10 +1,12 @@
 """The graph of a map's neighbours: that of the fit, or one made for the report."""
 
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.spatial import cKDTree
 
 from fasttsne.affinity import Affinities, PerplexityBasedNN
@@ -20,10 +22,8 @@ MAX_SEARCHED = 200_000
 MIN_PERPLEXITY_FOR_GAPS = 15
 # Neighbours in the graph, and in the map, that are compared.
 N_STRONGEST, N_NEAR = 10, 30
-# Points from which on threads look for neighbours in the map, and parts that each gets.
-MIN_THREADED, N_PARTS = 20_000, 4
-# Rows whose edges are sorted at a time.
-BLOCK_ROWS = 2**14
+# Rows whose edges, or neighbours in the map, are in memory at a time.
+BLOCK_ROWS = 2**13
 
 
 def make_graph(
@@ -53,14 +53,20 @@ def strongest_neighbors(affinities: Affinities, k: int = N_STRONGEST) -> np.ndar
     """The rows to which each row has its strongest edges, (n, k) int32; -1 where it has fewer."""
     P = affinities.P_float32
     found = np.full((P.shape[0], k), -1, np.int32)
+    for rows, edges, lengths in row_blocks(P):
+        _take_largest(P.data[edges].copy(), P.indices[edges], lengths, found[rows])
+    return found
+
+
+def row_blocks(P: sp.csr_matrix) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Yield blocks of a graph: their rows, their edges, and the number of edges of each row.
+
+    What is made of all edges at once would take several times the memory of the graph.
+    """
     for first in range(0, P.shape[0], BLOCK_ROWS):
         starts = P.indptr[first : first + BLOCK_ROWS + 1].astype(np.int64)
-        edges = slice(starts[0], starts[-1])
         lengths = np.diff(starts)
-        _take_largest(
-            P.data[edges].copy(), P.indices[edges], lengths, found[first : first + len(lengths)]
-        )
-    return found
+        yield slice(first, first + len(lengths)), slice(starts[0], starts[-1]), lengths
 
 
 def _take_largest(
@@ -81,30 +87,31 @@ def _take_largest(
 
 
 def nearest_points(points: np.ndarray, k: int, n_jobs: int | None) -> tuple[Any, Any]:
-    """The k nearest others of each point: distances and indices, (n, k); k at most n - 1."""
-    k = min(k, len(points) - 1)
-    tree = cKDTree(points)
-    distances, neighbors = _query(tree, points, k + 1, n_jobs)
-    # Among equal points, the point itself need not be the first.
-    is_other = neighbors != np.arange(len(points))[:, None]
-    is_other[is_other.all(1), -1] = False
-    return distances[is_other].reshape(-1, k), neighbors[is_other].reshape(-1, k)
+    """The k nearest others of each point: distances and int32 indices, (n, k); k at most n - 1.
 
-
-def _query(tree: Any, points: np.ndarray, k: int, n_jobs: int | None) -> tuple[Any, Any]:
-    """The k nearest points of a tree, by threads where that pays.
-
-    SciPy's own threads leave what they could not compute, as for want of memory, without an error.
+    By threads where that pays.  SciPy's own threads leave what they could not compute, as for want
+    of memory, without an error.
     """
-    if len(points) < MIN_THREADED:
-        distances, neighbors = tree.query(points, k)
-        return distances, neighbors
-    n_threads = resolve_n_jobs(n_jobs)
-    parts = np.array_split(points, N_PARTS * n_threads)
-    with starting_threads(), ThreadPoolExecutor(n_threads) as pool:
-        found = list(pool.map(lambda part: tree.query(part, k), parts))
-    distances, neighbors = (np.concatenate(each) for each in zip(*found, strict=True))
-    return distances, neighbors
+    n, k = len(points), min(k, len(points) - 1)
+    found = np.empty((n, k)), np.empty((n, k), np.int32)
+    tree = cKDTree(points)
+
+    def search(first: int) -> None:
+        own = np.arange(first, min(first + BLOCK_ROWS, n))
+        distances, neighbors = tree.query(points[own], k + 1)
+        # Among equal points, the point itself need not be the first.
+        is_other = neighbors != own[:, None]
+        is_other[is_other.all(1), -1] = False
+        found[0][own] = distances[is_other].reshape(-1, k)
+        found[1][own] = neighbors[is_other].reshape(-1, k)
+
+    blocks = range(0, n, BLOCK_ROWS)
+    if len(blocks) == 1:
+        search(0)
+        return found
+    with starting_threads(), ThreadPoolExecutor(resolve_n_jobs(n_jobs)) as pool:
+        list(pool.map(search, blocks))
+    return found
 
 
 def share_near(strongest: np.ndarray, near: np.ndarray) -> np.ndarray:

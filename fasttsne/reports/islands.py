@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from fasttsne.affinity import Affinities
+from fasttsne.reports.graph import row_blocks
 
 # Points are of one island if they are no farther apart than this, in units of a usual distance:
 # the one that 90 % of the points have to their fifth nearest.
@@ -71,12 +72,13 @@ def find_islands(
 
 def _share_elsewhere(affinities: Affinities, island: np.ndarray) -> np.ndarray:
     P = affinities.P_float32
-    n = P.shape[0]
-    starts = P.indptr.astype(np.int64)
-    row = np.repeat(np.arange(n), np.diff(starts))
-    total = np.bincount(row, P.data, n)
-    inside = np.bincount(row, P.data * (island[row] == island[P.indices]), n)
-    return 1 - np.divide(inside, total, out=np.ones(n), where=total > 0)
+    total, inside = np.empty(P.shape[0]), np.empty(P.shape[0])
+    for rows, edges, lengths in row_blocks(P):
+        row, values = np.repeat(np.arange(len(lengths)), lengths), P.data[edges]
+        is_inside = island[rows][row] == island[P.indices[edges]]
+        total[rows] = np.bincount(row, values, len(lengths))
+        inside[rows] = np.bincount(row, values * is_inside, len(lengths))
+    return 1 - np.divide(inside, total, out=np.ones(len(total)), where=total > 0)
 
 
 def _log_radii(affinities: Affinities) -> np.ndarray | None:

@@ -13,6 +13,7 @@ from fasttsne.reports.comparison import Comparison
 from fasttsne.reports.facts import facts_of, plan_of
 from fasttsne.reports.findings import Finding, find_all
 from fasttsne.reports.measured import Measured, measure
+from fasttsne.reports.memory import check_free_memory
 from fasttsne.reports.result import Report
 from fasttsne.reports.sizes import resolve_sizes
 from fasttsne.reports.subject import Subject, check_subject, with_graph
@@ -58,12 +59,14 @@ def report(
     ValueError, TypeError
         Where rows, map and labels do not fit together, the map is not finite, or all its points
         are equal.
+    MemoryError
+        Where the report would take more than is free.
     """
     start = time.perf_counter()
     seed = _integer_seed(random_state)
     subject = check_subject(X, embedding, labels, metric, metric_params)
-    subject = with_graph(subject, perplexity, seed, n_jobs)
-    return _report(subject, sample, seed, n_jobs, start)
+    settings = _settings(subject, sample, seed, n_jobs, perplexity)
+    return _report(with_graph(subject, perplexity, seed, n_jobs), settings, start)
 
 
 def compare(
@@ -94,25 +97,32 @@ def compare(
     for name, embedding in maps.items():
         start = time.perf_counter()
         subject = check_subject(X, embedding, labels, metric, metric_params)
+        settings = _settings(subject, sample, seed, n_jobs, perplexity)
         subject = with_graph(subject, perplexity, seed, n_jobs, graph)
         if not subject.graph_is_own:
             graph = subject.affinities
-        found[str(name)] = _report(subject, sample, seed, n_jobs, start)
+        found[str(name)] = _report(subject, settings, start)
     return Comparison(found)
 
 
-def _report(
-    subject: Subject, sample: int | str | None, seed: int, n_jobs: int | None, start: float
-) -> Report:
-    shape = np.shape(subject.X)
+def _settings(
+    subject: Subject, sample: int | str | None, seed: int, n_jobs: int | None,
+    perplexity: float | None,
+) -> measured.Settings:  # fmt: skip
     resolve_n_jobs(n_jobs)  # raises where it is none
-    sizes = resolve_sizes(sample, shape[0], shape[1])
-    found = measure(subject, measured.Settings(sizes, seed, n_jobs))
+    sizes = resolve_sizes(sample, *np.shape(subject.X))
+    check_free_memory(subject, sizes, perplexity)
+    return measured.Settings(sizes, seed, n_jobs)
+
+
+def _report(subject: Subject, settings: measured.Settings, start: float) -> Report:
+    n = len(subject.points)
+    found = measure(subject, settings)
     findings = find_all(subject, found)
+    facts = facts_of(subject, settings.seed, time.perf_counter() - start)
     return Report(
-        found.scores, _as_table(found, findings, shape[0]), found.curves, findings, found.left_out,
-        facts_of(subject, seed, time.perf_counter() - start), plan_of(subject), subject.points,
-        subject.labels, found.strongest,
+        found.scores, _as_table(found, findings, n), found.curves, findings, found.left_out,
+        facts, plan_of(subject), subject.points, subject.labels, found.strongest,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from fasttsne import metrics
 from fasttsne.datasets import load_digits
 from fasttsne.reports import Comparison, Report
 from fasttsne.reports.catalogue import MEANINGS
-from fasttsne.reports.graph import MIN_THREADED, nearest_points
+from fasttsne.reports.graph import BLOCK_ROWS, nearest_points
 from fasttsne.reports.usual import usual_range, usual_scores
 
 X, y = load_digits()
@@ -291,7 +291,7 @@ def test_usual_scores_say_where_they_come_from():
 
 def test_neighbors_in_a_large_map():
     """By threads of parts, they are those of SciPy."""
-    points = np.random.default_rng(0).normal(size=(MIN_THREADED + 3, 2))
+    points = np.random.default_rng(0).normal(size=(BLOCK_ROWS + 3, 2))
     tree = cKDTree(points)
     for n_jobs in (1, 3):
         distances, neighbors = nearest_points(points, 5, n_jobs)

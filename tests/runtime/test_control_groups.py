@@ -22,6 +22,18 @@ except MemoryError as error:
     print(error)
 """
 
+REPORT = """
+import sys
+import numpy as np
+from fasttsne import report
+generator, n = np.random.default_rng(0), int(sys.argv[1])
+try:
+    report(generator.random((n, 20), np.float32), generator.random((n, 2)))
+    print("made")
+except MemoryError as error:
+    print(error)
+"""
+
 
 def write(folder, files):
     for name, text in files.items():
@@ -115,3 +127,15 @@ def test_fits_within_a_limit():
         outputs[n] = result.stdout.splitlines()
     assert outputs[20_000][-1] == "True"
     assert "a fit of 200,000 rows and 20 columns takes about" in outputs[200_000][-1]
+
+
+def test_reports_within_a_limit():
+    """A small map has its report where a large one says that it does not fit."""
+    outputs = {}
+    for n in 3000, 150_000:
+        with memory_group(240 * MIB) as group:
+            result = run_in_group(group, "-c", REPORT, n)
+        assert result.returncode == 0, (n, result.returncode, result.stderr[-2000:])
+        outputs[n] = result.stdout
+    assert outputs[3000] == "made\n"
+    assert "this report takes about" in outputs[150_000]

@@ -15,8 +15,8 @@ from fasttsne.nearest_neighbors.builtin.sparse_rows import squared_norms
 from fasttsne.nearest_neighbors.exact import Exact, pairwise_distances
 from fasttsne.nearest_neighbors.precomputed import check_distance_matrix, check_distances
 
-# Distances computed at a time.
-BLOCK_ENTRIES = 2**22
+# Distances computed at a time; where both spaces are ranked, a quarter, of so many rows at least.
+BLOCK_ENTRIES, RANKED_ENTRIES, MIN_RANKED_ROWS = 2**22, 2**20, 4
 # Up to so many rows, all ranks of a row are those of distances in double precision.
 FLOAT64_RANKS_MAX_SAMPLES = 4096
 
@@ -128,7 +128,7 @@ def max_rank_counts(
         nearest of the second, and the reverse.
     """
     n = first.n_samples
-    step = max(BLOCK_ENTRIES // n, 1)
+    step = max(RANKED_ENTRIES // n, MIN_RANKED_ROWS)
     for a in range(0, len(rows), step):
         some = rows[a : a + step]
         blocks = [_distances_to_all(each, some, n_threads) for each in (first, second)]
