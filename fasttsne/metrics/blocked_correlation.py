@@ -97,7 +97,7 @@ class _Bins(NamedTuple):
     def of(self, values: np.ndarray) -> np.ndarray:
         """Return the bin of each value, higher for higher values or the same."""
         places = np.interp(_keys(values), self.knots, self.places)
-        bins: np.ndarray = np.minimum(places.astype(np.int64), N_BINS - 1)
+        bins: np.ndarray = np.minimum(places.astype(np.intp), N_BINS - 1)
         return bins
 
     def refined(self, counts: np.ndarray) -> "_Bins":

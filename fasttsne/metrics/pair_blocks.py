@@ -115,7 +115,7 @@ def _count_digits(blocks: PairBlocks, prefixes: np.ndarray, shift: int) -> np.nd
         where = np.searchsorted(prefixes, begins)
         np.minimum(where, len(prefixes) - 1, out=where)
         is_one = prefixes[where] == begins
-        digits = (keys[is_one] & np.uint64(n_digits - 1)).astype(np.int64)
+        digits = (keys[is_one] & np.uint64(n_digits - 1)).astype(np.intp)
         places = where[is_one] * n_digits + digits
         counts += np.bincount(places, minlength=counts.size).reshape(counts.shape)
     return counts

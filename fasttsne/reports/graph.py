@@ -64,7 +64,7 @@ def row_blocks(P: sp.csr_matrix) -> Iterator[tuple[slice, slice, np.ndarray]]:
     What is made of all edges at once would take several times the memory of the graph.
     """
     for first in range(0, P.shape[0], BLOCK_ROWS):
-        starts = P.indptr[first : first + BLOCK_ROWS + 1].astype(np.int64)
+        starts = P.indptr[first : first + BLOCK_ROWS + 1].astype(np.intp)
         lengths = np.diff(starts)
         yield slice(first, first + len(lengths)), slice(starts[0], starts[-1]), lengths
 

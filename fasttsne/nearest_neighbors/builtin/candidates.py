@@ -70,12 +70,12 @@ class Candidates:
 
     def best(self) -> np.ndarray:
         """Return the best candidate of each row."""
-        return (self._all_keys().min(1) & np.uint64(2**32 - 1)).astype(np.int64)
+        return (self._all_keys().min(1) & np.uint64(2**32 - 1)).astype(np.intp)
 
     def top(self, count: int) -> np.ndarray:
         """Return the best candidates of each row, (n, count), best first; it must have so many."""
         keys = np.sort(self._all_keys(), axis=1)[:, :count]
-        return (keys & np.uint64(2**32 - 1)).astype(np.int64)
+        return (keys & np.uint64(2**32 - 1)).astype(np.intp)
 
     def _all_keys(self):
         """Return the keys, with the largest number in empty slots."""

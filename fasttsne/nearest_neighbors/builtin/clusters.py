@@ -99,7 +99,7 @@ def rows_by_position(position, n_positions) -> list[np.ndarray]:
 
 def _nearest_centroid(points, centroids, origin, n_threads, advance):
     packed_centroids = pack(np.ascontiguousarray(centroids, np.float32), origin=origin)
-    out = np.empty(len(points), np.int64)
+    out = np.empty(len(points), np.intp)
     for a in range(0, len(points), ASSIGNMENT_BATCH):
         rows = points[a : a + ASSIGNMENT_BATCH]
         nearest = Candidates(len(rows), 1)
@@ -114,7 +114,7 @@ def _tour_positions(centroids):
     """Return each centroid's position on a tour that always visits the nearest one left."""
     centroids = centroids.astype(np.float64)
     left = np.ones(len(centroids), bool)
-    position = np.empty(len(centroids), np.int64)
+    position = np.empty(len(centroids), np.intp)
     current = int(np.argmin(centroids[:, 0]))
     for step in range(len(centroids)):
         position[current] = step
