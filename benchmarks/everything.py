@@ -53,8 +53,20 @@ RUNS = {
     "--n-jobs 1 --data digits-1797 mnist-2000 mnist-10000 clusters-10000",
     "sheets": "convergence.py --seeds 5 --perplexity 5 30 --methods momentum preconditioned "
     "classical --longest 1500 --n-jobs 1 --data roll-5000 line-5000 branches-5000",
+    "few-rows": "convergence.py --seeds 5 --perplexity 5 30 --methods momentum preconditioned "
+    "--n-jobs 1 --data roll-1000 roll-2000 roll-4900 line-1000 line-2000 line-4900 branches-1000 "
+    "branches-2000 branches-4900 clusters-1000 clusters-2000 clusters-4900",
+    "cliffs": "convergence.py --cliffs --n-jobs 1 --data roll --perplexity 30",
+    "larger-sheets": "convergence.py --seeds 5 --perplexity 5 30 --methods momentum preconditioned "
+    "classical --longest 1500 --n-jobs 1 --data roll-20000 line-20000 branches-20000",
+    "largest-sheets": "convergence.py --perplexity 5 30 --methods momentum preconditioned "
+    "classical --longest 1500 --n-jobs 1 --data roll-100000 line-100000 branches-100000",
+    "tolerance": "convergence.py --n-jobs 1 --methods momentum preconditioned tol=1e-4 arranged "
+    "classical --data digits-1797 mnist-2000 roll-2000 line-2000 roll-5000 mnist-10000 "
+    "branches-10000 clusters-10000 roll-20000 mnist-70000 branches-100000",
     "cluster": "cluster.py --rows 1000000 --workers 2",
     "cluster-transform": "cluster.py --rows 1000000 --workers 2 --transform 20000",
+    "cluster-large": "cluster.py --rows 3000000 --workers 2 --memory-limit 6GB --not-local",
     "faults": "faults.py",
     "growing-700": "growing.py --cases last --rows 69300 --new 700 --hold inf",
     "growing-7000": "growing.py --cases last --rows 63000 --new 7000 --hold inf",
