@@ -32,10 +32,10 @@ from stages import NAMES
 from fasttsne.datasets import load_digits
 
 PROGRAMS = ["fasttsne-auto", "fasttsne", "pacmap", "umap", "trimap", "sklearnex", "openTSNE",
-            "tsne-h2pack", "sklearn"]  # fmt: skip
+            "fitsne", "tsne-h2pack", "sklearn"]  # fmt: skip
 FORMER = "fasttsne 0.1.0"
 TITLES = {"fasttsne-auto": "fasttsne, all defaults", "fasttsne": "fasttsne, classical"}
-MOST_ROWS = {"sklearn": 5000, "sklearnex": 100_000}
+MOST_ROWS = {"sklearn": 5000, "tsne-h2pack": 5000, "sklearnex": 100_000}
 DATA = {
     "cells": lambda rows: real_data.labelled_cells(),
     "digits": lambda rows: load_digits(),
