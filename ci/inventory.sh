@@ -12,12 +12,14 @@ cd "$(dirname "$0")/.."
 
 work=$(mkdir -p "${WORK:-.venv-inventory}" && cd "${WORK:-.venv-inventory}" && pwd)
 output=$(mkdir -p "${OUTPUT:-$work}" && cd "${OUTPUT:-$work}" && pwd)
-for name in tools installed; do
-  [ -x "$work/$name/bin/python" ] || "${PYTHON:-python3}" -m venv "$work/$name"
-done
 python=$work/installed/bin/python
-"$work/tools/bin/python" -m pip install --quiet "cyclonedx-bom>=7" "pip-licenses>=5"
-"$python" -m pip install --quiet "${1:-.}"
+[ -x "$work/tools/bin/python" ] || "${PYTHON:-python3}" -m venv "$work/tools"
+# Without pip, which would be listed as a part of fasttsne.
+[ -x "$python" ] || "${PYTHON:-python3}" -m venv --without-pip "$work/installed"
+install() { "$work/tools/bin/python" -m pip --python "$python" install --quiet "$@"; }
+"$work/tools/bin/python" -m pip install --quiet --upgrade "pip>=24" \
+  "cyclonedx-bom>=7" "pip-licenses>=5"
+install "${1:-.}"
 
 if [ "${EXTRAS:-}" = all ]; then
   extras=$(cd "$work" && "$python" -c '
@@ -25,17 +27,19 @@ from importlib.metadata import metadata
 print(*sorted({*metadata("fasttsne").get_all("Provides-Extra")} - {"test", "lint", "docs", "browser"}))')
   # One that needs a compiler, or has no wheel yet, must not take the others with it.
   for extra in $extras; do
-    "$python" -m pip install --quiet "fasttsne[$extra]" 2>"$work/pip.log" ||
+    install "fasttsne[$extra]" 2>"$work/pip.log" ||
       echo "COULD NOT BE INSTALLED, so it is not listed: $extra" >&2
   done
 fi
 
-# Both leave out pip, which came with the environment.
-"$work/tools/bin/cyclonedx-py" environment --pyproject pyproject.toml --mc-type library \
+# cyclonedx-py takes no version that the build finds out ("dynamic"), but one that is written down.
+version=$(cd "$work" && "$python" -c 'import importlib.metadata as m; print(m.version("fasttsne"))')
+sed "s/^dynamic = .*/version = \"$version\"/" pyproject.toml >"$work/pyproject.toml"
+"$work/tools/bin/cyclonedx-py" environment --pyproject "$work/pyproject.toml" --mc-type library \
   --output-reproducible --output-file "$output/sbom.cdx.json" "$python"
-"$work/tools/bin/pip-licenses" --python "$python" --from mixed --with-urls --format rst \
-  --output-file "$output/licences.rst"
-"$work/tools/bin/pip-licenses" --python "$python" --from mixed --summary
+# Otherwise pip-licenses leaves out what it uses itself, such as wcwidth, wherever it is installed.
+licences=("$work/tools/bin/pip-licenses" --python "$python" --from mixed --with-system)
+"${licences[@]}" --with-urls --format rst --output-file "$output/licences.rst"
+"${licences[@]}" --summary
 # Nobody who installs fasttsne alone should have to think about its dependencies' licences.
-"$work/tools/bin/pip-licenses" --python "$python" --from mixed --packages fasttsne numpy scipy \
-  --partial-match --fail-on "GNU;GPL" >"$work/required.txt"
+"${licences[@]}" --packages fasttsne numpy scipy --partial-match --fail-on "GNU;GPL" >"$work/required.txt"

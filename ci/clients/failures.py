@@ -12,7 +12,8 @@ INDEX = "it tests an attribute of the index that is internal"
 LAST_DIGITS = "equal to 12 digits and more, not to the last bit"
 OTHER_DIGITS = "distances differ in their last digits, and a map from a random start is another one"
 FLOAT32 = "affinities are float32 in a fit: equal to one part in 100,000 of the map"
-MOCKS = "mock objects see other arguments: n_jobs is resolved, exaggeration 1, l2 is euclidean"
+MOCKS = "mock objects see other arguments: n_jobs=4 is 2 on two cores, exaggeration None is 1"
+NEW_ROWS = "new rows are placed without gradient_descent: its mock object is not called"
 CALLBACKS = "a callback returns a boolean or None, not a mock object"
 CLASSES = "'exact' and 'approx' are the built-in searches, not scikit-learn's and Annoy"
 WORDING = "an error of the same type has another message"
@@ -36,12 +37,30 @@ REASONS = {
             "the fit is given 'bh', the embedding is not: up to 700 points 'auto' is exact"
         ),
         "TestSklearn::test_cosine_distance*": LAST_DIGITS,
-        "TestAnnoy::test_*": INDEX,
-        "TestHNSW::test_*": INDEX,
-        "TestNNDescent::test_*": "an index of PyNNDescent with too few neighbours is an error",
+        "TestAnnoy::test_pickle_*": INDEX,
+        "TestAnnoy::test_knn_kwargs": INTERNAL,
+        "TestHNSW::test_pickle_*": INDEX,
+        "TestHNSW::test_knn_kwargs": (
+            "a mock object of hnswlib gives no neighbours: a ValueError, not a TypeError"
+        ),
+        "TestNNDescent::test_random_cluster_when_invalid_indices": (
+            "too few neighbours of PyNNDescent are an error, not other rows at random"
+        ),
+        "TestNNDescent::test_random_state_being_passed_through": (
+            "PyNNDescent gets a number drawn from random_state, not random_state"
+        ),
+        "TestNNDescent::test_uncompiled_callable_is_compiled": (
+            "a function is compiled when the index is built, not by check_metric"
+        ),
         "TestTSNEParameterFlow::test_knn_kwargs": SEARCH,
         "TestGenericAffinity::test_knn_kwargs": SEARCH,
-        "TestTSNEParameterFlow::test_*": MOCKS,
+        "TestTSNEParameterFlow::test_nndescent_distances": (
+            "cosine, correlation and l2 are searched as euclidean distances of prepared rows"
+        ),
+        "TestTSNEParameterFlow::test_embedding_transform": NEW_ROWS,
+        "TestTSNEParameterFlow::test_partial_embedding_optimize": NEW_ROWS,
+        "TestTSNEParameterFlow::test_constructor": MOCKS,
+        "TestTSNEParameterFlow::test_embedding_optimize": MOCKS,
         "TestTSNECallbackParams::test_can_pass_callbacks_*": CALLBACKS,
         "*::test_fails_if_affinities_parameter_is_not_correct_class": (
             "matrices are accepted as affinities, text is a TypeError, not a ValueError"

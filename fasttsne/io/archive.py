@@ -76,13 +76,13 @@ def write_archive(
     """
     with _new_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
-            _write_array(archive, name, array)
+            write_array(archive, name, array)
         header = {**header, CHECKSUMS: _read_checksums(archive)}
-        _write_array(archive, "header", np.array(json.dumps(header)))
+        write_array(archive, "header", np.array(json.dumps(header)))
 
 
-def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    """Write an array as numpy.savez does."""
+def write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    """Write an array as numpy.savez does, which in NumPy 2.0 leaves archives open after errors."""
     with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
         np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 

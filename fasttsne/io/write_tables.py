@@ -5,10 +5,12 @@ import io
 import json
 import os
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from fasttsne.io.archive import write_array
 from fasttsne.io.atomic import atomic_write
 from fasttsne.io.columns import DELIMITERS, import_pyarrow
 from fasttsne.io.parquet import to_metadata
@@ -89,8 +91,9 @@ def _write_npy(path, points, more):
 
 def _write_npz(path, points, more):
     arrays = {name: _objects_to_text(value) for name, value in more.items()}
-    with open(path, "wb") as file:  # np.savez adds .npz to names in capitals
-        np.savez(file, embedding=points, **arrays)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in {"embedding": points, **arrays}.items():
+            write_array(archive, name, array)
 
 
 def _objects_to_text(values):

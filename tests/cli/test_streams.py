@@ -24,6 +24,8 @@ def folder(digits, tmp_path):
 
 def shell(folder, command, *arguments, unbuffered=""):
     """Run a shell's command, in which "$@" is fasttsne with arguments; (codes, errors)."""
+    if "2>&-" in command and np.__version__ in ("2.0.0", "2.0.1"):
+        pytest.skip("numpy.f2py of these two, which SciPy imports, needs a standard error")
     script = f"{command}; echo ${{PIPESTATUS[0]}} >code"
     result = subprocess.run(
         ["bash", "-c", script, "-", sys.executable, "-m", "fasttsne", *arguments], cwd=folder,
