@@ -31,22 +31,26 @@ compile_python() {
   for package in zlib libffi "python$version"; do
     mkdir -p "$work/$package"
     cd "$work/$package"
-    apt-get source --download-only "$package"
+    apt-get source --download-only --tar-only "$package"
     tar -xf "$package"_*.orig.tar.?z --strip-components 1
     case $package in
-      zlib) CFLAGS="-O2 -fPIC" ./configure --static "--prefix=$root" ;;
+      zlib)
+        CFLAGS="-O2 -fPIC" ./configure --static "--prefix=$root"
+        make -j2 install
+        ;;
       libffi)
         autoreconf -fi
-        ./configure "--host=$triplet" --disable-shared --disable-multi-os-directory --disable-docs \
-          --with-pic "--prefix=$root"
+        CFLAGS="-O2 -fPIC" ./configure "--host=$triplet" --disable-shared --disable-docs \
+          --disable-multi-os-directory "--prefix=$root"
+        make -j2 install
         ;;
       *)
         CPPFLAGS=-I$root/include LDFLAGS=-L$root/lib PKG_CONFIG_LIBDIR=$root/lib/pkgconfig \
           ./configure "--build=$triplet" --without-ensurepip --disable-test-modules "--prefix=$root"
+        make -j2
+        make install
         ;;
     esac
-    make -j2
-    make install
   done
 }
 [ -x "$musl" ] || (set -e; compile_python) >"$work/compile.log" 2>&1
