@@ -11,6 +11,7 @@ import copy
 import gzip
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -214,6 +215,8 @@ class BuildKernels(build_ext):
                 objects = self.compiler.compile(
                     [str(source)], output_dir=folder, extra_postargs=compile_flags
                 )
+                # They may name the library's folder; setuptools uses them for modules alone.
+                link_flags = [*shlex.split(os.environ.get("LDFLAGS", "")), *link_flags]
                 self.compiler.link_executable(
                     objects, "probe", output_dir=folder, extra_postargs=link_flags
                 )

@@ -105,7 +105,8 @@ def check_linux(archive, libraries, name, problems, facts):
                     found = re.fullmatch(r"GLIBC_(\d+)\.(\d+)(\.\d+)?", version.name)
                     if found:
                         newest = max(newest, (int(found[1]), int(found[2])))
-    facts.append(f"{len(libraries)} libraries that need glibc {newest[0]}.{newest[1]}")
+    needed = f"glibc {newest[0]}.{newest[1]}" if newest != (0, 0) else "no glibc"
+    facts.append(f"{len(libraries)} libraries that need {needed}")
     if debug:
         problems.append(f"debug symbols in {', '.join(debug)}")
     if musl and newest != (0, 0):

@@ -1,8 +1,10 @@
 """The package around the library: names, builds, the old name, the command line."""
 
-import importlib
+import importlib.util
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +126,39 @@ def test_a_python_without_compression(tmp_path):
     )
     result = run_python("-c", code, path)
     assert f"ImportError: {path}: this Python has no 'lzma'" in result.stderr
+
+
+PROBE = """
+import importlib.util, sys
+from setuptools import Distribution
+spec = importlib.util.spec_from_file_location("fasttsne_setup", sys.argv[1])
+setup = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(setup)
+from distutils.ccompiler import new_compiler
+from distutils.sysconfig import customize_compiler
+build = setup.BuildKernels(Distribution())
+build.compiler = new_compiler()
+customize_compiler(build.compiler)
+program = "int two(void), puts(const char *);"
+program += 'int main(void) { return puts("threads") < 0 || two() != 2; }'
+print("it", "runs" if build.runs(program, [], ["-ltwo"]) else "does not run")
+"""
+
+
+def test_the_build_tries_openmp_with_ldflags(tmp_path):
+    """They name the folder of LLVM's library on macOS, without which it does not link."""
+    setup = Path(fasttsne.__file__).parents[1] / "setup.py"
+    compiler = shutil.which("cc")
+    builds = importlib.util.find_spec("Cython") and importlib.util.find_spec("setuptools")
+    if not (setup.exists() and compiler and builds) or sys.platform == "win32":
+        pytest.skip("needs the checkout, Cython, setuptools and cc")
+    (tmp_path / "two.c").write_text("int two(void) { return 2; }")
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "two.c", "-o", "libtwo.so"], check=True, cwd=tmp_path
+    )
+    flags = f"-L{tmp_path} -Wl,-rpath,{tmp_path}"
+    assert "it runs" in run_python("-c", PROBE, setup, LDFLAGS=flags).stdout
+    assert "it does not run" in run_python("-c", PROBE, setup, LDFLAGS="").stdout
 
 
 def test_demo(tmp_path, capsys, monkeypatch):
