@@ -3,7 +3,6 @@
 import hashlib
 
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.sparse as sp
 from quick import QUICK
@@ -14,6 +13,10 @@ from fasttsne.linalg.row_hashes import RowHashIndex
 from fasttsne.nearest_neighbors import Approx, Exact, PrecomputedDistanceMatrix
 from fasttsne.runtime import validation
 from fasttsne.runtime.validation import check_data
+
+
+def _data_frame(columns):
+    return pytest.importorskip("pandas").DataFrame(columns)
 
 
 def _wide(X):
@@ -62,8 +65,8 @@ LAYOUTS = {
     "long double": lambda X: X.astype(np.longdouble),
     "objects": lambda X: X.astype(object),
     "list": lambda X: X.tolist(),
-    "data frame": pd.DataFrame,
-    "columns apart": lambda X: pd.DataFrame({i: column for i, column in enumerate(X.T)}),
+    "data frame": _data_frame,
+    "columns apart": lambda X: _data_frame({i: column for i, column in enumerate(X.T)}),
     "np.matrix": lambda X: X.view(np.matrix),
     "unaligned": _unaligned,
 }

@@ -30,9 +30,9 @@ def _needed_bytes(subject: Subject, sizes: Sizes, perplexity: float | None) -> i
     n = len(subject.points)
     ranked = n if sizes.ranks is None else min(sizes.ranks, n)
     needed = CONSTANT_BYTES + ROW_BYTES * n + RANKED_ROW_BYTES * ranked
-    has_search = subject.embedding is None and n <= MAX_SEARCHED
-    if not has_search or isinstance(subject.metric, str) and subject.metric == "precomputed":
-        return needed
+    is_precomputed = isinstance(subject.metric, str) and subject.metric == "precomputed"
+    if subject.embedding is not None or n > MAX_SEARCHED or is_precomputed:
+        return needed  # no search is made
     nnz = subject.X.nnz if sp.issparse(subject.X) else None
     d = np.shape(subject.X)[1]
     graph = estimate_memory(n, d, perplexity or USUAL_PERPLEXITY, nnz=nnz)
