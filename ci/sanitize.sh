@@ -38,6 +38,8 @@ case $kind in
       "$tests"/test_{aligned,fault_injection,initialization,layouts,malformed_input,tsne}.py
       --deselect tests/test_fault_injection.py::test_no_memory
       --deselect tests/runtime/test_control_groups.py
+      # They try what Python writes during 3,000 iterations, which take a minute each here.
+      --deselect tests/runtime/test_progress.py::test_progress_
       --deselect tests/nearest_neighbors/test_search.py::test_approx_on_a_file_larger_than_the_memory_allowed
     )
     ;;
