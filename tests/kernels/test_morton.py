@@ -49,3 +49,15 @@ def test_points_that_share_their_leading_bits(rng):
     assert len(set(expected)) > 100
     assert codes[0].tolist() == sorted(expected)
     assert order[0].tolist() == sorted(range(3000), key=lambda i: (expected[i], i))
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_has_a_code_like_others(rng, value, d):
+    """A tree over codes of more digits shifts by negative numbers, which C does not define."""
+    y = rng.normal(size=(50, d)).astype(np.float32)
+    y[7:9] = value
+    codes, order = np.empty((2, 50), np.uint64), np.empty((2, 50), np.int32)
+    sort_along_curve(y, codes, order)
+    assert int(codes[0].max()) < 2 ** (d * _kernels.morton.BITS[d])
+    np.testing.assert_array_equal(np.sort(order[0]), np.arange(50))

@@ -40,10 +40,13 @@ cdef inline void encode_points(
     cdef Py_ssize_t i
     cdef int c
     cdef uint64_t cell, code
+    cdef double place
     for i in range(n):
         code = 0
         for c in range(d):
-            cell = <uint64_t> <int32_t> min((y[i * d + c] - low[c]) * scale, largest)
+            place = (y[i * d + c] - low[c]) * scale
+            # What is not a number, too, needs a cell: others have digits that the tree lacks.
+            cell = <uint64_t> <int32_t> min(place, largest) if place > 0 else 0
             if d == 2:
                 cell = interleave_two(cell)
             elif d == 3:
