@@ -15,6 +15,7 @@ from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 from fasttsne.repulsion.morton import curve_order
 from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.validation import check_coordinates
 
 
 def kl_divergence_bh(
@@ -43,6 +44,8 @@ def kl_divergence_bh(
     ------
     NotImplementedError
         With a ``reference_embedding``: new points are placed by ``TSNEEmbedding.transform``.
+    ValueError
+        Where the embedding is not finite.
     """
     n_threads = resolve_n_jobs(n_jobs)
     repulsion = TreeRepulsion(dof, bh_params["theta"], n_threads)
@@ -96,6 +99,7 @@ def _evaluate(
         )
     embedding = np.asarray(embedding, float)
     points = embedding.reshape(len(embedding), -1)
+    check_coordinates(points, "embedding")
     objective = KLDivergence(P, repulsion, points.shape[1], repulsion.dof, repulsion.n_threads)
     order = curve_order(points)
     objective.reorder(order)

@@ -14,6 +14,9 @@ from fasttsne.compat.functions import kl_divergence_exact
 
 BH_PARAMS = {"theta": 0.2}
 FFT_PARAMS = {"n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1}
+FUNCTIONS = {
+    "bh": tsne.kl_divergence_bh, "fft": tsne.kl_divergence_fft, "exact": kl_divergence_exact
+}  # fmt: skip
 SHORT = {**QUICK, "early_exaggeration_iter": 20, "n_iter": 20, "perplexity": 10}
 
 
@@ -48,9 +51,7 @@ def plain(embedding, P, dof, bh_params, fft_params, reference_embedding, n_jobs,
 @pytest.mark.parametrize("function", ["bh", "fft", "exact"])
 @pytest.mark.parametrize("exaggeration", [1, 4])
 def test_functions_equal_their_twin(digits, affinities, function, dof, d, exaggeration):
-    function = {
-        "bh": tsne.kl_divergence_bh, "fft": tsne.kl_divergence_fft, "exact": kl_divergence_exact
-    }[function]  # fmt: skip
+    function = FUNCTIONS[function]
     embedding = initialization.pca(digits[:200], d, random_state=0) * 1e5
     before = embedding.copy()
     P = affinities.P * exaggeration
@@ -68,6 +69,16 @@ def test_functions_equal_their_twin(digits, affinities, function, dof, d, exagge
     np.testing.assert_array_equal(embedding, before)
     with pytest.raises(NotImplementedError, match="reference_embedding"):
         function(embedding, P, reference_embedding=embedding, **params)
+
+
+@pytest.mark.parametrize("function", ["bh", "fft", "exact"])
+@pytest.mark.parametrize("bad", [np.inf, np.nan, 1e300])
+def test_points_that_are_not_finite(start, affinities, function, bad):
+    function = FUNCTIONS[function]
+    points = np.array(start, float)
+    points[3, 1] = bad
+    with pytest.raises(ValueError, match="embedding must"):
+        function(points, affinities.P, 1.0, bh_params=BH_PARAMS, fft_params=FFT_PARAMS)
 
 
 def test_a_function_as_method(start, affinities):
