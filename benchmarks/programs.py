@@ -73,7 +73,7 @@ def fit_opentsne(X, n_jobs, iterations):
 def fit_fitsne(X, n_jobs, iterations):
     from fitsne import FItSNE
 
-    return FItSNE(X.astype(float), max_iter=iterations, nthreads=n_jobs, rand_seed=0)
+    return FItSNE(np.ascontiguousarray(X, float), max_iter=iterations, nthreads=n_jobs, rand_seed=0)
 
 
 def fit_umap(X, n_jobs, _):
