@@ -97,7 +97,7 @@ def compare(
     for name, embedding in maps.items():
         start = time.perf_counter()
         subject = check_subject(X, embedding, labels, metric, metric_params)
-        settings = _settings(subject, sample, seed, n_jobs, perplexity)
+        settings = _settings(subject, sample, seed, n_jobs, perplexity, graph is not None)
         subject = with_graph(subject, perplexity, seed, n_jobs, graph)
         if not subject.graph_is_own:
             graph = subject.affinities
@@ -107,11 +107,11 @@ def compare(
 
 def _settings(
     subject: Subject, sample: int | str | None, seed: int, n_jobs: int | None,
-    perplexity: float | None,
+    perplexity: float | None, has_graph: bool = False,
 ) -> measured.Settings:  # fmt: skip
     resolve_n_jobs(n_jobs)  # raises where it is none
     sizes = resolve_sizes(sample, *np.shape(subject.X))
-    check_free_memory(subject, sizes, perplexity)
+    check_free_memory(subject, sizes, perplexity, has_graph)
     return measured.Settings(sizes, seed, n_jobs)
 
 

@@ -16,9 +16,16 @@ ROW_BYTES, CONSTANT_BYTES = 1000, 80_000_000
 RANKED_ROW_BYTES = 8500
 
 
-def check_free_memory(subject: Subject, sizes: Sizes, perplexity: float | None) -> None:
-    """Raise MemoryError where a report, with the graph that it needs, takes more than is free."""
-    needed, free = _needed_bytes(subject, sizes, perplexity), available_memory()
+def check_free_memory(
+    subject: Subject, sizes: Sizes, perplexity: float | None, has_graph: bool
+) -> None:
+    """Raise MemoryError where a report, with the graph that it needs, takes more than is free.
+
+    has_graph : whether there is one that was made for another map of the same rows.
+    """
+    needed, free = _bytes_of_measures(len(subject.points), sizes), available_memory()
+    if subject.embedding is None and not has_graph:
+        needed = max(needed, _bytes_of_search(subject, perplexity))
     if needed > free:
         raise MemoryError(
             f"this report takes about {format_bytes(needed)} of memory, of which "
@@ -26,14 +33,17 @@ def check_free_memory(subject: Subject, sizes: Sizes, perplexity: float | None) 
         )
 
 
-def _needed_bytes(subject: Subject, sizes: Sizes, perplexity: float | None) -> int:
-    n = len(subject.points)
+def _bytes_of_measures(n: int, sizes: Sizes) -> int:
     ranked = n if sizes.ranks is None else min(sizes.ranks, n)
-    needed = CONSTANT_BYTES + ROW_BYTES * n + RANKED_ROW_BYTES * ranked
-    is_precomputed = isinstance(subject.metric, str) and subject.metric == "precomputed"
-    if subject.embedding is not None or n > MAX_SEARCHED or is_precomputed:
-        return needed  # no search is made
-    nnz = subject.X.nnz if sp.issparse(subject.X) else None
-    d = np.shape(subject.X)[1]
-    graph = estimate_memory(n, d, perplexity or USUAL_PERPLEXITY, nnz=nnz)
-    return max(needed, graph["computing affinities"], graph["finding the nearest neighbours"])
+    return CONSTANT_BYTES + ROW_BYTES * n + RANKED_ROW_BYTES * ranked
+
+
+def _bytes_of_search(subject: Subject, perplexity: float | None) -> int:
+    n, d = np.shape(subject.X)
+    if n > MAX_SEARCHED or (isinstance(subject.metric, str) and subject.metric == "precomputed"):
+        return 0
+    stages = estimate_memory(
+        n, d, perplexity or USUAL_PERPLEXITY, getattr(subject.X, "dtype", np.float32),
+        nnz=subject.X.nnz if sp.issparse(subject.X) else None,
+    )  # fmt: skip
+    return max(stages["computing affinities"], stages["finding the nearest neighbours"])

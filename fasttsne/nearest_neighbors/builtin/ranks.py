@@ -15,7 +15,8 @@ from fasttsne.nearest_neighbors.builtin.sparse_rows import squared_norms
 from fasttsne.nearest_neighbors.exact import Exact, pairwise_distances
 from fasttsne.nearest_neighbors.precomputed import check_distance_matrix, check_distances
 
-# Distances computed at a time; where both spaces are ranked, a quarter, of so many rows at least.
+# Distances computed at a time; and where the ranks of two spaces are compared, which takes several
+# times their memory, of so many rows at least.
 BLOCK_ENTRIES, RANKED_ENTRIES, MIN_RANKED_ROWS = 2**22, 2**20, 4
 # Up to so many rows, all ranks of a row are those of distances in double precision.
 FLOAT64_RANKS_MAX_SAMPLES = 4096
