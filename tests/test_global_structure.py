@@ -8,7 +8,6 @@ import scipy.sparse as sp
 from quick import QUICK
 from scipy.linalg import orthogonal_procrustes
 
-import fasttsne.sklearn
 from fasttsne import TSNE, Anchors, TSNEEmbedding
 from fasttsne.cli import main
 from fasttsne.initialization import initial_positions
@@ -284,7 +283,7 @@ def test_plan_estimator_and_command_line(digits, tmp_path):
     reference = np.asarray(digits[:, 20:22], np.float64)
     model = {"global_structure": 0.15, "global_reference": reference, **QUICK}
     expected = np.asarray(TSNE(**model).fit(digits))
-    estimator = fasttsne.sklearn.TSNE(**model).fit(digits)
+    estimator = pytest.importorskip("fasttsne.sklearn").TSNE(**model).fit(digits)
     np.testing.assert_array_equal(estimator.embedding_, expected.astype(np.float32))
     np.save(tmp_path / "rows.npy", digits)
     np.save(tmp_path / "reference.npy", reference)

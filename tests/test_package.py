@@ -161,6 +161,33 @@ def test_the_build_tries_openmp_with_ldflags(tmp_path):
     assert "it does not run" in run_python("-c", PROBE, setup, LDFLAGS="").stdout
 
 
+COLLECT = """
+import sys
+from importlib.metadata import packages_distributions
+import pytest
+# With what these need; all else that is installed cannot be imported.
+installed = {"fasttsne", "numpy", "scipy", "pytest", "hypothesis", "threadpoolctl", "iniconfig",
+             "packaging", "pluggy", "pygments", "attrs", "sortedcontainers", "exceptiongroup",
+             "tomli", "typing-extensions"}
+missing = {
+    name for name, distributions in packages_distributions().items()
+    if not installed & {each.lower().replace("_", "-") for each in distributions}
+}
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in missing:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+sys.exit(pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", sys.argv[1]]))
+"""
+
+
+def test_tests_are_collected_without_extras():
+    """As where wheels are tested, on every platform: what needs more is skipped."""
+    result = run_python("-c", COLLECT, Path(__file__).parent, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+
+
 def test_demo(tmp_path, capsys, monkeypatch):
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
