@@ -17,7 +17,8 @@ work=$(mkdir -p "${WORK:-.venv-musl}" && cd "${WORK:-.venv-musl}" && pwd)
 python=${PYTHON:-python3}
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 triplet=x86_64-linux-musl
-root=$work/root musl=$work/root/bin/python$version
+root=$work/installed
+musl=$root/bin/python$version
 
 # musl's compiler with Linux's headers.  GCC itself would say that it compiles for glibc.
 mkdir -p "$work/linux" "$work/libraries"
