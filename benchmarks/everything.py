@@ -44,6 +44,8 @@ RUNS = {
     "neighbors-15": "neighbors.py --data clusters --k 15 --programs approx hnsw-lean hnsw-fast "
     "pynndescent",
     "hostile": "hostile.py",
+    "hostile-20000": "hostile.py --rows 20000",
+    "hostile-100000": "hostile.py --rows 100000",
     "growth": "figures.py --growth 2000 5000 10000 20000 50000 100000 --former FORMER --programs "
     "fasttsne-auto fasttsne pacmap umap trimap sklearnex openTSNE --picture growth.png",
     "large": "large.py --data folded-1000000-50 shifts-1050000 --other FORMER",
