@@ -143,10 +143,9 @@ class Times:
 
     def __call__(self, progress):
         if progress.unit != "iterations":
-            self.descent = time.perf_counter()
             return
         if self._before is None:
-            self._before = loopback_bytes()
+            self.descent, self._before = time.perf_counter(), loopback_bytes()
         if progress.has_ended:
             self.n_iter += progress.done
             self.bytes = loopback_bytes() - self._before

@@ -1,12 +1,10 @@
 """Edges that stay on a worker while a map moves: an actor of Dask computes their forces."""
 
-from typing import Any
-
 import numpy as np
 from distributed import get_worker
 
 from fasttsne import _kernels
-from fasttsne.objective.edges import CSREdges, PackedEdges, pack_edges
+from fasttsne.objective.edges import CSREdges, PackedEdges, RowBlock, pack_blocks
 
 
 class EdgesActor:
@@ -27,60 +25,52 @@ class EdgesActor:
     ):  # fmt: skip
         self._firsts, self._blocks, self._largest, self._dof = firsts, blocks, largest, dof
         self._n_threads = get_worker().state.nthreads if n_threads is None else n_threads
-        self._packed: list[PackedEdges] = []
-        self._numbers: list[np.ndarray] = []
+        self._packed: PackedEdges | None = None
+        self._numbers = np.empty(0, np.int32)
 
     def reorder(self, order: np.ndarray) -> int:
         """Pack the edges anew: row r of maps is from now on the point ``order[r]``."""
         position = np.empty(len(order), np.int32)
         position[order] = np.arange(len(order), dtype=np.int32)
-        spare = self._packed
-        self._packed, self._numbers = [], []
-        for b, (first, block) in enumerate(zip(self._firsts, self._blocks, strict=True)):
-            own = position[first : first + len(block[0]) - 1]
-            rows = np.argsort(own).astype(np.int32)
-            self._numbers.append(own[rows])
-            old: list[Any] = list(spare[b]) if spare else []
-            if spare:
-                spare[b] = None  # type: ignore[call-overload]
-            self._packed.append(
-                pack_edges(
-                    block, rows, position, self._largest, self._n_threads, spare=old,
-                    own=self._numbers[-1],
-                )
-            )  # fmt: skip
-        return sum(len(numbers) for numbers in self._numbers)
+        own = [
+            position[first : first + len(block[0]) - 1]
+            for first, block in zip(self._firsts, self._blocks, strict=True)
+        ]
+        self._numbers = np.sort(np.concatenate(own))
+        blocks = []
+        for numbers, block in zip(own, self._blocks, strict=True):
+            rows = np.argsort(numbers).astype(np.int32)
+            places = np.searchsorted(self._numbers, numbers[rows]).astype(np.int32)
+            blocks.append(RowBlock(block, rows, places))
+        spare, self._packed = list(self._packed or ()), None
+        self._packed = pack_blocks(
+            blocks, self._numbers, position, self._largest, self._n_threads, spare
+        )
+        return len(self._numbers)
 
     def attract(self, y: np.ndarray, with_cross: bool) -> tuple[np.ndarray, np.ndarray | None]:
         """Return forces on the actor's points, in the map's order, and their cross terms.
 
         y : (n, d) float32.
         """
-        m = sum(map(len, self._numbers))
+        assert self._packed is not None
+        m = len(self._numbers)
         forces = np.empty((m, y.shape[1]), np.float32)
         cross = np.empty(m, np.float32) if with_cross else None
-        first = 0
-        for packed, numbers in zip(self._packed, self._numbers, strict=True):
-            part = slice(first, first + len(numbers))
-            _kernels.attraction.attraction_of(
-                *packed, numbers, y, forces[part], None if cross is None else cross[part],
-                self._dof, self._n_threads,
-            )  # fmt: skip
-            first = part.stop
+        _kernels.attraction.attraction_of(
+            *self._packed, self._numbers, y, forces, cross, self._dof, self._n_threads
+        )
         return forces, cross
 
     def moments(self, y: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return degrees, moments and products of the actor's points: ``edge_moments``."""
-        m, d = sum(map(len, self._numbers)), y.shape[1]
+        assert self._packed is not None
+        m, d = len(self._numbers), y.shape[1]
         degree = np.empty(m, np.float32)
         moments = np.empty((m, d * (d + 1) // 2), np.float32)
         product = np.empty((m, d), np.float32)
-        first = 0
-        for packed, numbers in zip(self._packed, self._numbers, strict=True):
-            part = slice(first, first + len(numbers))
-            _kernels.attraction.edge_moments(
-                *packed, y, v, self._dof, degree[part], moments[part], product[part],
-                self._n_threads, numbers,
-            )  # fmt: skip
-            first = part.stop
+        _kernels.attraction.edge_moments(
+            *self._packed, y, v, self._dof, degree, moments, product, self._n_threads,
+            self._numbers,
+        )  # fmt: skip
         return degree, moments, product

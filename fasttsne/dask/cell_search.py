@@ -1,6 +1,6 @@
 """The search of some cells by a task, among the rows of the cells that it was sent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,15 +39,27 @@ class Search(NamedTuple):
     k: int
 
 
-class Found(NamedTuple):
-    """What a first search found: a table of rows, and the cells of the others.
+class OpenCell(NamedTuple):
+    """A cell with rows whose search goes on, which are open.
 
-    table : ids, indices and distances, (m,) and (m, k), of rows none of whose cell is open.
-    far : for each open cell, by its number, the cells that its open rows may reach.
+    reached : the cells beyond the near ones that these may reach.
+    is_open, reaches : of all its rows, uint8 and float32, as of ``Cells``.
+    """
+
+    reached: np.ndarray
+    is_open: np.ndarray
+    reaches: np.ndarray
+
+
+class Found(NamedTuple):
+    """What a first search found: a table of rows, and the others.
+
+    table : ids, indices and distances, (m,) and (m, k), of the rows that are not open.
+    open_cells : by their numbers, the cells of the others.
     """
 
     table: tuple[np.ndarray, np.ndarray, np.ndarray]
-    far: dict[int, np.ndarray]
+    open_cells: dict[int, OpenCell]
 
 
 def coordinates(frame: DenseRows, group: Group) -> np.ndarray:
@@ -126,6 +138,11 @@ class World:
         self.cells.packed = packed_cells(self.cells, self.points, origin, projection)
         self.cells._set_centroids(centroids, radii, origin)
 
+    def rows_between(self, first: int, last: int) -> np.ndarray:
+        """Return the numbers here of the rows of a range of cells."""
+        rows: np.ndarray = self.cells.order[self.cells.firsts[first] : self.cells.firsts[last]]
+        return rows
+
     def nearest(self, rows: np.ndarray, candidates: Any, k: int) -> tuple[np.ndarray, ...]:
         """Return ids of rows, and their nearest candidates: indices and distances."""
         queries = self.rows.points[rows]
@@ -140,40 +157,85 @@ def search_at_first(
     frame: DenseRows, projection: Projection | None, how: Search, own: np.ndarray,
     near: np.ndarray, cells: np.ndarray, table: Any, *parts: Group,
 ) -> Found:  # fmt: skip
-    """Search the rows of a range of cells, ``own``, in those that are near."""
-    world, tables, far = World(frame, projection, cells, table, parts), [], {}
-    found = world.cells._search_near(int(own[0]), near, how.bound, how.n_kept, 1)
-    for first, last, candidates, reaches, is_open in found:
-        rows = world.cells.order[world.cells.firsts[first] : world.cells.firsts[last]]
-        is_done = np.ones(len(rows), bool)
-        if how.n_far > near.shape[1] and is_open.any():
-            opened = first + world.cells._open_cells(first, last, is_open)
-            limits = _limits(world, rows, candidates, reaches, how.bound)
-            begin = world.cells.firsts[first]
-            for cell in opened.tolist():
-                part = slice(*(world.cells.firsts[cell : cell + 2] - begin))
-                is_done[part] = False
-                reached = np.flatnonzero(is_open[part]) + part.start
-                some = rows[reached], limits[reached]
-                far[cell] = _reached(world, cell, *some, how, near.shape[1])
-        batch = world.nearest(rows, candidates, how.k)
-        tables.append([each[is_done] for each in batch])
+    """Search the rows of a range of cells, ``own``, in those that are near.
+
+    And beyond, where the cells that they may reach are here.
+    """
+    world, tables, open_cells = World(frame, projection, cells, table, parts), [], {}
+    n_near = near.shape[1]
+    for batch in world.cells._search_near(int(own[0]), near, how.bound, how.n_kept, 1):
+        first, last, candidates, _, is_open = batch
+        rows = world.rows_between(first, last)
+        if how.n_far == n_near:
+            is_open[:] = False  # there is nothing beyond
+        elif is_open.any():
+            open_cells.update(_search_beyond(world, how, n_near, *batch))
+        done = np.flatnonzero(is_open == 0)
+        tables.append(world.nearest(rows[done], candidates.take(done), how.k))
     ids, indices, distances = (np.concatenate(each) for each in zip(*tables, strict=True))
-    return Found((ids, indices, distances), far)
+    return Found((ids, indices, distances), open_cells)
+
+
+def _search_beyond(
+    world: World, how: Search, n_near: int, first: int, last: int, candidates: Candidates,
+    reaches: np.ndarray, is_open: np.ndarray,
+) -> dict[int, OpenCell]:  # fmt: skip
+    """Go on with the open rows of a batch of cells; return the cells in which that is not possible.
+
+    The others are no longer open: all that they may reach is here.
+    """
+    cells, rows, open_cells = world.cells, world.rows_between(first, last), {}
+    is_here, goes_on = cells.sizes > 0, np.zeros_like(is_open)
+    far = cells._far_cells(first, last, is_open, n_near, how.n_far, 1)
+    limits = _limits(world, rows, candidates, reaches, how.bound)
+    firsts = cells.firsts[first : last + 1] - cells.firsts[first]
+    for c in cells._open_cells(first, last, is_open).tolist():
+        part = slice(firsts[c], firsts[c + 1])
+        some = np.flatnonzero(is_open[part]) + part.start
+        reached = _reached(world, rows[some], limits[some], far[c], how.bound)
+        if is_here[reached].all():
+            goes_on[some], is_open[some] = True, False
+        else:
+            open_cells[first + c] = OpenCell(reached, is_open[part], reaches[part])
+    if goes_on.any():
+        cells._compare(first, far, how.bound, candidates, reaches, goes_on, True, 1)
+    return open_cells
 
 
 def search_again(
     frame: DenseRows, projection: Projection | None, how: Search, own: np.ndarray,
-    near: np.ndarray, cells: np.ndarray, table: Any, *parts: Group,
+    near: np.ndarray, is_open: np.ndarray, reaches: np.ndarray, cells: np.ndarray, table: Any,
+    *parts: Group,
 ) -> tuple[np.ndarray, ...]:  # fmt: skip
-    """Search the rows of some cells, ``own``, in those that are near and beyond; return a table."""
-    world, tables = World(frame, projection, cells, table, parts), []
-    for run in np.split(np.arange(len(own)), np.flatnonzero(np.diff(own) != 1) + 1):
-        found = world.cells._search(
-            int(own[run[0]]), near[run], how.n_far, how.bound, how.n_kept, 1
-        )
-        tables += [world.nearest(rows, candidates, how.k) for rows, candidates in found]
+    """Search the open rows of some cells, ``own``, in those that are near and beyond.
+
+    is_open, reaches : of their rows, as of :class:`OpenCell`.  Returns a table.
+    """
+    world, tables, begin = World(frame, projection, cells, table, parts), [], 0
+    far = world.cells.nearest(own, how.n_far, 1)[:, near.shape[1] :]
+    for first, last, run in _runs(world.cells, own):
+        rows = world.rows_between(first, last)
+        part, begin = slice(begin, begin + len(rows)), begin + len(rows)
+        candidates = Candidates(len(rows), how.n_kept)
+        for probed in near[run], far[run]:
+            world.cells._compare(
+                first, probed, how.bound, candidates, reaches[part], is_open[part], True, 1
+            )
+        some = np.flatnonzero(is_open[part])
+        tables.append(world.nearest(rows[some], candidates.take(some), how.k))
     return tuple(np.concatenate(each) for each in zip(*tables, strict=True))
+
+
+def _runs(cells: Cells, own: np.ndarray) -> Iterator[tuple[int, int, slice]]:
+    """Yield ranges of cells, in ``own``, (any,) ascending, that one call searches; and where."""
+    begin = 0
+    while begin < len(own):
+        first = int(own[begin])
+        end = begin + int(np.searchsorted(own[begin:], cells._batch_end(first)))
+        is_next = own[begin:end] == np.arange(first, first + end - begin)
+        end = begin + (len(is_next) if is_next.all() else int(is_next.argmin()))
+        yield first, first + end - begin, slice(begin, end)
+        begin = end
 
 
 def _limits(
@@ -189,18 +251,29 @@ def _limits(
 
 
 def _reached(
-    world: World, cell: int, rows: np.ndarray, limits: np.ndarray, how: Search, n_near: int
+    world: World, rows: np.ndarray, limits: np.ndarray, far: np.ndarray, bound: Bound
 ) -> np.ndarray:
-    """Return the cells beyond the near ones that rows of a cell may reach, and some more."""
-    cells = world.cells
-    far = cells.nearest(np.array([cell]), how.n_far, 1)[0, n_near:]
-    own = (world.points[rows] - cells.origin).astype(np.float64)
-    centroids, norms = cells.centroids[far].astype(np.float64), cells.norms[far]
-    sums = np.einsum("ij,ij->i", own, own)[:, None] + norms
-    squares = sums - 2 * (own @ centroids.T)
-    ends = np.maximum(limits[:, None] + how.bound.width * cells.radii[far] * (1 + SLACK), 0)
-    is_reached = squares <= ends**2 * (1 + SLACK) + SLACK * sums
-    reached: np.ndarray = far[is_reached.any(0)]
+    """Return which cells of ``far`` some rows may reach, and some more.
+
+    A row x with the limit l reaches a cell with the centroid c and the width w where
+
+        |x - c|^2 <= (l + w)^2, which is |c|^2 - w^2 <= 2 x c + 2 l w - (|x|^2 - l^2):
+
+    a product of matrices, of which the largest number in each column decides.  All cells are
+    taken to be reached by rows too far out for float32.
+    """
+    cells, more, less = world.cells, np.float32(1 + SLACK), np.float32(1 - SLACK)
+    own, limits = world.points[rows] - cells.origin, limits.astype(np.float32)
+    widths = np.float32(bound.width * (1 + SLACK)) * cells.radii[far]
+    with np.errstate(invalid="ignore", over="ignore"):
+        rest = less * np.einsum("ij,ij->i", own, own) - more * limits**2
+        if not np.isfinite(rest).all():
+            return far
+        left = np.column_stack([own, more * limits, rest])
+        ones = np.ones(len(far), np.float32)
+        right = np.column_stack([2 * cells.centroids[far], 2 * widths, -ones])
+        largest = (left @ right.T).max(0)
+        reached: np.ndarray = far[~(largest < less * cells.norms[far] - more * widths**2)]
     return reached
 
 

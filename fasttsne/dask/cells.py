@@ -16,6 +16,7 @@ from distributed import Future
 
 from fasttsne.dask.cell_search import (
     Group,
+    OpenCell,
     Search,
     coordinates,
     nearest_in_group,
@@ -126,8 +127,8 @@ class ClusterCells(Cells):
     def search_groups(self, plan: SearchPlan, k: int) -> list[Future]:
         """Return futures of (ids, indices, distances) of parts of the rows, (m,) and (m, k).
 
-        Cells in which a row's bound reaches beyond the near ones are searched a second time, with
-        those cells that it may reach.
+        Rows whose bound reaches cells that their task was not sent are searched a second time, with
+        those.
         """
         n_kept = min(plan.n_candidates, len(self.order) - 1)
         near = self.near[:, : max(plan.n_near, self._n_least)]
@@ -140,13 +141,16 @@ class ClusterCells(Cells):
             searched.append(self._submit(run, table, np.union1d(own, near[a:b])))
         self._cluster.finish(SEARCH, searched, self._group_sizes())
         tables = [self._cluster.submit(SEARCH, itemgetter(0), each) for each in searched]
-        is_open = [self._cluster.submit(SEARCH, itemgetter(1), each) for each in searched]
-        for far in self._cluster.results(SEARCH, is_open):
-            for cells in self._in_parts(far, near):
-                reached = [far[cell] for cell in cells.tolist()]
-                again = partial(
-                    search_again, self._rows.frame, self._projection, how, cells, near[cells]
+        found = [self._cluster.submit(SEARCH, itemgetter(1), each) for each in searched]
+        for open_cells in self._cluster.results(SEARCH, found):
+            for cells in self._in_parts(open_cells, near):
+                reached, is_open, reaches = zip(
+                    *(open_cells[cell] for cell in cells.tolist()), strict=True
                 )
+                again = partial(
+                    search_again, self._rows.frame, self._projection, how, cells, near[cells],
+                    np.concatenate(is_open), np.concatenate(reaches),
+                )  # fmt: skip
                 read = np.unique(np.concatenate([cells, near[cells].ravel(), *reached]))
                 tables.append(self._submit(again, table, read))
         self._cluster.finish(SEARCH, tables)
@@ -163,16 +167,13 @@ class ClusterCells(Cells):
                 parts.append(self._cluster.submit(SEARCH, take_cells, group, wanted))
         return self._cluster.submit(SEARCH, partial(run, cells), table, *parts)
 
-    def _in_parts(self, far: dict[int, np.ndarray], near: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield open cells, ascending, with which not too many rows are read.
-
-        far : the cells that each of them may reach.
-        """
+    def _in_parts(self, open_cells: dict[int, OpenCell], near: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the numbers of open cells, ascending, with which not too many rows are read."""
         limit = max(GROUP_NUMBERS // self._rows.n_columns, 1)
         part: list[int] = []
         is_read = np.zeros(self.n_cells, bool)
-        for cell in sorted(far):
-            is_read[cell] = is_read[near[cell]] = is_read[far[cell]] = True
+        for cell in sorted(open_cells):
+            is_read[cell] = is_read[near[cell]] = is_read[open_cells[cell].reached] = True
             part.append(cell)
             if self.sizes[is_read].sum() > limit:
                 yield np.array(part)

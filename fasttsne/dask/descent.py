@@ -189,12 +189,11 @@ class Attractors:
         return {name: sorted(share) for name, share in shares.items()}
 
     def _numbers(self, placed: "_Placed") -> np.ndarray:
-        """Return the numbers of an actor's points in the map's order."""
+        """Return the numbers of an actor's points in the map's order, ascending."""
         if placed.order is not self._order:
             edges = self._graph.edges
-            placed.numbers = np.concatenate(
-                [np.sort(self._position[edges[b] : edges[b + 1]]) for b in placed.blocks]
-            )
+            own = [self._position[edges[b] : edges[b + 1]] for b in placed.blocks]
+            placed.numbers = np.sort(np.concatenate(own))
             placed.order = self._order
         return placed.numbers
 

@@ -5,6 +5,7 @@ where it is farther: along the curve that sorts the points of a map most neighbo
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -48,9 +49,25 @@ def edges_of(P: sp.csr_matrix, name: str) -> CSREdges:
     return own.indptr, columns, own.data.astype(np.float32, copy=False)
 
 
+class RowBlock(NamedTuple):
+    """Some rows of a graph, which are packed together with others.
+
+    Attributes
+    ----------
+    edges : of a matrix with n columns, one for each point of the graph.
+    order : (m,) int32, its rows in the order in which they are packed.
+    places : (m,) int32, ascending, the row of the result that each of these becomes; None where
+        they are all rows.
+    """
+
+    edges: CSREdges
+    order: np.ndarray
+    places: np.ndarray | None
+
+
 def pack_edges(
     edges: CSREdges, order: np.ndarray, position: np.ndarray, largest: float, n_threads: int,
-    is_between: bool = False, spare: list[Any] | None = None, own: np.ndarray | None = None,
+    is_between: bool = False, spare: list[Any] | None = None,
 ) -> PackedEdges:  # fmt: skip
     """Edges for the kernels, their rows in another order.
 
@@ -63,17 +80,38 @@ def pack_edges(
     is_between : rows and columns are two sets, in orders of their own.
     spare : what earlier packed edges consisted of; it is emptied.  Arrays that suffice are used
         again, and others are freed before new ones are made.
-    own : (m,) int32, the new number of each row of the result, where they are some of n.
     """
-    n = len(order)
+    reach, block = -1 if is_between else NEAR, RowBlock(edges, order, None)
+    return _pack([block], None, len(order), position, reach, largest, n_threads, spare)
+
+
+def pack_blocks(
+    blocks: Sequence[RowBlock], numbers: np.ndarray, position: np.ndarray, largest: float,
+    n_threads: int, spare: list[Any] | None = None,
+) -> PackedEdges:  # fmt: skip
+    """Edges for the kernels, of blocks of a graph's rows, which need not be all of them.
+
+    Rows that are neighbours in a map are then neighbours in memory, whatever block they are in.
+
+    Parameters
+    ----------
+    blocks : their places are 0 to m - 1 together.
+    numbers : (m,) int32, the new number of the point at each place, ascending.
+    Others are those of :func:`pack_edges`.
+    """
+    return _pack(blocks, numbers, len(numbers), position, NEAR, largest, n_threads, spare)
+
+
+def _pack(
+    blocks: Sequence[RowBlock], numbers: np.ndarray | None, n: int, position: np.ndarray,
+    reach: int, largest: float, n_threads: int, spare: list[Any] | None,
+) -> PackedEdges:  # fmt: skip
     near_indptr, far_indptr = np.zeros((2, n + 1), np.int64)
-    reach = -1 if is_between else NEAR
-    indptr, columns, _ = edges
-    edges_per_row = len(columns) // max(n, 1)
-    for rows in iter_rows("counting near edges", n, edges_per_row, PIECE_EDGES):
+    for block, first, stop in _pieces("counting near edges", blocks):
+        indptr, columns, _ = block.edges
         _kernels.packed_edges.count_near(
-            indptr, columns, order, position, reach, rows.start, min(rows.stop, n),
-            near_indptr[1:], far_indptr[1:], n_threads, own,
+            indptr, columns, block.order, position, reach, first, stop, near_indptr[1:],
+            far_indptr[1:], n_threads, numbers, block.places,
         )  # fmt: skip
     for pointers in near_indptr, far_indptr:
         np.cumsum(pointers, out=pointers)
@@ -84,12 +122,21 @@ def pack_edges(
     packed = PackedEdges(
         near_indptr, arrays[0], arrays[1], far_indptr, arrays[2], arrays[3], smallest_for(largest)
     )
-    for rows in iter_rows("packing edges", n, edges_per_row, PIECE_EDGES):
+    for block, first, stop in _pieces("packing edges", blocks):
         _kernels.packed_edges.pack_edges(
-            *edges, order, position, reach, rows.start, min(rows.stop, n), *packed, n_threads,
-            own,
+            *block.edges, block.order, position, reach, first, stop, *packed, n_threads, numbers,
+            block.places,
         )  # fmt: skip
     return packed
+
+
+def _pieces(name: str, blocks: Sequence[RowBlock]) -> Iterator[tuple[RowBlock, int, int]]:
+    """Yield ranges of rows of blocks whose edges one call of a kernel packs."""
+    for block in blocks:
+        n = len(block.order)
+        edges_per_row = len(block.edges[1]) // max(n, 1)
+        for rows in iter_rows(name, n, edges_per_row, PIECE_EDGES):
+            yield block, rows.start, min(rows.stop, n)
 
 
 def largest_value(values: np.ndarray) -> float:

@@ -4,7 +4,7 @@ import scipy.sparse as sp
 from rounded import rounded
 
 from fasttsne._kernels import reference
-from fasttsne.objective.edges import edges_of, pack_edges
+from fasttsne.objective.edges import RowBlock, edges_of, pack_blocks, pack_edges
 
 
 def packed(P, order):
@@ -143,13 +143,20 @@ def test_some_of_the_points_get_the_same_bits(kernel, P, rng, d):
     total = attraction.attraction(*whole, y, forces, dof, True, 1)
     moments = [np.empty(s, np.float32) for s in (60, (60, d * (d + 1) // 2), (60, d))]
     attraction.edge_moments(*whole, y, v, dof, *moments, 1)
-    for rows in np.arange(25), np.arange(25, 60):
+
+    def block(rows, numbers):
+        """Some rows of P, to be packed at the places that their points have among numbers."""
+        own = position[rows]
+        order = np.argsort(own).astype(np.int32)
+        places = np.searchsorted(numbers, own[order]).astype(np.int32)
+        return RowBlock(edges_of(sp.csr_matrix(P[rows].astype(np.float32)), "P"), order, places)
+
+    for parts in [np.arange(25)], [np.arange(25, 31), np.arange(31, 31), np.arange(31, 60)]:
+        rows = np.concatenate(parts)
         numbers = np.sort(position[rows])
-        part = edges_of(sp.csr_matrix(P[rows].astype(np.float32)), "P")
-        some = pack_edges(
-            part, np.argsort(position[rows]).astype(np.int32), position, float(P.max()), 2,
-            own=numbers,
-        )  # fmt: skip
+        some = pack_blocks(
+            [block(part, numbers) for part in parts], numbers, position, float(P.max()), 2
+        )
         out, own_cross = np.empty((len(rows), d), np.float32), np.empty(len(rows), np.float32)
         attraction.attraction_of(*some, numbers, y, out, own_cross, dof, 3)
         np.testing.assert_array_equal(out, forces[numbers])

@@ -32,6 +32,10 @@ cdef inline int32_t number_of(
     return own[r] if own != NULL else <int32_t> min(r, <Py_ssize_t> n_columns - 1)
 
 
+cdef inline Py_ssize_t place_of(Py_ssize_t r, const int32_t *places) noexcept nogil:
+    return places[r] if places != NULL else r
+
+
 cdef inline int64_t padded(int64_t count) noexcept nogil:
     return (count + 7) // 8 * 8
 
@@ -57,28 +61,32 @@ def count_near(
     const int32_t[::1] position,  # IN (m,), the position of each column
     int reach,
     Py_ssize_t first, Py_ssize_t last,
-    int64_t[::1] near_counts, int64_t[::1] far_counts,  # OUT (n,), in multiples of eight
+    int64_t[::1] near_counts, int64_t[::1] far_counts,  # OUT (all,), in multiples of eight
     int n_threads,
-    const int32_t[::1] own=None,  # IN (n,), below m: each row's number among the columns, or r
+    const int32_t[::1] own=None,  # IN (all,), below m: each place's number among the columns, or it
+    const int32_t[::1] places=None,  # IN (n,), below all: of each position; None: all are n, itself
 ):
     """Write how many edges the rows at positions first..last have within ``reach`` of their own.
 
     And how many others.  O(edges).
     """
-    cdef Py_ssize_t r
+    cdef Py_ssize_t r, place
     cdef int64_t count, near
     cdef int32_t i, m = <int32_t> position.shape[0]
     cdef const int32_t *numbers = NULL if own is None else &own[0]
+    cdef const int32_t *place_at = NULL if places is None else &places[0]
     if columns.shape[0] == 0:
-        near_counts[first:last], far_counts[first:last] = 0, 0
+        for r in range(first, last):
+            place = place_of(r, place_at)
+            near_counts[place], far_counts[place] = 0, 0
         return
     for r in prange(first, last, nogil=True, schedule="static", num_threads=n_threads):
-        i = order[r]
+        i, place = order[r], place_of(r, place_at)
         count = indptr[i + 1] - indptr[i]
         near = count_in_row(
-            &columns[0] + indptr[i], count, &position[0], m, number_of(r, numbers, m), reach
+            &columns[0] + indptr[i], count, &position[0], m, number_of(place, numbers, m), reach
         )
-        near_counts[r], far_counts[r] = padded(near), padded(count - near)
+        near_counts[place], far_counts[place] = padded(near), padded(count - near)
 
 
 cdef void pack_row(
@@ -128,22 +136,23 @@ def pack_edges(
     const int32_t[::1] order, const int32_t[::1] position,  # IN as for `count_near`
     int reach,
     Py_ssize_t first, Py_ssize_t last,
-    const int64_t[::1] near_indptr,  # IN (n + 1,), sums of the counts from `count_near`
-    int16_t[::1] offsets, uint16_t[::1] near_values,  # OUT (near_indptr[n],)
-    const int64_t[::1] far_indptr,  # IN (n + 1,), the same of the others
-    int32_t[::1] far_columns, uint16_t[::1] far_values,  # OUT (far_indptr[n],)
+    const int64_t[::1] near_indptr,  # IN (all + 1,), sums of the counts from `count_near`
+    int16_t[::1] offsets, uint16_t[::1] near_values,  # OUT (near_indptr[all],)
+    const int64_t[::1] far_indptr,  # IN (all + 1,), the same of the others
+    int32_t[::1] far_columns, uint16_t[::1] far_values,  # OUT (far_indptr[all],)
     float smallest,
     int n_threads,
-    const int32_t[::1] own=None,  # IN as for `count_near`
+    const int32_t[::1] own=None, const int32_t[::1] places=None,  # IN as for `count_near`
 ):
     """Renumber a graph's points, and write the edges of positions first..last in few bytes.
 
     Near edges of a row keep their order, and so do far ones.  Between two sets of points numbers
     have no distance: ``reach`` has to be -1.
     """
-    cdef Py_ssize_t r
+    cdef Py_ssize_t r, place
     cdef int32_t i, m = <int32_t> position.shape[0]
     cdef const int32_t *numbers = NULL if own is None else &own[0]
+    cdef const int32_t *place_at = NULL if places is None else &places[0]
     cdef int16_t *near_out = &offsets[0] if offsets.shape[0] else NULL
     cdef uint16_t *near_codes = &near_values[0] if near_values.shape[0] else NULL
     cdef int32_t *far_out = &far_columns[0] if far_columns.shape[0] else NULL
@@ -151,11 +160,11 @@ def pack_edges(
     if columns.shape[0] == 0:
         return
     for r in prange(first, last, nogil=True, schedule="static", num_threads=n_threads):
-        i = order[r]
+        i, place = order[r], place_of(r, place_at)
         pack_row(
             &columns[0] + indptr[i], &values[0] + indptr[i], indptr[i + 1] - indptr[i],
-            &position[0], m, number_of(r, numbers, m), reach, smallest,
-            near_out + near_indptr[r], near_codes + near_indptr[r],
-            near_indptr[r + 1] - near_indptr[r], far_out + far_indptr[r],
-            far_codes + far_indptr[r], far_indptr[r + 1] - far_indptr[r],
+            &position[0], m, number_of(place, numbers, m), reach, smallest,
+            near_out + near_indptr[place], near_codes + near_indptr[place],
+            near_indptr[place + 1] - near_indptr[place], far_out + far_indptr[place],
+            far_codes + far_indptr[place], far_indptr[place + 1] - far_indptr[place],
         )

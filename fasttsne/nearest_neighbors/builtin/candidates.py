@@ -68,6 +68,13 @@ class Candidates:
         """Remove one index from each row's candidates if it is there, (rows,) int32."""
         _kernels.rerank.drop(self.keys, self.counts, indices)
 
+    def take(self, rows: np.ndarray) -> "Candidates":
+        """Return the candidates of some rows, (any,) indices; a copy."""
+        taken = Candidates(0, self.n_kept)
+        taken.keys, taken.counts = self.keys[rows], self.counts[rows]
+        taken.thresholds = self.thresholds[rows]
+        return taken
+
     def best(self) -> np.ndarray:
         """Return the best candidate of each row."""
         return (self._all_keys().min(1) & np.uint64(2**32 - 1)).astype(np.intp)

@@ -145,14 +145,7 @@ class Cells:
         """
         n_kept = min(n_kept, len(self.order) - 1)
         near = self.near[:, : max(n_near, self._n_least)]
-        yield from self._search(0, near, n_far, bound, n_kept, n_threads)
-
-    def _search(self, start, near, n_far, bound, n_kept, n_threads):
-        """Yield the rows of some cells, the first of which is given, as ``search``.
-
-        near : (cells, any) in which they search at first.
-        """
-        for first, last, *found in self._search_near(start, near, bound, n_kept, n_threads):
+        for first, last, *found in self._search_near(0, near, bound, n_kept, n_threads):
             candidates, reaches, is_open = found
             if n_far > near.shape[1] and is_open.any():
                 far = self._far_cells(first, last, is_open, near.shape[1], n_far, n_threads)
