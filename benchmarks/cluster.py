@@ -58,13 +58,13 @@ def main():
         path = f"{folder}/rows.npy"
         np.save(path, clusters(options.rows, options.columns))
         for n_workers in [0] * (not options.not_local) + options.workers:
-            found = run_one(path, n_workers)
+            found = run_one(path, n_workers, sys.argv[1:])
             print(LINE.format(n_workers or "local", *found), flush=True)
 
 
-def run_one(path, n_workers):
-    """The columns of a line, from a new process with the same options."""
-    command = [sys.executable, __file__, *sys.argv[1:], "--one", f"{path}:{n_workers}"]
+def run_one(path, n_workers, options):
+    """The columns of a line, from a new process with these options."""
+    command = [sys.executable, __file__, *options, "--one", f"{path}:{n_workers}"]
     result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(result.stdout.splitlines()[-1])
 

@@ -195,9 +195,9 @@ def check(costs, n, d):
         for count in (1, 2, 3):
             machines = Machines(count, 1, bandwidth, latency, 2)
             found, of_few = predict(costs, machines, n, d), predict(costs, machines, FEW_ROWS, d)
-            _, seconds, descent, *_ = run_one(few, count, 1)
+            _, seconds, descent, *_ = run_one(few, count, [])
             tasks = seconds - descent - (total(of_few) - of_few["descent"])
-            _, seconds, descent, *_, traffic = run_one(many, count, 1)
+            _, seconds, descent, *_, traffic = run_one(many, count, [])
             print(f"{count} workers: descent {found['descent']:.1f} s predicted, {descent:.1f} s "
                   f"measured; whole {total(found) + tasks:.1f} s, {seconds:.1f} s; traffic of an "
                   f"iteration {found['traffic'] / (8 * n):.2f}, {traffic:.2f} x 8 bytes a point "
