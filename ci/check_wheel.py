@@ -113,6 +113,8 @@ def check_linux(archive, libraries, name, problems, facts):
         problems.append("a musllinux wheel that needs glibc")
     if not musl and (tag is None or newest > tag):
         problems.append(f"its tag promises glibc {tag}")
+    if not musl and newest == (0, 0):
+        problems.append("compiled for another C library than the glibc of its tag")
 
 
 def check_instructions(archive, libraries, folder, problems, facts):

@@ -28,7 +28,7 @@ def check_free_memory(
         needed = max(needed, _bytes_of_search(subject, perplexity))
     if needed > free:
         raise MemoryError(
-            f"this report takes about {format_bytes(needed)} of memory, of which "
+            f"this report takes about {format_bytes(needed)} of memory, but only "
             f"{format_bytes(free)} are free; fewer rows of data and map take less"
         )
 
