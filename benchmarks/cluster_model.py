@@ -34,7 +34,7 @@ class Costs:
     """Processor seconds for so many rows, and the exponents by which they grow.
 
     search, graph : of all rows.  client, attraction : of an iteration.  chain : of a pass over the
-    rows whose sums go from worker to worker.
+    rows whose sums go from worker to worker.  n_iter : iterations that these rows took.
     """
 
     n: int
@@ -45,6 +45,7 @@ class Costs:
     chain: float
     search_power: float
     graph_power: float
+    n_iter: int
 
     def at(self, name: str, n: int) -> float:
         power = getattr(self, f"{name}_power", 1.0)
@@ -81,7 +82,7 @@ def measure(n: int, d: int) -> Costs:
     X.sum(0, dtype=np.float64), X.T @ X
     return Costs(
         n, *large[:2], iterations.seconds / iterations.count - attraction, attraction,
-        time.process_time() - start, *powers,
+        time.process_time() - start, *powers, iterations.count,
     )  # fmt: skip
 
 
@@ -129,7 +130,9 @@ def measure_attraction(embedding):
     return attraction + (time.process_time() - start) * N_MOMENTS / N_ITER
 
 
-def predict(costs: Costs, machines: Machines, n: int, d: int) -> dict[str, float]:
+def predict(
+    costs: Costs, machines: Machines, n: int, d: int, n_iter: int = N_ITER
+) -> dict[str, float]:
     """Return seconds of each stage, bytes of memory and of traffic."""
     cores = machines.count * machines.cores
     row_bytes, map_bytes = 4 * d * n, 8 * n
@@ -154,7 +157,7 @@ def predict(costs: Costs, machines: Machines, n: int, d: int) -> dict[str, float
     return {
         "chain": costs.at("chain", n) + map_bytes / machines.bandwidth,
         "search": on_workers("search") + exchange, "graph": on_workers("graph"),
-        "iteration": iteration, "descent": N_ITER * iteration, "bound": bound,
+        "iteration": iteration, "descent": n_iter * iteration, "bound": bound,
         "traffic": sent / machines.count,
         "worker": (12 * d * n + 3000 * n) / machines.count + 3 * map_bytes, "client": 750 * n,
     }  # fmt: skip
@@ -194,7 +197,8 @@ def check(costs, n, d):
         np.save(many, clusters(n, d))
         for count in (1, 2, 3):
             machines = Machines(count, 1, bandwidth, latency, 2)
-            found, of_few = predict(costs, machines, n, d), predict(costs, machines, FEW_ROWS, d)
+            found = predict(costs, machines, n, d, costs.n_iter)
+            of_few = predict(costs, machines, FEW_ROWS, d)
             _, seconds, descent, *_ = run_one(few, count, [])
             tasks = seconds - descent - (total(of_few) - of_few["descent"])
             _, seconds, descent, *_, traffic = run_one(many, count, [])
