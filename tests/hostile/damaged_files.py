@@ -196,7 +196,9 @@ def damage(name, seed, first, last):
         path = Path(folder) / name
         write(path)
         expected = list(read(path))
+        seconds = MAX_SECONDS_OF_HDF5 if name.endswith((".h5", ".h5ad")) else MAX_SECONDS
         for number in range(first, last):
+            faulthandler.dump_traceback_later(seconds, exit=True)
             target = file_to_damage(path, number)
             whole = target.read_bytes()
             how, data = damaged(whole, (name, seed, number))
@@ -215,8 +217,6 @@ def main(seed, first, last, *names):
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + SPARE_BYTES, resource.RLIM_INFINITY))
     for name in names:
-        seconds = MAX_SECONDS_OF_HDF5 if name.endswith((".h5", ".h5ad")) else MAX_SECONDS
-        faulthandler.dump_traceback_later(seconds * (1 + (last - first) / 100), exit=True)
         damage(name, seed, first, last)
     faulthandler.cancel_dump_traceback_later()
 
