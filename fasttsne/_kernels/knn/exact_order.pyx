@@ -126,6 +126,8 @@ cdef double order_row(
                 break
             high = max(high, r + error if r < bounds.far else INFINITY)
             last += 1
+        if last == first:  # rows that another thread made NaN meanwhile have fewer than k
+            return INFINITY
         kth = high
         if last > first + 1 or high == INFINITY:
             for t in range(first, last):
