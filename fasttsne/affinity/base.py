@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from fasttsne.affinity.csr import csr_from_arrays
 from fasttsne.runtime.typing import Rows
+from fasttsne.runtime.validation import check_sparse_indices
 
 log = logging.getLogger("fasttsne.affinity")
 
@@ -74,6 +75,7 @@ class Affinities:
         P = self.P
         checksum = zlib.crc32(np.ascontiguousarray(P.data).data)
         if self._converted is None or checksum != self._checksum:
+            check_sparse_indices(P, "affinities.P")  # SciPy trusts them
             self._converted, self._checksum = P.astype(np.float32), checksum
         return self._converted
 

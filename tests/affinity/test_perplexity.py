@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+import fasttsne
 from fasttsne._kernels import reference
 from fasttsne.affinity import PerplexityBasedNN, PrecomputedAffinities
 
@@ -143,3 +144,13 @@ def test_set_perplexity_warns_of_few_neighbors(digits):
         warnings.simplefilter("error")
         affinities.set_perplexity(10)
         PerplexityBasedNN(digits[:20], 5, k_neighbors=19).set_perplexity(10)  # all there are
+
+
+def test_row_pointers_that_wrap_around_are_refused(digits):
+    """SciPy's conversion would write beyond its arrays."""
+    embedding = fasttsne.TSNE(n_iter=3, early_exaggeration_iter=3).fit(digits[:100])
+    P = embedding.affinities.P.copy()
+    P.indptr = P.indptr.astype(np.int8)
+    embedding.affinities.P = P
+    with pytest.raises(ValueError, match=r"affinities\.P is not a valid sparse matrix"):
+        embedding.optimize(3)
