@@ -58,7 +58,7 @@ PLAIN_KERNELS = [
 ]  # fmt: skip
 # Loops that wait for memory, or are no part of an iteration.
 COMPACT_KERNELS = {
-    "coordinates", "csr", "exact_order", "follow", "hat_grid", "local_radii", "morton",
+    "coordinates", "csr", "exact_order", "follow", "hat_grid", "local_radii",
     "neighbor_lists", "neighbor_ranks", "rank_counts", "raster", "row_descent",
 }  # fmt: skip
 # Of the level for processors of before 2013, what takes a small part of a fit.

@@ -179,8 +179,12 @@ def _medians(sample):
     """Return the median of each column of an odd number of rows."""
     middle = sample.shape[0] // 2
     if not scipy.sparse.issparse(sample):
+        origin = sample.min(axis=0)
+        # Images and counts are mostly zero: their columns need no order.
+        others = np.flatnonzero((sample == origin).sum(axis=0) <= middle)
         # Columns of few values, as images have, take np.partition seven times as long.
-        return np.sort(sample, axis=0)[middle]
+        origin[others] = np.sort(sample[:, others], axis=0)[middle]
+        return origin
     origin = np.zeros(sample.shape[1], sample.dtype)
     columns = np.flatnonzero(np.bincount(sample.indices, minlength=len(origin)) > middle)
     if len(columns):

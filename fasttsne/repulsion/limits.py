@@ -26,10 +26,9 @@ MAX_FIELD_CELLS = 48 * 2**20
 FALLBACK_THETA = {1: 0.3, 2: 0.3, 3: 0.5}
 
 
-def mesh_is_faster(n_cells: int, n_samples: int, n_components: int) -> bool:
-    """Whether a mesh of so many padded cells costs less than the tree."""
-    limit = FAST_CELLS_PER_POINT[n_components] * n_samples - CALL_OVERHEAD_IN_CELLS[n_components]
-    return n_cells <= limit
+def max_fast_cells(n_samples: int, n_components: int) -> int:
+    """Padded cells up to which a mesh costs less than the tree; below 1 for few points."""
+    return FAST_CELLS_PER_POINT[n_components] * n_samples - CALL_OVERHEAD_IN_CELLS[n_components]
 
 
 def max_cells(n_samples: int, n_components: int) -> int:

@@ -98,15 +98,19 @@ def test_pack(rng, n):
     assert np.isinf(packed.norms[n:]).all()
 
 
-def test_rounds_have_every_pair_once_and_no_block_twice():
-    pairs = all_block_pairs(9)
+@pytest.mark.parametrize("n_blocks", [1, 2, 9, 10])
+def test_rounds_have_every_pair_once_and_no_block_twice(n_blocks):
+    pairs = all_block_pairs(n_blocks)
     met = []
     for together in conflict_free_batches(pairs):
         blocks = [{a, b} for a, b in together.tolist()]
         assert sum(map(len, blocks)) == len(set().union(*blocks))
         met += map(tuple, together.tolist())
     assert sorted(met) == sorted(map(tuple, pairs.tolist()))
-    assert len({frozenset(pair) for pair in met}) == 9 * 10 // 2
+    assert len({frozenset(pair) for pair in met}) == n_blocks * (n_blocks + 1) // 2
+    sizes = [len(together) for together in conflict_free_batches(pairs)]
+    n_rounds = len(sizes) - 1
+    assert sizes == [n_blocks] + [n_blocks // 2] * n_rounds  # no thread waits but for the last
 
 
 def test_threads_do_not_change_bits(rng):

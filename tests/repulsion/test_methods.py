@@ -25,7 +25,7 @@ from fasttsne.repulsion.limits import (
     MAX_LINE_CELLS,
     MIN_CELL_LIMIT,
     max_cells,
-    mesh_is_faster,
+    max_fast_cells,
 )
 from fasttsne.repulsion.mesh.layout import padded_size, transform_sizes
 
@@ -164,7 +164,7 @@ def test_auto_changes_exactly_at_its_limit(d, monkeypatch):
     y = make_map("uniform", 5, d)
     auto = AutoRepulsion(MeshRepulsion(), TreeRepulsion())
     n_cells = auto.mesh.padded_cells((y.min(0), y.max(0)))
-    assert mesh_is_faster(n_cells, 10**6, d)
+    assert n_cells <= max_fast_cells(10**6, d)
     monkeypatch.setitem(MIN_CELL_LIMIT, d, n_cells)
     for limit, expected in ((n_cells, "fft"), (n_cells - 1, "bh")):
         monkeypatch.setitem(FAST_CELLS_PER_POINT, d, 0)

@@ -100,7 +100,7 @@ cdef inline Py_ssize_t step_block(
     cdef double g[3]
     cdef double u[3]
     cdef double rates[3]
-    cdef double gain, weight
+    cdef double gain, smaller, larger, weight
     cdef bint same_sign
     for c in range(d):
         total[c] = 0
@@ -119,10 +119,11 @@ cdef inline Py_ssize_t step_block(
             clip_norm(g, d, step.max_grad_norm)
         for c in range(d):
             e = i * d + c
-            same_sign = (g[c] > 0) == (update[e] > 0) and (g[c] < 0) == (update[e] < 0)
+            # Without branches, which no processor foresees: & is not "and".
+            same_sign = ((g[c] > 0) == (update[e] > 0)) & ((g[c] < 0) == (update[e] < 0))
             if step.adapt_gains:
-                gain = gains[e] * 0.8 if same_sign else gains[e] + 0.2
-                gain = max(gain, step.min_gain)
+                smaller, larger = gains[e] * 0.8, gains[e] + 0.2
+                gain = max(smaller if same_sign else larger, step.min_gain)
                 gains[e] = <float> gain
             else:
                 gain = 1

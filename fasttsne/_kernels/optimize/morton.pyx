@@ -44,9 +44,9 @@ cdef inline void encode_points(
     for i in range(n):
         code = 0
         for c in range(d):
-            place = (y[i * d + c] - low[c]) * scale
+            place = min((y[i * d + c] - low[c]) * scale, largest)
             # What is not a number, too, needs a cell: others have digits that the tree lacks.
-            cell = <uint64_t> <int32_t> min(place, largest) if place > 0 else 0
+            cell = <uint64_t> <int32_t> (place if place > 0 else 0.0)
             if d == 2:
                 cell = interleave_two(cell)
             elif d == 3:
@@ -72,7 +72,10 @@ cdef void encode(
 cdef enum:
     DIGIT_BITS = 11
     DIGITS = 1 << DIGIT_BITS
-    LEADING = 3  # digits that nearly always tell the points of a map apart
+    # Leading digits that nearly always tell the points of a map apart, and those of a small one.
+    LEADING = 3
+    LEADING_OF_FEW = 2
+    FEW_POINTS = 8192
 
 
 cdef void sort_by_digit(
@@ -148,8 +151,9 @@ cdef void sort_codes(
     The leading digits first, which leaves little out of place, unless nearly all
     points lie in a few cells of a map that one outlier made wide.
     """
+    cdef int leading = LEADING_OF_FEW if n <= FEW_POINTS else LEADING
     sort_by_digits(
-        keys, order, keys_spare, order_spare, n, max(bits - LEADING * DIGIT_BITS, 0), bits
+        keys, order, keys_spare, order_spare, n, max(bits - leading * DIGIT_BITS, 0), bits
     )
     if not insertion_sort(keys, order, n, 2 * n):
         # An insertion sort that gave up left equal keys in their order.

@@ -4,9 +4,19 @@ import numpy as np
 
 
 def all_block_pairs(n_blocks: int) -> np.ndarray:
-    """Return every pair of blocks, each block with itself first, (pairs, 2) int32."""
+    """Return every pair of blocks, each block with itself first, (pairs, 2) int32.
+
+    The others follow in the rounds of a tournament, in which each block has one partner: as few
+    batches as there can be, and as large.
+    """
     same = np.repeat(np.arange(n_blocks), 2).reshape(-1, 2)
-    return np.concatenate([same, np.argwhere(np.tri(n_blocks, k=-1, dtype=bool))]).astype(np.int32)
+    pairs = np.argwhere(np.tri(n_blocks, k=-1, dtype=bool))
+    n_rounds = n_blocks - 1 + n_blocks % 2
+    sums = pairs.sum(1)
+    if n_blocks % 2 == 0:  # the last block meets whom its round leaves over
+        sums = np.where(pairs[:, 0] == n_blocks - 1, 2 * pairs[:, 1], sums)
+    rounds = np.argsort(sums % n_rounds, kind="stable")
+    return np.concatenate([same, pairs[rounds]]).astype(np.int32)
 
 
 def conflict_free_batches(pairs: np.ndarray):

@@ -30,10 +30,10 @@ def grid_layout(box, order: int, min_num_intervals: int, ints_in_interval: float
     shape : (layers, rows, columns) of the padded grid, 1 for axes that the map does not have.
     """
     low, high = box
-    extent = (high - low).astype(float)
+    extent = (high - low).tolist()
     n_components = len(extent)
     widest = SPACING[n_components] * ints_in_interval
-    spacing = grid_spacing(max(extent.max(), LINEAR_SPAN), widest, min_num_intervals)
+    spacing = grid_spacing(max(*extent, LINEAR_SPAN), widest, min_num_intervals)
     sizes = [padded_size(2 * (int(e / spacing) + 1 + order), n_components == 3) for e in extent]
     return spacing, (1,) * (3 - n_components) + tuple(reversed(sizes))
 
