@@ -52,7 +52,7 @@ RUNS = {
     "ten-million": "large.py --data folded-100000-50 folded-10000000-50 --limit 10GB",
     "memory": "memory.py",
     "convergence": "convergence.py --seeds 5 --perplexity 5 30 --methods momentum preconditioned "
-    "--n-jobs 1 --data digits-1797 mnist-2000 mnist-10000 clusters-10000",
+    "--n-jobs 1 --data digits-1797 mnist-2000 mnist-5000 mnist-10000 clusters-5000 clusters-10000",
     "sheets": "convergence.py --seeds 5 --perplexity 5 30 --methods momentum preconditioned "
     "classical --longest 1500 --n-jobs 1 --data roll-5000 line-5000 branches-5000",
     "few-rows": "convergence.py --seeds 5 --perplexity 5 30 --methods momentum preconditioned "

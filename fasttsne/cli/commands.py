@@ -156,7 +156,7 @@ def animate(options):
 def metrics(options):
     points, found = read_embedding(options.map)
     X = read_data(options.data, options, found.parameters.get("columns"), options.key).data
-    common = {"metric": options.metric, "random_state": 0}
+    common = {**_metric_of(options, found.parameters), "random_state": 0}
     parallel = {"k": options.k, "n_jobs": options.n_jobs, **common}
     found = {  # all of them before the first is printed: one may refuse k
         "neighbor_recall": scores.neighbor_recall(X, points, **parallel),
@@ -175,12 +175,11 @@ def report(options):
     known = found.parameters
     table = read_data(options.data, options, known.get("columns"), options.key)
     labels = read_labels(options.labels, table.columns, len(points), options.data)
-    metric = known.get("metric") if options.metric is None else options.metric
     perplexity = known.get("perplexity") if options.perplexity is None else options.perplexity
     result = reports.report(
         table.data, points, labels, options.sample, options.seed, options.n_jobs,
-        metric=metric, metric_params=known.get("metric_params"),
         perplexity=perplexity if isinstance(perplexity, (int, float)) else None,
+        **_metric_of(options, known),
     )  # fmt: skip
     print(json.dumps(result.to_dict(), indent=1) if options.json else result)
     if options.html:
@@ -193,6 +192,14 @@ def report(options):
     for text in low:
         print_error(text)
     return SCORE_IS_LOW if low else 0
+
+
+def _metric_of(options, known):
+    """The distance between rows that is given, or else that of the file of the map."""
+    if options.metric is not None:
+        return {"metric": options.metric}
+    metric = known.get("metric") or parameters.TSNE["metric"].default
+    return {"metric": metric, "metric_params": known.get("metric_params")}
 
 
 def demo(options):

@@ -115,8 +115,7 @@ def add_metrics(command):
     _add_data(command, "data")
     command.add_argument("map", type=Path, help="the embedding that fit wrote")
     command.add_argument("-k", type=int, default=10, help="number of neighbours (default: 10)")
-    help = "distance between rows (default: euclidean)"
-    command.add_argument("--metric", default="euclidean", help=help)
+    _add_metric(command)
     command.add_argument("--n-jobs", type=int, default=-1, help="threads (default: all cores)")
 
 
@@ -132,8 +131,7 @@ def add_report(command):
     )
     help = "rows that are compared with all others, or none for all (default: auto)"
     command.add_argument("--sample", type=_value, default="auto", help=help)
-    help = "distance between rows (default: that of the map where its file says it)"
-    command.add_argument("--metric", default=None, help=help)
+    _add_metric(command)
     help = "of the graph of neighbours (default: that of the map where its file says it, or 30)"
     command.add_argument("--perplexity", type=float, default=None, help=help)
     command.add_argument("--n-jobs", type=int, default=-1, help="threads (default: all cores)")
@@ -161,6 +159,11 @@ def _add_data(command, name):
     command.add_argument("--key", "--dataset", help=help)
     help = "samples are columns, as in matrix.mtx of 10x"
     command.add_argument("--transpose", action="store_true", help=help)
+
+
+def _add_metric(command):
+    help = "distance between rows (default: that of the map where its file says it)"
+    command.add_argument("--metric", help=help)
 
 
 def _add_output(command, default, help):

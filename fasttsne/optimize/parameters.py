@@ -139,8 +139,8 @@ TSNE = _table(
     ),
     Parameter(
         "learning_rate", "auto",
-        '"auto" is n_samples / exaggeration in each phase (Belkina et al. 2019), and twice that '
-        'where n_iter is "auto".  Preconditioned steps do not use it.',
+        '"auto" is n_samples / exaggeration in each phase (Belkina et al. 2019), and twice that in '
+        'the inert stage of an automatic schedule.  Preconditioned steps do not use it.',
         FACTOR, AUTO,
     ),
     Parameter(
@@ -232,8 +232,8 @@ TSNE = _table(
         "checkpoint", None,
         "file, such as \"run.npz\", in which the fit keeps what it has done so far, the neighbours "
         "in another one beside it: after a kill or a crash the same fit of the same data goes on "
-        "from there, to the same bits.  It is removed after success; one of another fit is an "
-        "error.  None keeps nothing.",
+        "from there, to the same bits.  It is removed after success (on the command line it then "
+        "holds the embedding); one of another fit is an error.  None keeps nothing.",
     ),
     _STEP["global_structure"],
     Parameter(

@@ -465,6 +465,20 @@ def test_metrics(data, rows, expected, tmp_path):
     assert "k must be" in fails("metrics", data, tmp_path / "map.npy", "-k", "500")
 
 
+def test_metrics_by_the_metric_of_the_map(data, rows, tmp_path, capsys):
+    path = str(tmp_path / "map.npz")
+    power = {"metric": "minkowski", "metric_params": {"p": 1}}
+    options = ["--metric", "minkowski", "--metric-params", '{"p": 1}', "-q"]
+    assert main(["fit", str(data), "-o", path, "--n-iter", "20", *options]) == 0
+    with np.load(path) as archive:
+        points = archive["embedding"]
+    for given, common in (([], power), (["--metric", "cosine"], {"metric": "cosine"})):
+        capsys.readouterr()
+        assert main(["metrics", str(data), path, "-k", "5", *given]) == 0
+        expected = metrics.neighbor_recall(rows, points, 5, **common)
+        assert f"neighbor_recall       {expected:.4f}\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("ending", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml")])
 def test_plot(ending, start, expected, tmp_path):
     pytest.importorskip("matplotlib")
