@@ -24,6 +24,7 @@ from fasttsne.drawing.page import HTML_EXTENSIONS
 from fasttsne.drawing.scatter import IMAGE_EXTENSIONS
 from fasttsne.drawing.writers import WRITERS
 from fasttsne.io import embedding_file
+from fasttsne.io.fit_checkpoint import FitCheckpoint
 from fasttsne.io.read_tables import KEYED, has_keys
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.optimize import parameters
@@ -39,6 +40,13 @@ FRAME_INTERVAL = 2
 SCORE_IS_LOW = 3
 
 
+class _Repeatable(TSNE):
+    """A fit whose checkpoint becomes the embedding: the same command may be given again."""
+
+    def _open_checkpoint(self, *arguments):
+        return FitCheckpoint(self.checkpoint, *arguments, replaces_embedding=True)
+
+
 def fit(options):
     check_outputs(options)
     table = read_data(options.data, options, key=options.key)
@@ -50,7 +58,7 @@ def fit(options):
     params.setdefault("callbacks_every_iters", FRAME_INTERVAL if frames else PROGRESS_INTERVAL)
     progress = None if options.quiet else Progress()
     used = [c for c in (progress, frames) if c is not None]
-    tsne = TSNE(callbacks=used, **params)
+    tsne = _Repeatable(callbacks=used, **params)
     if progress is not None:
         progress.receive_plan(tsne.plan(X.shape[0]))
     start = time.perf_counter()

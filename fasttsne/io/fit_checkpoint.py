@@ -55,6 +55,7 @@ class FitCheckpoint:
     path : or address, of the state of the map; neighbours are beside it, as ``name.graph.npz``.
     fingerprint : of each parameter and of the data, on which the result depends.
     generator : of the fit's random numbers, which goes on from its state, too.
+    replaces_embedding : whether the path may be that of a saved embedding, which is lost.
 
     Attributes
     ----------
@@ -64,12 +65,16 @@ class FitCheckpoint:
     Raises
     ------
     ValueError
-        Where a file is there that is damaged, no checkpoint, or one of another fit.
+        Where a file is there that is damaged, no checkpoint, or one of another fit; or a saved
+        embedding.
     """
 
     needs_graph = True
 
-    def __init__(self, path: FilePath, fingerprint: Mapping[str, str], generator: RandomGenerator):
+    def __init__(
+        self, path: FilePath, fingerprint: Mapping[str, str], generator: RandomGenerator,
+        replaces_embedding: bool = False,
+    ):  # fmt: skip
         self.path, self.graph_path = path, beside(path, ".graph")
         self._is_complete = True
         self.phase: int = 0
@@ -77,7 +82,12 @@ class FitCheckpoint:
         self._fingerprint = {"fasttsne": __version__, **fingerprint}
         self._generator = generator
         self._has_graph = exists(self.graph_path)
-        self._has_run = exists(self.path) and read_kind(self.path) != embedding_file.KIND
+        is_embedding = self._is_embedding()
+        if is_embedding and not replaces_embedding:
+            raise ValueError(
+                f"checkpoint {self.path} is a saved embedding: give another file, or remove it"
+            )
+        self._has_run = exists(self.path) and not is_embedding
         for path, kind, is_there in (
             (self.path, RUN, self._has_run), (self.graph_path, GRAPH, self._has_graph),
         ):  # fmt: skip

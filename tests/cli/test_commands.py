@@ -465,6 +465,14 @@ def test_metrics(data, rows, expected, tmp_path):
     assert "k must be" in fails("metrics", data, tmp_path / "map.npy", "-k", "500")
 
 
+def test_a_fit_with_a_checkpoint_can_be_repeated(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ["fit", str(data), "-o", "map.npy", "-q", "--checkpoint", "run.npz", *QUICK]
+    for seed in ("0", "1"):
+        assert main([*command, "--random-state", seed]) == 0
+        np.testing.assert_array_equal(TSNEEmbedding.load("run.npz"), np.load("map.npy"))
+
+
 def test_metrics_by_the_metric_of_the_map(data, rows, tmp_path, capsys):
     path = str(tmp_path / "map.npz")
     power = {"metric": "minkowski", "metric_params": {"p": 1}}
