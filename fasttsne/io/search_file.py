@@ -118,18 +118,19 @@ def _from_part(part: Part, keep: str) -> tuple[Header, Arrays]:
             f'{type(index).__name__} and {getattr(index, "metric", None)!r}: use keep="map", or '
             "pickle"
         )
+    data = index.unchanged_data()
     state, arrays = index.search_state()
     header = {
         "method": names[0], "k": int(index.k), "metric": index.metric,
         "metric_params": _plain(index.metric_params), "n_jobs": index.n_jobs,
         "knn_kwargs": _plain(index.knn_kwargs), "search": _plain(state),
-        "rows": fingerprint(index.data, "rows"),
+        "rows": fingerprint(data, "rows"),
     }  # fmt: skip
     arrays = {f"search_{name}": array for name, array in arrays.items()}
     arrays["numbers"] = part.numbers
     # Rows that have left the map are still in the search's cells.
     is_kept = np.full(len(part.numbers), keep == "rows") | (part.numbers == GONE)
-    return header, {**arrays, **_from_rows(index.data if is_kept.all() else index.data[is_kept])}
+    return header, {**arrays, **_from_rows(data if is_kept.all() else data[is_kept])}
 
 
 def _from_rows(rows: Any) -> Arrays:

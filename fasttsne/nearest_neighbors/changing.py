@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.nearest_neighbors.index import Index
+from fasttsne.nearest_neighbors.index import Index, KNNIndex
 from fasttsne.nearest_neighbors.neighbor_lists import Lists, nearest_of
 from fasttsne.nearest_neighbors.select import make_index
 
@@ -186,7 +186,7 @@ def _data_of(index: Any) -> Any:
             f"{type(index).__name__} has no attribute data, the rows that it was made of: "
             "without them the neighbours of rows that lost some cannot be found"
         )
-    return data
+    return index.unchanged_data() if isinstance(index, KNNIndex) else data
 
 
 def stack_rows(parts: list[Any]) -> Any:

@@ -1,5 +1,6 @@
 """KNNIndex, the protocol of every neighbour search."""
 
+import zlib
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -39,6 +40,10 @@ class Index(Protocol):
 Neighbors: TypeAlias = str | tuple[ArrayLike, ArrayLike] | sp.spmatrix | sp.sparray | Index
 
 
+# Rows and columns, at most, of which an index keeps a checksum: some microseconds a query.
+MARKED_ROWS, MARKED_COLUMNS = 32, 128
+
+
 def check_k(k: int, n_samples: int) -> int:
     """Return the number of neighbours if so many rows have as many other rows."""
     k = check_number(k, "k", low=1, integer=True)
@@ -57,7 +62,8 @@ class KNNIndex:
     ----------
     data : (n, columns) array, or a SciPy sparse matrix where the backend accepts one; it is
         never changed, and not copied if its form is canonical: C-contiguous, float32 where all
-        numbers are exactly float32, else float64.
+        numbers are exactly float32, else float64.  Then it must not be changed later, either:
+        new rows are compared with it, and an error says where most of it was changed.
     k : neighbours of each row, less than n; the row itself is not one of them.
     metric : a name among the backend's ``VALID_METRICS``.
     metric_params : further arguments of the metric.
@@ -79,6 +85,7 @@ class KNNIndex:
         knn_kwargs: Settings = None,
     ):  # fmt: skip
         self.data: Any = self._check_rows(data)
+        self._mark = _mark_of(self.data)
         self.n_samples = self.data.shape[0]
         self.k = check_k(k, self.n_samples)
         self.metric = self.check_metric(metric)
@@ -136,6 +143,23 @@ class KNNIndex:
             raise ValueError(f"data must have {self.n_samples} rows; got shape {data.shape}")
         check_k(self.k, self.n_samples)
 
+    def unchanged_data(self) -> Any:
+        """Return the rows that the neighbours are of.
+
+        Raises
+        ------
+        ValueError
+            Where the caller has changed them in place: what was built is of other rows.
+        """
+        self._check_attributes()
+        mark = getattr(self, "_mark", None)  # that of another array, as of a copy, says nothing
+        if mark is not None and mark[0] == id(self.data) and mark != _mark_of(self.data):
+            raise ValueError(
+                "the rows of the data were changed in place after the neighbours were found; "
+                "give fit, or the index, a copy"
+            )
+        return self.data
+
     def build(self) -> tuple[np.ndarray, np.ndarray]:
         """Find the neighbours of every row.
 
@@ -145,6 +169,7 @@ class KNNIndex:
         distances : (n, k) array of floats.
         """
         self._check_attributes()
+        self._mark = _mark_of(getattr(self, "data", None))  # given distances have no rows
         what = self._message(f"{self.k} nearest neighbours of each row")
         with Timer(what, self.verbose), progress_shown(self.verbose):
             return self._build()
@@ -161,8 +186,7 @@ class KNNIndex:
         -------
         indices, distances : (m, k) arrays, as those of ``build``.
         """
-        self._check_attributes()
-        is_sparse = sp.issparse(self.data)
+        is_sparse = sp.issparse(self.unchanged_data())
         X = check_data(X, min_rows=1, accept_sparse=is_sparse or self.DENSE_IF_SMALL)
         if X.shape[1] != self.data.shape[1]:
             raise ValueError(
@@ -241,3 +265,15 @@ class KNNIndex:
 
     def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
         raise NotImplementedError(f"{type(self).__name__} has no method query")
+
+
+def _mark_of(data: Any) -> tuple[int, int] | None:
+    """Return which array it is, and a checksum of some of its numbers; None without an array."""
+    values = data.data if sp.issparse(data) else data
+    if not isinstance(values, np.ndarray) or not values.size:
+        return None
+    some = values
+    for axis, most in zip(range(values.ndim), (MARKED_ROWS, MARKED_COLUMNS), strict=False):
+        last = values.shape[axis] - 1
+        some = some.take(np.linspace(0, last, min(last + 1, most)).astype(np.intp), axis)
+    return id(data), zlib.crc32(np.ascontiguousarray(some).data)
