@@ -104,6 +104,13 @@ class KNNAffinities(Affinities):
         return self._changed(neighbor_lists.drop_rows(*self._changing(), rows))
 
     def _changing(self) -> tuple[ChangingIndex, neighbor_lists.Lists]:
+        if not self._is_put_off:
+            _ = self.P_float32  # follows changes in place
+            if self._is_given:
+                raise ValueError(
+                    "affinities.P was changed: rows can join and leave only the affinities that "
+                    "are computed from the neighbours"
+                )
         distances = self._distances
         if (self._units != 1).any():
             distances = distances * self._units[:, None]

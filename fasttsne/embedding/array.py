@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 class ArrayWithState(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
     """An array with attributes that belong to all of its rows.
 
-    Slices, arithmetic and NumPy functions give plain arrays.  Copies
-    (``copy.copy``, ``copy.deepcopy``, ``.copy()``), pickle and joblib keep the
-    attributes named in ``_STATE``; ``optimizer`` and ``gradient_descent_params`` must be
-    among them and are never shared with a copy.  Those in ``_CACHED`` only save
-    time, and are None in every new array.
+    Slices, arithmetic and NumPy functions give plain arrays; ``+=`` and the like
+    change this one.  Copies (``copy.copy``, ``copy.deepcopy``, ``.copy()``),
+    pickle and joblib keep the attributes named in ``_STATE``; ``optimizer`` and
+    ``gradient_descent_params`` must be among them and are never shared with a copy.
+    Those in ``_CACHED`` only save time, and are None in every new array.
     """
 
     _STATE: tuple[str, ...] = ()
@@ -37,7 +37,9 @@ class ArrayWithState(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
             setattr(self, name, None)
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
-        """Results of NumPy functions are plain arrays."""
+        """Results of NumPy functions are plain arrays, unless they are written to this one."""
+        if array is self:
+            return self
         return array[()] if return_scalar else np.asarray(array)
 
     if not TYPE_CHECKING:  # NumPy's own types say that it is a plain array

@@ -144,12 +144,16 @@ def _map_like(
     embedding: Any, points: np.ndarray, affinities: Any, anchors: Anchors | None,
     reference: np.ndarray | None,
 ) -> Any:  # fmt: skip
-    """A map of the same kind and parameters, of other points."""
+    """A map of the same kind and parameters, of other points.
+
+    Callbacks are not taken over: they recorded or wrote the map that they were given for.
+    """
+    params = {**(embedding.gradient_descent_params or {}), "callbacks": None}
     return type(embedding)(
         points, affinities, dof=embedding.dof,
         negative_gradient_method=embedding.negative_gradient_method,
         random_state=embedding.random_state, anchors=anchors, global_reference=reference,
-        **(embedding.gradient_descent_params or {}),
+        **params,
     )  # fmt: skip
 
 

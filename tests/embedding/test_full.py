@@ -72,6 +72,16 @@ def test_slices_and_arithmetic_are_plain_arrays(embedding):
         view.optimize(5)
 
 
+def test_arithmetic_in_place_keeps_the_embedding(embedding):
+    same, points = embedding, np.array(embedding)
+    same -= points.mean(0)
+    same *= 2
+    assert same is embedding
+    np.testing.assert_array_equal(same, (points - points.mean(0)) * 2)
+    np.add(same, 1, out=same)
+    assert same.optimize(3).kl_divergence > 0
+
+
 def test_slices_are_views(embedding):
     embedding[0, 0] = 7
     assert np.asarray(embedding)[0, 0] == 7

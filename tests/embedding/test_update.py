@@ -9,6 +9,7 @@ from scipy.spatial.distance import cdist
 
 from fasttsne import TSNE, Anchors, TSNEEmbedding, affinity
 from fasttsne.affinity import PerplexityBasedNN
+from fasttsne.callbacks import Checkpoint, EmbeddingRecorder
 from fasttsne.nearest_neighbors import Exact
 from fasttsne.nearest_neighbors.changing import ChangingIndex
 from fasttsne.nearest_neighbors.neighbor_lists import add_rows, drop_rows, replace_rows
@@ -346,3 +347,31 @@ def test_what_makes_no_sense_is_an_error(digits, old, tmp_path):
     with pytest.raises(NotImplementedError):
         TSNEEmbedding.load(tmp_path / "map.npz").update(digits[N_OLD:])
     np.testing.assert_array_equal(old, before)
+
+
+def test_callbacks_of_the_fit_are_not_those_of_another_map(digits, tmp_path):
+    """They would record maps of another shape, and write over the file of the first."""
+    path, recorder = tmp_path / "first.npz", EmbeddingRecorder()
+    settings = {"callbacks": [Checkpoint(path), recorder], "callbacks_every_iters": 5}
+    first = TSNE(**QUICK, n_jobs=1, **settings).fit(digits[:100])
+    n_frames = len(recorder.frames)
+    for other in (first.update(digits[100:103], hold=1), first.drop([0])):
+        other.optimize(10)
+        assert len(recorder.frames) == n_frames
+        assert TSNEEmbedding.load(path).shape == (100, 2)
+    first.optimize(10)
+    assert len(recorder.frames) > n_frames
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_affinities_that_were_changed_cannot_follow(digits, in_place):
+    embedding = TSNE(**QUICK, n_jobs=1).fit(digits[:100])
+    if in_place:
+        embedding.affinities.P.data[:] = 1 / embedding.affinities.P.nnz
+    else:
+        P = embedding.affinities.P.power(0.5)
+        embedding.affinities.P = P / P.sum()
+    for change in (lambda: embedding.update(digits[100:103]), lambda: embedding.drop([0])):
+        with pytest.raises(ValueError, match=r"affinities\.P was changed: rows can join and leave"):
+            change()
+    embedding.optimize(5)
