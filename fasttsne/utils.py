@@ -6,13 +6,14 @@ import importlib
 import logging
 import shutil
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from importlib.util import find_spec
 from types import ModuleType, TracebackType
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TextIO, TypeVar
 
 import numpy as np
 
@@ -49,7 +50,14 @@ terminal_line = TerminalLine()
 
 
 class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # has an index from 3.11 on
-    """Prints messages where a line of progress may be."""
+    """Prints messages where a line of progress may be: to what standard error is by then."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO | None:
+        return sys.stderr
 
     def emit(self, record: logging.LogRecord) -> None:
         terminal_line.clear()
@@ -57,15 +65,44 @@ class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # has an index
 
 
 def show_messages() -> None:
-    """Print log messages of the package on standard error; ``verbose=True`` calls this.
+    """Print log messages of the package on standard error, from now on.
 
     It does nothing if the logger "fasttsne" or the root logger has a handler.
     """
     if not log.hasHandlers():
-        handler = _Handler(sys.stderr)
+        handler = _Handler()
         handler.setFormatter(logging.Formatter("%(message)s"))
         log.addHandler(handler)
         log.setLevel(logging.INFO)
+
+
+class _ShownMessages:
+    """What ``verbose=True`` does: messages are shown while any block with it runs.
+
+    A program that has handlers of its own gets them there.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._n_blocks = threading.Lock(), 0
+        self._before: tuple[list[logging.Handler], int] = [], logging.NOTSET
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._n_blocks:
+                self._before = log.handlers[:], log.level
+                show_messages()
+            self._n_blocks += 1
+
+    def __exit__(self, *of_exception: object) -> None:
+        with self._lock:
+            self._n_blocks -= 1
+            handlers, level = self._before
+            if not self._n_blocks and log.handlers != handlers:
+                log.handlers[:] = handlers
+                log.setLevel(level)
+
+
+messages_shown = _ShownMessages()
 
 
 @contextlib.contextmanager
@@ -92,10 +129,10 @@ class Timer:
     def __init__(self, message: str, verbose: bool = False):
         self.message = message
         self.seconds: float | None = None
-        if verbose:
-            show_messages()
+        self._shown = messages_shown if verbose else contextlib.nullcontext()
 
     def __enter__(self) -> "Timer":
+        self._shown.__enter__()
         if not _TIMED_TOGETHER.get():
             log.info("%s ...", self.message)
         self._start = time.perf_counter()
@@ -108,6 +145,7 @@ class Timer:
         self.seconds = time.perf_counter() - self._start
         if kind is None and not _TIMED_TOGETHER.get():
             log.info("%s took %.2f s", self.message, self.seconds)
+        self._shown.__exit__(kind, value, traceback)
 
 
 def is_package_installed(name: str) -> bool:

@@ -1,6 +1,9 @@
 """The package around the library: names, builds, the old name, the command line."""
 
+import contextlib
 import importlib.util
+import io
+import logging
 import re
 import shutil
 import subprocess
@@ -12,7 +15,7 @@ import pytest
 from quick import run_python
 
 import fasttsne
-from fasttsne import _kernels
+from fasttsne import TSNE, _kernels
 from fasttsne.cli import main
 
 
@@ -228,6 +231,27 @@ def test_verbose_logs(digits):
     assert result.stdout == ""
     for stage in ("nearest neighbours", "affinities", "early exaggeration", "main phase"):
         assert stage in result.stderr
+
+
+def test_verbose_is_a_matter_of_one_fit(digits):
+    """Others are silent; messages go to what standard error is by then, and once."""
+
+    def said(verbose):
+        with contextlib.redirect_stderr(io.StringIO()) as error:
+            TSNE(n_iter=5, early_exaggeration_iter=5, verbose=verbose).fit(digits[:100])
+            text = error.getvalue()
+        error.close()
+        return text
+
+    log, level = logging.getLogger("fasttsne"), logging.getLogger("fasttsne").level
+    log.propagate, handlers = False, log.handlers[:]  # pytest's own handlers would get them
+    try:
+        assert said(True).count("main phase ...") == 1
+        assert said(False) == ""
+        assert said(True).count("main phase ...") == 1
+        assert (log.handlers, log.level) == (handlers, level)
+    finally:
+        log.propagate = True
 
 
 def test_the_version_is_the_same_in_all_files():

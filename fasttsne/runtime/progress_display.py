@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fasttsne.runtime.progress import Progress, listeners, listening
-from fasttsne.utils import show_messages, terminal_line
+from fasttsne.utils import messages_shown, terminal_line
 
 log = logging.getLogger("fasttsne.progress")
 
@@ -132,14 +132,12 @@ def progress_shown(verbose: bool) -> Iterator[None]:
 
     Within another such block, or where a callback shows them, it does nothing more.
     """
-    if verbose:
-        show_messages()
     # Callbacks' methods are bound to them.
     shown_by = (getattr(listener, "__self__", listener) for listener in listeners())
-    if any(getattr(each, "shows_progress", False) for each in shown_by) or not (
-        verbose or log.isEnabledFor(logging.INFO)
-    ):  # fmt: skip
-        yield
-        return
-    with listening(make_display() if verbose else LogDisplay()):
-        yield
+    is_shown = any(getattr(each, "shows_progress", False) for each in shown_by)
+    with messages_shown if verbose else contextlib.nullcontext():
+        if is_shown or not (verbose or log.isEnabledFor(logging.INFO)):
+            yield
+            return
+        with listening(make_display() if verbose else LogDisplay()):
+            yield
