@@ -120,6 +120,7 @@ def read_canonical(
             check_finite(chunk, name, first + a)
             if not writer.append(chunk):
                 if is_contiguous and X.dtype == np.float64:
+                    writer.close()
                     check_finite(X, name)
                     return np.asarray(X)
                 writer = writer.to_float64()
@@ -195,6 +196,12 @@ class _RowWriter:
         for _, chunk in _chunks(self.rows()):
             wider.append(chunk)
         return wider
+
+    def close(self) -> None:
+        """Drop the rows so far."""
+        self._array = None
+        if self._file is not None:
+            self._file.close()
 
     def rows(self) -> np.ndarray:
         """Return the rows so far; those in a file are a read-only memory map."""

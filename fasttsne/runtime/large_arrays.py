@@ -112,7 +112,7 @@ def check_free_space(n_bytes: int, temp_folder: str | os.PathLike[str] | None) -
     Or where the folder cannot be written.
     """
     if n_bytes:
-        TemporaryFile(n_bytes, temp_folder, "the fit")
+        TemporaryFile(n_bytes, temp_folder, "the fit").close()
 
 
 def _folder(temp_folder: str | os.PathLike[str] | None) -> str:
@@ -156,12 +156,17 @@ class TemporaryFile:
         with self._explained():
             self._file.write(values.data)
 
+    def close(self) -> None:
+        """Remove the file."""
+        self._file.close()
+
     def map(self, dtype: np.dtype, shape: tuple[int, ...], mode: str = "r+") -> np.ndarray:
-        """Return a memory map of what was written, or reserved."""
-        if not math.prod(shape):
-            return np.empty(shape, dtype)
-        self._file.flush()
-        return np.asarray(np.memmap(self._file, dtype, mode, shape=shape))  # type: ignore[call-overload]
+        """Return a memory map of what was written, or reserved; nothing can be written any more."""
+        with self._file:  # the map keeps what is closed here
+            if not math.prod(shape):
+                return np.empty(shape, dtype)
+            self._file.flush()
+            return np.asarray(np.memmap(self._file, dtype, mode, shape=shape))  # type: ignore[call-overload]
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from quick import run_python
 
 from fasttsne.runtime import large_arrays
 from fasttsne.runtime.large_arrays import AppendedArray, check_free_space, large_arrays_within
@@ -78,3 +79,17 @@ def test_a_full_disk_says_what_was_needed(tmp_path):
 def test_a_folder_that_is_not_there(tmp_path):
     with large_arrays_within(0, tmp_path / "none"), pytest.raises(OSError, match="none"):
         large_arrays.empty((10,), np.float64, "the table")
+
+
+def test_no_file_is_left_open():
+    """Python warns of such files where warnings are errors, as in many test suites."""
+    code = (
+        "import gc, numpy as np\n"
+        "from fasttsne import TSNE\n"
+        "X = np.random.default_rng(0).random((300, 20)) + 1e-9\n"
+        "fit = TSNE(memory_limit='1KB', n_iter=5, early_exaggeration_iter=5, n_jobs=1)\n"
+        "print(fit.fit(X).shape)\n"
+        "gc.collect()\n"
+    )
+    result = run_python("-W", "error", "-c", code)
+    assert (result.stdout, result.stderr) == ("(300, 2)\n", "")
