@@ -88,10 +88,11 @@ class TSNE(LocalTSNE):
             )
         self._check_distributed()
         rows = as_dask_array(X)
-        self._rows = rows  # which ``transform`` reads again
         with Cluster(self._client()).in_use() as cluster:
             self._cluster = cluster
             cluster.wait_for_workers("planning")
+            vars(self).pop("embedding_", None)  # which is of other rows than those from here on
+            self._rows = rows  # which ``transform`` reads again
             try:
                 return super().fit(rows, None, initialization, anchors)
             finally:

@@ -288,6 +288,17 @@ def test_without_a_client(X):
         fasttsne.dask.TSNE("127.0.0.1:8786").fit(chunks(X))
 
 
+def test_a_fit_that_does_not_begin_leaves_the_map_before(client, X):
+    estimator = fasttsne.dask.TSNE(client, **FEW)
+    estimator.fit(chunks(X))
+    expected = np.asarray(estimator.transform(chunks(X[:9])))
+    estimator.client = "127.0.0.1:8786"
+    with pytest.raises(TypeError, match=r"client must be a distributed\.Client"):
+        estimator.fit(chunks(X[::-1]))
+    estimator.client = client
+    np.testing.assert_array_equal(estimator.transform(chunks(X[:9])), expected)
+
+
 def test_workers_that_would_compute_other_bits(tmp_path, X):
     """One whose processor counts for less, and one that cannot import fasttsne."""
     broken = tmp_path / "broken" / "fasttsne"
