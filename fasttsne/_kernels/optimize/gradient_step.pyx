@@ -91,10 +91,7 @@ cdef inline Py_ssize_t step_block(
     const Step *step, double *y, float *update, float *gains, const double *gradient,
     Py_ssize_t first, Py_ssize_t last, int d, double *total,
 ) noexcept nogil:
-    """Move the points first..last; return how many could not be moved.
-
-    The sum of their new positions is written to ``total``.
-    """
+    """Move points; write the sum of their new positions to ``total``; return how many are stuck."""
     cdef Py_ssize_t i, e, n_stuck = 0
     cdef int c
     cdef double g[3]
