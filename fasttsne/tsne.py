@@ -168,6 +168,8 @@ class TSNE:
             ``dtype`` and slices of rows, as ``h5py.Dataset``; never changed.  It is not
             needed where affinities, or a graph as ``neighbors``, are given.  Rows that look like
             codes for missing values, such as 1e20, are warned of, and do not disturb the others.
+            An array is not copied where it can be used as it is: give a copy if you change it
+            later, and place new rows after that.
         affinities : :class:`fasttsne.affinity.Affinities`, or a matrix of them, in
             place of those of the neighbours of X.
         initialization : in place of the one given to the constructor.
