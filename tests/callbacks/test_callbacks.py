@@ -321,6 +321,21 @@ def test_progress_without_tqdm(digits, capsys, monkeypatch):
         TSNE(**SHORT, callbacks=ProgressBar(use_tqdm=True)).fit(digits)
 
 
+@pytest.mark.parametrize("use_tqdm", [None, True, False])
+def test_progress_where_there_is_no_standard_error(digits, capsys, monkeypatch, use_tqdm):
+    """As in pythonw.exe, or after ``2>&-``."""
+    if use_tqdm:
+        pytest.importorskip("tqdm")
+    monkeypatch.setattr("fasttsne.callbacks.progress.SHOWN_AFTER", -1)
+    monkeypatch.setattr(sys, "stderr", None)
+    watched = TSNE(
+        **SHORT, callbacks=ProgressBar(use_tqdm), callbacks_every_iters=10
+    ).fit(digits)  # fmt: skip
+    monkeypatch.undo()
+    assert capsys.readouterr() == ("", "")
+    np.testing.assert_array_equal(watched, TSNE(**SHORT).fit(digits))
+
+
 def test_callbacks_can_be_kept_with_an_embedding(digits, tmp_path):
     callbacks = [
         ProgressBar(use_tqdm=False), EarlyStopping(), EmbeddingRecorder(path=tmp_path / "frames"),
