@@ -5,6 +5,7 @@ import io
 import pickle
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -198,6 +199,43 @@ def test_recorder(digits, tmp_path, in_file):
     assert len(recorder.frames) == 0
     recorder(1, 1.0, np.ones((3, 1)))
     np.testing.assert_array_equal(recorder.frames, np.ones((1, 3, 1)))
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_files_stay_where_they_were_named(digits, tmp_path, monkeypatch, kind):
+    """The program changes its folder before the fit, in it, and after it."""
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "one")
+    callbacks = [EmbeddingRecorder(kind("frames.npy")), Checkpoint(kind("run.npz"))]
+    assert [each.path for each in callbacks] == [
+        kind(tmp_path / "one" / name) for name in ("frames.npy", "run.npz")
+    ]
+    monkeypatch.chdir(tmp_path / "two")
+    leave = lambda *_: monkeypatch.chdir(tmp_path / "three")  # noqa: E731
+    TSNE(**SHORT, callbacks=[*callbacks, leave], callbacks_every_iters=10).fit(digits)
+    assert callbacks[0].frames.shape == (5, 500, 2)
+    assert pickle.loads(pickle.dumps(callbacks[0])).frames.shape == (5, 500, 2)
+    assert len(TSNEEmbedding.load(tmp_path / "one" / "run.npz")) == 500
+    assert sorted(path.name for path in tmp_path.rglob("*.np*")) == ["frames.npy", "run.npz"]
+
+
+@pytest.mark.parametrize("make", [EmbeddingRecorder, Checkpoint])
+def test_folders_that_are_missing_are_noticed_before_the_fit(tmp_path, make):
+    with pytest.raises(FileNotFoundError, match=r"path '.*x\.npz': there is no folder .*missing"):
+        make(str(tmp_path / "missing" / "x.npz"))
+    with pytest.raises(IsADirectoryError, match="is a folder; give a file"):
+        make(tmp_path)
+
+
+def test_addresses(digits):
+    fsspec = pytest.importorskip("fsspec")
+    with pytest.raises(ValueError, match="path must be a local file, or None; got the address"):
+        EmbeddingRecorder("memory://frames.npy")
+    checkpoint = Checkpoint("memory://callbacks/run.npz")
+    assert checkpoint.path == "memory://callbacks/run.npz"
+    TSNE(**SHORT, callbacks=checkpoint, callbacks_every_iters=10).fit(digits)
+    assert fsspec.filesystem("memory").exists("/callbacks/run.npz")
 
 
 def test_frames_that_were_given_out_stay(rng):
