@@ -538,6 +538,18 @@ def test_columns_of_a_table(flowers, expected, tmp_path, capsys, choice):
     assert table.columns["label"][4] == "k1"
 
 
+def test_a_table_that_pandas_wrote_without_names(rows, expected, tmp_path):
+    path, output = tmp_path / "frame.csv", tmp_path / "map.npy"
+    pytest.importorskip("pandas").DataFrame(rows).to_csv(path, index=False)
+    result = run("fit", path, "-o", output, "-q", *QUICK)
+    assert result.returncode == 0, result.stderr
+    np.testing.assert_array_equal(np.load(output), expected)
+    assert result.stderr == (
+        f"fasttsne: warning: {path}: its first line, 0,1,2,...,63, is read as names of columns, "
+        "which pandas writes so; if it is a row, put a line of names before it\n"
+    )
+
+
 def test_columns_that_are_not_used_are_printed(flowers, tmp_path, capsys):
     assert main(["fit", str(flowers), "-o", str(tmp_path / "map.npy"), "-q", *QUICK]) == 0
     out = capsys.readouterr().out
