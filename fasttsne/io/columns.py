@@ -4,12 +4,14 @@ pyarrow, polars and pandas know quotes, dates, missing values and types.  Withou
 tables of numbers, and Python's own ``csv`` others.  Python decompresses.
 """
 
+import builtins
 import csv
 import importlib
 import io
 import itertools
 import warnings
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -79,14 +81,27 @@ def is_number(text: str) -> bool:
     return True
 
 
-def _open(path):
+def import_compression(path: Path) -> ModuleType | None:
+    """The module that reads and writes a compressed file; None for a file that is not.
+
+    Raises
+    ------
+    ImportError
+        Where Python was built without it.
+    """
     module = COMPRESSIONS.get(path.suffix.lower())
     if module is None:
-        return open(path, "rb")
+        return None
     try:
-        return importlib.import_module(module).open(path, "rb")
+        return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f"{path}: this Python has no {module!r}, decompress it first") from error
+        raise ImportError(
+            f"{path}: this Python has no {module!r}, use a file that is not compressed"
+        ) from error
+
+
+def _open(path):
+    return (import_compression(path) or builtins).open(path, "rb")
 
 
 def _read_header(path, delimiter):

@@ -1,6 +1,8 @@
 """Write embeddings to files, and check before a fit that they can be written."""
 
+import contextlib
 import csv
+import functools
 import io
 import json
 import os
@@ -12,7 +14,7 @@ import numpy as np
 
 from fasttsne.io.archive import write_array
 from fasttsne.io.atomic import atomic_write
-from fasttsne.io.columns import DELIMITERS, import_pyarrow
+from fasttsne.io.columns import DELIMITERS, extension, import_compression, import_pyarrow
 from fasttsne.io.parquet import to_metadata
 from fasttsne.io.read_tables import handler_for
 
@@ -24,6 +26,8 @@ def write_map(
     path, embedding, labels=None, kl_divergence: float | None = None, ids=None, parameters=None
 ) -> None:
     """Write an embedding to ``.npy``, ``.csv``, ``.tsv``, ``.npz`` or ``.parquet``.
+
+    Tables of text may be compressed: ``.csv.gz``, ``.bz2`` and ``.xz``.
 
     Tables have the columns tsne_1, tsne_2, ... and, if they are given, id before and label after
     them; ``.npz`` files the arrays embedding, labels, kl_divergence, ids and parameters, a JSON
@@ -59,12 +63,15 @@ def check_output(path, endings=None) -> None:
     ------
     OSError, ValueError
         If its extension is not accepted or its folder is not writable; the message names it.
+    ImportError
+        If a package for this kind of file is missing.
     """
     path = Path(path)
     if endings is None:
         handler_for(path, _WRITERS, "write")
-        if path.suffix.lower() == ".parquet":
+        if extension(path) == ".parquet":
             import_pyarrow()
+        import_compression(path)
     elif path.suffix.lower() not in endings:
         raise ValueError(f"{path} must have one of the extensions {' '.join(endings)}")
     if path.is_dir():
@@ -102,12 +109,29 @@ def _objects_to_text(values):
     return values.astype(np.str_) if values.dtype == object else values
 
 
-def _write_text(path, points, more):
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, delimiter=DELIMITERS[path.suffix.lower()], lineterminator="\n")
+def _write_text(delimiter, path, points, more):
+    # The temporary file says how it is compressed, but not what of.
+    with _compressed(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+        rows = csv.writer(text, delimiter=delimiter, lineterminator="\n")
         columns = _named_columns(points, more)
         rows.writerow(columns)
         rows.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+
+
+@contextlib.contextmanager
+def _compressed(path):
+    """Open a new file, whose bytes are compressed if its extension says so."""
+    module = import_compression(path)
+    with open(path, "wb") as file:
+        if module is None:
+            yield file
+        elif path.suffix.lower() == ".gz":
+            # Without name and time: the same map gives the same bytes.
+            with module.GzipFile("", "wb", 6, file, mtime=0) as compressed:
+                yield compressed
+        else:
+            with module.open(file, "wb") as compressed:
+                yield compressed
 
 
 def _write_parquet(path, points, more):
@@ -127,7 +151,8 @@ def _named_columns(points, more):
 
 
 _WRITERS = {
-    ".npy": _write_npy, ".npz": _write_npz, ".csv": _write_text, ".tsv": _write_text,
+    ".npy": _write_npy, ".npz": _write_npz,
+    **{kind: functools.partial(_write_text, mark) for kind, mark in DELIMITERS.items()},
     ".parquet": _write_parquet,
 }  # fmt: skip
 EXTENSIONS = tuple(_WRITERS)

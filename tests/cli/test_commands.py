@@ -157,7 +157,7 @@ def test_data_sets_that_are_not_there(rows, tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("ending", [".npy", ".npz", ".csv", ".tsv", ".parquet"])
+@pytest.mark.parametrize("ending", [".npy", ".npz", ".csv", ".tsv", ".csv.gz", ".parquet"])
 def test_writes_what_it_reads(ending, data, expected, tmp_path):
     if ending == ".parquet":
         pytest.importorskip("pyarrow")
@@ -400,7 +400,7 @@ def test_transform(data, expected, digits, tmp_path, capsys):
     np.save(tmp_path / "new.npy", new)
     np.save(tmp_path / "map.npy", expected)
     common = ["--data", str(data), "--map", str(tmp_path / "map.npy"), "--seed", "0"]
-    output = tmp_path / "placed.csv"
+    output = tmp_path / "placed.csv.gz"
     assert main(["transform", str(tmp_path / "new.npy"), *common, "-o", str(output)]) == 0
     placed = np.asarray(files.read_rows(output))
     assert placed.shape == (11, 2)
