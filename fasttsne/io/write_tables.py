@@ -38,17 +38,39 @@ def write_map(
     ----------
     path : the file; its extension says the format.
     embedding : (n, d) array.
-    labels, ids : (n,) arrays, or None.
+    labels, ids : (n,) arrays, or None.  In tables, values of arrays of objects that are missing
+        (None, NaN, and NA and NaT of pandas) are empty.
     kl_divergence : a number, or None.
     parameters : a dictionary that JSON can express, or None.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; the message names it.
+    ValueError
+        If its extension is not accepted, or there are more or fewer labels or ids than points.
     """
     writer = handler_for(Path(path), _WRITERS, "write")
+    points = np.asarray(embedding)
     more = {
-        "labels": labels, "kl_divergence": kl_divergence, "ids": ids,
+        "labels": _one_per_point(labels, "labels", points),
+        "kl_divergence": kl_divergence,
+        "ids": _one_per_point(ids, "ids", points),
         "parameters": json.dumps(parameters) if parameters else None,
-    }  # fmt: skip
+    }
     with atomic_write(path) as temp_path:
-        writer(temp_path, np.asarray(embedding), {n: v for n, v in more.items() if v is not None})
+        writer(temp_path, points, {n: v for n, v in more.items() if v is not None})
+
+
+def _one_per_point(values, name, points):
+    """The values as an array, if there is one for each point; None if there are none."""
+    if values is None:
+        return None
+    values = np.asarray(values)
+    if values.shape[:1] != points.shape[:1]:
+        found = len(values) if values.ndim else "a single one"
+        raise ValueError(f"{name} must have a value for each of {len(points)} points; got {found}")
+    return values
 
 
 def check_output(path, endings=None) -> None:
@@ -136,10 +158,21 @@ def _compressed(path):
 
 def _write_parquet(path, points, more):
     pyarrow, parquet = import_pyarrow()
-    table = pyarrow.table(_named_columns(points, more))
+    columns = _named_columns(points, more)
+    table = pyarrow.table({name: _to_arrow(pyarrow, v) for name, v in columns.items()})
     if "parameters" in more:
         table = table.replace_schema_metadata(to_metadata(more["parameters"]))
     parquet.write_table(table, path, write_page_checksum=True)
+
+
+def _to_arrow(pyarrow, values):
+    """A column for Arrow; objects of several types, which it does not take, as text."""
+    if values.dtype != object:
+        return values
+    try:
+        return pyarrow.array(values)
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
+        return pyarrow.array([None if value is None else str(value) for value in values])
 
 
 def _named_columns(points, more):
@@ -147,7 +180,23 @@ def _named_columns(points, more):
     columns = {"id": more.get("ids")}
     columns.update((f"{COORDINATE}{i}", values) for i, values in enumerate(points.T, 1))
     columns["label"] = more.get("labels")
-    return {name: np.asarray(values) for name, values in columns.items() if values is not None}
+    return {name: _missing_as_none(v) for name, v in columns.items() if v is not None}
+
+
+def _missing_as_none(values):
+    """The values, None in place of each object that stands for a missing one."""
+    if values.dtype != object:
+        return values
+    values = values.copy()
+    values[[_is_missing(value) for value in values]] = None
+    return values
+
+
+def _is_missing(value):
+    # By their names: only who has such values has pandas.
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, (float, np.floating, np.datetime64)) and bool(value != value)
 
 
 _WRITERS = {
