@@ -1,8 +1,14 @@
 """What the commands draw, and the checks before a fit that it can be written."""
 
+import contextlib
+import functools
+import os
+import tempfile
+
 import numpy as np
 
 from fasttsne import animation, files, plotting
+from fasttsne.cli.stderr import print_error
 from fasttsne.drawing.page import HTML_EXTENSIONS
 from fasttsne.drawing.scatter import IMAGE_EXTENSIONS, unmanaged_axes
 from fasttsne.drawing.writers import WRITERS, find_writer
@@ -32,13 +38,63 @@ def check_outputs(options):
         find_writer(options.animate)
 
 
-def write_outputs(options, embedding, labels, frames):
-    """Write the files of a fit that were requested in addition to the embedding."""
+def write_each(writers):
+    """Call functions that write a file each; where one fails, the others are called all the same.
+
+    Raises
+    ------
+    Exception
+        The first error, after all of them; later ones are printed.
+    """
+    errors = []
+    for write in writers:
+        try:
+            write()
+        except Exception as error:  # also one that nobody has foreseen: a map may have taken hours
+            errors.append(error)
+    for later in errors[1:]:
+        print_error(str(later))
+    if errors:
+        raise errors[0]
+
+
+def write_map(path, embedding, *more):
+    """Write the file of ``-o``, as :func:`fasttsne.files.write_map`.
+
+    If that fails, the points alone go to a temporary file, whose name is printed.
+    """
+    try:
+        files.write_map(path, embedding, *more)
+    except Exception:
+        with contextlib.suppress(OSError):
+            print(f"wrote {_keep_points(embedding)}: the points alone, in place of {path}")
+        raise
+
+
+def _keep_points(embedding):
+    """Write the points to a new file among the temporary ones; return its name."""
+    handle, name = tempfile.mkstemp(".npy", "fasttsne_")
+    os.close(handle)
+    try:
+        files.write_map(name, embedding)
+    except OSError:
+        os.unlink(name)
+        raise
+    return name
+
+
+def write_pictures(options, embedding, labels, frames):
+    """Draw what was requested of a fit in addition to the embedding."""
     points = np.asarray(embedding)
-    for path in filter(None, (options.plot, options.html)):
-        write_drawing(points, labels, path)
+    writers = [
+        functools.partial(write_drawing, points, labels, path)
+        for path in (options.plot, options.html) if path
+    ]  # fmt: skip
     if options.animate:
-        write_animation(frames, labels, options.animate, progress=not options.quiet)
+        writers.append(functools.partial(
+            write_animation, frames, labels, options.animate, progress=not options.quiet
+        ))  # fmt: skip
+    write_each(writers)
 
 
 def save_embedding(options, embedding, columns):
