@@ -8,6 +8,7 @@ import tempfile
 import numpy as np
 
 from fasttsne import animation, files, plotting
+from fasttsne.cli.options import WITH_FILES
 from fasttsne.cli.stderr import print_error
 from fasttsne.drawing.page import HTML_EXTENSIONS
 from fasttsne.drawing.scatter import IMAGE_EXTENSIONS, unmanaged_axes
@@ -15,6 +16,51 @@ from fasttsne.drawing.writers import WRITERS, find_writer
 from fasttsne.io import embedding_file
 from fasttsne.io.atomic import atomic_write
 from fasttsne.utils import require
+
+# What options name files, of all commands: those that are written, and those that are read, of
+# which some may also be other values, such as the name of a column.
+OUTPUTS = {
+    "output": "-o", "save": "--save", "checkpoint": "--checkpoint", "plot": "--plot",
+    "html": "--html", "animate": "--animate",
+}  # fmt: skip
+INPUTS = ("data", "new", "map", "frames", "labels", "id", *WITH_FILES)
+
+
+def check_files_differ(options):
+    """Check that a command replaces neither what it reads nor what it writes.
+
+    Only the file of ``--save`` may be the map that ``update`` reads: it is the next one.
+
+    Raises
+    ------
+    ValueError
+        Where two options name one file, by whatever paths or links; the message names it.
+    """
+    given = {
+        name: value for name, value in vars(options).items()
+        if isinstance(value, (str, os.PathLike))
+    }  # fmt: skip
+    written = [name for name in OUTPUTS if name in given]
+    for i, name in enumerate(written):
+        option, path = OUTPUTS[name], given[name]
+        for other in INPUTS:
+            is_next = (name, other) == ("save", "map")
+            if other in given and not is_next and _are_same(path, given[other]):
+                raise ValueError(
+                    f"{option} would replace {path}, which is read: give another file to {option}"
+                )
+        for other in written[:i]:
+            if _are_same(path, given[other]):
+                raise ValueError(
+                    f"{OUTPUTS[other]} and {option} are one file, {path}: give different ones"
+                )
+
+
+def _are_same(path, other):
+    """Whether two paths are of one file, which need not exist."""
+    with contextlib.suppress(OSError):  # also where one letter is as good as its capital
+        return os.path.samefile(path, other)
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def check_outputs(options):
