@@ -6,7 +6,7 @@ from typing import Any
 from fasttsne.callbacks.base import Callback
 from fasttsne.io import embedding_file
 from fasttsne.runtime.typing import FilePath
-from fasttsne.runtime.validation import check_number
+from fasttsne.runtime.validation import check_number, check_output_path
 
 
 class Checkpoint(Callback):
@@ -20,8 +20,20 @@ class Checkpoint(Callback):
 
     Parameters
     ----------
-    path : the file, an .npz archive; it is replaced atomically.
+    path : the file, an .npz archive, or its address, as of ``TSNE(checkpoint=)``; it is replaced
+        atomically.
     every : save at one of this many calls.
+
+    Attributes
+    ----------
+    path : the file, absolute: a program may change its folder.
+
+    Raises
+    ------
+    TypeError
+        Where ``path`` is no path.
+    OSError
+        Where the folder of ``path`` does not exist or may not be written to, or it is a folder.
     """
 
     _n_calls = 0
@@ -29,7 +41,7 @@ class Checkpoint(Callback):
     def __init__(self, path: FilePath, every: int = 1):
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"path must be the path of a file; got {path!r}")
-        self.path = path
+        self.path = check_output_path(path, "path")
         self.every = check_number(every, "every", low=1, integer=True)
 
     def __call__(self, iteration: int, error: float, embedding: Any) -> None:

@@ -14,6 +14,8 @@ from fasttsne.utils import is_package_installed, require
 class ProgressBar(Callback):
     """Show how far a fit is on standard error: percent, rate and time left of each stage.
 
+    Where there is no standard error, as in a program without a console, it shows nothing.
+
     Of a run it shows the iteration, the KL divergence and the time left.
     A run that stops at convergence (``n_iter="auto"``) has no time left to be shown, but the share
     of the loss that is.
@@ -48,6 +50,8 @@ class ProgressBar(Callback):
         self._display(progress)
 
     def _uses_tqdm(self) -> bool:
+        if sys.stderr is None:  # tqdm writes to it without asking
+            return False
         return is_package_installed("tqdm") if self.use_tqdm is None else self.use_tqdm
 
     def receive_settings(self, settings: Phase) -> None:
@@ -119,6 +123,8 @@ class _TextBar:
         self._open = False
 
     def show(self, iteration: int, error: str) -> None:
+        if sys.stderr is None:  # print would write to standard output instead
+            return
         seconds = time.perf_counter() - self._start
         text = f"iteration {iteration}"
         if self._n_iter is not None:

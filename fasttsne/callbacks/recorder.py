@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from fasttsne.callbacks.base import Callback
 from fasttsne.io.atomic import atomic_write
 from fasttsne.runtime.typing import FilePath
-from fasttsne.runtime.validation import check_number
+from fasttsne.runtime.validation import check_number, check_output_path, is_address
 
 HEADER_BYTES = 128
 
@@ -25,8 +25,16 @@ class EmbeddingRecorder(Callback):
 
     Attributes
     ----------
+    path : the file, absolute: a program may change its folder.
     iterations : of each frame, counted over all runs.
     errors : the KL divergence of each frame.
+
+    Raises
+    ------
+    OSError
+        Where the folder of ``path`` does not exist or may not be written to, or it is a folder.
+    ValueError
+        Where ``path`` is an address: frames are added to a local file.
     """
 
     _n_calls = 0  # pickles of version 0.1.0 do not have it
@@ -37,7 +45,9 @@ class EmbeddingRecorder(Callback):
         self.every = check_number(every, "every", low=1, integer=True)
         if isinstance(path, int):
             raise TypeError(f"path must be the path of a file, or None; got {path!r}")
-        self.path = path
+        if is_address(path):
+            raise ValueError(f"path must be a local file, or None; got the address {path!r}")
+        self.path = None if path is None else check_output_path(path, "path")
         self.clear()
 
     @property

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from fasttsne._version import __version__
 from fasttsne.cli import commands, options
+from fasttsne.cli.outputs import check_files_differ
 from fasttsne.cli.stderr import print_error
 from fasttsne.cli.streams import Stream
 
@@ -53,6 +54,7 @@ def _run(arguments):
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: print_error(f"warning: {message}")
         try:
+            check_files_differ(given)
             return given.run(given) or 0
         except MemoryError as error:
             print_error(f"not enough memory: {error}{given.parser.hint}")

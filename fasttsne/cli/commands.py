@@ -15,7 +15,9 @@ from fasttsne.cli.outputs import (
     save_embedding,
     write_animation,
     write_drawing,
-    write_outputs,
+    write_each,
+    write_map,
+    write_pictures,
 )
 from fasttsne.cli.progress import Progress
 from fasttsne.cli.stderr import print_error
@@ -79,15 +81,24 @@ def fit(options):
         if params.get("checkpoint"):
             print_error(f"the same command goes on from {params['checkpoint']}")
     error = None if interrupted else embedding.kl_divergence
-    files.write_map(options.output, embedding, labels, error, ids, remembered(tsne, table))
-    quality = "" if error is None else f", KL divergence {error:.4f}"
-    print(f"wrote {options.output}: {X.shape[0]:,} points in {seconds:.1f} s{quality}")
-    checkpoint = params.get("checkpoint")
-    if checkpoint and not interrupted:  # of an interrupted fit it is what goes on
-        embedding.save(checkpoint)
-        print(f"wrote {checkpoint}")
-    save_embedding(options, embedding, list(table.names) or None)
-    write_outputs(options, embedding, labels, frames)
+
+    def write_output():
+        write_map(options.output, embedding, labels, error, ids, remembered(tsne, table))
+        quality = "" if error is None else f", KL divergence {error:.4f}"
+        print(f"wrote {options.output}: {X.shape[0]:,} points in {seconds:.1f} s{quality}")
+
+    def write_checkpoint():
+        checkpoint = params.get("checkpoint")
+        if checkpoint and not interrupted:  # of an interrupted fit it is what goes on
+            embedding.save(checkpoint)
+            print(f"wrote {checkpoint}")
+
+    write_each((
+        write_output,
+        write_checkpoint,
+        lambda: save_embedding(options, embedding, list(table.names) or None),
+        lambda: write_pictures(options, embedding, labels, frames),
+    ))  # fmt: skip
     return 130 if interrupted else 0
 
 
@@ -120,7 +131,7 @@ def transform(options):
         embedding = TSNE(points.shape[1], **params).prepare_initial(data, initialization=points)
         embedding.transform(new.data, out=out, **settings)
     if not is_array:
-        files.write_map(options.output, out, ids=ids)
+        write_map(options.output, out, None, None, ids)
     print(f"wrote {options.output}: {n:,} points")
 
 
@@ -137,11 +148,14 @@ def update(options):
         embedding = old.update(new.data, **given(options, ("hold", "n_iter", "random_state")))
     seconds = time.perf_counter() - start
     error = embedding.kl_divergence
-    files.write_map(options.output, embedding, kl_divergence=error)
     n_new = len(embedding) - len(old)
-    print(f"wrote {options.output}: {len(old):,} points and {n_new:,} new ones in {seconds:.1f} s, "
-          f"KL divergence {error:.4f}")  # fmt: skip
-    save_embedding(options, embedding, columns)
+
+    def write_output():
+        write_map(options.output, embedding, None, error)
+        print(f"wrote {options.output}: {len(old):,} points and {n_new:,} new ones in "
+              f"{seconds:.1f} s, KL divergence {error:.4f}")  # fmt: skip
+
+    write_each((write_output, lambda: save_embedding(options, embedding, columns)))
 
 
 def plot(options):

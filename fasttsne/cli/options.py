@@ -42,7 +42,8 @@ REMEMBERED = (*FOR_NEW_ROWS, "perplexity")
 
 def add_fit(command):
     _add_data(command, "data")
-    _add_output(command, "embedding.npy", f"file for the embedding: {' '.join(WRITTEN)}")
+    help = f"file for the embedding: {' '.join(WRITTEN)}; tables of text also compressed (.csv.gz)"
+    _add_output(command, "embedding.npy", help)
     _add_labels(command)
     for name, help in (
         ("--plot", "image of the embedding: " + " ".join(IMAGE_EXTENSIONS)),

@@ -1,14 +1,66 @@
 """What the commands draw, and the checks before a fit that it can be written."""
 
+import contextlib
+import functools
+import os
+import tempfile
+
 import numpy as np
 
 from fasttsne import animation, files, plotting
+from fasttsne.cli.options import WITH_FILES
+from fasttsne.cli.stderr import print_error
 from fasttsne.drawing.page import HTML_EXTENSIONS
 from fasttsne.drawing.scatter import IMAGE_EXTENSIONS, unmanaged_axes
 from fasttsne.drawing.writers import WRITERS, find_writer
 from fasttsne.io import embedding_file
 from fasttsne.io.atomic import atomic_write
 from fasttsne.utils import require
+
+# What options name files, of all commands: those that are written, and those that are read, of
+# which some may also be other values, such as the name of a column.
+OUTPUTS = {
+    "output": "-o", "save": "--save", "checkpoint": "--checkpoint", "plot": "--plot",
+    "html": "--html", "animate": "--animate",
+}  # fmt: skip
+INPUTS = ("data", "new", "map", "frames", "labels", "id", *WITH_FILES)
+
+
+def check_files_differ(options):
+    """Check that a command replaces neither what it reads nor what it writes.
+
+    Only the file of ``--save`` may be the map that ``update`` reads: it is the next one.
+
+    Raises
+    ------
+    ValueError
+        Where two options name one file, by whatever paths or links; the message names it.
+    """
+    given = {
+        name: value for name, value in vars(options).items()
+        if isinstance(value, (str, os.PathLike))
+    }  # fmt: skip
+    written = [name for name in OUTPUTS if name in given]
+    for i, name in enumerate(written):
+        option, path = OUTPUTS[name], given[name]
+        for other in INPUTS:
+            is_next = (name, other) == ("save", "map")
+            if other in given and not is_next and _are_same(path, given[other]):
+                raise ValueError(
+                    f"{option} would replace {path}, which is read: give another file to {option}"
+                )
+        for other in written[:i]:
+            if _are_same(path, given[other]):
+                raise ValueError(
+                    f"{OUTPUTS[other]} and {option} are one file, {path}: give different ones"
+                )
+
+
+def _are_same(path, other):
+    """Whether two paths are of one file, which need not exist."""
+    with contextlib.suppress(OSError):  # also where one letter is as good as its capital
+        return os.path.samefile(path, other)
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def check_outputs(options):
@@ -32,13 +84,63 @@ def check_outputs(options):
         find_writer(options.animate)
 
 
-def write_outputs(options, embedding, labels, frames):
-    """Write the files of a fit that were requested in addition to the embedding."""
+def write_each(writers):
+    """Call functions that write a file each; where one fails, the others are called all the same.
+
+    Raises
+    ------
+    Exception
+        The first error, after all of them; later ones are printed.
+    """
+    errors = []
+    for write in writers:
+        try:
+            write()
+        except Exception as error:  # also one that nobody has foreseen: a map may have taken hours
+            errors.append(error)
+    for later in errors[1:]:
+        print_error(str(later))
+    if errors:
+        raise errors[0]
+
+
+def write_map(path, embedding, *more):
+    """Write the file of ``-o``, as :func:`fasttsne.files.write_map`.
+
+    If that fails, the points alone go to a temporary file, whose name is printed.
+    """
+    try:
+        files.write_map(path, embedding, *more)
+    except Exception:
+        with contextlib.suppress(OSError):
+            print(f"wrote {_keep_points(embedding)}: the points alone, in place of {path}")
+        raise
+
+
+def _keep_points(embedding):
+    """Write the points to a new file among the temporary ones; return its name."""
+    handle, name = tempfile.mkstemp(".npy", "fasttsne_")
+    os.close(handle)
+    try:
+        files.write_map(name, embedding)
+    except OSError:
+        os.unlink(name)
+        raise
+    return name
+
+
+def write_pictures(options, embedding, labels, frames):
+    """Draw what was requested of a fit in addition to the embedding."""
     points = np.asarray(embedding)
-    for path in filter(None, (options.plot, options.html)):
-        write_drawing(points, labels, path)
+    writers = [
+        functools.partial(write_drawing, points, labels, path)
+        for path in (options.plot, options.html) if path
+    ]  # fmt: skip
     if options.animate:
-        write_animation(frames, labels, options.animate, progress=not options.quiet)
+        writers.append(functools.partial(
+            write_animation, frames, labels, options.animate, progress=not options.quiet
+        ))  # fmt: skip
+    write_each(writers)
 
 
 def save_embedding(options, embedding, columns):

@@ -92,6 +92,7 @@ def _commit(temp_path, target):
 def _name_target(error, temp_path, path):
     """Name ``path`` in an error of the system, which names the temporary file or, if full, none."""
     disk_is_full = error.errno in (errno.ENOSPC, errno.EFBIG) and error.filename is None
-    if disk_is_full or error.filename == os.fspath(temp_path):
+    # It names what was opened, which may be a text, a Path, or a number.
+    if disk_is_full or str(error.filename) == str(temp_path):
         error.filename = os.fspath(path)
         del error.filename2

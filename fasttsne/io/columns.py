@@ -4,12 +4,14 @@ pyarrow, polars and pandas know quotes, dates, missing values and types.  Withou
 tables of numbers, and Python's own ``csv`` others.  Python decompresses.
 """
 
+import builtins
 import csv
 import importlib
 import io
 import itertools
 import warnings
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -42,6 +44,7 @@ def extension(path: Path) -> str:
 def read_text(path: Path, left_out=()) -> dict[str, np.ndarray]:
     """The columns of a .csv or .tsv file by name; the numbers "0", "1", ... if they have none.
 
+    A first line of just these numbers is one of names, too, with a warning.
     Missing numbers are NaN, other missing values None.  ``left_out`` are names of columns that
     are no data: their values may be of several types.
     """
@@ -78,14 +81,27 @@ def is_number(text: str) -> bool:
     return True
 
 
-def _open(path):
+def import_compression(path: Path) -> ModuleType | None:
+    """The module that reads and writes a compressed file; None for a file that is not.
+
+    Raises
+    ------
+    ImportError
+        Where Python was built without it.
+    """
     module = COMPRESSIONS.get(path.suffix.lower())
     if module is None:
-        return open(path, "rb")
+        return None
     try:
-        return importlib.import_module(module).open(path, "rb")
+        return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f"{path}: this Python has no {module!r}, decompress it first") from error
+        raise ImportError(
+            f"{path}: this Python has no {module!r}, use a file that is not compressed"
+        ) from error
+
+
+def _open(path):
+    return (import_compression(path) or builtins).open(path, "rb")
 
 
 def _read_header(path, delimiter):
@@ -102,7 +118,27 @@ def _read_header(path, delimiter):
         is_value = [is_number(value) for value in second]
         if all(is_name) or any(n and v for n, v in zip(is_name, is_value, strict=True)):
             return first, second, True
+        if _are_numbered(first):
+            if first[0]:  # a row has a value there
+                warnings.warn(
+                    f"{path}: its first line, {_shown(first, delimiter)}, is read as names of "
+                    "columns, which pandas writes so; if it is a row, put a line of names before "
+                    "it",
+                    stacklevel=2,
+                )
+            return first, second, True
     return [str(i) for i in range(len(first))], first, False
+
+
+def _are_numbered(names):
+    """Whether they are 0, 1, 2, ..., of two columns or more; row names may have another name."""
+    has_row_names = not is_number(names[0]) and names[0] not in MISSING[1:]
+    numbers = names[1:] if has_row_names else names
+    return len(numbers) > 1 and numbers == [str(i) for i in range(len(numbers))]
+
+
+def _shown(fields, delimiter):
+    return delimiter.join(fields if len(fields) <= 4 else [*fields[:3], "...", fields[-1]])
 
 
 def _by_pyarrow(file, delimiter, n_skipped, numbers):

@@ -43,7 +43,7 @@ def read_table(
     ----------
     path : a file whose extension is one of ``.npy .npz .csv .tsv .parquet .h5ad .h5 .hdf5 .mtx``,
         or a ``.zarr`` store; of a table of text, compressed, also ``.csv.gz``, ``.bz2`` and
-        ``.xz``.
+        ``.xz``.  A first line of text, or of the numbers 0, 1, 2, ... (with a warning), has names.
     key : the array of an ``.npz`` file, the data set of an ``.h5`` file or ``.zarr`` store, or the
         member of ``obsm`` (or "X") of an ``.h5ad`` file.  By default the only one or, of ``.npz``,
         ``.h5`` and ``.zarr``, the first of "X", "embedding", "data" and "arr_0"; of ``.h5ad``,

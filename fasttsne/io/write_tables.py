@@ -1,6 +1,8 @@
 """Write embeddings to files, and check before a fit that they can be written."""
 
+import contextlib
 import csv
+import functools
 import io
 import json
 import os
@@ -12,7 +14,7 @@ import numpy as np
 
 from fasttsne.io.archive import write_array
 from fasttsne.io.atomic import atomic_write
-from fasttsne.io.columns import DELIMITERS, import_pyarrow
+from fasttsne.io.columns import DELIMITERS, extension, import_compression, import_pyarrow
 from fasttsne.io.parquet import to_metadata
 from fasttsne.io.read_tables import handler_for
 
@@ -25,6 +27,8 @@ def write_map(
 ) -> None:
     """Write an embedding to ``.npy``, ``.csv``, ``.tsv``, ``.npz`` or ``.parquet``.
 
+    Tables of text may be compressed: ``.csv.gz``, ``.bz2`` and ``.xz``.
+
     Tables have the columns tsne_1, tsne_2, ... and, if they are given, id before and label after
     them; ``.npz`` files the arrays embedding, labels, kl_divergence, ids and parameters, a JSON
     text.  ``.parquet`` files have it in their metadata; other files have no parameters.  An
@@ -34,17 +38,39 @@ def write_map(
     ----------
     path : the file; its extension says the format.
     embedding : (n, d) array.
-    labels, ids : (n,) arrays, or None.
+    labels, ids : (n,) arrays, or None.  In tables, values of arrays of objects that are missing
+        (None, NaN, and NA and NaT of pandas) are empty.
     kl_divergence : a number, or None.
     parameters : a dictionary that JSON can express, or None.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; the message names it.
+    ValueError
+        If its extension is not accepted, or there are more or fewer labels or ids than points.
     """
     writer = handler_for(Path(path), _WRITERS, "write")
+    points = np.asarray(embedding)
     more = {
-        "labels": labels, "kl_divergence": kl_divergence, "ids": ids,
+        "labels": _one_per_point(labels, "labels", points),
+        "kl_divergence": kl_divergence,
+        "ids": _one_per_point(ids, "ids", points),
         "parameters": json.dumps(parameters) if parameters else None,
-    }  # fmt: skip
+    }
     with atomic_write(path) as temp_path:
-        writer(temp_path, np.asarray(embedding), {n: v for n, v in more.items() if v is not None})
+        writer(temp_path, points, {n: v for n, v in more.items() if v is not None})
+
+
+def _one_per_point(values, name, points):
+    """The values as an array, if there is one for each point; None if there are none."""
+    if values is None:
+        return None
+    values = np.asarray(values)
+    if values.shape[:1] != points.shape[:1]:
+        found = len(values) if values.ndim else "a single one"
+        raise ValueError(f"{name} must have a value for each of {len(points)} points; got {found}")
+    return values
 
 
 def check_output(path, endings=None) -> None:
@@ -59,12 +85,15 @@ def check_output(path, endings=None) -> None:
     ------
     OSError, ValueError
         If its extension is not accepted or its folder is not writable; the message names it.
+    ImportError
+        If a package for this kind of file is missing.
     """
     path = Path(path)
     if endings is None:
         handler_for(path, _WRITERS, "write")
-        if path.suffix.lower() == ".parquet":
+        if extension(path) == ".parquet":
             import_pyarrow()
+        import_compression(path)
     elif path.suffix.lower() not in endings:
         raise ValueError(f"{path} must have one of the extensions {' '.join(endings)}")
     if path.is_dir():
@@ -102,20 +131,48 @@ def _objects_to_text(values):
     return values.astype(np.str_) if values.dtype == object else values
 
 
-def _write_text(path, points, more):
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, delimiter=DELIMITERS[path.suffix.lower()], lineterminator="\n")
+def _write_text(delimiter, path, points, more):
+    # The temporary file says how it is compressed, but not what of.
+    with _compressed(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+        rows = csv.writer(text, delimiter=delimiter, lineterminator="\n")
         columns = _named_columns(points, more)
         rows.writerow(columns)
         rows.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
 
 
+@contextlib.contextmanager
+def _compressed(path):
+    """Open a new file, whose bytes are compressed if its extension says so."""
+    module = import_compression(path)
+    with open(path, "wb") as file:
+        if module is None:
+            yield file
+        elif path.suffix.lower() == ".gz":
+            # Without name and time: the same map gives the same bytes.
+            with module.GzipFile("", "wb", 6, file, mtime=0) as compressed:
+                yield compressed
+        else:
+            with module.open(file, "wb") as compressed:
+                yield compressed
+
+
 def _write_parquet(path, points, more):
     pyarrow, parquet = import_pyarrow()
-    table = pyarrow.table(_named_columns(points, more))
+    columns = _named_columns(points, more)
+    table = pyarrow.table({name: _to_arrow(pyarrow, v) for name, v in columns.items()})
     if "parameters" in more:
         table = table.replace_schema_metadata(to_metadata(more["parameters"]))
     parquet.write_table(table, path, write_page_checksum=True)
+
+
+def _to_arrow(pyarrow, values):
+    """A column for Arrow; objects of several types, which it does not take, as text."""
+    if values.dtype != object:
+        return values
+    try:
+        return pyarrow.array(values)
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
+        return pyarrow.array([None if value is None else str(value) for value in values])
 
 
 def _named_columns(points, more):
@@ -123,11 +180,28 @@ def _named_columns(points, more):
     columns = {"id": more.get("ids")}
     columns.update((f"{COORDINATE}{i}", values) for i, values in enumerate(points.T, 1))
     columns["label"] = more.get("labels")
-    return {name: np.asarray(values) for name, values in columns.items() if values is not None}
+    return {name: _missing_as_none(v) for name, v in columns.items() if v is not None}
+
+
+def _missing_as_none(values):
+    """The values, None in place of each object that stands for a missing one."""
+    if values.dtype != object:
+        return values
+    values = values.copy()
+    values[[_is_missing(value) for value in values]] = None
+    return values
+
+
+def _is_missing(value):
+    # By their names: only who has such values has pandas.
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, (float, np.floating, np.datetime64)) and bool(value != value)
 
 
 _WRITERS = {
-    ".npy": _write_npy, ".npz": _write_npz, ".csv": _write_text, ".tsv": _write_text,
+    ".npy": _write_npy, ".npz": _write_npz,
+    **{kind: functools.partial(_write_text, mark) for kind, mark in DELIMITERS.items()},
     ".parquet": _write_parquet,
 }  # fmt: skip
 EXTENSIONS = tuple(_WRITERS)

@@ -241,6 +241,19 @@ def check_file_path(path: object, name: str) -> None:
         raise PermissionError(f"{name} {os.fspath(path)!r}: its folder may not be written to")
 
 
+def check_output_path(path: FilePath, name: str) -> FilePath:
+    """Return the path of a file that will be written, absolute: a program may change its folder.
+
+    A text stays a text, and a Path a Path; addresses are returned as they are.  Errors are those
+    of :func:`check_file_path`.
+    """
+    check_file_path(path, name)
+    if is_address(path):
+        return path
+    absolute = os.path.abspath(path)
+    return absolute if isinstance(path, str) else Path(absolute)
+
+
 def is_address(path: object) -> bool:
     """Whether it is an address: a protocol, "://", and what that knows the file by.
 

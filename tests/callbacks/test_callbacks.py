@@ -5,6 +5,7 @@ import io
 import pickle
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,6 +201,43 @@ def test_recorder(digits, tmp_path, in_file):
     np.testing.assert_array_equal(recorder.frames, np.ones((1, 3, 1)))
 
 
+@pytest.mark.parametrize("kind", [str, Path])
+def test_files_stay_where_they_were_named(digits, tmp_path, monkeypatch, kind):
+    """The program changes its folder before the fit, in it, and after it."""
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "one")
+    callbacks = [EmbeddingRecorder(kind("frames.npy")), Checkpoint(kind("run.npz"))]
+    assert [each.path for each in callbacks] == [
+        kind(tmp_path / "one" / name) for name in ("frames.npy", "run.npz")
+    ]
+    monkeypatch.chdir(tmp_path / "two")
+    leave = lambda *_: monkeypatch.chdir(tmp_path / "three")  # noqa: E731
+    TSNE(**SHORT, callbacks=[*callbacks, leave], callbacks_every_iters=10).fit(digits)
+    assert callbacks[0].frames.shape == (5, 500, 2)
+    assert pickle.loads(pickle.dumps(callbacks[0])).frames.shape == (5, 500, 2)
+    assert len(TSNEEmbedding.load(tmp_path / "one" / "run.npz")) == 500
+    assert sorted(path.name for path in tmp_path.rglob("*.np*")) == ["frames.npy", "run.npz"]
+
+
+@pytest.mark.parametrize("make", [EmbeddingRecorder, Checkpoint])
+def test_folders_that_are_missing_are_noticed_before_the_fit(tmp_path, make):
+    with pytest.raises(FileNotFoundError, match=r"path '.*x\.npz': there is no folder .*missing"):
+        make(str(tmp_path / "missing" / "x.npz"))
+    with pytest.raises(IsADirectoryError, match="is a folder; give a file"):
+        make(tmp_path)
+
+
+def test_addresses(digits):
+    fsspec = pytest.importorskip("fsspec")
+    with pytest.raises(ValueError, match="path must be a local file, or None; got the address"):
+        EmbeddingRecorder("memory://frames.npy")
+    checkpoint = Checkpoint("memory://callbacks/run.npz")
+    assert checkpoint.path == "memory://callbacks/run.npz"
+    TSNE(**SHORT, callbacks=checkpoint, callbacks_every_iters=10).fit(digits)
+    assert fsspec.filesystem("memory").exists("/callbacks/run.npz")
+
+
 def test_frames_that_were_given_out_stay(rng):
     recorder = EmbeddingRecorder()
     maps = rng.normal(size=(40, 5, 2)).astype(np.float32)
@@ -319,6 +357,21 @@ def test_progress_without_tqdm(digits, capsys, monkeypatch):
     assert "iteration 30/30" in capsys.readouterr().err
     with pytest.raises(ImportError, match=r"pip install 'fasttsne\[progress\]'"):
         TSNE(**SHORT, callbacks=ProgressBar(use_tqdm=True)).fit(digits)
+
+
+@pytest.mark.parametrize("use_tqdm", [None, True, False])
+def test_progress_where_there_is_no_standard_error(digits, capsys, monkeypatch, use_tqdm):
+    """As in pythonw.exe, or after ``2>&-``."""
+    if use_tqdm:
+        pytest.importorskip("tqdm")
+    monkeypatch.setattr("fasttsne.callbacks.progress.SHOWN_AFTER", -1)
+    monkeypatch.setattr(sys, "stderr", None)
+    watched = TSNE(
+        **SHORT, callbacks=ProgressBar(use_tqdm), callbacks_every_iters=10
+    ).fit(digits)  # fmt: skip
+    monkeypatch.undo()
+    assert capsys.readouterr() == ("", "")
+    np.testing.assert_array_equal(watched, TSNE(**SHORT).fit(digits))
 
 
 def test_callbacks_can_be_kept_with_an_embedding(digits, tmp_path):

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from quick import run_python
 
 from fasttsne import TSNE, TSNEEmbedding, __version__, files, metrics
 from fasttsne.cli import main
+from fasttsne.cli.outputs import write_each
 from fasttsne.drawing.writers import WRITERS
 from fasttsne.optimize import parameters
 
@@ -157,7 +159,7 @@ def test_data_sets_that_are_not_there(rows, tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("ending", [".npy", ".npz", ".csv", ".tsv", ".parquet"])
+@pytest.mark.parametrize("ending", [".npy", ".npz", ".csv", ".tsv", ".csv.gz", ".parquet"])
 def test_writes_what_it_reads(ending, data, expected, tmp_path):
     if ending == ".parquet":
         pytest.importorskip("pyarrow")
@@ -379,8 +381,8 @@ def test_ctrl_c_saves_the_map(data, tmp_path):
 def test_a_failed_write_leaves_what_was_there(tmp_path, expected):
     output = tmp_path / "map.csv"
     output.write_text("before")
-    with pytest.raises(ValueError, match="shorter"):
-        files.write_map(output, expected, labels=["too", "few"])
+    with pytest.raises(UnicodeEncodeError):
+        files.write_map(output, expected, labels=["a"] * 59 + ["\ud800"])
     assert output.read_text() == "before"
     assert os.listdir(tmp_path) == ["map.csv"]
 
@@ -400,7 +402,7 @@ def test_transform(data, expected, digits, tmp_path, capsys):
     np.save(tmp_path / "new.npy", new)
     np.save(tmp_path / "map.npy", expected)
     common = ["--data", str(data), "--map", str(tmp_path / "map.npy"), "--seed", "0"]
-    output = tmp_path / "placed.csv"
+    output = tmp_path / "placed.csv.gz"
     assert main(["transform", str(tmp_path / "new.npy"), *common, "-o", str(output)]) == 0
     placed = np.asarray(files.read_rows(output))
     assert placed.shape == (11, 2)
@@ -546,6 +548,18 @@ def test_columns_of_a_table(flowers, expected, tmp_path, capsys, choice):
     assert table.columns["label"][4] == "k1"
 
 
+def test_a_table_that_pandas_wrote_without_names(rows, expected, tmp_path):
+    path, output = tmp_path / "frame.csv", tmp_path / "map.npy"
+    pytest.importorskip("pandas").DataFrame(rows).to_csv(path, index=False)
+    result = run("fit", path, "-o", output, "-q", *QUICK)
+    assert result.returncode == 0, result.stderr
+    np.testing.assert_array_equal(np.load(output), expected)
+    assert result.stderr == (
+        f"fasttsne: warning: {path}: its first line, 0,1,2,...,63, is read as names of columns, "
+        "which pandas writes so; if it is a row, put a line of names before it\n"
+    )
+
+
 def test_columns_that_are_not_used_are_printed(flowers, tmp_path, capsys):
     assert main(["fit", str(flowers), "-o", str(tmp_path / "map.npy"), "-q", *QUICK]) == 0
     out = capsys.readouterr().out
@@ -681,3 +695,56 @@ def test_names_of_scikit_learn(data, expected, tmp_path):
     output = tmp_path / "map.npy"
     assert main(["fit", str(data), "-o", str(output), "-q", *options]) == 0
     assert np.array_equal(np.load(output), expected)
+
+
+def test_a_file_that_cannot_be_written_does_not_cost_the_others(
+    data, expected, tmp_path, monkeypatch, capsys
+):
+    """A label that UTF-8 cannot express is noticed only when it is written."""
+    for module in ("plotly", "PIL"):
+        pytest.importorskip(module)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    np.save(tmp_path / "labels.npy", np.array(["a", "\ud800"] * 30))
+    names = {"-o": "map.csv", "--html": "map.html", "--save": "saved.npz", "--animate": "run.gif"}
+    options = [text for option, name in names.items() for text in (option, str(tmp_path / name))]
+    labels = "--labels", str(tmp_path / "labels.npy")
+    assert main(["fit", str(data), "-q", *labels, *options, *QUICK]) == 2
+    out, err = capsys.readouterr()
+    assert [line.count("surrogates not allowed") for line in err.splitlines()] == [1]
+    np.testing.assert_array_equal(TSNEEmbedding.load(tmp_path / "saved.npz"), expected)
+    assert (tmp_path / "run.gif").exists()
+    assert not (tmp_path / "map.csv").exists()
+    [kept] = (tmp_path / "tmp").iterdir()
+    np.testing.assert_array_equal(np.load(kept), expected)
+    assert out.splitlines()[0] == (
+        f"wrote {kept}: the points alone, in place of {tmp_path / 'map.csv'}"
+    )
+
+
+def test_each_error_of_writing_is_shown(capsys):
+    written = []
+
+    def fail(text):
+        raise OSError(text)
+
+    with pytest.raises(OSError, match="first"):
+        write_each([
+            lambda: fail("first"), lambda: written.append(1), lambda: fail("second"),
+            lambda: written.append(2),
+        ])  # fmt: skip
+    assert written == [1, 2]
+    assert capsys.readouterr().err == "fasttsne: second\n"
+
+
+def test_labels_of_anndata_that_are_missing(rows, expected, tmp_path):
+    anndata, pandas = pytest.importorskip("anndata"), pytest.importorskip("pandas")
+    adata = anndata.AnnData(np.array(rows))
+    adata.obs["kind"] = pandas.Categorical(["a", "b", None] * 20)
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    output = tmp_path / "map.parquet"
+    options = ["--labels", "kind", "-q", "-o", str(output), *QUICK]
+    assert main(["fit", str(tmp_path / "cells.h5ad"), *options]) == 0
+    table = files.read_table(output)
+    np.testing.assert_array_equal(table.data, expected)
+    assert table.columns["label"].tolist() == ["a", "b", None] * 20

@@ -1,6 +1,7 @@
 """Mistakes that the command line finds before the work, not after it."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +147,71 @@ def test_more_neighbours_than_rows(data, says):
     """No score is printed before another refuses k."""
     np.save("map.npy", np.random.default_rng(0).normal(size=(60, 2)))
     assert "k must be" in says("metrics", "rows.npy", "map.npy", "-k", "40")
+
+
+# What each command is given, and which of its files would be replaced.
+CLASHES = [
+    ("fit embedding.npy -q", "-o", "embedding.npy"),
+    ("fit rows.npy -q -o rows.npy", "-o", "rows.npy"),
+    ("fit rows.npy -q -o ../{folder}/rows.npy", "-o", "../{folder}/rows.npy"),
+    ("fit rows.npy -q -o link.npy", "-o", "link.npy"),
+    ("fit link.npy -q -o rows.npy", "-o", "rows.npy"),
+    ("fit rows.npy -q --labels labels.csv -o labels.csv", "-o", "labels.csv"),
+    ("fit rows.csv -q --id labels.csv -o labels.csv", "-o", "labels.csv"),
+    ("fit rows.npy -q --init map.npy -o map.npy", "-o", "map.npy"),
+    ("fit rows.npz -q --save rows.npz", "--save", "rows.npz"),
+    ("fit rows.npz -q --checkpoint rows.npz", "--checkpoint", "rows.npz"),
+    ("transform new.npy --data rows.npy --map map.npy", "-o", "new.npy"),
+    ("transform rows.csv --data rows.npy --map map.npy -o rows.npy", "-o", "rows.npy"),
+    ("transform rows.csv --data rows.npy --map map.npy -o map.npy", "-o", "map.npy"),
+    ("update saved.npz rows.npy -o saved.npz", "-o", "saved.npz"),
+    ("update saved.npz rows.npz --save rows.npz", "--save", "rows.npz"),
+    ("update saved.npz rows.npy --data rows.csv -o rows.csv", "-o", "rows.csv"),
+    ("plot page.html -o page.html", "-o", "page.html"),
+    ("plot map.npy --labels page.html -o page.html", "-o", "page.html"),
+    ("animate run.gif -o run.gif", "-o", "run.gif"),
+    ("report map.npy page.html --html page.html", "--html", "page.html"),
+]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize(("command", "option", "path"), CLASHES)
+def test_files_that_are_read_and_written(data, says, command, option, path):
+    names = ("embedding.npy", "rows.npz", "rows.csv", "new.npy", "map.npy", "saved.npz",
+             "labels.csv", "page.html", "run.gif")  # fmt: skip
+    for name in names:
+        (data / name).write_text("before")
+    (data / "link.npy").symlink_to("rows.npy")
+    before = {each.name: each.read_bytes() for each in data.iterdir()}
+    path = path.format(folder=data.name)
+    said = says(*command.format(folder=data.name).split())
+    assert said == (
+        f"fasttsne: {option} would replace {path}, which is read: give another file to {option}\n"
+    )
+    assert {each.name: each.read_bytes() for each in data.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "path"),
+    [
+        ("-o", "--save", "x.npz"),
+        ("-o", "--save", "{folder}/x.npz"),
+        ("-o", "--checkpoint", "x.npz"),
+        ("--save", "--checkpoint", "x.npz"),
+        ("--plot", "--animate", "x.png"),
+    ],
+)
+def test_two_outputs_in_one_file(data, says, first, second, path):
+    path = path.format(folder=data)
+    said = says("fit", "rows.npy", "-q", first, Path(path).name, second, path)
+    assert said == f"fasttsne: {first} and {second} are one file, {path}: give different ones\n"
+    assert [each.name for each in data.iterdir()] == ["rows.npy"]
+
+
+def test_an_update_may_replace_the_map_that_it_reads(data, capsys):
+    quick = ["--n-iter=5", "--early-exaggeration-iter=5", "--perplexity=5"]
+    assert main(["fit", "rows.npy", "-q", *quick, "--save", "map.npz"]) == 0
+    for n in 120, 180:
+        update = ["update", "map.npz", "rows.npy", "--n-iter=5"]
+        assert main([*update, "--save", "map.npz"]) == 0
+        assert np.load("updated.npy").shape == (n, 2)

@@ -28,7 +28,7 @@ def test_full_disks(tmp_path):
 
 
 @pytest.mark.slow
-def test_full_disks_of_their_own(tmp_path):
+def test_full_disks_of_their_own(tmp_path, tmp_path_factory):
     """The same on a small disk, whose error is another one."""
     script = 'mount -t tmpfs -o size=1m tmpfs "$0" && "$@"'
     small = ["unshare", "-rm", "sh", "-c", script, str(tmp_path)]
@@ -39,6 +39,7 @@ def test_full_disks_of_their_own(tmp_path):
     result = subprocess.run(
         [*small, sys.executable, HERE / "full_disk.py", tmp_path, "fill"],
         capture_output=True, text=True, timeout=300,
+        env={**os.environ, "TMPDIR": str(tmp_path_factory.mktemp("temporary"))},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert len(result.stdout.splitlines()) == 1, result.stdout

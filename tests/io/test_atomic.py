@@ -1,6 +1,7 @@
 """Outputs are there as a whole or as they were: full disks, interrupts, files in use."""
 
 import errno
+import io
 import os
 import re
 import stat
@@ -11,7 +12,8 @@ import time
 import numpy as np
 import pytest
 
-from fasttsne import files
+from fasttsne import TSNEEmbedding, files
+from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.callbacks import EmbeddingRecorder
 from fasttsne.io.atomic import atomic_write
 
@@ -61,6 +63,25 @@ def test_errors_name_the_target(tmp_path):
         with pytest.raises(error) as caught:
             files.write_map(path, np.ones((3, 2)))
         assert str(caught.value).endswith(f": {str(path)!r}")
+
+
+@pytest.mark.parametrize("open_file", [open, io.FileIO])
+def test_errors_of_opening_name_the_target(tmp_path, open_file):
+    """Python names the file in an error as it was opened: by its text or by its Path."""
+    path = tmp_path / "missing" / "x.npz"
+    with (
+        pytest.raises(FileNotFoundError) as caught, atomic_write(path) as temp_path,
+        open_file(temp_path, "xb"),
+    ):  # fmt: skip
+        pass
+    assert caught.value.filename == str(path)
+
+
+def test_a_saved_embedding_names_the_target(tmp_path):
+    path = tmp_path / "missing" / "x.npz"
+    embedding = TSNEEmbedding(np.eye(6)[:, :2], PerplexityBasedNN(np.eye(6), 2, n_jobs=1))
+    with pytest.raises(FileNotFoundError, match=re.escape(f": {str(path)!r}")):
+        embedding.save(path)
 
 
 def test_a_full_disk_names_the_target(tmp_path):

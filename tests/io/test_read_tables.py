@@ -1,6 +1,7 @@
 """Tables of text: the same by each package that reads them."""
 
 import importlib
+import warnings
 
 import numpy as np
 import pytest
@@ -102,6 +103,35 @@ def test_identifiers_empty_columns_and_row_names_are_named(parser, write):
     assert rows.ravel().tolist() == [1, 2, 3]
     table = files.read_table(path, columns=["x", "yes"])
     np.testing.assert_array_equal(table.data, [[1, 1], [2, 0], [3, 1]])
+
+
+@pytest.mark.parametrize(
+    ("line", "more", "is_said"),
+    [("0,1,2", "", True), (",0,1,2", "a,", False), ("cell,0,1,2", "a,", True)],
+)
+def test_names_that_are_numbers(parser, write, line, more, is_said):
+    """pandas names columns that have no names so, with or without names of rows before them."""
+    path = write(f"{line}\n{more}1,2.5,3\n{more}4,5,6\n")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        table = files.read_table(path)
+    np.testing.assert_array_equal(table.data, [[1, 2.5, 3], [4, 5, 6]])
+    assert table.names == ("0", "1", "2")
+    assert [str(each.message) for each in caught] == is_said * [
+        f"{path}: its first line, {line}, is read as names of columns, which "
+        "pandas writes so; if it is a row, put a line of names before it"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ["0.0,1.0,2.0", "1,2,3", "0,1,3", "0,2,1", "nan,0,1"])
+def test_rows_that_are_no_names(parser, write, line):
+    table = files.read_table(write(f"{line}\n4,5,6\n"), columns=["1", "2"])
+    np.testing.assert_array_equal(table.data[0], [float(text) for text in line.split(",")[1:]])
+
+
+def test_a_single_column_and_a_single_row_have_no_numbered_names(parser, write):
+    assert files.read_rows(write("0\n1\n2\n")).ravel().tolist() == [0, 1, 2]
+    assert files.read_rows(write("0,1,2\n")).tolist() == [[0, 1, 2]]
 
 
 def test_a_column_that_is_not_there(write):
