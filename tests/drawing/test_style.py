@@ -50,6 +50,10 @@ def test_colors_can_be_told_apart(eyes):
         (np.array([1.0, np.nan, 2.0]), ("1", "2", "missing")),
         (np.array([True, False, True]), ("False", "True")),
         (np.array([1, "a", None], object), ("1", "a", "missing")),
+        (["b", np.nan, "a"], ("a", "b", "missing")),
+        (("b", float("nan"), None), ("b", "missing")),
+        ([1, "a", np.nan], ("1", "a", "missing")),
+        (["b", "nan", "a"], ("a", "b", "nan")),
     ],
 )
 def test_classes(labels, names):

@@ -222,8 +222,11 @@ def test_one_label_values_and_missing_labels(embedding):
     assert "silhouette" in one.left_out
     values = fasttsne.report(X, embedding, labels=X.sum(1) / 7, sample=50)
     assert "values" in values.left_out["label_accuracy"]
-    missing = np.where(np.arange(600) < 300, None, y.astype(object))
-    assert fasttsne.report(X, embedding, labels=missing, sample=50).scores["label_accuracy"] > 0.5
+    missing = np.where(np.arange(600) < 300, None, y.astype(str).astype(object))
+    found = fasttsne.report(X, embedding, labels=missing, sample=50)
+    assert found.scores["label_accuracy"] > 0.5
+    listed = [np.nan if label is None else label for label in missing]
+    assert fasttsne.report(X, embedding, labels=listed, sample=50).scores == found.scores
 
 
 @pytest.mark.parametrize("d", [1, 3])
