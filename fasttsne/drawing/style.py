@@ -6,7 +6,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from fasttsne.runtime.labels import as_labels, is_missing
+from fasttsne.runtime.labels import as_labels
+from fasttsne.runtime.missing import is_missing
 from fasttsne.runtime.validation import check_choice, check_number
 from fasttsne.utils import require
 
@@ -58,7 +59,8 @@ def color_points(labels, n_samples: int, palette=None, kind: str = "auto") -> Po
 
     Parameters
     ----------
-    labels : (n_samples,) array or list, or None for one color; None and NaN in it are missing.
+    labels : (n_samples,) array or list, or None for one color; None, NaN, NaT and pandas' NA in
+        it are missing.
     palette, kind : as for :func:`fasttsne.plotting.scatter`.
 
     Raises

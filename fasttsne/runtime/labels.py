@@ -1,7 +1,9 @@
-"""Labels of rows as an array, and which of its values are missing."""
+"""Labels of rows as an array."""
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from fasttsne.runtime.missing import is_missing
 
 
 def as_labels(labels: ArrayLike, n: int) -> np.ndarray:
@@ -9,7 +11,8 @@ def as_labels(labels: ArrayLike, n: int) -> np.ndarray:
 
     Parameters
     ----------
-    labels : (n,) numbers or text: an array, a list, or a column of a data frame.
+    labels : (n,) numbers or text: an array, a list, or a column of a data frame.  Missing are
+        those of :func:`is_missing`.
     n : number of rows.
 
     Raises
@@ -26,13 +29,3 @@ def as_labels(labels: ArrayLike, n: int) -> np.ndarray:
         if is_missing(objects).any():
             return objects
     return array
-
-
-def is_missing(values: np.ndarray) -> np.ndarray:
-    """Return which values of an array, (n,) of any type, are None or NaN: (n,) bool."""
-    if values.dtype.kind in "fc":
-        found: np.ndarray = np.isnan(values)
-        return found
-    if values.dtype.kind == "O":
-        return np.array([value is None or value != value for value in values], bool)
-    return np.zeros(len(values), bool)
