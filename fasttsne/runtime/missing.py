@@ -15,5 +15,6 @@ def is_missing(values: np.ndarray) -> np.ndarray:
     elif values.dtype.kind == "O":
         # Who has a value of pandas has imported it.  NA != NA is NA, which is no truth value.
         NA = getattr(sys.modules.get("pandas"), "NA", None)
-        found = np.array([v is None or v is NA or v != v for v in values], bool)
+        each = (v is None or v is NA or v != v for v in values)
+        found = np.fromiter(each, bool, len(values))
     return found
