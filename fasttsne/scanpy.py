@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from fasttsne.affinity.select import check_perplexity
 from fasttsne.nearest_neighbors.builtin.ranks import make_distances
 from fasttsne.nearest_neighbors.exact import Exact
 from fasttsne.nearest_neighbors.select import n_neighbors_for
@@ -162,10 +163,11 @@ def _existing_neighbors(
     graph = _graph(adata, "neighbors")
     rows = sp.csr_matrix(graph)
     n_stored = int(np.diff(rows.indptr).min())
-    n_needed = max(min(n_neighbors_for(perplexity), graph.shape[0] - 1), 1)
+    check_perplexity(perplexity)
+    n_needed = max(min(n_neighbors_for(np.max(perplexity)), graph.shape[0] - 1), 1)
     if n_stored < n_needed:
         log.info(
-            "rows have only %d neighbours in uns, perplexity %g needs %d: searching",
+            "rows have only %d neighbours in uns, perplexity %s needs %d: searching",
             n_stored, perplexity, n_needed,
         )  # fmt: skip
         return None

@@ -121,6 +121,19 @@ def test_neighbors_that_do_not_say_of_what(rows, of, caplog):
     assert np.array_equal(adata.obsm["X_tsne"], np.asarray(expected))
 
 
+@pytest.mark.parametrize(("k", "is_used"), [(36, True), (35, False)])
+def test_several_perplexities(rows, k, is_used, caplog):
+    adata = with_graph(rows, k)
+    with caplog.at_level("INFO", "fasttsne.scanpy"):
+        tsne(adata, perplexity=[12, 5], **QUICK)
+    text = "using the" if is_used else r"only 35 neighbours in uns, perplexity [12, 5] needs 36"
+    assert text in caplog.text
+    expected = fasttsne.TSNE(perplexity=[12, 5], **QUICK).fit(rows)
+    assert np.array_equal(adata.obsm["X_tsne"], np.asarray(expected))
+    with pytest.raises(ValueError, match=r"non-empty list of numbers; got \[\]"):
+        tsne(adata, perplexity=[], **QUICK)
+
+
 def test_a_named_graph_is_used_as_it_is(rows):
     adata = with_graph(rows, 30, key="mine", metric="cosine")
     tsne(adata, neighbors_key="mine", perplexity=12, **QUICK)
