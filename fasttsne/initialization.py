@@ -7,7 +7,6 @@ the clusters (Kobak & Berens 2019).
 
 import logging
 import numbers
-import warnings
 from collections.abc import Callable, Sized
 from typing import Any
 
@@ -34,7 +33,7 @@ from fasttsne.runtime.validation import (
     check_sparse_indices,
     refuse_masked,
 )
-from fasttsne.utils import Timer
+from fasttsne.utils import Timer, warn_user
 
 __all__ = [
     "Projection", "approximate_components", "initial_positions", "jitter", "median", "pca",
@@ -64,10 +63,7 @@ def initial_positions(
     if not isinstance(initialization, str):
         positions = check_positions(initialization, (P.shape[0], n_components))
         if len(positions) > 1 and (positions == positions[0]).all():
-            warnings.warn(
-                "initialization has all points in one position: no force can separate them",
-                stacklevel=2,
-            )
+            warn_user("initialization has all points in one position: no force can separate them")
         return positions
     if initialization == "pca" and X is None:
         log.info("no rows to take principal components of: spectral initialization")

@@ -37,7 +37,8 @@ def scatter(
     Parameters
     ----------
     embedding : (n_samples, 2) array.
-    labels : (n_samples,) classes or values; None and NaN in them are missing, drawn grey.
+    labels : (n_samples,) classes or values; None, NaN, NaT and pandas' NA in them are missing,
+        drawn grey.
     ax : Axes to draw on; None makes a figure of 7 by 7 inches.
     palette : None for one that color-blind readers can distinguish (24 classes, then again
         from the first; viridis for values); a list of colors, a mapping from label to

@@ -12,11 +12,19 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from fasttsne.affinity.select import check_perplexity
+from fasttsne.nearest_neighbors.builtin.ranks import make_distances
+from fasttsne.nearest_neighbors.exact import Exact
 from fasttsne.nearest_neighbors.select import n_neighbors_for
 from fasttsne.runtime.typing import Metric, RandomState
 from fasttsne.tsne import TSNE
 
 log = logging.getLogger(__name__)
+
+# Up to so many columns, scanpy's neighbours are of ``adata.X`` where ``use_rep`` is not given.
+MAX_COLUMNS_OF_X = 50
+# Rows of a graph, and neighbours of each, whose distances are compared.
+N_COMPARED = 10
 
 
 def tsne(
@@ -33,9 +41,9 @@ def tsne(
     use_rep : the member of ``obsm`` that is embedded, or "X" for ``adata.X``.
     neighbors_key : use the neighbours of ``scanpy.pp.neighbors(..., key_added=neighbors_key)``
         instead of a search; "neighbors" is scanpy's default key.  None uses those of the
-        default key if they are equivalent to a search: of the same ``use_rep``, ``n_pcs`` and
-        metric, and at least three times the perplexity for each row.  (Scanpy's default is 15
-        neighbours, enough for a perplexity of 5.)
+        default key if they are equivalent to a search: of the same ``use_rep``, ``n_pcs``, metric
+        and ``metric_params``, and at least three times the perplexity for each row.  (Scanpy's
+        default is 15 neighbours, enough for a perplexity of 4: it counts the row itself.)
     n_pcs : number of columns to use, the first ones; None is all.
     perplexity, metric, random_state : as for :class:`fasttsne.TSNE`.
     key_added : key in ``obsm`` and ``uns``, instead of "X_tsne" and "tsne".
@@ -65,7 +73,10 @@ def tsne(
     if is_distributed and neighbors_key is not None:
         raise ValueError("neighbors_key must be None where a Dask cluster does the fit")
     if "neighbors" not in parameters and not is_distributed:
-        graph = _existing_neighbors(adata, neighbors_key, use_rep, n_pcs, metric, perplexity)
+        graph = _existing_neighbors(
+            adata, X, neighbors_key, perplexity, use_rep=use_rep, n_pcs=n_pcs, metric=metric,
+            metric_kwds=parameters.get("metric_params"),
+        )  # fmt: skip
         if graph is not None:
             parameters["neighbors"] = graph
     given = {
@@ -126,29 +137,75 @@ def _representation(adata: Any, use_rep: str, n_pcs: int | None) -> Any:
 
 
 def _existing_neighbors(
-    adata: Any, key: str | None, use_rep: str, n_pcs: int | None, metric: Metric, perplexity: Any
+    adata: Any, X: Any, key: str | None, perplexity: Any, **asked: Any
 ) -> sp.spmatrix | None:
-    """The distances to neighbours that scanpy stored, or None if a search is needed."""
+    """The distances to neighbours that scanpy stored, or None if a search is needed.
+
+    Parameters
+    ----------
+    X : the rows to embed.
+    key : in ``uns``, of neighbours that are used whatever they are of; None looks for some that
+        are as good as those of a search.
+    asked : what they have to be of, by scanpy's names.
+    """
     if key is not None:
         return _graph(adata, key)
     if "neighbors" not in adata.uns or not isinstance(adata.uns["neighbors"], Mapping):
         return None
     params = adata.uns["neighbors"].get("params", {})
-    source = params.get("use_rep") or "X_pca", params.get("n_pcs"), params.get("metric")
-    if source != (use_rep, n_pcs, metric):
+    source = {name: params.get(name) for name in asked}
+    is_named = source["use_rep"] is not None
+    if not is_named and getattr(adata, "n_vars", 0) > MAX_COLUMNS_OF_X:
+        source["use_rep"] = "X_pca"
+    if not all(_are_equal(source[name], asked[name]) for name in asked):
         log.info("the neighbours in uns are of %s: searching", source)
         return None
     graph = _graph(adata, "neighbors")
-    n_stored = int(np.diff(sp.csr_matrix(graph).indptr).min())
-    n_needed = min(n_neighbors_for(perplexity), graph.shape[0] - 1)
+    rows = sp.csr_matrix(graph)
+    n_stored = int(np.diff(rows.indptr).min())
+    check_perplexity(perplexity)
+    n_needed = max(min(n_neighbors_for(np.max(perplexity)), graph.shape[0] - 1), 1)
     if n_stored < n_needed:
         log.info(
-            "rows have only %d neighbours in uns, perplexity %g needs %d: searching",
+            "rows have only %d neighbours in uns, perplexity %s needs %d: searching",
             n_stored, perplexity, n_needed,
         )  # fmt: skip
         return None
+    if not is_named and not _are_distances_of(X, rows, asked["metric"], asked["metric_kwds"]):
+        log.info("the neighbours in uns are of other rows than %s: searching", asked["use_rep"])
+        return None
     log.info("using the neighbours in uns")
     return graph
+
+
+def _are_equal(stored: Any, asked: Any) -> bool:
+    """Whether two settings are the same: None and no further ones are, too."""
+    if isinstance(stored, Mapping) or isinstance(asked, Mapping):
+        stored, asked = ({} if each is None else each for each in (stored, asked))
+        return (
+            isinstance(stored, Mapping) and isinstance(asked, Mapping)
+            and stored.keys() == asked.keys()
+            and all(np.array_equal(stored[name], asked[name]) for name in stored)
+        )  # fmt: skip
+    return bool(stored == asked)
+
+
+def _are_distances_of(X: Any, graph: sp.csr_matrix, metric: Metric, metric_params: Any) -> bool:
+    """Whether distances in a graph are those of X, by a few of its rows.
+
+    scanpy does not say of what its neighbours are where ``use_rep`` was not given, nor where the
+    distances themselves were.
+    """
+    if not callable(metric) and metric not in Exact.VALID_METRICS:
+        return False
+    for row in np.unique(np.linspace(0, graph.shape[0] - 1, N_COMPARED).astype(int)):
+        entries = slice(graph.indptr[row], graph.indptr[row + 1])
+        near = np.r_[row, graph.indices[entries][:N_COMPARED]]
+        distances = make_distances(X[near], metric, metric_params)
+        expected = distances.pairwise(np.array([0]), np.arange(1, len(near)))[0]
+        if not np.allclose(graph.data[entries][:N_COMPARED], expected, rtol=1e-3, atol=1e-5):
+            return False
+    return True
 
 
 def _graph(adata: Any, key: str) -> sp.spmatrix:

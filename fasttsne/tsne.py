@@ -267,7 +267,7 @@ class TSNE:
         memory = self._plan_memory(None if is_precomputed else X)
         if X is not None and not is_precomputed:
             X = self._read(X, memory)
-            warn_of_far_rows(X, stacklevel=4)
+            warn_of_far_rows(X)
         if X is not None and not isinstance(initialization, str):  # before the long search
             check_positions(initialization, (np.shape(X)[0], int(self.n_components)))
         check_kind_of_reference(

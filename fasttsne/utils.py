@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from importlib.util import find_spec
-from types import ModuleType, TracebackType
+from types import FrameType, ModuleType, TracebackType
 from typing import ParamSpec, TextIO, TypeVar
 
 import numpy as np
@@ -146,6 +146,31 @@ class Timer:
         if kind is None and not _TIMED_TOGETHER.get():
             log.info("%s took %.2f s", self.message, self.seconds)
         self._shown.__exit__(kind, value, traceback)
+
+
+# Packages whose frames lie between a user's line and the warning: our own, and scikit-learn, which
+# wraps methods of estimators.
+_PACKAGES_BETWEEN = ("fasttsne", "sklearn")
+
+
+def warn_user(message: str) -> None:
+    """Warn, pointing at the user's line that called this package, however far up it is.
+
+    Python shows a warning once for each line that it points at: one that pointed at ours would be
+    shown once in a process.
+
+    Parameters
+    ----------
+    message : of the UserWarning.
+    """
+    frame: FrameType | None = sys._getframe()
+    stacklevel = 1
+    while frame is not None:
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if package not in _PACKAGES_BETWEEN:
+            break
+        frame, stacklevel = frame.f_back, stacklevel + 1
+    warnings.warn(message, stacklevel=stacklevel)
 
 
 def is_package_installed(name: str) -> bool:

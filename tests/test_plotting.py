@@ -45,6 +45,12 @@ def test_scatter_draws_each_point_in_its_color(axes, points):
     assert dots.get_rasterized()
 
 
+def test_legends_of_labels_with_missing_ones(axes, points):
+    labels = ["a", "b", np.nan, "a"] * 50
+    plotting.scatter(points, labels, axes)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b", "missing"]
+
+
 def test_scatter_of_values_and_without_labels(axes, points):
     plotting.scatter(points, points[:, 0], axes, point_size=9, opacity=0.25, zorder=7)
     (dots,) = axes.collections
@@ -114,6 +120,12 @@ def test_page_holds_everything(points, tmp_path):
     assert all(trace["type"] == "scattergl" for trace in traces)
     assert [trace["marker"]["color"] for trace in traces] == list(PALETTE[:2])
     assert traces[1]["text"][0] == "row: 1<br>name: &lt;script&gt;alert(1)&lt;/script&gt;"
+
+
+def test_page_of_labels_with_missing_ones(points):
+    pytest.importorskip("plotly")
+    traces = traces_of(plotting.html(points, labels=["a", "b", np.nan, "a"] * 50))
+    assert [trace["name"] for trace in traces] == ["a", "b", "missing"]
 
 
 def test_page_of_values(points):

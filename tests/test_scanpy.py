@@ -15,17 +15,28 @@ from fasttsne.scanpy import tsne
 anndata = pytest.importorskip("anndata")
 
 
-def with_graph(X, k, key="neighbors", **params):
-    """Annotated data with X as its components and k neighbours, as scanpy leaves it."""
-    adata = anndata.AnnData(np.array(X[:, :3]), obsm={"X_pca": np.array(X)})
-    indices, distances = Exact(X, k).build()
+def with_graph(X, k, key="neighbors", genes=3, of=None, **params):
+    """Annotated data with X as its components and k neighbours, as scanpy leaves it.
+
+    genes : columns of ``adata.X``.
+    of : the rows that the neighbours are of; None is X, and says so.
+    params : what is stored of the search.
+    """
+    adata = anndata.AnnData(np.array(X[:, :genes]), obsm={"X_pca": np.array(X)})
+    if of is None:
+        params = {"use_rep": "X_pca", **params}
+    metric_params = params.get("metric_kwds")
+    search = Exact(
+        X if of is None else of, k, params.get("metric", "euclidean"), metric_params=metric_params
+    )
+    indices, distances = search.build()
     indptr = np.arange(0, indices.size + 1, k)
     graph = sp.csr_matrix((distances.ravel(), indices.ravel(), indptr), (len(X), len(X)))
     name = "distances" if key == "neighbors" else f"{key}_distances"
     adata.obsp[name] = graph
     adata.uns[key] = {
         "distances_key": name,
-        "params": {"n_neighbors": k, "metric": "euclidean", **params},
+        "params": {"n_neighbors": k + 1, "metric": "euclidean", **params},
     }
     return adata
 
@@ -64,6 +75,18 @@ def test_a_graph_that_serves_is_used(rows):
         ({"metric": "cosine"}, {"perplexity": 5}),
         ({"n_pcs": 7}, {"perplexity": 5}),
         ({"use_rep": "X"}, {"perplexity": 5}),
+        (
+            {"metric": "minkowski", "metric_kwds": {"p": 1}},
+            {"metric": "minkowski", "perplexity": 5},
+        ),
+        (
+            {"metric": "minkowski", "metric_kwds": {"p": 1}},
+            {"metric": "minkowski", "metric_params": {"p": 3}, "perplexity": 5},
+        ),
+        (
+            {"metric": "minkowski"},
+            {"metric": "minkowski", "metric_params": {"p": 1}, "perplexity": 5},
+        ),
     ],
 )
 def test_a_graph_of_something_else_is_not_used(rows, graph, asked):
@@ -72,6 +95,43 @@ def test_a_graph_of_something_else_is_not_used(rows, graph, asked):
     tsne(adata, **asked, **QUICK)
     expected = fasttsne.TSNE(**asked, **QUICK).fit(rows)
     assert np.array_equal(adata.obsm["X_tsne"], np.asarray(expected))
+
+
+@pytest.mark.parametrize("weights", [None, np.linspace(1, 2, 64)])
+def test_a_graph_of_the_same_metric_is_used(rows, weights):
+    settings = {"p": 1} if weights is None else {"p": 1, "w": weights}
+    adata = with_graph(rows, 15, metric="minkowski", metric_kwds=settings)
+    graph = adata.obsp["distances"]
+    graph.data[:] = 1  # would show
+    tsne(adata, perplexity=5, metric="minkowski", metric_params=dict(settings), **QUICK)
+    expected = fasttsne.TSNE(perplexity=5, neighbors=graph, **QUICK).fit(rows)
+    assert np.array_equal(adata.obsm["X_tsne"], np.asarray(expected))
+
+
+# scanpy stores no use_rep where it chose adata.X, of few genes, or X_pca, nor for given distances.
+@pytest.mark.parametrize("of", ["X", "X_pca", "distances"])
+def test_neighbors_that_do_not_say_of_what(rows, of, caplog):
+    rows = np.array(rows)
+    found_of = {"X": rows[:, :40], "X_pca": rows, "distances": rows**2}[of]
+    adata = with_graph(rows, 15, genes=40 if of == "X" else 64, of=found_of)
+    with caplog.at_level("INFO", "fasttsne.scanpy"):
+        tsne(adata, perplexity=5, **QUICK)
+    assert ("using the neighbours in uns" in caplog.text) == (of == "X_pca")
+    expected = fasttsne.TSNE(perplexity=5, **QUICK).fit(rows)
+    assert np.array_equal(adata.obsm["X_tsne"], np.asarray(expected))
+
+
+@pytest.mark.parametrize(("k", "is_used"), [(36, True), (35, False)])
+def test_several_perplexities(rows, k, is_used, caplog):
+    adata = with_graph(rows, k)
+    with caplog.at_level("INFO", "fasttsne.scanpy"):
+        tsne(adata, perplexity=[12, 5], **QUICK)
+    text = "using the" if is_used else r"only 35 neighbours in uns, perplexity [12, 5] needs 36"
+    assert text in caplog.text
+    expected = fasttsne.TSNE(perplexity=[12, 5], **QUICK).fit(rows)
+    assert np.array_equal(adata.obsm["X_tsne"], np.asarray(expected))
+    with pytest.raises(ValueError, match=r"non-empty list of numbers; got \[\]"):
+        tsne(adata, perplexity=[], **QUICK)
 
 
 def test_a_named_graph_is_used_as_it_is(rows):

@@ -1,6 +1,5 @@
 """Gaussian affinities of several perplexities: local and global structure in one embedding."""
 
-import warnings
 from collections.abc import Iterable
 
 import numpy as np
@@ -12,7 +11,7 @@ from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.select import MAX_PERPLEXITY, n_neighbors_for, perplexity_for
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
-from fasttsne.utils import Timer
+from fasttsne.utils import Timer, warn_user
 
 
 class MultiscaleMixture(KNNAffinities):
@@ -144,10 +143,9 @@ class MultiscaleMixture(KNNAffinities):
             largest = perplexity_for(n_samples - 1)
             too_large = ", ".join(f"{p:g}" for p in wanted if p > largest)
             if too_large:
-                warnings.warn(
+                warn_user(
                     f"perplexities {too_large} are too large for {n_samples} rows; "
-                    f"using {largest:g}",
-                    stacklevel=2,
+                    f"using {largest:g}"
                 )
         return usable
 

@@ -1,7 +1,6 @@
 """KNNAffinities, the base class of affinities between nearest neighbours."""
 
 import copy
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +20,7 @@ from fasttsne.runtime.stored_sparse import as_stored_sparse
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
+from fasttsne.utils import warn_user
 
 
 def get_knn_index(
@@ -236,19 +236,17 @@ def check_n_neighbors(k: int, n_samples: int | None, name: str) -> int:
 NEARLY_UNIFORM = 0.9
 
 
-def clip_perplexity(perplexity: float, k_neighbors: int, stacklevel: int) -> float:
+def clip_perplexity(perplexity: float, k_neighbors: int) -> float:
     """Return a perplexity for which k neighbours suffice, with a warning if it is a smaller one."""
     if perplexity <= k_neighbors:
         if perplexity > NEARLY_UNIFORM * k_neighbors > NEARLY_UNIFORM:
-            warnings.warn(
+            warn_user(
                 f"perplexity {perplexity:g} is nearly the number of neighbours, {k_neighbors}: the "
-                "affinities of all neighbours are nearly equal, and the map may collapse",
-                stacklevel=stacklevel + 1,
+                "affinities of all neighbours are nearly equal, and the map may collapse"
             )
         return perplexity
     usable = perplexity_for(k_neighbors)
-    warnings.warn(
-        f"perplexity {perplexity:g} is too large for {k_neighbors} neighbours; using {usable:g}",
-        stacklevel=stacklevel + 1,
+    warn_user(
+        f"perplexity {perplexity:g} is too large for {k_neighbors} neighbours; using {usable:g}"
     )
     return usable

@@ -1,7 +1,5 @@
 """Gaussian affinities of a given perplexity, as in the original t-SNE."""
 
-import warnings
-
 import numpy as np
 
 from fasttsne.affinity.base import NewAffinities, check_symmetrize
@@ -11,7 +9,7 @@ from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.select import MAX_PERPLEXITY, n_neighbors_for, resolve_k_neighbors
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
-from fasttsne.utils import Timer
+from fasttsne.utils import Timer, warn_user
 
 
 class PerplexityBasedNN(KNNAffinities):
@@ -88,10 +86,9 @@ class PerplexityBasedNN(KNNAffinities):
             )
         self._compute(new_perplexity)
         if k < min(n_neighbors_for(self.effective_perplexity_), self.n_samples - 1):
-            warnings.warn(
+            warn_user(
                 f"only {k} neighbours were found, fewer than three times the perplexity, "
-                f"{new_perplexity:g}; a new {type(self).__name__} with it is more exact",
-                stacklevel=2,
+                f"{new_perplexity:g}; a new {type(self).__name__} with it is more exact"
             )
 
     def _compute(self, perplexity: float) -> None:
@@ -133,7 +130,7 @@ class PerplexityBasedNN(KNNAffinities):
             perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True
         )
         k = resolve_k_neighbors(k_neighbors, perplexity, self.n_samples + 1)
-        perplexity = clip_perplexity(perplexity, k, stacklevel=2)
+        perplexity = clip_perplexity(perplexity, k)
         return self._to_new(
             data, k, return_distances,
             lambda distances, scales: from_perplexity(distances, perplexity, self._n_threads),
@@ -145,4 +142,4 @@ class PerplexityBasedNN(KNNAffinities):
         perplexity = check_number(
             perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True
         )
-        return clip_perplexity(perplexity, k_neighbors, stacklevel=2)
+        return clip_perplexity(perplexity, k_neighbors)

@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from fasttsne.runtime.labels import as_labels
+from fasttsne.runtime.missing import is_missing
 from fasttsne.runtime.validation import check_choice, check_number
 from fasttsne.utils import require
 
@@ -57,7 +59,8 @@ def color_points(labels, n_samples: int, palette=None, kind: str = "auto") -> Po
 
     Parameters
     ----------
-    labels : (n_samples,) array, or None for one color; None and NaN in it are missing.
+    labels : (n_samples,) array or list, or None for one color; None, NaN, NaT and pandas' NA in
+        it are missing.
     palette, kind : as for :func:`fasttsne.plotting.scatter`.
 
     Raises
@@ -68,9 +71,7 @@ def color_points(labels, n_samples: int, palette=None, kind: str = "auto") -> Po
     check_choice(kind, "kind", tuple(_COLORS_OF_KIND))
     if labels is None:
         return PointColors(np.zeros(n_samples, np.int32), _parse_palette(palette)[:1])
-    array = np.asarray(labels)
-    if array.shape != (n_samples,):
-        raise ValueError(f"labels must have the shape ({n_samples},); got {array.shape}")
+    array = as_labels(labels, n_samples)
     categories = getattr(getattr(labels, "dtype", None), "categories", None)
     return _COLORS_OF_KIND[kind](array, categories, palette)
 
@@ -104,7 +105,7 @@ def _color_values(array, categories, palette):
 
 
 def _color_classes(array, categories, palette):
-    missing = _is_missing(array)
+    missing = is_missing(array)
     if categories is None:
         categories, codes = _sorted_classes(array[~missing])
     else:
@@ -120,14 +121,6 @@ def _color_classes(array, categories, palette):
 
 
 _COLORS_OF_KIND = {"auto": _choose_kind, "classes": _color_classes, "values": _color_values}
-
-
-def _is_missing(array):
-    if array.dtype.kind in "fc":
-        return np.isnan(array)
-    if array.dtype.kind == "O":
-        return np.array([label is None or label != label for label in array], bool)
-    return np.zeros(len(array), bool)
 
 
 def _sorted_classes(present):

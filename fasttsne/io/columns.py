@@ -15,7 +15,7 @@ from types import ModuleType
 
 import numpy as np
 
-from fasttsne.utils import is_package_installed, require
+from fasttsne.utils import is_package_installed, require, warn_user
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 # Modules of Python that decompress, imported when one is needed: Python is also built without them.
@@ -120,11 +120,9 @@ def _read_header(path, delimiter):
             return first, second, True
         if _are_numbered(first):
             if first[0]:  # a row has a value there
-                warnings.warn(
+                warn_user(
                     f"{path}: its first line, {_shown(first, delimiter)}, is read as names of "
-                    "columns, which pandas writes so; if it is a row, put a line of names before "
-                    "it",
-                    stacklevel=2,
+                    "columns, which pandas writes so; if it is a row, put a line of names before it"
                 )
             return first, second, True
     return [str(i) for i in range(len(first))], first, False

@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import json
 import numbers
-import warnings
 from typing import TypeVar
 
 import numpy as np
@@ -25,6 +24,7 @@ from fasttsne.optimize.state import DescentState, check_state
 from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.typing import FilePath, Rows
 from fasttsne.runtime.validation import check_choice, check_sparse_indices
+from fasttsne.utils import warn_user
 
 KIND = "fasttsne embedding"
 # Files with what new rows need have format 2, others 1.
@@ -224,7 +224,7 @@ def _descent_params(header):
     params = check_type(header["gradient_descent_params"], "gradient_descent_params", dict)
     theta = params.get("theta", 0)
     if isinstance(theta, (int, float)) and theta > MAX_THETA:
-        warnings.warn(f"theta {theta:g} is too coarse; using {MAX_THETA:g}", stacklevel=4)
+        warn_user(f"theta {theta:g} is too coarse; using {MAX_THETA:g}")
         params["theta"] = MAX_THETA
     return params
 

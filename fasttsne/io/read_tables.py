@@ -9,7 +9,6 @@ and those of ``.h5ad`` and ``.parquet``, but for ``read_rows``.
 
 import contextlib
 import json
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from fasttsne.io.matrix_market import read_matrix
 from fasttsne.io.parquet import ParquetFile
 from fasttsne.io.table import Table, naming
 from fasttsne.runtime.stored_sparse import as_stored_sparse, load_sparse
-from fasttsne.utils import is_package_installed, require
+from fasttsne.utils import is_package_installed, require, warn_user
 
 # What is read from a file of several arrays if no key is given.
 USUAL_KEYS = ("X", "embedding", "data", "arr_0")
@@ -100,7 +99,7 @@ def read_rows(path, key: str | None = None):
     """
     table = read_table(path, key)
     if table.data is not None and table.unused:
-        warnings.warn(f"{path}: columns {table.describe_unused()}", stacklevel=2)
+        warn_user(f"{path}: columns {table.describe_unused()}")
     rows = load_sparse(table.rows(), str(path))
     # An array, as it was before others were left in their files.
     is_stored = extension(Path(path)) in (".h5ad", ".parquet") and not scipy.sparse.issparse(rows)

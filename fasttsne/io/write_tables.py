@@ -17,6 +17,8 @@ from fasttsne.io.atomic import atomic_write
 from fasttsne.io.columns import DELIMITERS, extension, import_compression, import_pyarrow
 from fasttsne.io.parquet import to_metadata
 from fasttsne.io.read_tables import handler_for
+from fasttsne.runtime.labels import as_labels
+from fasttsne.runtime.missing import is_missing
 
 # Coordinates are the columns of this name and a number.
 COORDINATE = "tsne_"
@@ -53,24 +55,13 @@ def write_map(
     writer = handler_for(Path(path), _WRITERS, "write")
     points = np.asarray(embedding)
     more = {
-        "labels": _one_per_point(labels, "labels", points),
+        "labels": None if labels is None else as_labels(labels, len(points)),
         "kl_divergence": kl_divergence,
-        "ids": _one_per_point(ids, "ids", points),
+        "ids": None if ids is None else as_labels(ids, len(points), "ids"),
         "parameters": json.dumps(parameters) if parameters else None,
     }
     with atomic_write(path) as temp_path:
         writer(temp_path, points, {n: v for n, v in more.items() if v is not None})
-
-
-def _one_per_point(values, name, points):
-    """The values as an array, if there is one for each point; None if there are none."""
-    if values is None:
-        return None
-    values = np.asarray(values)
-    if values.shape[:1] != points.shape[:1]:
-        found = len(values) if values.ndim else "a single one"
-        raise ValueError(f"{name} must have a value for each of {len(points)} points; got {found}")
-    return values
 
 
 def check_output(path, endings=None) -> None:
@@ -188,15 +179,8 @@ def _missing_as_none(values):
     if values.dtype != object:
         return values
     values = values.copy()
-    values[[_is_missing(value) for value in values]] = None
+    values[is_missing(values)] = None
     return values
-
-
-def _is_missing(value):
-    # By their names: only who has such values has pandas.
-    if type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, (float, np.floating, np.datetime64)) and bool(value != value)
 
 
 _WRITERS = {

@@ -8,13 +8,13 @@ both 1e4 times farther out than three quarters of the rows, and behind a gap of 
 
 import math
 import sys
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
 
 from fasttsne.linalg.chunks import CHUNK_SIZE, fold_chunks, iter_chunks
+from fasttsne.utils import warn_user
 
 # Rows of which origin and size are computed; odd, so that a median is a value of the data.
 SAMPLE_SIZE = 1001
@@ -100,7 +100,7 @@ def robust_frame(X, reach: float | None = None) -> RobustFrame:
     return RobustFrame(origin, size, radius, np.flatnonzero(all_sizes > radius))
 
 
-def warn_of_far_rows(X, stacklevel: int = 1) -> None:
+def warn_of_far_rows(X) -> None:
     """Warn once where rows lie beyond reason, naming rows and columns, and what to do."""
     origin, size, _, far = robust_frame(X)
     if not len(far):
@@ -111,13 +111,12 @@ def warn_of_far_rows(X, stacklevel: int = 1) -> None:
         is_far = np.abs(np.subtract(rows, origin, dtype=np.float64)) > FAR_DISTANCE * size
     row, column = np.argwhere(is_far)[0]
     columns = _list(np.flatnonzero(is_far.any(0)), "column")
-    warnings.warn(
+    warn_user(
         f"X[{far[row]}, {column}] is {rows[row, column]:.6g}, more than {FAR_DISTANCE:,.0f} times "
         "as far out as most rows: a code for missing values, or an outlier beyond reason? There "
         f"are such values in {_list(far, 'row')}, in {columns}. The map of the other rows is as if "
         "without them, but where those rows are in it means nothing: replace such values, or "
-        "leave out the rows or the columns.",
-        stacklevel=stacklevel + 1,
+        "leave out the rows or the columns."
     )
 
 

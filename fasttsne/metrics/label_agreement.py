@@ -47,7 +47,8 @@ def label_agreement(
 
     Parameters
     ----------
-    labels : (n,) numbers or text; a row without a label has NaN or None, and is left out.
+    labels : (n,) numbers or text; a row without a label has None, NaN, NaT or pandas' NA, and is
+        left out.
     k : neighbours of each row, which vote with equal weight; of equal votes, the label that comes
         first in sorted order wins.
     sample_size : number of rows, chosen at random; None is all.  Neighbours are looked for among

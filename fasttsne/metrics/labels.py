@@ -3,19 +3,17 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fasttsne.runtime.labels import as_labels
+from fasttsne.runtime.missing import is_missing
+
 
 def encoded_labels(labels: ArrayLike, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the distinct labels, and the number of each row's, -1 where it has none."""
-    given = np.asarray(labels)
-    if given.shape != (n,):
-        raise ValueError(f"labels must have the shape ({n},), one a row; got {given.shape}")
-    if given.dtype.kind in "fO":
-        is_missing = np.array([label is None or label != label for label in given], bool)
-    else:
-        is_missing = np.zeros(n, bool)
-    known = given[~is_missing]
+    given = as_labels(labels, n)
+    is_known = ~is_missing(given)
+    known = given[is_known]
     if known.dtype.kind == "O":
         known = known.astype(str)
     codes = np.full(n, -1)
-    names, codes[~is_missing] = np.unique(known, return_inverse=True)
+    names, codes[is_known] = np.unique(known, return_inverse=True)
     return names, codes

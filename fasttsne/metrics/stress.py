@@ -21,10 +21,12 @@ class StressCurve:
     ----------
     edges : (scales + 1,) distances in the data between which the scales lie, with as many pairs
         in each, in the unit of the data.
-    stress : (scales,) the stress of each, 0 for distances that are kept; 1 where the map's are 0.
-    standard_error : (scales,) theirs.
+    stress : (scales,) the stress of each, 0 for distances that are kept; 1 where the map's are 0;
+        infinite where the data's are 0 and the map's are not; NaN where both are, or the scale
+        has no pairs.
+    standard_error : (scales,) theirs; of a sample NaN where the stress is not finite.
     ratio : (scales,) mean distance in the map, scaled, by the mean distance in the data: below 1
-        the map brings such pairs together, above 1 it draws them apart.
+        the map brings such pairs together, above 1 it draws them apart; NaN where the latter is 0.
     total : the stress of all pairs.
     scale : the factor that makes distances of the map those of the data, in the sense of least
         squares.
@@ -85,8 +87,8 @@ def stress(
     found, total = _stress_of(whole)
     left_out = _stress_of(whole - sums)
     errors = [_jackknife_error(each, len(rows), n) for each in left_out]
-    with np.errstate(invalid="ignore"):
-        ratio = _scale_of(whole) * whole[4] / whole[3]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.where(whole[3] > 0, _scale_of(whole) * whole[4] / whole[3], np.nan)
     return StressCurve(
         edges, found, np.atleast_1d(errors[0]), ratio,
         Estimate(float(total), float(errors[1]), rows), float(_scale_of(whole)), rows,
@@ -127,5 +129,6 @@ def _jackknife_error(left_out: np.ndarray, m: int, n: int) -> np.ndarray:
     """Return the standard error from the values without each of the m rows, (m, ...)."""
     if m >= n:
         return np.zeros(left_out.shape[1:])
-    error: np.ndarray = np.sqrt((1 - m / n) * (m - 1) * left_out.var(0))
+    with np.errstate(invalid="ignore"):  # where the data's distances are 0 stress is infinite
+        error: np.ndarray = np.sqrt((1 - m / n) * (m - 1) * left_out.var(0))
     return error

@@ -1,6 +1,5 @@
 """Indexes of given neighbours: lists of neighbours, or a matrix of distances."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from fasttsne.nearest_neighbors.exact import smallest_columns
 from fasttsne.nearest_neighbors.index import KNNIndex, check_k
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_number, check_sparse
+from fasttsne.utils import warn_user
 
 # Entries of a dense matrix that are sorted at a time.
 BLOCK_ENTRIES = 2**22
@@ -207,10 +207,9 @@ def _clip_k(matrix: sp.csr_matrix, k: int) -> int:
             "stored as a zero"
         )
     if counts[row] < k and counts.max() > counts[row]:
-        warnings.warn(
+        warn_user(
             f"row {row} of the matrix has {counts[row]} neighbours, others have up to "
-            f"{counts.max()}; using {counts[row]} of each row",
-            stacklevel=3,
+            f"{counts.max()}; using {counts[row]} of each row"
         )
     return min(k, int(counts[row]))
 

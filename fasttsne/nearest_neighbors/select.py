@@ -20,8 +20,8 @@ BACKENDS = {
     "hnsw": "backends.hnsw.HNSW", "pynndescent": "backends.pynndescent.NNDescent",
     "faiss": "backends.faiss.Faiss", "sklearn": "backends.scikit.Sklearn",
 }  # fmt: skip
-# Packages, and searches of that name, in which "auto" looks for a metric that is not built in.
-OTHER_PACKAGES = ("sklearn", "pynndescent", "annoy")
+# Searches in which "auto" looks for a metric that is not built in, and their packages.
+OTHER_PACKAGES = {"sklearn": "scikit-learn", "pynndescent": "pynndescent", "annoy": "annoy"}
 # Neighbours of each row per unit of perplexity (van der Maaten 2014).
 NEIGHBORS_PER_PERPLEXITY = 3
 # Numbers of rows are 32-bit integers.
@@ -53,12 +53,22 @@ def _automatic(metric: Metric) -> str:
     """Return the name of the search for a metric.
 
     It depends on what is installed for metrics only that neither built-in search has.
+
+    Raises
+    ------
+    ImportError
+        Where none of the packages is installed that have the metric.
     """
     if not isinstance(metric, str) or metric in Exact.VALID_METRICS:
         return "approx" if isinstance(metric, str) and metric in METRICS else "exact"
     known = [name for name in OTHER_PACKAGES if backend_class(name).has_metric(metric)]
     installed = [name for name in known if is_package_installed(name)]
-    return (installed or known or ["exact"])[0]
+    if known and not installed:
+        # The user has named none of these searches: an error of one would not say what is wrong.
+        packages = " or ".join(OTHER_PACKAGES[name] for name in known)
+        extras = " or ".join(f"'fasttsne[{name}]'" for name in known)
+        raise ImportError(f"metric={metric!r} needs {packages}: pip install {extras}")
+    return (installed or ["exact"])[0]
 
 
 def backend_class(name: str) -> type[KNNIndex]:

@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import warnings
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.state import DescentState, WorkingPoints, check_state, initial_state
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_coordinates
+from fasttsne.utils import warn_user
 
 __all__ = ["GradientDescent", "OptimizationInterrupt"]
 
@@ -215,8 +215,7 @@ def _warn_if_unsettled(steps: np.ndarray, max_step_norm: float | None) -> None:
         lengths = np.linalg.norm(steps.astype(np.float64), axis=1)
         n_bounded = (lengths > 0.99 * max_step_norm).sum()
         if n_bounded > len(steps) / 2:
-            warnings.warn(
+            warn_user(
                 f"the map has not settled: {n_bounded} of {len(steps)} points still move by "
-                f"max_step_norm, {max_step_norm:g}; learning_rate may be far too large",
-                stacklevel=2,
+                f"max_step_norm, {max_step_norm:g}; learning_rate may be far too large"
             )

@@ -39,8 +39,8 @@ def report(
         distances with ``metric="precomputed"``.
     embedding : the map: :class:`fasttsne.TSNEEmbedding`; a fitted :class:`fasttsne.TSNE` or
         scikit-learn estimator, whose plan the report then has; or an (n, d) array of any program.
-    labels : (n,) classes, to be found again in the map, or values, to colour it by; None and NaN
-        are missing.
+    labels : (n,) classes, to be found again in the map, or values, to colour it by; None, NaN,
+        NaT and pandas' NA are missing.
     sample : "auto", or the number of rows that are compared with all others; one that is larger
         than the data takes all.  None takes all, in quadratic time.  Distances of all pairs are
         those of at most 1,000 rows.

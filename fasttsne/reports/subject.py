@@ -11,6 +11,7 @@ from fasttsne.drawing.style import color_points
 from fasttsne.embedding.full import TSNEEmbedding
 from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances
 from fasttsne.reports.graph import MAX_SEARCHED, make_graph
+from fasttsne.runtime.labels import as_labels
 from fasttsne.runtime.typing import Metric, Rows, Settings
 from fasttsne.runtime.validation import check_data, refuse_masked
 
@@ -84,7 +85,7 @@ def check_subject(
             f"embedding must have as many rows as X, {np.shape(rows)[0]}; got {len(points)}"
         )
     distances = make_distances(rows, metric, metric_params)
-    names = None if labels is None else np.asarray(labels)
+    names = None if labels is None else as_labels(labels, len(points))
     colors = color_points(labels, len(points))  # raises for labels that do not fit
     return Subject(
         rows, distances, points, own, estimator, _maker(found), own is not None, names,

@@ -2,9 +2,11 @@
 
 from collections.abc import Sized
 from os import PathLike
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+
+from fasttsne.runtime.missing import is_missing
 
 
 def refuse_containers(X: Any, name: str) -> None:
@@ -30,36 +32,70 @@ def refuse_containers(X: Any, name: str) -> None:
             )
 
 
-def describe_not_numbers(X: Any, array: np.ndarray, name: str) -> str:
-    """Return what is wrong with data that are not real numbers, and what to pass instead.
+def refuse_not_numbers(X: Any, array: np.ndarray, name: str) -> NoReturn:
+    """Raise for data that are not real numbers: what is wrong, and what to pass instead.
 
     Parameters
     ----------
     X, array : what the user passed, and the same as an array or sparse matrix.
+
+    Raises
+    ------
+    TypeError
+        For what is no number.
+    ValueError
+        Where all are numbers, but some are missing.
     """
     message = f"{name} must hold real numbers; got dtype {array.dtype}"
     if array.dtype.kind == "c":
-        return f"{message}; pass numpy.hstack([{name}.real, {name}.imag]) or numpy.abs({name})"
+        raise TypeError(
+            f"{message}; pass numpy.hstack([{name}.real, {name}.imag]) or numpy.abs({name})"
+        ) from None
     if array.dtype.kind in "US":
         message += f", text; if all of it is numbers, pass {name}.astype(float)"
-    columns = getattr(X, "columns", None)
-    if columns is not None:
-        names = [column for column in columns if not _is_numeric(X[column])]
-        return f"{message}; the columns {names} are not numbers: leave them out, or encode them"
-    if array.ndim == 2:
-        for j, column in enumerate(array.T):
-            for i, value in enumerate(column):
-                if not _is_numeric(value):
-                    return (
-                        f"{message}; {name}[{i}, {j}] is {value!r}: leave out column {j}, or "
-                        "encode it as numbers"
-                    )
-    return message
+    if array.ndim != 2:
+        raise TypeError(message) from None
+    columns = getattr(X, "column_names", getattr(X, "columns", None))  # PyArrow's, or all others'
+    others = [j for j, column in enumerate(array.T) if not _is_numeric(column)]
+    if others and columns is not None:
+        names = [columns[j] for j in others]
+        message += f"; the columns {names} are not numbers: leave them out, or encode them"
+    elif others:
+        i, j = _first_other(array[:, others[0]]), others[0]
+        message += (
+            f"; {name}[{i}, {j}] is {array[i, j]!r}: leave out column {j}, or encode it as numbers"
+        )
+    elif array.dtype == object:
+        _refuse_missing(array, name, columns)
+    raise TypeError(message) from None
 
 
-def _is_numeric(values: Any) -> bool:
+def _refuse_missing(array: np.ndarray, name: str, columns: Any) -> None:
+    """Raise ValueError where numbers are missing: in which row and column."""
+    for j, column in enumerate(array.T):
+        rows = np.flatnonzero(is_missing(column))
+        if len(rows):
+            i = rows[0]
+            where = f"{name}[{i}, {j}]"
+            if columns is not None:
+                where = f"row {i} of the column {columns[j]!r}"
+            raise ValueError(
+                f"{name} must be finite; {where} is {array[i, j]}, a missing value: replace such "
+                "values, or leave out the rows or the columns"
+            ) from None
+
+
+def _first_other(column: np.ndarray) -> int:
+    """Return the row of the first value that is not a number."""
+    return next((i for i in range(len(column)) if not _is_numeric(column[i : i + 1])), 0)
+
+
+def _is_numeric(values: np.ndarray) -> bool:
+    """Return whether values, (n,), are numbers where they are not missing."""
     try:
-        np.asarray(values).astype(np.float64)
+        if values.dtype == object:
+            values = values[~is_missing(values)]
+        values.astype(np.float64)
     except (TypeError, ValueError):
         return False
-    return np.asarray(values).dtype.kind not in "mM"
+    return values.dtype.kind not in "mM"

@@ -2,10 +2,10 @@
 
 import os
 import threading
-import warnings
 
 from fasttsne import _kernels
 from fasttsne.runtime.validation import check_number
+from fasttsne.utils import warn_user
 
 # Never more threads than this or the cores: OpenMP ends the process where it cannot start them.
 MAX_THREADS = 64
@@ -64,10 +64,9 @@ class _Startable:
         if n_threads > cls.n_started:
             cls.n_started = cls._try(n_threads)
             if cls.n_started < n_threads:
-                warnings.warn(
+                warn_user(
                     f"n_jobs: the system starts only {cls.n_started} of {n_threads} threads (a "
-                    "limit of processes or memory); using those, with the same result",
-                    stacklevel=3,
+                    "limit of processes or memory); using those, with the same result"
                 )
         return min(n_threads, cls.n_started)
 

@@ -18,7 +18,7 @@ from fasttsne.runtime.canonical import (
     read_canonical,
     to_canonical_floats,
 )
-from fasttsne.runtime.refused_input import describe_not_numbers, refuse_containers
+from fasttsne.runtime.refused_input import refuse_containers, refuse_not_numbers
 from fasttsne.runtime.stored_rows import is_storage
 from fasttsne.runtime.stored_sparse import as_stored_sparse, is_sparse_chunks, load_sparse
 from fasttsne.runtime.typing import FilePath, RandomGenerator, RandomState
@@ -72,7 +72,7 @@ def check_data(
             # Text, dates and complex numbers would be converted, too.
             array = array.astype(np.float64, casting="unsafe" if array.dtype == object else "safe")
         except (TypeError, ValueError):
-            raise TypeError(describe_not_numbers(X, array, name)) from None
+            refuse_not_numbers(X, array, name)
     check_shape(array.shape, name, min_rows)
     return read_canonical(array, name, memory_limit, temp_folder)
 
@@ -90,7 +90,7 @@ def check_sparse(X: Any, name: str, min_rows: int, may_change: bool = False) -> 
     """
     check_shape(X.shape, name, min_rows)
     if X.dtype.kind not in "fiub":
-        raise TypeError(describe_not_numbers(X, X, name))
+        refuse_not_numbers(X, X, name)
     check_sparse_indices(X, name)
     rows = sp.csr_matrix(X, dtype=np.float32 if fits_float32(X.dtype) else np.float64)
     if not rows.has_canonical_format:

@@ -50,6 +50,10 @@ def test_colors_can_be_told_apart(eyes):
         (np.array([1.0, np.nan, 2.0]), ("1", "2", "missing")),
         (np.array([True, False, True]), ("False", "True")),
         (np.array([1, "a", None], object), ("1", "a", "missing")),
+        (["b", np.nan, "a"], ("a", "b", "missing")),
+        (("b", float("nan"), None), ("b", "missing")),
+        ([1, "a", np.nan], ("1", "a", "missing")),
+        (["b", "nan", "a"], ("a", "b", "nan")),
     ],
 )
 def test_classes(labels, names):
@@ -70,6 +74,34 @@ def test_categories_of_pandas_keep_their_order_and_colors():
     colors = color_points(labels, 3)
     assert colors.names == ("lo", "mid", "hi", "missing")
     np.testing.assert_array_equal(colors.codes, [0, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "names"),
+    [
+        (["b", None, "a"], "string", ("a", "b", "missing")),
+        ([True, None, False], "boolean", ("False", "True", "missing")),
+        ([2, None, 1], "Int64", ("1", "2", "missing")),
+        ([2.0, None, 1.0], "Float64", ("1", "2", "missing")),
+        (["b", None, "a"], "category", ("a", "b", "missing")),
+    ],
+)
+def test_missing_values_of_pandas(values, dtype, names):
+    pandas = pytest.importorskip("pandas")
+    labels = pandas.Series(values, dtype=dtype)
+    for given in (labels, labels.array, labels.to_numpy(object), labels.to_list()):
+        colors = color_points(given, 3)
+        assert colors.names == names
+        np.testing.assert_array_equal(colors.codes, [1, 2, 0])
+
+
+def test_dates_that_are_missing():
+    pandas = pytest.importorskip("pandas")
+    dates = pandas.to_datetime(["2020-01-02", None, "2020-01-01"])
+    for given in (dates, dates.to_numpy(), [*dates]):
+        colors = color_points(given, 3)
+        assert [name[:10] for name in colors.names] == ["2020-01-01", "2020-01-02", "missing"]
+        np.testing.assert_array_equal(colors.codes, [1, 2, 0])
 
 
 def test_values():

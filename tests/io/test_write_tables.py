@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import os
+import re
 import time
 
 import numpy as np
@@ -73,9 +74,10 @@ def test_a_compression_that_python_lacks_is_noticed_before_the_work(tmp_path, mo
 
 @pytest.mark.parametrize("ending", [".npy", ".npz", ".csv", ".tsv", ".csv.gz", ".parquet"])
 @pytest.mark.parametrize("name", ["labels", "ids"])
-@pytest.mark.parametrize(("values", "got"), [(["a"] * 3, "3"), (["a"] * 21, "21"), ("a", "a sin")])
-def test_each_point_has_a_label(points, tmp_path, ending, name, values, got):
-    with pytest.raises(ValueError, match=f"{name} must have .* 20 points; got {got}"):
+@pytest.mark.parametrize("values", [["a"] * 3, ["a"] * 21, "a"])
+def test_each_point_has_a_label(points, tmp_path, ending, name, values):
+    shape = re.escape(str(np.shape(values)))
+    with pytest.raises(ValueError, match=rf"{name} must have the shape \(20,\).*; got {shape}"):
         files.write_map(tmp_path / f"map{ending}", points, **{name: values})
     assert os.listdir(tmp_path) == []
 

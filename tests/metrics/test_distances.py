@@ -47,6 +47,20 @@ def test_stress_of_what_has_no_size(pair):
         metrics.stress(sp.random(120, 120, 0.1, format="csr"), X, metric="precomputed")
 
 
+@pytest.mark.parametrize("sample_size", [None, 100])
+def test_stress_of_many_equal_rows(sample_size):
+    """A fourth of the distances is 0: no warning, and no ratio to a mean of 0."""
+    rng = np.random.default_rng(0)
+    X, Y = np.repeat(rng.normal(size=(4, 8)), 50, axis=0), rng.normal(size=(200, 2))
+    found = metrics.stress(X, Y, sample_size=sample_size)
+    is_zero = found.edges[1:] == 0
+    assert is_zero.any()
+    assert np.isnan(found.ratio[is_zero]).all()
+    assert not np.isinf(found.ratio).any()
+    assert np.isfinite(found.ratio).any()
+    assert np.isfinite(found.total)
+
+
 def test_a_linear_map_has_its_jacobian():
     """A sheet in five dimensions, stretched by 6 and by 2."""
     rng = np.random.default_rng(0)

@@ -69,6 +69,44 @@ def test_rows_without_a_label_are_left_out(clusters):
     assert metrics.label_agreement(X, Y, numbers, sample_size=None).silhouette == found.silhouette
 
 
+def test_lists_with_nan_are_as_arrays_with_none(clusters):
+    X, Y, labels = clusters
+    some = labels.astype(object)
+    some[::4] = None
+    expected = metrics.label_agreement(X, Y, some, sample_size=None)
+    found = metrics.label_agreement(
+        X, Y, [np.nan if label is None else label for label in some], sample_size=None
+    )
+    assert list(found.labels) == list(expected.labels) == list("abcde")
+    assert found.accuracy == expected.accuracy
+    assert found.silhouette == expected.silhouette
+    text = [label or "nan" for label in some]  # a label of that name
+    assert list(metrics.label_agreement(X, Y, text).labels) == [*"abcde", "nan"]
+
+
+@pytest.mark.parametrize("dtype", ["string", "object", "category"])
+def test_rows_whose_label_pandas_has_not(clusters, dtype):
+    pandas = pytest.importorskip("pandas")
+    X, Y, labels = clusters
+    some = labels.astype(object)
+    some[::4] = None
+    expected = metrics.label_agreement(X, Y, some)
+    column = pandas.Series(some, dtype=dtype)
+    for given in (column, column.astype(object).where(column.notna(), pandas.NA)):
+        found = metrics.label_agreement(X, Y, given)
+        assert list(found.labels) == list("abcde")
+        assert found.accuracy == expected.accuracy
+
+
+def test_dates_as_labels_may_be_missing(clusters):
+    X, Y, labels = clusters
+    dates = np.datetime64("2020-01-01") + np.unique(labels, return_inverse=True)[1]
+    dates[::4] = np.datetime64("NaT")
+    found = metrics.label_agreement(X, Y, dates, sample_size=None)
+    assert len(found.labels) == 5
+    assert len(found.silhouette.rows) == 150
+
+
 def test_one_label_has_no_silhouette(clusters):
     X, Y, _ = clusters
     found = metrics.label_agreement(X, Y, np.zeros(200))

@@ -7,6 +7,7 @@ from quick import run_python
 from fasttsne.nearest_neighbors import Approx, Exact, Faiss, exact, make_index, select
 from fasttsne.nearest_neighbors.approx import EXACT_MAX_SAMPLES
 from fasttsne.nearest_neighbors.backends import faiss as faiss_backend
+from fasttsne.nearest_neighbors.backends.scikit import OTHER_METRICS, UNSUPPORTED_METRICS
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +56,33 @@ def test_auto_looks_for_a_metric_in_other_packages(rng, metric, package):
 
 
 @pytest.mark.slow
-def test_a_metric_of_a_package_that_is_not_there(rng):
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("haversine", "scikit-learn or pynndescent: pip install 'fasttsne[sklearn]' or "
+         "'fasttsne[pynndescent]'"),
+        ("hellinger", "pynndescent: pip install 'fasttsne[pynndescent]'"),
+        ("angular", "annoy: pip install 'fasttsne[annoy]'"),
+    ],
+)  # fmt: skip
+def test_a_metric_of_packages_that_are_not_there(metric, message):
     result = run_python(
         "-c",
-        "import sys, numpy\n"
-        "sys.modules['pynndescent'] = None\n"
-        "from fasttsne.nearest_neighbors import make_index\n"
-        "make_index('auto', numpy.eye(30), 3, metric='hellinger').build()\n",
+        "import sys, numpy, fasttsne\n"
+        "sys.modules.update(sklearn=None, pynndescent=None, annoy=None)\n"
+        f"fasttsne.TSNE(metric={metric!r}).fit(numpy.random.rand(30, 2))\n",
     )
-    assert "pip install 'fasttsne[pynndescent]'" in result.stderr
+    assert result.stderr.rstrip().endswith(f"ImportError: metric={metric!r} needs {message}")
+    assert "The above exception" not in result.stderr
+
+
+def test_scikit_learn_has_the_metrics_that_are_looked_for_there():
+    names = pytest.importorskip("sklearn.neighbors").VALID_METRICS.values()
+    others = set().union(*names) - UNSUPPORTED_METRICS - set(Exact.VALID_METRICS)
+    assert others >= set(OTHER_METRICS)
+
+
+def test_a_metric_that_nobody_has(rng):
     with pytest.raises(ValueError, match=r"metric must be one of .* got 'nonsense'"):
         make_index("auto", rng.normal(size=(9, 2)), 3, metric="nonsense")
 

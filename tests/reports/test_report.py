@@ -216,14 +216,23 @@ def test_figures(embedding, report):
         report.plot(axes[:2])
 
 
-def test_one_label_values_and_missing_labels(embedding):
+def test_one_label_values_and_missing_labels(embedding, tmp_path):
     one = fasttsne.report(X, embedding, labels=np.zeros(600, int), sample=50)
     assert one.scores["label_accuracy"] == 1
     assert "silhouette" in one.left_out
     values = fasttsne.report(X, embedding, labels=X.sum(1) / 7, sample=50)
     assert "values" in values.left_out["label_accuracy"]
-    missing = np.where(np.arange(600) < 300, None, y.astype(object))
-    assert fasttsne.report(X, embedding, labels=missing, sample=50).scores["label_accuracy"] > 0.5
+    missing = np.where(np.arange(600) < 300, None, y.astype(str).astype(object))
+    found = fasttsne.report(X, embedding, labels=missing, sample=50)
+    assert found.scores["label_accuracy"] > 0.5
+    listed = [np.nan if label is None else label for label in missing]
+    assert fasttsne.report(X, embedding, labels=listed, sample=50).scores == found.scores
+    pandas = pytest.importorskip("pandas")
+    column = pandas.Series(missing, dtype="string")
+    of_column = fasttsne.report(X, embedding, labels=column, sample=50)
+    assert of_column.scores == found.scores
+    of_column.to_html(tmp_path / "report.html")
+    assert '"missing"' in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("d", [1, 3])

@@ -89,6 +89,7 @@ def test_functions_that_are_no_objectives(rng, function, message):
 def refused_tables():
     """Input that is no table of real numbers, and what the error says."""
     pandas, anndata = pytest.importorskip("pandas"), pytest.importorskip("anndata")
+    pyarrow = pytest.importorskip("pyarrow")
     numbers = np.arange(60.0).reshape(20, 3)
     frame = pandas.DataFrame(numbers, columns=["a", "b", "c"]).assign(kind="x", at="2020-01-01")
     cells = anndata.AnnData(numbers, obsm={"X_pca": numbers[:, :2]})
@@ -99,6 +100,7 @@ def refused_tables():
         "file": ("rows.csv", r"X is a file name or text, 'rows\.csv'; pass its rows: .*read_rows"),
         "path": (Path("rows.csv"), r"X is a file name .*read_rows"),
         "frame": (frame, r"the columns \['kind', 'at'\] are not numbers: leave them out"),
+        "pyarrow": (pyarrow.table({"a": [1, 2], "b": ["x", "y"]}), r"the columns \['b'\] are not"),
         "polars": (frame[["kind"]], r"the columns \['kind'\] are not numbers"),
         "ragged": ([[1, 2], [3, 4], [5]], r"X\[0\] has 2 values, X\[2\] has 1 values"),
         "deep": ([[1, 2], 3], r"X\[0\] has 2 values, X\[1\] has one number"),
@@ -110,12 +112,40 @@ def refused_tables():
     }
 
 
-@pytest.mark.parametrize("case", ["anndata", "file", "path", "frame", "polars", "ragged", "deep",
-    "complex", "sparse complex", "mixed", "text", "strings"])  # fmt: skip
+@pytest.mark.parametrize("case", ["anndata", "file", "path", "frame", "pyarrow", "polars", "ragged",
+    "deep", "complex", "sparse complex", "mixed", "text", "strings"])  # fmt: skip
 def test_errors_say_what_to_pass_instead(case):
     X, message = refused_tables()[case]
     with pytest.raises((TypeError, ValueError), match=message):
         TSNE(**QUICK).fit(X)
+
+
+@pytest.mark.parametrize("dtype", ["Float64", "Int64", "boolean", "double[pyarrow]", "object"])
+def test_frames_with_missing_values_say_where(dtype):
+    pandas = pytest.importorskip("pandas")
+    if "pyarrow" in dtype:
+        pytest.importorskip("pyarrow")
+    column = pandas.Series([1, 1, pandas.NA, 1] * 5, dtype=dtype)
+    frame = pandas.DataFrame({"a": np.arange(20), "b": column})
+    with pytest.raises(ValueError, match=r"X must be finite; row 2 of the column 'b' is <NA>"):
+        TSNE(**QUICK).fit(frame)
+    with pytest.raises(ValueError, match=r"X must be finite; X\[2, 1\] is <NA>, a missing value"):
+        TSNE(**QUICK).fit(frame.to_numpy(object))
+    # What is no number at all comes first, and of that only.
+    for X, message in (
+        (frame.assign(kind="x"), r"the columns \['kind'\] are not numbers: leave them out"),
+        (frame.assign(kind="x").to_numpy(object), r"X\[0, 2\] is 'x': leave out column 2"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            TSNE(**QUICK).fit(X)
+
+
+def test_lists_in_cells_are_not_numbers():
+    for cell in ([1, 2], np.arange(3)):
+        X = np.ones((6, 2), object)
+        X[3, 1] = cell
+        with pytest.raises(TypeError, match=r"X\[3, 1\] is .*: leave out column 1"):
+            TSNE(**QUICK).fit(X)
 
 
 @pytest.mark.parametrize("use", ["constructor", "fit"])

@@ -11,6 +11,8 @@ from fasttsne.nearest_neighbors.exact import BOOLEAN_METRICS
 from fasttsne.runtime.validation import check_choice
 from fasttsne.utils import is_package_installed
 
+# Metrics of scikit-learn that are not built in; the others are asked for where it is installed.
+OTHER_METRICS = ("haversine",)
 # Names in scikit-learn's lists that are not metrics of rows.
 UNSUPPORTED_METRICS = {"precomputed", "pyfunc", "p", "nan_euclidean"}
 
@@ -41,6 +43,8 @@ class Sklearn(BackendIndex):
 
     @classmethod
     def has_metric(cls, metric):
+        if metric in OTHER_METRICS:
+            return True
         return is_package_installed("sklearn") and metric in cls._metric_names()
 
     @classmethod
