@@ -40,6 +40,13 @@ __all__ = [
     "principal_components", "random", "rescale", "spectral", "weighted_mean",
 ]  # fmt: skip
 
+# An affine map is fitted to so many targets, or more, and used where it flattens no direction to
+# less than this share of another, as targets on a line would.
+MIN_TARGETS_PER_DIMENSION = 5
+MIN_FLATNESS = 0.01
+# It takes points so many times as far as the farthest target, at most: a map starts small.
+MAX_REACH = 3.0
+
 log = logging.getLogger("fasttsne.initialization")
 
 
@@ -285,7 +292,8 @@ def near_anchors(
     """Initial positions where some points have targets.
 
     Those start there, and their neighbours at the mean of their targets, weighted by affinity.
-    Others start where the affine map does that takes the given positions nearest to the targets.
+    Others start where the affine map does that takes the given positions nearest to the targets;
+    where those are too few, or on a line, others are moved to the middle of the targets only.
 
     Parameters
     ----------
@@ -293,14 +301,43 @@ def near_anchors(
     targets, has_target : (n, d) and (n,) arrays.
     P : (n, n) affinities.
     """
-    terms = np.column_stack([positions, np.ones(len(positions))])
-    coefficients = np.linalg.lstsq(terms[has_target], targets[has_target], rcond=None)[0]
-    result: np.ndarray = terms @ coefficients
+    if not has_target.any():
+        return positions
+    moved, given = _affine_start(positions, targets, has_target), targets[has_target]
+    is_affine = moved is not None
+    centered = positions - positions[has_target].mean(axis=0)
+    result: np.ndarray = moved if moved is not None else centered + given.mean(axis=0)
     mask = has_target.astype(np.float64)
     weights = P @ mask
     is_near = weights > 0
     result[is_near] = (P @ (targets * mask[:, None]))[is_near] / weights[is_near, None]
-    result[has_target] = targets[has_target]
+    if not is_affine:  # no force would part points that are all in one place, or on one line
+        result[is_near] += centered[is_near]
+    result[has_target] = given
+    return result
+
+
+def _affine_start(
+    positions: np.ndarray, targets: np.ndarray, has_target: np.ndarray
+) -> np.ndarray | None:
+    """Where the affine map takes all points that takes those with targets nearest to them.
+
+    None where that map is not known well enough, or would lay all points on a line.  It takes no
+    point farther from the middle than ``MAX_REACH`` times as far as the farthest target.
+    """
+    d, given = positions.shape[1], targets[has_target]
+    if len(given) < MIN_TARGETS_PER_DIMENSION * d or not np.ptp(given, axis=0).any():
+        return None
+    terms = np.column_stack([positions, np.ones(len(positions))])
+    coefficients = np.linalg.lstsq(terms[has_target], given, rcond=None)[0]
+    sizes = np.linalg.svd(coefficients[:d], compute_uv=False)
+    if not sizes[-1] > MIN_FLATNESS * sizes[0]:
+        return None
+    result: np.ndarray = terms @ coefficients
+    middle = given.mean(axis=0)
+    reach, farthest = (np.linalg.norm(x - middle, axis=1).max() for x in (result, given))
+    if reach > MAX_REACH * farthest:
+        result = middle + (result - middle) * (MAX_REACH * farthest / reach)
     return result
 
 

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from quick import QUICK
 
 from fasttsne import TSNE, Anchors, TSNEEmbedding
@@ -117,6 +118,41 @@ def test_free_points_start_between_their_neighbours(first):
     # Without neighbours that have targets, places are those of an affine map.
     alone = near_anchors(np.asarray(first), targets, has_target, 0 * first.affinities.P_float32)
     np.testing.assert_allclose(alone, targets, atol=1e-6)
+
+
+LINE = np.column_stack([np.linspace(-10, 10, 40), np.zeros(40)])
+
+
+@pytest.mark.parametrize("weight", [np.inf, 0.01])
+@pytest.mark.parametrize(
+    "places",
+    [[(3, 4)], [(0, 0), (1, 1)], [(0, 0), (30, 10)], [(3, 4)] * 12, LINE],
+    ids=["one", "two", "two far ones", "twelve in one place", "forty on a line"],
+)
+def test_few_targets_do_not_flatten_a_map(digits, places, weight):
+    """An affine map that so few decide would take all points to one place, or to a line."""
+    X, n = digits[:300], len(places)
+    targets = np.full((300, 2), np.nan)
+    targets[:n] = places
+    free = TSNE(random_state=0, n_jobs=2).fit(X)
+    embedding = TSNE(random_state=0, n_jobs=2).fit(X, anchors=Anchors(targets, weight))
+    if np.isinf(weight):
+        np.testing.assert_array_equal(embedding[:n], targets[:n])
+    limit = 3 if np.isinf(weight) else 1.4  # different digits in one place cost something
+    assert embedding.kl_divergence < limit * free.kl_divergence
+    assert (embedding.std(0) > 0.2 * np.asarray(free).std(0).min()).all()
+
+
+def test_targets_do_not_throw_points_far_away(rng):
+    """Twelve points that are near each other have targets that are not."""
+    positions = rng.normal(0, 1, (400, 2))
+    near = np.argsort(np.linalg.norm(positions - positions[0], axis=1))[:12]
+    targets, has_target = np.full((400, 2), np.nan), np.isin(np.arange(400), near)
+    targets[near] = 1000 * (positions[near] - positions[0]) + rng.uniform(-50, 50, (12, 2))
+    start = near_anchors(positions, targets, has_target, sp.csr_matrix((400, 400)))
+    middle = targets[near].mean(0)
+    farthest = np.linalg.norm(targets[near] - middle, axis=1).max()
+    assert np.linalg.norm(start - middle, axis=1).max() <= 3.001 * farthest
 
 
 def test_anchors_are_kept(first, tmp_path):
