@@ -69,11 +69,21 @@ def show_messages() -> None:
 
     It does nothing if the logger "fasttsne" or the root logger has a handler.
     """
-    if not log.hasHandlers():
-        handler = _Handler()
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        log.addHandler(handler)
+    if not _has_handler():
+        log.addHandler(_make_handler())
         log.setLevel(logging.INFO)
+
+
+def _has_handler() -> bool:
+    """Whether the program has a handler that gets the package's messages."""
+    found = [*log.handlers, *(logging.getLogger().handlers if log.propagate else ())]
+    return not all(isinstance(handler, logging.NullHandler) for handler in found)
+
+
+def _make_handler() -> logging.Handler:
+    handler = _Handler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    return handler
 
 
 class _ShownMessages:
@@ -84,22 +94,31 @@ class _ShownMessages:
 
     def __init__(self) -> None:
         self._lock, self._n_blocks = threading.Lock(), 0
-        self._before: tuple[list[logging.Handler], int] = [], logging.NOTSET
+        self._handler: logging.Handler | None = None
+        self._level: int | None = None  # that of before, where another was set
 
     def __enter__(self) -> None:
         with self._lock:
-            if not self._n_blocks:
-                self._before = log.handlers[:], log.level
-                show_messages()
             self._n_blocks += 1
+            if self._n_blocks > 1:
+                return
+            self._handler = None if _has_handler() else _make_handler()
+            if self._handler is not None:
+                log.addHandler(self._handler)
+            self._level = log.level if log.getEffectiveLevel() > logging.INFO else None
+            if self._level is not None:
+                log.setLevel(logging.INFO)
 
     def __exit__(self, *of_exception: object) -> None:
         with self._lock:
             self._n_blocks -= 1
-            handlers, level = self._before
-            if not self._n_blocks and log.handlers != handlers:
-                log.handlers[:] = handlers
-                log.setLevel(level)
+            if self._n_blocks:
+                return
+            if self._handler is not None:
+                log.removeHandler(self._handler)
+            # Somebody may have set another one meanwhile.
+            if self._level is not None and log.level == logging.INFO:
+                log.setLevel(self._level)
 
 
 messages_shown = _ShownMessages()

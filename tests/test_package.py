@@ -254,6 +254,30 @@ def test_verbose_is_a_matter_of_one_fit(digits):
         log.propagate = True
 
 
+@pytest.mark.parametrize(
+    "before", ["", "logging.basicConfig()", "log.addHandler(logging.NullHandler())"]
+)
+def test_verbose_is_heard_whatever_the_program_logs(before):
+    code = (
+        "import logging\n"
+        "from fasttsne import TSNE\n"
+        "from fasttsne.datasets import load_digits\n"
+        "log = logging.getLogger('fasttsne')\n"
+        f"{before}\n"
+        "own = logging.FileHandler('own.log', delay=True)\n"
+        "def configure(iteration, error, embedding):\n"
+        "    log.addHandler(own)\n"
+        "    log.setLevel(logging.DEBUG)\n"
+        "fit = {'n_iter': 5, 'early_exaggeration_iter': 5, 'verbose': True}\n"
+        "TSNE(**fit).fit(load_digits()[0][:100])\n"
+        "TSNE(callbacks=configure, callbacks_every_iters=5, **fit).fit(load_digits()[0][:100])\n"
+        "assert own in log.handlers and log.level == logging.DEBUG\n"
+    )
+    result = run_python("-c", code)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("main phase ...") == 2
+
+
 def test_the_version_is_the_same_in_all_files():
     """In a checkout: who cites, upgrades or reports reads it from one of these files."""
     root = Path(__file__).resolve().parent.parent

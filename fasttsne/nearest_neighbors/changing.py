@@ -119,7 +119,9 @@ class ChangingIndex:
         left = [part.numbers != GONE for part in joined]
         data = [_data_of(part.index)[is_left] for part, is_left in zip(joined, left, strict=True)]
         own = [part.numbers[is_left] for part, is_left in zip(joined, left, strict=True)]
-        new = self._new_part(stack_rows([*data, X]), np.concatenate([*own, numbers]))
+        # The caller may fill its array with the next batch.
+        rows = stack_rows([*data, X]) if data else X.copy()
+        new = self._new_part(rows, np.concatenate([*own, numbers]))
         n_others = new.n_left - 1
         if n_others:
             indices, distances = new.index.build()

@@ -152,13 +152,18 @@ class KNNIndex:
             Where the caller has changed them in place: what was built is of other rows.
         """
         self._check_attributes()
-        mark = getattr(self, "_mark", None)  # that of another array, as of a copy, says nothing
+        mark = getattr(self, "_mark", None)  # that of another array says nothing
         if mark is not None and mark[0] == id(self.data) and mark != _mark_of(self.data):
             raise ValueError(
                 "the rows of the data were changed in place after the neighbours were found; "
-                "give fit, or the index, a copy"
+                "give fit, update, or the index a copy"
             )
         return self.data
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if state.get("_mark") is not None:  # of a copy: it has what the rows should be, too
+            self._mark = id(self.data), state["_mark"][1]
 
     def build(self) -> tuple[np.ndarray, np.ndarray]:
         """Find the neighbours of every row.

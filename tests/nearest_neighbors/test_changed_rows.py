@@ -1,5 +1,6 @@
 """Rows that the caller changes in place after the search: an error, not answers of other rows."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -28,12 +29,12 @@ def test_queries(index, rows, digits):
     built = index(rows, 10, n_jobs=1)
     built.build()
     built.query(digits[400:410], 5)
-    copy = pickle.loads(pickle.dumps(built))
+    copied = pickle.loads(pickle.dumps(built))
     expected = built.query(digits[400:410], 5)
     change(rows)
     with pytest.raises(ValueError, match=CHANGED):
         built.query(digits[400:410], 5)
-    for found, wanted in zip(copy.query(digits[400:410], 5), expected, strict=True):
+    for found, wanted in zip(copied.query(digits[400:410], 5), expected, strict=True):
         np.testing.assert_array_equal(found, wanted)
 
 
@@ -54,6 +55,21 @@ def test_maps(rows, digits, use, tmp_path):
     with pytest.raises(ValueError, match=CHANGED):
         use(embedding, digits[400:410], tmp_path / "other.npz")
     embedding.optimize(5)  # the map itself needs no rows
+    for copied in (copy.deepcopy(embedding), pickle.loads(pickle.dumps(embedding))):
+        with pytest.raises(ValueError, match=CHANGED):
+            use(copied, digits[400:410], tmp_path / "other.npz")
+
+
+def test_batches_in_one_array(digits):
+    """A stream may fill the same array with each batch."""
+    batch = digits[:100].astype(np.float64) + 0.1
+    embedding = TSNE(**QUICK, n_jobs=1).fit(batch.copy())
+    expected = embedding
+    for i in range(1, 4):
+        batch[:] = digits[100 * i : 100 * (i + 1)] + 0.1
+        embedding = embedding.update(batch, n_iter=5)
+        expected = expected.update(batch.copy(), n_iter=5)
+    np.testing.assert_array_equal(embedding, expected)
 
 
 def test_large_sparse_rows(rng):
