@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fasttsne.runtime.missing import is_missing
 from fasttsne.runtime.validation import MAX_COORDINATE, refuse_masked
 
 __all__ = ["Anchors"]
@@ -114,6 +115,9 @@ def _floats(values: Any, name: str) -> np.ndarray:
     refuse_masked(values, name)
     try:
         array = np.asarray(values)
+        if array.dtype == object:  # as a data frame's with missing values
+            missing = is_missing(array.ravel()).reshape(array.shape)
+            array = np.where(missing, np.nan, array)
         if array.dtype.kind in "fiubO":  # NumPy would convert text and complex numbers, too
             return np.array(array, dtype=np.float64, order="C")
     except (TypeError, ValueError):

@@ -120,7 +120,7 @@ def html(
     ImportError
         Without plotly.
     """
-    points = figures.check_points(embedding).astype(np.float32)
+    points = page.to_float32(figures.check_points(embedding))
     colors = color_points(labels, len(points), palette, kind)
     shown = page.choose_points(len(points), max_points)
     texts = page.hover_texts(hover, labels, colors, shown)

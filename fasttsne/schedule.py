@@ -18,6 +18,7 @@ from fasttsne.optimize.stopping import (
     LossConverged,
     StoppingRule,
 )
+from fasttsne.runtime.validation import check_choice
 
 __all__ = [
     "LARGE", "MIDDLE", "SMALL", "Stage", "Times", "automatic_early_exaggeration",
@@ -98,6 +99,10 @@ class Stage:
     patience: int = 1
 
     name = "stage"
+
+    def __post_init__(self) -> None:
+        if self.until is not None:
+            check_choice(self.until, "until", ("settled", "parted", "faded"))
 
     @property
     def stopping(self) -> StoppingRule | None:

@@ -6,8 +6,9 @@
 >>> points = TSNE(random_state=0).fit_transform(X)
 """
 
+import inspect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -330,7 +331,8 @@ class MapScorer:
     measure : "trustworthiness", "continuity", "neighbor_recall", "distance_correlation" or
         "density_correlation" of :mod:`fasttsne.metrics`; or "label_accuracy", "silhouette", which
         take ``y`` as classes.
-    settings : for the function of :mod:`fasttsne.metrics`, as ``k=10``.
+    settings : for the function of :mod:`fasttsne.metrics`, as ``k=10``.  Where ``k`` is not given,
+        it is that function's, and less for few rows.
 
     Examples
     --------
@@ -353,11 +355,20 @@ class MapScorer:
         """The score of the places that a fitted estimator gives to rows."""
         points = np.asarray(estimator.transform(X))
         if self.measure in MEASURES:
-            return float(getattr(metrics, self.measure)(X, points, **self.settings))
+            measure = getattr(metrics, self.measure)
+            return float(measure(X, points, **self._settings_for(measure, len(points))))
         if y is None:
             raise ValueError(f"{self.measure} takes classes as y; got None")
-        agreement = metrics.label_agreement(X, points, y, **self.settings)
+        settings = self._settings_for(metrics.label_agreement, len(points))
+        agreement = metrics.label_agreement(X, points, y, **settings)
         return float(getattr(agreement, OF_LABELS[self.measure]))
+
+    def _settings_for(self, function: Callable[..., Any], n: int) -> dict[str, Any]:
+        """The settings, with a k that is not too large for n rows."""
+        parameters = inspect.signature(function).parameters
+        if "k" not in parameters or "k" in self.settings:
+            return self.settings
+        return {"k": min(parameters["k"].default, max((n - 1) // 2, 1)), **self.settings}
 
     def __repr__(self) -> str:
         settings = "".join(f", {name}={value!r}" for name, value in self.settings.items())

@@ -182,6 +182,13 @@ def test_callbacks_get_the_points_of_all_maps(parts):
     assert error == pytest.approx(np.average(errors, weights=sizes), rel=1e-3)
 
 
+def test_maps_that_a_callback_stops_have_their_divergence(parts):
+    model = AlignedTSNE(callbacks=lambda *_: True, callbacks_every_iters=5, **QUICK)
+    for embedding in model.fit(parts[0]):
+        expected = embedding.optimize(0).kl_divergence
+        assert embedding.kl_divergence == pytest.approx(expected, rel=0.05)
+
+
 def test_an_interrupt_leaves_the_maps_so_far(parts):
     def stop(iteration, error, points):
         raise KeyboardInterrupt

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fasttsne import TSNE, plotting
+from fasttsne.drawing.page import to_float32
 from fasttsne.drawing.style import PALETTE, to_hex
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -120,6 +121,20 @@ def test_page_holds_everything(points, tmp_path):
     assert all(trace["type"] == "scattergl" for trace in traces)
     assert [trace["marker"]["color"] for trace in traces] == list(PALETTE[:2])
     assert traces[1]["text"][0] == "row: 1<br>name: &lt;script&gt;alert(1)&lt;/script&gt;"
+
+
+@pytest.mark.parametrize("offset", [0, 1e4, 1e7])
+def test_page_of_a_map_far_from_the_origin(points, offset):
+    """In float32 its points would be in few places."""
+    shown = to_float32(points + offset)
+    differences = shown - shown[0] - (points - points[0])
+    assert np.abs(differences).max() < 1e-5
+
+
+def test_there_is_no_page_of_points_too_far_apart(points):
+    pytest.importorskip("plotly")
+    with pytest.raises(ValueError, match="embedding must be within"):
+        plotting.html(points * 1e200)
 
 
 def test_page_of_labels_with_missing_ones(points):

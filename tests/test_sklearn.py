@@ -19,7 +19,7 @@ sklearn = pytest.importorskip("sklearn")
 
 from sklearn.base import clone  # noqa: E402
 from sklearn.manifold import TSNE as THEIRS  # noqa: E402
-from sklearn.model_selection import GridSearchCV  # noqa: E402
+from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
@@ -361,3 +361,15 @@ def test_scores_of_maps_for_searches(pictures):
         scores["labels"](model, pictures)
     with pytest.raises(ValueError, match="measure must be one of"):
         MapScorer("nonsense")
+
+
+@pytest.mark.parametrize("measure", ["trustworthiness", "density_correlation", "label_accuracy"])
+def test_scores_of_few_rows(pictures, measure):
+    """Where k is not given, folds of ten rows have a score, too."""
+    from fasttsne.sklearn import MapScorer
+
+    found = cross_val_score(
+        TSNE(**{**SHORT, "perplexity": 3}), pictures[:30], load_digits()[1][:30],
+        scoring=MapScorer(measure), cv=3, error_score="raise",
+    )  # fmt: skip
+    assert np.isfinite(found).all()

@@ -152,6 +152,8 @@ class TSNE(LocalTSNE):
             raise TypeError(f"client must be a distributed.Client; got {self.client!r}")
         if self.client.asynchronous:
             raise TypeError("client must not be asynchronous")
+        if self.client.status in ("closing", "closed"):
+            raise ValueError(f"client must not be closed; got {self.client!r}")
         return self.client
 
     def _check_distributed(self) -> None:

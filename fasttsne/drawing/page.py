@@ -16,6 +16,8 @@ WINDOW_AREA = 900 * 700  # pixels, of a typical browser window
 MIN_RADIUS = 1.0  # pixels
 # More points would make a page that browsers draw slowly.
 MAX_POINTS = 500_000
+# A map that lies more widths than this from the origin is moved there.
+MAX_OFFSET = 16
 # plotly's toolbar lies over the top of the page: the legend starts below it.
 TOOLBAR_HEIGHT = 35  # pixels
 # The plot fills the window: a margin would add scroll bars.
@@ -27,6 +29,25 @@ def marker_style(n_samples: int, point_size, opacity) -> dict[str, float]:
     radius, alpha = style.default_point_style(n_samples, WINDOW_AREA, MIN_RADIUS)
     size = 2 * radius if point_size is None else check_number(point_size, "point_size", above=0)
     return {"size": size, "opacity": style.check_opacity(opacity, alpha)}
+
+
+def to_float32(points: np.ndarray) -> np.ndarray:
+    """The points, (n, 2), as the page has them: moved where float32 would not tell them apart.
+
+    Raises
+    ------
+    ValueError
+        Where they are too far from each other for that type.
+    """
+    low, high = points.min(axis=0), points.max(axis=0)
+    with np.errstate(over="ignore"):
+        middle = low / 2 + high / 2
+        if np.abs(middle).max() > MAX_OFFSET * (high - low).max():
+            points = points - middle
+        rounded: np.ndarray = points.astype(np.float32)
+    if not np.isfinite(rounded).all():
+        raise ValueError(f"embedding must be within {np.finfo(np.float32).max:.2g}")
+    return rounded
 
 
 def choose_points(n_samples: int, max_points: int | None) -> np.ndarray:

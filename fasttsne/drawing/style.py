@@ -94,8 +94,9 @@ def _color_values(array, categories, palette):
     values = array.astype(np.float64)
     missing = ~np.isfinite(values)
     low, high = (values[~missing].min(), values[~missing].max()) if not missing.all() else (0, 0)
+    values[missing] = low
     fraction = (values - low) / (high - low if high > low else 1.0)
-    steps = np.round(np.nan_to_num(fraction) * (COLORMAP_SIZE - 1))
+    steps = np.round(fraction * (COLORMAP_SIZE - 1))
     codes = np.where(missing, COLORMAP_SIZE, steps)
     knots = _parse_palette(_VIRIDIS if palette is None else palette)
     positions = np.linspace(0, len(knots) - 1, COLORMAP_SIZE)

@@ -11,7 +11,7 @@ from fasttsne.anchors import Anchors
 from fasttsne.embedding.full import TSNEEmbedding
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.joint import JointObjective
-from fasttsne.optimize.descent import GradientDescent
+from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
 from fasttsne.optimize.methods import resolve_method
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.state import DescentState
@@ -52,6 +52,9 @@ class JointDescent:
             tied = replace(phase, anchors=self._ties if self._ties.weights.any() else None)
             self._optimizer.run(self._points, objective, tied)
             errors = objective.errors
+        except OptimizationInterrupt:  # by a callback, which was told of the error
+            errors = objective.errors
+            raise
         finally:
             self._write(errors)
 

@@ -87,8 +87,15 @@ class FunctionObjective(Objective):
         self._gradient[...] = self._rounded
         if not with_error:
             return self._gradient, None
+        try:
+            number = float(error)
+        except TypeError:
+            raise TypeError(
+                "negative_gradient_method must return an error, a number, where should_eval_error "
+                f"is True; got {error!r}"
+            ) from None
         # The error for P without exaggeration.
-        return self._gradient, float(error) / exaggeration - float(np.log(exaggeration))
+        return self._gradient, number / exaggeration - float(np.log(exaggeration))
 
     def _affinities(self, exaggeration: float) -> sp.csr_matrix:
         """P times the exaggeration, made anew where that has changed."""

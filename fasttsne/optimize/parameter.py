@@ -45,15 +45,27 @@ class Parameter:
         if self.limits is None or (value is None and self.optional):
             return
         if self.stages and isinstance(value, tuple) and all(isinstance(s, Stage) for s in value):
+            for stage in value:
+                _check_stage(stage)
             return
         if self.words and not isinstance(value, Real):
             if isinstance(value, str) and value in self.words:
                 return
             kind = "an integer" if self.limits.get("integer") else "a number"
-            accepted = " or ".join([kind, *map(repr, self.words), *["stages"] * self.stages])
+            stages = ["a tuple of stages"] if self.stages else []
+            accepted = " or ".join([kind, *map(repr, self.words), *stages])
             error = ValueError if isinstance(value, str) else TypeError
             raise error(f"{self.name} must be {accepted}; got {value!r}")
         check_number(value, self.name, **self.limits)
+
+
+def _check_stage(stage: Stage) -> None:
+    """Raise TypeError or ValueError for a number of a stage that is out of its limits."""
+    check_number(stage.n_iter, f"n_iter of the stage {stage.name!r}", low=0, integer=True)
+    for name in ("exaggeration", "learning_rate"):
+        value = getattr(stage, name)
+        check_number(value, f"{name} of the stage {stage.name!r}", above=0, finite=True)
+    check_number(stage.momentum, f"momentum of the stage {stage.name!r}", low=0, high=1)
 
 
 Thing = TypeVar("Thing")

@@ -13,7 +13,7 @@ pytest.importorskip("dask.array")
 import dask
 import dask.array as da
 from clusters import processes
-from distributed import Future
+from distributed import Client, Future
 
 import fasttsne
 import fasttsne.dask
@@ -286,6 +286,13 @@ def test_without_a_client(X):
         fasttsne.dask.TSNE(**FEW).fit(chunks(X))
     with pytest.raises(TypeError, match=r"client must be a distributed\.Client"):
         fasttsne.dask.TSNE("127.0.0.1:8786").fit(chunks(X))
+
+
+def test_a_client_that_is_closed(client, X):
+    other = Client(client.scheduler.address)
+    other.close()
+    with pytest.raises(ValueError, match="client must not be closed; got <Client"):
+        fasttsne.dask.TSNE(other, **FEW).fit(chunks(X))
 
 
 def test_a_fit_that_does_not_begin_leaves_the_map_before(client, X):

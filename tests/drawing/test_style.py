@@ -153,3 +153,9 @@ def test_size_and_opacity_fall_with_the_number_of_points():
 def test_classes_that_are_infinite():
     colors = color_points([np.inf, 1.0, -np.inf], 3, kind="classes")
     assert sorted(colors.names) == ["-inf", "1", "inf"]
+
+
+def test_values_that_are_infinite_have_the_color_of_missing_ones():
+    with np.errstate(all="raise"):
+        colors = color_points([np.inf, 1.5, 2.5, np.nan], 4)
+    assert colors.codes[0] == colors.codes[3] != colors.codes[1]

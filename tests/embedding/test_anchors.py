@@ -251,6 +251,14 @@ def test_wrong_anchors_are_errors(targets, weights, message):
         Anchors(targets, weights)
 
 
+def test_missing_targets_of_data_frames_are_free():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"x": [1.0, None, 3.0], "y": [1.0, None, 3.0]}).convert_dtypes()
+    anchors = Anchors(frame, 1)
+    assert anchors.weights.tolist() == [1, 0, 1]
+    np.testing.assert_array_equal(anchors.targets[[0, 2]], [[1, 1], [3, 3]])
+
+
 def test_anchors_of_another_map_are_errors(first, digits):
     for targets in np.zeros((499, 2)), np.zeros((500, 3)):
         with pytest.raises(ValueError, match="anchors must have the shape of the map"):

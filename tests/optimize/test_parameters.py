@@ -3,10 +3,12 @@
 import inspect
 
 import pytest
+from quick import QUICK
 
-from fasttsne import TSNE, TSNEEmbedding
+from fasttsne import TSNE, TSNEEmbedding, schedule
 from fasttsne.optimize import parameters
 from fasttsne.optimize.parameters import OPTIMIZE, SKLEARN, TRANSFORM
+from fasttsne.optimize.schedule import Stage
 
 
 def defaults_of(function):
@@ -63,3 +65,28 @@ def test_help_is_plain_text():
 def test_wrong_values_are_named(params, message):
     with pytest.raises((TypeError, ValueError), match=message):
         parameters.check_params(params)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"exaggeration": -5}, ValueError, "exaggeration of .* greater than 0; got -5"),
+        ({"learning_rate": "auto"}, TypeError, "learning_rate of .* a number; got 'auto'"),
+        ({"n_iter": 20.5}, TypeError, "n_iter of .* must be an integer; got 20.5"),
+        ({"n_iter": -5}, ValueError, "n_iter of .* at least 0; got -5"),
+        ({"momentum": 2}, ValueError, "momentum of .* at most 1; got 2"),
+    ],
+)
+def test_stages_are_checked(digits, changes, error, message):
+    stage = {"n_iter": 5, "exaggeration": 1, "learning_rate": 100, "momentum": 0.8}
+    embedding = TSNE(**QUICK).fit(digits[:60])
+    embedding.optimize((Stage(**stage),))
+    with pytest.raises(error, match=message):
+        embedding.optimize((Stage(**{**stage, **changes}),))
+    with pytest.raises(TypeError, match="or a tuple of stages; got"):
+        embedding.optimize([Stage(**stage)])
+
+
+def test_the_end_of_a_stage_of_version_0_1_0_is_checked():
+    with pytest.raises(ValueError, match="until must be one of 'settled'"):
+        schedule.Stage(20, 1.0, 100.0, 0.8, until="setled")

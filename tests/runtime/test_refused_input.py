@@ -79,6 +79,7 @@ def test_callbacks_that_cannot_be_called(callbacks):
         (lambda embedding, P: None, "must take the arguments of an objective function"),
         (lambda *_, **__: None, "must return an error and a gradient; got None"),
         (lambda y, *_, **__: y, "must return an error and a gradient; got"),
+        (lambda y, *_, **__: (None, y), "must return an error, a number, .* got None"),
     ],
 )
 def test_functions_that_are_no_objectives(rng, function, message):
