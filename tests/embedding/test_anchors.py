@@ -11,6 +11,7 @@ from fasttsne import TSNE, Anchors, TSNEEmbedding
 from fasttsne._kernels import gradient_step
 from fasttsne.initialization import near_anchors
 from fasttsne.optimize.anchor_term import AnchorTerm
+from fasttsne.runtime.missing import is_missing
 
 METHODS = ("exact", "bh", "fft")
 
@@ -269,3 +270,11 @@ def test_anchors_of_another_map_are_errors(first, digits):
         first.optimize(10, anchors=Anchors(np.zeros((500, 2)), np.inf))
     with pytest.raises(TypeError, match=r"anchors must be fasttsne.Anchors"):
         TSNE(**QUICK).fit(digits, anchors=np.zeros((500, 2)))
+
+
+def test_a_matrix_in_place_of_targets_is_not_compared(first):
+    """SciPy compares such matrices without a look at their indices, and writes elsewhere."""
+    broken = sp.csr_matrix((np.ones(3), [0, 10**6, -5], [0, 1, 2, 3]), shape=(3, 2))
+    assert not is_missing(np.array([broken, None], object))[0]
+    with pytest.raises(TypeError, match="targets must be an array of numbers"):
+        Anchors(broken, 1)
