@@ -78,7 +78,7 @@ def test_few_rows(rng, rows):
         (
             {"n_iter": "many"},
             ValueError,
-            "n_iter must be an integer or 'auto' or stages",
+            "n_iter must be an integer or 'auto' or a tuple of stages",
         ),
         (
             {"final_momentum": "high"},
