@@ -117,10 +117,3 @@ def test_auto_is_compared_in_few_files():
         )
     }  # fmt: skip
     assert found <= {"optimize.methods", "nearest_neighbors.select", "runtime.memory"}
-
-
-@pytest.mark.parametrize(("pattern", "limit"), [("*.py", 400), ("*.pyx", 350), ("*.pxd", 350)])
-def test_files_are_short(pattern, limit):
-    for path in ROOT.rglob(pattern):
-        lines = len(path.read_text().splitlines())
-        assert lines <= limit, f"{path.relative_to(ROOT)} has {lines} lines"
