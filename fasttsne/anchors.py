@@ -93,7 +93,7 @@ class Anchors:
 
 
 def check_anchors(anchors: Anchors | None, n: int | None, n_components: int) -> None:
-    """Raise where anchors are not of a map of this shape, or nothing could move.
+    """Raise where anchors are not of a map of this shape.
 
     n : number of points; None where it is not known yet.
     """
@@ -107,7 +107,11 @@ def check_anchors(anchors: Anchors | None, n: int | None, n_components: int) -> 
             f"anchors must have the shape of the map, ({rows}, {n_components}); their targets have "
             f"{anchors.shape}"
         )
-    if anchors.is_pinned.all():
+
+
+def check_movable(anchors: Anchors | None) -> None:
+    """Raise ValueError where anchors pin all points: nothing could move."""
+    if anchors is not None and anchors.is_pinned.all():
         raise ValueError("all points are pinned by the anchors: there is nothing to optimize")
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import check_perplexity, make_affinities
-from fasttsne.anchors import Anchors, check_anchors
+from fasttsne.anchors import Anchors, check_anchors, check_movable
 from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
 from fasttsne.embedding.checks import check_kind_of_reference, check_reference
 from fasttsne.initialization import (
@@ -275,6 +275,7 @@ class TSNE:
             None if is_precomputed or X is None else np.shape(X)[0], int(self.n_components),
         )  # fmt: skip
         check_anchors(anchors, None if X is None else np.shape(X)[0], int(self.n_components))
+        check_movable(anchors)
         checkpoint = None
         if use_checkpoint and self.checkpoint is not None:
             data = {"X": X, "affinities": affinities, "initialization": initialization}

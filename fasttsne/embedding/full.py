@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities, PrecomputedAffinities
-from fasttsne.anchors import Anchors, check_anchors
+from fasttsne.anchors import Anchors, check_anchors, check_movable
 from fasttsne.embedding.checks import check_points, check_reference, with_targets
 from fasttsne.embedding.growing import GrowingMap
 from fasttsne.embedding.partial import (
@@ -201,6 +201,7 @@ class TSNEEmbedding(GrowingMap):
         params = self.all_params(**gradient_descent_params)
         phase = resolve_phase("optimize", n_iter, params, len(self))
         check_anchors(anchors, *self.shape)
+        check_movable(self.anchors if anchors is None else anchors)
         embedding = self if inplace else self.copy()
         if anchors is not None:
             embedding.anchors = anchors
