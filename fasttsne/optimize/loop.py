@@ -17,7 +17,7 @@ from fasttsne.optimize.schedule import Stage
 from fasttsne.optimize.select_term import make_term
 from fasttsne.optimize.state import DescentState, WorkingPoints, reordering_is_due
 from fasttsne.optimize.stopping import Check, Decision, StoppingRule
-from fasttsne.optimize.target_term import TargetTerm
+from fasttsne.optimize.target_term import TargetTerm, far_origin
 from fasttsne.runtime import progress
 from fasttsne.runtime.validation import MAX_COORDINATE
 
@@ -25,7 +25,6 @@ log = logging.getLogger("fasttsne.optimizer")
 
 # Iterations from one preconditioner to the next: in the first ones of a stage the map changes most.
 REBUILD_EVERY, REBUILD_EVERY_AT_FIRST, N_AT_FIRST = 10, 5, 20
-
 
 # Rows that go through all iterations in one call, in which Ctrl-C is not noticed: 250 iterations
 # of so many take a tenth of a second.
@@ -71,6 +70,10 @@ class Loop:
         if self.anchors is not None:
             self.anchors.reorder(self.points.order)
             self.anchors.pin(self.points.y)
+        self._recenters = objective.is_translation_invariant and (
+            self.anchors is None or self.anchors.keeps_center
+        )
+        objective.set_origin(self._origin())
         n, d = embedding.shape
         n_blocks = _kernels.gradient_step.count_blocks(n)
         self._scratch = np.empty((n_blocks + 1, d)), np.empty(n_blocks, np.int64)
@@ -79,6 +82,13 @@ class Loop:
         self._rate = 0.0
         self._shortening = 1.0  # of preconditioned steps
         self._kept: np.ndarray | None = None
+
+    def _origin(self) -> np.ndarray | None:
+        """Return the place about which forces are computed: None is 0, to which maps are moved."""
+        moves = self._recenters and self.phase.n_iter > 0
+        if moves or not self.objective.is_translation_invariant:
+            return None
+        return far_origin(self.points.y) if self.anchors is None else self.anchors.origin
 
     def run(self, state: RunState | None = None) -> None:
         """Run all stages, or, from a state, the iterations that are left."""
@@ -308,14 +318,17 @@ class Loop:
         n_stuck = _kernels.gradient_step.gradient_step(
             points.y, points.update, points.gains, gradient, *self._scratch, rate, momentum,
             phase.max_grad_norm, phase.max_step_norm, self.objective.n_threads,
-            recenter=(
-                self.objective.is_translation_invariant
-                and (anchors is None or anchors.keeps_center)
-            ),
-            adapt_gains=not self._is_preconditioned, weights=weights, targets=targets,
+            recenter=self._recenters, adapt_gains=not self._is_preconditioned, weights=weights,
+            targets=targets,
         )  # fmt: skip
         self.iteration += 1
         if n_stuck:
+            n_wrong = np.count_nonzero(~np.isfinite(gradient).all(axis=1))
+            if n_wrong:
+                raise ValueError(
+                    f"the gradient of {self.objective.source} is not finite for {n_wrong} of "
+                    f"{len(points.y)} points; it must be"
+                )
             raise OverflowError(
                 f"the optimization diverged: {n_stuck} of {len(points.y)} points would move "
                 f"beyond {MAX_COORDINATE:g}.  Give a smaller learning_rate (it is {rate:g}), "
