@@ -121,7 +121,7 @@ class KNNAffinities(Affinities):
         result.knn_index = change.index
         indices, distances = change.lists
         k = self._n_wanted(len(indices))
-        if k > indices.shape[1]:
+        if k > indices.shape[1] and neighbor_lists.can_search_all(change.index):
             indices, distances = neighbor_lists.search_all(change.index, k)
         result.knn_index.k = indices.shape[1]
         result._indices = np.ascontiguousarray(indices, np.int32)

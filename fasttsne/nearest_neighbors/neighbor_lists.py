@@ -81,6 +81,11 @@ def replace_rows(index: Any, lists: Lists, X: Any, numbers: np.ndarray) -> Chang
     return _with(index, lists, X, numbers.astype(np.int32))
 
 
+def can_search_all(index: Any) -> bool:
+    """Return whether all parts of an index have their rows; one of a user's own need not."""
+    return all(getattr(part.index, "data", None) is not None for part in index.parts)
+
+
 def search_all(index: Any, k: int) -> Lists:
     """Return lists of the k nearest neighbours of all rows of an index, searched for anew."""
     rows = np.arange(index.n_samples)

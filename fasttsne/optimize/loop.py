@@ -16,7 +16,7 @@ from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.schedule import Stage
 from fasttsne.optimize.select_term import make_term
 from fasttsne.optimize.state import DescentState, WorkingPoints, reordering_is_due
-from fasttsne.optimize.stopping import Check, Decision, StoppingRule
+from fasttsne.optimize.stopping import LOSS_LEFT, Check, Decision, StoppingRule
 from fasttsne.optimize.target_term import TargetTerm, far_origin
 from fasttsne.runtime import progress
 from fasttsne.runtime.validation import MAX_COORDINATE
@@ -81,6 +81,8 @@ class Loop:
         self._is_preconditioned = False  # the stage is
         self._rate = 0.0
         self._shortening = 1.0  # of preconditioned steps
+        # The rule and the checks of the last stage with a rule, where that did not end it.
+        self._unfinished: tuple[StoppingRule, list[Check]] | None = None
         self._kept: np.ndarray | None = None
 
     def _origin(self) -> np.ndarray | None:
@@ -98,7 +100,26 @@ class Loop:
             phase.name, phase.n_iter, progress.ITERATIONS, phase.may_stop_early, self.step
         ) as self._progress:
             for index, stage in enumerate(phase.stages[first:], first):
-                self._run_stage(index, stage, state if index == first else None)
+                resumed = state if index == first else None
+                if getattr(stage, "is_reserve", False):  # stages of version 0.1.0 do not say
+                    if resumed is None and not self._much_is_left():
+                        continue
+                    assert self._progress.total is not None
+                    self._progress.total += stage.n_iter
+                self._run_stage(index, stage, resumed)
+        left = self.optimizer.loss_left
+        if self._unfinished is not None and left is not None and left > LOSS_LEFT:
+            log.warning(
+                "the run ended at its limit with an estimated %.0f %% of the loss left to be "
+                "gained; optimize(\"auto\") continues it", 100 * left,
+            )  # fmt: skip
+
+    def _much_is_left(self) -> bool:
+        """Return whether the last stage with a rule ended far from where that would end it."""
+        if self._unfinished is None:
+            return False
+        rule, checks = self._unfinished
+        return hasattr(rule, "leaves_much") and rule.leaves_much(checks)
 
     def _run_stage(self, index: int, stage: Stage, state: RunState | None) -> None:
         rule = stage.stopping
@@ -125,6 +146,7 @@ class Loop:
                 decision = self._decide(rule, checks)
                 if decision is Decision.STOP:
                     log.info("stage %r ended after %d iterations: %s", stage.name, number, rule)
+                    self._unfinished = None
                     return
                 if decision is Decision.SLOW_DOWN:
                     self._slow_down(checks[-1].loss)
@@ -144,6 +166,8 @@ class Loop:
                 self._call_callbacks(error)
             self._take_step(*self._direction(gradient, number, stage), stage.momentum)
             self._progress.advance(1, self._note(error))
+        if rule is not None:
+            self._unfinished = rule, checks
 
     def _run_rows(self, stage: Stage, start: int) -> int:
         """Run iterations of few rows that do not depend on each other in one call; their number.
