@@ -46,8 +46,9 @@ MIN_TARGETS_PER_DIMENSION = 5
 MIN_FLATNESS = 0.01
 # It takes points so many times as far as the farthest target, at most: a map starts small.
 MAX_REACH = 3.0
-# So many of the steps of float64 are between the points of a start that is far from 0.
-MIN_STEPS = 1000
+# A start that is far from 0, or whose targets are far from each other, is so many steps of float64,
+# or float32, wide.
+MIN_STEPS, MIN_FLOAT32_STEPS = 1000, 16
 # Points are on a line where they leave it by less than this, or this share of its length.
 MAX_FLATNESS = 1e-7
 
@@ -326,8 +327,15 @@ def near_anchors(
 
 
 def _resolved(start: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return a start so large that float64 tells its points apart when it is moved to targets."""
-    least = MIN_STEPS * np.spacing(np.abs(targets).max())
+    """Return a start whose points are told apart when it is moved to any of the targets.
+
+    Points are float64, and forces float32, about the middle of the targets.
+    """
+    reach = np.abs(targets - np.median(targets, axis=0)).max()
+    least = max(
+        MIN_STEPS * np.spacing(np.abs(targets).max()),
+        MIN_FLOAT32_STEPS * float(np.spacing(np.float32(reach))),
+    )
     size = float(np.abs(start).max())
     return start * (least / size) if 0 < size < least else start
 

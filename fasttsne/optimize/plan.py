@@ -163,7 +163,7 @@ def _stage_lines(phase: str, stages: Sequence[Stage]) -> list[str]:
     if not n_iter:
         return []
     first, last = stages[0], stages[-1]
-    condition = f"only where more than {100 * MUCH_LEFT:.3g} % of the loss is left"
+    condition = f"(only where more than {100 * MUCH_LEFT:.3g} % of the loss is left)"
     rule = "" if first.stopping is None else str(first.stopping)
     return [STAGE_LINE.format(
         phase, first.name, n_iter,
