@@ -187,7 +187,8 @@ class TSNE:
         ValueError, TypeError
             With the name of the parameter, its value and what is accepted.
         OverflowError
-            Where the optimization diverges: the learning rate is far too large.
+            Where points would leave all bounds, 1e15: the learning rate is far too large.  Of a
+            map that diverges less far, or cannot move, there is a warning.
         KeyboardInterrupt
             On Ctrl-C.  As after an OverflowError, ``embedding_`` is the embedding so far.
         """
@@ -218,6 +219,9 @@ class TSNE:
             except OptimizationInterrupt:
                 log.info("stopped by a callback")
                 break
+        else:
+            if phases:
+                embedding.warn_of_no_map(phases[-1])
         if checkpoint is not None:
             checkpoint.remove()
         return embedding
@@ -310,7 +314,7 @@ class TSNE:
                     check_anchors(anchors, *shape)
                     if isinstance(initialization, str):
                         positions = near_anchors(
-                            positions, anchors.targets, anchors.weights > 0, found.P_float32
+                            positions, anchors.targets, anchors.weights, found.P_float32
                         )
         params = {name: getattr(self, name) for name in OPTIMIZE if name != "momentum"}
         embedding = TSNEEmbedding(

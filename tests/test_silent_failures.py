@@ -188,9 +188,17 @@ def test_a_perplexity_that_cannot_be(rows):
         MultiscaleMixture(rows, [10, 1e308])
 
 
-def test_a_perplexity_of_nearly_all_rows_is_warned_of(rows):
-    with pytest.warns(UserWarning, match="perplexity 195 is nearly the number of neighbours, 199"):
+def test_a_perplexity_of_nearly_all_rows_is_reduced(rows):
+    message = r"perplexity 195 is too large for 199 neighbours; using 66\.3"
+    with pytest.warns(UserWarning, match=message):
         TSNE(perplexity=195, **QUICK).fit(rows)
+
+
+def test_a_perplexity_of_nearly_all_known_neighbours_is_warned_of(rows):
+    message = "perplexity 30 is nearly the number of neighbours that are known, 31"
+    with pytest.warns(UserWarning, match=message):
+        affinities = PerplexityBasedNN(rows, 30, k_neighbors=31)
+    assert affinities.effective_perplexity_ == 30
 
 
 def test_a_fit_without_iterations_has_a_divergence(rows):

@@ -9,7 +9,12 @@ from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.anchors import Anchors, check_anchors, check_movable
-from fasttsne.embedding.checks import check_points, check_reference, with_targets
+from fasttsne.embedding.checks import (
+    check_points,
+    check_reference,
+    warn_of_no_map,
+    with_targets,
+)
 from fasttsne.embedding.growing import GrowingMap
 from fasttsne.embedding.partial import (
     PartialTSNEEmbedding,
@@ -39,6 +44,9 @@ from fasttsne.runtime.typing import FilePath, RandomState, Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+# A map of fewer iterations may still be as small as its start.
+MIN_JUDGED_ITER = 100
 
 
 class TSNEEmbedding(GrowingMap):
@@ -190,7 +198,10 @@ class TSNEEmbedding(GrowingMap):
         OptimizationInterrupt
             If a callback stops the run and ``propagate_exception`` is true.
         OverflowError
-            If the optimization diverges; points that would be too far out stay where they were.
+            If points would leave all bounds, 1e15; they stay where they were.  Of a map that
+            diverges less far there is a warning.
+        ValueError
+            If the gradient of a function as ``negative_gradient_method`` is not finite.
         KeyboardInterrupt
             On Ctrl-C; its attribute ``final_embedding`` is the embedding as of
             the last whole iteration.
@@ -205,7 +216,10 @@ class TSNEEmbedding(GrowingMap):
         embedding = self if inplace else self.copy()
         if anchors is not None:
             embedding.anchors = anchors
-        return embedding.run(phase, propagate_exception, params)
+        embedding.run(phase, propagate_exception, params)
+        if phase.exaggeration <= 1:
+            embedding.warn_of_no_map(phase)
+        return embedding
 
     def run(
         self, phase: Phase, propagate_exception: bool = False,
@@ -229,6 +243,19 @@ class TSNEEmbedding(GrowingMap):
 
         self._optimize_by(descend, propagate_exception)
         return self
+
+    def warn_of_no_map(self, phase: Phase, name: str = "the map") -> None:
+        """Warn if a run of more than a few iterations has led nowhere.
+
+        Parameters
+        ----------
+        phase : the last one.
+        name : of the map.
+        """
+        cached, n_iter = self._cached_objective, getattr(self.optimizer, "iteration", 0)
+        worst = None if cached is None else cached[1].error_of_one_place()
+        if worst is not None and n_iter >= MIN_JUDGED_ITER and self.kl_divergence is not None:
+            warn_of_no_map(self, phase, worst, name)
 
     def gradient_norm(self) -> float:
         """The norm of the KL divergence's gradient at the last report or end of ``optimize``."""

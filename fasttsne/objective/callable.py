@@ -67,7 +67,7 @@ class FunctionObjective(Objective):
         self, y: np.ndarray, exaggeration: float = 1.0, with_error: bool = False
     ) -> tuple[np.ndarray, float | None]:
         embedding = np.empty(y.shape)
-        embedding[self._order] = y
+        embedding[self._order] = y if self._origin is None else y - self._origin
         result = self.function(
             embedding, self._affinities(exaggeration), should_eval_error=bool(with_error),
             **self._arguments,
@@ -96,6 +96,11 @@ class FunctionObjective(Objective):
             ) from None
         # The error for P without exaggeration.
         return self._gradient, number / exaggeration - float(np.log(exaggeration))
+
+    @property
+    def source(self) -> str:
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        return f"negative_gradient_method, {name},"
 
     def _affinities(self, exaggeration: float) -> sp.csr_matrix:
         """P times the exaggeration, made anew where that has changed."""
