@@ -98,7 +98,7 @@ def read_rows(cluster: Cluster, X: da.Array, name: str = "X") -> RemoteRows:
         dask.delayed(read_block, pure=False)(block, dask_key_name=f"{STAGE}-{token}-{i}")
         for i, block in enumerate(rows.to_delayed().ravel())
     ]
-    blocks = [cluster.keep(future) for future in cluster.client.compute(read)]
+    blocks = cluster.compute(read)
     sizes = np.diff(edges).tolist()
     cluster.finish(STAGE, blocks, sizes)
     examined = [
