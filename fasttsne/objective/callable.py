@@ -4,7 +4,7 @@
              should_eval_error=) -> (error, gradient)
 
 ``embedding`` is an (n, d) array and P an (n, n) CSR matrix, already multiplied by the
-exaggeration.  ``gradient``, (n, d), is a quarter of the objective's; for the KL divergence that is
+exaggeration, whose arrays are read-only.  ``gradient``, (n, d), is a quarter of the objective's; for the KL divergence that is
 sum_j (p_ij - w_ij / Z) q_ij (y_i - y_j), with q = 1 / (1 + r^2 / dof), w = q^dof and Z the sum of w
 over all pairs.  ``error``, a number, is wanted where ``should_eval_error`` is true, and for P as it
 is given.  ``bh_params`` has ``theta``, ``fft_params`` has ``n_interpolation_points``,
@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
+from fasttsne.affinity.csr import csr_from_arrays
 from fasttsne.objective.base import Objective
 
 ObjectiveFunction: TypeAlias = Callable[..., tuple[float, np.ndarray]]
@@ -48,7 +49,8 @@ class FunctionObjective(Objective):
         self.function = function
         self._rounded = np.empty(self.shape, np.float32)
         self._order = np.arange(self.shape[0], dtype=np.int32)
-        self._P = self._exaggerated_P = P
+        self._P = P
+        self._exaggerated_values = P.data
         self._factor = 1.0
         self._arguments = {
             "dof": dof,
@@ -68,10 +70,18 @@ class FunctionObjective(Objective):
     ) -> tuple[np.ndarray, float | None]:
         embedding = np.empty(y.shape)
         embedding[self._order] = y
-        result = self.function(
-            embedding, self._affinities(exaggeration), should_eval_error=bool(with_error),
-            **self._arguments,
-        )  # fmt: skip
+        P = self._affinities(exaggeration)
+        try:
+            result = self.function(
+                embedding, P, should_eval_error=bool(with_error), **self._arguments
+            )
+        except ValueError as error:
+            if "read-only" in str(error):
+                raise ValueError(
+                    "negative_gradient_method must not change the P that it is given, which is "
+                    f"read-only: let it change P.copy() ({error})"
+                ) from error
+            raise
         if not (isinstance(result, (tuple, list)) and len(result) == 2):
             raise TypeError(
                 f"negative_gradient_method must return an error and a gradient; got {result!r}"
@@ -98,11 +108,16 @@ class FunctionObjective(Objective):
         return self._gradient, number / exaggeration - float(np.log(exaggeration))
 
     def _affinities(self, exaggeration: float) -> sp.csr_matrix:
-        """P times the exaggeration, made anew where that has changed."""
+        """Return a read-only view of P times the exaggeration, made anew where that has changed."""
         if self._factor != exaggeration:
             self._factor = exaggeration
-            self._exaggerated_P = self._P if exaggeration == 1 else self._P * exaggeration
-        return self._exaggerated_P
+            values = self._P.data
+            self._exaggerated_values = values if exaggeration == 1 else values * exaggeration
+        arrays = (self._P.indptr, self._P.indices, self._exaggerated_values)
+        P = csr_from_arrays(*(array.view() for array in arrays), self._P.shape[1])
+        for array in (P.indptr, P.indices, P.data):
+            array.flags.writeable = False
+        return P
 
 
 def _check_signature(function: ObjectiveFunction, arguments: Mapping[str, Any]) -> None:

@@ -228,3 +228,43 @@ def test_a_replaced_call_is_called(digits, monkeypatch):
         assert call["objective_function"] is tsne.kl_divergence_fft
         assert (call["learning_rate"], call["theta"], call["n_jobs"]) == (7, 0.3, 2)
         assert call["callbacks"] is None
+
+
+@pytest.mark.parametrize("part", ["data", "indices", "indptr"])
+@pytest.mark.parametrize("exaggeration", [1, 4])
+def test_a_function_that_changes_P(affinities, start, part, exaggeration):
+    """The affinities of the embedding stay; another array in P's place is gone at the next call."""
+    embedding = TSNEEmbedding(start, affinities, random_state=0)
+    before = affinities.P.copy(), affinities.P_float32.copy()
+    found = []
+
+    def in_place(embedding, P, **params):
+        array = getattr(P, part)
+        array *= 0
+
+    def by_another(embedding, P, **params):
+        found.append(P.sum())
+        setattr(P, part, getattr(P, part) * 0)
+        return 0.0, np.zeros_like(embedding)
+
+    with pytest.raises(ValueError, match="must not change the P that it is given.*read-only"):
+        embedding.optimize(3, exaggeration=exaggeration, negative_gradient_method=in_place)
+    embedding.optimize(3, exaggeration=exaggeration, negative_gradient_method=by_another)
+    np.testing.assert_allclose(found[:3], exaggeration, rtol=1e-5)
+    for old, new in zip(before, (affinities.P, affinities.P_float32), strict=True):
+        for name in ("data", "indices", "indptr"):
+            np.testing.assert_array_equal(getattr(old, name), getattr(new, name))
+
+
+def test_a_function_may_change_a_copy_of_P(affinities, start):
+    def function(embedding, P, **params):
+        P = P.copy()
+        P.data *= 1
+        return tsne.kl_divergence_bh(embedding, P, **params)
+
+    embedding = TSNEEmbedding(start, affinities, random_state=0)
+    found = embedding.optimize(3, negative_gradient_method=function)
+    expected = embedding.optimize(
+        3, negative_gradient_method=lambda *a, **k: tsne.kl_divergence_bh(*a, **k)
+    )
+    np.testing.assert_array_equal(found, expected)
