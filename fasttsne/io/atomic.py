@@ -19,7 +19,7 @@ MAX_STEM_LENGTH = 50
 # of which nothing else is known.
 ABANDONED_AFTER = 3600
 # Numbers in the name of a temporary file: where its process is, which one it is, and a random one.
-# Before 0.3.0 there was the last only, of 16 digits.
+# Version 0.2.0 and those before had 16 random digits.
 TOKEN = re.compile("(?P<place>[0-9a-f]{8})(?P<pid>[0-9a-f]{8})[0-9a-f]{8}|[0-9a-f]{16}")
 
 

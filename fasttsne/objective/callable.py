@@ -4,7 +4,8 @@
              should_eval_error=) -> (error, gradient)
 
 ``embedding`` is an (n, d) array and P an (n, n) CSR matrix, already multiplied by the
-exaggeration, whose arrays are read-only.  ``gradient``, (n, d), is a quarter of the objective's; for the KL divergence that is
+exaggeration, whose arrays are read-only.  ``gradient``, (n, d), is a quarter of the objective's;
+for the KL divergence that is
 sum_j (p_ij - w_ij / Z) q_ij (y_i - y_j), with q = 1 / (1 + r^2 / dof), w = q^dof and Z the sum of w
 over all pairs.  ``error``, a number, is wanted where ``should_eval_error`` is true, and for P as it
 is given.  ``bh_params`` has ``theta``, ``fft_params`` has ``n_interpolation_points``,
@@ -70,18 +71,7 @@ class FunctionObjective(Objective):
     ) -> tuple[np.ndarray, float | None]:
         embedding = np.empty(y.shape)
         embedding[self._order] = y
-        P = self._affinities(exaggeration)
-        try:
-            result = self.function(
-                embedding, P, should_eval_error=bool(with_error), **self._arguments
-            )
-        except ValueError as error:
-            if "read-only" in str(error):
-                raise ValueError(
-                    "negative_gradient_method must not change the P that it is given, which is "
-                    f"read-only: let it change P.copy() ({error})"
-                ) from error
-            raise
+        result = self._call(embedding, self._affinities(exaggeration), with_error)
         if not (isinstance(result, (tuple, list)) and len(result) == 2):
             raise TypeError(
                 f"negative_gradient_method must return an error and a gradient; got {result!r}"
@@ -107,14 +97,31 @@ class FunctionObjective(Objective):
         # The error for P without exaggeration.
         return self._gradient, number / exaggeration - float(np.log(exaggeration))
 
+    def _call(self, embedding: np.ndarray, P: sp.csr_matrix, with_error: bool) -> Any:
+        try:
+            return self.function(
+                embedding, P, should_eval_error=bool(with_error), **self._arguments
+            )
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise ValueError(
+                "negative_gradient_method must not change the P that it is given, which is "
+                f"read-only: let it change P.copy() ({error})"
+            ) from error
+
     def _affinities(self, exaggeration: float) -> sp.csr_matrix:
         """Return a read-only view of P times the exaggeration, made anew where that has changed."""
         if self._factor != exaggeration:
             self._factor = exaggeration
             values = self._P.data
             self._exaggerated_values = values if exaggeration == 1 else values * exaggeration
-        arrays = (self._P.indptr, self._P.indices, self._exaggerated_values)
-        P = csr_from_arrays(*(array.view() for array in arrays), self._P.shape[1])
+        P = csr_from_arrays(
+            self._P.indptr.view(),
+            self._P.indices.view(),
+            self._exaggerated_values.view(),
+            self._P.shape[1],
+        )
         for array in (P.indptr, P.indices, P.data):
             array.flags.writeable = False
         return P

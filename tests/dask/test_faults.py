@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 pytest.importorskip("distributed")
 pytest.importorskip("dask.array")
@@ -253,6 +254,28 @@ def test_not_finite(client, X):
     bad[1234, 5], bad[3000, 0] = np.nan, np.inf
     with pytest.raises(ValueError, match=r"X must be finite; X\[1234, 5\] is nan"):
         fasttsne.dask.TSNE(client, **FEW).fit(chunks(bad))
+
+
+@pytest.mark.parametrize(
+    ("change", "dtype", "first"),
+    [
+        (lambda block: block + 1j, "complex", 0),
+        (lambda block: block + 1j, "complex", 3),
+        (lambda block: block.astype(str), "<U", 0),
+        (lambda block: block.astype(str), "<U", 3),
+        (lambda block: block.astype("M8[s]"), "datetime64", 0),
+        (lambda block: sp.csr_matrix(block + 1j), "complex", 0),
+    ],
+)
+def test_chunks_of_another_dtype_than_is_declared(client, X, change, dtype, first):
+    """All chunks, or the last only."""
+
+    def changed(block, block_info=None):
+        return change(block) if block_info[0]["chunk-location"][0] >= first else block
+
+    declared = chunks(X).map_blocks(changed, dtype=X.dtype, meta=np.empty((0, 0), X.dtype))
+    with pytest.raises(TypeError, match=f"X must hold real numbers; got dtype {dtype}"):
+        fasttsne.dask.TSNE(client, **FEW).fit(declared)
 
 
 def test_data_that_cannot_be_used(client, X):

@@ -247,7 +247,7 @@ def test_a_function_that_changes_P(affinities, start, part, exaggeration):
         setattr(P, part, getattr(P, part) * 0)
         return 0.0, np.zeros_like(embedding)
 
-    with pytest.raises(ValueError, match="must not change the P that it is given.*read-only"):
+    with pytest.raises(ValueError, match=r"must not change the P that it is given.*read-only"):
         embedding.optimize(3, exaggeration=exaggeration, negative_gradient_method=in_place)
     embedding.optimize(3, exaggeration=exaggeration, negative_gradient_method=by_another)
     np.testing.assert_allclose(found[:3], exaggeration, rtol=1e-5)
