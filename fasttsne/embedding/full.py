@@ -16,6 +16,7 @@ from fasttsne.embedding.checks import (
     with_targets,
 )
 from fasttsne.embedding.growing import GrowingMap
+from fasttsne.embedding.new_rows import warn_of_far_rows
 from fasttsne.embedding.partial import (
     PartialTSNEEmbedding,
     make_fixed_repulsion,
@@ -345,6 +346,7 @@ class TSNEEmbedding(GrowingMap):
             (n_iter, exaggeration, final_momentum),
         )
         self.raise_if_view()
+        warn_of_far_rows(X, self.affinities.knn_index)
         arguments = self, X, perplexity, initialization, k, phases, common
         return transform(*arguments) if out is None else transform_to(out, *arguments)
 
