@@ -79,7 +79,7 @@ def test_errors_of_opening_name_the_target(tmp_path, open_file):
 
 def test_a_saved_embedding_names_the_target(tmp_path):
     path = tmp_path / "missing" / "x.npz"
-    embedding = TSNEEmbedding(np.eye(6)[:, :2], PerplexityBasedNN(np.eye(6), 2, n_jobs=1))
+    embedding = TSNEEmbedding(np.eye(6)[:, :2], PerplexityBasedNN(np.eye(6), 1.5, n_jobs=1))
     with pytest.raises(FileNotFoundError, match=re.escape(f": {str(path)!r}")):
         embedding.save(path)
 
