@@ -96,10 +96,11 @@ def _are_in_order(variances: np.ndarray) -> bool:
 def _largest_correlation(X: np.ndarray, column: int) -> float:
     """Return the largest correlation of a column with another one that varies."""
     origin = X[0].astype(np.float64)
-    unit = np.maximum(np.abs(X).max(0), np.finfo(np.float32).tiny).astype(np.float64)
+    largest = np.maximum(X.max(0), -X.min(0)).astype(np.float64)
+    unit = np.where(largest > 0, largest, 1.0)
     state = fold_chunks(X, CHUNK_SIZE, _add_products, (0.0, 0.0, 0.0), origin, unit, column)
     sums, squares, products = (each / len(X) for each in state)
-    variances = squares - sums**2
+    variances = np.maximum(squares - sums**2, 0)  # rounding
     covariances = products - sums * sums[column]
     scale = np.sqrt(variances * variances[column])
     is_other = (np.arange(X.shape[1]) != column) & (scale > 0)
