@@ -5,18 +5,19 @@ No row's place depends on the other rows: blocks of any size give the same bits.
 
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.linalg.robust import warn_of_far_new_rows
+from fasttsne.linalg.robust import RobustFrame, sample_frame, warn_of_far_new_rows
 from fasttsne.runtime.canonical import check_finite, check_stored
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.refused_input import refuse_containers
 from fasttsne.runtime.stored_rows import is_storage, iter_blocks
 from fasttsne.runtime.stored_sparse import StoredSparse, as_stored_sparse, load_sparse
 from fasttsne.runtime.typing import Rows
-from fasttsne.runtime.validation import check_data, check_shape
+from fasttsne.runtime.validation import check_data, check_shape, check_sparse_indices
 
 # Rows of a block, and its bytes in the storage: together with what placing them takes, 100 to
 # 200 MB (benchmarks/many_points.py).
@@ -65,13 +66,26 @@ def warn_of_far_rows(X: Any, index: Any) -> None:
     Rows of a file or in chunks are read later, a block at a time; distances have no far rows.
     """
     parts = getattr(index, "parts", None)
-    data = getattr(parts[0].index if parts else index, "data", None)
+    first = parts[0].index if parts else index
+    data = getattr(first, "data", None)
     is_known = isinstance(data, np.ndarray) or sp.issparse(data)
     if getattr(index, "metric", None) == "precomputed" or not is_known:
         return
     is_table = (isinstance(X, np.ndarray) and X.dtype.kind in "fiu") or sp.issparse(X)
     if is_table and X.ndim == 2 and X.shape[1] == data.shape[1] and X.shape[0]:
-        warn_of_far_new_rows(X.tocsr() if sp.issparse(X) else X, data)
+        if sp.issparse(X):
+            check_sparse_indices(X, "X")
+        warn_of_far_new_rows(X.tocsr() if sp.issparse(X) else X, data, _sample_frame(first, data))
+
+
+# By index: single rows are placed one after the other, and the frame would take half of the time.
+_SAMPLE_FRAMES: WeakKeyDictionary[Any, RobustFrame] = WeakKeyDictionary()
+
+
+def _sample_frame(index: Any, data: Any) -> RobustFrame:
+    if index not in _SAMPLE_FRAMES:
+        _SAMPLE_FRAMES[index] = sample_frame(data)
+    return _SAMPLE_FRAMES[index]
 
 
 def iter_new_rows(rows: Any) -> Iterator[tuple[int, Any]]:

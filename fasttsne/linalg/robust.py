@@ -107,12 +107,18 @@ def warn_of_far_rows(X) -> None:
         _warn(X, frame, "most rows", "The map of the other rows is as if without them, but where")
 
 
-def warn_of_far_new_rows(X, data) -> None:
+def sample_frame(data) -> RobustFrame:
+    """Return the frame of a sample of rows, from which new rows are far or not."""
+    return robust_frame(data, reach=0.0)
+
+
+def warn_of_far_new_rows(X, data, sample: RobustFrame) -> None:
     """Warn once where new rows lie beyond reason of the rows of a map.
 
     All of these are read only where some new row is far from most of a sample of them.
+
+    sample : their ``sample_frame``.
     """
-    sample = robust_frame(data, reach=0.0)
     distances = row_distances(X, sample.origin)
     if not (distances > FAR_DISTANCE * sample.size).any() or not sample.size:
         return
