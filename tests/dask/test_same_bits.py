@@ -169,7 +169,7 @@ def test_transform_is_lazy_and_the_same(client, d):
     expected = fasttsne.TSNE(**FEW).fit(X).transform(new, perplexity=8)
     estimator = fasttsne.dask.TSNE(client, **FEW)
     points = estimator.fit_transform(da.from_array(X, chunks=(1000, -1)))
-    assert type(points) is np.ndarray
+    assert isinstance(points, fasttsne.TSNEEmbedding)
     placed = estimator.transform(da.from_array(new, chunks=((30, 1, 69), d // 2)), perplexity=8)
     assert isinstance(placed, da.Array)
     assert placed.chunks == ((30, 1, 69), (2,))

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from quick import run_python
 
-from fasttsne.nearest_neighbors import Annoy, Approx, Exact, Faiss, exact, make_index, packages, select
+from fasttsne.nearest_neighbors import (
+    Annoy,
+    Approx,
+    Exact,
+    Faiss,
+    exact,
+    make_index,
+    packages,
+    select,
+)
 from fasttsne.nearest_neighbors.approx import EXACT_MAX_SAMPLES
 from fasttsne.nearest_neighbors.backends import faiss as faiss_backend
 from fasttsne.nearest_neighbors.backends.scikit import UNSUPPORTED_METRICS
