@@ -262,8 +262,8 @@ def estimated():
     estimator = Estimator(**settings, random_state=0, n_jobs=1, method="barnes_hut", angle=0.6)
     estimator.fit(digits(250))
     return {
-        **of_map(estimator.embedding_object_),
-        "map_float32": estimator.embedding_,
+        **of_map(estimator.embedding_),
+        "map_float32": np.asarray(estimator.embedding_, np.float32),
         "iterations": estimator.n_iter_,
         "map_new": estimator.transform(new_digits(5)),
     }
