@@ -154,8 +154,10 @@ def test_scanpy_takes_this_path(client):
     X = rows_of("float32", 700, 8)
     adata = anndata.AnnData(da.from_array(X, chunks=(300, -1)))
     fasttsne.scanpy.tsne(adata, use_rep="X", client=client, **FEW)
-    expected = fasttsne.TSNE(**FEW).fit(X)
+    expected = np.float32(fasttsne.TSNE(**FEW).fit(X))
     np.testing.assert_array_equal(adata.obsm["X_tsne"], expected)
+    with pytest.raises(NotImplementedError, match="is a Dask array, .*: compute it first"):
+        fasttsne.scanpy.report(adata)
     with client.as_current():
         fasttsne.scanpy.tsne(adata, use_rep="X", key_added="again", **FEW)
         with pytest.raises(NotImplementedError, match="on a cluster"):  # and not here
