@@ -270,7 +270,7 @@ def _map_of(
     X = _representation(adata, use_rep, n_pcs)
     if _is_dask_array(X):
         raise NotImplementedError(
-            f"the representation {use_rep!r} is a Dask array, which only tsne takes: compute it first"
+            f"the representation {use_rep!r} is a Dask array, which only tsne takes: compute it"
         )
     points = np.asarray(adata.obsm[name], np.float64)
     of_map = {each: params[each] for each in OF_MAP if each in params}
