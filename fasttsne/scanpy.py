@@ -164,9 +164,9 @@ def update(
     adata : the first sample, with the map and its parameters, as :func:`tsne` leaves it.
     new : the second sample, to which its part of the map is added.  If the map is of ``X``, it
         needs all variables of ``adata``.  If it is of "X_pca" and ``adata.varm`` has the
-        loadings "PCs", its ``X`` is projected on them; principal components of its own would be
-        on other axes and are refused.  Any other representation must be in ``new.obsm``, made
-        as that of ``adata``.
+        loadings "PCs", its ``X`` is projected on them, and both are added; principal components
+        of its own would be on other axes and are refused.  Any other representation must be in
+        ``new.obsm``, made as that of ``adata``.
     hold : how strongly the old points stay where they are, as for
         :meth:`fasttsne.TSNEEmbedding.update`.  Infinity pins them; otherwise they move in
         ``adata.obsm``, too.
@@ -182,9 +182,12 @@ def update(
     ValueError, TypeError
         If the representations do not fit together, or a parameter must be given.
     """
-    X, embedding, params = _map_of(adata, key_added, parameters)
-    rows = _new_representation(adata, new, X, params["use_rep"], params["n_pcs"])
+    _, embedding, params = _map_of(adata, key_added, parameters)
+    projection = _projection(adata) if params["use_rep"] == "X_pca" else None
+    rows = _new_representation(adata, new, projection, params["use_rep"], params["n_pcs"])
     joined = embedding.update(rows, hold=hold, n_iter=n_iter, random_state=random_state)
+    if projection is not None and "X_pca" not in new.obsm:
+        new.obsm["X_pca"], new.varm["PCs"] = projection.of(new), projection.loadings_of(new)
     _store(new, key_added, np.asarray(joined)[len(embedding) :], params)
     if not np.isinf(hold):
         _store(adata, key_added, np.asarray(joined)[: len(embedding)], params)
@@ -278,27 +281,27 @@ def _map_of(
     return X, embedding, {**params, "use_rep": use_rep, "n_pcs": n_pcs}
 
 
-def _new_representation(adata: Any, new: Any, X: Any, use_rep: str, n_pcs: int | None) -> Any:
-    """Return the rows of a second sample in the representation of the first, X."""
+def _new_representation(
+    adata: Any, new: Any, projection: "_Projection | None", use_rep: str, n_pcs: int | None
+) -> Any:
+    """Return the rows of a second sample in the representation of the first."""
     if use_rep == "X":
         return _representation(_with_variables(new, adata.var_names), "X", None)
-    projection = _projection(adata, X) if use_rep == "X_pca" else None
-    rows = _representation(new, use_rep, n_pcs) if use_rep in new.obsm else None
-    if projection is None and rows is None:
+    if use_rep not in new.obsm and projection is None:
         raise KeyError(
             f"the second sample needs obsm[{use_rep!r}], made as that of the first one; it has "
             f"{_names(new.obsm)}"
         )
     if projection is None:
-        return rows
+        return _representation(new, use_rep, n_pcs)
     projected = projection.of(new)
-    if rows is not None and not _are_close(projected, rows):
+    if use_rep in new.obsm and not _are_close(projected, new.obsm[use_rep]):
         raise ValueError(
             "obsm['X_pca'] of the second sample is on other axes than that of the first one: "
             "delete it, and its X is projected on varm['PCs'] of the first sample; or give "
             "use_rep a representation that both have"
         )
-    return projected
+    return projected[:, :n_pcs]
 
 
 def _with_variables(new: Any, names: Any) -> Any:
@@ -319,31 +322,35 @@ class _Projection(NamedTuple):
     offset: np.ndarray
 
     def of(self, adata: Any) -> np.ndarray:
-        """Return the components of all observations."""
-        return np.asarray(
-            _representation(_with_variables(adata, self.names), "X", None) @ self.loadings
-            - self.offset
-        )
+        """Return the components of all observations, float32."""
+        X = _representation(_with_variables(adata, self.names), "X", None)
+        return np.asarray(X @ self.loadings - self.offset, np.float32)
+
+    def loadings_of(self, adata: Any) -> np.ndarray:
+        """Return the loadings of all variables, with zeros for those that have none."""
+        loadings = np.zeros((adata.n_vars, self.loadings.shape[1]))
+        loadings[adata.var_names.get_indexer(self.names)] = self.loadings
+        return loadings
 
 
-def _projection(adata: Any, X: Any) -> _Projection | None:
-    """Return the projection that gives X, or None if it is not known.
+def _projection(adata: Any) -> _Projection | None:
+    """Return the projection that gives ``obsm["X_pca"]``, or None if it is not known.
 
     It is not where ``adata.X`` was changed after the components were made.
     """
-    if adata.X is None or sp.issparse(X) or "PCs" not in adata.varm:
-        return None
-    if X.shape[1] > adata.varm["PCs"].shape[1]:
+    if adata.X is None or "PCs" not in adata.varm:
         return None
     # Variables that were left out have zeros, or NaN in files of old versions of scanpy.
-    loadings = np.nan_to_num(np.asarray(adata.varm["PCs"], np.float64)[:, : X.shape[1]])
+    loadings = np.nan_to_num(np.asarray(adata.varm["PCs"], np.float64))
     is_used = loadings.any(axis=1)
-    some = np.unique(np.linspace(0, len(X) - 1, N_COMPARED).astype(int))
-    names, zero = adata.var_names[is_used], np.zeros(X.shape[1])
+    names, zero = adata.var_names[is_used], np.zeros(loadings.shape[1])
+    some = np.unique(np.linspace(0, adata.n_obs - 1, N_COMPARED).astype(int))
     uncentered = _Projection(names, loadings[is_used], zero).of(adata[some])
-    offsets = uncentered - X[some]  # of a subset, too, by the mean that its components had
-    offset = offsets.mean(axis=0)
-    if not _are_close(uncentered, X[some] + offset):
+    components = np.asarray(adata.obsm["X_pca"][some])
+    if components.shape != uncentered.shape:
+        return None
+    offset = (uncentered - components).mean(axis=0)  # the mean that the components had
+    if not _are_close(uncentered, components + offset):
         return None
     return _Projection(names, loadings[is_used], offset)
 

@@ -324,12 +324,18 @@ def test_components_of_a_second_sample_are_projected(rng):
     assert np.linalg.norm(twins.obsm["X_tsne"] - old.obsm["X_tsne"][:50], axis=1).max() < spread
     update(old[::2].copy(), new)  # the mean of a subset is another one
     assert np.isfinite(new.obsm["X_tsne"]).all()
+    np.testing.assert_array_equal(new.varm["PCs"], old.varm["PCs"])
+    third = old[:20, ::-1].copy()
+    del third.obsm, third.varm["PCs"]
+    update(anndata.concat([old, new], merge="same", uns_merge="same"), third)
+    np.testing.assert_allclose(third.obsm["X_pca"], old.obsm["X_pca"][:20], atol=1e-4)
     scanpy.pp.pca(new)
     with pytest.raises(ValueError, match="on other axes than that of the first one: delete it"):
         update(old, new)
     with pytest.raises(KeyError, match=r"lacks 3 of 5. variables of the first one, the first '"):
         update(old, new[:, 4:].copy())
     old.X = old.X.toarray() ** 2  # the loadings are of something else now
+    del twins.obsm["X_pca"]
     with pytest.raises(KeyError, match=r"needs obsm\['X_pca'\], made as that of the first one"):
         update(old, twins)
 
