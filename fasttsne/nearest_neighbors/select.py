@@ -89,7 +89,7 @@ def make_index(neighbors: Neighbors, data: Rows | None, k: int, **kwargs: Any) -
     neighbors : a name; "auto" is "approx" for the metrics that it has, which searches
         few rows exactly; "exact" for other metrics of SciPy and functions, with any number of
         rows; "annoy" or "pynndescent" for metrics that only they have.  "approx" is one of these
-        two for all metrics that it does not have (:func:`resolve_search`).  Or a pair
+        two for all metrics that it does not have (``select.resolve_search``).  Or a pair
         (indices, distances), as for :class:`PrecomputedNeighbors`; a SciPy sparse matrix of
         distances, as for :class:`PrecomputedDistanceMatrix`; an object with ``build``,
         ``query``, ``k`` and ``n_samples``.
