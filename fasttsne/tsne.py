@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import check_perplexity, make_affinities
-from fasttsne.anchors import Anchors, check_anchors
+from fasttsne.anchors import Anchors, check_anchors, check_movable
 from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
 from fasttsne.embedding.checks import check_kind_of_reference, check_reference
 from fasttsne.initialization import (
@@ -21,6 +21,7 @@ from fasttsne.initialization import (
 )
 from fasttsne.io.fingerprint import fingerprint
 from fasttsne.io.fit_checkpoint import FitCheckpoint
+from fasttsne.linalg.dominance import EUCLIDEAN, warn_of_dominating_column
 from fasttsne.linalg.robust import warn_of_far_rows
 from fasttsne.memory import MemoryPlan, plan_memory
 from fasttsne.nearest_neighbors.index import Neighbors
@@ -35,6 +36,7 @@ from fasttsne.optimize.parameters import OPTIMIZE, check_params
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import RunPlan, resolve
 from fasttsne.optimize.schedule import Iterations
+from fasttsne.runtime.column_names import column_names
 from fasttsne.runtime.large_arrays import large_arrays_within
 from fasttsne.runtime.progress import listening
 from fasttsne.runtime.progress_display import progress_shown
@@ -55,8 +57,6 @@ __all__ = [
 
 log = logging.getLogger("fasttsne.tsne")
 
-# Metrics of which searches prepare rows that differ from the data by a scale and an origin only.
-EUCLIDEAN = ("euclidean", "l2", "sqeuclidean")
 # Parameters on which the map does not depend.
 WITHOUT_EFFECT = (
     "n_jobs", "callbacks", "callbacks_every_iters", "verbose", "memory_limit", "temp_folder",
@@ -180,7 +180,8 @@ class TSNE:
         X : (n_samples, n_features) array of finite numbers, or anything with ``shape``,
             ``dtype`` and slices of rows, as ``h5py.Dataset``; never changed.  It is not
             needed where affinities, or a graph as ``neighbors``, are given.  Rows that look like
-            codes for missing values, such as 1e20, are warned of, and do not disturb the others.
+            codes for missing values, such as 1e20, are warned of, and do not disturb the others;
+            and so is a column of a data frame that makes most of all Euclidean distances.
             An array is not copied where it can be used as it is: give a copy if you change it
             later, and place new rows after that.
         affinities : :class:`fasttsne.affinity.Affinities`, or a matrix of them, in
@@ -200,7 +201,8 @@ class TSNE:
         ValueError, TypeError
             With the name of the parameter, its value and what is accepted.
         OverflowError
-            Where the optimization diverges: the learning rate is far too large.
+            Where points would leave all bounds, 1e15: the learning rate is far too large.  Of a
+            map that diverges less far, or cannot move, there is a warning.
         KeyboardInterrupt
             On Ctrl-C.  As after an OverflowError, ``embedding_`` is the embedding so far.
         """
@@ -231,6 +233,9 @@ class TSNE:
             except OptimizationInterrupt:
                 log.info("stopped by a callback")
                 break
+        else:
+            if phases:
+                embedding.warn_of_no_map(phases[-1])
         if checkpoint is not None:
             checkpoint.remove()
         return embedding
@@ -313,8 +318,10 @@ class TSNE:
             raise ValueError("X is needed where no affinities or neighbours are given")
         memory = self._plan_memory(None if is_precomputed else X)
         if X is not None and not is_precomputed:
+            names = column_names(X)
             X = self._read(X, memory)
             warn_of_far_rows(X)
+            warn_of_dominating_column(X, names, self.metric)
         if X is not None and not isinstance(initialization, str):  # before the long search
             check_positions(initialization, (np.shape(X)[0], int(self.n_components)))
         check_kind_of_reference(
@@ -322,6 +329,7 @@ class TSNE:
             None if is_precomputed or X is None else np.shape(X)[0], int(self.n_components),
         )  # fmt: skip
         check_anchors(anchors, None if X is None else np.shape(X)[0], int(self.n_components))
+        check_movable(anchors)
         checkpoint = None
         if use_checkpoint and self.checkpoint is not None:
             data = {"X": X, "affinities": affinities, "initialization": initialization}
@@ -356,7 +364,7 @@ class TSNE:
                     check_anchors(anchors, *shape)
                     if isinstance(initialization, str):
                         positions = near_anchors(
-                            positions, anchors.targets, anchors.weights > 0, found.P_float32
+                            positions, anchors.targets, anchors.weights, found.P_float32
                         )
         params = {name: getattr(self, name) for name in OPTIMIZE if name != "momentum"}
         embedding = TSNEEmbedding(

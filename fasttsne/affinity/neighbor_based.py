@@ -1,13 +1,13 @@
 """KNNAffinities, the base class of affinities between nearest neighbours."""
 
 import copy
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.affinity.base import Affinities, NewAffinities
+from fasttsne.affinity.base import Affinities, NewAffinities, check_symmetrize
 from fasttsne.affinity.conditional import Dtype, row_normalized_csr, to_scaled_float32
 from fasttsne.affinity.csr import csr_from_arrays, joint_affinities, neighbors_to_csr
 from fasttsne.nearest_neighbors import PrecomputedNeighbors, make_index, neighbor_lists
@@ -46,12 +46,60 @@ def get_knn_index(
 class KNNAffinities(Affinities):
     """Base class of affinities between each row and its nearest neighbours."""
 
+    # Attributes that decide P beside the neighbours, and how each is checked.
+    PARAMETERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
+    # What symmetrize=True means.
+    _DEFAULT_MODE = "mean"
+
+    symmetrize: bool | str
     _mode: str
     _n_used: int  # neighbours of each row
 
     def __init__(self, n_jobs: int | None = -1, verbose: bool = False):
         super().__init__(verbose)
         self.n_jobs = n_jobs
+
+    @classmethod
+    def restore(
+        cls,
+        knn_index: Any,
+        neighbors: tuple[np.ndarray, np.ndarray, np.ndarray],
+        n_used: int,
+        symmetrize: bool | str,
+        n_jobs: int | None,
+        parameters: Mapping[str, Any],
+    ) -> "KNNAffinities":
+        """Return affinities of known neighbours; P is computed when it is first asked for.
+
+        Parameters
+        ----------
+        knn_index : object with ``query``
+            The index that found the neighbours.
+        neighbors : tuple of arrays, shapes (n, k), (n, k) and (n,)
+            Indices, distances in units of each row, and these units.
+        n_used : int
+            Number of nearest neighbours that have affinities, at most k.
+        symmetrize, n_jobs
+            As in the constructor.
+        parameters : dict
+            Values of ``PARAMETERS``.
+
+        Raises
+        ------
+        ValueError, KeyError
+            If a parameter is missing or out of range.
+        """
+        self = cls.__new__(cls)
+        KNNAffinities.__init__(self, n_jobs)
+        self._mode = check_symmetrize(symmetrize, cls._DEFAULT_MODE)
+        self.symmetrize, self.knn_index, self._n_used = symmetrize, knn_index, n_used
+        for name, check in cls.PARAMETERS.items():
+            setattr(self, name, check(parameters[name]))
+        indices, distances, self._units = neighbors
+        self._indices = np.ascontiguousarray(indices, np.int32)
+        self._distances = np.ascontiguousarray(distances, np.float32)
+        self._is_given, self._is_put_off = False, True
+        return self
 
     @property
     def n_samples(self) -> int:
@@ -118,16 +166,30 @@ class KNNAffinities(Affinities):
 
     def _changed(self, change: neighbor_lists.Change) -> "KNNAffinities":
         result = copy.copy(self)
-        indices, distances = change.lists
         result.knn_index = change.index
+        indices, distances = change.lists
+        k = self._n_wanted(len(indices))
+        if k > indices.shape[1] and neighbor_lists.can_search_all(change.index):
+            indices, distances = neighbor_lists.search_all(change.index, k)
         result.knn_index.k = indices.shape[1]
         result._indices = np.ascontiguousarray(indices, np.int32)
         result._distances, result._units = result._scaled(distances)
         result._recompute()
         return result
 
+    def _n_wanted(self, n_samples: int) -> int:
+        """Return how many neighbours each row should have when there are so many rows."""
+        k = int(self._indices.shape[1])
+        if k == self.n_samples - 1:  # all that there were; more may have been asked for
+            k = max(k, self._n_asked())
+        return min(k, n_samples - 1)
+
+    def _n_asked(self) -> int:
+        """Return how many neighbours the family takes where there are enough rows."""
+        return int(self._indices.shape[1])
+
     def _recompute(self) -> None:
-        """Follow other lists, which may be shorter than those that there were."""
+        """Follow other lists, which may be shorter or longer than those that there were."""
         self._n_used = min(self._n_used, self._indices.shape[1])
         self.P = None
         self._is_given, self._is_put_off = False, True
@@ -176,7 +238,8 @@ class KNNAffinities(Affinities):
 
     def _set_joint(self, k: int | None = None) -> None:
         """Set P and the log radii from the conditional affinities of the k nearest, or of all."""
-        self._n_used = self._indices.shape[1] if k is None else k
+        width = self._indices.shape[1]
+        self._n_used = width if k is None else min(k, width)
         indices, distances = self._first_neighbors(self._n_used)
         conditional = self._weights(distances, np.float32)
         square = np.einsum("ij,ij,ij->i", conditional, distances, distances, dtype=np.float64)
@@ -232,21 +295,20 @@ def check_n_neighbors(k: int, n_samples: int | None, name: str) -> int:
     return k
 
 
-# A perplexity of more than this share of the neighbours leaves little difference among them.
-NEARLY_UNIFORM = 0.9
+# A perplexity may be larger than a third of the neighbours by this: 3.3333333333334 is ten thirds.
+ROUNDED_THIRD = 1 + 1e-12
 
 
-def clip_perplexity(perplexity: float, k_neighbors: int) -> float:
-    """Return a perplexity for which k neighbours suffice, with a warning if it is a smaller one."""
-    if perplexity <= k_neighbors:
-        if perplexity > NEARLY_UNIFORM * k_neighbors > NEARLY_UNIFORM:
-            warn_user(
-                f"perplexity {perplexity:g} is nearly the number of neighbours, {k_neighbors}: the "
-                "affinities of all neighbours are nearly equal, and the map may collapse"
-            )
+def clip_perplexity(perplexity: float, n_neighbors: int) -> float:
+    """Return a perplexity for which so many neighbours suffice; warn if it is a smaller one.
+
+    It takes three times as many.  With fewer, the farthest weigh nearly as much as the nearest, and
+    a map in which they are all the others has little to show, or collapses.
+    """
+    usable = perplexity_for(n_neighbors)
+    if perplexity <= usable * ROUNDED_THIRD:
         return perplexity
-    usable = perplexity_for(k_neighbors)
     warn_user(
-        f"perplexity {perplexity:g} is too large for {k_neighbors} neighbours; using {usable:g}"
+        f"perplexity {perplexity:g} is too large for {n_neighbors} neighbours; using {usable:g}"
     )
     return usable

@@ -1,5 +1,7 @@
 """Gaussian affinities of a given perplexity, as in the original t-SNE."""
 
+from typing import Any, ClassVar
+
 import numpy as np
 
 from fasttsne.affinity.base import NewAffinities, check_symmetrize
@@ -10,6 +12,13 @@ from fasttsne.nearest_neighbors.select import MAX_PERPLEXITY, n_neighbors_for, r
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer, warn_user
+
+# A perplexity of more than this share of the neighbours leaves little difference among them.
+NEARLY_UNIFORM = 0.9
+
+
+def _check_perplexity(perplexity: Any) -> float:
+    return check_number(perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True)
 
 
 class PerplexityBasedNN(KNNAffinities):
@@ -34,11 +43,18 @@ class PerplexityBasedNN(KNNAffinities):
 
     Attributes
     ----------
-    effective_perplexity_ : the perplexity, reduced if there are too few neighbours for it.
+    perplexity : as it was asked for.
+    effective_perplexity_ : as much of it as there are rows for: at most a third of the other rows.
+        Where rows join or leave it follows (:meth:`fasttsne.TSNEEmbedding.update`).
 
     Source: van der Maaten & Hinton 2008; van der Maaten 2014 (three times the perplexity as number
     of neighbours).
     """
+
+    PARAMETERS: ClassVar = {
+        "perplexity": _check_perplexity,
+        "effective_perplexity_": _check_perplexity,
+    }
 
     def __init__(
         self, data: Rows | None = None, perplexity: float = 30, method: Neighbors = "auto",
@@ -48,9 +64,7 @@ class PerplexityBasedNN(KNNAffinities):
         knn_index: Index | None = None,
     ):  # fmt: skip
         super().__init__(n_jobs, verbose)
-        perplexity = check_number(
-            perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True
-        )
+        perplexity = _check_perplexity(perplexity)
         self._mode = check_symmetrize(symmetrize)
         self.symmetrize = symmetrize
         self._find_neighbors(
@@ -75,9 +89,7 @@ class PerplexityBasedNN(KNNAffinities):
             If the perplexity is larger than the number of neighbours that were found, and there
             are more rows: it needs a new search.
         """
-        new_perplexity = check_number(
-            new_perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True
-        )
+        new_perplexity = _check_perplexity(new_perplexity)
         k = self._indices.shape[1]
         if new_perplexity > k and k < self.n_samples - 1:
             raise RuntimeError(
@@ -92,16 +104,40 @@ class PerplexityBasedNN(KNNAffinities):
             )
 
     def _compute(self, perplexity: float) -> None:
-        effective = self.check_perplexity(perplexity, self._indices.shape[1])
+        self._set_perplexity(perplexity)
+        with Timer(
+            f"computing affinities, perplexity {self.effective_perplexity_:g}", self.verbose
+        ):
+            self._set_joint(self._n_used)
+
+    def _set_perplexity(self, perplexity: float) -> None:
+        """Set the perplexity that was asked for, and as much of it as the neighbours allow."""
+        k = self._indices.shape[1]
+        effective = self._usable(perplexity, k, self.n_samples - 1)
         self.perplexity, self.effective_perplexity_ = perplexity, effective
-        with Timer(f"computing affinities, perplexity {effective:g}", self.verbose):
-            self._set_joint(max(n_neighbors_for(effective), 1))
+        self._n_used = max(min(n_neighbors_for(effective), k), 1)
+
+    def _usable(self, perplexity: float, k: int, n_others: int) -> float:
+        """Return a perplexity for which k of so many other rows suffice.
+
+        Fewer of them than three times the perplexity are taken where others are not known.
+        """
+        usable = self.check_perplexity(perplexity, n_others)
+        if usable > k:
+            return self.check_perplexity(usable, k)
+        if usable > NEARLY_UNIFORM * k and k < n_others:
+            warn_user(
+                f"perplexity {usable:g} is nearly the number of neighbours that are known, {k}: "
+                "the affinities of all of them are nearly equal"
+            )
+        return usable
+
+    def _n_asked(self) -> int:
+        return n_neighbors_for(self.perplexity)
 
     def _recompute(self) -> None:
-        if self._n_used > self._indices.shape[1]:
-            self._compute(self.perplexity)
-        else:
-            super()._recompute()
+        self._set_perplexity(self.perplexity)
+        super()._recompute()
 
     def _weights(self, distances: np.ndarray, dtype: Dtype) -> np.ndarray:
         return from_perplexity(distances, self.effective_perplexity_, self._n_threads, dtype=dtype)
@@ -126,11 +162,9 @@ class PerplexityBasedNN(KNNAffinities):
         """
         if perplexity is None:
             perplexity = self.perplexity
-        perplexity = check_number(
-            perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True
-        )
+        perplexity = _check_perplexity(perplexity)
         k = resolve_k_neighbors(k_neighbors, perplexity, self.n_samples + 1)
-        perplexity = clip_perplexity(perplexity, k)
+        perplexity = self._usable(perplexity, k, self.n_samples)
         return self._to_new(
             data, k, return_distances,
             lambda distances, scales: from_perplexity(distances, perplexity, self._n_threads),
@@ -139,7 +173,4 @@ class PerplexityBasedNN(KNNAffinities):
     @staticmethod
     def check_perplexity(perplexity: float, k_neighbors: int) -> float:
         """Return a perplexity for which k neighbours suffice; warn if it is a smaller one."""
-        perplexity = check_number(
-            perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True
-        )
-        return clip_perplexity(perplexity, k_neighbors)
+        return clip_perplexity(_check_perplexity(perplexity), k_neighbors)

@@ -6,6 +6,7 @@ arrays that were exchanged, are missing or do not belong there are errors, too.
 """
 
 import contextlib
+import errno
 import io
 import json
 import math
@@ -27,10 +28,10 @@ from fasttsne.runtime.progress import stage
 from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import is_address
 
-# What NumPy and zipfile raise if a file is damaged.
-READ_ERRORS = (
-    ValueError, TypeError, KeyError, EOFError, OSError, SyntaxError, MemoryError, OverflowError,
-    NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError,
+# What NumPy and zipfile raise if a file is damaged; sizes are checked before arrays take memory.
+DAMAGE = (
+    ValueError, TypeError, KeyError, EOFError, SyntaxError, OverflowError, NotImplementedError,
+    RuntimeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError,
 )  # fmt: skip
 # Bytes after which a file that is written is on the disk: in one go at the end that could take
 # many seconds, in which Ctrl-C is not noticed.
@@ -65,15 +66,25 @@ class _SyncedFile(io.FileIO):
 
 
 def write_archive(
-    path: FilePath, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    path: FilePath,
+    header: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    check: Callable[[dict[str, Any]], None] | None = None,
 ) -> None:
     """Write an archive, atomically: after an error, the old file is unchanged.
+
+    A file is read back, and its checksums are compared, before it replaces the old one.
 
     Parameters
     ----------
     path : or the address of a file (:mod:`fasttsne.io.address`), as for all functions here.
     header : what JSON can express, with "kind" and "format".
+    check : function
+        Called with the header as it will be read, before anything is written; it raises if header
+        and arrays could not be read again.
     """
+    if check is not None:
+        check(json.loads(json.dumps(header)))
     with _new_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             write_array(archive, name, array)
@@ -100,8 +111,22 @@ def _new_file(path: FilePath) -> Iterator[IO[bytes]]:
         with new_file_at(path) as file:
             yield file
     else:
-        with atomic_write(path) as temp_path, _SyncedFile(temp_path, "xb") as local:
-            yield local
+        with atomic_write(path) as temp_path:
+            with _SyncedFile(temp_path, "xb") as local:
+                yield local
+            _read_back(temp_path)
+
+
+def _read_back(path: FilePath) -> None:
+    """Raise OSError if a new archive does not have the bytes that were written."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except zipfile.BadZipFile as error:
+        damaged = str(error)
+    if damaged is not None:
+        reason = f"the disk returned other bytes than were written: {damaged}"
+        raise OSError(errno.EIO, reason, os.fspath(path))
 
 
 @contextlib.contextmanager
@@ -116,17 +141,34 @@ def open_archive(path: FilePath, kind: str, format: int, what: str) -> Iterator[
     Raises
     ------
     OSError
-        Where the file cannot be opened.
+        Where the file cannot be opened or read.
     ValueError
         Where it is no such file, is damaged, or was written by a later version.
     """
     with open_for_reading(path) as file:
         try:
-            yield Archive(file, kind, format)
-        except READ_ERRORS as error:
+            with _seeking():
+                yield Archive(file, kind, format)
+        except DAMAGE as error:
             text = str(error)[:MAX_ERROR]  # zipfile shows the bytes that it found
             reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
             raise ValueError(f"{os.fspath(path)} is not {what}: {reason}") from error
+        except OSError as error:
+            raise OSError(f"{os.fspath(path)} cannot be read: {error}") from error
+
+
+@contextlib.contextmanager
+def _seeking() -> Iterator[None]:
+    """Make ValueError of the error of a system that is to seek before the beginning of a file.
+
+    Damaged archives say so; other errors of the system are not the file's fault.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise ValueError(str(error)) from error
+        raise
 
 
 class Archive:
@@ -224,7 +266,7 @@ def check_size(archive: Any, name: str) -> None:
 
 def read_kind(path: FilePath) -> str | None:
     """Return what an archive says that it is; None for other files."""
-    with open_for_reading(path) as file, contextlib.suppress(*READ_ERRORS):
+    with open_for_reading(path) as file, contextlib.suppress(*DAMAGE), _seeking():
         if zipfile.is_zipfile(file):
             file.seek(0)
             kind = json.loads(str(np.load(file, allow_pickle=False)["header"]))["kind"]

@@ -70,6 +70,8 @@ def read_table(
         raise IsADirectoryError(f"{path} is a folder")
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
+    if not (path.is_file() or path.is_dir()):
+        raise OSError(f"{path} is not a regular file")
     left_out = [leave_out] if isinstance(leave_out, str) else list(leave_out or ())
     with naming(path):
         if kind in _TABLES:

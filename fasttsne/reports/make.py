@@ -2,7 +2,7 @@
 
 import numbers
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ def report(
     X: Rows, embedding: Any, labels: ArrayLike | None = None, sample: int | str | None = "auto",
     random_state: RandomState = 0, n_jobs: int | None = -1, *, metric: Metric | None = None,
     metric_params: MetricSettings = None, perplexity: float | None = None,
+    column_names: Sequence[str] | None = None,
 ) -> Report:  # fmt: skip
     """Measure how far a map can be trusted, and say what the numbers mean.
 
@@ -49,6 +50,7 @@ def report(
     metric, metric_params : distance between rows; None is the map's, if it is known, else
         Euclidean.
     perplexity : of the graph, where one is made; None is 30.
+    column_names : of X, for warnings; None is those of a data frame.
 
     Returns
     -------
@@ -64,7 +66,7 @@ def report(
     """
     start = time.perf_counter()
     seed = _integer_seed(random_state)
-    subject = check_subject(X, embedding, labels, metric, metric_params)
+    subject = check_subject(X, embedding, labels, metric, metric_params, column_names)
     settings = _settings(subject, sample, seed, n_jobs, perplexity)
     return _report(with_graph(subject, perplexity, seed, n_jobs), settings, start)
 

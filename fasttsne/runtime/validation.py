@@ -66,6 +66,19 @@ def check_data(
     if is_storage(X, name):
         check_shape(X.shape, name, min_rows)
         return read_canonical(X, name, memory_limit, temp_folder)
+    array = to_numbers(X, name)
+    check_shape(array.shape, name, min_rows)
+    return read_canonical(array, name, memory_limit, temp_folder)
+
+
+def to_numbers(X: Any, name: str) -> np.ndarray:
+    """Return an array of real numbers, those of objects as float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where it has others, or some are missing.
+    """
     array = np.asarray(X)
     if array.dtype.kind not in "fiub":
         try:
@@ -73,8 +86,7 @@ def check_data(
             array = array.astype(np.float64, casting="unsafe" if array.dtype == object else "safe")
         except (TypeError, ValueError):
             refuse_not_numbers(X, array, name)
-    check_shape(array.shape, name, min_rows)
-    return read_canonical(array, name, memory_limit, temp_folder)
+    return array
 
 
 def refuse_masked(X: Any, name: str) -> None:

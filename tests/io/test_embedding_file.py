@@ -1,6 +1,7 @@
 """Saved embeddings go on as if nothing had happened, and files that lie are found out."""
 
 import copy
+import io
 import json
 import os
 import pickle
@@ -177,6 +178,36 @@ def test_a_failing_disk_leaves_the_old_file(embedding, tmp_path, monkeypatch, st
     assert os.listdir(tmp_path) == ["map.npz"]
 
 
+def test_a_disk_that_returns_other_bytes(embedding, tmp_path, monkeypatch):
+    """What was written is read back before it replaces the old file."""
+    path = tmp_path / "map.npz"
+    embedding.save(path)
+    before = path.read_bytes()
+    sync = os.fsync
+
+    def damage(descriptor):
+        os.pwrite(descriptor, b"?", 1000)
+        sync(descriptor)
+
+    monkeypatch.setattr("fasttsne.io.archive.SYNC_BYTES", 4096)
+    monkeypatch.setattr("os.fsync", damage)
+    with pytest.raises(OSError, match=r"the disk returned other bytes .*map\.npz"):
+        embedding.optimize(5).save(path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["map.npz"]
+
+
+def test_what_load_would_refuse_is_not_written(embedding, tmp_path):
+    path = tmp_path / "map.npz"
+    embedding.save(path)
+    before = path.read_bytes()
+    broken = embedding.copy()
+    broken.gradient_descent_params["momentum"] = 3
+    with pytest.raises(ValueError, match="momentum must be at most 1"):
+        broken.save(path)
+    assert path.read_bytes() == before
+
+
 def test_a_later_version(embedding, tmp_path):
     embedding.save(tmp_path / "map.npz")
     path = with_header(tmp_path / "map.npz", format=3, fasttsne="7.0")
@@ -316,3 +347,31 @@ def test_joblib(embedding, tmp_path):
     optimize = joblib.delayed(TSNEEmbedding.optimize)
     (copied,) = joblib.Parallel(n_jobs=2)([optimize(embedding, 20)])
     np.testing.assert_array_equal(copied, embedding.optimize(20))
+
+
+def test_a_connection_that_breaks_is_no_damaged_file(embedding, tmp_path):
+    """The message must not make a user remove a good file."""
+    fsspec = pytest.importorskip("fsspec")
+    from fsspec.implementations.local import LocalFileSystem
+
+    class Breaks(io.FileIO):
+        def readinto(self, buffer):
+            if 2_000 < self.tell() < self.size - 50_000:
+                raise OSError("the connection was lost")
+            return super().readinto(buffer)
+
+    class Remote(LocalFileSystem):
+        protocol = "breaks"
+
+        def open(self, path, mode="rb", **settings):
+            file = Breaks(self._strip_protocol(path), mode)
+            file.size = os.path.getsize(path.removeprefix("breaks://"))
+            return io.BufferedReader(file)
+
+    fsspec.register_implementation("breaks", Remote, clobber=True)
+    path = tmp_path / "map.npz"
+    embedding.save(path)
+    message = rf"^breaks://{path} cannot be read: the connection was lost$"
+    with pytest.raises(OSError, match=message):
+        TSNEEmbedding.load(f"breaks://{path}")
+    assert (TSNEEmbedding.load(path) == embedding).all()
