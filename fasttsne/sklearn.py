@@ -72,8 +72,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    embedding_ : (n_samples, n_components) float32 array.
-    embedding_object_ : the :class:`fasttsne.TSNEEmbedding`, to optimize further.
+    embedding_ : the :class:`fasttsne.TSNEEmbedding`, an (n_samples, n_components) array of float64
+        with ``optimize``, ``transform``, ``affinities`` and ``kl_divergence``.  The methods of this
+        class return plain arrays of float32.
     kl_divergence_ : of the map.
     n_iter_ : the number of the last iteration, counted from 0 over both phases, as
         scikit-learn counts; ``partial_fit`` with a finite ``hold`` counts anew.
@@ -179,25 +180,24 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         hold : how strongly earlier rows stay where they are, as of
             :meth:`fasttsne.TSNEEmbedding.update`; infinity pins them.
         """
-        if not hasattr(self, "embedding_object_"):
+        if not hasattr(self, "embedding_"):
             return self.fit(X)
         X = self._validated(X, reset=False)
-        grown = self.embedding_object_.update(X, hold=hold)
+        grown = self.embedding_.update(X, hold=hold)
         self._take(grown, self._known_rows.extended(X))
         return self
 
     def _take(self, embedding: tsne.TSNEEmbedding, known_rows: RowHashIndex) -> None:
         """Set the attributes that follow from a map, and from its rows."""
-        self.embedding_object_ = embedding
-        self.embedding_ = np.array(embedding, dtype=np.float32)
+        self.embedding_ = embedding
         state = embedding.optimizer.state
         if state is not None or not hasattr(self, "n_iter_"):
             self.n_iter_ = max((0 if state is None else state.iteration) - 1, 0)
         self._known_rows = known_rows
 
     def fit_transform(self, X: Rows, y: object = None) -> np.ndarray:
-        """Embed a data set and return the map, ``embedding_``; as ``fit``."""
-        return self.fit(X).embedding_
+        """Embed a data set; return the map, an (n_samples, n_components) float32 array."""
+        return self.fit(X)._points
 
     def transform(self, X: Rows) -> np.ndarray:
         """Place rows in the map; each row's place does not depend on the others.
@@ -235,10 +235,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _place(self, X: Any) -> np.ndarray:
         known = self._known_rows.find(X)
-        points: np.ndarray = self.embedding_[known]
+        points: np.ndarray = self._points[known]
         new = np.flatnonzero(known < 0)
         if len(new):
-            points[new] = np.asarray(self.embedding_object_.transform(X[new]))
+            points[new] = np.asarray(self.embedding_.transform(X[new]))
         return points
 
     def _validated(self, X: Any, reset: bool) -> Any:
@@ -310,11 +310,26 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     @property
     def kl_divergence_(self) -> float | None:
         """The KL divergence of the map; after ``partial_fit`` made when it is asked for."""
-        return self.embedding_object_.kl_divergence
+        return self.embedding_.kl_divergence
+
+    @property
+    def embedding_object_(self) -> tsne.TSNEEmbedding:
+        """The name of ``embedding_`` in version 0.1.0."""
+        return self.embedding_
+
+    @property
+    def _points(self) -> np.ndarray:
+        return np.asarray(self.embedding_, np.float32)
 
     @property
     def _n_features_out(self) -> int:
         return int(self.embedding_.shape[1])
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "embedding_object_" in state:  # version 0.1.0 had the points beside it
+            state = {**state, "embedding_": state["embedding_object_"]}
+            del state["embedding_object_"]
+        super().__setstate__(state)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

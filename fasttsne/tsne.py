@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -62,6 +62,19 @@ WITHOUT_EFFECT = (
     "n_jobs", "callbacks", "callbacks_every_iters", "verbose", "memory_limit", "temp_folder",
     "checkpoint",
 )  # fmt: skip
+# What scikit-learn's estimators have and this class has not.
+OF_ESTIMATORS = (
+    "transform",
+    "partial_fit",
+    "predict",
+    "fit_predict",
+    "score",
+    "set_output",
+    "get_feature_names_out",
+    "kl_divergence_",
+    "n_iter_",
+    "n_features_in_",
+)
 
 
 @documented(parameters=PARAMETERS.values())
@@ -227,6 +240,40 @@ class TSNE:
             checkpoint.remove()
         return embedding
 
+    def fit_transform(self, X: Rows, y: object = None) -> TSNEEmbedding:
+        """Embed a data set, as :meth:`fit`: for the last step of a scikit-learn pipeline.
+
+        :class:`fasttsne.sklearn.TSNE` follows all of scikit-learn's conventions.
+
+        Parameters
+        ----------
+        X : as for :meth:`fit`.
+        y : not used.
+        """
+        return self.fit(X)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return all parameters by name, for scikit-learn's ``clone`` and pipelines.
+
+        Parameters
+        ----------
+        deep : not used: no parameter is an estimator.
+        """
+        return self._params()
+
+    def set_params(self, **params: Any) -> "TSNE":
+        """Set parameters by name, and return the object; values are checked by :meth:`fit`.
+
+        Raises
+        ------
+        ValueError
+            For names that are none; no parameter is set then.
+        """
+        for name in params:
+            check_choice(name, "name of a parameter", self.get_params())
+        vars(self).update(params)
+        return self
+
     def plan(self, n_samples: int) -> RunPlan:
         """What a fit of so many rows will do: each stage, and who decided each parameter.
 
@@ -383,6 +430,23 @@ class TSNE:
 
     def _params(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in PARAMETERS}
+
+    if not TYPE_CHECKING:  # it would have every attribute
+
+        def __getattr__(self, name):
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name in OF_ESTIMATORS:
+                message += (
+                    "; fasttsne.sklearn.TSNE has it, for pipelines and searches.  The embedding, "
+                    "which fit returns, has transform, update and kl_divergence"
+                )
+            raise AttributeError(message, name=name, obj=self)
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks its estimators for; nothing else imports it."""
+        from sklearn.utils import Tags, TargetTags
+
+        return Tags(estimator_type=None, target_tags=TargetTags(required=False))
 
 
 def _is_default(value: object, default: object) -> bool:

@@ -35,6 +35,7 @@ LATE_IMPORTS = {
     ("__init__", "__init__"),
     # Dask is not imported before it is used; workers may not have this package at all.
     ("scanpy", "dask.estimator"), ("dask.versions", "dask.versions"),
+    ("scanpy", "reports"),
 }  # fmt: skip
 # Public modules have the names of old code; nothing else knows it.
 MAY_IMPORT_COMPAT = {"__init__"}

@@ -29,6 +29,11 @@ from fasttsne.sklearn import TSNE  # noqa: E402
 SHORT = {**QUICK, "early_exaggeration_iter": 20, "n_iter": 20}
 
 
+def points_of(tsne):
+    """The map as ``fit_transform`` and ``transform`` return it."""
+    return np.asarray(tsne.embedding_, np.float32)
+
+
 @pytest.fixture(scope="module")
 def pictures():
     return load_digits()[0][:200]
@@ -52,15 +57,32 @@ def test_the_map_is_that_of_fasttsne(pictures):
     before = pictures.copy()
     tsne = TSNE(**SHORT, perplexity=10, theta=0.3, dof=0.8).fit(pictures)
     expected = fasttsne.TSNE(**SHORT, perplexity=10, theta=0.3, dof=0.8).fit(pictures)
-    assert tsne.embedding_.dtype == np.float32
-    np.testing.assert_array_equal(tsne.embedding_, np.asarray(expected, np.float32))
-    np.testing.assert_array_equal(tsne.embedding_object_, expected)
+    assert isinstance(tsne.embedding_, fasttsne.TSNEEmbedding)
+    assert tsne.embedding_object_ is tsne.embedding_
+    np.testing.assert_array_equal(tsne.embedding_, expected)
     assert tsne.kl_divergence_ == expected.kl_divergence
     assert tsne.n_iter_ == 39
     assert tsne.n_features_in_ == 64
     assert not hasattr(tsne, "feature_names_in_")
     np.testing.assert_array_equal(pictures, before)
-    np.testing.assert_array_equal(clone(tsne).fit_transform(pictures), tsne.embedding_)
+    found = clone(tsne).fit_transform(pictures)
+    assert (type(found), found.dtype) == (np.ndarray, np.float32)
+    np.testing.assert_array_equal(found, points_of(tsne))
+
+
+def test_the_map_has_what_opentsnes_has(pictures):
+    tsne = TSNE(**SHORT).fit(pictures[:150])
+    embedding = tsne.embedding_
+    further = embedding.optimize(5)
+    assert further.kl_divergence < embedding.kl_divergence
+    assert embedding.affinities.n_samples == 150
+    placed = embedding.transform(pictures[150:])
+    np.testing.assert_array_equal(tsne.transform(pictures[150:]), np.asarray(placed, np.float32))
+    embedding.optimize(5, inplace=True)  # moves the map that ``transform`` places rows in
+    np.testing.assert_array_equal(tsne.transform(pictures[:150]), np.float32(further))
+    twin = pickle.loads(pickle.dumps(tsne))
+    assert twin.embedding_.kl_divergence == embedding.kl_divergence
+    assert not hasattr(clone(tsne), "embedding_object_")
 
 
 def test_scikit_learns_names(pictures):
@@ -174,7 +196,7 @@ def test_precomputed_distances(pictures, kind):
     settings = {**SHORT, "init": "random"}
     tsne = TSNE(**settings, metric="precomputed").fit(kind(D))
     np.testing.assert_allclose(
-        tsne.embedding_, TSNE(**settings, metric="manhattan").fit_transform(X), rtol=1e-5
+        points_of(tsne), TSNE(**settings, metric="manhattan").fit_transform(X), rtol=1e-5
     )
     assert tsne.__sklearn_tags__().input_tags.pairwise
     with pytest.raises(ValueError, match="zero or positive"):
@@ -239,26 +261,25 @@ def test_rows_of_the_data_set_have_their_places(pictures):
         rows = list(rows)
         for kind in (np.asarray, np.float32, np.asfortranarray, np.ndarray.tolist):
             np.testing.assert_array_equal(
-                tsne.transform(kind(pictures[rows])), tsne.embedding_[rows]
+                tsne.transform(kind(pictures[rows])), points_of(tsne)[rows]
             )
     sparse = TSNE(**SHORT).fit(sp.csr_matrix(pictures))
     np.testing.assert_array_equal(sparse.transform(sp.csr_array(pictures[3:9])),
-                                  sparse.embedding_[3:9])  # fmt: skip
+                                  points_of(sparse)[3:9])  # fmt: skip
 
 
 def test_rows_join_batch_by_batch(pictures):
     tsne = TSNE(**SHORT, perplexity=10)
     assert tsne.partial_fit(pictures[:120]) is tsne
     first = fasttsne.TSNE(**SHORT, perplexity=10).fit(pictures[:120])
-    np.testing.assert_array_equal(tsne.embedding_, np.asarray(first, np.float32))
+    np.testing.assert_array_equal(tsne.embedding_, first)
     tsne.partial_fit(pictures[120:121]).partial_fit(pictures[121:170])
     expected = first.update(pictures[120:121]).update(pictures[121:170])
-    np.testing.assert_array_equal(tsne.embedding_object_, expected)
-    np.testing.assert_array_equal(tsne.embedding_, np.asarray(expected, np.float32))
+    np.testing.assert_array_equal(tsne.embedding_, expected)
     assert (tsne.n_iter_, tsne.n_features_in_) == (39, 64)
     assert tsne.kl_divergence_ == expected.kl_divergence
     # All rows are known, and others find a place among all of them.
-    np.testing.assert_array_equal(tsne.transform(pictures[:170]), tsne.embedding_)
+    np.testing.assert_array_equal(tsne.transform(pictures[:170]), points_of(tsne))
     np.testing.assert_array_equal(
         tsne.transform(pictures[190:]), np.asarray(expected.transform(pictures[190:]), np.float32)
     )
@@ -278,7 +299,7 @@ def test_a_batch_that_fails_changes_nothing(pictures):
     with pytest.raises(ValueError, match="hold must be"):
         tsne.partial_fit(pictures[100:], hold=-1)
     np.testing.assert_array_equal(tsne.embedding_, before)
-    np.testing.assert_array_equal(tsne.transform(pictures[:100]), before)
+    np.testing.assert_array_equal(tsne.transform(pictures[:100]), np.float32(before))
 
 
 def test_new_rows(pictures):
@@ -287,9 +308,9 @@ def test_new_rows(pictures):
     rows = np.r_[X[:3], X[1000:1100], X[3:5]]
     found = tsne.transform(rows)
     assert found.dtype == np.float32
-    np.testing.assert_array_equal(found[:3], tsne.embedding_[:3])
-    np.testing.assert_array_equal(found[-2:], tsne.embedding_[3:5])
-    expected = tsne.embedding_object_.transform(X[1000:1100])
+    np.testing.assert_array_equal(found[:3], points_of(tsne)[:3])
+    np.testing.assert_array_equal(found[-2:], points_of(tsne)[3:5])
+    expected = tsne.embedding_.transform(X[1000:1100])
     np.testing.assert_array_equal(found[3:-2], np.asarray(expected, np.float32))
     np.testing.assert_array_equal(found[50:51], tsne.transform(rows[50:51]))
     nearest = cdist(found[3:-2], tsne.embedding_).argmin(1)

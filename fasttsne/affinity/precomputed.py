@@ -22,6 +22,7 @@ class PrecomputedAffinities(Affinities):
 
     def __init__(self, affinities: Rows, normalize: bool = True):
         super().__init__()
+        _refuse_others(affinities)
         matrix: Any = affinities if sp.issparse(affinities) else np.asarray(affinities)
         if matrix.dtype.kind not in "fiub":
             raise TypeError(f"affinities must hold real numbers; got {matrix.dtype}")
@@ -52,4 +53,20 @@ class PrecomputedAffinities(Affinities):
         raise NotImplementedError(
             "to_new() is not available for a matrix of affinities; for new rows, use affinities "
             "that are computed from the data, such as PerplexityBasedNN"
+        )
+
+
+def _refuse_others(affinities: Any) -> None:
+    """Raise TypeError for objects of other packages, and for labels in place of affinities."""
+    kind = type(affinities)
+    if hasattr(affinities, "to_new"):
+        raise TypeError(
+            "affinities must be of fasttsne.affinity, or a matrix; got an object of "
+            f"{kind.__module__}.{kind.__qualname__}: import the class from fasttsne.affinity, or "
+            "give the matrix, affinities.P"
+        )
+    if not sp.issparse(affinities) and np.ndim(affinities) == 1:
+        raise TypeError(
+            "affinities must be a square matrix; got one value a row, as labels: fit takes none.  "
+            "fasttsne.sklearn.TSNE has scikit-learn's fit(X, y)"
         )

@@ -99,9 +99,13 @@ class TSNE(LocalTSNE):
                 del self._cluster
                 self._forget_cluster()
 
-    def fit_transform(self, X: Any) -> np.ndarray:
-        """Embed the rows of a Dask collection; return the map, (n_samples, n_components)."""
-        return np.asarray(self.fit(X))
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the client and all parameters by name, as :meth:`fasttsne.TSNE.get_params`."""
+        return {"client": self.client, **super().get_params(deep)}
+
+    def __sklearn_clone__(self) -> "TSNE":
+        """Return an unfitted copy on the same cluster: a client cannot be copied."""
+        return type(self)(**self.get_params())
 
     def transform(self, X: Any, **parameters: Any) -> da.Array:
         """Place new rows in the map of the last fit.

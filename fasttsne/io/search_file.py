@@ -21,7 +21,8 @@ from fasttsne.affinity.neighbor_based import KNNAffinities
 from fasttsne.io.archive import check_type, to_python_scalar
 from fasttsne.io.fingerprint import fingerprint
 from fasttsne.nearest_neighbors.changing import GONE, ChangingIndex, Part, stack_rows
-from fasttsne.nearest_neighbors.select import BACKENDS, make_index
+from fasttsne.nearest_neighbors.packages import BACKENDS
+from fasttsne.nearest_neighbors.select import make_index
 from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.validation import check_data
 

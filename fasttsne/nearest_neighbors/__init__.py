@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from fasttsne.nearest_neighbors import select
+from fasttsne.nearest_neighbors import packages
 from fasttsne.nearest_neighbors.approx import Approx
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS as METRICS
 from fasttsne.nearest_neighbors.exact import Exact
 from fasttsne.nearest_neighbors.index import KNNIndex
+from fasttsne.nearest_neighbors.packages import BACKENDS as BACKENDS
 from fasttsne.nearest_neighbors.precomputed import PrecomputedDistanceMatrix, PrecomputedNeighbors
-from fasttsne.nearest_neighbors.select import BACKENDS as BACKENDS
 from fasttsne.nearest_neighbors.select import make_index
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ __all__ = [
 
 def __getattr__(name: str) -> type[KNNIndex]:
     """The class of a backend, which is imported on demand."""
-    for backend, path in select.BACKENDS.items():
+    for backend, path in packages.BACKENDS.items():
         if path.endswith(f".{name}"):
-            return select.backend_class(backend)
+            return packages.backend_class(backend)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

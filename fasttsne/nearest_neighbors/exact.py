@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin
 from fasttsne.nearest_neighbors.index import KNNIndex
+from fasttsne.nearest_neighbors.packages import PACKAGES_BY_METRIC, package_for
 from fasttsne.runtime.starting_threads import starting_threads
 from fasttsne.runtime.typing import Metric, Settings
 from fasttsne.runtime.validation import check_data, check_number
@@ -31,7 +32,8 @@ METRIC_ALIASES = {
     "p": "minkowski", "standardised_euclidean": "seuclidean", "sokalmichener": "rogerstanimoto",
 }  # fmt: skip
 OTHER_METRICS = (
-    "cityblock", "chebyshev", "minkowski", "canberra", "braycurtis", "hamming", "jaccard", "dice",
+    "cityblock", "haversine", "chebyshev", "minkowski", "canberra", "braycurtis", "hamming",
+    "jaccard", "dice",
     "rogerstanimoto", "russellrao", "sokalsneath", "yule", "seuclidean", "mahalanobis",
     "jensenshannon", *METRIC_ALIASES,
 )  # fmt: skip
@@ -44,7 +46,8 @@ class Exact(CachedRowsMixin, KNNIndex):
     Euclidean, cosine and correlation: float32 products choose candidates; what their
     rounding leaves open is decided by float64 differences of the data as given, so the
     neighbours are those of float64, and equal rows are at distance 0.  Other metrics
-    of SciPy, and any callable f(u, v), are computed in blocks; variances and covariance, for
+    of SciPy, "haversine" (angles on a sphere, of two columns: latitude and longitude in radians),
+    and any callable f(u, v), are computed in blocks; variances and covariance, for
     "seuclidean" and "mahalanobis", are those of the data where ``metric_params`` does
     not give V or VI.  Rows of zeros are at distance 0 from each other with all of them but
     "russellrao", which counts the zeros of equal rows by its definition.
@@ -52,7 +55,8 @@ class Exact(CachedRowsMixin, KNNIndex):
     metrics make one block of them dense at a time.  Memory: the data packed for the
     kernel, up to half a gigabyte at a time, and candidates of 8 bytes.  Distances beyond
     3.4e38 times the size of the data are returned as that.
-    The log says how long a search with SciPy's metrics will take, as a warning from 10 s on.
+    The log says how long a search in blocks will take, as a warning from 10 s on, and which package
+    has the metric: ``neighbors="approx"`` searches by it.
     """
 
     VALID_METRICS = METRICS + OTHER_METRICS
@@ -98,10 +102,15 @@ class Exact(CachedRowsMixin, KNNIndex):
         start = time.perf_counter()
         search(0)
         seconds = (time.perf_counter() - start) * (n / step - 1) / n_threads
+        package = package_for(self.metric, sp.issparse(self.data))
         log.log(
             logging.WARNING if seconds > LONG_SEARCH else logging.INFO,
-            "exact search of %d rows, metric %s: about %.0f s", n, self.metric, seconds,
-        )  # fmt: skip
+            "exact search of %d rows, metric %s: about %.0f s%s",
+            n,
+            self.metric,
+            seconds,
+            f"; neighbors='approx' searches by {PACKAGES_BY_METRIC[package]}" if package else "",
+        )
         with starting_threads(), ThreadPoolExecutor(n_threads) as pool:
             list(pool.map(search, range(step, n, step)))
         finite = np.isfinite(distances).all(axis=1)
@@ -157,6 +166,8 @@ def pairwise_distances(
     """
     if metric in BOOLEAN_METRICS:
         rows, data = rows != 0, data != 0
+    if metric == "haversine":
+        return _angles_on_sphere(rows, data, **params)
     distances: np.ndarray = cdist(rows, data, metric, **params)
     if callable(metric):
         _refuse_nan(distances, rows, data)
@@ -167,6 +178,15 @@ def pairwise_distances(
         is_equal = (data[others] == rows[row]).all(axis=1)
         distances[row, others] = np.where(is_equal, 0, np.inf)
     return distances
+
+
+def _angles_on_sphere(rows: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """Return the angles between points given by latitude and longitude, in radians."""
+    a, b = np.asarray(rows, np.float64), np.asarray(data, np.float64)
+    half_chord = np.sin((a[:, None] - b) / 2) ** 2
+    squares = half_chord[..., 0] + np.cos(a[:, :1]) * np.cos(b[:, 0]) * half_chord[..., 1]
+    angles: np.ndarray = 2 * np.arcsin(np.sqrt(np.minimum(squares, 1)))
+    return angles
 
 
 def _refuse_nan(distances: np.ndarray, rows: np.ndarray, data: np.ndarray) -> None:
@@ -183,6 +203,11 @@ def _check_params(metric: Metric, params: dict[str, Any], n_columns: int) -> Non
     """Raise ValueError for parameters that the metric does not accept."""
     if "p" in params:
         check_number(params["p"], "metric_params['p']", above=0)
+    if metric == "haversine" and n_columns != 2:
+        raise ValueError(
+            "metric='haversine' takes two columns, latitude and longitude in radians; "
+            f"X has {n_columns}"
+        )
     if metric == "mahalanobis":
         # SciPy reads beyond a matrix that is too small.
         params["VI"] = check_data(params["VI"], "metric_params['VI']", min_rows=1)

@@ -42,6 +42,19 @@ Neighbors: TypeAlias = str | tuple[ArrayLike, ArrayLike] | sp.spmatrix | sp.spar
 
 # Rows and columns, at most, of which an index keeps a checksum: some microseconds a query.
 MARKED_ROWS, MARKED_COLUMNS = 32, 128
+# Metrics of other packages that are no distances: only a search that is named may take them.
+SIMILARITIES = ("dot",)
+# Searches of other packages, by the settings that programs for openTSNE give.
+OWNERS_OF_SETTINGS = {
+    "n_trees": "annoy",
+    "search_k": "annoy",
+    "M": "hnsw",
+    "ef_construction": "hnsw",
+    "n_iters": "pynndescent",
+    "max_candidates": "pynndescent",
+    "algorithm": "sklearn",
+    "leaf_size": "sklearn",
+}
 
 
 def check_k(k: int, n_samples: int) -> int:
@@ -120,12 +133,17 @@ class KNNIndex:
         """Return the metric if this backend supports it."""
         if self.ACCEPTS_CALLABLE and callable(metric):
             return metric
+        if metric in SIMILARITIES and metric not in self.VALID_METRICS:
+            raise ValueError(
+                "metric='dot' gives inner products, which grow where distances shrink; use "
+                "metric='cosine', or 'euclidean', which orders rows of equal length in the same way"
+            )
         return check_choice(metric, "metric", self.VALID_METRICS)
 
     @classmethod
     def has_metric(cls, metric: Metric) -> bool:
-        """Return whether this backend has a metric of that name."""
-        return metric in cls.VALID_METRICS
+        """Return whether this backend has a metric, by its name or as a function."""
+        return metric in cls.VALID_METRICS or (cls.ACCEPTS_CALLABLE and callable(metric))
 
     @property
     def n_threads(self) -> int:
@@ -252,9 +270,13 @@ class KNNIndex:
         unknown = set(self.knn_kwargs) - set(self.SETTINGS)
         if unknown:
             accepted = ", ".join(map(repr, self.SETTINGS)) or "none"
+            hints = [
+                f"; {name!r} is a setting of neighbors={OWNERS_OF_SETTINGS[name]!r}"
+                for name in sorted(unknown) if name in OWNERS_OF_SETTINGS
+            ]  # fmt: skip
             raise TypeError(
                 f"unknown knn_kwargs {sorted(unknown)} of {type(self).__name__}; accepted are "
-                f"{accepted}"
+                f"{accepted}{''.join(hints)}"
             )
         for name, value in self.knn_kwargs.items():
             default = self.SETTINGS[name]

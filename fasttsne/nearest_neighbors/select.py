@@ -1,6 +1,5 @@
 """Choice of a neighbour search: what "auto" means, and how many neighbours a perplexity takes."""
 
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -8,20 +7,18 @@ import scipy.sparse as sp
 
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.exact import Exact
-from fasttsne.nearest_neighbors.index import Index, KNNIndex, Neighbors
+from fasttsne.nearest_neighbors.index import Index, Neighbors
+from fasttsne.nearest_neighbors.packages import (
+    BACKENDS,
+    PACKAGES_BY_METRIC,
+    backend_class,
+    package_for,
+)
 from fasttsne.nearest_neighbors.precomputed import PrecomputedDistanceMatrix, PrecomputedNeighbors
 from fasttsne.runtime.typing import Metric, Rows
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import is_package_installed
 
-# Module and class, below this package; they are imported on demand, for a fast start.
-BACKENDS = {
-    "exact": "exact.Exact", "approx": "approx.Approx", "annoy": "backends.annoy.Annoy",
-    "hnsw": "backends.hnsw.HNSW", "pynndescent": "backends.pynndescent.NNDescent",
-    "faiss": "backends.faiss.Faiss", "sklearn": "backends.scikit.Sklearn",
-}  # fmt: skip
-# Searches in which "auto" looks for a metric that is not built in, and their packages.
-OTHER_PACKAGES = {"sklearn": "scikit-learn", "pynndescent": "pynndescent", "annoy": "annoy"}
 # Neighbours of each row per unit of perplexity (van der Maaten 2014).
 NEIGHBORS_PER_PERPLEXITY = 3
 # Numbers of rows are 32-bit integers.
@@ -49,33 +46,39 @@ def resolve_k_neighbors(k_neighbors: int | str, perplexity: float, n_samples: in
     return max(k if n_samples is None else min(k, n_samples - 1), 1)
 
 
-def _automatic(metric: Metric) -> str:
-    """Return the name of the search for a metric.
+def resolve_search(neighbors: str, metric: Metric, is_sparse: bool = False) -> str:
+    """Return the search that "auto" or "approx" is for a metric, whatever is installed.
 
-    It depends on what is installed for metrics only that neither built-in search has.
+    Both are the built-in approximate search where it has the metric.  Otherwise "auto" is the
+    built-in exact search, where it has the metric, and "approx" a search of another package.
 
     Raises
     ------
     ImportError
-        Where none of the packages is installed that have the metric.
+        Where that package is not installed.
+    ValueError
+        Where no approximate search has the metric.
     """
-    if not isinstance(metric, str) or metric in Exact.VALID_METRICS:
-        return "approx" if isinstance(metric, str) and metric in METRICS else "exact"
-    known = [name for name in OTHER_PACKAGES if backend_class(name).has_metric(metric)]
-    installed = [name for name in known if is_package_installed(name)]
-    if known and not installed:
-        # The user has named none of these searches: an error of one would not say what is wrong.
-        packages = " or ".join(OTHER_PACKAGES[name] for name in known)
-        extras = " or ".join(f"'fasttsne[{name}]'" for name in known)
-        raise ImportError(f"metric={metric!r} needs {packages}: pip install {extras}")
-    return (installed or ["exact"])[0]
-
-
-def backend_class(name: str) -> type[KNNIndex]:
-    """Return the class of a search in ``BACKENDS``."""
-    module, _, cls = BACKENDS[name].rpartition(".")
-    found: type[KNNIndex] = getattr(import_module(f"fasttsne.nearest_neighbors.{module}"), cls)
-    return found
+    is_name = isinstance(metric, str)
+    if is_name and metric in METRICS:
+        return "approx"
+    is_exact = not is_name or metric in Exact.VALID_METRICS
+    if is_exact and neighbors == "auto":
+        return "exact"
+    package = package_for(metric, is_sparse)
+    if package is None and is_exact:
+        raise ValueError(
+            f"neighbors='approx' has no search for metric={metric!r}; neighbors='exact' has one"
+        )
+    if package is None:
+        return "exact"  # whose error names the metrics
+    if not is_package_installed(package):
+        exact = "; neighbors='exact' needs no package" if is_exact else ""
+        raise ImportError(
+            f"metric={metric!r} with neighbors={neighbors!r} needs {PACKAGES_BY_METRIC[package]}: "
+            f"pip install 'fasttsne[{package}]'{exact}"
+        )
+    return package
 
 
 def make_index(neighbors: Neighbors, data: Rows | None, k: int, **kwargs: Any) -> Index:
@@ -85,7 +88,8 @@ def make_index(neighbors: Neighbors, data: Rows | None, k: int, **kwargs: Any) -
     ----------
     neighbors : a name; "auto" is "approx" for the metrics that it has, which searches
         few rows exactly; "exact" for other metrics of SciPy and functions, with any number of
-        rows; "sklearn", "pynndescent" or "annoy" for metrics that only they have.  Or a pair
+        rows; "annoy" or "pynndescent" for metrics that only they have.  "approx" is one of these
+        two for all metrics that it does not have (``select.resolve_search``).  Or a pair
         (indices, distances), as for :class:`PrecomputedNeighbors`; a SciPy sparse matrix of
         distances, as for :class:`PrecomputedDistanceMatrix`; an object with ``build``,
         ``query``, ``k`` and ``n_samples``.
@@ -102,8 +106,8 @@ def make_index(neighbors: Neighbors, data: Rows | None, k: int, **kwargs: Any) -
             )
         return PrecomputedDistanceMatrix(data, k)
     if isinstance(neighbors, str):
-        if _is_auto(neighbors):
-            neighbors = _automatic(metric)
+        if neighbors in ("auto", "approx"):
+            neighbors = resolve_search(neighbors, metric, sp.issparse(data))
         if neighbors not in BACKENDS:
             names = ", ".join(map(repr, ("auto", *BACKENDS)))
             raise ValueError(

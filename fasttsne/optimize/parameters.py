@@ -195,15 +195,17 @@ TSNE = _table(
     _STEP["n_jobs"],
     Parameter(
         "neighbors", "auto",
-        'search for nearest neighbours: "auto", "exact", "approx" (built in), "annoy", "hnsw", '
-        '"pynndescent", "faiss", "sklearn" (extras of these names); an index object; or a graph '
+        'search for nearest neighbours.  "auto" is built in: approximate for "euclidean", '
+        '"cosine" and "correlation", exact for other metrics.  "exact"; "approx", which is Annoy '
+        'or PyNNDescent for other metrics (docs/choose.rst); or "annoy", "hnsw", "pynndescent", '
+        '"faiss", "sklearn" (extras of these names).  Or an index object; or a graph '
         "of neighbours: a pair (indices, distances), or a sparse matrix of distances, as scanpy's "
         '``obsp["distances"]``.  With a graph, X serves the initialization only.',
     ),
     Parameter(
         "knn_kwargs", None,
         'a dictionary of settings of the search; ``{"recall": 0.99}`` asks the built-in one for '
-        "more than 0.95 of the true neighbours.",
+        'more than 0.95 of the true neighbours, ``{"n_trees": 100}`` is one of Annoy.',
     ),
     _MODEL["negative_gradient_method"],
     _STEP["callbacks"],

@@ -126,9 +126,8 @@ def with_graph(
 
 def _fitted(embedding: Any) -> tuple[Any, Any]:
     """The map, and the fitted estimator where one was given."""
-    for name in ("embedding_object_", "embedding_"):
-        if hasattr(embedding, name) and not isinstance(embedding, np.ndarray):
-            return getattr(embedding, name), embedding
+    if hasattr(embedding, "embedding_") and not isinstance(embedding, np.ndarray):
+        return embedding.embedding_, embedding
     return embedding, None
 
 

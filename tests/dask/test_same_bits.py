@@ -154,8 +154,10 @@ def test_scanpy_takes_this_path(client):
     X = rows_of("float32", 700, 8)
     adata = anndata.AnnData(da.from_array(X, chunks=(300, -1)))
     fasttsne.scanpy.tsne(adata, use_rep="X", client=client, **FEW)
-    expected = fasttsne.TSNE(**FEW).fit(X)
+    expected = np.float32(fasttsne.TSNE(**FEW).fit(X))
     np.testing.assert_array_equal(adata.obsm["X_tsne"], expected)
+    with pytest.raises(NotImplementedError, match=r"is a Dask array, .*: compute it"):
+        fasttsne.scanpy.report(adata)
     with client.as_current():
         fasttsne.scanpy.tsne(adata, use_rep="X", key_added="again", **FEW)
         with pytest.raises(NotImplementedError, match="on a cluster"):  # and not here
@@ -169,7 +171,7 @@ def test_transform_is_lazy_and_the_same(client, d):
     expected = fasttsne.TSNE(**FEW).fit(X).transform(new, perplexity=8)
     estimator = fasttsne.dask.TSNE(client, **FEW)
     points = estimator.fit_transform(da.from_array(X, chunks=(1000, -1)))
-    assert type(points) is np.ndarray
+    assert isinstance(points, fasttsne.TSNEEmbedding)
     placed = estimator.transform(da.from_array(new, chunks=((30, 1, 69), d // 2)), perplexity=8)
     assert isinstance(placed, da.Array)
     assert placed.chunks == ((30, 1, 69), (2,))

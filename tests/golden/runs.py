@@ -262,8 +262,8 @@ def estimated():
     estimator = Estimator(**settings, random_state=0, n_jobs=1, method="barnes_hut", angle=0.6)
     estimator.fit(digits(250))
     return {
-        **of_map(estimator.embedding_object_),
-        "map_float32": estimator.embedding_,
+        **of_map(estimator.embedding_),
+        "map_float32": np.asarray(estimator.embedding_, np.float32),
         "iterations": estimator.n_iter_,
         "map_new": estimator.transform(new_digits(5)),
     }
@@ -306,10 +306,11 @@ def called_by_embedding():
 
 def annotated():
     """A map of an object such as scanpy's, with and without its neighbours."""
-    data = SimpleNamespace(X=digits(200), obsm={"X_pca": digits(200)[:, 20:40]}, obsp={}, uns={})
+    obsm = {"X_pca": digits(200)[:, 20:40]}
+    data = SimpleNamespace(X=digits(200)[:, :30], n_vars=64, obsm=obsm, obsp={}, uns={})
     params = {name: value for name, value in QUICK.items() if name != "random_state"}
     scanpy.tsne(data, **params)
-    scanpy.tsne(data, use_rep="X", n_pcs=30, key_added="other", **params)
+    scanpy.tsne(data, use_rep="X", key_added="other", **params)
     return {f"map_{name}": places for name, places in data.obsm.items()}
 
 

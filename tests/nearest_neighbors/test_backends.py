@@ -75,6 +75,15 @@ def test_annoy_angles_and_bits(digits, rng):
     assert (bits[indices[:, 0]] != bits).mean(1).mean() <= kth.mean()
 
 
+def test_annoy_has_the_names_of_opentsne(digits):
+    found = [
+        make(Annoy, digits, 5, metric=metric, random_state=0).build()
+        for metric in ("manhattan", "l1", "taxicab", "cityblock")
+    ]
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+
+
 def test_annoy_refuses_inner_products(digits):
     """Also in an index of version 0.1.0, which had the metric."""
     with pytest.raises(ValueError, match=r"metric='dot' gives inner products.*metric='cosine'"):
@@ -266,7 +275,7 @@ def test_descent_settings_go_to_the_library(digits, descent):
     assert NNDescent(digits, 15, knn_kwargs={"n_iters": 1}).build()[0].shape == (500, 15)
 
 
-def test_nndescent_compiles_functions_and_has_mahalanobis(rng):
+def test_nndescent_compiles_functions_and_has_mahalanobis(rng, caplog):
     pytest.importorskip("pynndescent")
     X = rng.normal(size=(120, 3)).astype(np.float32)
 
@@ -278,7 +287,9 @@ def test_nndescent_compiles_functions_and_has_mahalanobis(rng):
         (chebyshev, None, cdist(X, X, "chebyshev")),
         ("mahalanobis", {"vinv": inverse}, cdist(X, X, "mahalanobis", VI=inverse)),
     ]:
+        caplog.clear()
         indices, distances = NNDescent(X, 4, metric, params, random_state=0).build()
+        assert f"compiles its search for metric={metric}, once in a process" in caplog.text
         true = np.take_along_axis(expected, indices.astype(np.int64), 1)
         np.testing.assert_allclose(distances, true, rtol=1e-4)
         assert recall(indices, np.argsort(expected, 1)[:, 1:5]) > 0.95

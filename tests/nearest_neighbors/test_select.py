@@ -4,10 +4,20 @@ import numpy as np
 import pytest
 from quick import run_python
 
-from fasttsne.nearest_neighbors import Approx, Exact, Faiss, exact, make_index, select
+from fasttsne.nearest_neighbors import (
+    Annoy,
+    Approx,
+    Exact,
+    Faiss,
+    exact,
+    make_index,
+    packages,
+    select,
+)
 from fasttsne.nearest_neighbors.approx import EXACT_MAX_SAMPLES
 from fasttsne.nearest_neighbors.backends import faiss as faiss_backend
-from fasttsne.nearest_neighbors.backends.scikit import OTHER_METRICS, UNSUPPORTED_METRICS
+from fasttsne.nearest_neighbors.backends.scikit import UNSUPPORTED_METRICS
+from fasttsne.nearest_neighbors.index import OWNERS_OF_SETTINGS
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +38,7 @@ def test_auto_is_approx_for_built_in_metrics(rng, metric, kind):
 
 
 def test_names_of_all_backends(rng):
-    with pytest.raises(ValueError, match="'auto', " + ", ".join(map(repr, select.BACKENDS))):
+    with pytest.raises(ValueError, match="'auto', " + ", ".join(map(repr, packages.BACKENDS))):
         make_index("nonsense", rng.normal(size=(9, 2)), 3)
 
 
@@ -37,7 +47,7 @@ def test_names_of_all_backends(rng):
     ["manhattan", "l1", "cityblock", "taxicab", "chebyshev", "linfinity", "linfty", "linf",
      "minkowski", "hamming", "canberra", "braycurtis", "jaccard", "dice", "rogerstanimoto",
      "russellrao", "sokalsneath", "sokalmichener", "yule", "mahalanobis", "seuclidean",
-     "standardised_euclidean", "jensenshannon"],
+     "standardised_euclidean", "jensenshannon", "infinity"],
 )  # fmt: skip
 def test_auto_has_metrics_of_other_packages(rng, metric):
     X = rng.integers(0, 3, (60, 8)).astype(float)
@@ -46,40 +56,144 @@ def test_auto_has_metrics_of_other_packages(rng, metric):
     assert indices.shape == distances.shape == (60, 5)
 
 
-@pytest.mark.parametrize(
-    ("metric", "package"), [("haversine", "sklearn"), ("hellinger", "pynndescent")]
-)
-def test_auto_looks_for_a_metric_in_other_packages(rng, metric, package):
-    pytest.importorskip(package)
-    index = make_index("auto", abs(rng.normal(size=(30, 2))), 3, metric=metric)
-    assert isinstance(index, select.backend_class(package))
+def between(u, v):
+    return float(np.abs(u - v).sum())
 
 
-@pytest.mark.slow
+# What a metric does, whatever is installed: by "auto", by "approx", and by that of sparse rows.
+RULE = [
+    ("euclidean", "approx", "approx", "approx"),
+    ("cosine", "approx", "approx", "approx"),
+    ("manhattan", "exact", "annoy", "pynndescent"),
+    ("cityblock", "exact", "annoy", "pynndescent"),
+    ("l1", "exact", "annoy", "pynndescent"),
+    ("taxicab", "exact", "annoy", "pynndescent"),
+    ("hamming", "exact", "annoy", "pynndescent"),
+    ("chebyshev", "exact", "pynndescent", "pynndescent"),
+    ("haversine", "exact", "pynndescent", "pynndescent"),
+    (between, "exact", "pynndescent", "pynndescent"),
+    ("hellinger", "pynndescent", "pynndescent", "pynndescent"),
+    ("angular", "annoy", "annoy", "exact"),
+]
+
+
+@pytest.mark.parametrize(("metric", "auto", "approx", "sparse"), RULE)
+def test_the_metric_alone_decides(metric, auto, approx, sparse):
+    for package in ("annoy", "pynndescent"):
+        pytest.importorskip(package)
+    assert select.resolve_search("auto", metric) == auto
+    assert select.resolve_search("approx", metric) == approx
+    assert select.resolve_search("approx", metric, is_sparse=True) == sparse
+
+
+WITHOUT_PACKAGES = """
+import sys, numpy as np, fasttsne
+from fasttsne.nearest_neighbors.select import make_index
+sys.modules.update(sklearn=None, pynndescent=None, annoy=None)
+X = np.random.default_rng(0).random((40, 2))
+metric = (lambda u, v: abs(u - v).sum()) if {metric!r} == "function" else {metric!r}
+try:
+    print(type(make_index({neighbors!r}, X, 3, metric=metric)).__name__)
+except ImportError as error:
+    print(error)
+"""
+
+
 @pytest.mark.parametrize(
-    ("metric", "message"),
+    ("metric", "neighbors", "expected"),
     [
-        ("haversine", "scikit-learn or pynndescent: pip install 'fasttsne[sklearn]' or "
-         "'fasttsne[pynndescent]'"),
-        ("hellinger", "pynndescent: pip install 'fasttsne[pynndescent]'"),
-        ("angular", "annoy: pip install 'fasttsne[annoy]'"),
+        ("haversine", "auto", "Exact"),
+        ("manhattan", "auto", "Exact"),
+        ("function", "auto", "Exact"),
+        ("cosine", "approx", "Approx"),
+        (
+            "hellinger",
+            "auto",
+            "metric='hellinger' with neighbors='auto' needs PyNNDescent: "
+            "pip install 'fasttsne[pynndescent]'",
+        ),
+        (
+            "angular",
+            "auto",
+            "metric='angular' with neighbors='auto' needs Annoy: pip install 'fasttsne[annoy]'",
+        ),
+        (
+            "manhattan",
+            "approx",
+            "metric='manhattan' with neighbors='approx' needs Annoy: pip install "
+            "'fasttsne[annoy]'; neighbors='exact' needs no package",
+        ),
+        (
+            "chebyshev",
+            "approx",
+            "metric='chebyshev' with neighbors='approx' needs PyNNDescent: pip install "
+            "'fasttsne[pynndescent]'; neighbors='exact' needs no package",
+        ),
     ],
-)  # fmt: skip
-def test_a_metric_of_packages_that_are_not_there(metric, message):
-    result = run_python(
-        "-c",
-        "import sys, numpy, fasttsne\n"
-        "sys.modules.update(sklearn=None, pynndescent=None, annoy=None)\n"
-        f"fasttsne.TSNE(metric={metric!r}).fit(numpy.random.rand(30, 2))\n",
-    )
-    assert result.stderr.rstrip().endswith(f"ImportError: metric={metric!r} needs {message}")
-    assert "The above exception" not in result.stderr
+)
+def test_without_packages_a_metric_is_the_same_search_or_an_error(metric, neighbors, expected):
+    result = run_python("-c", WITHOUT_PACKAGES.format(metric=metric, neighbors=neighbors))
+    assert result.stdout.strip() == expected, result.stderr
 
 
-def test_scikit_learn_has_the_metrics_that_are_looked_for_there():
+def test_a_function_that_needs_a_package_to_be_approximate():
+    result = run_python("-c", WITHOUT_PACKAGES.format(metric="function", neighbors="approx"))
+    assert "with neighbors='approx' needs PyNNDescent" in result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("neighbors", ["auto", "approx", "exact", "annoy", "hnsw", "faiss"])
+def test_inner_products_are_no_distances(rng, neighbors):
+    """PyNNDescent's "dot" is of normalized rows: it has to be asked for by name."""
+    with pytest.raises(ValueError, match=r"metric='dot' gives inner products.*metric='cosine'"):
+        make_index(neighbors, rng.normal(size=(9, 2)), 3, metric="dot")
+
+
+def test_metrics_without_an_approximate_search(rng):
+    X = rng.random((9, 2))
+    message = "'approx' has no search for metric='jensenshannon'; neighbors='exact' has one"
+    with pytest.raises(ValueError, match=message):
+        make_index("approx", X, 3, metric="jensenshannon")
+    with pytest.raises(ValueError, match=r"metric must be one of .* got 'nonsense'"):
+        make_index("approx", X, 3, metric="nonsense")
+
+
+def test_approx_takes_the_settings_of_the_package(rng):
+    pytest.importorskip("annoy")
+    X = rng.normal(size=(200, 4))
+    index = make_index("approx", X, 5, metric="taxicab", knn_kwargs={"n_trees": 10})
+    assert isinstance(index, Annoy)
+    true = Exact(X, 5, metric="manhattan").build()[0]
+    assert recall(index.build()[0], true) > 0.9
+    with pytest.raises(TypeError, match=r"'recall'.* of Annoy; accepted are 'n_trees', 'search_k'"):
+        make_index("approx", X, 5, metric="taxicab", knn_kwargs={"recall": 0.99})
+    with pytest.raises(TypeError, match=r"'recall'; 'n_trees' is a setting of neighbors='annoy'"):
+        make_index("approx", X, 5, knn_kwargs={"n_trees": 10})
+
+
+def test_owners_of_settings_have_them():
+    for name, owner in OWNERS_OF_SETTINGS.items():
+        settings = packages.backend_class(owner).SETTINGS
+        assert settings is None or name in settings
+
+
+def test_scikit_learn_has_no_metric_that_is_not_built_in():
     names = pytest.importorskip("sklearn.neighbors").VALID_METRICS.values()
-    others = set().union(*names) - UNSUPPORTED_METRICS - set(Exact.VALID_METRICS)
-    assert others >= set(OTHER_METRICS)
+    assert set().union(*names) - UNSUPPORTED_METRICS <= set(Exact.VALID_METRICS)
+
+
+def test_angles_on_a_sphere(rng):
+    """Those of scikit-learn, also of opposite points, which rounding takes beyond the diameter."""
+    pairwise = pytest.importorskip("sklearn.metrics").pairwise.haversine_distances
+    X = rng.uniform([-np.pi / 2, -np.pi], [np.pi / 2, np.pi], (300, 2))
+    X[0], X[1] = (0.3, 0.2), (-0.3, 0.2 - np.pi)
+    indices, distances = make_index("exact", X, 299, metric="haversine").build()
+    expected = pairwise(X)
+    np.testing.assert_allclose(distances, np.sort(expected, axis=1)[:, 1:], atol=1e-7)
+    assert indices[0, -1] == 1
+    queried = Exact(X, 5, metric="haversine").query(X[:7], 1)
+    assert (queried[0].ravel() == np.arange(7)).all()
+    with pytest.raises(ValueError, match=r"takes two columns, latitude and longitude.* X has 3"):
+        make_index("auto", np.c_[X, X[:, 0]], 3, metric="haversine").build()
 
 
 def test_a_metric_that_nobody_has(rng):
@@ -95,7 +209,12 @@ def test_a_long_search_is_announced(rng, caplog, monkeypatch):
     monkeypatch.setattr(exact, "LONG_SEARCH", 0)
     caplog.clear()
     make_index("auto", X, 3, metric="l1").build()
-    assert [r.levelname for r in caplog.records if "exact search" in r.message] == ["WARNING"]
+    (record,) = [r for r in caplog.records if "exact search" in r.message]
+    assert record.levelname == "WARNING"
+    assert record.message.endswith("; neighbors='approx' searches by Annoy")
+    caplog.clear()
+    make_index("auto", X**2, 3, metric="jensenshannon").build()
+    assert caplog.text.rstrip().endswith(" s")
 
 
 @pytest.mark.parametrize("metric", ["l1", "hamming", "euclidean"])

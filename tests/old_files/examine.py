@@ -80,7 +80,7 @@ def _examined(value):
         return _attributes(value)
     if isinstance(value, tuple) and isinstance(value[0], schedule.Stage):
         return {"text": [str(stage) for stage in value], **_gone_on(start(), value)}
-    if hasattr(value, "embedding_object_"):
+    if hasattr(value, "partial_fit"):
         return _of_estimator(value)
     if hasattr(value, "fit"):
         return {"text": repr(value), "map": np.array(value.fit(rows()))}
@@ -130,7 +130,7 @@ def _of_index(index):
 def _of_estimator(estimator):
     known_and_new = np.concatenate([rows()[:3], new_rows()])
     return {
-        **_gone_on(estimator.embedding_object_), "map": estimator.embedding_,
+        **_gone_on(estimator.embedding_), "map": np.asarray(estimator.embedding_, np.float32),
         "kl": estimator.kl_divergence_, "iterations": estimator.n_iter_,
         "columns": estimator.n_features_in_, "map_new": estimator.transform(known_and_new),
         "text": f"{estimator.perplexity} {estimator.method} {estimator.n_iter}",

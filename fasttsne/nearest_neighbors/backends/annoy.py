@@ -10,7 +10,8 @@ from fasttsne.nearest_neighbors.backends.results import check_complete, drop_sel
 
 METRICS = {
     "euclidean": "euclidean", "l2": "euclidean", "manhattan": "manhattan", "l1": "manhattan",
-    "cosine": "angular", "angular": "angular", "hamming": "hamming",
+    "taxicab": "manhattan", "cityblock": "manhattan", "cosine": "angular", "angular": "angular",
+    "hamming": "hamming",
 }  # fmt: skip
 
 
@@ -23,22 +24,11 @@ class Annoy(BackendIndex):
     ------
     ImportError
         Where the package ``annoy`` is not installed.
-    ValueError
-        For Annoy's metric "dot": inner products are similarities, which no affinities follow from.
     """
 
     EXTRA = "annoy"
     VALID_METRICS = tuple(METRICS)
     SETTINGS: ClassVar = {"n_trees": 50, "search_k": -1}
-
-    def check_metric(self, metric):
-        """Return the metric if Annoy has it as a distance."""
-        if isinstance(metric, str) and metric == "dot":
-            raise ValueError(
-                "metric='dot' gives inner products, which grow where distances shrink; use "
-                "metric='cosine', or 'euclidean', which orders rows of equal length in the same way"
-            )
-        return super().check_metric(metric)
 
     def __getstate__(self):
         """Leave out Annoy's index, which cannot be pickled: it is built again when it is needed."""

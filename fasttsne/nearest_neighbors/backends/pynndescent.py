@@ -1,13 +1,14 @@
 """Approximate neighbours by PyNNDescent: an optional backend, extra ``pynndescent``."""
 
 import warnings
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
 from fasttsne.nearest_neighbors.backends.base import BackendIndex
 from fasttsne.nearest_neighbors.backends.results import check_complete, drop_self
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
+from fasttsne.utils import log
 
 OTHER_METRICS = (
     "manhattan", "l1", "cityblock", "chebyshev", "minkowski", "canberra", "braycurtis",
@@ -31,8 +32,8 @@ class NNDescent(BackendIndex):
     ``metric`` may also be a function f(u, v) that Numba compiled or can compile;
     ``metric_params`` are PyNNDescent's, such as ``vinv`` of "mahalanobis", or, for a function,
     its further arguments.  Rows may be sparse.
-    The same seed and ``n_jobs`` give the same neighbours.  The first call in a
-    process compiles for some seconds.
+    The same seed and ``n_jobs`` give the same neighbours.  The first search in a process with a
+    metric compiles it, for up to a minute; the log says so.
 
     Raises
     ------
@@ -50,6 +51,7 @@ class NNDescent(BackendIndex):
     def _index(self):
         pynndescent, numba = self._import("pynndescent"), self._import("numba")
         metric = METRIC_ALIASES.get(self.metric, self.metric)
+        _announce_compilation(str(metric))
         if self._rows is not None:
             metric = "euclidean"
         elif callable(metric) and not isinstance(metric, numba.core.dispatcher.Dispatcher):
@@ -74,3 +76,12 @@ class NNDescent(BackendIndex):
         if self._rows is not None:
             distances = self._rows.to_metric(distances)
         return indices.astype(np.int32), distances
+
+
+@cache
+def _announce_compilation(metric):
+    """Log, once in a process for each metric, why nothing seems to happen."""
+    log.warning(
+        "PyNNDescent compiles its search for metric=%s, once in a process; it may take a minute",
+        metric,
+    )

@@ -9,10 +9,7 @@ from fasttsne.nearest_neighbors.backends.base import BackendIndex
 from fasttsne.nearest_neighbors.backends.results import check_complete
 from fasttsne.nearest_neighbors.exact import BOOLEAN_METRICS
 from fasttsne.runtime.validation import check_choice
-from fasttsne.utils import is_package_installed
 
-# Metrics of scikit-learn that are not built in; the others are asked for where it is installed.
-OTHER_METRICS = ("haversine",)
 # Names in scikit-learn's lists that are not metrics of rows.
 UNSUPPORTED_METRICS = {"precomputed", "pyfunc", "p", "nan_euclidean"}
 
@@ -40,12 +37,6 @@ class Sklearn(BackendIndex):
         if callable(metric):
             return metric
         return check_choice(metric, "metric", self._metric_names())
-
-    @classmethod
-    def has_metric(cls, metric):
-        if metric in OTHER_METRICS:
-            return True
-        return is_package_installed("sklearn") and metric in cls._metric_names()
 
     @classmethod
     def _metric_names(cls):
