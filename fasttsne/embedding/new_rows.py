@@ -14,7 +14,7 @@ from fasttsne.linalg.robust import RobustFrame, sample_frame, warn_of_far_new_ro
 from fasttsne.runtime.canonical import check_finite, check_stored
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.refused_input import refuse_containers
-from fasttsne.runtime.stored_rows import is_storage, iter_blocks
+from fasttsne.runtime.stored_rows import is_memmapped, is_storage, iter_blocks
 from fasttsne.runtime.stored_sparse import StoredSparse, as_stored_sparse, load_sparse
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_data, check_shape, check_sparse_indices
@@ -71,7 +71,8 @@ def warn_of_far_rows(X: Any, index: Any) -> None:
     is_known = isinstance(data, np.ndarray) or sp.issparse(data)
     if getattr(index, "metric", None) == "precomputed" or not is_known:
         return
-    is_table = (isinstance(X, np.ndarray) and X.dtype.kind in "fiu") or sp.issparse(X)
+    is_array = isinstance(X, np.ndarray) and X.dtype.kind in "fiu" and not is_memmapped(X)
+    is_table = is_array or sp.issparse(X)
     if is_table and X.ndim == 2 and X.shape[1] == data.shape[1] and X.shape[0]:
         if sp.issparse(X):
             check_sparse_indices(X, "X")
