@@ -18,7 +18,7 @@ import scipy.sparse
 from fasttsne.io import read_chunked
 from fasttsne.io.archive import check_directory, check_size
 from fasttsne.io.choose_columns import ColumnsInMemory, choose_columns
-from fasttsne.io.columns import extension, read_parquet_by_polars, read_text
+from fasttsne.io.columns import extension, line_of, read_parquet_by_polars, read_text
 from fasttsne.io.matrix_market import read_matrix
 from fasttsne.io.parquet import ParquetFile
 from fasttsne.io.table import Table, naming
@@ -218,7 +218,8 @@ def _read_chunked(path, key):
 
 
 def _read_text(path, left_out):
-    return ColumnsInMemory(read_text(path, left_out))
+    columns, has_header = read_text(path, left_out)
+    return ColumnsInMemory(columns, lambda row: f"on line {line_of(path, row + has_header)}")
 
 
 def _read_parquet(path, left_out):

@@ -281,11 +281,12 @@ BAD_FILES = {
     "wide.csv": (b"a,b\n1,2\n3,4,5\n6,7\n", "wide.csv: "),
     "hole.csv": (
         b"a,b\n1,2\n,4\n",
-        "hole.csv: column 'a' has 1 missing values, the first in its row 2",
+        "hole.csv: values are missing in the column 'a' (1, the first on line 3); fill them, leave "
+        "out the rows, or leave out the column: --drop a",
     ),
     "late.csv": (
         b"a,b\n1,2\n3,many\n",
-        "late.csv: column 'b' has 'many' in its row 2, which is no number",
+        "late.csv: column 'b' has 'many' on line 3, which is no number",
     ),
     "bytes.csv": (b"\xff\xfe\x00\x01\n\x00", "bytes.csv"),
     "bad.mtx": (b"%%MatrixMarket nonsense\n", "bad.mtx"),
@@ -295,9 +296,19 @@ BAD_FILES = {
     "one.csv": (b"a,b\n1,2\n", "one.csv needs at least 2 rows"),
     "nan.csv": (
         b"a,b\n1,2\n3,nan\n5,6\n",
-        "nan.csv: column 'b' has 1 missing values, the first in its row 2",
+        "nan.csv: values are missing in the column 'b' (1, the first on line 3)",
     ),
-    "inf.csv": (b"a,b\n1,2\n3,inf\n5,6\n", "inf.csv[1, 1] is inf"),
+    "inf.csv": (b"a,b\n1,2\n3,inf\n5,6\n", "inf.csv: column 'b' has inf on line 3; correct it"),
+    "holes.csv": (
+        b'id,a,"b,c",d,e\nx,1,2,3,4\n\n"y\nz",,5,6,NA\nw,3,,8,\n',
+        "holes.csv: values are missing in the columns 'a' (1, the first on line 4), 'b,c' (1, the "
+        "first on line 6), 'e' (2, the first on line 4); fill them, leave out the rows, or leave "
+        "out the columns: --drop 'a,\"b,c\",e' (see",
+    ),
+    "unnamed.csv": (
+        b",class\nx,y\nz,w\n",
+        "unnamed.csv: no column has numbers; the columns are (no name), class",
+    ),
 }
 
 
@@ -539,7 +550,8 @@ def test_columns_of_a_table(flowers, expected, tmp_path, capsys, choice):
     options = ["-o", str(output), "-q", "--id", "name", "--label", "kind", *choice, *QUICK]
     assert main(["fit", str(flowers), *options]) == 0
     said = capsys.readouterr().out
-    assert f"{flowers}: 64 columns used: pixel0, pixel1, ..., pixel63" in said
+    first = ", ".join(f"pixel{i}" for i in range(18))
+    assert f"{flowers}: 64 columns used: {first}, ..., pixel63" in said
     assert ("not used: weight (not chosen)" in said) == ("--columns" in choice)
     table = files.read_table(output)
     assert table.names == ("tsne_1", "tsne_2")
@@ -563,8 +575,9 @@ def test_a_table_that_pandas_wrote_without_names(rows, expected, tmp_path):
 def test_columns_that_are_not_used_are_printed(flowers, tmp_path, capsys):
     assert main(["fit", str(flowers), "-o", str(tmp_path / "map.npy"), "-q", *QUICK]) == 0
     out = capsys.readouterr().out
+    first = ", ".join(f"pixel{i}" for i in range(17))
     assert (
-        "65 columns used: weight, pixel0, ..., pixel63; not used: name (text), kind (text)" in out
+        f"65 columns used: weight, {first}, ..., pixel63; not used: name (text), kind (text)" in out
     )
 
 
