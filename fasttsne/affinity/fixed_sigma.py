@@ -1,5 +1,7 @@
 """Gaussian affinities with one standard deviation for all rows."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from fasttsne.affinity.base import NewAffinities, check_symmetrize
@@ -9,6 +11,12 @@ from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer
+
+
+def _check_sigma(sigma: float | None) -> float:
+    if sigma is None:
+        raise ValueError("sigma must be given: the standard deviation of the Gaussians")
+    return check_number(sigma, "sigma", above=0, finite=True)
 
 
 class FixedSigmaNN(KNNAffinities):
@@ -25,6 +33,8 @@ class FixedSigmaNN(KNNAffinities):
         :class:`PerplexityBasedNN`.
     knn_kwargs, knn_index : the same.
     """
+
+    PARAMETERS: ClassVar = {"sigma": _check_sigma}
 
     def __init__(
         self, data: Rows | None = None, sigma: float | None = None, k: int = 30,
@@ -74,9 +84,3 @@ class FixedSigmaNN(KNNAffinities):
             data, k, return_distances,
             lambda distances, scales: from_sigma(distances, scales, sigma, self._n_threads),
         )  # fmt: skip
-
-
-def _check_sigma(sigma: float | None) -> float:
-    if sigma is None:
-        raise ValueError("sigma must be given: the standard deviation of the Gaussians")
-    return check_number(sigma, "sigma", above=0, finite=True)

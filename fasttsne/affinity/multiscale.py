@@ -1,6 +1,7 @@
 """Gaussian affinities of several perplexities: local and global structure in one embedding."""
 
 from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,6 +13,25 @@ from fasttsne.nearest_neighbors.select import MAX_PERPLEXITY, n_neighbors_for, p
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer, warn_user
+
+
+def _as_list(perplexities: float | Iterable[float] | None) -> list[float]:
+    """Return the perplexities, checked, in ascending order."""
+    if perplexities is None:
+        raise ValueError("perplexities must be given: a list of numbers, or one")
+    several = perplexities if isinstance(perplexities, Iterable) else [perplexities]
+    checked = [
+        check_number(p, "perplexities", above=0, high=MAX_PERPLEXITY, finite=True) for p in several
+    ]
+    if not checked:
+        raise ValueError("perplexities must not be empty")
+    return sorted(checked)
+
+
+def _check_given(perplexities: Any) -> Any:
+    """Return perplexities as they were given, one or several."""
+    _as_list(perplexities)
+    return perplexities
 
 
 class MultiscaleMixture(KNNAffinities):
@@ -35,6 +55,7 @@ class MultiscaleMixture(KNNAffinities):
     Source: Kobak & Berens 2019.
     """
 
+    PARAMETERS: ClassVar = {"perplexities": _check_given, "effective_perplexities_": _as_list}
     _conditional = staticmethod(from_mixture)
 
     def __init__(
@@ -160,19 +181,6 @@ class Multiscale(MultiscaleMixture):
     """
 
     _conditional = staticmethod(from_average)
-
-
-def _as_list(perplexities: float | Iterable[float] | None) -> list[float]:
-    """Return the perplexities, checked, in ascending order."""
-    if perplexities is None:
-        raise ValueError("perplexities must be given: a list of numbers, or one")
-    several = perplexities if isinstance(perplexities, Iterable) else [perplexities]
-    checked = [
-        check_number(p, "perplexities", above=0, high=MAX_PERPLEXITY, finite=True) for p in several
-    ]
-    if not checked:
-        raise ValueError("perplexities must not be empty")
-    return sorted(checked)
 
 
 def _clip_perplexities(perplexities: list[float], n_samples: int) -> list[float]:

@@ -1,13 +1,13 @@
 """KNNAffinities, the base class of affinities between nearest neighbours."""
 
 import copy
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.affinity.base import Affinities, NewAffinities
+from fasttsne.affinity.base import Affinities, NewAffinities, check_symmetrize
 from fasttsne.affinity.conditional import Dtype, row_normalized_csr, to_scaled_float32
 from fasttsne.affinity.csr import csr_from_arrays, joint_affinities, neighbors_to_csr
 from fasttsne.nearest_neighbors import PrecomputedNeighbors, make_index, neighbor_lists
@@ -46,12 +46,60 @@ def get_knn_index(
 class KNNAffinities(Affinities):
     """Base class of affinities between each row and its nearest neighbours."""
 
+    # Attributes that decide P beside the neighbours, and how each is checked.
+    PARAMETERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
+    # What symmetrize=True means.
+    _DEFAULT_MODE = "mean"
+
+    symmetrize: bool | str
     _mode: str
     _n_used: int  # neighbours of each row
 
     def __init__(self, n_jobs: int | None = -1, verbose: bool = False):
         super().__init__(verbose)
         self.n_jobs = n_jobs
+
+    @classmethod
+    def restore(
+        cls,
+        knn_index: Any,
+        neighbors: tuple[np.ndarray, np.ndarray, np.ndarray],
+        n_used: int,
+        symmetrize: bool | str,
+        n_jobs: int | None,
+        parameters: Mapping[str, Any],
+    ) -> "KNNAffinities":
+        """Return affinities of known neighbours; P is computed when it is first asked for.
+
+        Parameters
+        ----------
+        knn_index : object with ``query``
+            The index that found the neighbours.
+        neighbors : tuple of arrays, shapes (n, k), (n, k) and (n,)
+            Indices, distances in units of each row, and these units.
+        n_used : int
+            Number of nearest neighbours that have affinities, at most k.
+        symmetrize, n_jobs
+            As in the constructor.
+        parameters : dict
+            Values of ``PARAMETERS``.
+
+        Raises
+        ------
+        ValueError, KeyError
+            If a parameter is missing or out of range.
+        """
+        self = cls.__new__(cls)
+        KNNAffinities.__init__(self, n_jobs)
+        self._mode = check_symmetrize(symmetrize, cls._DEFAULT_MODE)
+        self.symmetrize, self.knn_index, self._n_used = symmetrize, knn_index, n_used
+        for name, check in cls.PARAMETERS.items():
+            setattr(self, name, check(parameters[name]))
+        indices, distances, self._units = neighbors
+        self._indices = np.ascontiguousarray(indices, np.int32)
+        self._distances = np.ascontiguousarray(distances, np.float32)
+        self._is_given, self._is_put_off = False, True
+        return self
 
     @property
     def n_samples(self) -> int:
@@ -176,7 +224,8 @@ class KNNAffinities(Affinities):
 
     def _set_joint(self, k: int | None = None) -> None:
         """Set P and the log radii from the conditional affinities of the k nearest, or of all."""
-        self._n_used = self._indices.shape[1] if k is None else k
+        width = self._indices.shape[1]
+        self._n_used = width if k is None else min(k, width)
         indices, distances = self._first_neighbors(self._n_used)
         conditional = self._weights(distances, np.float32)
         square = np.einsum("ij,ij,ij->i", conditional, distances, distances, dtype=np.float64)

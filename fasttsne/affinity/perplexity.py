@@ -1,5 +1,7 @@
 """Gaussian affinities of a given perplexity, as in the original t-SNE."""
 
+from typing import Any, ClassVar
+
 import numpy as np
 
 from fasttsne.affinity.base import NewAffinities, check_symmetrize
@@ -10,6 +12,10 @@ from fasttsne.nearest_neighbors.select import MAX_PERPLEXITY, n_neighbors_for, r
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer, warn_user
+
+
+def _check_perplexity(perplexity: Any) -> float:
+    return check_number(perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True)
 
 
 class PerplexityBasedNN(KNNAffinities):
@@ -40,6 +46,11 @@ class PerplexityBasedNN(KNNAffinities):
     of neighbours).
     """
 
+    PARAMETERS: ClassVar = {
+        "perplexity": _check_perplexity,
+        "effective_perplexity_": _check_perplexity,
+    }
+
     def __init__(
         self, data: Rows | None = None, perplexity: float = 30, method: Neighbors = "auto",
         metric: Metric = "euclidean", metric_params: Settings = None,
@@ -48,9 +59,7 @@ class PerplexityBasedNN(KNNAffinities):
         knn_index: Index | None = None,
     ):  # fmt: skip
         super().__init__(n_jobs, verbose)
-        perplexity = check_number(
-            perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True
-        )
+        perplexity = _check_perplexity(perplexity)
         self._mode = check_symmetrize(symmetrize)
         self.symmetrize = symmetrize
         self._find_neighbors(
@@ -75,9 +84,7 @@ class PerplexityBasedNN(KNNAffinities):
             If the perplexity is larger than the number of neighbours that were found, and there
             are more rows: it needs a new search.
         """
-        new_perplexity = check_number(
-            new_perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True
-        )
+        new_perplexity = _check_perplexity(new_perplexity)
         k = self._indices.shape[1]
         if new_perplexity > k and k < self.n_samples - 1:
             raise RuntimeError(
@@ -126,9 +133,7 @@ class PerplexityBasedNN(KNNAffinities):
         """
         if perplexity is None:
             perplexity = self.perplexity
-        perplexity = check_number(
-            perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True
-        )
+        perplexity = _check_perplexity(perplexity)
         k = resolve_k_neighbors(k_neighbors, perplexity, self.n_samples + 1)
         perplexity = clip_perplexity(perplexity, k)
         return self._to_new(
@@ -139,7 +144,4 @@ class PerplexityBasedNN(KNNAffinities):
     @staticmethod
     def check_perplexity(perplexity: float, k_neighbors: int) -> float:
         """Return a perplexity for which k neighbours suffice; warn if it is a smaller one."""
-        perplexity = check_number(
-            perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True
-        )
-        return clip_perplexity(perplexity, k_neighbors)
+        return clip_perplexity(_check_perplexity(perplexity), k_neighbors)

@@ -26,6 +26,8 @@ class Uniform(KNNAffinities):
     Source: Böhm et al. 2022, who find little difference to Gaussian affinities.
     """
 
+    _DEFAULT_MODE = "max"
+
     def __init__(
         self, data: Rows | None = None, k_neighbors: int = 30, method: Neighbors = "auto",
         metric: Metric = "euclidean", metric_params: Settings = None,
@@ -33,7 +35,7 @@ class Uniform(KNNAffinities):
         verbose: bool = False, knn_kwargs: Settings = None, knn_index: Index | None = None,
     ):  # fmt: skip
         super().__init__(n_jobs, verbose)
-        self._mode = check_symmetrize(symmetrize, default="max")
+        self._mode = check_symmetrize(symmetrize, self._DEFAULT_MODE)
         self.symmetrize = symmetrize
         self._find_neighbors(
             data, check_n_neighbors(k_neighbors, n_rows_or_none(data), "k_neighbors"), knn_index,

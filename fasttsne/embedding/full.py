@@ -118,8 +118,8 @@ class TSNEEmbedding(GrowingMap):
 
         It holds the map, the optimizer's momentum, gains and counts, anchors, the KL
         divergence, an integer random_state, and what of the parameters JSON can
-        express: callbacks are not kept.  The file is replaced atomically: an interrupt leaves the
-        old one.
+        express: callbacks are not kept.  The file is read back and checked before it replaces an
+        old one, atomically: after an interrupt or an error, the old file is there.
 
         Parameters
         ----------

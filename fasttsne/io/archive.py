@@ -6,6 +6,7 @@ arrays that were exchanged, are missing or do not belong there are errors, too.
 """
 
 import contextlib
+import errno
 import io
 import json
 import math
@@ -65,15 +66,25 @@ class _SyncedFile(io.FileIO):
 
 
 def write_archive(
-    path: FilePath, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    path: FilePath,
+    header: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    check: Callable[[dict[str, Any]], None] | None = None,
 ) -> None:
     """Write an archive, atomically: after an error, the old file is unchanged.
+
+    A file is read back, and its checksums are compared, before it replaces the old one.
 
     Parameters
     ----------
     path : or the address of a file (:mod:`fasttsne.io.address`), as for all functions here.
     header : what JSON can express, with "kind" and "format".
+    check : function
+        Called with the header as it will be read, before anything is written; it raises if header
+        and arrays could not be read again.
     """
+    if check is not None:
+        check(json.loads(json.dumps(header)))
     with _new_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             write_array(archive, name, array)
@@ -100,8 +111,22 @@ def _new_file(path: FilePath) -> Iterator[IO[bytes]]:
         with new_file_at(path) as file:
             yield file
     else:
-        with atomic_write(path) as temp_path, _SyncedFile(temp_path, "xb") as local:
-            yield local
+        with atomic_write(path) as temp_path:
+            with _SyncedFile(temp_path, "xb") as local:
+                yield local
+            _read_back(temp_path)
+
+
+def _read_back(path: FilePath) -> None:
+    """Raise OSError if a new archive does not have the bytes that were written."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except zipfile.BadZipFile as error:
+        damaged = str(error)
+    if damaged is not None:
+        reason = f"the disk returned other bytes than were written: {damaged}"
+        raise OSError(errno.EIO, reason, os.fspath(path))
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import json
 import numbers
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -87,7 +87,15 @@ def save(
         arrays |= more
     if kl_divergence is not None:
         header["kl_divergence"] = float(kl_divergence)
-    write_archive(path, header, arrays)
+
+    def check(written: dict[str, Any]) -> None:
+        """Raise where ``load`` would, given the header that was written."""
+        _make_embedding(type(embedding), written, arrays)
+        if keep != "map":
+            index = embedding.affinities.knn_index
+            search_file.check_restorable(written["search"], arrays, index, len(embedding))
+
+    write_archive(path, header, arrays, check)
 
 
 def load(cls: type[Loaded], path: FilePath, X: Rows | None = None) -> Loaded:
@@ -100,10 +108,26 @@ def load(cls: type[Loaded], path: FilePath, X: Rows | None = None) -> Loaded:
     OSError
         If the file cannot be opened.
     ValueError
-        If it is not such a file, is damaged, or has the format of a later version.
+        If it is not such a file, is damaged, or has the format of a later version, or X does not
+        belong to it.
     """
     with open_archive(path, KIND, FORMAT, "a saved embedding") as archive:
-        return _make_embedding(cls, archive.header, archive.arrays(), X)
+        embedding = _make_embedding(cls, archive.header, archive.arrays())
+    if X is not None:
+        _give_rows(embedding, X)
+    return embedding
+
+
+def _give_rows(embedding, X):
+    """Complete the index of a file without rows; other files have no use for them."""
+    affinities = embedding.affinities
+    if isinstance(affinities, SavedAffinities):
+        raise ValueError(
+            "X is given, but the file has no index of rows: load it without X, or save the "
+            'map with keep="index" or keep="rows"'
+        )
+    if isinstance(affinities.knn_index, search_file.IndexWithoutRows):
+        affinities.knn_index = affinities.knn_index.with_rows(X)
 
 
 def read_columns(path: FilePath) -> list[str] | None:
@@ -176,11 +200,11 @@ def _json_serializable(params):
     return serializable
 
 
-def _make_embedding(cls, header, arrays, X):
+def _make_embedding(cls, header, arrays):
     points = arrays["embedding"]
     if points.dtype != np.float64 or points.ndim != 2:
         raise ValueError(f"embedding has dtype {points.dtype} and shape {points.shape}")
-    affinities = _make_affinities(header, arrays, len(points), X)
+    affinities = _make_affinities(header, arrays, len(points))
     optimizer = GradientDescent()
     if header["state"] is not None:
         optimizer.state = _state(check_type(header["state"], "state", dict), arrays, points.shape)
@@ -196,13 +220,10 @@ def _make_embedding(cls, header, arrays, X):
     return embedding
 
 
-def _make_affinities(header, arrays, n, X):
+def _make_affinities(header, arrays, n):
     if header["format"] > 1:
-        return search_file.make_affinities(
-            check_type(header["search"], "search", dict), arrays, n, X
-        )
-    if X is not None:
-        raise ValueError("X is given, but the file has no index of rows")
+        search = check_type(header["search"], "search", dict)
+        return search_file.restore_affinities(search, arrays, n)
     affinities = SavedAffinities()
     affinities.P = _affinity_matrix(arrays, n)
     affinities._log_radii = _log_radii(arrays, n)

@@ -4,9 +4,8 @@ Affinities are not kept: they follow from the neighbours, to the bit.  Rows are,
 when the file is read; a fingerprint says whether they are the same.
 """
 
-import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -22,33 +21,92 @@ from fasttsne.affinity.neighbor_based import KNNAffinities
 from fasttsne.io.archive import check_type, to_python_scalar
 from fasttsne.io.fingerprint import fingerprint
 from fasttsne.nearest_neighbors.changing import GONE, ChangingIndex, Part, stack_rows
-from fasttsne.nearest_neighbors.known import found_by
 from fasttsne.nearest_neighbors.select import BACKENDS, make_index
 from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.validation import check_data
 
 KEEP = "map", "index", "rows"
-# Families, and arguments that are other than their attributes of the same name.
-FAMILIES: dict[str, tuple[Any, dict[str, str]]] = {
-    "PerplexityBasedNN": (PerplexityBasedNN, {"perplexity": "effective_perplexity_"}),
-    "MultiscaleMixture": (MultiscaleMixture, {"perplexities": "effective_perplexities_"}),
-    "Multiscale": (Multiscale, {"perplexities": "effective_perplexities_"}),
-    "FixedSigmaNN": (FixedSigmaNN, {"sigma": "sigma"}),
-    "Uniform": (Uniform, {}),
+FAMILIES: dict[str, type[KNNAffinities]] = {
+    family.__name__: family
+    for family in (PerplexityBasedNN, MultiscaleMixture, Multiscale, FixedSigmaNN, Uniform)
 }
-TABLES = "neighbors", "distances", "units"
 
 Header = dict[str, Any]
 Arrays = dict[str, np.ndarray]
 
 
-class RowsLeftOut:
-    """The index of a file without rows, to which none were given."""
+class SavedPart(NamedTuple):
+    """A part of an index as a file has it.
+
+    Attributes
+    ----------
+    header : dict
+        Its search and parameters.
+    numbers : array of int32, shape (rows,)
+        Positions of its rows in the map, ``GONE`` for dropped rows.
+    search : dict of arrays
+        What the search has built.
+    rows : array or CSR matrix
+        All of its rows; without ``keep="rows"`` only the dropped ones, which cannot be given again.
+    """
+
+    header: Header
+    numbers: np.ndarray
+    search: Arrays
+    rows: Any
+
+    def rows_among(self, X: Any) -> Any:
+        """Return all rows of the part, given the rows X of the map."""
+        is_left = self.numbers != GONE
+        rows = X[self.numbers[is_left]]
+        if self.rows.shape[0] == 0:
+            return rows
+        order = np.argsort(np.r_[np.flatnonzero(is_left), np.flatnonzero(~is_left)])
+        return stack_rows([rows, self.rows])[order]
+
+    def to_part(self, rows: Any) -> Part:
+        """Return the part of an index, ready for queries, given all of its rows."""
+        header = self.header
+        index: Any = make_index(
+            header["method"],
+            rows,
+            header["k"],
+            metric=header["metric"],
+            metric_params=header["metric_params"],
+            n_jobs=header["n_jobs"],
+            knn_kwargs=header["knn_kwargs"],
+        )
+        if fingerprint(index.data, "rows") != header["rows"]:
+            raise ValueError("X has not the rows of the map, or not in their order")
+        index.set_search_state(header["search"], self.search)
+        return Part(index, self.numbers)
+
+
+class IndexWithoutRows:
+    """The index of a map that was saved without its rows."""
 
     metric = "unknown"
 
-    def __init__(self, n_samples: int, k: int):
+    def __init__(self, parts: list[SavedPart], n_samples: int, k: int):
         self.n_samples, self.k = n_samples, k
+        self._parts = parts
+
+    def with_rows(self, X: Any) -> Any:
+        """Return the index with the rows of the map.
+
+        Raises
+        ------
+        ValueError
+            If X has other rows.
+        """
+        X = check_data(X, "X", accept_sparse=True)
+        if X.shape[0] != self.n_samples:
+            raise ValueError(f"X must be the {self.n_samples} rows of the map; it has {X.shape[0]}")
+        return self.with_rows_of_parts([part.rows_among(X) for part in self._parts])
+
+    def with_rows_of_parts(self, rows: list[Any]) -> Any:
+        """Return the index, given all rows of each part."""
+        return _make_index(self._parts, rows, self.n_samples, self.k)
 
     def build(self) -> Any:
         """Raise NotImplementedError."""
@@ -67,15 +125,15 @@ class RowsLeftOut:
 
 
 def to_header_and_arrays(affinities: Any, keep: str) -> tuple[Header, Arrays]:
-    """Return what ``make_affinities`` reads; with ``keep`` "rows" the rows are among it.
+    """Return what ``restore_affinities`` reads; with ``keep`` "rows" the rows are among it.
 
     Raises
     ------
     TypeError, ValueError
-        Where affinities or their search cannot be written.
+        If affinities or their search cannot be written.
     """
     name = type(affinities).__name__
-    if name not in FAMILIES or type(affinities) is not FAMILIES[name][0]:
+    if type(affinities) is not FAMILIES.get(name):
         raise TypeError(
             f"keep={keep!r} needs affinities of a family that is computed from data; those of this "
             f'map are {name}: use keep="map", or pickle'
@@ -83,29 +141,32 @@ def to_header_and_arrays(affinities: Any, keep: str) -> tuple[Header, Arrays]:
     _ = affinities.P_float32  # follows changes in place
     if affinities._is_given:
         raise ValueError(f'keep={keep!r} needs affinities as computed; P was changed: keep="map"')
-    index = affinities.knn_index
-    parts = index.parts if isinstance(index, ChangingIndex) else [_only_part(index)]
     arrays: Arrays = {
-        "neighbors": affinities._indices, "distances": affinities._distances,
+        "neighbors": affinities._indices,
+        "distances": affinities._distances,
         "units": affinities._units,
-    }  # fmt: skip
+    }
     headers = []
-    for i, part in enumerate(parts):
+    for i, part in enumerate(parts_of(affinities.knn_index)):
         header, found = _from_part(part, keep)
         headers.append(header)
         arrays |= {f"part{i}_{name}": array for name, array in found.items()}
-    arguments = {name: getattr(affinities, kept) for name, kept in FAMILIES[name][1].items()}
-    attributes = {each: getattr(affinities, each) for each in arguments}
     header = {
-        "family": name, "symmetrize": affinities.symmetrize, "n_jobs": affinities.n_jobs,
-        "n_used": int(affinities._n_used), "arguments": _plain(arguments),
-        "attributes": _plain(attributes), "parts": headers,
-    }  # fmt: skip
+        "family": name,
+        "symmetrize": affinities.symmetrize,
+        "n_jobs": affinities.n_jobs,
+        "n_used": int(affinities._n_used),
+        "parameters": {each: _plain(getattr(affinities, each)) for each in affinities.PARAMETERS},
+        "parts": headers,
+    }
     return header, arrays
 
 
-def _only_part(index: Any) -> Part:
-    return Part(index, np.arange(index.n_samples, dtype=np.int32))
+def parts_of(index: Any) -> list[Part]:
+    """Return the parts of an index, each with its rows."""
+    if isinstance(index, ChangingIndex):
+        return index.parts
+    return [Part(index, np.arange(index.n_samples, dtype=np.int32))]
 
 
 def _from_part(part: Part, keep: str) -> tuple[Header, Arrays]:
@@ -121,14 +182,18 @@ def _from_part(part: Part, keep: str) -> tuple[Header, Arrays]:
     data = index.unchanged_data()
     state, arrays = index.search_state()
     header = {
-        "method": names[0], "k": int(index.k), "metric": index.metric,
-        "metric_params": _plain(index.metric_params), "n_jobs": index.n_jobs,
-        "knn_kwargs": _plain(index.knn_kwargs), "search": _plain(state),
+        "method": names[0],
+        "k": int(index.k),
+        "metric": index.metric,
+        "metric_params": _plain(index.metric_params),
+        "n_jobs": index.n_jobs,
+        "knn_kwargs": _plain(index.knn_kwargs),
+        "search": _plain(state),
         "rows": fingerprint(data, "rows"),
-    }  # fmt: skip
+    }
     arrays = {f"search_{name}": array for name, array in arrays.items()}
     arrays["numbers"] = part.numbers
-    # Rows that have left the map are still in the search's cells.
+    # Dropped rows are still in the search's cells.
     is_kept = np.full(len(part.numbers), keep == "rows") | (part.numbers == GONE)
     return header, {**arrays, **_from_rows(data if is_kept.all() else data[is_kept])}
 
@@ -137,9 +202,11 @@ def _from_rows(rows: Any) -> Arrays:
     if not sp.issparse(rows):
         return {"rows": np.asarray(rows)}
     return {
-        "rows_data": rows.data, "rows_indices": rows.indices, "rows_indptr": rows.indptr,
+        "rows_data": rows.data,
+        "rows_indices": rows.indices,
+        "rows_indptr": rows.indptr,
         "rows_shape": np.array(rows.shape, np.int64),
-    }  # fmt: skip
+    }
 
 
 def _to_rows(arrays: Arrays) -> Any:
@@ -160,86 +227,70 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else to_python_scalar(value)
 
 
-def make_affinities(header: Header, arrays: Arrays, n: int, X: Any) -> KNNAffinities:
+def restore_affinities(header: Header, arrays: Arrays, n: int) -> KNNAffinities:
     """Return the affinities of n rows that ``to_header_and_arrays`` took apart.
 
-    X : the rows, where the file may not have them; or None.
+    If the file has no rows, their index is an :class:`IndexWithoutRows`.
 
     Raises
     ------
-    ValueError
-        Where the file is not right, or X has other rows.
+    ValueError, KeyError
+        If header or arrays are not right.
     """
-    indices, distances, units = (arrays[name] for name in TABLES)
-    check_neighbors(indices, distances, (n, *indices.shape[1:2]), n)
+    indices, distances, units = (arrays[name] for name in ("neighbors", "distances", "units"))
+    k = indices.shape[1] if indices.ndim == 2 else 0
+    check_neighbors(indices, distances, (n, k), n)
     if units.dtype != np.float64 or units.shape != (n,) or not (units > 0).all():
         raise ValueError(f"units are {units.dtype} of shape {units.shape}, or not all positive")
     check_finite(units, "units")
-    if (units != 1).any():
-        distances = distances * units[:, None]
-    cls, names = FAMILIES[header["family"]]
-    index = _make_index(header["parts"], arrays, n, indices.shape[1], X)
-    arguments = {name: header["arguments"][name] for name in names}
-    with found_by(lambda _: (indices, distances)), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the fit has warned
-        affinities: KNNAffinities = cls(
-            knn_index=index, symmetrize=header["symmetrize"], n_jobs=header["n_jobs"], **arguments
-        )
-    for name in names:
-        setattr(affinities, name, header["attributes"][name])
     n_used = check_type(header["n_used"], "n_used", int)
-    if not 0 < n_used <= indices.shape[1]:
+    if not 0 < n_used <= k:
         raise ValueError(f"n_used is {n_used}")
-    if n_used != affinities._n_used:
-        affinities._set_joint(n_used)
-    return affinities
-
-
-def _make_index(headers: list[Header], arrays: Arrays, n: int, k: int, X: Any) -> Any:
-    own = [_of_part(arrays, i) for i in range(len(check_type(headers, "parts", list)))]
-    numbers = [each["numbers"] for each in own]
-    left = np.concatenate(numbers)
-    if not np.array_equal(np.sort(left[left != GONE]), np.arange(n)):
-        raise ValueError(f"the parts of the index do not have the {n} rows once each")
-    rows = [_to_rows(each) for each in own]
-    has_rows = all(r.shape[0] == len(each) for r, each in zip(rows, numbers, strict=True))
-    if X is not None:
-        X = check_data(X, "X", accept_sparse=True)
-        if X.shape[0] != n:
-            raise ValueError(f"X must be the {n} rows of the map; it has {X.shape[0]}")
-    elif not has_rows:
-        return RowsLeftOut(n, k)
     parts = [
-        _make_part(header, each, some, X)
-        for header, each, some in zip(headers, own, rows, strict=True)
+        _read_part(part, arrays, f"part{i}_")
+        for i, part in enumerate(check_type(header["parts"], "parts", list))
     ]
-    if len(parts) == 1 and (parts[0].numbers == np.arange(n)[: len(parts[0].numbers)]).all():
-        return parts[0].index
-    return ChangingIndex(parts, k)
+    left = np.concatenate([part.numbers[part.numbers != GONE] for part in parts])
+    if not np.array_equal(np.sort(left), np.arange(n)):
+        raise ValueError(f"the parts of the index do not have the {n} rows once each")
+    has_rows = all(part.rows.shape[0] == len(part.numbers) for part in parts)
+    return FAMILIES[header["family"]].restore(
+        _make_index(parts, [part.rows for part in parts], n, k)
+        if has_rows
+        else IndexWithoutRows(parts, n, k),
+        (indices, distances, units),
+        n_used,
+        header["symmetrize"],
+        header["n_jobs"],
+        check_type(header["parameters"], "parameters", dict),
+    )
 
 
-def _of_part(arrays: Arrays, i: int) -> Arrays:
-    prefix = f"part{i}_"
-    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+def check_restorable(header: Header, arrays: Arrays, index: Any, n: int) -> None:
+    """Raise ValueError if affinities cannot be restored, also with rows that are given again.
+
+    index : the index that was written, which has the rows.
+    """
+    restored = restore_affinities(header, arrays, n).knn_index
+    if isinstance(restored, IndexWithoutRows):
+        restored.with_rows_of_parts([part.index.data for part in parts_of(index)])
 
 
-def _make_part(header: Header, arrays: Arrays, rows: Any, X: Any) -> Part:
-    numbers = arrays["numbers"].astype(np.int32)
-    if rows.shape[0] != len(numbers):
-        is_left = numbers != GONE
-        order = np.argsort(np.r_[np.flatnonzero(is_left), np.flatnonzero(~is_left)])
-        rows = stack_rows([X[numbers[is_left]], rows])[order] if rows.shape[0] else X[numbers]
-    index: Any = make_index(
-        header["method"], rows, header["k"], metric=header["metric"],
-        metric_params=header["metric_params"], n_jobs=header["n_jobs"],
-        knn_kwargs=header["knn_kwargs"],
-    )  # fmt: skip
-    if fingerprint(index.data, "rows") != header["rows"]:
-        raise ValueError("X has not the rows of the map, or not in their order")
-    prefix = "search_"
-    found = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-    index.set_search_state(header["search"], found)
-    return Part(index, numbers)
+def _read_part(header: Header, arrays: Arrays, prefix: str) -> SavedPart:
+    own = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+    search = {
+        name.removeprefix("search_"): array
+        for name, array in own.items()
+        if name.startswith("search_")
+    }
+    return SavedPart(header, own["numbers"].astype(np.int32), search, _to_rows(own))
+
+
+def _make_index(parts: list[SavedPart], rows: list[Any], n: int, k: int) -> Any:
+    made = [part.to_part(own) for part, own in zip(parts, rows, strict=True)]
+    if len(made) == 1 and np.array_equal(made[0].numbers, np.arange(n)):
+        return made[0].index
+    return ChangingIndex(made, k)
 
 
 def check_neighbors(

@@ -61,7 +61,8 @@ class Approx(CachedRowsMixin, KNNIndex):
 
     Attributes
     ----------
-    recall_ : the share that was found for a sample of rows; 1.0 where the search was exact.
+    recall_ : the share that was found for a sample of rows; 1.0 where the search was exact, None
+        before ``build``.
     recall_quantiles_ : the shares that 99 %, 95 % and half of those rows reach at least.
     components_ : (n, 3) float32, scores of the first principal components of the prepared rows,
         within those that they were reduced to; None where they were not reduced.
@@ -173,9 +174,11 @@ class Approx(CachedRowsMixin, KNNIndex):
 
     def set_search_state(self, state: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> None:
         super().set_search_state(state, arrays)
-        self.recall_ = check_number(state["recall_"], "recall_")
-        quantiles = state["recall_quantiles_"]
-        self.recall_quantiles_ = tuple(check_number(each, "recall") for each in quantiles)
+        self.recall_ = self.recall_quantiles_ = None
+        if state["recall_"] is not None:  # an index of one row answers queries, and is never built
+            self.recall_ = check_number(state["recall_"], "recall_")
+            quantiles = state["recall_quantiles_"]
+            self.recall_quantiles_ = tuple(check_number(each, "recall") for each in quantiles)
         self._probes, self.components_ = None, None
         if "components" in arrays:
             self.components_ = self._check_components(arrays["components"])

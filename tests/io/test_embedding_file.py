@@ -177,6 +177,36 @@ def test_a_failing_disk_leaves_the_old_file(embedding, tmp_path, monkeypatch, st
     assert os.listdir(tmp_path) == ["map.npz"]
 
 
+def test_a_disk_that_returns_other_bytes(embedding, tmp_path, monkeypatch):
+    """What was written is read back before it replaces the old file."""
+    path = tmp_path / "map.npz"
+    embedding.save(path)
+    before = path.read_bytes()
+    sync = os.fsync
+
+    def damage(descriptor):
+        os.pwrite(descriptor, b"?", 1000)
+        sync(descriptor)
+
+    monkeypatch.setattr("fasttsne.io.archive.SYNC_BYTES", 4096)
+    monkeypatch.setattr("os.fsync", damage)
+    with pytest.raises(OSError, match=r"the disk returned other bytes .*map\.npz"):
+        embedding.optimize(5).save(path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["map.npz"]
+
+
+def test_what_load_would_refuse_is_not_written(embedding, tmp_path):
+    path = tmp_path / "map.npz"
+    embedding.save(path)
+    before = path.read_bytes()
+    broken = embedding.copy()
+    broken.gradient_descent_params["momentum"] = 3
+    with pytest.raises(ValueError, match="momentum must be at most 1"):
+        broken.save(path)
+    assert path.read_bytes() == before
+
+
 def test_a_later_version(embedding, tmp_path):
     embedding.save(tmp_path / "map.npz")
     path = with_header(tmp_path / "map.npz", format=3, fasttsne="7.0")

@@ -1,5 +1,6 @@
 """Files from which a map is updated later: the bits are those of the map that was saved."""
 
+import copy
 import json
 
 import numpy as np
@@ -52,10 +53,10 @@ def test_rows_are_given_again(digits, old, tmp_path):
     for answer in without.transform, without.update, lambda new: without.drop([0]):
         with pytest.raises(NotImplementedError, match="give them again"):
             answer(digits[-40:])
-    with pytest.raises(ValueError, match="300 rows of the map; it has 299"):
+    with pytest.raises(ValueError, match=r"^X must be the 300 rows of the map; it has 299"):
         TSNEEmbedding.load(path, X=rows[1:])
     rows[7, 3] += 1
-    with pytest.raises(ValueError, match="not the rows of the map"):
+    with pytest.raises(ValueError, match=r"^X has not the rows of the map"):
         TSNEEmbedding.load(path, X=rows)
 
 
@@ -125,7 +126,7 @@ def test_sparse_rows(digits, tmp_path):
 def test_what_cannot_be_kept(digits, old, tmp_path):
     path = tmp_path / "map.npz"
     old.save(path)
-    with pytest.raises(ValueError, match="has no index"):
+    with pytest.raises(ValueError, match=r"^X is given, but the file has no index of rows"):
         TSNEEmbedding.load(path, X=digits[:N_OLD])
     for loaded in (lambda: TSNEEmbedding.load(path).update(digits[-3:]),
                    lambda: TSNEEmbedding.load(path).drop([0])):  # fmt: skip
@@ -146,6 +147,12 @@ def test_what_cannot_be_kept(digits, old, tmp_path):
     for embedding in own, given, called:
         with pytest.raises(TypeError, match='keep="map"'):
             embedding.save(path, keep="rows")
+    broken = old.copy()
+    broken.affinities = copy.copy(old.affinities)
+    broken.affinities._n_used = 91
+    for keep in "rows", "index":
+        with pytest.raises(ValueError, match="n_used is 91"):
+            broken.save(path, keep=keep)
     changed = old.copy()
     changed.affinities = affinity.PerplexityBasedNN(digits[:N_OLD])
     changed.affinities.P.data[3] *= 2
@@ -166,7 +173,8 @@ def test_what_cannot_be_kept(digits, old, tmp_path):
         {"part0_rows": None},
         {"family": "PrecomputedAffinities"},
         {"n_used": 91},
-        {"arguments": {"perplexity": -1}},
+        {"parameters": {"perplexity": -1, "effective_perplexity_": 30}},
+        {"parameters": {"perplexity": 30}},
         {"parts": [{"method": "nothing"}]},
     ],
 )
