@@ -193,10 +193,9 @@ def warn_user(message: str) -> None:
     warnings.warn(message, stacklevel=stacklevel)
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return the end of a message about an unknown name: the known one that is meant, or ""."""
-    near = difflib.get_close_matches(name, list(known), 1, 0.75)
-    return f"; do you mean {near[0]!r}?" if near else ""
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is meant by one that is misspelt; None where none is near."""
+    return next(iter(difflib.get_close_matches(name, list(known), 1, 0.76)), None)
 
 
 def is_package_installed(name: str) -> bool:

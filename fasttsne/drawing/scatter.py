@@ -13,7 +13,7 @@ from fasttsne.drawing.style import (
     shorten,
 )
 from fasttsne.runtime.validation import check_data, check_number, refuse_masked
-from fasttsne.utils import require, suggestion, warn_user
+from fasttsne.utils import nearest_name, require, warn_user
 
 IMAGE_EXTENSIONS = (".png", ".svg", ".pdf", ".jpg", ".webp")
 FIGURE_SIZE = (7, 7)  # inches
@@ -66,9 +66,11 @@ def check_settings(settings) -> None:
     known = {*inspect.signature(Axes.scatter).parameters, *properties.get_setters()}
     known.update(*properties.aliasd.values())
     for name in settings.keys() - (known - GIVEN):
+        near = nearest_name(name, known)
+        hint = f"; do you mean {near!r}?" if near else ""
         raise TypeError(
-            f"plot has no parameter {name!r}{suggestion(name, known)}; it takes those of "
-            "fasttsne.plotting.scatter and of Matplotlib's Axes.scatter"
+            f"plot has no parameter {name!r}{hint}; it takes those of fasttsne.plotting.scatter "
+            "and of Matplotlib's Axes.scatter"
         )
 
 

@@ -52,6 +52,7 @@ class Table:
     unused : of columns that were neither asked for nor left out, why they are not in ``data``.
     parameters : of the fit, where the file is an embedding that has them.
     path : the file.
+    ids : the column that names the rows, if there is one, where the file is an embedding.
     """
 
     data: Any
@@ -60,6 +61,7 @@ class Table:
     unused: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, object] = field(default_factory=dict)
     path: Path | None = None
+    ids: str = ""
 
     def rows(self):
         """The numeric columns; a ValueError if there are none."""

@@ -150,7 +150,7 @@ def test_two_million_points_take_seconds(rng, monkeypatch):
 
 
 def test_points_without_a_label_hide_less(points):
-    """Colors of points at one place mix; in 5,000 discs over each other nothing is left of white."""
+    """Colors of points at one place mix; of white nothing is left below 5,000 discs."""
     y = np.array([[0.0, 0.0], [9.0, 0.0]]).repeat(5000, axis=0)
     ax = axes()
     plotting.scatter(y, ["a", None] * 5000, ax, legend=False, point_size=400)
