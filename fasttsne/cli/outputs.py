@@ -12,7 +12,7 @@ from fasttsne.cli.inputs import NO_LABELS
 from fasttsne.cli.options import WITH_FILES
 from fasttsne.cli.stderr import print_error
 from fasttsne.drawing.page import HTML_EXTENSIONS
-from fasttsne.drawing.scatter import IMAGE_EXTENSIONS, unmanaged_axes
+from fasttsne.drawing.scatter import IMAGE_EXTENSIONS, save_figure, unmanaged_axes
 from fasttsne.drawing.writers import WRITERS, find_writer
 from fasttsne.io import embedding_file
 from fasttsne.io.atomic import atomic_write
@@ -165,7 +165,7 @@ def write_drawing(points, labels, path):
         ax = unmanaged_axes("an image")
         plotting.scatter(points, labels.values, ax, labels_name=labels.name)
         with atomic_write(path) as temp_path:
-            ax.figure.savefig(temp_path, dpi=150)
+            save_figure(ax.figure, temp_path)
     print(f"wrote {path}")
 
 

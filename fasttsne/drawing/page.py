@@ -138,6 +138,7 @@ def make_page(
         )
     page = figure.to_html(
         include_plotlyjs=True, full_html=True,
+        div_id="map",  # by default a random one: the same map is the same bytes
         # The tip after a click would cover the legend, and take the next click.
         config={"scrollZoom": True, "displaylogo": False, "responsive": True, "showTips": False},
     )  # fmt: skip

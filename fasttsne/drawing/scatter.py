@@ -1,6 +1,7 @@
 """Scatter plots on Axes of Matplotlib."""
 
 import inspect
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from fasttsne.utils import nearest_name, require, warn_user
 
 IMAGE_EXTENSIONS = (".png", ".svg", ".pdf", ".jpg", ".webp")
 FIGURE_SIZE = (7, 7)  # inches
+IMAGE_DPI = 150
 MIN_RADIUS = 0.5  # typographic points
 # More points are an image, unless they must be markers: of a million Matplotlib draws those in 5 s.
 MAX_MARKERS = 500_000
@@ -54,6 +56,14 @@ def unmanaged_axes(feature: str):
     """Axes of a new figure that pyplot does not manage, and so neither shows nor keeps."""
     figure = require("matplotlib.figure", feature, "plot").Figure
     return figure(FIGURE_SIZE, layout="constrained").subplots()
+
+
+def save_figure(figure, path) -> None:
+    """Write a figure to a file, whose bytes depend on the figure only."""
+    rc_context = require("matplotlib", "an image", "plot").rc_context
+    dated = {".svg": "Date", ".pdf": "CreationDate"}.get(Path(path).suffix.lower())
+    with rc_context({"svg.hashsalt": "fasttsne"}):
+        figure.savefig(path, dpi=IMAGE_DPI, metadata={dated: None} if dated else None)
 
 
 def check_settings(settings) -> None:

@@ -200,9 +200,18 @@ def _read_npz(path, key):
                 if archive[name].shape == data.shape[:1]:
                     columns[name] = archive[name]
         text = str(archive["parameters"]) if "parameters" in names else "{}"
+        for name in {"labels", "ids"} & columns.keys():
+            columns[name] = _empty_as_none(columns[name])
         own = {name: str(archive[f"{name}_name"]) for name in columns if f"{name}_name" in names}
     columns = {own.get(name, name): values for name, values in columns.items()}
     return Table(data, columns, parameters=json.loads(text), ids=own.get("ids", "ids"))
+
+
+def _empty_as_none(values):
+    """Return texts with None in place of empty ones, which are missing, as in a table of text."""
+    if values.dtype.kind != "U" or values.all():
+        return values
+    return np.where(values == "", None, values.astype(object))
 
 
 def _select_key(names, key, usual):

@@ -50,7 +50,7 @@ def write_map(
     ----------
     path : the file; its extension says the format.
     embedding : (n, d) array.
-    labels, ids : (n,) arrays, or None.  In tables, values of arrays of objects that are missing
+    labels, ids : (n,) arrays, or None.  Values of arrays of objects that are missing
         (None, NaN, and NA and NaT of pandas) are empty.
     kl_divergence : a number, or None.
     parameters : a dictionary that JSON can express, or None.
@@ -148,9 +148,11 @@ def _write_npz(path, points, more):
 
 
 def _objects_to_text(values):
-    """Arrays of objects as text, which needs no pickle."""
+    """Return arrays of objects as text, which needs no pickle; missing values are empty."""
     values = np.asarray(values)
-    return values.astype(np.str_) if values.dtype == object else values
+    if values.dtype != object or not values.ndim:
+        return values
+    return np.where(is_missing(values), "", values).astype(np.str_)
 
 
 def _write_text(delimiter, path, points, more):

@@ -74,9 +74,8 @@ def refuse_not_numbers(X: Any, array: np.ndarray, name: str) -> NoReturn:
         message += f"; the columns {names} are not numbers: leave them out, or encode them"
     elif others:
         i, j = _first_other(array[:, others[0]]), others[0]
-        message += (
-            f"; {name}[{i}, {j}] is {array[i].tolist()[j]!r}: leave out column {j}, or encode it as numbers"
-        )
+        value = array[i].tolist()[j]
+        message += f"; {name}[{i}, {j}] is {value!r}: leave out column {j}, or encode it as numbers"
     elif array.dtype == object:
         refuse_missing(array, name, columns)
     raise TypeError(message) from None
