@@ -21,8 +21,14 @@ from numpy.typing import ArrayLike
 
 from fasttsne.runtime.missing import is_missing
 from fasttsne.runtime.validation import MAX_COORDINATE, refuse_masked
+from fasttsne.utils import warn_user
 
 __all__ = ["Anchors"]
+
+# Single precision tells places apart that are an eighth of the kernel's width from each other, at
+# this distance from the middle of the targets; and double precision points of a start.
+MAX_REACH, MAX_DISTANCE = 2.0**20, 1e9
+MAX_TARGET = MAX_COORDINATE / 10  # other points need room
 
 
 class Anchors:
@@ -76,6 +82,7 @@ class Anchors:
         if not strengths.any():
             raise ValueError("anchors need a target with a weight above 0; all points are free")
         self.targets, self.weights = places, strengths
+        _warn_of_unresolved(places[strengths > 0])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -93,7 +100,7 @@ class Anchors:
 
 
 def check_anchors(anchors: Anchors | None, n: int | None, n_components: int) -> None:
-    """Raise where anchors are not of a map of this shape, or nothing could move.
+    """Raise where anchors are not of a map of this shape.
 
     n : number of points; None where it is not known yet.
     """
@@ -107,7 +114,11 @@ def check_anchors(anchors: Anchors | None, n: int | None, n_components: int) -> 
             f"anchors must have the shape of the map, ({rows}, {n_components}); their targets have "
             f"{anchors.shape}"
         )
-    if anchors.is_pinned.all():
+
+
+def check_movable(anchors: Anchors | None) -> None:
+    """Raise ValueError where anchors pin all points: nothing could move."""
+    if anchors is not None and anchors.is_pinned.all():
         raise ValueError("all points are pinned by the anchors: there is nothing to optimize")
 
 
@@ -125,11 +136,27 @@ def _floats(values: Any, name: str) -> np.ndarray:
     raise TypeError(f"{name} must be an array of numbers")
 
 
+def _warn_of_unresolved(places: np.ndarray) -> None:
+    """Warn of targets where the points of a map are not told apart as they should be."""
+    middle = np.median(places, axis=0)
+    reach, distance = np.abs(places - middle).max(), np.abs(middle).max()
+    if reach > MAX_REACH:
+        warn_user(
+            f"targets are up to {reach:.3g} from their middle, where single precision, in which "
+            f"forces are computed, tells places {np.spacing(np.float32(reach)):.2g} apart"
+        )
+    if distance > MAX_DISTANCE:
+        warn_user(
+            f"targets are about {distance:.3g} from 0, where double precision tells places "
+            f"{np.spacing(distance):.2g} apart: give them nearer to 0"
+        )
+
+
 def _check_places(places: np.ndarray, is_free: np.ndarray) -> None:
-    wrong = ~is_free & ~(np.abs(places) <= MAX_COORDINATE).all(axis=1)
+    wrong = ~is_free & ~(np.abs(places) <= MAX_TARGET).all(axis=1)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ValueError(
-            f"targets must be finite, up to {MAX_COORDINATE:g}, or NaN in a whole row; "
+            f"targets must be finite, up to {MAX_TARGET:g}, or NaN in a whole row; "
             f"targets[{row}] is {places[row].tolist()}"
         )

@@ -46,6 +46,11 @@ MIN_TARGETS_PER_DIMENSION = 5
 MIN_FLATNESS = 0.01
 # It takes points so many times as far as the farthest target, at most: a map starts small.
 MAX_REACH = 3.0
+# A start that is far from 0, or whose targets are far from each other, is so many steps of float64,
+# or float32, wide.
+MIN_STEPS, MIN_FLOAT32_STEPS = 1000, 16
+# Points are on a line where they leave it by less than this, or this share of its length.
+MAX_FLATNESS = 1e-7
 
 log = logging.getLogger("fasttsne.initialization")
 
@@ -287,33 +292,71 @@ def _check_graph(A: Rows) -> sp.csr_array:
 
 
 def near_anchors(
-    positions: np.ndarray, targets: np.ndarray, has_target: np.ndarray, P: sp.csr_matrix
+    positions: np.ndarray, targets: np.ndarray, weights: np.ndarray, P: sp.csr_matrix
 ) -> np.ndarray:
-    """Initial positions where some points have targets.
+    """Return initial positions where some points have targets.
 
     Those start there, and their neighbours at the mean of their targets, weighted by affinity.
     Others start where the affine map does that takes the given positions nearest to the targets;
     where those are too few, or on a line, others are moved to the middle of the targets only.
+    Points which no force would part start beside each other, unless they are pinned.
 
     Parameters
     ----------
     positions : (n, d) array, as without targets.
-    targets, has_target : (n, d) and (n,) arrays.
+    targets, weights : (n, d) and (n,) arrays, as of :class:`fasttsne.Anchors`.
     P : (n, n) affinities.
     """
+    has_target = weights > 0
     if not has_target.any():
         return positions
     moved, given = _affine_start(positions, targets, has_target), targets[has_target]
     is_affine = moved is not None
-    centered = positions - positions[has_target].mean(axis=0)
+    centered = _resolved(positions - positions[has_target].mean(axis=0), given)
     result: np.ndarray = moved if moved is not None else centered + given.mean(axis=0)
     mask = has_target.astype(np.float64)
-    weights = P @ mask
-    is_near = weights > 0
-    result[is_near] = (P @ (targets * mask[:, None]))[is_near] / weights[is_near, None]
+    shares = P @ mask
+    is_near = shares > 0
+    result[is_near] = (P @ (targets * mask[:, None]))[is_near] / shares[is_near, None]
     if not is_affine:  # no force would part points that are all in one place, or on one line
         result[is_near] += centered[is_near]
     result[has_target] = given
+    stays = _stays_together(result, P) & ~np.isinf(weights)
+    result[stays] += centered[stays]
+    return result
+
+
+def _resolved(start: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return a start whose points are told apart when it is moved to any of the targets.
+
+    Points are float64, and forces float32, about the middle of the targets.
+    """
+    reach = np.abs(targets - np.median(targets, axis=0)).max()
+    least = max(
+        MIN_STEPS * np.spacing(np.abs(targets).max()),
+        MIN_FLOAT32_STEPS * float(np.spacing(np.float32(reach))),
+    )
+    size = float(np.abs(start).max())
+    return start * (least / size) if 0 < size < least else start
+
+
+def _stays_together(positions: np.ndarray, P: sp.csr_matrix) -> np.ndarray:
+    """Return which points no force would part, (n,) bool: those in the place of all their neighbours.
+
+    Or all, where they are in one place or on a line (a plane, in three dimensions), which no force
+    leaves.
+    """
+    spreads = np.sqrt(np.maximum(np.linalg.eigvalsh(np.atleast_2d(np.cov(positions.T))), 0))
+    if spreads[0] <= MAX_FLATNESS * max(spreads[-1], 1):
+        return np.ones(len(positions), bool)
+    order = np.lexsort(positions.T)
+    is_another = (np.diff(positions[order], axis=0) != 0).any(axis=1)
+    place = np.empty(len(positions), np.int64)
+    place[order] = np.concatenate([[0], np.cumsum(is_another)])
+    result = np.bincount(place)[place] > 1
+    edges = P.tocoo()
+    is_pulled = (place[edges.row] != place[edges.col]) & (edges.data > 0)
+    result[edges.row[is_pulled]] = False
     return result
 
 

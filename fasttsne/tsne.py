@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import check_perplexity, make_affinities
-from fasttsne.anchors import Anchors, check_anchors
+from fasttsne.anchors import Anchors, check_anchors, check_movable
 from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
 from fasttsne.embedding.checks import check_kind_of_reference, check_reference
 from fasttsne.initialization import (
@@ -187,7 +187,8 @@ class TSNE:
         ValueError, TypeError
             With the name of the parameter, its value and what is accepted.
         OverflowError
-            Where the optimization diverges: the learning rate is far too large.
+            Where points would leave all bounds, 1e15: the learning rate is far too large.  Of a
+            map that diverges less far, or cannot move, there is a warning.
         KeyboardInterrupt
             On Ctrl-C.  As after an OverflowError, ``embedding_`` is the embedding so far.
         """
@@ -218,6 +219,9 @@ class TSNE:
             except OptimizationInterrupt:
                 log.info("stopped by a callback")
                 break
+        else:
+            if phases:
+                embedding.warn_of_no_map(phases[-1])
         if checkpoint is not None:
             checkpoint.remove()
         return embedding
@@ -275,6 +279,7 @@ class TSNE:
             None if is_precomputed or X is None else np.shape(X)[0], int(self.n_components),
         )  # fmt: skip
         check_anchors(anchors, None if X is None else np.shape(X)[0], int(self.n_components))
+        check_movable(anchors)
         checkpoint = None
         if use_checkpoint and self.checkpoint is not None:
             data = {"X": X, "affinities": affinities, "initialization": initialization}
@@ -309,7 +314,7 @@ class TSNE:
                     check_anchors(anchors, *shape)
                     if isinstance(initialization, str):
                         positions = near_anchors(
-                            positions, anchors.targets, anchors.weights > 0, found.P_float32
+                            positions, anchors.targets, anchors.weights, found.P_float32
                         )
         params = {name: getattr(self, name) for name in OPTIMIZE if name != "momentum"}
         embedding = TSNEEmbedding(

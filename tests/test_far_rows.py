@@ -162,3 +162,34 @@ def test_ordinary_data_is_not_warned_of(rng, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         TSNE(**QUICK).fit(X)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
+@pytest.mark.parametrize("value", [1e20, 1e300])
+@pytest.mark.parametrize("change", ["update", "replace", "transform", "transform to a file"])
+def test_new_rows_beyond_reason(digits, tmp_path, form, value, change):
+    """One warning, which names the row, and none of NumPy's; also after rows have joined."""
+    embedding = TSNE(**QUICK).fit(form(digits[:200])).update(form(digits[200:210]), n_iter=2)
+    new = digits[210:220].astype(float)
+    new[3, 7] = value
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if change.startswith("transform"):
+            out = tmp_path / "out.npy" if "file" in change else None
+            found = embedding.transform(form(new), n_iter=5, out=out)
+        else:
+            replace = range(10) if change == "replace" else None
+            found = embedding.update(form(new), n_iter=5, replace=replace)
+    assert np.isfinite(found).all()
+    (message,) = (str(w.message) for w in caught)
+    assert message.startswith(f"X[3, 7] is {value:.6g}, more than 10,000 times as far out as")
+    assert "in row 3, in column 7" in message
+
+
+def test_new_rows_that_are_ordinary(digits):
+    """Rows outside of the map's own, but with nothing unreasonable."""
+    embedding = TSNE(**QUICK).fit(digits[:200])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        embedding.transform(digits[200:210] * 100, n_iter=5)
+        embedding.update(digits[200:210] * 100, n_iter=5)

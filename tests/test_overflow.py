@@ -163,7 +163,7 @@ def test_affinities_of_infinite_width(make, rng):
 )
 def test_limits_can_be_reached(digits, params, n_components):
     """The grid may be too large then, and the tree stands in for it."""
-    settings = {**SHORT, "n_iter": 1, "early_exaggeration_iter": 1,
+    settings = {**SHORT, "n_iter": 1, "early_exaggeration_iter": 1, "perplexity": 10,
                 "negative_gradient_method": "fft", **params}  # fmt: skip
     assert np.isfinite(TSNE(n_components, **settings).fit(digits[:50]).kl_divergence)
 

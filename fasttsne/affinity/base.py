@@ -56,7 +56,7 @@ class Affinities:
             return kept
         if self._converted is None:
             self._converted = self._to_double(kept)
-            self._checksum = zlib.crc32(self._converted.data)
+            self._checksum = _checksum(self._converted)
         return self._converted
 
     @P.setter
@@ -69,11 +69,11 @@ class Affinities:
         self._make_P()
         kept, double = vars(self).get("P"), self._converted
         if kept is not None and kept.dtype == np.float32:
-            if double is None or zlib.crc32(double.data) == self._checksum:
+            if double is None or _checksum(double) == self._checksum:
                 return kept
             self.P = double  # it was changed in place
         P = self.P
-        checksum = zlib.crc32(np.ascontiguousarray(P.data).data)
+        checksum = _checksum(P)
         if self._converted is None or checksum != self._checksum:
             check_sparse_indices(P, "affinities.P")  # SciPy trusts them
             self._converted, self._checksum = P.astype(np.float32), checksum
@@ -207,3 +207,11 @@ def check_symmetrize(symmetrize: bool | str, default: str = "mean") -> str:
             f"symmetrize must be True, False, 'mean', 'max' or 'none'; got {symmetrize!r}"
         ) from None
     return default if symmetrize is True else mode
+
+
+def _checksum(P: sp.csr_matrix) -> int:
+    """Return a number that is another one after a change in place of any array of a matrix."""
+    checksum = 0
+    for array in (P.data, P.indices, P.indptr):
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+    return checksum

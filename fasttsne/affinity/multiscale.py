@@ -1,6 +1,6 @@
 """Gaussian affinities of several perplexities: local and global structure in one embedding."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -65,6 +65,7 @@ class MultiscaleMixture(KNNAffinities):
         verbose: bool = False, knn_kwargs: Settings = None, knn_index: Index | None = None,
     ):  # fmt: skip
         super().__init__(n_jobs, verbose)
+        perplexities = _readable_twice(perplexities)
         wanted = _as_list(perplexities)
         self._mode = check_symmetrize(symmetrize)
         self.symmetrize = symmetrize
@@ -78,10 +79,7 @@ class MultiscaleMixture(KNNAffinities):
             metric_params=metric_params, n_jobs=n_jobs, random_state=random_state,
             verbose=verbose, knn_kwargs=knn_kwargs,
         )  # fmt: skip
-        effective = self.check_perplexities(wanted, self.n_samples)
-        if max(effective) > self._indices.shape[1]:
-            effective = self.check_perplexities(effective, self._indices.shape[1] + 1)
-        self._compute(perplexities, effective)
+        self._compute(perplexities, self._usable(perplexities))
 
     def set_perplexities(self, new_perplexities: float | Iterable[float]) -> None:
         """Compute P for other perplexities from the neighbours that were found.
@@ -95,6 +93,7 @@ class MultiscaleMixture(KNNAffinities):
         RuntimeError
             If there are fewer neighbours than three times the largest: it needs a new search.
         """
+        new_perplexities = _readable_twice(new_perplexities)
         effective = self.check_perplexities(new_perplexities, self.n_samples)
         k, needed = self._indices.shape[1], _n_neighbors_for(effective, self.n_samples)
         if needed > k:
@@ -107,20 +106,30 @@ class MultiscaleMixture(KNNAffinities):
     def _compute(
         self, perplexities: float | Iterable[float] | None, effective: list[float]
     ) -> None:
-        self.perplexities = perplexities
-        self.effective_perplexities_ = effective
+        self._set_perplexities(perplexities, effective)
         shown = ", ".join(f"{perplexity:g}" for perplexity in effective)
         with Timer(f"computing affinities, perplexities {shown}", self.verbose):
-            self._set_joint(_n_neighbors_for(effective, self.n_samples))
+            self._set_joint(self._n_used)
+
+    def _set_perplexities(
+        self, perplexities: float | Iterable[float] | None, effective: list[float]
+    ) -> None:
+        self.perplexities = perplexities
+        self.effective_perplexities_ = effective
+        self._n_used = _n_neighbors_for(effective, self.n_samples)
+
+    def _usable(self, perplexities: float | Iterable[float] | None) -> list[float]:
+        """Return the perplexities that the rows, and the neighbours that are known, allow."""
+        usable = self.check_perplexities(perplexities, self.n_samples)
+        k = self._indices.shape[1]
+        return usable if max(usable) <= k else self.check_perplexities(usable, k + 1)
+
+    def _n_asked(self) -> int:
+        return n_neighbors_for(max(_as_list(self.perplexities)))
 
     def _recompute(self) -> None:
-        if self._n_used > self._indices.shape[1]:
-            n_samples = self._indices.shape[1] + 1
-            self._compute(
-                self.perplexities, self.check_perplexities(self.effective_perplexities_, n_samples)
-            )
-        else:
-            super()._recompute()
+        self._set_perplexities(self.perplexities, self._usable(self.perplexities))
+        super()._recompute()
 
     def _weights(self, distances: np.ndarray, dtype: Dtype) -> np.ndarray:
         return self._conditional(distances, self.effective_perplexities_, self._n_threads, dtype)
@@ -181,6 +190,13 @@ class Multiscale(MultiscaleMixture):
     """
 
     _conditional = staticmethod(from_average)
+
+
+def _readable_twice(
+    perplexities: float | Iterable[float] | None,
+) -> float | Iterable[float] | None:
+    """Return the perplexities, to be read again when the number of rows changes."""
+    return list(perplexities) if isinstance(perplexities, Iterator) else perplexities
 
 
 def _clip_perplexities(perplexities: list[float], n_samples: int) -> list[float]:

@@ -166,16 +166,30 @@ class KNNAffinities(Affinities):
 
     def _changed(self, change: neighbor_lists.Change) -> "KNNAffinities":
         result = copy.copy(self)
-        indices, distances = change.lists
         result.knn_index = change.index
+        indices, distances = change.lists
+        k = self._n_wanted(len(indices))
+        if k > indices.shape[1] and neighbor_lists.can_search_all(change.index):
+            indices, distances = neighbor_lists.search_all(change.index, k)
         result.knn_index.k = indices.shape[1]
         result._indices = np.ascontiguousarray(indices, np.int32)
         result._distances, result._units = result._scaled(distances)
         result._recompute()
         return result
 
+    def _n_wanted(self, n_samples: int) -> int:
+        """Return how many neighbours each row should have when there are so many rows."""
+        k = self._indices.shape[1]
+        if k == self.n_samples - 1:  # all that there were; more may have been asked for
+            k = max(k, self._n_asked())
+        return min(k, n_samples - 1)
+
+    def _n_asked(self) -> int:
+        """Return how many neighbours the family takes where there are enough rows."""
+        return self._indices.shape[1]
+
     def _recompute(self) -> None:
-        """Follow other lists, which may be shorter than those that there were."""
+        """Follow other lists, which may be shorter or longer than those that there were."""
         self._n_used = min(self._n_used, self._indices.shape[1])
         self.P = None
         self._is_given, self._is_put_off = False, True
@@ -281,21 +295,20 @@ def check_n_neighbors(k: int, n_samples: int | None, name: str) -> int:
     return k
 
 
-# A perplexity of more than this share of the neighbours leaves little difference among them.
-NEARLY_UNIFORM = 0.9
+# A perplexity may be larger than a third of the neighbours by this: 3.3333333333334 is ten thirds.
+ROUNDED_THIRD = 1 + 1e-12
 
 
-def clip_perplexity(perplexity: float, k_neighbors: int) -> float:
-    """Return a perplexity for which k neighbours suffice, with a warning if it is a smaller one."""
-    if perplexity <= k_neighbors:
-        if perplexity > NEARLY_UNIFORM * k_neighbors > NEARLY_UNIFORM:
-            warn_user(
-                f"perplexity {perplexity:g} is nearly the number of neighbours, {k_neighbors}: the "
-                "affinities of all neighbours are nearly equal, and the map may collapse"
-            )
+def clip_perplexity(perplexity: float, n_neighbors: int) -> float:
+    """Return a perplexity for which so many neighbours suffice; warn if it is a smaller one.
+
+    It takes three times as many.  With fewer, the farthest weigh nearly as much as the nearest, and
+    a map in which they are all the others has little to show, or collapses.
+    """
+    usable = perplexity_for(n_neighbors)
+    if perplexity <= usable * ROUNDED_THIRD:
         return perplexity
-    usable = perplexity_for(k_neighbors)
     warn_user(
-        f"perplexity {perplexity:g} is too large for {k_neighbors} neighbours; using {usable:g}"
+        f"perplexity {perplexity:g} is too large for {n_neighbors} neighbours; using {usable:g}"
     )
     return usable

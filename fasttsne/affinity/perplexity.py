@@ -13,6 +13,9 @@ from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import Timer, warn_user
 
+# A perplexity of more than this share of the neighbours leaves little difference among them.
+NEARLY_UNIFORM = 0.9
+
 
 def _check_perplexity(perplexity: Any) -> float:
     return check_number(perplexity, "perplexity", above=0, high=MAX_PERPLEXITY, finite=True)
@@ -40,7 +43,9 @@ class PerplexityBasedNN(KNNAffinities):
 
     Attributes
     ----------
-    effective_perplexity_ : the perplexity, reduced if there are too few neighbours for it.
+    perplexity : as it was asked for.
+    effective_perplexity_ : as much of it as there are rows for: at most a third of the other rows.
+        Where rows join or leave it follows (:meth:`fasttsne.TSNEEmbedding.update`).
 
     Source: van der Maaten & Hinton 2008; van der Maaten 2014 (three times the perplexity as number
     of neighbours).
@@ -99,16 +104,40 @@ class PerplexityBasedNN(KNNAffinities):
             )
 
     def _compute(self, perplexity: float) -> None:
-        effective = self.check_perplexity(perplexity, self._indices.shape[1])
+        self._set_perplexity(perplexity)
+        with Timer(
+            f"computing affinities, perplexity {self.effective_perplexity_:g}", self.verbose
+        ):
+            self._set_joint(self._n_used)
+
+    def _set_perplexity(self, perplexity: float) -> None:
+        """Set the perplexity that was asked for, and as much of it as the neighbours allow."""
+        k = self._indices.shape[1]
+        effective = self._usable(perplexity, k, self.n_samples - 1)
         self.perplexity, self.effective_perplexity_ = perplexity, effective
-        with Timer(f"computing affinities, perplexity {effective:g}", self.verbose):
-            self._set_joint(max(n_neighbors_for(effective), 1))
+        self._n_used = max(min(n_neighbors_for(effective), k), 1)
+
+    def _usable(self, perplexity: float, k: int, n_others: int) -> float:
+        """Return a perplexity for which k of so many other rows suffice.
+
+        Fewer of them than three times the perplexity are taken where others are not known.
+        """
+        usable = self.check_perplexity(perplexity, n_others)
+        if usable > k:
+            return self.check_perplexity(usable, k)
+        if usable > NEARLY_UNIFORM * k and k < n_others:
+            warn_user(
+                f"perplexity {usable:g} is nearly the number of neighbours that are known, {k}: "
+                "the affinities of all of them are nearly equal"
+            )
+        return usable
+
+    def _n_asked(self) -> int:
+        return n_neighbors_for(self.perplexity)
 
     def _recompute(self) -> None:
-        if self._n_used > self._indices.shape[1]:
-            self._compute(self.perplexity)
-        else:
-            super()._recompute()
+        self._set_perplexity(self.perplexity)
+        super()._recompute()
 
     def _weights(self, distances: np.ndarray, dtype: Dtype) -> np.ndarray:
         return from_perplexity(distances, self.effective_perplexity_, self._n_threads, dtype=dtype)
@@ -135,7 +164,7 @@ class PerplexityBasedNN(KNNAffinities):
             perplexity = self.perplexity
         perplexity = _check_perplexity(perplexity)
         k = resolve_k_neighbors(k_neighbors, perplexity, self.n_samples + 1)
-        perplexity = clip_perplexity(perplexity, k)
+        perplexity = self._usable(perplexity, k, self.n_samples)
         return self._to_new(
             data, k, return_distances,
             lambda distances, scales: from_perplexity(distances, perplexity, self._n_threads),

@@ -90,7 +90,8 @@ class AlignedTSNE:
         relations : for each two consecutive data sets the rows that are partners, one to one: a
             dict {row of the first: row of the second}, (m, 2) row numbers, or None where the first
             rows of both are the same.  None instead of a list stands for that everywhere.
-            A map without partners is as it would be alone.
+            A map without partners is drawn nowhere, but has other bits than one of ``TSNE``: all
+            maps are optimized together, with steps for their mean number of rows.
         weights : of the pairs, relative to ``alignment``: a number, or a list with one for each
             relation, each a number or one for each pair, in the order of the relation.
 
@@ -188,6 +189,9 @@ class AlignedTSNE:
             except OptimizationInterrupt:
                 log.info("stopped by a callback")
                 break
+        else:
+            for i, embedding in enumerate(maps if phases else ()):
+                embedding.warn_of_no_map(phases[-1], f"map {i}")
 
 
 def _check_data_sets(

@@ -58,7 +58,8 @@ class ClusterCheckpoint(FitCheckpoint):
         written = indices.submit_blocks(WRITING, write, distances.blocks, paths)
         self._cluster.finish(WRITING, written, indices.sizes)
         if not all(map(exists, paths)):
-            self._cluster.client.run(_remove_all, paths)
+            with self._cluster.open_client() as client:
+                client.run(_remove_all, paths)
             raise OSError("workers do not write to a folder of this machine, give an address")
         # Of the tables, their types and columns.
         return {"edges": indices.edges, "indices": indices[:0], "distances": distances[:0]}

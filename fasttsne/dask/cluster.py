@@ -33,7 +33,7 @@ SETTINGS = {"distributed.admin.large-graph-warning-threshold": "1GiB"}
 
 
 class ClusterError(RuntimeError):
-    """A stage cannot be finished: no worker is left, or its tasks were cancelled."""
+    """A stage cannot be finished: no worker is left, its tasks or the client are gone."""
 
 
 class Cluster:
@@ -60,6 +60,31 @@ class Cluster:
                 self.client.direct_to_workers = direct
                 self.release()
 
+    def check_open(self) -> None:
+        """Raise ClusterError where the client was closed."""
+        if self.client.status in ("closing", "closed"):
+            raise ClusterError("the client was closed during the fit")
+
+    @contextlib.contextmanager
+    def open_client(self) -> Iterator[Client]:
+        """Yield the client to ask it something; all questions to the scheduler are within.
+
+        Another thread may close the client at any moment, and what it raises then depends on how
+        far it has come: an error of its connection, of a future that was cancelled, or an
+        AttributeError, since it has no scheduler any more.
+
+        Raises
+        ------
+        ClusterError
+            Where the client was closed, before or within the block.
+        """
+        self.check_open()
+        try:
+            yield self.client
+        except Exception:
+            self.check_open()
+            raise
+
     def release(self) -> None:
         """Let workers forget everything, and stop what they have not begun."""
         if self.client.status != "running":
@@ -67,21 +92,23 @@ class Cluster:
         own = {future.key for future in self._futures}
         for future in list(self._futures):
             future.release()
-        with contextlib.suppress(OSError, TimeoutError):  # a cluster that is gone holds nothing
+        # A cluster that is gone holds nothing.
+        with contextlib.suppress(OSError, TimeoutError, ClusterError), self.open_client() as client:
             start = time.monotonic()
             while time.monotonic() - start < FORGETTING:
-                held = self.client.has_what().values()
+                held = client.has_what().values()
                 if not any(own.intersection(keys) for keys in held):
                     return
                 time.sleep(0.02)
 
     def workers(self) -> dict[str, int]:
         """The workers' addresses and numbers of threads, those that came late included."""
-        found: dict[str, int] = self.client.nthreads()
-        new = set(found) - self._checked
-        if new:
-            check_workers(self.client, sorted(new))
-            self._checked |= new
+        with self.open_client() as client:
+            found: dict[str, int] = client.nthreads()
+            new = set(found) - self._checked
+            if new:
+                check_workers(client, sorted(new))
+                self._checked |= new
         return found
 
     def wait_for_workers(self, name: str) -> dict[str, int]:
@@ -110,7 +137,13 @@ class Cluster:
     def submit(self, name: str, function: Callable[..., Any], *arguments: Any, **how: Any) -> Any:
         """Return the future of a function's result; ``name`` is its stage, on the dashboard."""
         key = f"{name}-{uuid.uuid4().hex}"
-        return self.keep(self.client.submit(function, *arguments, key=key, pure=False, **how))
+        with self.open_client() as client:
+            return self.keep(client.submit(function, *arguments, key=key, pure=False, **how))
+
+    def compute(self, tasks: Sequence[Any]) -> list[Any]:
+        """Return the futures of Dask's delayed tasks."""
+        with self.open_client() as client:
+            return [self.keep(future) for future in client.compute(tasks)]
 
     def keep(self, future: Future) -> Future:
         """Return a future that ``release`` knows from now on."""
@@ -136,7 +169,10 @@ class Cluster:
         watch = Watch(self, name)
         with stage(name, sum(left.values()), unit) as progress:
             while left:
-                with contextlib.suppress(TimeoutError, CancelledError):  # which is seen below
+                with (
+                    contextlib.suppress(TimeoutError, CancelledError),  # which is seen below
+                    self.open_client(),
+                ):
                     wait(list(left), timeout=LOOK_EVERY, return_when="FIRST_COMPLETED")
                 done = [future for future in left if future.done()]
                 for future in done:
@@ -152,15 +188,18 @@ class Cluster:
         while True:
             self.finish(name, futures, amounts)
             watch.look(1, "")
-            with contextlib.suppress(OSError, KeyError, CancelledError):  # seen in the next round
-                found: list[Any] = self.client.gather(list(futures))
+            with (
+                contextlib.suppress(OSError, KeyError, CancelledError),  # seen in the next round
+                self.open_client() as client,
+            ):
+                found: list[Any] = client.gather(list(futures))
                 return found
 
-    @staticmethod
-    def raise_if_failed(future: Future, name: str) -> None:
+    def raise_if_failed(self, future: Future, name: str) -> None:
         """Raise what a task raised, or ClusterError where it has no result for another reason."""
         if future.status == "error":
-            error = future.exception()
+            with self.open_client():
+                error = future.exception()
             if isinstance(error, KilledWorker):
                 raise ClusterError(
                     f"the stage {name!r} cannot be finished: workers died in it, again and again; "
@@ -168,6 +207,7 @@ class Cluster:
                 ) from error
             raise error
         if future.status == "cancelled":
+            self.check_open()  # which cancels all
             raise ClusterError(f"the stage {name!r} was cancelled, or data that it needs was lost")
 
 
@@ -192,8 +232,6 @@ class Watch:
         if now - self._looked < LOOK_EVERY and n_done != 0:
             return
         self._looked = now
-        if self._cluster.client.status not in ("running", "connecting"):
-            raise ClusterError(f"the client was closed in the stage {self._name!r}")
         workers: dict[str, int] = {}
         with contextlib.suppress(OSError, TimeoutError):  # a scheduler that is gone
             workers = self._cluster.workers()

@@ -87,7 +87,6 @@ class Attractors:
         LostActor
             Where there will be none.
         """
-        client = self._cluster.client
         while call is not None:
             try:
                 return call.result(timeout=LOOK_EVERY)
@@ -97,12 +96,13 @@ class Attractors:
                 if placed.worker in self._cluster.workers() and not isinstance(error, OSError):
                     raise
                 break
-            if placed.future.status != "finished" or placed.worker not in client.nthreads():
+            if placed.future.status != "finished" or placed.worker not in self._cluster.workers():
                 break
         raise LostActor
 
     def _replace(self, lost: "_Placed", method: str) -> list["_Placed"]:
         """Give the blocks of a lost actor to the workers that are left."""
+        self._cluster.check_open()
         log.warning("the worker %s was lost: its edges are made again", lost.worker)
         self._actors.remove(lost)
         lost.release()
@@ -172,8 +172,9 @@ class Attractors:
         n_threads = sum(workers.values())
         room = {name: -(-len(blocks) * n // n_threads) for name, n in workers.items()}
         shares: dict[str, list[int]] = {name: [] for name in workers}
-        graph, client = self._graph, self._cluster.client
-        where = client.who_has([graph.blocks[b] for b in blocks])
+        graph = self._graph
+        with self._cluster.open_client() as client:
+            where = client.who_has([graph.blocks[b] for b in blocks])
         homeless = []
         for b in blocks:
             homes = [name for name in where.get(graph.blocks[b].key, ()) if room.get(name, 0) > 0]

@@ -50,7 +50,7 @@ class ClusterKLDivergence(KLDivergence):
         self, y: np.ndarray, v: np.ndarray, degree: np.ndarray, moments: np.ndarray,
         product: np.ndarray,
     ) -> None:  # fmt: skip
-        np.copyto(self._points, y, casting="same_kind")
+        self.round(y, self._points)
         for numbers, parts in self._attractors.start("moments", self._points, v)():
             for whole, part in zip((degree, moments, product), parts, strict=True):
                 whole[numbers] = part

@@ -16,7 +16,12 @@ from fasttsne.dask.cluster import Cluster
 from fasttsne.dask.remote_rows import RemoteRows
 from fasttsne.runtime.canonical import check_finite, to_canonical_floats
 from fasttsne.runtime.refused_input import refuse_containers
-from fasttsne.runtime.validation import MAX_DENSE_NUMBERS, check_shape
+from fasttsne.runtime.validation import (
+    MAX_DENSE_NUMBERS,
+    check_shape,
+    refuse_masked,
+    to_numbers,
+)
 
 STAGE = "reading rows"
 # Numbers of a block, at most, and rows at least.
@@ -95,10 +100,10 @@ def read_rows(cluster: Cluster, X: da.Array, name: str = "X") -> RemoteRows:
     rows = X.rechunk((tuple(np.diff(edges).tolist()), (d,)))
     token = uuid.uuid4().hex
     read = [
-        dask.delayed(read_block, pure=False)(block, dask_key_name=f"{STAGE}-{token}-{i}")
+        dask.delayed(read_block, pure=False)(block, name, dask_key_name=f"{STAGE}-{token}-{i}")
         for i, block in enumerate(rows.to_delayed().ravel())
     ]
-    blocks = [cluster.keep(future) for future in cluster.client.compute(read)]
+    blocks = cluster.compute(read)
     sizes = np.diff(edges).tolist()
     cluster.finish(STAGE, blocks, sizes)
     examined = [
@@ -116,15 +121,20 @@ def read_rows(cluster: Cluster, X: da.Array, name: str = "X") -> RemoteRows:
     return RemoteRows(cluster, blocks, edges, d, dtype)
 
 
-def read_block(block: Any) -> np.ndarray:
-    """Return a block of rows in its own canonical form."""
-    if np.ma.is_masked(block):
-        raise ValueError("X has masked entries; fill or remove them first")
+def read_block(block: Any, name: str = "X") -> np.ndarray:
+    """Return a block of rows in its own canonical form.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where it does not hold real numbers: the dtype that a Dask array declares may be wrong.
+    """
+    refuse_masked(block, name)
     if sp.issparse(block):
         block = block.toarray()
     elif hasattr(block, "todense"):  # of the package sparse
         block = block.todense()
-    rows = to_canonical_floats(np.asarray(block))
+    rows = to_canonical_floats(to_numbers(block, name))
     # A part of a larger chunk would keep it in memory.
     return rows if rows.base is None else rows.copy()
 

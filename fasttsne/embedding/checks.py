@@ -7,7 +7,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.optimize.plan import Phase
+from fasttsne.optimize.stopping import COLLAPSED_STD
 from fasttsne.runtime.validation import check_choice, check_coordinates, refuse_masked
+from fasttsne.utils import warn_user
+
+# A map of a larger share of the KL divergence of all points in one place shows nothing; if that is
+# not above the second, all affinities are equal, and there is nothing to show.
+SHOWS_NOTHING, MIN_WORST = 0.99, 1e-3
+# Of a reference: squares of smaller numbers are no doubles.
+MIN_SIZE = 1e-150
 
 
 def check_points(embedding: ArrayLike, n_samples: int) -> np.ndarray:
@@ -36,7 +44,44 @@ def check_reference(reference: ArrayLike | None, shape: tuple[int, ...]) -> np.n
     check_coordinates(places, "global_reference")
     if len(places) > 1 and (places == places[0]).all():
         raise ValueError("global_reference has all points in one place: it says nothing")
+    size = np.abs(places - places.mean(axis=0)).max(initial=0)
+    if len(places) > 1 and size < MIN_SIZE:
+        raise ValueError(
+            f"global_reference must not be so small: its points are up to {size:.3g} from their "
+            f"mean, and at least {MIN_SIZE:g} is needed.  Only its shape matters: scale it"
+        )
     return places
+
+
+def warn_of_no_map(embedding: Any, phase: Phase, worst: float, name: str) -> None:
+    """Warn of points that are still in one place, or no better placed than that.
+
+    Parameters
+    ----------
+    embedding : after its last phase.
+    worst : the KL divergence of a map all of whose points are in one place.
+    name : of the map.
+    """
+    if worst < MIN_WORST:
+        return
+    anchors = embedding.anchors
+    moves = np.asarray(embedding)[slice(None) if anchors is None else ~anchors.is_pinned]
+    std = np.std(moves, axis=0).max()
+    # What draws points elsewhere may cost any KL divergence.
+    is_free = anchors is None and not (phase.global_structure or phase.density_weight)
+    if len(moves) > 1 and std < COLLAPSED_STD:
+        warn_user(
+            f"all points of {name} that can move are in one place, with a standard deviation of "
+            f"{std:.2g}: they could not leave it (see learning_rate, max_grad_norm, max_step_norm "
+            "and initialization), or exaggeration or anchors hold them there"
+        )
+    elif is_free and phase.exaggeration == 1 and embedding.kl_divergence > SHOWS_NOTHING * worst:
+        warn_user(
+            f"{name} shows nothing of the data: its KL divergence is "
+            f"{embedding.kl_divergence:.4g}, and {worst:.4g} where all points are in one place.  "
+            "They were thrown far from each other, or could hardly move: see learning_rate, "
+            "max_grad_norm and max_step_norm"
+        )
 
 
 def check_kind_of_reference(

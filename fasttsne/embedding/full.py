@@ -8,9 +8,15 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities, PrecomputedAffinities
-from fasttsne.anchors import Anchors, check_anchors
-from fasttsne.embedding.checks import check_points, check_reference, with_targets
+from fasttsne.anchors import Anchors, check_anchors, check_movable
+from fasttsne.embedding.checks import (
+    check_points,
+    check_reference,
+    warn_of_no_map,
+    with_targets,
+)
 from fasttsne.embedding.growing import GrowingMap
+from fasttsne.embedding.new_rows import warn_of_far_rows
 from fasttsne.embedding.partial import (
     PartialTSNEEmbedding,
     make_fixed_repulsion,
@@ -39,6 +45,9 @@ from fasttsne.runtime.typing import FilePath, RandomState, Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+# A map of fewer iterations may still be as small as its start.
+MIN_JUDGED_ITER = 100
 
 
 class TSNEEmbedding(GrowingMap):
@@ -190,7 +199,10 @@ class TSNEEmbedding(GrowingMap):
         OptimizationInterrupt
             If a callback stops the run and ``propagate_exception`` is true.
         OverflowError
-            If the optimization diverges; points that would be too far out stay where they were.
+            If points would leave all bounds, 1e15; they stay where they were.  Of a map that
+            diverges less far there is a warning.
+        ValueError
+            If the gradient of a function as ``negative_gradient_method`` is not finite.
         KeyboardInterrupt
             On Ctrl-C; its attribute ``final_embedding`` is the embedding as of
             the last whole iteration.
@@ -201,10 +213,14 @@ class TSNEEmbedding(GrowingMap):
         params = self.all_params(**gradient_descent_params)
         phase = resolve_phase("optimize", n_iter, params, len(self))
         check_anchors(anchors, *self.shape)
+        check_movable(self.anchors if anchors is None else anchors)
         embedding = self if inplace else self.copy()
         if anchors is not None:
             embedding.anchors = anchors
-        return embedding.run(phase, propagate_exception, params)
+        embedding.run(phase, propagate_exception, params)
+        if phase.exaggeration <= 1:
+            embedding.warn_of_no_map(phase)
+        return embedding
 
     def run(
         self, phase: Phase, propagate_exception: bool = False,
@@ -228,6 +244,19 @@ class TSNEEmbedding(GrowingMap):
 
         self._optimize_by(descend, propagate_exception)
         return self
+
+    def warn_of_no_map(self, phase: Phase, name: str = "the map") -> None:
+        """Warn if a run of more than a few iterations has led nowhere.
+
+        Parameters
+        ----------
+        phase : the last one.
+        name : of the map.
+        """
+        cached, n_iter = self._cached_objective, getattr(self.optimizer, "iteration", 0)
+        worst = None if cached is None else cached[1].error_of_one_place()
+        if worst is not None and n_iter >= MIN_JUDGED_ITER and self.kl_divergence is not None:
+            warn_of_no_map(self, phase, worst, name)
 
     def gradient_norm(self) -> float:
         """The norm of the KL divergence's gradient at the last report or end of ``optimize``."""
@@ -317,6 +346,7 @@ class TSNEEmbedding(GrowingMap):
             (n_iter, exaggeration, final_momentum),
         )
         self.raise_if_view()
+        warn_of_far_rows(X, self.affinities.knn_index)
         arguments = self, X, perplexity, initialization, k, phases, common
         return transform(*arguments) if out is None else transform_to(out, *arguments)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from fasttsne.linalg.robust import warn_of_far_new_rows
 from fasttsne.runtime.canonical import check_finite, check_stored
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.refused_input import refuse_containers
@@ -56,6 +57,21 @@ def check_new_rows(rows: Any, name: str = "X") -> None:
         check_stored(rows, name)
     elif not sp.issparse(rows):  # blocks of sparse rows are checked as they are read
         check_finite(rows, name)
+
+
+def warn_of_far_rows(X: Any, index: Any) -> None:
+    """Warn where new rows in memory lie beyond reason of the rows that an index has.
+
+    Rows of a file or in chunks are read later, a block at a time; distances have no far rows.
+    """
+    parts = getattr(index, "parts", None)
+    data = getattr(parts[0].index if parts else index, "data", None)
+    is_known = isinstance(data, np.ndarray) or sp.issparse(data)
+    if getattr(index, "metric", None) == "precomputed" or not is_known:
+        return
+    is_table = (isinstance(X, np.ndarray) and X.dtype.kind in "fiu") or sp.issparse(X)
+    if is_table and X.ndim == 2 and X.shape[1] == data.shape[1] and X.shape[0]:
+        warn_of_far_new_rows(X.tocsr() if sp.issparse(X) else X, data)
 
 
 def iter_new_rows(rows: Any) -> Iterator[tuple[int, Any]]:

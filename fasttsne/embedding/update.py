@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from fasttsne import initialization as init
 from fasttsne.anchors import Anchors
 from fasttsne.embedding.better_places import N_PLACES, go_from_wrong_places, go_to_better_places
-from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
+from fasttsne.embedding.new_rows import as_new_rows, check_new_rows, warn_of_far_rows
 from fasttsne.objective.free_points import FreePointsDivergence
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.methods import is_auto, resolve_fixed_method
@@ -40,6 +40,7 @@ def update(
     data = as_new_rows(X)
     check_new_rows(data)
     data = check_data(data, "X", min_rows=1, accept_sparse=True)
+    warn_of_far_rows(data, embedding.affinities.knn_index)
     n, m = len(embedding), data.shape[0]
     if replace is None:
         free, others, replaced = np.arange(n, n + m), np.arange(n), None

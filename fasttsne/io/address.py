@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from fasttsne.io.atomic import check_regular, remove_abandoned
 from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import is_address
 
 
 def open_for_reading(path: FilePath) -> IO[bytes]:
-    """Open a file; errors of the system name it."""
+    """Open a file; errors of the system name it, and no device or pipe is opened."""
     if not is_address(path):
+        check_regular(path)
         return open(path, "rb")
     with _naming(path):
         system, name = _file_system(path)
@@ -38,8 +40,9 @@ def exists(path: FilePath) -> bool:
 
 
 def remove(path: FilePath) -> None:
-    """Remove a file, if it is there."""
+    """Remove a file, if it is there, and what killed processes have left of it."""
     if not is_address(path):
+        remove_abandoned(path)
         Path(path).unlink(missing_ok=True)
         return
     system, name = _file_system(path)
@@ -82,4 +85,6 @@ def _file_system(address: FilePath) -> tuple[Any, str]:
             f"{address!r} is an address, which takes fsspec: pip install fsspec"
         ) from error
     system, name = url_to_fs(address, skip_instance_cache=True)
+    if getattr(system, "local_file", False):
+        check_regular(name)
     return system, name

@@ -28,10 +28,10 @@ from fasttsne.runtime.progress import stage
 from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import is_address
 
-# What NumPy and zipfile raise if a file is damaged.
-READ_ERRORS = (
-    ValueError, TypeError, KeyError, EOFError, OSError, SyntaxError, MemoryError, OverflowError,
-    NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError,
+# What NumPy and zipfile raise if a file is damaged; sizes are checked before arrays take memory.
+DAMAGE = (
+    ValueError, TypeError, KeyError, EOFError, SyntaxError, OverflowError, NotImplementedError,
+    RuntimeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError,
 )  # fmt: skip
 # Bytes after which a file that is written is on the disk: in one go at the end that could take
 # many seconds, in which Ctrl-C is not noticed.
@@ -141,17 +141,34 @@ def open_archive(path: FilePath, kind: str, format: int, what: str) -> Iterator[
     Raises
     ------
     OSError
-        Where the file cannot be opened.
+        Where the file cannot be opened or read.
     ValueError
         Where it is no such file, is damaged, or was written by a later version.
     """
     with open_for_reading(path) as file:
         try:
-            yield Archive(file, kind, format)
-        except READ_ERRORS as error:
+            with _seeking():
+                yield Archive(file, kind, format)
+        except DAMAGE as error:
             text = str(error)[:MAX_ERROR]  # zipfile shows the bytes that it found
             reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
             raise ValueError(f"{os.fspath(path)} is not {what}: {reason}") from error
+        except OSError as error:
+            raise OSError(f"{os.fspath(path)} cannot be read: {error}") from error
+
+
+@contextlib.contextmanager
+def _seeking() -> Iterator[None]:
+    """Make ValueError of the error of a system that is to seek before the beginning of a file.
+
+    Damaged archives say so; other errors of the system are not the file's fault.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise ValueError(str(error)) from error
+        raise
 
 
 class Archive:
@@ -249,7 +266,7 @@ def check_size(archive: Any, name: str) -> None:
 
 def read_kind(path: FilePath) -> str | None:
     """Return what an archive says that it is; None for other files."""
-    with open_for_reading(path) as file, contextlib.suppress(*READ_ERRORS):
+    with open_for_reading(path) as file, contextlib.suppress(*DAMAGE), _seeking():
         if zipfile.is_zipfile(file):
             file.seek(0)
             kind = json.loads(str(np.load(file, allow_pickle=False)["header"]))["kind"]

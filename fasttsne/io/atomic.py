@@ -2,8 +2,12 @@
 
 import contextlib
 import errno
+import functools
 import glob
+import hashlib
 import os
+import platform
+import re
 import secrets
 import stat
 import time
@@ -11,8 +15,12 @@ from pathlib import Path
 
 # Of the file's own name, in that of the temporary file: the length of names is limited.
 MAX_STEM_LENGTH = 50
-# Seconds after which a temporary file that nobody has written to was left by a process that died.
+# Seconds after which a temporary file that nobody has written to was left by a process that died,
+# of which nothing else is known.
 ABANDONED_AFTER = 3600
+# Numbers in the name of a temporary file: where its process is, which one it is, and a random one.
+# Version 0.2.0 and those before had 16 random digits.
+TOKEN = re.compile("(?P<place>[0-9a-f]{8})(?P<pid>[0-9a-f]{8})[0-9a-f]{8}|[0-9a-f]{16}")
 
 
 @contextlib.contextmanager
@@ -21,7 +29,7 @@ def atomic_write(path, commit_on=()):
 
     It does so after all of it is on the disk.  After an exception it is removed, and the
     file at ``path`` stays as it was.  What an earlier process left when it was killed is removed
-    an hour later.
+    if it was a process of this machine, and else an hour later.
 
     Parameters
     ----------
@@ -42,11 +50,12 @@ def atomic_write(path, commit_on=()):
         not be written to, or the disk is full; it names ``path``.
     """
     target = Path(os.path.realpath(path))
-    name = f".{target.stem[:MAX_STEM_LENGTH]}.{secrets.token_hex(8)}.part{target.suffix}"
+    token = f"{_place()}{os.getpid():08x}{secrets.token_hex(4)}"
+    name = f".{target.stem[:MAX_STEM_LENGTH]}.{token}.part{target.suffix}"
     temp_path = target.with_name(name)
     try:
         _check_replaceable(target, os.fspath(path))
-        _remove_abandoned(target)
+        remove_abandoned(target)
         try:
             yield temp_path
         except commit_on:
@@ -61,23 +70,60 @@ def atomic_write(path, commit_on=()):
         raise
 
 
+def check_regular(path):
+    """Raise OSError where a path is a folder, or a device or a pipe: to read one may never end."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+
+
 def _check_replaceable(target, path):
     """To replace a file takes rights on its folder only: ask for those on the file as well."""
-    if target.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    if target.exists() and not target.is_file():
-        raise OSError(errno.EINVAL, "not a regular file, which cannot be replaced", path)
+    check_regular(path)
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
 
-def _remove_abandoned(target):
-    """Remove temporary files of this target that a killed process has left."""
-    stem, suffix = glob.escape(target.stem[:MAX_STEM_LENGTH]), glob.escape(target.suffix)
-    for path in target.parent.glob(f".{stem}.{'[0-9a-f]' * 16}.part{suffix}"):
+def remove_abandoned(path):
+    """Remove temporary files of this target whose process was killed; others may be in use."""
+    target = Path(os.path.realpath(path))
+    start, end = f".{target.stem[:MAX_STEM_LENGTH]}.", f".part{target.suffix}"
+    for found in target.parent.glob(f"{glob.escape(start)}*{glob.escape(end)}"):
+        token = TOKEN.fullmatch(found.name.removeprefix(start).removesuffix(end))
+        if token is not None:
+            with contextlib.suppress(OSError):
+                if _is_dead(token) or time.time() - found.stat().st_mtime > ABANDONED_AFTER:
+                    found.unlink()
+
+
+@functools.cache
+def _place():
+    """Return digits that are others on another machine, after a restart and in a container.
+
+    There the number of a process says nothing about processes here.
+    """
+    parts = [platform.node()]
+    for read, name in (
+        (Path.read_text, "/proc/sys/kernel/random/boot_id"),
+        (os.readlink, "/proc/self/ns/pid"),
+    ):
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > ABANDONED_AFTER:
-                path.unlink()
+            parts.append(read(Path(name)))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
+def _is_dead(token):
+    """Return whether the process that chose a token is known to have ended."""
+    if token["place"] != _place() or os.name != "posix":  # elsewhere, signal 0 ends a process
+        return False
+    try:
+        os.kill(int(token["pid"], 16), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # it is another user's
+        return False
+    return False
 
 
 def _commit(temp_path, target):

@@ -106,6 +106,8 @@ def _open_path(path, key):
         raise IsADirectoryError(f"{path} is a folder")
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
+    if not (path.is_file() or path.is_dir()):
+        raise OSError(f"{path} is not a regular file")
     return path, reader
 
 

@@ -102,6 +102,8 @@ def check_output(path, endings=None) -> None:
         raise ValueError(f"{path} must have one of the extensions {' '.join(endings)}")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder")
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is not a regular file")
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(f"{path} exists and is not writable")
     folder = path.parent

@@ -102,9 +102,30 @@ def robust_frame(X, reach: float | None = None) -> RobustFrame:
 
 def warn_of_far_rows(X) -> None:
     """Warn once where rows lie beyond reason, naming rows and columns, and what to do."""
-    origin, size, _, far = robust_frame(X)
-    if not len(far):
+    frame = robust_frame(X)
+    if len(frame.far):
+        _warn(X, frame, "most rows", "The map of the other rows is as if without them, but where")
+
+
+def warn_of_far_new_rows(X, data) -> None:
+    """Warn once where new rows lie beyond reason of the rows of a map.
+
+    All of these are read only where some new row is far from most of a sample of them.
+    """
+    sample = robust_frame(data, reach=0.0)
+    distances = row_distances(X, sample.origin)
+    if not (distances > FAR_DISTANCE * sample.size).any() or not sample.size:
         return
+    frame = robust_frame(data)
+    is_far = distances > max(FAR_DISTANCE * frame.size, FAR_GAP * frame.radius)
+    frame = frame._replace(far=np.flatnonzero(is_far))
+    if len(frame.far):
+        _warn(X, frame, "most rows of the map", "The map's own rows stay, but where")
+
+
+def _warn(X, frame: RobustFrame, others: str, before: str) -> None:
+    """Warn of the far rows of a frame."""
+    origin, size, _, far = frame
     rows = X[far[:N_DESCRIBED]]
     rows = rows.toarray() if scipy.sparse.issparse(rows) else rows
     with np.errstate(over="ignore"):
@@ -113,10 +134,9 @@ def warn_of_far_rows(X) -> None:
     columns = _list(np.flatnonzero(is_far.any(0)), "column")
     warn_user(
         f"X[{far[row]}, {column}] is {rows[row, column]:.6g}, more than {FAR_DISTANCE:,.0f} times "
-        "as far out as most rows: a code for missing values, or an outlier beyond reason? There "
-        f"are such values in {_list(far, 'row')}, in {columns}. The map of the other rows is as if "
-        "without them, but where those rows are in it means nothing: replace such values, or "
-        "leave out the rows or the columns."
+        f"as far out as {others}: a code for missing values, or an outlier beyond reason? There "
+        f"are such values in {_list(far, 'row')}, in {columns}. {before} those rows are in it "
+        "means nothing: replace such values, or leave out the rows or the columns."
     )
 
 

@@ -46,7 +46,8 @@ class Exact(CachedRowsMixin, KNNIndex):
     neighbours are those of float64, and equal rows are at distance 0.  Other metrics
     of SciPy, and any callable f(u, v), are computed in blocks; variances and covariance, for
     "seuclidean" and "mahalanobis", are those of the data where ``metric_params`` does
-    not give V or VI.
+    not give V or VI.  Rows of zeros are at distance 0 from each other with all of them but
+    "russellrao", which counts the zeros of equal rows by its definition.
     Of equal distances, the smaller row index comes first.  Sparse rows stay sparse; SciPy's
     metrics make one block of them dense at a time.  Memory: the data packed for the
     kernel, up to half a gigabyte at a time, and candidates of 8 bytes.  Distances beyond
@@ -87,7 +88,6 @@ class Exact(CachedRowsMixin, KNNIndex):
             block = self._distances(X[a : a + step], step, metric, params)
             if block.min() < 0:
                 raise ValueError(f"metric must not give negative distances; got {block.min()}")
-            block[np.isnan(block)] = np.inf
             if self_join:
                 np.fill_diagonal(block[:, a:], np.inf)
             nearest = smallest_columns(block, k)
@@ -144,10 +144,39 @@ class Exact(CachedRowsMixin, KNNIndex):
 def pairwise_distances(
     rows: np.ndarray, data: np.ndarray, metric: Metric, params: Mapping[str, Any]
 ) -> np.ndarray:
+    """Return the distances of all rows to all of the data, (rows, data), none of which is NaN.
+
+    Equal rows are at distance 0 also where SciPy divides 0 by 0, as "braycurtis", "dice",
+    "sokalsneath" and "jensenshannon" do for rows of zeros.  Rows that differ are infinitely far
+    from each other where their distance is undefined or overflows.
+
+    Raises
+    ------
+    ValueError
+        Where a callable returns NaN.
+    """
     if metric in BOOLEAN_METRICS:
         rows, data = rows != 0, data != 0
     distances: np.ndarray = cdist(rows, data, metric, **params)
+    if callable(metric):
+        _refuse_nan(distances, rows, data)
+        return distances
+    is_finite = np.isfinite(distances)
+    for row in np.flatnonzero(~is_finite.all(axis=1)):
+        others = np.flatnonzero(~is_finite[row])
+        is_equal = (data[others] == rows[row]).all(axis=1)
+        distances[row, others] = np.where(is_equal, 0, np.inf)
     return distances
+
+
+def _refuse_nan(distances: np.ndarray, rows: np.ndarray, data: np.ndarray) -> None:
+    """Raise ValueError where a callable returned NaN, with the rows that it was given."""
+    is_nan = np.isnan(distances)
+    if is_nan.any():
+        i, j = np.argwhere(is_nan)[0]
+        raise ValueError(
+            f"metric must return numbers; it returned nan for the rows {rows[i]} and {data[j]}"
+        )
 
 
 def _check_params(metric: Metric, params: dict[str, Any], n_columns: int) -> None:

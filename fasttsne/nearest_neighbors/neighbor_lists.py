@@ -81,6 +81,18 @@ def replace_rows(index: Any, lists: Lists, X: Any, numbers: np.ndarray) -> Chang
     return _with(index, lists, X, numbers.astype(np.int32))
 
 
+def can_search_all(index: Any) -> bool:
+    """Return whether all parts of an index have their rows; one of a user's own need not."""
+    return all(getattr(part.index, "data", None) is not None for part in index.parts)
+
+
+def search_all(index: Any, k: int) -> Lists:
+    """Return lists of the k nearest neighbours of all rows of an index, searched for anew."""
+    rows = np.arange(index.n_samples)
+    indices, distances = _others(index.query(index.rows(rows), k + 1), rows)
+    return indices.astype(np.int32), distances
+
+
 def _with(index: Any, lists: Lists, X: Any, numbers: np.ndarray) -> Change:
     """Fill lists of new rows, whose numbers are given, and take them into those of others.
 

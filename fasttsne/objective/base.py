@@ -52,6 +52,7 @@ class Objective(ABC):
 
     is_translation_invariant = True
     gains_by_order = True
+    _origin: np.ndarray | None = None
     scale = 4.0
     has_curvature = False
 
@@ -83,6 +84,20 @@ class Objective(ABC):
     def reorder(self, order: np.ndarray) -> None:
         """From now on row r of y is the point ``order[r]``; an (n,) int32 array."""
 
+    def set_origin(self, origin: np.ndarray | None) -> None:
+        """Compute forces about another place than 0, (d,) float64, from which points are not far.
+
+        Far from 0, single precision does not tell them apart.
+        """
+        self._origin = origin
+
+    def round(self, y: np.ndarray, out: np.ndarray) -> None:
+        """Write points to a float32 array, relative to the origin."""
+        if self._origin is None:
+            np.copyto(out, y, casting="same_kind")
+        else:
+            np.subtract(y, self._origin, out=out, casting="same_kind")
+
     def row_tasks(self) -> RowTasks | None:
         """What :meth:`gradient` does to rows that do not depend on each other, as tasks.
 
@@ -113,7 +128,9 @@ class Objective(ABC):
 
     def sorting(self, y: np.ndarray) -> np.ndarray:
         """An order in which points that are near in the map y, (n, d), are near in memory."""
-        return curve_order(y)
+        points = np.empty(y.shape, np.float32)
+        self.round(y, points)
+        return curve_order(points)
 
     def loss(self, error: float) -> float:
         """What descent makes smaller, for the error of the last ``gradient``."""
@@ -126,6 +143,15 @@ class Objective(ABC):
     def gradient_norm(self) -> float:
         """The norm of the gradient without exaggeration, at the last ``gradient``."""
         return self.scale * float(np.linalg.norm(self._gradient))
+
+    def error_of_one_place(self) -> float | None:
+        """Return the error of a map all of whose points are in one place; None if not known."""
+        return None
+
+    @property
+    def source(self) -> str:
+        """What computes it, for messages."""
+        return type(self).__name__
 
     @property
     def approximation(self) -> str | None:

@@ -4,7 +4,8 @@
              should_eval_error=) -> (error, gradient)
 
 ``embedding`` is an (n, d) array and P an (n, n) CSR matrix, already multiplied by the
-exaggeration.  ``gradient``, (n, d), is a quarter of the objective's; for the KL divergence that is
+exaggeration; both are copies, which the function may change.  ``gradient``, (n, d), is a quarter
+of the objective's; for the KL divergence that is
 sum_j (p_ij - w_ij / Z) q_ij (y_i - y_j), with q = 1 / (1 + r^2 / dof), w = q^dof and Z the sum of w
 over all pairs.  ``error``, a number, is wanted where ``should_eval_error`` is true, and for P as it
 is given.  ``bh_params`` has ``theta``, ``fft_params`` has ``n_interpolation_points``,
@@ -48,8 +49,7 @@ class FunctionObjective(Objective):
         self.function = function
         self._rounded = np.empty(self.shape, np.float32)
         self._order = np.arange(self.shape[0], dtype=np.int32)
-        self._P = self._exaggerated_P = P
-        self._factor = 1.0
+        self._P = P
         self._arguments = {
             "dof": dof,
             "bh_params": {name: accuracy[name] for name in BH_PARAMS},
@@ -67,7 +67,7 @@ class FunctionObjective(Objective):
         self, y: np.ndarray, exaggeration: float = 1.0, with_error: bool = False
     ) -> tuple[np.ndarray, float | None]:
         embedding = np.empty(y.shape)
-        embedding[self._order] = y
+        embedding[self._order] = y if self._origin is None else y - self._origin
         result = self.function(
             embedding, self._affinities(exaggeration), should_eval_error=bool(with_error),
             **self._arguments,
@@ -97,12 +97,14 @@ class FunctionObjective(Objective):
         # The error for P without exaggeration.
         return self._gradient, number / exaggeration - float(np.log(exaggeration))
 
+    @property
+    def source(self) -> str:
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        return f"negative_gradient_method, {name},"
+
     def _affinities(self, exaggeration: float) -> sp.csr_matrix:
-        """P times the exaggeration, made anew where that has changed."""
-        if self._factor != exaggeration:
-            self._factor = exaggeration
-            self._exaggerated_P = self._P if exaggeration == 1 else self._P * exaggeration
-        return self._exaggerated_P
+        """Return a copy of P times the exaggeration: what a function does to it is its own affair."""
+        return self._P.copy() if exaggeration == 1 else self._P * exaggeration
 
 
 def _check_signature(function: ObjectiveFunction, arguments: Mapping[str, Any]) -> None:

@@ -69,6 +69,10 @@ class JointObjective(Objective):
         self.errors = errors
         return self._gradient, self._mean(errors)
 
+    def set_origin(self, origin: np.ndarray | None) -> None:
+        for part in self.parts:
+            part.objective.set_origin(origin)
+
     def reorder(self, order: np.ndarray) -> None:
         """See the base; the points of each map must stay in its rows."""
         for part in self.parts:

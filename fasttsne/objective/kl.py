@@ -98,7 +98,7 @@ class KLDivergence(Objective):
         for array in self._points, self.attractive, self.repulsive:
             if array.shape != y.shape:
                 raise ValueError(f"y and forces must have the shape {self.shape}; got {y.shape}")
-        np.copyto(self._points, y, casting="same_kind")
+        self.round(y, self._points)
         attraction = self._start_attraction(with_error)
         z = self.repulsion(self._points, self.repulsive)
         cross = attraction()
@@ -124,7 +124,7 @@ class KLDivergence(Objective):
         product: np.ndarray,
     ) -> None:  # fmt: skip
         assert self._edges is not None
-        np.copyto(self._points, y, casting="same_kind")
+        self.round(y, self._points)
         _kernels.attraction.edge_moments(
             *self._edges, self._points, v, self.dof, degree, moments, product, self.n_threads
         )
@@ -137,6 +137,10 @@ class KLDivergence(Objective):
     def gradient_norm(self) -> float:
         gradient = 4 * (self.attractive - self.repulsive / np.float32(self.z))
         return float(np.linalg.norm(gradient.astype(np.float64)))
+
+    def error_of_one_place(self) -> float:
+        n = self.shape[0]
+        return self._entropy_term() + float(np.log(n * (n - 1.0))) * self._total
 
     @property
     def approximation(self) -> str | None:

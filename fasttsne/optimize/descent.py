@@ -115,6 +115,8 @@ class GradientDescent:
             Where a callback's answer is true.
         OverflowError
             Where points would leave all bounds; they stay where they were.
+        ValueError
+            Where the gradient of a user's objective is not finite.
         """
         if getattr(objective, "shape", embedding.shape) != embedding.shape:
             raise ValueError(
@@ -148,6 +150,8 @@ class GradientDescent:
         _warn_if_unsettled(loop.points.update, phase.max_step_norm)
         _, error = objective.gradient(loop.points.y, with_error=True)
         assert error is not None
+        if not np.isfinite(error):
+            warn_user(f"the error that {objective.source} returns is {error}")
         return error
 
     def __call__(

@@ -16,8 +16,8 @@ from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.schedule import Stage
 from fasttsne.optimize.select_term import make_term
 from fasttsne.optimize.state import DescentState, WorkingPoints, reordering_is_due
-from fasttsne.optimize.stopping import Check, Decision, StoppingRule
-from fasttsne.optimize.target_term import TargetTerm
+from fasttsne.optimize.stopping import LOSS_LEFT, Check, Decision, StoppingRule
+from fasttsne.optimize.target_term import TargetTerm, far_origin
 from fasttsne.runtime import progress
 from fasttsne.runtime.validation import MAX_COORDINATE
 
@@ -25,7 +25,6 @@ log = logging.getLogger("fasttsne.optimizer")
 
 # Iterations from one preconditioner to the next: in the first ones of a stage the map changes most.
 REBUILD_EVERY, REBUILD_EVERY_AT_FIRST, N_AT_FIRST = 10, 5, 20
-
 
 # Rows that go through all iterations in one call, in which Ctrl-C is not noticed: 250 iterations
 # of so many take a tenth of a second.
@@ -71,6 +70,10 @@ class Loop:
         if self.anchors is not None:
             self.anchors.reorder(self.points.order)
             self.anchors.pin(self.points.y)
+        self._recenters = objective.is_translation_invariant and (
+            self.anchors is None or self.anchors.keeps_center
+        )
+        objective.set_origin(self._origin())
         n, d = embedding.shape
         n_blocks = _kernels.gradient_step.count_blocks(n)
         self._scratch = np.empty((n_blocks + 1, d)), np.empty(n_blocks, np.int64)
@@ -78,7 +81,16 @@ class Loop:
         self._is_preconditioned = False  # the stage is
         self._rate = 0.0
         self._shortening = 1.0  # of preconditioned steps
+        # The rule and the checks of the last stage with a rule, where that did not end it.
+        self._unfinished: tuple[StoppingRule, list[Check]] | None = None
         self._kept: np.ndarray | None = None
+
+    def _origin(self) -> np.ndarray | None:
+        """Return the place about which forces are computed: None is 0, to which maps are moved."""
+        moves = self._recenters and self.phase.n_iter > 0
+        if moves or not self.objective.is_translation_invariant:
+            return None
+        return far_origin(self.points.y) if self.anchors is None else self.anchors.origin
 
     def run(self, state: RunState | None = None) -> None:
         """Run all stages, or, from a state, the iterations that are left."""
@@ -88,7 +100,26 @@ class Loop:
             phase.name, phase.n_iter, progress.ITERATIONS, phase.may_stop_early, self.step
         ) as self._progress:
             for index, stage in enumerate(phase.stages[first:], first):
-                self._run_stage(index, stage, state if index == first else None)
+                resumed = state if index == first else None
+                if getattr(stage, "is_reserve", False):  # stages of version 0.1.0 do not say
+                    if resumed is None and not self._much_is_left():
+                        continue
+                    assert self._progress.total is not None
+                    self._progress.total += stage.n_iter
+                self._run_stage(index, stage, resumed)
+        left = self.optimizer.loss_left
+        if self._unfinished is not None and left is not None and left > LOSS_LEFT:
+            log.warning(
+                "the run ended at its limit with an estimated %.0f %% of the loss left to be "
+                "gained; optimize(\"auto\") continues it", 100 * left,
+            )  # fmt: skip
+
+    def _much_is_left(self) -> bool:
+        """Return whether the last stage with a rule ended far from where that would end it."""
+        if self._unfinished is None:
+            return False
+        rule, checks = self._unfinished
+        return hasattr(rule, "leaves_much") and rule.leaves_much(checks)
 
     def _run_stage(self, index: int, stage: Stage, state: RunState | None) -> None:
         rule = stage.stopping
@@ -115,6 +146,7 @@ class Loop:
                 decision = self._decide(rule, checks)
                 if decision is Decision.STOP:
                     log.info("stage %r ended after %d iterations: %s", stage.name, number, rule)
+                    self._unfinished = None
                     return
                 if decision is Decision.SLOW_DOWN:
                     self._slow_down(checks[-1].loss)
@@ -134,6 +166,8 @@ class Loop:
                 self._call_callbacks(error)
             self._take_step(*self._direction(gradient, number, stage), stage.momentum)
             self._progress.advance(1, self._note(error))
+        if rule is not None:
+            self._unfinished = rule, checks
 
     def _run_rows(self, stage: Stage, start: int) -> int:
         """Run iterations of few rows that do not depend on each other in one call; their number.
@@ -308,14 +342,17 @@ class Loop:
         n_stuck = _kernels.gradient_step.gradient_step(
             points.y, points.update, points.gains, gradient, *self._scratch, rate, momentum,
             phase.max_grad_norm, phase.max_step_norm, self.objective.n_threads,
-            recenter=(
-                self.objective.is_translation_invariant
-                and (anchors is None or anchors.keeps_center)
-            ),
-            adapt_gains=not self._is_preconditioned, weights=weights, targets=targets,
+            recenter=self._recenters, adapt_gains=not self._is_preconditioned, weights=weights,
+            targets=targets,
         )  # fmt: skip
         self.iteration += 1
         if n_stuck:
+            n_wrong = np.count_nonzero(~np.isfinite(gradient).all(axis=1))
+            if n_wrong:
+                raise ValueError(
+                    f"the gradient of {self.objective.source} is not finite for {n_wrong} of "
+                    f"{len(points.y)} points; it must be"
+                )
             raise OverflowError(
                 f"the optimization diverged: {n_stuck} of {len(points.y)} points would move "
                 f"beyond {MAX_COORDINATE:g}.  Give a smaller learning_rate (it is {rate:g}), "

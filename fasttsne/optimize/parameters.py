@@ -83,8 +83,8 @@ _STEP = _table(
         "tol", "auto",
         'with n_iter="auto", stop when less than this share of the loss is estimated to be left '
         '(:class:`fasttsne.optimize.stopping.LossLeft`); "auto" is 0.01, but at most '
-        "100 iterations of the converging stage.  A number may take 5,000: a small one comes "
-        "closer to the minimum.",
+        "100 iterations of the converging stage, and where much is left then up to 1,000 plain "
+        "ones.  A number may take 5,000: a small one comes closer to the minimum.",
         {"low": 0, "finite": True}, AUTO,
     ),
     Parameter(

@@ -28,6 +28,7 @@ from fasttsne.optimize.methods import (
 )
 from fasttsne.optimize.parameters import ACCURACY, without_numpy
 from fasttsne.optimize.schedule import Iterations, Stage
+from fasttsne.optimize.stopping import MUCH_LEFT
 from fasttsne.optimize.ties import Ties
 from fasttsne.runtime.threads import resolve_n_jobs, usable_cores
 
@@ -89,8 +90,13 @@ class Phase:
 
     @property
     def n_iter(self) -> int:
-        """Number of iterations, at most."""
-        return sum(stage.n_iter for stage in self.stages)
+        """Number of iterations, at most, without stages in reserve."""
+        return sum(stage.n_iter for stage in self.stages if not _is_reserve(stage))
+
+    @property
+    def n_reserve_iter(self) -> int:
+        """Number of iterations of stages in reserve."""
+        return sum(stage.n_iter for stage in self.stages if _is_reserve(stage))
 
     @property
     def may_stop_early(self) -> bool:
@@ -123,7 +129,7 @@ class RunPlan:
 
     @property
     def n_iter(self) -> int:
-        """Number of iterations, at most."""
+        """Number of iterations, at most, without stages in reserve."""
         return sum(phase.n_iter for phase in self.phases)
 
     @property
@@ -133,8 +139,10 @@ class RunPlan:
 
     def __str__(self) -> str:
         at_most = "at most " if self.may_stop_early else ""
+        n_more = sum(phase.n_reserve_iter for phase in self.phases)
+        more = f", and {n_more:,} in reserve" if n_more else ""
         lines = [
-            f"{self.n_samples:,} samples, {at_most}{self.n_iter:,} iterations", "",
+            f"{self.n_samples:,} samples, {at_most}{self.n_iter:,} iterations{more}", "",
             STAGE_LINE.format(
                 "phase", "stage", "iterations", "exaggeration", "learning rate", "momentum",
                 "stops early where",
@@ -155,12 +163,14 @@ def _stage_lines(phase: str, stages: Sequence[Stage]) -> list[str]:
     if not n_iter:
         return []
     first, last = stages[0], stages[-1]
+    condition = f"(only where more than {100 * MUCH_LEFT:.3g} % of the loss is left)"
+    rule = "" if first.stopping is None else str(first.stopping)
     return [STAGE_LINE.format(
         phase, first.name, n_iter,
         _range(f"{first.exaggeration:.4g}", f"{last.exaggeration:.4g}"),
         "by curvature" if _is_preconditioned(first)
         else _range(f"{first.learning_rate:.5g}", f"{last.learning_rate:.5g}"),
-        f"{first.momentum:.3g}", "" if first.stopping is None else str(first.stopping),
+        f"{first.momentum:.3g}", condition if _is_reserve(first) else rule,
     ).rstrip()]  # fmt: skip
 
 
@@ -171,6 +181,11 @@ def _range(first: str, last: str) -> str:
 def _is_preconditioned(stage: Stage) -> bool:
     """Stages of version 0.1.0 do not say."""
     return getattr(stage, "is_preconditioned", False)
+
+
+def _is_reserve(stage: Stage) -> bool:
+    """Stages of versions before 0.3.0 do not say."""
+    return getattr(stage, "is_reserve", False)
 
 
 STAGE_LINE = "{:20}{:13}{:>10}{:>14}{:>20}{:>10}  {}"

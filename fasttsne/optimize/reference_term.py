@@ -53,6 +53,7 @@ class ReferenceTerm(TargetTerm):
         self._strength = STRENGTH * weight / max(1 - weight, MIN_SHARE)
         self._anchors = anchors
         self.keeps_center = anchors is None
+        self.origin = None if anchors is None else anchors.origin
         super().__init__(len(reference), n_threads)
 
     def reorder(self, order: np.ndarray) -> None:
@@ -80,7 +81,9 @@ class ReferenceTerm(TargetTerm):
 
     def _fit(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """The matrix and the vector that take the reference to the map, and the map's size."""
-        square, mean, products = _kernels.follow.moments(y, self._rows, self._n_threads)
+        near = y if self.origin is None else y - self.origin
+        square, mean, products = _kernels.follow.moments(near, self._rows, self._n_threads)
         size = float(np.sqrt(max(square - (mean**2).sum(), 0.0)))
         left, _, right = np.linalg.svd(products)
-        return max(size, MIN_SIZE) * (left @ right), mean, size
+        shift = mean if self.origin is None else mean + self.origin
+        return max(size, MIN_SIZE) * (left @ right), shift, size

@@ -13,6 +13,8 @@ and what is misplaced when convergence begins stays so.  Its stages:
 - annealing: plain steps, while exaggeration falls from level to level;
 - inert: plain steps with much momentum, in which points pass through each other;
 - converging: preconditioned steps, until little of the loss is left (``LossLeft``);
+- untangling: plain steps with momentum, only where much of the loss is left after that, as for rows
+  that are there several times, whose islands are in each other's way;
 - settling: the same with short steps, in which the last oscillations end.
 
 All is the same for any number of points.  Measured by benchmarks/convergence.py.
@@ -36,6 +38,11 @@ INERT_ITER, INERT_LEARNING_RATE, INERT_MOMENTUM = 50, 2.0, 0.96
 # Converging iterations: large sheets at a small perplexity still unfold after 1,000, slowly.
 MAX_ITER, MAX_ITER_FOR_TOL = 100, 5000
 SETTLING_ITER = 10
+# In reserve: with more momentum, or preconditioned, islands of equal rows come by each other later.
+UNTANGLING_MIN_ITER, UNTANGLING_ITER = 150, 1000
+UNTANGLING_LEARNING_RATE, UNTANGLING_MOMENTUM = 2.0, 0.9
+# In larger maps the loss falls slowly because sheets unfold: preconditioned steps do that better.
+UNTANGLING_MAX_POINTS = 100_000
 # Preconditioned steps: with 0.9 a few of the islands of a map, between which only repulsion acts,
 # begin to oscillate after a hundred steps; the loop halves it then.
 STEP, STEP_MOMENTUM = 0.9, 0.9
@@ -67,6 +74,7 @@ class Stage(ABC):  # abstract, so that those of version 0.1.0 can be registered 
     is_preconditioned : whether steps are preconditioned (``docs/math.rst``), without gains.
     starts_anew : whether the speed and the gains of the stage before are dropped.
     structure_factor : by which the weight ``global_structure`` is multiplied in this stage.
+    is_reserve : whether it is run only where the stage before ends with much of the loss left.
     """
 
     n_iter: int
@@ -78,6 +86,7 @@ class Stage(ABC):  # abstract, so that those of version 0.1.0 can be registered 
     is_preconditioned: bool = False
     starts_anew: bool = False
     structure_factor: float = 1.0
+    is_reserve: bool = False
 
 
 # Iterations of a phase: a number, "auto", or stages.
@@ -120,16 +129,23 @@ def automatic_main_phase(
     ``learning_rate`` and ``momentum`` are those of the plain steps; None is the schedule's own.
     With a given ``tol`` the converging stage may take 5,000 iterations, else 100.
     """
-    if learning_rate is None:
-        learning_rate = INERT_LEARNING_RATE * default_learning_rate(n_samples, exaggeration)
-    momentum = INERT_MOMENTUM if momentum is None else momentum
+    usual = default_learning_rate(n_samples, exaggeration)
+    inert_rate = INERT_LEARNING_RATE * usual if learning_rate is None else learning_rate
+    untangling_rate = UNTANGLING_LEARNING_RATE * usual if learning_rate is None else learning_rate
     n_iter, tol = (MAX_ITER, TOL) if tol is None else (MAX_ITER_FOR_TOL, tol)
+    untangling = Stage(
+        UNTANGLING_ITER, exaggeration, float(untangling_rate),
+        UNTANGLING_MOMENTUM if momentum is None else momentum,
+        LossLeft(tol, UNTANGLING_MIN_ITER), "untangling", starts_anew=True, is_reserve=True,
+    )  # fmt: skip
     return (
         Stage(
-            INERT_ITER, exaggeration, float(learning_rate), momentum, None, "inert",
+            INERT_ITER, exaggeration, float(inert_rate),
+            INERT_MOMENTUM if momentum is None else momentum, None, "inert",
             starts_anew=True, structure_factor=STRUCTURE_FACTOR,
         ),
         _preconditioned(n_iter, exaggeration, "converging", LossLeft(tol)),
+        *([untangling] if n_samples <= UNTANGLING_MAX_POINTS else []),
         _preconditioned(
             SETTLING_ITER, exaggeration, "settling", None, SETTLING_STEP, SETTLING_MOMENTUM
         ),

@@ -11,6 +11,18 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.optimize.schedule import Stage
 
+# A point of this weight is as near to its target as float64 tells.  The curvature, in float32,
+# holds it, divided by any exaggeration, and for any number of points.
+MAX_WEIGHT = 1e30
+# Farther from 0 than this, float32 does not tell apart the points of a start.
+FAR = 100.0
+
+
+def far_origin(places: np.ndarray) -> np.ndarray | None:
+    """Return the middle of places, (any, d), if single precision is to be used about it."""
+    middle: np.ndarray = np.median(places, axis=0)
+    return middle if np.abs(middle).max() > FAR else None
+
 
 class TargetTerm(ABC):
     """Targets of all points in the order of the loop.
@@ -21,6 +33,7 @@ class TargetTerm(ABC):
     weights : (n,) float64, divided by n; infinite for points that are pinned.
     pins : (n,) float64, infinite for those and 0 for others: what preconditioned steps take.
     keeps_center : whether the map as a whole is drawn nowhere.
+    origin : (d,) where it is drawn to, if that is far from 0; or None.
     looks_ahead : whether ``look_ahead`` does something.
     """
 
@@ -28,6 +41,7 @@ class TargetTerm(ABC):
     weights: np.ndarray
     pins: np.ndarray
     keeps_center = False
+    origin: np.ndarray | None = None
     looks_ahead = False
 
     def __init__(self, n: int, n_threads: int):

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.optimize.schedule import Stage
-from fasttsne.optimize.target_term import TargetTerm
+from fasttsne.optimize.target_term import MAX_WEIGHT, TargetTerm
 
 __all__ = ["TieTerm", "Ties"]
 
@@ -102,7 +102,8 @@ class TieTerm(TargetTerm):
         super().__init__(len(ties.weights), n_threads)
 
     def reorder(self, order: np.ndarray) -> None:
-        self.weights = self._ties.weights[order] * (self._unit / len(order))
+        weights = np.minimum(self._ties.weights[order], MAX_WEIGHT)
+        self.weights = weights * (self._unit / len(order))
         self._rows = np.flatnonzero(self.weights)
         self._walk = self._ties.walk[order][:, order][self._rows]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fasttsne.optimize.schedule import TOL
+from fasttsne.optimize.stopping import LOSS_LEFT
 from fasttsne.reports.measured import Measured
 from fasttsne.reports.subject import Subject
 from fasttsne.reports.usual import usual_range
@@ -25,8 +25,8 @@ BEYOND_USUAL = 1.5
 STRANDED, MANY_STRANDED = 0.5, 0.01
 # Equal rows lie on one another: so many of one kind are an island of their own.
 MANY_EQUAL, SHARE_EQUAL = 10, 0.05
-# Shares of the loss that may be left, and iterations below which a run of fixed length is short.
-LOSS_LEFT, SHORT_RUN = 5 * TOL, 250
+# Iterations below which a run of fixed length is short.
+SHORT_RUN = 250
 LOW_GRAPH_RECALL, LOW_TAIL = 0.85, 0.3
 CLEARER = 0.05
 

@@ -71,6 +71,19 @@ def check_data(
     if is_storage(X, name):
         check_shape(X.shape, name, min_rows)
         return read_canonical(X, name, memory_limit, temp_folder)
+    array = to_numbers(X, name)
+    check_shape(array.shape, name, min_rows)
+    return read_canonical(array, name, memory_limit, temp_folder)
+
+
+def to_numbers(X: Any, name: str) -> np.ndarray:
+    """Return an array of real numbers, those of objects as float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where it has others, or some are missing.
+    """
     array = np.asarray(X)
     if array.dtype.kind not in "fiub":
         try:
@@ -78,14 +91,13 @@ def check_data(
             array = array.astype(np.float64, casting="unsafe" if array.dtype == object else "safe")
         except (TypeError, ValueError):
             refuse_not_numbers(X, array, name)
-    check_shape(array.shape, name, min_rows)
     columns = column_names(X)
-    if columns is not None and array.dtype.kind == "f":
+    if columns is not None and array.ndim == 2 and array.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
             may_be_missing = np.isnan(array.sum(dtype=np.float64))
         if may_be_missing:
             refuse_missing(array, name, columns)
-    return read_canonical(array, name, memory_limit, temp_folder)
+    return array
 
 
 def refuse_masked(X: Any, name: str) -> None:

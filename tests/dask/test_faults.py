@@ -2,10 +2,12 @@
 
 import logging
 import signal
+import threading
 import time
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 pytest.importorskip("distributed")
 pytest.importorskip("dask.array")
@@ -254,6 +256,28 @@ def test_not_finite(client, X):
         fasttsne.dask.TSNE(client, **FEW).fit(chunks(bad))
 
 
+@pytest.mark.parametrize(
+    ("change", "dtype", "first"),
+    [
+        (lambda block: block + 1j, "complex", 0),
+        (lambda block: block + 1j, "complex", 3),
+        (lambda block: block.astype(str), "<U", 0),
+        (lambda block: block.astype(str), "<U", 3),
+        (lambda block: block.astype("M8[s]"), "datetime64", 0),
+        (lambda block: sp.csr_matrix(block + 1j), "complex", 0),
+    ],
+)
+def test_chunks_of_another_dtype_than_is_declared(client, X, change, dtype, first):
+    """All chunks, or the last only."""
+
+    def changed(block, block_info=None):
+        return change(block) if block_info[0]["chunk-location"][0] >= first else block
+
+    declared = chunks(X).map_blocks(changed, dtype=X.dtype, meta=np.empty((0, 0), X.dtype))
+    with pytest.raises(TypeError, match=f"X must hold real numbers; got dtype {dtype}"):
+        fasttsne.dask.TSNE(client, **FEW).fit(declared)
+
+
 def test_data_that_cannot_be_used(client, X):
     estimator = fasttsne.dask.TSNE(client, **FEW)
     rows = chunks(X)
@@ -293,6 +317,52 @@ def test_a_client_that_is_closed(client, X):
     other.close()
     with pytest.raises(ValueError, match="client must not be closed; got <Client"):
         fasttsne.dask.TSNE(other, **FEW).fit(chunks(X))
+
+
+@pytest.mark.parametrize(
+    "stage", [s if s in OFTEN else pytest.param(s, marks=pytest.mark.slow) for s in STAGES]
+)
+def test_a_client_that_is_closed_within_a_fit(client, X, stage):
+    """By a callback, say: whatever the fit asks the client next."""
+    listen = in_stage(stage, client.close)
+    with listening(listen), pytest.raises(ClusterError, match="the client was closed during the"):
+        fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
+    assert listen.heard
+
+
+def test_a_client_that_is_closed_by_another_thread(cluster, client, X):
+    """At any moment, in the middle of a question to the scheduler or before its answer."""
+    start = time.perf_counter()
+    fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
+    seconds = time.perf_counter() - start
+
+    def outcome(share):
+        other = cluster.client(2)
+        closing = threading.Timer(share * seconds, other.close)
+        closing.start()
+        try:
+            fasttsne.dask.TSNE(other, **FEW).fit(chunks(X))
+        except ClusterError as error:
+            return str(error)
+        finally:
+            closing.join()
+        return "finished"
+
+    found = [outcome(share) for share in np.linspace(0.02, 0.9, 10)]
+    assert set(found) <= {"the client was closed during the fit", "finished"}
+    assert found.count("finished") <= 5
+
+
+def test_an_exception_of_a_callback_that_closed_the_client(client, X):
+    class Stop(Exception):
+        pass
+
+    def stop(*arguments):
+        client.close()
+        raise Stop
+
+    with pytest.raises(Stop):
+        fasttsne.dask.TSNE(client, callbacks=stop, callbacks_every_iters=5, **FEW).fit(chunks(X))
 
 
 def test_a_fit_that_does_not_begin_leaves_the_map_before(client, X):

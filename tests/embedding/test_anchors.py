@@ -272,6 +272,22 @@ def test_anchors_of_another_map_are_errors(first, digits):
         TSNE(**QUICK).fit(digits, anchors=np.zeros((500, 2)))
 
 
+def test_a_map_whose_free_points_all_leave(tmp_path):
+    """Only pinned points are left: they cannot be optimized, and new rows can join them."""
+    X = np.random.default_rng(0).normal(size=(6, 3))
+    targets = np.full((6, 2), np.nan)
+    targets[::2] = [[0, 1], [5, 2], [-3, 4]]
+    pinned = TSNE(**QUICK, perplexity=1).fit(X, anchors=Anchors(targets, np.inf)).drop([1, 3, 5])
+    np.testing.assert_array_equal(pinned, targets[::2])
+    with pytest.raises(ValueError, match="all points are pinned"):
+        pinned.optimize(10)
+    pinned.save(tmp_path / "map.npz", keep="rows")
+    loaded = TSNEEmbedding.load(tmp_path / "map.npz")
+    assert loaded.kl_divergence == pinned.kl_divergence > 0
+    for hold in np.inf, 1:
+        np.testing.assert_array_equal(loaded.update(X[1:2], hold)[:3], pinned)
+
+
 def test_a_matrix_in_place_of_targets_is_not_compared(first):
     """SciPy compares such matrices without a look at their indices, and writes elsewhere."""
     broken = sp.csr_matrix((np.ones(3), [0, 10**6, -5], [0, 1, 2, 3]), shape=(3, 2))

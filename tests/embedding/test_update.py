@@ -363,14 +363,29 @@ def test_callbacks_of_the_fit_are_not_those_of_another_map(digits, tmp_path):
     assert len(recorder.frames) > n_frames
 
 
-@pytest.mark.parametrize("in_place", [False, True])
-def test_affinities_that_were_changed_cannot_follow(digits, in_place):
+def with_root(affinities):
+    P = affinities.P.power(0.5)
+    affinities.P = P / P.sum()
+
+
+def with_equal_values(affinities):
+    affinities.P.data[:] = 1 / affinities.P.nnz
+
+
+def with_exchanged_columns(affinities):
+    affinities.P.indices[:2] = affinities.P.indices[1::-1]
+
+
+def with_longer_row(affinities):
+    affinities.P.indptr[5] += 1
+
+
+@pytest.mark.parametrize(
+    "change_P", [with_root, with_equal_values, with_exchanged_columns, with_longer_row]
+)
+def test_affinities_that_were_changed_cannot_follow(digits, change_P):
     embedding = TSNE(**QUICK, n_jobs=1).fit(digits[:100])
-    if in_place:
-        embedding.affinities.P.data[:] = 1 / embedding.affinities.P.nnz
-    else:
-        P = embedding.affinities.P.power(0.5)
-        embedding.affinities.P = P / P.sum()
+    change_P(embedding.affinities)
     for change in (lambda: embedding.update(digits[100:103]), lambda: embedding.drop([0])):
         with pytest.raises(ValueError, match=r"affinities\.P was changed: rows can join and leave"):
             change()

@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from quick import run_python
+from quick import QUICK, run_python
+
+from fasttsne import TSNE
 
 NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
 HERE = Path(__file__).parent
@@ -53,3 +56,26 @@ def test_no_memory():
     assert result.returncode == 0, result.stderr[-3000:]
     (counts,) = result.stdout.splitlines()
     assert int(counts.split()[1]) > 0, counts
+
+
+READ = """
+import sys
+from hostile.no_memory import outcome
+from fasttsne import TSNEEmbedding
+def load(path):
+    return TSNEEmbedding.load(path).shape
+for spare in (0.25, 1, 2, 4, 8, 16, 200):
+    print(outcome(load, sys.argv[1], spare))
+"""
+
+
+def test_no_memory_to_load_a_map(tmp_path):
+    """A whole file is not reported as damaged, and is read where there is memory for it."""
+    X = np.random.default_rng(0).normal(size=(4000, 500))
+    TSNE(**QUICK, initialization="random").fit(X).save(tmp_path / "map.npz", keep="rows")
+    path = os.pathsep.join([str(HERE.parent), *filter(None, sys.path)])
+    result = run_python("-c", READ, tmp_path / "map.npz", PYTHONPATH=path)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[-1] == "(4000, 2)"
+    assert set(lines) == {"(4000, 2)", "MemoryError"}

@@ -8,13 +8,16 @@ import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from fasttsne import TSNEEmbedding, files
+from fasttsne import TSNE, TSNEEmbedding, files
 from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.callbacks import EmbeddingRecorder
+from fasttsne.cli import main
+from fasttsne.datasets import load_digits
 from fasttsne.io.atomic import atomic_write
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them")
@@ -77,9 +80,13 @@ def test_errors_of_opening_name_the_target(tmp_path, open_file):
     assert caught.value.filename == str(path)
 
 
+def make_embedding():
+    return TSNEEmbedding(np.eye(6)[:, :2], PerplexityBasedNN(np.eye(6), 2, n_jobs=1))
+
+
 def test_a_saved_embedding_names_the_target(tmp_path):
     path = tmp_path / "missing" / "x.npz"
-    embedding = TSNEEmbedding(np.eye(6)[:, :2], PerplexityBasedNN(np.eye(6), 2, n_jobs=1))
+    embedding = make_embedding()
     with pytest.raises(FileNotFoundError, match=re.escape(f": {str(path)!r}")):
         embedding.save(path)
 
@@ -255,6 +262,74 @@ def test_pipes_are_not_replaced(tmp_path):
     assert stat.S_ISFIFO(path.stat().st_mode)
 
 
+def as_fifo(path):
+    os.mkfifo(path)
+
+
+def as_device(path):
+    """To read it never ends, to write it is an error."""
+    path.symlink_to("/dev/full")
+
+
+READ_OR_WRITTEN = {
+    "save": lambda path: make_embedding().save(path),
+    "load": TSNEEmbedding.load,
+    "load, with rows": lambda path: TSNEEmbedding.load(path, X=np.eye(6)),
+    "load, by its address": lambda path: TSNEEmbedding.load(f"file://{path}"),
+    "save, by its address": lambda path: make_embedding().save(f"file://{path}"),
+    "checkpoint": lambda path: TSNE(checkpoint=path).fit(load_digits()[0][:50]),
+    "checkpoint, by its address": lambda path: TSNE(checkpoint=f"file://{path}").fit(
+        load_digits()[0][:50]
+    ),
+    "neighbours of a checkpoint": lambda path: TSNE(checkpoint=path.with_name("x.npz")).fit(
+        load_digits()[0][:50]
+    ),
+    "write_map": lambda path: files.write_map(path, np.ones((3, 2))),
+    "read_table": files.read_table,
+    "read_rows": files.read_rows,
+    "recorder": lambda path: EmbeddingRecorder(path=path)(1, 1.0, np.ones((5, 2))),
+}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the device is Linux's")
+@pytest.mark.parametrize("make", [as_fifo, as_device])
+@pytest.mark.parametrize("name", READ_OR_WRITTEN)
+def test_devices_and_pipes_are_refused(tmp_path, make, name):
+    """To open a pipe may block for ever, before an error could be raised."""
+    if "address" in name:
+        pytest.importorskip("fsspec")
+    path = tmp_path / "x.graph.npz"
+    make(path)
+    before = path.stat()
+    with pytest.raises(OSError, match=r"not a regular file") as caught:
+        READ_OR_WRITTEN[name](path)
+    assert path.name in str(caught.value)
+    assert path.stat().st_rdev == before.st_rdev
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the device is Linux's")
+@pytest.mark.parametrize("make", [as_fifo, as_device])
+@pytest.mark.parametrize("command", [
+    "fit rows.npy -o {0}.npy", "fit rows.npy -o m.npy --save {0}.npz", "fit {0}.csv -o m.npy",
+    "fit rows.npy -o m.npy --checkpoint {0}.npz", "fit rows.npy -o m.npy --html {0}.html",
+    "fit rows.npy -o m.npy --plot {0}.png", "update {0}.npz rows.npy -o m.npy", "plot {0}.npz",
+    "transform rows.npy --data rows.npy --map {0}.npz -o m.npy", "report {0}.csv rows.npy",
+])  # fmt: skip
+def test_devices_and_pipes_on_the_command_line(tmp_path, monkeypatch, capsys, make, command):
+    """An error before the work: no progress is shown."""
+    monkeypatch.chdir(tmp_path)
+    np.save("rows.npy", load_digits()[0][:60])
+    arguments = command.format("x").split()
+    (name,) = (each for each in arguments if each.startswith("x."))
+    make(tmp_path / name)
+    assert main(arguments) == 2
+    output = capsys.readouterr()
+    assert f"{name} is not a regular file" in output.err or f"file: '{name}'" in output.err
+    assert "iteration" not in output.err + output.out
+    assert sorted(os.listdir()) == ["rows.npy", name]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="modes, pipes and devices are POSIX's")
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write to all")
 def test_a_protected_file_is_not_replaced(tmp_path):
@@ -279,3 +354,59 @@ def test_what_a_killed_process_left_is_removed_by_the_next_save(tmp_path):
     with atomic_write(target) as temp_path:
         temp_path.write_text("new")
     assert sorted(tmp_path.iterdir()) == sorted([target, left[2], *others])
+
+
+WRITER = """
+import sys, time
+from fasttsne.io.atomic import atomic_write
+with atomic_write("map.npz") as temp_path:
+    temp_path.write_text("part")
+    print(temp_path.name, flush=True)
+    sys.stdin.read()
+"""
+
+
+def start_writer(folder):
+    """Return a process that writes map.npz until its input ends, and its temporary file."""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER],
+        cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    return writer, folder / writer.stdout.readline().strip()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="of other processes nothing is known there")
+def test_what_a_process_left_is_removed_once_it_is_dead(tmp_path):
+    """At once, and never while it lives, however long it has not written."""
+    target = tmp_path / "map.npz"
+    alive, its_file = start_writer(tmp_path)
+    dead, left = start_writer(tmp_path)
+    dead.kill()
+    dead.communicate()
+    place, pid = left.name[5:13], left.name[13:21]
+    elsewhere = tmp_path / f".map.{int(place, 16) ^ 1:08x}{pid}01234567.part.npz"
+    another = tmp_path / left.name.replace("map", "map2")
+    for path in (elsewhere, another):
+        path.write_text("part")
+    assert left.exists()
+    with atomic_write(target) as temp_path:
+        temp_path.write_text("new")
+    assert sorted(tmp_path.iterdir()) == sorted([target, its_file, elsewhere, another])
+    assert alive.communicate("")[0] == ""
+    assert target.read_text() == "part"
+    assert alive.returncode == 0
+    assert sorted(tmp_path.iterdir()) == sorted([target, elsewhere, another])
+
+
+def test_threads_write_one_file(tmp_path):
+    """Each has its own temporary file, and removes none of the others."""
+
+    def write(number):
+        for _ in range(20):
+            with atomic_write(tmp_path / "map.npz") as temp_path:
+                temp_path.write_text(str(number) * 1000)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert len(set((tmp_path / "map.npz").read_text())) == 1
+    assert os.listdir(tmp_path) == ["map.npz"]

@@ -1,6 +1,7 @@
 """Saved embeddings go on as if nothing had happened, and files that lie are found out."""
 
 import copy
+import io
 import json
 import os
 import pickle
@@ -346,3 +347,31 @@ def test_joblib(embedding, tmp_path):
     optimize = joblib.delayed(TSNEEmbedding.optimize)
     (copied,) = joblib.Parallel(n_jobs=2)([optimize(embedding, 20)])
     np.testing.assert_array_equal(copied, embedding.optimize(20))
+
+
+def test_a_connection_that_breaks_is_no_damaged_file(embedding, tmp_path):
+    """The message must not make a user remove a good file."""
+    fsspec = pytest.importorskip("fsspec")
+    from fsspec.implementations.local import LocalFileSystem
+
+    class Breaks(io.FileIO):
+        def readinto(self, buffer):
+            if 2_000 < self.tell() < self.size - 50_000:
+                raise OSError("the connection was lost")
+            return super().readinto(buffer)
+
+    class Remote(LocalFileSystem):
+        protocol = "breaks"
+
+        def open(self, path, mode="rb", **settings):
+            file = Breaks(self._strip_protocol(path), mode)
+            file.size = os.path.getsize(path.removeprefix("breaks://"))
+            return io.BufferedReader(file)
+
+    fsspec.register_implementation("breaks", Remote, clobber=True)
+    path = tmp_path / "map.npz"
+    embedding.save(path)
+    message = rf"^breaks://{path} cannot be read: the connection was lost$"
+    with pytest.raises(OSError, match=message):
+        TSNEEmbedding.load(f"breaks://{path}")
+    assert (TSNEEmbedding.load(path) == embedding).all()

@@ -112,6 +112,35 @@ def uninterrupted(tmp_path_factory):
     return result.stdout.splitlines()[0]
 
 
+KILLED_WRITER = """
+import os, signal, sys
+from fasttsne.io.atomic import atomic_write
+with atomic_write(sys.argv[1]) as temp_path:
+    temp_path.write_text("part")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@posix
+def test_a_fit_that_succeeds_removes_what_was_left_of_its_files(digits, tmp_path):
+    """Another process began to write them, and was killed."""
+    path = tmp_path / "run.npz"
+    others = {".run.npz", ".runs.part.npz", "run.graph.csv"}
+    for name in others:
+        (tmp_path / name).write_text("another's")
+
+    left = []
+
+    def leave(iteration, error, embedding):
+        for each in path, tmp_path / "run.graph.npz":
+            run_python("-c", KILLED_WRITER, each)
+        left[:] = (name for name in os.listdir(tmp_path) if name.startswith(".run."))
+
+    TSNE(**QUICK, checkpoint=path, callbacks=leave, callbacks_every_iters=10).fit(digits[:150])
+    assert len(left) == 3
+    assert set(os.listdir(tmp_path)) == others
+
+
 @posix
 @pytest.mark.slow
 @pytest.mark.parametrize(

@@ -99,6 +99,18 @@ def test_metrics_of_the_flat_faiss_index(rng, metric):
     check_graph(make(Faiss, X, 5, metric=metric), X.astype(float), 5, metric)
 
 
+@pytest.mark.parametrize("metric", ["canberra", "braycurtis"])
+def test_zeros_in_rows_of_the_flat_faiss_index(rng, metric):
+    """0 / 0 is no distance: rows of zeros have their twins as neighbours."""
+    X = (rng.random((200, 6)) * (rng.random((200, 6)) < 0.6)).astype(np.float32)
+    X[:5] = 0
+    indices, distances = make(Faiss, X, 4, metric=metric).build()
+    np.testing.assert_allclose(distances, Exact(X, 4, metric=metric).build()[1], rtol=1e-5)
+    np.testing.assert_array_equal(
+        np.sort(indices[:5]), [np.delete(np.arange(5), i) for i in range(5)]
+    )
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_whole_fit(digits, name):
     pytest.importorskip(PACKAGES[NAMES[name]])

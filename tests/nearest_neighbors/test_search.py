@@ -4,13 +4,17 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hostile_rows import two_scales
 from scipy.spatial.distance import cdist
 
-from fasttsne import _kernels, nearest_neighbors
+import fasttsne
+from fasttsne import _kernels, metrics, nearest_neighbors
 from fasttsne._kernels import reference
 from fasttsne.nearest_neighbors import Annoy, Approx, Exact, exact, make_index
 from fasttsne.nearest_neighbors.builtin import clusters, dense_rows, prepared_rows
+from fasttsne.nearest_neighbors.builtin.metrics import METRICS
+from fasttsne.nearest_neighbors.builtin.ranks import make_distances
 
 
 def test_exact_equals_twin(digits):
@@ -338,6 +342,66 @@ def test_rows_without_finite_distances_are_refused(rng):
 def test_negative_distances_are_refused(rng):
     with pytest.raises(ValueError, match=r"negative distances; got -1\.0"):
         Exact(rng.normal(size=(9, 2)), 3, metric=lambda a, b: -1).build()
+
+
+@pytest.mark.parametrize("returned", [np.nan, "some"])
+def test_a_callable_that_returns_nan_is_refused(rng, returned):
+    """Whatever asks for distances: a search, new rows, a score."""
+    X = rng.normal(size=(30, 2))
+
+    def metric(u, v):
+        is_odd = returned is np.nan or (u == X[7]).all() or (v == X[7]).all()
+        return np.nan if is_odd else np.linalg.norm(u - v)
+
+    with pytest.raises(ValueError, match=r"metric must return numbers; it returned nan for the ro"):
+        Exact(X, 3, metric=metric).build()
+    with pytest.raises(ValueError, match=r"it returned nan for the rows .*\]"):
+        Exact(X[:5], 3, metric=metric).query(X[7:9], 3)
+    with pytest.raises(ValueError, match="it returned nan"):
+        metrics.neighbor_recall(X, X, 3, metric=metric)
+    with pytest.raises(ValueError, match="it returned nan"):
+        fasttsne.TSNE(metric=metric, perplexity=3).fit(X)
+
+
+# By its definition, Russell and Rao's distance of equal rows is the share of their zeros.
+@pytest.mark.parametrize("metric", sorted({*METRICS, *exact.OTHER_METRICS} - {"russellrao"}))
+@pytest.mark.parametrize("form", [np.float32, np.float64, sp.csr_matrix])
+def test_equal_rows_are_at_distance_0(rng, metric, form):
+    """Rows of zeros, of ones, of another constant, and others: four each, among many."""
+    X = np.abs(rng.normal(size=(60, 6)))
+    groups = np.arange(16).reshape(4, 4)
+    for group, row in zip(groups, [np.zeros(6), np.ones(6), np.full(6, 0.3), X[20]], strict=True):
+        X[group] = row
+    # Without these two, the covariance would be one of zeros and of a few ones.
+    params = {"seuclidean": {"V": np.ones(6)}, "mahalanobis": {"VI": np.eye(6)}}.get(metric)
+    index = Exact(form(X), 3, metric=metric, metric_params=params)
+    _, distances = index.build()
+    np.testing.assert_allclose(distances[:16], 0, atol=1e-15)
+    _, distances = Exact(form(X), 3, metric=metric, metric_params=params).query(form(X)[:16], 4)
+    np.testing.assert_allclose(distances, 0, atol=1e-15)
+    pairwise = make_distances(form(X), metric, params).pairwise(np.arange(16), np.arange(60))
+    for group in groups:
+        np.testing.assert_allclose(pairwise[np.ix_(group, group)], 0, atol=1e-7)
+    assert not np.isnan(pairwise).any()
+
+
+@pytest.mark.parametrize("metric", ["braycurtis", "dice", "sokalsneath"])
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
+def test_rows_of_zeros_are_neighbours(rng, metric, form):
+    """Their twins and no others; in the map, new rows of zeros are placed among them."""
+    X = np.abs(rng.normal(size=(300, 6))) * (rng.random((300, 6)) < 0.7)
+    X[5:] += np.eye(6)[rng.integers(6, size=295)]
+    X[:5] = 0
+    embedding = fasttsne.TSNE(metric=metric, random_state=0).fit(form(X))
+    np.testing.assert_array_equal(
+        np.sort(embedding.affinities._indices[:5, :4]),
+        [np.delete(np.arange(5), i) for i in range(5)],
+    )
+    found = embedding.transform(form(X)[:5])
+    away = np.linalg.norm(found - np.asarray(embedding)[:5].mean(0), axis=1)
+    assert away.max() < 0.2 * np.std(embedding)
+    recall = metrics.neighbor_recall(form(X), embedding, 4, metric=metric)
+    assert recall.values[:5].min() == 1
 
 
 def images(rng, last=0.0):

@@ -228,3 +228,28 @@ def test_a_replaced_call_is_called(digits, monkeypatch):
         assert call["objective_function"] is tsne.kl_divergence_fft
         assert (call["learning_rate"], call["theta"], call["n_jobs"]) == (7, 0.3, 2)
         assert call["callbacks"] is None
+
+
+@pytest.mark.parametrize("part", ["data", "indices", "indptr"])
+@pytest.mark.parametrize("exaggeration", [1, 4])
+def test_a_function_that_changes_P(affinities, start, part, exaggeration):
+    """Neither the affinities of the embedding nor the P of the next call change."""
+    embedding = TSNEEmbedding(start, affinities, random_state=0)
+    before = affinities.P.copy(), affinities.P_float32.copy()
+
+    def function(embedding, P, **params):
+        found = tsne.kl_divergence_bh(embedding, P, **params)
+        array = getattr(P, part)
+        array *= 0
+        return found
+
+    found = embedding.optimize(3, exaggeration=exaggeration, negative_gradient_method=function)
+    expected = embedding.optimize(
+        3,
+        exaggeration=exaggeration,
+        negative_gradient_method=lambda *a, **k: tsne.kl_divergence_bh(*a, **k),
+    )
+    np.testing.assert_array_equal(found, expected)
+    for old, new in zip(before, (affinities.P, affinities.P_float32), strict=True):
+        for name in ("data", "indices", "indptr"):
+            np.testing.assert_array_equal(getattr(old, name), getattr(new, name))

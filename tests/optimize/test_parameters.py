@@ -79,7 +79,7 @@ def test_wrong_values_are_named(params, message):
 )
 def test_stages_are_checked(digits, changes, error, message):
     stage = {"n_iter": 5, "exaggeration": 1, "learning_rate": 100, "momentum": 0.8}
-    embedding = TSNE(**QUICK).fit(digits[:60])
+    embedding = TSNE(perplexity=10, **QUICK).fit(digits[:60])
     embedding.optimize((Stage(**stage),))
     with pytest.raises(error, match=message):
         embedding.optimize((Stage(**{**stage, **changes}),))

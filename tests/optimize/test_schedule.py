@@ -6,7 +6,8 @@ import pytest
 from fasttsne import TSNE, TSNEEmbedding, initialization
 from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.optimize import schedule
-from fasttsne.optimize.stopping import LossLeft
+from fasttsne.optimize.plan import resolve_phase
+from fasttsne.optimize.stopping import LOSS_LEFT, LossLeft
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_threads_do_not_change_bits(affinities, digits):
 
 @pytest.mark.parametrize("rows", [5, 30])
 def test_few_rows(rng, rows):
-    embedding = TSNE(perplexity=1.5, random_state=0).fit(rng.normal(0, 1, (rows, 3)))
+    embedding = TSNE(perplexity=1.3, random_state=0).fit(rng.normal(0, 1, (rows, 3)))
     assert np.isfinite(embedding).all()
 
 
@@ -111,8 +112,11 @@ def test_early_exaggeration_is_annealed():
 
 
 def test_explicit_settings_are_kept():
-    inert, converging, settling = schedule.automatic_main_phase(1000, 1.0, 77.0, 0.6, 1e-5)
-    assert (inert.learning_rate, inert.momentum) == (77.0, 0.6)
+    inert, converging, untangling, settling = schedule.automatic_main_phase(
+        1000, 1.0, 77.0, 0.6, 1e-5
+    )
+    for plain in inert, untangling:
+        assert (plain.learning_rate, plain.momentum) == (77.0, 0.6)
     assert converging.stopping == LossLeft(1e-5)
     assert converging.is_preconditioned
     assert settling.is_preconditioned
@@ -120,17 +124,82 @@ def test_explicit_settings_are_kept():
     assert inert.learning_rate == 500
 
 
-@pytest.mark.parametrize("n", [10, 4_999, 5_000, 29_999, 30_000, 10**7])
-def test_no_size_has_a_schedule_of_its_own(n):
-    shapes = {
-        tuple((stage.n_iter, stage.momentum, stage.stopping) for stage in phase.stages)
+def shapes(n):
+    """What the stages of a fit are, without the one in reserve."""
+    return {
+        tuple((s.n_iter, s.momentum, s.stopping) for s in phase.stages if not s.is_reserve)
         for phase in TSNE().plan(n).phases
     }
-    expected = {
-        tuple((stage.n_iter, stage.momentum, stage.stopping) for stage in phase.stages)
-        for phase in TSNE().plan(1_000).phases
-    }
-    assert shapes == expected
+
+
+@pytest.mark.parametrize("n", [10, 4_999, 5_000, 29_999, 30_000, 10**7])
+def test_no_size_has_a_schedule_of_its_own(n):
+    assert shapes(n) == shapes(1_000)
+
+
+def test_the_plan_says_what_is_in_reserve():
+    plan = TSNE().plan(100_000)
+    assert plan.n_iter == TSNE().plan(100_001).n_iter == 276
+    assert "at most 276 iterations, and 1,000 in reserve" in str(plan)
+    assert "(only where more than 1.5 % of the loss is left)" in str(plan)
+    assert "reserve" not in str(TSNE().plan(100_001))
+
+
+def repeated_rows(n_copies, n_clusters=1, seed=0):
+    rng = np.random.RandomState(seed)
+    rows = rng.randn(160, 8) * 100
+    rows += np.repeat(rng.randn(n_clusters, 8) * 2000, 160 // n_clusters, 0)
+    return np.repeat(rows, n_copies, axis=0)
+
+
+@pytest.mark.parametrize(("n_copies", "n_clusters"), [(5, 1), (5, 4), (3, 4)])
+def test_rows_that_are_there_several_times(n_copies, n_clusters, caplog):
+    """Their islands are in each other's way: the loss goes on falling, and so does the descent."""
+    X = repeated_rows(n_copies, n_clusters)
+    order = np.random.default_rng(0).permutation(len(X))
+    embedding = TSNE(perplexity=5, random_state=0).fit(X[order])
+    momentum = TSNE(perplexity=5, random_state=0, optimizer="momentum").fit(X[order])
+    assert 276 < embedding.optimizer.iteration <= 1276
+    assert embedding.kl_divergence < 1.15 * momentum.kl_divergence
+    # The log says what a report does.
+    says = [record for record in caplog.records if "ended at its limit" in record.getMessage()]
+    assert bool(says) == (embedding.optimizer.loss_left > LOSS_LEFT)
+
+
+@pytest.mark.parametrize("perplexity", [5, 30])
+def test_nothing_is_untangled_where_the_loss_ends_as_it_should(digits, perplexity, caplog):
+    embedding = TSNE(perplexity=perplexity, random_state=0).fit(digits)
+    assert embedding.optimizer.iteration <= 276
+    assert not caplog.records
+
+
+def test_a_state_in_the_reserve_is_continued_to_the_bit():
+    """From the last iterations before it, within it and after it."""
+    X = repeated_rows(5)[:400]
+    affinities = PerplexityBasedNN(X, 5, random_state=0)
+    start = TSNE(n_iter=0, random_state=0).fit(affinities=affinities)
+    phase = resolve_phase("main phase", "auto", start.all_params(), len(start))
+
+    class Every:
+        def __init__(self):
+            self.states = []
+
+        def is_due(self):
+            return True
+
+        def keep(self, state):
+            self.states.append(state)
+
+    whole, keeper = start.copy(), Every()
+    whole.run(phase, keeper=keeper)
+    stages = [state.stage for state in keeper.states]
+    assert set(stages) == {0, 1, 2, 3}
+    for stage in 1, 2, 3:
+        first = stages.index(stage)
+        for state in keeper.states[first : first + 200 : 70]:
+            again = start.copy().run(phase, go_on_from=state)
+            np.testing.assert_array_equal(np.asarray(again), np.asarray(whole))
+            assert again.optimizer.iteration == whole.optimizer.iteration
 
 
 @pytest.mark.parametrize("start", ["pca", "random", "spectral"])

@@ -109,6 +109,29 @@ def test_what_is_left_follows_from_the_last_decrease():
     assert rule.share_left(checks[:2]) is None
 
 
+def test_a_loss_that_falls_evenly_leaves_much():
+    """By the law of c / t^2 it leaves little, and by that of a series several times as much."""
+    rule = LossLeft(tol=0.01)
+    even = course([1 - 0.004 * i for i in range(11)], every=10, exaggeration=1)
+    assert rule.leaves_much(even)
+    series = course([1 + 0.06 * 0.9**i for i in range(11)], every=10, exaggeration=1)
+    assert rule.leaves_much(series)  # 0.021 is left
+    assert not rule.leaves_much(
+        course([1 + 0.03 * 0.9**i for i in range(11)], every=10, exaggeration=1)
+    )
+    assert not rule.leaves_much(
+        course([1 + 1 / max(i, 1) ** 2 for i in range(11)], every=10, exaggeration=1)
+    )
+    assert not rule.leaves_much(course([1.0] * 11, every=10, exaggeration=1))
+    assert not rule.leaves_much(
+        course([1 + 0.01 * i for i in range(11)], every=10, exaggeration=1)
+    )  # rises
+    assert not rule.leaves_much(even[:4])
+    methods = ["fft"] * 8 + ["bh"] * 3
+    losses = [check.loss for check in even]
+    assert not rule.leaves_much(course(losses, every=10, exaggeration=1, method=methods))
+
+
 def test_little_left_stops_after_the_minimum():
     rule = LossLeft(tol=0.01, min_iter=30)
     flat, falling = [2, 1.999, 1.998, 1.997], [2, 1.9, 1.8, 1.7]

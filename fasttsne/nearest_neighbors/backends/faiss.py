@@ -16,6 +16,8 @@ FLAT_METRICS = {
     "manhattan": "METRIC_L1", "l1": "METRIC_L1", "cityblock": "METRIC_L1",
     "chebyshev": "METRIC_Linf", "canberra": "METRIC_Canberra", "braycurtis": "METRIC_BrayCurtis",
 }  # fmt: skip
+# Metrics whose quotients are 0 / 0 where two numbers are 0; faiss then gives NaN.
+QUOTIENTS = ("canberra", "braycurtis")
 # Up to so many rows index="auto" is "flat".
 FLAT_MAX_SAMPLES = 20_000
 
@@ -75,8 +77,13 @@ class Faiss(BackendIndex):
         return index
 
     def _points(self, X):
-        """Return centered float32 rows: faiss's products lose digits far from the origin."""
+        """Return centered float32 rows: faiss's products lose digits far from the origin.
+
+        Of metrics that divide, zeros are the smallest number in their place.
+        """
         points = super()._points(X)
+        if self.metric in QUOTIENTS:
+            return np.where(points == 0, np.finfo(np.float32).tiny, points)
         return points if self._rows is None else points - self._center
 
     @cached_property

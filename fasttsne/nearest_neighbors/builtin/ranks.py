@@ -218,8 +218,7 @@ class _ScipyDistances:
 
     def pairwise(self, rows, others):
         rows, others = _to_dense(self._data[rows]), _to_dense(self._data[others])
-        distances = pairwise_distances(rows, others, self._metric, self._params)
-        return np.where(np.isnan(distances), np.inf, distances)
+        return pairwise_distances(rows, others, self._metric, self._params)
 
 
 class _PrecomputedDistances:
