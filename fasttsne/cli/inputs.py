@@ -166,6 +166,8 @@ def _check_ids(options, of_map, columns, name):
 
 
 def _as_texts(names):
-    """Names of rows as texts: a number is the same in files that say whether it is an integer."""
+    """Names of rows as texts: the same for integers and floats, and for dates of any precision."""
+    if names.dtype.kind == "M":
+        names = np.datetime_as_string(names, unit="ns")
     is_float = names.dtype.kind == "f"
     return [f"{name:.17g}" if is_float else str(name) for name in names.tolist()]

@@ -163,7 +163,15 @@ def _write_text(delimiter, path, points, more):
         rows = csv.writer(text, delimiter=delimiter, lineterminator="\n")
         columns = _named_columns(points, more)
         rows.writerow(columns)
-        rows.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+        texts = (_dates_as_text(values).tolist() for values in columns.values())
+        rows.writerows(zip(*texts, strict=True))
+
+
+def _dates_as_text(values):
+    """Return dates and times as texts, where Python would have numbers of nanoseconds."""
+    if values.dtype.kind != "M":
+        return values
+    return np.where(is_missing(values), None, np.datetime_as_string(values, unit="auto"))
 
 
 @contextlib.contextmanager

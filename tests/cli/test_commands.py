@@ -615,10 +615,16 @@ def test_a_map_is_colored_by_another_table(birds, capsys):
     assert main(["plot", "map.csv", "--data", "who.csv", "--labels", "sex"]) == 0
 
 
-def test_names_of_rows_that_are_numbers(birds):
-    """In text files an integer may be read as one or as a float."""
+@pytest.mark.parametrize("kind", ["numbers", "days", "seconds"])
+def test_names_of_rows_that_are_no_texts(birds, kind):
+    """In text files an integer may be read as one or as a float, and dates of any precision."""
     pytest.importorskip("matplotlib")
-    birds["name"] = np.arange(60) * 3
+    names = {
+        "numbers": np.arange(60) * 3,
+        "days": np.datetime64("2020-01-01", "ns") + np.arange(60) * np.timedelta64(1, "D"),
+        "seconds": np.datetime64("2020-01-01", "ns") + np.arange(60) * np.timedelta64(7, "s"),
+    }
+    birds["name"] = names[kind]
     birds.to_csv("birds.csv", index=False)
     birds.to_parquet("birds.parquet")
     for ending in ".csv", ".npz", ".parquet":
