@@ -1,13 +1,13 @@
 """Do the measures tell the truth?  Maps whose faults are known, and maps without fault.
 
     python benchmarks/trust.py [--rows 3000] [--seeds 1] [--n-jobs 2]
-        [--intervals SAMPLE] [--mnist MAP.npz] [--sklearn 5000 10000]
+        [--mnist MAP.npz] [--sklearn 5000 10000]
 
 For each case: which points the fault is at, by the truth that the data were made with, and how well
 scores of points tell them from the others (AUROC; 0.5 is chance); which share of all points
-is flagged, and of those at the fault.  ``--intervals`` measures how often 95 % intervals of samples
-of so many rows hold what all rows have.  ``--mnist`` times each measure on MNIST, with a map that
-was saved.  ``--sklearn`` times trustworthiness of so many rows of MNIST beside scikit-learn's.
+is flagged, and of those at the fault.  ``--mnist`` times each measure on MNIST, with a map that was
+saved.  ``--sklearn`` times trustworthiness of so many rows of MNIST beside scikit-learn's.  How
+often the intervals of samples hold: ``benchmarks/coverage.py``.
 """
 
 import argparse
@@ -174,39 +174,6 @@ def show_cases(n, seed, n_jobs):
         print(flush=True)
 
 
-def sampled_measures(X, Y, labels):
-    """Measures as functions of ``sample_size`` and ``random_state``."""
-    return {
-        "neighbor_recall": lambda **s: metrics.neighbor_recall(X, Y, **s),
-        "trustworthiness": lambda **s: metrics.trustworthiness(X, Y, **s),
-        "continuity": lambda **s: metrics.continuity(X, Y, **s),
-        "R_NX area": lambda **s: metrics.rank_curves(X, Y, **s).auc,
-        "Q_local": lambda **s: metrics.rank_curves(X, Y, **s).local,
-        "Q_global": lambda **s: metrics.rank_curves(X, Y, **s).global_,
-        "Spearman": lambda **s: metrics.distance_correlation(X, Y, **s),
-        "Pearson": lambda **s: metrics.distance_correlation(X, Y, "pearson", **s),
-        "density": lambda **s: metrics.density_correlation(X, Y, **s),
-        "stress": lambda **s: metrics.stress(X, Y, **s).total,
-        "10-NN accuracy": lambda **s: metrics.label_agreement(X, Y, labels, **s).accuracy,
-        "silhouette": lambda **s: metrics.label_agreement(X, Y, labels, **s).silhouette,
-    }
-
-
-def show_intervals(n, n_jobs, size, seeds=100):
-    """How many of the samples' 95 % intervals hold what all rows have."""
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 8, n)
-    X = 2 * rng.normal(size=(8, 10))[labels] + rng.normal(size=(n, 10))
-    Y = np.asarray(TSNE(random_state=0, n_jobs=n_jobs).fit(X))
-    for name, measure in sampled_measures(X, Y, labels).items():
-        whole = measure(sample_size=None)
-        found = [measure(sample_size=size, random_state=seed) for seed in range(seeds)]
-        covered = sum(each.interval[0] <= whole <= each.interval[1] for each in found)
-        error = np.median([each.standard_error for each in found])
-        print(f"{name:<16} {whole:.4f}, standard error of {size} rows {error:.4f}, "
-              f"intervals that hold: {covered} of {seeds}", flush=True)  # fmt: skip
-
-
 def show_times(path, n_jobs):
     """Seconds of the processor for each measure on MNIST."""
     X, labels = mnist()
@@ -257,7 +224,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=3000)
     parser.add_argument("--n-jobs", type=int, default=2)
-    parser.add_argument("--intervals", type=int, metavar="SAMPLE")
     parser.add_argument("--mnist")
     parser.add_argument("--sklearn", type=int, nargs="+", metavar="ROWS")
     parser.add_argument("--seeds", type=int, default=1)
@@ -266,8 +232,6 @@ def main():
         show_times(options.mnist, options.n_jobs)
     elif options.sklearn:
         show_beside_sklearn(options.sklearn, options.n_jobs)
-    elif options.intervals:
-        show_intervals(options.rows, options.n_jobs, options.intervals)
     else:
         for seed in range(options.seeds):
             show_cases(options.rows, seed, options.n_jobs)

@@ -341,7 +341,7 @@ def _resolved(start: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def _stays_together(positions: np.ndarray, P: sp.csr_matrix) -> np.ndarray:
-    """Return which points no force would part, (n,) bool: those in the place of all their neighbours.
+    """Return which points no force would part, (n,) bool: those at the place of all neighbours.
 
     Or all, where they are in one place or on a line (a plane, in three dimensions), which no force
     leaves.

@@ -26,6 +26,7 @@ from fasttsne import metrics, tsne
 from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
 from fasttsne.callbacks.scores import MEASURES
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows, iter_new_rows
+from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.linalg.row_hashes import RowHashIndex
 from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.index import Neighbors
@@ -161,6 +162,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         params = self._own_params()
         X = self._validated(X, reset=True)
+        names = getattr(self, "feature_names_in_", None)  # of a data frame
+        warn_of_dominating_column(X, names, self.metric)
         self._take(tsne.TSNE(**params).fit(X), RowHashIndex(X))
         return self
 

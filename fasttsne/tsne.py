@@ -21,6 +21,7 @@ from fasttsne.initialization import (
 )
 from fasttsne.io.fingerprint import fingerprint
 from fasttsne.io.fit_checkpoint import FitCheckpoint
+from fasttsne.linalg.dominance import EUCLIDEAN, warn_of_dominating_column
 from fasttsne.linalg.robust import warn_of_far_rows
 from fasttsne.memory import MemoryPlan, plan_memory
 from fasttsne.nearest_neighbors.index import Neighbors
@@ -35,6 +36,7 @@ from fasttsne.optimize.parameters import OPTIMIZE, check_params
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import RunPlan, resolve
 from fasttsne.optimize.schedule import Iterations
+from fasttsne.runtime.column_names import column_names
 from fasttsne.runtime.large_arrays import large_arrays_within
 from fasttsne.runtime.progress import listening
 from fasttsne.runtime.progress_display import progress_shown
@@ -55,8 +57,6 @@ __all__ = [
 
 log = logging.getLogger("fasttsne.tsne")
 
-# Metrics of which searches prepare rows that differ from the data by a scale and an origin only.
-EUCLIDEAN = ("euclidean", "l2", "sqeuclidean")
 # Parameters on which the map does not depend.
 WITHOUT_EFFECT = (
     "n_jobs", "callbacks", "callbacks_every_iters", "verbose", "memory_limit", "temp_folder",
@@ -167,7 +167,8 @@ class TSNE:
         X : (n_samples, n_features) array of finite numbers, or anything with ``shape``,
             ``dtype`` and slices of rows, as ``h5py.Dataset``; never changed.  It is not
             needed where affinities, or a graph as ``neighbors``, are given.  Rows that look like
-            codes for missing values, such as 1e20, are warned of, and do not disturb the others.
+            codes for missing values, such as 1e20, are warned of, and do not disturb the others;
+            and so is a column of a data frame that makes most of all Euclidean distances.
             An array is not copied where it can be used as it is: give a copy if you change it
             later, and place new rows after that.
         affinities : :class:`fasttsne.affinity.Affinities`, or a matrix of them, in
@@ -270,8 +271,10 @@ class TSNE:
             raise ValueError("X is needed where no affinities or neighbours are given")
         memory = self._plan_memory(None if is_precomputed else X)
         if X is not None and not is_precomputed:
+            names = column_names(X)
             X = self._read(X, memory)
             warn_of_far_rows(X)
+            warn_of_dominating_column(X, names, self.metric)
         if X is not None and not isinstance(initialization, str):  # before the long search
             check_positions(initialization, (np.shape(X)[0], int(self.n_components)))
         check_kind_of_reference(

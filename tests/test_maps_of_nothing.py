@@ -14,13 +14,15 @@ CLASSICAL = {"early_exaggeration_iter": 100, "n_iter": 100}
 @pytest.mark.parametrize(
     "params",
     [
-        {"max_grad_norm": 1e-300}, {"max_grad_norm": 1e-300, "optimizer": "momentum"},
-        {"max_step_norm": 1e-300}, {"learning_rate": 1e-300, **CLASSICAL},
+        {"max_grad_norm": 1e-300},
+        {"max_grad_norm": 1e-300, "optimizer": "momentum"},
+        {"max_step_norm": 1e-300},
+        {"learning_rate": 1e-300, **CLASSICAL},
         {"max_grad_norm": 1e-300, "n_components": 3, "negative_gradient_method": "fft"},
         {"max_step_norm": 1e-300, "global_structure": 0.5},
         {"max_grad_norm": 1e-300, "exaggeration": 4},
     ],
-)  # fmt: skip
+)
 @pytest.mark.filterwarnings("ignore:the map has not settled")  # where steps are that short
 def test_a_map_that_cannot_move(digits, params):
     with pytest.warns(UserWarning, match=STUCK):
@@ -64,11 +66,14 @@ def test_aligned_maps_that_cannot_move(digits):
 @pytest.mark.parametrize(
     "X",
     [
-        np.eye(120), np.ones((150, 3)), np.random.RandomState(0).randn(300, 500),
-        np.arange(2.0)[:, None], np.arange(200.0)[:, None],
+        np.eye(120),
+        np.ones((150, 3)),
+        np.random.RandomState(0).randn(300, 500),
+        np.arange(2.0)[:, None],
+        np.arange(200.0)[:, None],
     ],
     ids=["equidistant", "equal", "noise", "two", "line"],
-)  # fmt: skip
+)
 @pytest.mark.filterwarnings("ignore:perplexity")
 def test_data_that_have_little_to_show_are_not_warned_of(X):
     TSNE(random_state=0).fit(X)

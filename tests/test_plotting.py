@@ -135,7 +135,9 @@ def test_vector_files_hold_the_points_as_an_image(points, tmp_path, axes):
 
 
 def test_an_embedding_plots_itself(digits, axes):
-    embedding = TSNE(n_iter=5, early_exaggeration_iter=5, random_state=0).fit(digits[:60])
+    embedding = TSNE(perplexity=10, n_iter=5, early_exaggeration_iter=5, random_state=0).fit(
+        digits[:60]
+    )
     assert embedding.plot(np.arange(60) % 2, axes) is axes
     drawn = axes.collections[0].get_offsets()
     np.testing.assert_array_equal(np.sort(drawn, axis=0), np.sort(embedding[:], axis=0))

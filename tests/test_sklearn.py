@@ -76,6 +76,7 @@ def test_scikit_learns_names(pictures):
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.filterwarnings("ignore:all points of the map")  # only exaggerated
 @pytest.mark.parametrize(
     ("max_iter", "early", "last"), [(300, 250, 299), (100, 250, 99), (30, "auto", 29), (30, 20, 29)]
 )

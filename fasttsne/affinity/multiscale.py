@@ -192,9 +192,7 @@ class Multiscale(MultiscaleMixture):
     _conditional = staticmethod(from_average)
 
 
-def _readable_twice(
-    perplexities: float | Iterable[float] | None,
-) -> float | Iterable[float] | None:
+def _readable_twice(perplexities: Any) -> Any:
     """Return the perplexities, to be read again when the number of rows changes."""
     return list(perplexities) if isinstance(perplexities, Iterator) else perplexities
 

@@ -179,14 +179,14 @@ class KNNAffinities(Affinities):
 
     def _n_wanted(self, n_samples: int) -> int:
         """Return how many neighbours each row should have when there are so many rows."""
-        k = self._indices.shape[1]
+        k = int(self._indices.shape[1])
         if k == self.n_samples - 1:  # all that there were; more may have been asked for
             k = max(k, self._n_asked())
         return min(k, n_samples - 1)
 
     def _n_asked(self) -> int:
         """Return how many neighbours the family takes where there are enough rows."""
-        return self._indices.shape[1]
+        return int(self._indices.shape[1])
 
     def _recompute(self) -> None:
         """Follow other lists, which may be shorter or longer than those that there were."""

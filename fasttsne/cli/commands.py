@@ -35,8 +35,10 @@ from fasttsne.drawing.writers import WRITERS
 from fasttsne.io import embedding_file
 from fasttsne.io.fit_checkpoint import FitCheckpoint
 from fasttsne.io.read_tables import KEYED, has_keys
+from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.optimize import parameters
+from fasttsne.reports.tables import error_of
 from fasttsne.runtime.build_info import show_config
 from fasttsne.runtime.progress import listening
 from fasttsne.tsne import TSNE, TSNEEmbedding
@@ -63,6 +65,8 @@ def fit(options):
     labels = read_labels(options.labels, table.columns, X.shape[0], options.data)
     ids = read_labels(options.id, table.columns, X.shape[0], options.data)
     params = given(options, parameters.TSNE)
+    metric = params.get("metric", parameters.TSNE["metric"].default)
+    warn_of_dominating_column(X, table.names or None, metric)
     frames = callbacks.EmbeddingRecorder() if options.animate else None
     params.setdefault("callbacks_every_iters", FRAME_INTERVAL if frames else PROGRESS_INTERVAL)
     progress = None if options.quiet else Progress()
@@ -194,7 +198,7 @@ def metrics(options):
         "distance_correlation": scores.distance_correlation(X, points, **common),
     }
     for name, value in found.items():
-        print(f"{name:<20}  {value:.4f}")
+        print(f"{name:<20}  {value:.4f}  {error_of(value, 4)}".rstrip())
 
 
 def report(options):
@@ -209,7 +213,7 @@ def report(options):
     result = reports.report(
         table.data, points, labels, options.sample, options.seed, options.n_jobs,
         perplexity=perplexity if isinstance(perplexity, (int, float)) else None,
-        **_metric_of(options, known),
+        column_names=table.names or None, **_metric_of(options, known),
     )  # fmt: skip
     print(json.dumps(result.to_dict(), indent=1) if options.json else result)
     if options.html:

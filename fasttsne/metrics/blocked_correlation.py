@@ -72,7 +72,7 @@ def blocked_spearman(blocks: PairBlocks, n: int) -> tuple[float, float]:
 def error_of_rows(of_rows: np.ndarray, n: int) -> float:
     """Return the standard error from the sums of influences over each row's pairs, (m,)."""
     m = len(of_rows)
-    return 2 * standard_error_of_mean(of_rows / (m - 1), m, n)
+    return float(2 * standard_error_of_mean(of_rows / (m - 1), m, n))
 
 
 def _keys(values: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from fasttsne.metrics.blocked_correlation import (
     blocked_spearman,
     error_of_rows,
 )
-from fasttsne.metrics.estimate import Estimate, standard_error_of_mean
+from fasttsne.metrics.estimate import Estimate, jackknifed, standard_error_of_mean
 from fasttsne.metrics.pair_blocks import PairBlocks
 from fasttsne.metrics.samples import (
     INVERSE_RANK_VARIANCE,
@@ -96,10 +96,22 @@ def density_correlation(
     in_embedding = nearest_distances(make_distances(points), rows, k, n_threads)
     radii = np.stack([(d.astype(np.float64) ** 2).mean(1) for d in (in_data, in_embedding)])
     a, b = np.log(radii[:, (radii > 0).all(0)])
-    if len(a) < 2:
+    if len(a) < 3:  # two always correlate
         return Estimate(float("nan"), float("nan"), rows)
-    influence = _influence_on_pearson(a, b)
-    return Estimate(pearson(a, b), standard_error_of_mean(influence, len(rows), len(points)), rows)
+    influence = jackknifed(_pearson_without_each(a, b))
+    error = standard_error_of_mean(influence, len(rows), len(points))
+    return Estimate(pearson(a, b), float(error), rows)
+
+
+def _pearson_without_each(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the correlations of a and b without each of their observations."""
+    a, b = a - a.mean(), b - b.mean()  # so that little cancels below
+    n = len(a) - 1
+    mean_a, mean_b = -a / n, -b / n
+    aa, bb, ab = ((x @ y - x * y) / n for x, y in ((a, a), (b, b), (a, b)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: np.ndarray = (ab - mean_a * mean_b) / np.sqrt((aa - mean_a**2) * (bb - mean_b**2))
+    return found
 
 
 def _influence_on_pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fasttsne.affinity import Affinities
-from fasttsne.metrics.estimate import Estimate, estimate_mean
+from fasttsne.metrics.estimate import Estimate, estimate_penalized
 from fasttsne.metrics.samples import sample_rows
 from fasttsne.nearest_neighbors.builtin.ranks import make_distances, nearest_of
 from fasttsne.runtime.threads import resolve_n_jobs
@@ -44,7 +44,7 @@ def graph_recall(
         np.isin(near, P.indices[P.indptr[row] : P.indptr[row + 1]]).mean()
         for row, near in zip(rows, neighbors, strict=True)
     ]
-    return estimate_mean(np.array(found), rows, n)
+    return estimate_penalized(np.array(found), rows, n, k)
 
 
 def _affinities_of(embedding: Any) -> Affinities:

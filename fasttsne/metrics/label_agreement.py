@@ -9,7 +9,7 @@ from fasttsne.metrics.estimate import Estimate, estimate_share
 from fasttsne.metrics.labels import encoded_labels
 from fasttsne.metrics.samples import check_rows, sample_rows
 from fasttsne.metrics.silhouettes import mean_silhouette
-from fasttsne.nearest_neighbors.builtin.ranks import make_distances, nearest_of
+from fasttsne.nearest_neighbors.builtin.ranks import distances_among, make_distances, nearest_of
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
@@ -50,7 +50,8 @@ def label_agreement(
     labels : (n,) numbers or text; a row without a label has None, NaN, NaT or pandas' NA, and is
         left out.
     k : neighbours of each row, which vote with equal weight; of equal votes, the label that comes
-        first in sorted order wins.
+        first in sorted order wins.  Where it is more than half of the other rows with a label, it
+        becomes that: all of them would outvote each row's own label.
     sample_size : number of rows, chosen at random; None is all.  Neighbours are looked for among
         all rows with a label; mean distances, for silhouettes, are those to the sample.
 
@@ -59,7 +60,8 @@ def label_agreement(
     Returns
     -------
     LabelAgreement
-        With one label silhouettes are NaN.  ``values`` of its numbers are those of ``rows``.
+        With one label, or one for each sampled row, silhouettes are NaN.  ``values`` of its numbers
+        are those of ``rows``.
 
     Raises
     ------
@@ -74,21 +76,23 @@ def label_agreement(
     if n_labeled < 2:
         raise ValueError(f"labels must be known for at least 2 rows; got {n_labeled}")
     k = check_number(k, "k", low=1, high=len(points) - 1, integer=True)
+    k = min(k, max((n_labeled - 1) // 2, 1))
     labeled = np.flatnonzero(codes >= 0)
-    rows = labeled[sample_rows(n_labeled, sample_size, random_state)]
-    n_threads, n_labels = resolve_n_jobs(n_jobs), len(names)
+    sample = sample_rows(n_labeled, sample_size, random_state)
+    rows, n_threads, n_labels = labeled[sample], resolve_n_jobs(n_jobs), len(names)
     found = []
     for space in (make_distances(points), distances):
-        votes = codes[nearest_of(space, rows, k, n_threads)]
-        found.append(estimate_share(_is_right(votes, codes[rows], n_labels), rows, n_labeled))
+        near = nearest_of(distances_among(space, labeled), sample, k, n_threads)
+        is_right = _is_right(codes[labeled[near]], codes[rows], n_labels)
+        found.append(estimate_share(is_right, rows, n_labeled))
         found.append(mean_silhouette(space, rows, codes[rows], n_labeled))
     return LabelAgreement(found[0], found[2], found[1], found[3], names)
 
 
 def _is_right(votes: np.ndarray, own: np.ndarray, n_labels: int) -> np.ndarray:
-    """Return whether most votes, (m, k) with -1 for none, are for a row's own label."""
+    """Return whether most votes, (m, k), are for a row's own label."""
     m = len(votes)
-    where = np.arange(m)[:, None] * (n_labels + 1) + votes + 1
-    counts = np.bincount(where.ravel(), minlength=m * (n_labels + 1)).reshape(m, -1)[:, 1:]
+    where = np.arange(m)[:, None] * n_labels + votes
+    counts = np.bincount(where.ravel(), minlength=m * n_labels).reshape(m, -1)
     is_right: np.ndarray = counts.argmax(1) == own
     return is_right

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.metrics.estimate import Estimate, estimate_mean
+from fasttsne.metrics.estimate import Estimate, estimate_mean, estimate_penalized
 from fasttsne.metrics.samples import check_rows, sample_rows
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.ranks import (
@@ -115,7 +115,7 @@ def _penalized(ranks: np.ndarray, rows: np.ndarray, n: int) -> Estimate:
     """Return one minus the scaled ranks beyond k of what should be the k nearest, (rows, k)."""
     k = ranks.shape[1]
     excess = np.maximum(ranks.astype(np.int64) - k, 0).sum(1)
-    return estimate_mean(1 - 2 * excess / (k * (2 * n - 3 * k - 1)), rows, n)
+    return estimate_penalized(1 - 2 * excess / (k * (2 * n - 3 * k - 1)), rows, n, k)
 
 
 def _ranks_of_neighbors(

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.metrics.estimate import Estimate, estimate_mean
+from fasttsne.metrics.estimate import (
+    Estimate,
+    estimate_mean,
+    estimate_penalized,
+    standard_error_of_mean,
+)
 from fasttsne.metrics.samples import check_rows, sample_rows
 from fasttsne.nearest_neighbors.builtin.ranks import make_distances, max_rank_counts
 from fasttsne.runtime.threads import resolve_n_jobs
@@ -14,8 +19,6 @@ from fasttsne.runtime.validation import check_number
 
 # Sizes, evenly spaced in their log, at which each row's sum of Q_NX is kept for standard errors.
 N_MARKS = 512
-# Groups of rows of which one is left out at a time.
-N_GROUPS = 20
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,13 @@ class RankCurves:
     q_nx : (n - 2,) mean share of the k nearest neighbours that data and map have in common, 0 to 1.
     r_nx : (n - 2,) the same beyond chance, ((n - 1) Q_NX - k) / (n - 1 - k): 1 is perfect, 0 is a
         random map.
-    r_nx_error : (n - 2,) its standard errors; 0 where all rows were compared.  Of more than 512
-        sizes, those between are interpolated.
+    r_nx_error : (n - 2,) its standard errors; 0 where all rows were compared, NaN where they are
+        not known.  Of more than 512 sizes, those between are interpolated.
     auc : the area under R_NX over log k, divided by the length of that axis: each k weighs 1 / k.
     k_max : the size that splits local from global, where Q_NX is farthest above chance.
     local : mean of Q_NX up to k_max.
-    global_ : mean of Q_NX beyond k_max; it ends with 1 - 1 / (n - 1) for any map.
+    global_ : mean of Q_NX beyond k_max; it ends with 1 - 1 / (n - 1) for any map.  The errors of
+        both are not known of a sample, since its k_max is another one.
     at : size of the neighbourhoods of the next three.
     neighbor_recall, trustworthiness, continuity : as the functions of these names say, of the same
         rows.
@@ -120,21 +124,20 @@ class _Sums:
         shared = np.cumsum(counts[:, : self.n - 2], axis=1, dtype=np.float64)
         self.shared += shared.sum(0)
         areas = (shared @ self._area_of_shared - self._area_of_chance) / self._scale
-        kept = shared[:, self._marks], areas, shared[:, self._at - 1] / self._at, excess
-        shared /= self.k
-        self._kept.append((*kept, np.add.reduceat(shared, self._marks, axis=1)))
+        recalls = shared[:, self._at - 1] / self._at
+        self._kept.append((shared[:, self._marks], areas, recalls, excess))
 
     def curves(self) -> RankCurves:
         """Return the curves of all rows that were added."""
-        at_marks, areas, recalls, excess, between = map(
-            np.concatenate, zip(*self._kept, strict=True)
-        )
+        at_marks, areas, recalls, excess = map(np.concatenate, zip(*self._kept, strict=True))
         q_nx = self.shared / (len(self.rows) * self.k)
         r_nx = ((self.n - 1) * q_nx - self.k) / (self.n - 1 - self.k)
         split = int(np.argmax(q_nx - self.k / (self.n - 1))) + 1
         largest = self._at * (2 * self.n - 3 * self._at - 1) / 2
-        local, beyond = self._parts(q_nx, split, at_marks, between)
-        trust, continuity = (self._mean(1 - each / largest) for each in excess.T)
+        local, beyond = self._parts(q_nx, split)
+        trust, continuity = (
+            estimate_penalized(1 - each / largest, self.rows, self.n, self._at) for each in excess.T
+        )
         return RankCurves(
             self.k, q_nx, r_nx, self._r_nx_error(at_marks), self._mean(areas), split, local,
             beyond, self._at, self._mean(recalls), trust, continuity, self.rows,
@@ -145,44 +148,20 @@ class _Sums:
 
     def _r_nx_error(self, shared: np.ndarray) -> np.ndarray:
         """Return the standard errors of R_NX, between the sizes that were kept by interpolation."""
-        m = len(self.rows)
-        if m == self.n:
-            return np.zeros(self.n - 2)
         k = self._marks + 1
-        errors = shared.std(0, ddof=1) * np.sqrt((1 - m / self.n) / m)
+        errors = standard_error_of_mean(shared, len(self.rows), self.n)
         errors *= (self.n - 1) / (k * (self.n - 1 - k))
         between: np.ndarray = np.interp(self.k, k, errors)
         return between
 
-    def _parts(
-        self, q_nx: np.ndarray, split: int, at_marks: np.ndarray, between: np.ndarray
-    ) -> tuple[Estimate, Estimate]:
+    def _parts(self, q_nx: np.ndarray, split: int) -> tuple[Estimate, Estimate]:
         """Return the means of Q_NX up to a size and beyond it.
 
-        The standard errors are those of the jackknife over groups of rows: without a group, the
-        split is another one, too.
+        Their errors are not known of a sample: the size comes from the same rows, and jumps.
         """
         beyond = q_nx[split:].mean() if split < len(q_nx) else 1.0
-        errors = self._errors_of_parts(at_marks, between)
+        error = 0.0 if len(self.rows) == self.n else float("nan")
         return (
-            Estimate(float(q_nx[:split].mean()), errors[0], self.rows),
-            Estimate(float(beyond), errors[1], self.rows),
+            Estimate(float(q_nx[:split].mean()), error, self.rows),
+            Estimate(float(beyond), error, self.rows),
         )
-
-    def _errors_of_parts(self, at_marks: np.ndarray, between: np.ndarray) -> tuple[float, float]:
-        m, k = len(self.rows), self._marks + 1
-        if m == self.n:
-            return 0.0, 0.0
-        groups = min(N_GROUPS, m)
-        found = np.empty((groups, 2))
-        for group in range(groups):
-            kept = np.arange(m) % groups != group
-            above = at_marks[kept].mean(0) / k - k / (self.n - 1)
-            split = max(int(above.argmax()), 1)
-            means = between[kept].mean(0)
-            found[group] = (
-                means[:split].sum() / self._marks[split],
-                means[split:].sum() / (self.n - 2 - self._marks[split]),
-            )
-        errors = np.sqrt((1 - m / self.n) * (groups - 1) * found.var(0))
-        return float(errors[0]), float(errors[1])

@@ -11,6 +11,8 @@ from fasttsne.runtime.validation import check_data, check_number, check_random_s
 # 0 to 1.  A rank correlation is the covariance of such shares times this, and so is the influence
 # of each observation on it.  With ties the variance is smaller.
 INVERSE_RANK_VARIANCE = 12
+# Squares of coordinates in this range, and their sums, are floats.
+MIN_SIZE, MAX_SIZE = 1e-100, 1e100
 
 
 def check_rows(
@@ -26,10 +28,17 @@ def check_rows(
     return distances, points
 
 
-def check_points(embedding: ArrayLike) -> np.ndarray:
+def check_points(embedding: ArrayLike, min_rows: int = 1) -> np.ndarray:
     """Return the points of a map as a plain array, (n, d)."""
     refuse_masked(embedding, "embedding")
-    points: np.ndarray = check_data(np.asarray(embedding), "embedding")
+    points: np.ndarray = check_data(np.asarray(embedding), "embedding", min_rows)
+    with np.errstate(over="ignore"):
+        size = float(np.ptp(points, axis=0).max())
+    if size and not MIN_SIZE <= size <= MAX_SIZE:
+        raise ValueError(
+            f"embedding must spread over {MIN_SIZE:g} to {MAX_SIZE:g}, or squared distances are no "
+            f"numbers; it spreads over {size:g}: multiply it by a constant"
+        )
     return points
 
 

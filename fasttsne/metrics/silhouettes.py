@@ -10,11 +10,13 @@ BLOCK_ENTRIES = 2**18
 
 
 def mean_silhouette(space: Distances, rows: np.ndarray, codes: np.ndarray, n: int) -> Estimate:
-    """Return the mean silhouette of rows among themselves; NaN where all have one label.
+    """Return the mean silhouette of rows among themselves.
+
+    It is NaN where all have one label, or each has its own.
 
     A row of a sample counts twice: by its own silhouette, and by its part in the mean distances of
-    others.  The standard error is that of both, to first order, and of four more rows, two of
-    silhouette -1 and two of 1: of 300 rows there may be none in a wrong place where all have some.
+    others.  The standard error is that of both, to first order, and of two more rows, one of
+    silhouette -1 and one of 1: of 300 rows there may be none in a wrong place where all have some.
 
     Parameters
     ----------
@@ -23,7 +25,7 @@ def mean_silhouette(space: Distances, rows: np.ndarray, codes: np.ndarray, n: in
     n : rows that the sample is of.
     """
     present, own, sizes = np.unique(codes, return_inverse=True, return_counts=True)
-    if len(present) < 2:
+    if len(present) < 2 or sizes.max() < 2:
         nothing = float("nan")
         return Estimate(nothing, nothing, rows, np.full(len(rows), nothing))
     order = np.argsort(own, kind="stable")

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.metrics.estimate import Estimate
+from fasttsne.metrics.estimate import (
+    MIN_ROWS_OF_RARE,
+    Estimate,
+    jackknifed,
+    standard_error_of_mean,
+)
 from fasttsne.metrics.pair_blocks import PairBlocks, Pairs, quantiles_in_data
 from fasttsne.metrics.samples import check_rows, sample_rows
 from fasttsne.nearest_neighbors.builtin.ranks import make_distances
@@ -24,10 +29,11 @@ class StressCurve:
     stress : (scales,) the stress of each, 0 for distances that are kept; 1 where the map's are 0;
         infinite where the data's are 0 and the map's are not; NaN where both are, or the scale
         has no pairs.
-    standard_error : (scales,) theirs; of a sample NaN where the stress is not finite.
+    standard_error : (scales,) theirs; NaN of fewer than 200 of more rows, and of a sample where
+        the stress is not finite.
     ratio : (scales,) mean distance in the map, scaled, by the mean distance in the data: below 1
         the map brings such pairs together, above 1 it draws them apart; NaN where the latter is 0.
-    total : the stress of all pairs.
+    total : the stress of all pairs; NaN of a sample of two rows, whose distance any map keeps.
     scale : the factor that makes distances of the map those of the data, in the sense of least
         squares.
     rows : indices of the rows whose pairs were compared.
@@ -86,13 +92,19 @@ def stress(
     whole = sums.sum(0) / 2  # each pair belongs to two rows
     found, total = _stress_of(whole)
     left_out = _stress_of(whole - sums)
-    errors = [_jackknife_error(each, len(rows), n) for each in left_out]
+    errors = [_error(each, n) for each in left_out]
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(whole[3] > 0, _scale_of(whole) * whole[4] / whole[3], np.nan)
+    of_all = np.nan if len(rows) == 2 < n else float(total)
     return StressCurve(
-        edges, found, np.atleast_1d(errors[0]), ratio,
-        Estimate(float(total), float(errors[1]), rows), float(_scale_of(whole)), rows,
-    )  # fmt: skip
+        edges,
+        found,
+        errors[0],
+        ratio,
+        Estimate(of_all, float(errors[1]), rows),
+        float(_scale_of(whole)),
+        rows,
+    )
 
 
 def _sums_of_rows(block: Pairs, edges: np.ndarray, m: int) -> np.ndarray:
@@ -125,10 +137,12 @@ def _stress_of(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return of_scales, of_all
 
 
-def _jackknife_error(left_out: np.ndarray, m: int, n: int) -> np.ndarray:
-    """Return the standard error from the values without each of the m rows, (m, ...)."""
-    if m >= n:
-        return np.zeros(left_out.shape[1:])
-    with np.errstate(invalid="ignore"):  # where the data's distances are 0 stress is infinite
-        error: np.ndarray = np.sqrt((1 - m / n) * (m - 1) * left_out.var(0))
-    return error
+def _error(left_out: np.ndarray, n: int) -> np.ndarray:
+    """Return the standard error from the stress without each of m of n rows, (m, ...).
+
+    It is not known of few rows: those far from all others decide, and there may be none.
+    """
+    m = len(left_out)
+    if m < min(MIN_ROWS_OF_RARE, n):
+        return np.full(left_out.shape[1:], np.nan)
+    return standard_error_of_mean(jackknifed(left_out), m, n)

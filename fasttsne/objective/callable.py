@@ -103,7 +103,7 @@ class FunctionObjective(Objective):
         return f"negative_gradient_method, {name},"
 
     def _affinities(self, exaggeration: float) -> sp.csr_matrix:
-        """Return a copy of P times the exaggeration: what a function does to it is its own affair."""
+        """Return a copy of P times the exaggeration, which the function may change."""
         return self._P.copy() if exaggeration == 1 else self._P * exaggeration
 
 

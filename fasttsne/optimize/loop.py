@@ -111,8 +111,9 @@ class Loop:
         if self._unfinished is not None and left is not None and left > LOSS_LEFT:
             log.warning(
                 "the run ended at its limit with an estimated %.0f %% of the loss left to be "
-                "gained; optimize(\"auto\") continues it", 100 * left,
-            )  # fmt: skip
+                'gained; optimize("auto") continues it',
+                100 * left,
+            )
 
     def _much_is_left(self) -> bool:
         """Return whether the last stage with a rule ended far from where that would end it."""

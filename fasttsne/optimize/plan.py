@@ -184,7 +184,7 @@ def _is_preconditioned(stage: Stage) -> bool:
 
 
 def _is_reserve(stage: Stage) -> bool:
-    """Stages of versions before 0.3.0 do not say."""
+    """Stages of version 0.1.0 do not say."""
     return getattr(stage, "is_reserve", False)
 
 

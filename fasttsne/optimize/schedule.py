@@ -134,10 +134,15 @@ def automatic_main_phase(
     untangling_rate = UNTANGLING_LEARNING_RATE * usual if learning_rate is None else learning_rate
     n_iter, tol = (MAX_ITER, TOL) if tol is None else (MAX_ITER_FOR_TOL, tol)
     untangling = Stage(
-        UNTANGLING_ITER, exaggeration, float(untangling_rate),
+        UNTANGLING_ITER,
+        exaggeration,
+        float(untangling_rate),
         UNTANGLING_MOMENTUM if momentum is None else momentum,
-        LossLeft(tol, UNTANGLING_MIN_ITER), "untangling", starts_anew=True, is_reserve=True,
-    )  # fmt: skip
+        LossLeft(tol, UNTANGLING_MIN_ITER),
+        "untangling",
+        starts_anew=True,
+        is_reserve=True,
+    )
     return (
         Stage(
             INERT_ITER, exaggeration, float(inert_rate),

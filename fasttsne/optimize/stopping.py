@@ -17,9 +17,9 @@ MAX_HALVINGS = 4
 RISE, RISE_BETWEEN_METHODS = 1e-3, 0.05
 # Losses nearer to 0 are counted as this.
 MIN_LOSS = 1e-6
-# A share of the loss that is worth a stage in reserve.  Estimates at the end: 2 to 10 % for rows that
-# are there five times, perplexity 5, of which 25 to 40 % are gained; digits, perplexity 5, 1.1 %;
-# MNIST 0.7 %; 100,000 folded rows (benchmarks/large.py) 1.2 %; digits, perplexity 30, end before.
+# A share of the loss that is worth a stage in reserve.  Estimates at the end: 2 to 13 % for rows
+# that are there five times, perplexity 5, which gain 25 to 40 % by it; digits, perplexity 5,
+# 1.1 %; MNIST 0.7 %; 100,000 folded rows (benchmarks/large.py) 1.2 %.
 MUCH_LEFT = 0.015
 # A run that ends with more than this share left was stopped early: a report and the log say so.
 LOSS_LEFT = 0.05

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fasttsne.linalg.dominance import dominating_column
 from fasttsne.optimize.stopping import LOSS_LEFT
 from fasttsne.reports.measured import Measured
 from fasttsne.reports.subject import Subject
@@ -37,10 +38,11 @@ class Finding:
 
     Attributes
     ----------
-    kind : "split", "jumps", "stranded", "loose", "duplicates", "stopped", "graph" or "labels".
+    kind : "stopped", "column", "graph", "stranded", "split", "jumps", "loose", "duplicates" or
+        "labels".
     title : in few words.
     text : what it means for a reader.
-    rows : indices of the rows that it is about; none where it is about the whole map.
+    rows : indices, from 0, of the rows that it is about; none where it is about the whole map.
     """
 
     kind: str
@@ -55,7 +57,7 @@ class Finding:
 def find_all(subject: Subject, measured: Measured) -> tuple[Finding, ...]:
     """All that is to be warned of, the gravest first."""
     finders: tuple[Callable[[Subject, Measured], Iterator[Finding]], ...] = (
-        _stopped, _graph, _stranded, _split, _jumps, _loose, _duplicates, _labels
+        _stopped, _column, _graph, _stranded, _split, _jumps, _loose, _duplicates, _labels
     )  # fmt: skip
     return tuple(finding for find in finders for finding in find(subject, measured))
 
@@ -84,6 +86,12 @@ def _stopped(subject: Subject, measured: Measured) -> Iterator[Finding]:
             "stopped", title, f"It had {iteration} iterations; "
             f"maps of fixed length usually take {SHORT_RUN} and more.", NO_ROWS,
         )  # fmt: skip
+
+
+def _column(subject: Subject, measured: Measured) -> Iterator[Finding]:
+    found = dominating_column(subject.X, subject.column_names, subject.metric)
+    if found is not None:
+        yield Finding("column", "One column decides", str(found), NO_ROWS)
 
 
 def _graph(subject: Subject, measured: Measured) -> Iterator[Finding]:
@@ -193,7 +201,7 @@ def _labels(subject: Subject, measured: Measured) -> Iterator[Finding]:
     true = measured.scores.get("label_accuracy_in_data")
     if shown is None or true is None:
         return
-    error = 2 * np.hypot(np.nan_to_num(shown.standard_error), np.nan_to_num(true.standard_error))
+    error = 2 * np.hypot(shown.standard_error, true.standard_error)
     if shown < true - CLEARER - error:
         yield Finding(
             "labels", "The map mixes labels", f"{shown:.0%} of the points have the label of their "

@@ -2,7 +2,7 @@
 
 import numbers
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ def report(
     metric: Metric | None = None,
     metric_params: MetricSettings = None,
     perplexity: float | None = None,
+    column_names: Sequence[str] | None = None,
 ) -> Report:
     """Measure how far a map can be trusted, and say what the numbers mean.
 
@@ -56,6 +57,7 @@ def report(
     metric, metric_params : distance between rows; None is the map's, if it is known, else
         Euclidean.
     perplexity : of the graph, where one is made; None is 30.
+    column_names : of X, for warnings; None is those of a data frame.
 
     Returns
     -------
@@ -71,7 +73,7 @@ def report(
     """
     start = time.perf_counter()
     seed = _integer_seed(random_state)
-    subject = check_subject(X, embedding, labels, metric, metric_params)
+    subject = check_subject(X, embedding, labels, metric, metric_params, column_names)
     settings = _settings(subject, sample, seed, n_jobs, perplexity)
     return _report(with_graph(subject, perplexity, seed, n_jobs), settings, start)
 

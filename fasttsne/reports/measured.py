@@ -10,6 +10,8 @@ from fasttsne import metrics
 from fasttsne.affinity import Affinities
 from fasttsne.linalg.row_hashes import row_counts
 from fasttsne.metrics import Estimate
+from fasttsne.metrics.estimate import estimate_share_beyond
+from fasttsne.metrics.loo import PERTURBATION_LIMIT, SINGULARITY_LIMIT
 from fasttsne.reports.graph import (
     MAX_SEARCHED,
     N_NEAR,
@@ -178,7 +180,9 @@ def _distortion(subject: Subject, settings: Settings, found: Measured) -> None:
         **_common(subject, settings),
     )  # fmt: skip
     if subject.points.shape[1] > 1:
-        found.scores["anisotropy"] = Estimate(np.median(local.anisotropy), np.nan, local.rows)
+        found.scores["anisotropy"] = _without_error(
+            float(np.median(local.anisotropy)), local.rows, n
+        )
         found.points["anisotropy"] = _spread(local.anisotropy, local.rows, n)
     else:
         found.left_out["anisotropy"] = "a map in one dimension has none"
@@ -194,8 +198,11 @@ def _left_out_points(subject: Subject, settings: Settings, found: Measured) -> N
         n_jobs=settings.n_jobs,
     )  # fmt: skip
     n = len(subject.points)
-    for name, values in ("jumps", loo.jumps), ("loose", loo.is_loose):
-        found.scores[name] = _share(values, loo.rows, n)
+    for name, values, limit in (
+        ("jumps", loo.perturbation, PERTURBATION_LIMIT),
+        ("loose", loo.singularity, SINGULARITY_LIMIT),
+    ):
+        found.scores[name] = estimate_share_beyond(values, limit, loo.rows, n)
     for name in ("perturbation", "singularity"):
         found.points[name] = _spread(getattr(loo, name), loo.rows, n)
     found.points["jumps"] = _spread(loo.jumps, loo.rows, n)
@@ -214,7 +221,7 @@ def _graph(subject: Subject, settings: Settings, found: Measured) -> None:
     found.scores["graph_recall"] = recall
     assert recall.values is not None
     tail = float(np.quantile(recall.values, TAIL, method="lower"))
-    found.scores["graph_recall_tail"] = Estimate(tail, np.nan, recall.rows)
+    found.scores["graph_recall_tail"] = _without_error(tail, recall.rows, len(subject.points))
 
 
 def _labels(subject: Subject, settings: Settings, found: Measured) -> None:
@@ -251,11 +258,10 @@ def _equal_rows(subject: Subject, settings: Settings, found: Measured) -> None:
         found.points["n_equal"] = row_counts(subject.X) - 1
 
 
-def _share(values: np.ndarray, rows: np.ndarray, n: int) -> Estimate:
-    """The share of sampled rows for which something holds."""
-    share, m = float(values.mean()), len(rows)
-    error = np.sqrt(share * (1 - share) / (m - 1) * (1 - m / n)) if m > 1 else np.nan
-    return Estimate(share, error, rows, values)
+def _without_error(value: float, rows: np.ndarray | None, n: int) -> Estimate:
+    """A score whose error is not known where the rows are a sample."""
+    is_whole = rows is not None and len(rows) == n
+    return Estimate(value, 0.0 if is_whole else np.nan, rows)
 
 
 def _spread(values: np.ndarray | None, rows: np.ndarray | None, n: int) -> np.ndarray:

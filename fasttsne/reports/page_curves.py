@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.drawing.style import color_points, to_hex
+from fasttsne.metrics.estimate import NORMAL_95
 from fasttsne.reports.thin import thinned
 
 # The area in which a curve lies, in the units of the drawing, and the digits of its coordinates.
@@ -107,7 +108,7 @@ def _curve(
     place_x = _scale(np.log(x[[0, -1]]) if is_log else x[[0, -1]], MARGIN_LEFT, WIDTH - 8)
     place_y = _scale(np.array([low, high]), HEIGHT - MARGIN_BOTTOM, 8)
     across = place_x(np.log(x) if is_log else x)
-    lower, upper = (place_y(np.clip(y + s * 1.96 * error, low, high)) for s in (-1, 1))
+    lower, upper = (place_y(np.clip(y + s * NORMAL_95 * error, low, high)) for s in (-1, 1))
     band = ""
     if error.any():
         band = _path(np.r_[across, across[::-1]], np.r_[upper, lower[::-1]]) + "Z"

@@ -29,9 +29,10 @@ class Report:
     Attributes
     ----------
     scores : floats by name, with their standard errors (:class:`fasttsne.metrics.Estimate`).
-    points : (n,) structured array, a row for each point: what each score has for it, NaN where it
-        is not in the sample; ``island``, the number of its island in the map, the largest 0; and
-        ``finding``, the number of the first warning about it, counted from 1, or 0.
+    points : (n,) structured array, a row for each row of the data, counted from 0: what each score
+        has for it, NaN where it is not in the sample; ``island``, the number of its island in the
+        map, the largest 0; and ``finding``, the number of the first warning about it, counted from
+        1, or 0.
     curves : arrays by name: ``ranks`` has k, q_nx, r_nx and r_nx_error
         (:func:`fasttsne.metrics.rank_curves`), ``stress`` has distance, stress, standard_error and
         ratio (:func:`fasttsne.metrics.stress`).
@@ -76,7 +77,7 @@ class Report:
         )  # fmt: skip
 
     def to_dict(self, points: bool = False) -> dict[str, Any]:
-        """All of it as JSON can express it; NaN is None.
+        """All of it as JSON can express it; NaN is None, as a standard error that is not known.
 
         Parameters
         ----------

@@ -8,8 +8,9 @@ from fasttsne.runtime.validation import check_number
 # Numbers of a data set that a neighbour measure reads: sample x rows x columns.
 BUDGET = 1e10
 MAX_SEARCHED_ROWS, MIN_SEARCHED_ROWS = 2000, 200
-# Ranks of all rows, sample x rows, take a sort each.
-RANKS_BUDGET, MAX_RANKED, MIN_RANKED = 1e7, 1000, 100
+# Ranks of all rows, sample x rows, take a sort each.  Of fewer than the least number of rows the
+# errors of trustworthiness and continuity are not known.
+RANKS_BUDGET, MAX_RANKED, MIN_RANKED = 1e7, 1000, 200
 # All pairs of so many rows are compared; memory grows with the square.
 MAX_PAIR_ROWS = 1000
 # So many where one row's distances to all take long.

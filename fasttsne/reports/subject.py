@@ -1,5 +1,7 @@
 """What a report is about: rows, a map of them, and what is known of how it was made."""
 
+import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,13 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
-from fasttsne.drawing.style import color_points
+from fasttsne.drawing.style import MAX_CLASSES, PointColors, color_points
 from fasttsne.embedding.full import TSNEEmbedding
+from fasttsne.metrics.samples import check_points
 from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances
 from fasttsne.reports.graph import MAX_SEARCHED, make_graph
+from fasttsne.runtime.column_names import column_names
 from fasttsne.runtime.labels import as_labels
+from fasttsne.runtime.missing import is_missing
 from fasttsne.runtime.typing import Metric, Rows, Settings
-from fasttsne.runtime.validation import check_data, refuse_masked
+from fasttsne.runtime.validation import check_data
 
 # The fewest rows whose neighbours can be compared.
 MIN_ROWS = 4
@@ -35,6 +40,7 @@ class Subject:
     labels : (n,) or None.
     labels_are_values : whether they are values, not classes.
     metric, metric_params : distance between rows.
+    column_names : of X, or None.
     """
 
     X: Any
@@ -48,6 +54,7 @@ class Subject:
     labels_are_values: bool
     metric: Metric
     metric_params: Settings
+    column_names: Sequence[str] | None = None
 
     @property
     def affinities(self) -> Affinities | None:
@@ -56,9 +63,13 @@ class Subject:
 
 
 def check_subject(
-    X: Rows, embedding: Any, labels: ArrayLike | None, metric: Metric | None,
+    X: Rows,
+    embedding: Any,
+    labels: ArrayLike | None,
+    metric: Metric | None,
     metric_params: Settings,
-) -> Subject:  # fmt: skip
+    names: Sequence[str] | None = None,
+) -> Subject:
     """What the arguments of ``report`` are about, without a graph of other programs' maps.
 
     Raises
@@ -69,9 +80,7 @@ def check_subject(
     _refuse_others(X, embedding)
     found, estimator = _fitted(embedding)
     own = found if isinstance(found, TSNEEmbedding) else None
-    refuse_masked(found, "embedding")
-    points = check_data(np.asarray(found), "embedding", MIN_ROWS)
-    points = np.asarray(points, np.float64)
+    points = np.asarray(check_points(found, MIN_ROWS), np.float64)
     if not np.ptp(points, axis=0).any():
         raise ValueError("embedding must have points that are not all equal")
     if metric is None:
@@ -85,12 +94,17 @@ def check_subject(
         raise ValueError(
             f"embedding must have as many rows as X, {np.shape(rows)[0]}; got {len(points)}"
         )
+    names = column_names(X) if names is None else list(names)
+    if names is not None and len(names) != np.shape(rows)[1]:
+        raise ValueError(
+            f"column_names must name each of {np.shape(rows)[1]} columns; got {len(names)}"
+        )
     distances = make_distances(rows, metric, metric_params)
-    names = None if labels is None else as_labels(labels, len(points))
+    array = None if labels is None else as_labels(labels, len(points))
     colors = color_points(labels, len(points))  # raises for labels that do not fit
     return Subject(
-        rows, distances, points, own, estimator, _maker(found), own is not None, names,
-        colors.limits is not None, metric, metric_params,
+        rows, distances, points, own, estimator, _maker(found), own is not None, array,
+        _are_values(array, colors), metric, metric_params, names,
     )  # fmt: skip
 
 
@@ -134,6 +148,19 @@ def _fitted(embedding: Any) -> tuple[Any, Any]:
         if hasattr(embedding, name) and not isinstance(embedding, np.ndarray):
             return getattr(embedding, name), embedding
     return embedding, None
+
+
+def _are_values(labels: np.ndarray | None, colors: PointColors) -> bool:
+    """Whether labels are values, not classes: as numbers, many different dates are."""
+    is_many = len(colors.names) > MAX_CLASSES
+    return colors.limits is not None or (labels is not None and is_many and _are_dates(labels))
+
+
+def _are_dates(labels: np.ndarray) -> bool:
+    if labels.dtype.kind == "O":
+        known = labels[~is_missing(labels)]
+        return all(isinstance(each, (datetime.date, datetime.timedelta)) for each in known)
+    return labels.dtype.kind in "mM"
 
 
 def _maker(found: Any) -> str:

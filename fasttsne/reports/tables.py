@@ -4,6 +4,9 @@ import html
 import textwrap
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from fasttsne.metrics.estimate import NORMAL_95
 from fasttsne.reports.catalogue import MEANINGS
 from fasttsne.reports.findings import Finding
 from fasttsne.reports.usual import usual_range
@@ -16,10 +19,12 @@ def shown(value: float) -> str:
     return f"{value:.3f}"
 
 
-def error_of(score: float) -> str:
-    """Half of the 95 % interval of a score, empty where it is exact or not known."""
+def error_of(score: float, digits: int = 3) -> str:
+    """Half of the 95 % interval of a score; empty where all rows were measured."""
     error = getattr(score, "standard_error", 0.0)
-    return f"± {1.96 * error:.3f}" if error > 0 else ""
+    if np.isnan(error):
+        return "± not known"
+    return f"± {NORMAL_95 * error:.{digits}f}" if error > 0 else ""
 
 
 def usual_of(name: str) -> str:

@@ -490,7 +490,7 @@ def test_a_fit_with_a_checkpoint_can_be_repeated(data, tmp_path, monkeypatch, ca
 def test_metrics_by_the_metric_of_the_map(data, rows, tmp_path, capsys):
     path = str(tmp_path / "map.npz")
     power = {"metric": "minkowski", "metric_params": {"p": 1}}
-    options = ["--metric", "minkowski", "--metric-params", '{"p": 1}', "-q"]
+    options = ["--metric", "minkowski", "--metric-params", '{"p": 1}', "--perplexity", "10", "-q"]
     assert main(["fit", str(data), "-o", path, "--n-iter", "20", *options]) == 0
     with np.load(path) as archive:
         points = archive["embedding"]

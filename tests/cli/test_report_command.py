@@ -90,3 +90,30 @@ def test_an_empty_metric(files, capsys):
     """It is not that of the map."""
     assert main(["report", "map.npz", "X.npy", "--metric", ""]) == 2
     assert "metric" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_a_column_of_a_larger_unit(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = np.random.default_rng(0).normal(size=(240, 4)) * [2.7, 1.1, 450, 6.6]
+    np.savetxt("X.csv", rows, delimiter=",", header="bill,depth,body_mass_g,flipper", comments="")
+    assert main(["fit", "X.csv", "-o", "map.npz", "-q", "--seed", "0"]) == 0
+    assert "body_mass_g makes 99.9% of all squared distances" in capsys.readouterr().err
+    assert main(["fit", "X.csv", "-o", "cosine.npz", "-q", "--metric", "cosine"]) == 0
+    assert "makes" not in capsys.readouterr().err
+    assert main(["report", "map.npz", "X.csv", "--json"]) == 0
+    text = capsys.readouterr().out
+    text = text[text.index("{") :]  # after the line about columns
+    (finding,) = [each for each in json.loads(text)["findings"] if each["kind"] == "column"]
+    assert finding["text"].startswith("body_mass_g makes 99.9%")
+
+
+def test_metrics_of_a_sample_have_their_errors(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    X = np.random.default_rng(0).normal(size=(2100, 3)).astype(np.float32)
+    np.save("X.npy", X)
+    np.save("map.npy", X[:, :2])
+    assert main(["metrics", "X.npy", "map.npy", "-k", "5"]) == 0
+    expected = fasttsne.metrics.neighbor_recall(X, X[:, :2], 5)
+    half = 1.959964 * expected.standard_error
+    assert f"neighbor_recall       {expected:.4f}  ± {half:.4f}\n" in capsys.readouterr().out

@@ -53,11 +53,14 @@ def test_a_point_is_pinned_where_doubles_are_coarse(whole, place):
 @pytest.mark.parametrize(
     "params",
     [
-        {"optimizer": "momentum"}, {"n_iter": 300, "early_exaggeration_iter": 100},
-        {"density_weight": 0.1}, {"initialization": "spectral"}, {"initialization": "random"},
+        {"optimizer": "momentum"},
+        {"n_iter": 300, "early_exaggeration_iter": 100},
+        {"density_weight": 0.1},
+        {"initialization": "spectral"},
+        {"initialization": "random"},
         {"negative_gradient_method": kl_divergence_bh},
     ],
-)  # fmt: skip
+)
 def test_a_far_point_with_other_settings(whole, params):
     anchors = one_pinned(1e5)
     tsne = TSNE(random_state=0, **params)
@@ -160,9 +163,12 @@ def test_distinct_targets_are_where_points_start(whole, rng):
 def test_no_finite_weight_disturbs_other_points(whole, rng, n_components, n_iter, exaggeration):
     targets = rng.normal(0, 3, (500, n_components))
     tsne = TSNE(
-        n_components, n_iter=n_iter, early_exaggeration_iter=n_iter, exaggeration=exaggeration,
+        n_components,
+        n_iter=n_iter,
+        early_exaggeration_iter=n_iter,
+        exaggeration=exaggeration,
         random_state=0,
-    )  # fmt: skip
+    )
     maps = []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the map has not settled")  # by an exaggeration of 0.01

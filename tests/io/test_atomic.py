@@ -81,7 +81,7 @@ def test_errors_of_opening_name_the_target(tmp_path, open_file):
 
 
 def make_embedding():
-    return TSNEEmbedding(np.eye(6)[:, :2], PerplexityBasedNN(np.eye(6), 2, n_jobs=1))
+    return TSNEEmbedding(np.eye(6)[:, :2], PerplexityBasedNN(np.eye(6), 1.5, n_jobs=1))
 
 
 def test_a_saved_embedding_names_the_target(tmp_path):

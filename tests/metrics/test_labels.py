@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from scipy.spatial.distance import cdist
 
-from fasttsne import metrics
+from fasttsne import metrics, report
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,43 @@ def test_rows_without_a_label_are_left_out(clusters):
     np.testing.assert_array_equal(found.silhouette.rows, np.flatnonzero(np.arange(200) % 4))
     numbers = np.where(np.arange(200) % 4 == 0, np.nan, 1.0 * np.unique(labels, True, True)[2])
     assert metrics.label_agreement(X, Y, numbers, sample_size=None).silhouette == found.silhouette
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "minkowski", "precomputed"])
+@pytest.mark.parametrize("form", [np.float32, np.float64, sp.csr_matrix])
+@pytest.mark.parametrize("missing", [0.1, 0.9, 0.97])
+def test_labels_agree_as_if_rows_without_one_were_not_there(clusters, metric, form, missing):
+    X, Y, labels = clusters
+    X = cdist(X, X) if metric == "precomputed" else form(X)
+    some = np.where(np.random.default_rng(0).random(200) < missing, None, labels)
+    kept = np.flatnonzero(some != None)  # noqa: E711
+    others = X[kept][:, kept] if metric == "precomputed" else X[kept]
+    expected = metrics.label_agreement(others, Y[kept], labels[kept], 5, metric)
+    found = metrics.label_agreement(X, Y, some, 5, metric)
+    for name in ("accuracy", "accuracy_in_data", "silhouette", "silhouette_in_data"):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name), abs=1e-6)
+    np.testing.assert_array_equal(found.accuracy.values, expected.accuracy.values)
+    np.testing.assert_array_equal(found.accuracy.rows, kept)
+
+
+def test_few_labels_of_clusters_far_from_each_other_agree():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0.0, 1.0], 500)
+    X = rng.normal(size=(1000, 5)) + 30 * labels[:, None]
+    labels[rng.random(1000) < 0.98] = np.nan
+    found = metrics.label_agreement(X, X[:, :2], labels)
+    assert found.accuracy == found.accuracy_in_data == 1
+    result = report(X, X[:, :2], labels, n_jobs=1)
+    assert result.scores["label_accuracy"] == result.scores["label_accuracy_in_data"] == 1
+    assert "labels" not in {each.kind for each in result.findings}
+
+
+def test_few_rows_are_not_outvoted():
+    """Of ten rows in two clusters, nine neighbours would have five of the other label."""
+    X = np.arange(10.0)[:, None] + np.repeat([0, 100], 5)[:, None]
+    labels = np.repeat([0, 1], 5)
+    assert metrics.label_agreement(X, X, labels, k=9).accuracy == 1
+    assert report(X, X, labels).scores["label_accuracy"] == 1
 
 
 def test_lists_with_nan_are_as_arrays_with_none(clusters):

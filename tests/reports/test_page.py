@@ -144,3 +144,11 @@ def test_other_files_and_a_missing_package(clouds, tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r"fasttsne\[report\]"):
         report.to_html(tmp_path / "report.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_errors_and_the_first_row(clouds, tmp_path):
+    X, embedding, labels = clouds
+    text = page_of(fasttsne.report(X, embedding, labels, sample=40), tmp_path)
+    assert "± not known" in text
+    assert "Rows count from 0" in text
+    assert "± not known" not in page_of(fasttsne.report(X, embedding, labels), tmp_path)

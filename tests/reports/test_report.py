@@ -90,8 +90,8 @@ def test_number_of_threads_does_not_matter(embedding, report):
 
 
 def test_a_sample(embedding):
-    report = fasttsne.report(X, embedding, sample=100, random_state=3)
-    assert np.isfinite(report.points["trustworthiness"]).sum() == 100
+    report = fasttsne.report(X, embedding, sample=200, random_state=3)
+    assert np.isfinite(report.points["trustworthiness"]).sum() == 200
     score = report.scores["trustworthiness"]
     assert score.standard_error > 0
     assert abs(score - metrics.trustworthiness(X, np.asarray(embedding), 10)) < (
@@ -99,6 +99,60 @@ def test_a_sample(embedding):
     )
     larger = fasttsne.report(X, embedding, sample=10_000)
     assert larger.scores["trustworthiness"].standard_error == 0
+
+
+@pytest.mark.parametrize("sample", [2, 3, 40])
+def test_errors_that_are_not_known_say_so(embedding, sample):
+    report = fasttsne.report(X, embedding, labels=y, sample=sample)
+    scores = report.to_dict()["scores"]
+    exact = {"neighbors_near", "kl_divergence"}
+    for line in repr(report).splitlines():
+        name = line.partition(" ")[0]
+        if name in scores:
+            error = scores[name]["standard_error"]
+            assert ("± not known" in line) == (error is None)
+            assert (error == 0) == (name in exact)
+            assert ("±" in line) == (name not in exact)
+    assert scores["trustworthiness"]["standard_error"] is None
+    assert scores["anisotropy"]["standard_error"] is None
+    assert "± not known" in report._repr_html_()
+    assert ("density_correlation" in report.left_out) == (sample == 2)
+    assert ("stress" in report.left_out) == (sample == 2)
+
+
+def test_shares_of_none_have_an_error(embedding):
+    """Of 40 rows none is loose: that does not say that none is."""
+    report = fasttsne.report(X, embedding, sample=40)
+    for name in ("jumps", "loose"):
+        assert report.scores[name].standard_error > 0.01
+
+
+def test_of_all_rows_no_error_is_unknown(embedding):
+    report = fasttsne.report(X, embedding, labels=y, sample=None)
+    assert {name for name, each in report.scores.items() if each.standard_error != 0} == set()
+
+
+def test_labels_that_are_dates_are_values(embedding):
+    days = np.datetime64("2020-01-01") + np.arange(len(X))
+    for labels in (days, [day.item() for day in days], [*days[:-1].tolist(), None]):
+        report = fasttsne.report(X, embedding, labels=labels)
+        assert "label_accuracy" not in report.scores
+        assert "values, not classes" in report.left_out["label_accuracy"]
+    months = fasttsne.report(X, embedding, labels=days.astype("M8[M]"))  # 20 classes
+    assert "label_accuracy" in months.scores
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-300])
+def test_maps_whose_squares_are_no_numbers(embedding, scale):
+    points = np.asarray(embedding) * scale
+    with pytest.raises(ValueError, match=r"embedding must spread over 1e-100 to 1e\+100"):
+        fasttsne.report(X, points)
+    with pytest.raises(ValueError, match="multiply it by a constant"):
+        metrics.density_correlation(X, points)
+    small = fasttsne.report(X, np.asarray(embedding) * 1e-90)
+    usual = fasttsne.report(X, np.asarray(embedding))
+    for name in ("neighbors_near", "stress", "density_correlation", "distance_correlation"):
+        assert small.scores[name] == pytest.approx(usual.scores[name], abs=1e-6)
 
 
 def test_as_text_and_in_a_notebook(report):

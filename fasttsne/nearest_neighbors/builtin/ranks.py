@@ -51,6 +51,15 @@ def make_distances(X, metric="euclidean", metric_params=None) -> Distances:
     return _DenseDistances(rows) if isinstance(rows, DenseRows) else _SparseDistances(rows)
 
 
+def distances_among(distances: Distances, rows: np.ndarray) -> Distances:
+    """Return the distances between some rows, by index, as those of a data set of their own."""
+    if len(rows) == distances.n_samples:
+        return distances
+    if isinstance(distances, _DenseDistances):
+        return distances.among(rows)
+    return _DistancesAmong(distances, rows)
+
+
 def ranks_of(
     distances: Distances, rows: np.ndarray, others: np.ndarray, n_threads: int
 ) -> np.ndarray:
@@ -183,6 +192,9 @@ class _DenseDistances:
     def __init__(self, rows):
         self.n_samples, self.points, self._rows = rows.n, rows.points.values, rows
 
+    def among(self, rows):
+        return _DenseDistances(DenseRows(self._rows.points.source[rows], self._rows.metric))
+
     def nearest(self, rows, k, n_threads):
         return self._rows.to_metric(self._rows.kneighbors_of_rows(rows, k, n_threads)[1])
 
@@ -240,6 +252,16 @@ class _PrecomputedDistances:
         found = np.full(block.shape, np.inf)
         found[block.row, block.col] = block.data
         return found
+
+
+class _DistancesAmong:
+    """Of some rows of a data set."""
+
+    def __init__(self, distances, rows):
+        self.n_samples, self._distances, self._rows = len(rows), distances, rows
+
+    def pairwise(self, rows, others):
+        return self._distances.pairwise(self._rows[rows], self._rows[others])
 
 
 def _to_dense(rows):

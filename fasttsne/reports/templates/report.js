@@ -218,7 +218,7 @@ function choose(i) {
   redraw();
 }
 function hint() {
-  return el("p", { className: "small screen" }, "Click on a point, or type the number of its row: lines go to its neighbours in the data.");
+  return el("p", { className: "small screen" }, "Click on a point, or type the number of its row, from 0: lines go to its neighbours in the data.");
 }
 function show(i) {
   const x = screenX(i), y = screenY(i);
