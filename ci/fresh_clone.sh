@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The README's first command in a fresh clone of HEAD; then what a reader tries there: Python
-# started in the checkout, python -m fasttsne, the name of 2018, and the notebooks of examples/.
+# started in the checkout, python -m fasttsne, the name of 2018, the notebooks of examples/, and
+# whatever else the README names.
 #
 #   PYTHON   the interpreter to use (default: python3)
 #   WORK     where the clone goes; it must not exist (default: a temporary folder, removed at the end)
@@ -41,4 +42,19 @@ export FASTTSNE_EXAMPLES_ROWS=1000
 try "" examples/execute.py simple_usage
 # The notebook of 2018 shows MNIST, which a machine may not have.
 if [ -d "${FASTTSNE_DATA:-/nowhere}/mnist" ]; then try "" examples/execute.py animation; fi
+
+# What else the README names; tests/test_docs.py compares.
+try "" tests/pages.py README.rst
+try "" benchmarks/compare.py --help
+if [ -d "${FASTTSNE_DATA:-/nowhere}/mnist" ]; then
+  try "" benchmarks/figures.py --data mnist --programs fasttsne-auto
+  try "" docs/make_pictures.py mnist
+else
+  try "" benchmarks/figures.py --help
+fi
+echo "== bash ci/docs.sh"
+bash ci/docs.sh
+# That the tests begin; ci/test.sh runs them.
+echo "== bash ci/test.sh --collect-only"
+bash ci/test.sh --collect-only -q | tail -n 3
 echo "the README's first command leaves a checkout that works: $("$python" --version)"

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne.drawing import page
 from fasttsne.drawing import scatter as figures
-from fasttsne.drawing.style import Palette, color_points
+from fasttsne.drawing.style import Palette, color_points, name_of
 from fasttsne.io.atomic import atomic_write
 from fasttsne.runtime.typing import FilePath
 from fasttsne.utils import deprecate_positions
@@ -23,7 +23,8 @@ def scatter(
     embedding: ArrayLike, labels: ArrayLike | None = None, ax: "Axes | None" = None, *,
     palette: Palette = None, kind: str = "auto",
     point_size: float | None = None, opacity: float | None = None, legend: bool = True,
-    title: str | None = None, rasterized: bool = True, **scatter_params: Any,
+    title: str | None = None, rasterized: bool = True, labels_name: str | None = None,
+    **scatter_params: Any,
 ) -> "Axes":  # fmt: skip
     """Draw an embedding with Matplotlib.
 
@@ -37,8 +38,8 @@ def scatter(
     Parameters
     ----------
     embedding : (n_samples, 2) array.
-    labels : (n_samples,) classes or values; None, NaN, NaT and pandas' NA in them are missing,
-        drawn grey.
+    labels : (n_samples,) classes or values; None, NaN, NaT and pandas' NA in them are missing:
+        such points are grey, fainter than the others, and below them.
     ax : Axes to draw on; None makes a figure of 7 by 7 inches.
     palette : None for one that color-blind readers can distinguish (24 classes, then again
         from the first; viridis for values); a list of colors, a mapping from label to
@@ -48,9 +49,12 @@ def scatter(
     point_size : area of a point in square typographic points, as in Matplotlib; None chooses
         it from the number of points and the size of the Axes.
     opacity : in (0, 1]; None chooses it from the number of points.
-    legend : show the classes (at most 50), or a color bar of the values.
+    legend : show the classes, or a color bar of the values.  More than 50 classes have no legend,
+        with a warning.
     title : of the Axes.
     rasterized : in PDF and SVG, store the points as an image, and text as text.
+    labels_name : what the labels are, for the color bar; None is ``labels.name``, which columns of
+        pandas and polars have.
     scatter_params : for ``Axes.scatter``.
 
     Returns
@@ -66,19 +70,30 @@ def scatter(
     """
     points = figures.check_points(embedding)
     colors = color_points(labels, len(points), palette, kind)
-    ax = figures.new_axes() if ax is None else ax
     settings = {"rasterized": rasterized, **scatter_params}
+    figures.check_settings(settings)
+    ax = figures.new_axes() if ax is None else ax
     figures.add_points(ax, points, colors, point_size, opacity, **settings)
     if title is not None:
         ax.set_title(title)
     if legend:
-        figures.add_legend(ax, colors)
+        figures.add_legend(ax, colors, name_of(labels, labels_name))
     return ax
 
 
-def drawing_order(n_samples: int) -> np.ndarray:
-    """The order in which :func:`scatter` draws points, (n_samples,): shuffled, always the same."""
-    return figures.shuffled_order(n_samples)
+def drawing_order(n_samples: int, labels: ArrayLike | None = None) -> np.ndarray:
+    """Return the order in which :func:`scatter` draws points: shuffled, always the same.
+
+    Parameters
+    ----------
+    n_samples : the number of points.
+    labels : of the points; those whose label is missing come first.
+
+    Returns
+    -------
+    (n_samples,) array of integers
+    """
+    return figures.drawing_order(n_samples, color_points(labels, n_samples).missing)
 
 
 @deprecate_positions("labels", "hover", "path")
@@ -87,20 +102,22 @@ def html(
     hover: ArrayLike | Mapping[str, ArrayLike] | None = None, path: FilePath | None = None,
     palette: Palette = None, kind: str = "auto",
     point_size: float | None = None, opacity: float | None = None, title: str | None = None,
-    max_points: int | None = page.MAX_POINTS,
+    max_points: int | None = page.MAX_POINTS, labels_name: str | None = None,
 ) -> Path | str:  # fmt: skip
     """Write an embedding as one interactive HTML file that needs no other files.
 
     The points are drawn by WebGL (plotly.js, which is in the file: 5 MB, and some 20 bytes
     and the text of ``hover`` for each point).  Drag to pan, scroll to zoom, click on a class
-    in the legend to hide it, twice to see it alone.
+    in the legend to hide it, twice to see it alone.  More than 50 classes have no legend, with a
+    warning, and the page says so: point at a row to see its label.
 
     Parameters
     ----------
     embedding : (n_samples, 2) array.
-    labels, palette, kind : colors, as in :func:`scatter`.
+    labels, palette, kind, labels_name : colors, as in :func:`scatter`.
     hover : text that is shown at a point: (n_samples,) texts, or a mapping from names to
-        such arrays; None shows the label.
+        such arrays, as ``df.to_dict("list")``; None shows the label.  Long texts are wrapped at
+        60 characters and cut after 300.
     path : of the file; None returns the HTML text.
     point_size : diameter in pixels; None chooses it from the number of points.
     opacity : in (0, 1]; None chooses it from the number of points.
@@ -125,7 +142,8 @@ def html(
     shown = page.choose_points(len(points), max_points)
     texts = page.hover_texts(hover, labels, colors, shown)
     marker = page.marker_style(len(shown), point_size, opacity)
-    text = page.make_page(points, colors, texts, marker, title, shown)
+    name = name_of(labels, labels_name)
+    text = page.make_page(points, colors, texts, marker, title, shown, name)
     if path is None:
         return text
     path = Path(os.fspath(path))

@@ -1,6 +1,7 @@
 """Logging, timing, and imports of optional packages."""
 
 import contextlib
+import difflib
 import functools
 import importlib
 import logging
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from importlib.util import find_spec
 from types import FrameType, ModuleType, TracebackType
@@ -190,6 +191,11 @@ def warn_user(message: str) -> None:
             break
         frame, stacklevel = frame.f_back, stacklevel + 1
     warnings.warn(message, stacklevel=stacklevel)
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is meant by one that is misspelt; None where none is near."""
+    return next(iter(difflib.get_close_matches(name, list(known), 1, 0.76)), None)
 
 
 def is_package_installed(name: str) -> bool:

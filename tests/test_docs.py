@@ -4,6 +4,7 @@ import doctest
 import importlib
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,14 @@ def test_blocks_of_a_page_run(page, tmp_path):
     left_out = json.loads(result.stdout.splitlines()[-1])
     if left_out:
         pytest.skip("; ".join(left_out))
+
+
+def test_what_the_readme_names_is_tried_in_a_fresh_clone():
+    readme = (ROOT / "README.rst").read_text(encoding="utf-8")
+    scripts = set(re.findall(r"(?:bash|python)\s+([\w/]+\.(?:sh|py))", readme))
+    tried = (ROOT / "ci" / "fresh_clone.sh").read_text(encoding="utf-8")
+    assert "ci/docs.sh" in scripts
+    assert not [script for script in scripts if script not in tried]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -106,7 +106,7 @@ class LivePlot(Callback):
         is_image = len(self.ax.collections) == n_before
         self._points = (self.ax.artists if is_image else self.ax.collections)[-1]
         n = len(points)
-        self._order = np.arange(n) if is_image else plotting.drawing_order(n)
+        self._order = np.arange(n) if is_image else plotting.drawing_order(n, self.labels)
 
     def _update_points(self, points: np.ndarray) -> None:
         self._points.set_offsets(points[self._order])

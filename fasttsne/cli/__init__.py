@@ -7,7 +7,6 @@ standard output any more, as in ``| head -1``, all files are written, and the ex
 
 import argparse
 import contextlib
-import difflib
 import sys
 import warnings
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from fasttsne.cli import commands, options
 from fasttsne.cli.outputs import check_files_differ
 from fasttsne.cli.stderr import print_error
 from fasttsne.cli.streams import Stream
+from fasttsne.utils import nearest_name
 
 # Errors of users, shown without traceback.
 EXPECTED = OSError, ValueError, TypeError, ImportError, NotImplementedError, OverflowError
@@ -77,9 +77,13 @@ class _Parser(argparse.ArgumentParser):
 
     def refuse(self, unknown):
         """End with an error for unknown arguments that suggests the nearest option."""
-        options = [option for action in self._actions for option in action.option_strings]
-        near = difflib.get_close_matches(unknown[0].partition("=")[0], options, 1, 0.7)
-        suggestion = f"; do you mean {near[0]}?" if near else ""
+        options = {
+            option.lstrip("-"): option
+            for action in self._actions
+            for option in action.option_strings
+        }
+        near = nearest_name(unknown[0].partition("=")[0].lstrip("-"), options)
+        suggestion = f"; do you mean {options[near]}?" if near else ""
         self.error(f"unrecognized arguments: {' '.join(unknown)}{suggestion}")
 
 

@@ -8,8 +8,15 @@ import numpy as np
 
 from fasttsne import callbacks, files, reports
 from fasttsne import metrics as scores
-from fasttsne.cli.inputs import read_data, read_embedding, read_labels, read_new_data
-from fasttsne.cli.options import FOR_NEW_ROWS, given, remembered
+from fasttsne.cli.inputs import (
+    Labels,
+    read_data,
+    read_embedding,
+    read_labels,
+    read_labels_of_map,
+    read_new_data,
+)
+from fasttsne.cli.options import FOR_NEW_ROWS, SEED, given, remembered
 from fasttsne.cli.outputs import (
     check_outputs,
     save_embedding,
@@ -115,11 +122,12 @@ def transform(options):
         raise ValueError(f"{options.new}: only {' '.join(KEYED)} files have keys")
     table = read_data(options.data, options, params.pop("columns", None), key)
     data, new = table.data, read_new_data(options.new, options, table.names or None)
-    ids = new.columns.get(options.id)
+    ids = read_labels(options.id, new.columns, new.data.shape[0], options.new)
     if len(points) != data.shape[0]:
         raise ValueError(
             f"{options.map} has {len(points)} points, {options.data} has {data.shape[0]} rows"
         )
+    params.setdefault("random_state", SEED)
     params.update(given(options, FOR_NEW_ROWS))
     if "metric" not in params:
         default = parameters.TSNE["metric"].default
@@ -135,7 +143,7 @@ def transform(options):
         embedding = TSNE(points.shape[1], **params).prepare_initial(data, initialization=points)
         embedding.transform(new.data, out=out, **settings)
     if not is_array:
-        write_map(options.output, out, None, None, ids)
+        write_map(options.output, out, ids=ids)
     print(f"wrote {options.output}: {n:,} points")
 
 
@@ -155,7 +163,7 @@ def update(options):
     n_new = len(embedding) - len(old)
 
     def write_output():
-        write_map(options.output, embedding, None, error)
+        write_map(options.output, embedding, kl_divergence=error)
         print(f"wrote {options.output}: {len(old):,} points and {n_new:,} new ones in "
               f"{seconds:.1f} s, KL divergence {error:.4f}")  # fmt: skip
 
@@ -166,7 +174,7 @@ def plot(options):
     is_html = options.output.suffix.lower() in HTML_EXTENSIONS
     files.check_output(options.output, HTML_EXTENSIONS if is_html else IMAGE_EXTENSIONS)
     points, table = read_embedding(options.map, options.labels)
-    labels = read_labels(options.labels, table.columns, len(points), options.map)
+    labels = read_labels_of_map(options, table, len(points))
     write_drawing(points, labels, options.output)
 
 
@@ -175,7 +183,7 @@ def animate(options):
     frames = files.read_rows(options.frames)
     if frames.ndim != 3:
         raise ValueError(f"{options.frames} must be (frames, rows, 2); got shape {frames.shape}")
-    labels = read_labels(options.labels, {}, frames.shape[1], options.frames)
+    labels = read_labels(options.labels, {}, frames.shape[1], options.frames).values
     write_animation(frames, labels, options.output, fps=options.fps, size=options.size)
 
 
@@ -200,7 +208,7 @@ def report(options):
     points, found = read_embedding(options.map)
     known = found.parameters
     table = read_data(options.data, options, known.get("columns"), options.key)
-    labels = read_labels(options.labels, table.columns, len(points), options.data)
+    labels = read_labels(options.labels, table.columns, len(points), options.data).values
     perplexity = known.get("perplexity") if options.perplexity is None else options.perplexity
     result = reports.report(
         table.data, points, labels, options.sample, options.seed, options.n_jobs,
@@ -241,7 +249,7 @@ def demo(options):
     files.write_map(options.output, embedding, y, embedding.kl_divergence)
     print(f"wrote {options.output}")
     if is_package_installed("matplotlib"):
-        write_drawing(np.asarray(embedding), y, options.output.with_suffix(".png"))
+        write_drawing(np.asarray(embedding), Labels(y), options.output.with_suffix(".png"))
     else:
         print("to draw it, install Matplotlib: python -m pip install matplotlib")
 

@@ -1,17 +1,20 @@
 """What the commands read: data, embeddings and labels."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
 
 from fasttsne import files
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
+from fasttsne.io.choose_columns import no_such_column
 from fasttsne.io.columns import extension
-from fasttsne.io.read_tables import has_keys, to_array
-from fasttsne.io.write_tables import COORDINATE
+from fasttsne.io.read_tables import NO_ADDRESS, has_keys, read_columns, to_array
+from fasttsne.io.table import list_names
+from fasttsne.io.write_tables import is_coordinate
 from fasttsne.runtime.stored_sparse import load_sparse
-from fasttsne.runtime.validation import check_data
+from fasttsne.runtime.validation import check_data, is_address
 
 # Options that say where the rows may be.
 LIMITS = ("memory_limit", "temp_folder")
@@ -70,11 +73,10 @@ def read_embedding(path, labels=None):
 
     In a table they are the columns that we write, or else all but ``labels``.
     """
-    table = files.read_table(path)
-    if any(name.startswith(COORDINATE) for name in table.names):
-        table = files.read_table(path, columns=[f"{COORDINATE}*"])
-    elif (labels or "label") in table.names:
-        table = files.read_table(path, leave_out=labels or "label")
+    if extension(path) in TABLES:
+        table = _read_table_of_map(path, labels or "label")
+    else:
+        table = files.read_table(path)
     points = table.rows()
     is_sparse = scipy.sparse.issparse(points)
     if is_sparse or points.ndim != 2:
@@ -83,20 +85,89 @@ def read_embedding(path, labels=None):
     return to_array(points, path), table
 
 
+def _read_table_of_map(path, labels):
+    names = list(read_columns(path, texts=[labels]))
+    coordinates = [name for name in names if is_coordinate(name)]
+    if not coordinates:
+        return files.read_table(path, leave_out=labels if labels in names else None)
+    others = [name for name in names if name not in coordinates]
+    table = files.read_table(path, leave_out=others, columns=coordinates)
+    table.ids = "" if is_coordinate(names[0]) else names[0]
+    return table
+
+
+class Labels(NamedTuple):
+    """A value for each row, and the name of the column that they are from; None for neither."""
+
+    values: np.ndarray | None = None
+    name: str | None = None
+
+
+NO_LABELS = Labels()
+
+
 def read_labels(name, columns, n_samples, source):
-    """One label for each row, from a column or a file; None if no name is given."""
+    """One label for each row, from a column or a file; none if no name is given."""
     if name is None:
-        return None
+        return NO_LABELS
     if name in columns:
-        labels = columns[name]
+        labels = Labels(columns[name], name)
+    elif is_address(name):
+        raise ValueError(NO_ADDRESS.format(name))
     elif Path(name).exists():
-        labels = files.read_vector(name)
+        labels = Labels(files.read_vector(name))
     else:
-        names = f"; {source} has {', '.join(columns)}" if columns else ""
+        names = f"; {source} has {list_names(columns)}" if columns else ""
         raise FileNotFoundError(f"labels {name!r}: no such file, column or array{names}")
-    if len(labels) != n_samples:
+    if len(labels.values) != n_samples:
         raise ValueError(
             f"labels {name!r} must have a value for each of {n_samples} rows of {source}; "
-            f"got {len(labels)}"
+            f"got {len(labels.values)}"
         )
     return labels
+
+
+def read_labels_of_map(options, table, n_samples):
+    """The labels of a map: from its own file, or from the file of ``--data``, row by row."""
+    if options.data is None:
+        return read_labels(options.labels, table.columns, n_samples, options.map)
+    columns = read_columns(options.data, options.key, [options.labels or "", options.id or ""])
+    if options.labels not in columns:
+        raise ValueError(
+            f"--data needs --labels, one of its columns; {options.data} has {list_names(columns)}"
+        )
+    labels = Labels(columns[options.labels], options.labels)
+    if len(labels.values) != n_samples:
+        raise ValueError(
+            f"{options.map} has {n_samples} points, {options.data} has {len(labels.values)} rows: "
+            "they must be the same rows"
+        )
+    if table.ids in table.columns:
+        _check_ids(options, table.columns[table.ids], columns, options.id or table.ids)
+    elif options.id:
+        raise ValueError(f"{options.map} has no names of rows, with which --id could be compared")
+    return labels
+
+
+def _check_ids(options, of_map, columns, name):
+    """Check that both files have the same rows in the same order, where both name them."""
+    if name not in columns:
+        if options.id:
+            raise ValueError(f"{options.data}: {no_such_column(name, columns)}")
+        return
+    pairs = zip(_as_texts(of_map), _as_texts(columns[name]), strict=True)
+    for row, (mapped, found) in enumerate(pairs):
+        if mapped != found:
+            raise ValueError(
+                f"{options.data} has other rows than {options.map}, or in another order: row {row} "
+                f"is {found!r}, and {mapped!r} in the map; if {name!r} is no name of rows, give "
+                "that by --id"
+            )
+
+
+def _as_texts(names):
+    """Names of rows as texts: the same for integers and floats, and for dates of any precision."""
+    if names.dtype.kind == "M":
+        names = np.datetime_as_string(names, unit="ns")
+    is_float = names.dtype.kind == "f"
+    return [f"{name:.17g}" if is_float else str(name) for name in names.tolist()]

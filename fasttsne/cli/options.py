@@ -9,10 +9,12 @@ from fasttsne import files
 from fasttsne.drawing.scatter import IMAGE_EXTENSIONS
 from fasttsne.drawing.writers import WRITERS
 from fasttsne.io.read_tables import EXTENSIONS as READ
+from fasttsne.io.read_tables import NO_ADDRESS
 from fasttsne.io.write_tables import EXTENSIONS as WRITTEN
 from fasttsne.optimize.parameters import TRANSFORM, TSNE
 from fasttsne.optimize.plan import split_iterations
 from fasttsne.reports.catalogue import MEANINGS
+from fasttsne.runtime.validation import is_address
 
 # Other names of parameters: those of scikit-learn, and usual ones.
 SYNONYMS = {
@@ -21,6 +23,9 @@ SYNONYMS = {
     "theta": ("angle",),
     "negative_gradient_method": ("method",),
 }
+# The command line makes the same map each time, unless it is asked for another.
+SEED = 0
+SEED_HELP = f"random seed, an integer; none for another map each time (default: {SEED})"
 # Parameters whose value may be a file.
 WITH_FILES = ("initialization", "neighbors", "global_reference")
 # Parameters of TSNE that have other options, or none.
@@ -50,19 +55,20 @@ def add_fit(command):
         ("--html", "interactive HTML page: .html"),
         ("--animate", "animation of the optimization: " + " ".join(WRITERS)),
     ):
-        command.add_argument(name, type=Path, help=help)
+        command.add_argument(name, type=_path, help=help)
     _add_save(command)
     command.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     command.add_argument("-v", "--verbose", action="store_true", help="print each step")
     _add_parameters(command, "parameters of t-SNE", TSNE, leave_out=NO_OPTIONS)
+    command.set_defaults(random_state=SEED)
     help = "iterations of both phases together, as in scikit-learn; instead of --n-iter"
     command.add_argument("--max-iter", type=int, default=None, metavar="VALUE", help=help)
 
 
 def add_transform(command):
     _add_data(command, "new")
-    command.add_argument("--data", type=Path, required=True, help="the data that fit embedded")
-    command.add_argument("--map", type=Path, required=True, help="the embedding that fit wrote")
+    command.add_argument("--data", type=_path, required=True, help="the data that fit embedded")
+    command.add_argument("--map", type=_path, required=True, help="the embedding that fit wrote")
     _add_output(command, "new.npy", "file for the embedding of the new rows")
     help = "name of the array in the file of --data (default: that of --key)"
     command.add_argument("--data-key", "--data-dataset", help=help)
@@ -72,10 +78,10 @@ def add_transform(command):
 
 
 def add_update(command):
-    command.add_argument("map", type=Path, help="the file that fit or update wrote for --save")
+    command.add_argument("map", type=_path, help="the file that fit or update wrote for --save")
     _add_data(command, "new")
     help = "the rows of the map, in their order, if its file was saved with --keep index"
-    command.add_argument("--data", type=Path, help=help)
+    command.add_argument("--data", type=_path, help=help)
     _add_output(command, "updated.npy", "file for the embedding: rows of the map, then new ones")
     _add_save(command)
     help = (
@@ -91,20 +97,26 @@ def add_update(command):
     )
     command.add_argument("--n-iter", type=_value, default=argparse.SUPPRESS, metavar="VALUE",
                          help=help)  # fmt: skip
-    help = "random seed (default: 0)"
-    command.add_argument("--random-state", "--seed", type=int, default=argparse.SUPPRESS,
-                         metavar="VALUE", help=help)  # fmt: skip
+    command.add_argument(
+        "--random-state", "--seed", type=_value, default=SEED, metavar="VALUE", help=SEED_HELP
+    )
 
 
 def add_plot(command):
-    command.add_argument("map", type=Path, help="the embedding that fit wrote")
+    command.add_argument("map", type=_path, help="the embedding that fit wrote")
     _add_output(command, "map.png", "image, or interactive HTML page: .html")
     _add_labels(command)
+    help = "file with the column of --labels, whose rows are those of the map, in their order"
+    command.add_argument("--data", type=_path, help=help)
+    help = "column of --data that names the rows, if it has another name there than in the map"
+    command.add_argument("--id", metavar="NAME", help=help)
+    help = "name of the array in the file of --data"
+    command.add_argument("--key", "--dataset", help=help)
 
 
 def add_animate(command):
     help = "(frames, rows, 2) array, as callbacks.EmbeddingRecorder writes"
-    command.add_argument("frames", type=Path, help=help)
+    command.add_argument("frames", type=_path, help=help)
     _add_output(command, "map.gif", "animation: " + " ".join(WRITERS))
     command.add_argument("--fps", type=float, default=25, help="frames per second (default: 25)")
     help = "width and height in pixels (default: 420)"
@@ -114,17 +126,17 @@ def add_animate(command):
 
 def add_metrics(command):
     _add_data(command, "data")
-    command.add_argument("map", type=Path, help="the embedding that fit wrote")
+    command.add_argument("map", type=_path, help="the embedding that fit wrote")
     command.add_argument("-k", type=int, default=10, help="number of neighbours (default: 10)")
     _add_metric(command)
     command.add_argument("--n-jobs", type=int, default=-1, help="threads (default: all cores)")
 
 
 def add_report(command):
-    command.add_argument("map", type=Path, help="the embedding, of fit or of another program")
+    command.add_argument("map", type=_path, help="the embedding, of fit or of another program")
     _add_data(command, "data")
     _add_labels(command)
-    command.add_argument("--html", type=Path, help="page to write: .html")
+    command.add_argument("--html", type=_path, help="page to write: .html")
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     help = "exit with code 3 if a score is below a limit, as trustworthiness=.95; may be repeated"
     command.add_argument(
@@ -148,7 +160,7 @@ def add_demo(command):
 
 def _add_data(command, name):
     help = f"data: {' '.join(READ)}; tables of text may be compressed (.csv.gz)"
-    command.add_argument(name, type=Path, help=help)
+    command.add_argument(name, type=_path, help=help)
     for flags, help in (
         (["--columns"], "columns of a table to use, with commas between them, or * and ? in them"),
         (["--drop", "--leave-out"], "columns of a table that are not used"),
@@ -169,12 +181,12 @@ def _add_metric(command):
 
 def _add_output(command, default, help):
     help = f"{help} (default: %(default)s)"
-    command.add_argument("-o", "--output", type=Path, default=Path(default), help=help)
+    command.add_argument("-o", "--output", type=_path, default=Path(default), help=help)
 
 
 def _add_save(command):
     help = "file from which update goes on: .npz"
-    command.add_argument("--save", type=Path, metavar="FILE", help=help)
+    command.add_argument("--save", type=_path, metavar="FILE", help=help)
     help = (
         "what that file has besides the embedding: rows, all that update needs; or index, with "
         "which update must be given the rows again (default: rows)"
@@ -190,6 +202,13 @@ def _add_labels(command):
 def _names(text):
     """The names in a text, as in a line of a .csv file."""
     return next(csv.reader([text]), [])
+
+
+def _path(text):
+    """The path of a file."""
+    if is_address(text):
+        raise argparse.ArgumentTypeError(NO_ADDRESS.format(text))
+    return Path(text)
 
 
 def _limit(text):
@@ -214,10 +233,15 @@ def _add_parameters(command, title, table, leave_out=()):
     for name, parameter in table.items():
         if name not in leave_out:
             flags = [_flag(each) for each in (name, *SYNONYMS.get(name, ()))]
+            help = SEED_HELP if name == "random_state" else parameter.help.replace("%", "%%")
             group.add_argument(
-                *flags, dest=name, type=_value, default=argparse.SUPPRESS, metavar="VALUE",
-                help=parameter.help.replace("%", "%%"),
-            )  # fmt: skip
+                *flags,
+                dest=name,
+                type=_value,
+                default=argparse.SUPPRESS,
+                metavar="VALUE",
+                help=help,
+            )
 
 
 def _flag(name):

@@ -8,10 +8,11 @@ import tempfile
 import numpy as np
 
 from fasttsne import animation, files, plotting
+from fasttsne.cli.inputs import NO_LABELS
 from fasttsne.cli.options import WITH_FILES
 from fasttsne.cli.stderr import print_error
 from fasttsne.drawing.page import HTML_EXTENSIONS
-from fasttsne.drawing.scatter import IMAGE_EXTENSIONS, unmanaged_axes
+from fasttsne.drawing.scatter import IMAGE_EXTENSIONS, save_figure, unmanaged_axes
 from fasttsne.drawing.writers import WRITERS, find_writer
 from fasttsne.io import embedding_file
 from fasttsne.io.atomic import atomic_write
@@ -104,13 +105,19 @@ def write_each(writers):
         raise errors[0]
 
 
-def write_map(path, embedding, *more):
-    """Write the file of ``-o``, as :func:`fasttsne.files.write_map`.
+def write_map(
+    path, embedding, labels=NO_LABELS, kl_divergence=None, ids=NO_LABELS, parameters=None
+):
+    """Write the file of ``-o``, as :func:`fasttsne.files.write_map`; columns keep their names.
 
     If that fails, the points alone go to a temporary file, whose name is printed.
     """
+    names = {"labels_name": labels.name, "ids_name": ids.name}
+    names = {parameter: name for parameter, name in names.items() if name is not None}
     try:
-        files.write_map(path, embedding, *more)
+        files.write_map(
+            path, embedding, labels.values, kl_divergence, ids.values, parameters, **names
+        )
     except Exception:
         with contextlib.suppress(OSError):
             print(f"wrote {_keep_points(embedding)}: the points alone, in place of {path}")
@@ -138,7 +145,7 @@ def write_pictures(options, embedding, labels, frames):
     ]  # fmt: skip
     if options.animate:
         writers.append(functools.partial(
-            write_animation, frames, labels, options.animate, progress=not options.quiet
+            write_animation, frames, labels.values, options.animate, progress=not options.quiet
         ))  # fmt: skip
     write_each(writers)
 
@@ -153,11 +160,12 @@ def save_embedding(options, embedding, columns):
 def write_drawing(points, labels, path):
     """Draw an embedding to an image or an HTML file."""
     if path.suffix.lower() in HTML_EXTENSIONS:
-        plotting.html(points, labels=labels, path=path)
+        plotting.html(points, labels=labels.values, path=path, labels_name=labels.name)
     else:
-        ax = plotting.scatter(points, labels, unmanaged_axes("an image"))
+        ax = unmanaged_axes("an image")
+        plotting.scatter(points, labels.values, ax, labels_name=labels.name)
         with atomic_write(path) as temp_path:
-            ax.figure.savefig(temp_path, dpi=150)
+            save_figure(ax.figure, temp_path)
     print(f"wrote {path}")
 
 

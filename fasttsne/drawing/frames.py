@@ -11,7 +11,7 @@ import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.drawing.axis_limits import smoothed_axis_limits
-from fasttsne.drawing.style import PointColors, check_opacity, default_point_style
+from fasttsne.drawing.style import PointColors, check_opacity, default_point_style, raster_table
 from fasttsne.runtime.starting_threads import starting_threads
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import require
@@ -147,8 +147,7 @@ def draw_frames(embeddings, layout, colors, radius, opacity, titles, window, n_j
     titles : an iterable of texts, or None.
     window : number of frames before and after over which axis limits are averaged.
     """
-    table = np.ones((len(colors.table), 4), np.float32)
-    table[:, :3] = 255 * colors.table
+    table = raster_table(colors)
     buffers = threading.local()
 
     def draw(points, center, half, title):

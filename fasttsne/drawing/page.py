@@ -1,15 +1,23 @@
 """Interactive HTML files, drawn by plotly.js."""
 
 import html
+import textwrap
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from fasttsne.drawing import style
-from fasttsne.drawing.style import COLORMAP_SIZE, PointColors, to_hex
+from fasttsne.drawing.style import (
+    COLORMAP_SIZE,
+    MISSING_COLOR,
+    MISSING_OPACITY,
+    PointColors,
+    shorten,
+    to_hex,
+)
 from fasttsne.runtime.validation import check_number
-from fasttsne.utils import require
+from fasttsne.utils import require, warn_user
 
 HTML_EXTENSIONS = (".html", ".htm")
 WINDOW_AREA = 900 * 700  # pixels, of a typical browser window
@@ -18,8 +26,12 @@ MIN_RADIUS = 1.0  # pixels
 MAX_POINTS = 500_000
 # A map that lies more widths than this from the origin is moved there.
 MAX_OFFSET = 16
+# Characters of a line of a box, characters of a text in it, and lines.
+LINE_LENGTH, MAX_TEXT, MAX_LINES = 60, 300, 10
 # plotly's toolbar lies over the top of the page: the legend starts below it.
 TOOLBAR_HEIGHT = 35  # pixels
+# In the legend below all others, whose rank is 1000.
+LAST_RANK = 1001
 # The plot fills the window: a margin would add scroll bars.
 HTML_STYLE = "<style>body { margin: 0; overflow: hidden }</style>"
 
@@ -60,37 +72,73 @@ def choose_points(n_samples: int, max_points: int | None) -> np.ndarray:
 
 
 def hover_texts(hover, labels, colors: PointColors, shown: np.ndarray) -> np.ndarray | None:
-    """The escaped texts of the points that are shown, or None without labels and hover."""
+    """Return the texts of the points that are shown, as HTML; None without labels and hover."""
     if hover is None and labels is None:
         return None
     n_samples = len(colors.codes)
     if hover is None and colors.names:
-        names = np.array([html.escape(name, quote=False) for name in colors.names], object)
+        names = np.array([wrap_text(name) for name in colors.names], object)
         return names[colors.codes[shown]]
     hover = labels if hover is None else hover
-    columns = hover if isinstance(hover, Mapping) else {"": hover}
     lines = []
-    for name, column in columns.items():
-        column = np.asarray(column)
+    for name, column in _columns_of(hover).items():
+        # NumPy would give each text of a list the room of the longest.
+        column = np.asarray(column) if hasattr(column, "dtype") else np.asarray(column, object)
         if column.shape != (n_samples,):
             raise ValueError(f"hover must have {n_samples} texts; got the shape {column.shape}")
-        column = column[shown]
-        prefix = f"{html.escape(str(name), quote=False)}: " if name else ""
-        lines.append([prefix + html.escape(str(text), quote=False) for text in column.tolist()])
+        prefix = f"{name}: " if name else ""
+        lines.append([wrap_text(f"{prefix}{value}") for value in column[shown]])
     return np.array(["<br>".join(text) for text in zip(*lines, strict=True)], dtype=object)
 
 
-def make_page(points, colors: PointColors, texts, marker, title, shown: np.ndarray) -> str:
-    """The HTML text that shows some of the points, (n, 2) float32; the texts are those of them."""
-    colors = replace(colors, codes=colors.codes[shown])
-    figure = _figure(points[shown], colors, texts, marker, title)
+def _columns_of(hover):
+    if isinstance(hover, Mapping):
+        return hover
+    if hasattr(hover, "columns"):  # a data frame
+        return {name: hover[name] for name in hover.columns}
+    return {"": hover}
+
+
+def wrap_text(text: str) -> str:
+    """Return a text as HTML for a box: lines of ``LINE_LENGTH`` characters, and not too many."""
+    if len(text) > LINE_LENGTH or not text.isprintable():
+        if len(text) > MAX_TEXT:
+            text = f"{text[: MAX_TEXT - 1]}…"
+        paragraphs = text.splitlines()
+        lines = [line for each in paragraphs for line in textwrap.wrap(each, LINE_LENGTH) or [""]]
+        if len(lines) > MAX_LINES:
+            lines = [*lines[:MAX_LINES], "…"]
+    else:
+        lines = [text]
+    return "<br>".join(html.escape(line, quote=False) for line in lines)
+
+
+def make_page(
+    points, colors: PointColors, texts, marker, title, shown: np.ndarray, labels_name: str | None
+) -> str:
+    """Return the HTML text that shows some of the points, (n, 2) float32, with a text for each."""
+    notes = []
     if len(shown) < len(points):
+        notes.append(f"{len(shown):,} of {len(points):,} points, chosen at random")
+    if colors.too_many_classes:
+        notes.append(f"{colors.too_many_classes}: there is no legend, and colors repeat")
+        warn_user(f"labels have {notes[-1]}")
+    missing = None if colors.missing is None else colors.missing[shown]
+    colors = replace(colors, codes=colors.codes[shown], missing=missing)
+    figure = _figure(points[shown], colors, texts, marker, title, labels_name)
+    if notes:
+        corner = {"x": 0, "y": 0, "xanchor": "left", "yanchor": "bottom"}
         figure.add_annotation(
-            text=f"{len(shown):,} of {len(points):,} points, chosen at random", showarrow=False,
-            x=0, y=0, xref="paper", yref="paper", xanchor="left", yanchor="bottom",
-        )  # fmt: skip
+            text="<br>".join(notes),
+            align="left",
+            showarrow=False,
+            xref="paper",
+            yref="paper",
+            **corner,
+        )
     page = figure.to_html(
         include_plotlyjs=True, full_html=True,
+        div_id="map",  # by default a random one: the same map is the same bytes
         # The tip after a click would cover the legend, and take the next click.
         config={"scrollZoom": True, "displaylogo": False, "responsive": True, "showTips": False},
     )  # fmt: skip
@@ -98,45 +146,80 @@ def make_page(points, colors: PointColors, texts, marker, title, shown: np.ndarr
     return page.replace("<head>", head, 1)
 
 
-def _figure(points, colors, texts, marker, title):
+def _figure(points, colors, texts, marker, title, labels_name):
     graphs = require("plotly.graph_objects", "plotting.html", "html")
     figure = graphs.Figure()
-
-    def add_trace(indices, name, marker):
+    for indices, name, look in _layers(colors, labels_name):
         figure.add_trace(graphs.Scattergl(
-            x=points[indices, 0], y=points[indices, 1], mode="markers", marker=marker, name=name,
+            x=points[indices, 0], y=points[indices, 1], mode="markers", marker={**marker, **look},
+            name=html.escape(shorten(name), quote=False),
             text=None if texts is None else texts[indices],
             hoverinfo="skip" if texts is None else "text",
         ))  # fmt: skip
-
-    if colors.names:
-        for code, (name, color) in enumerate(zip(colors.names, colors.table, strict=True)):
-            indices = np.flatnonzero(colors.codes == code)
-            add_trace(indices, html.escape(name, quote=False), {**marker, "color": to_hex(color)})
-    else:
-        add_trace(slice(None), "", {**marker, **_value_colors(colors)})
+    if colors.missing is not None:  # the lowest of the points, and the last of the legend
+        figure.data[0].marker.opacity = marker["opacity"] * MISSING_OPACITY
+        figure.data[0].legendrank = LAST_RANK
     hidden = {"visible": False, "showgrid": False, "zeroline": False}
     figure.update_layout(
         template="none", dragmode="pan", hovermode="closest", title=title and html.escape(title),
-        xaxis=hidden, yaxis={**hidden, "scaleanchor": "x"}, showlegend=bool(colors.names),
+        hoverlabel={"align": "left"}, xaxis=hidden, yaxis={**hidden, "scaleanchor": "x"},
+        showlegend=bool(colors.names) and not colors.too_many_classes,
         legend={"itemsizing": "constant", "font": {"size": 14}},
         margin={"l": 10, "r": 10, "b": 10, "t": TOOLBAR_HEIGHT + 15 * bool(title)},
     )  # fmt: skip
     return figure
 
 
-def _value_colors(colors):
-    if colors.limits is None:
-        return {"color": to_hex(colors.table[0])}
+def _layers(colors, labels_name):
+    """Yield the points that are drawn together, from the lowest up: indices, name, and marker."""
+    present, names = np.arange(len(colors.codes)), colors.names
+    if colors.missing is not None:
+        yield np.flatnonzero(colors.missing), "missing", {"color": MISSING_COLOR}
+        present, names = np.flatnonzero(~colors.missing), names[:-1]
+    codes = colors.codes[present]
+    if colors.limits is not None:
+        yield present, "", _value_colors(colors, codes, labels_name)
+    elif colors.too_many_classes:
+        yield present, "", _colors_of_many(colors, codes)
+    elif not colors.names:
+        yield present, "", {"color": to_hex(colors.table[0])}
+    else:
+        for code, name in enumerate(names):
+            yield present[codes == code], name, {"color": to_hex(colors.table[code])}
+
+
+def _colors_of_many(colors, codes):
+    """Return the marker of classes that are too many for traces of their own."""
+    table, places = np.unique(colors.table, axis=0, return_inverse=True)
+    return _scale(table, places[codes])
+
+
+def _value_colors(colors, codes, labels_name):
     low, high = colors.limits
-    last = len(colors.table) - 1  # the color of missing values, one step above the scale
     ticks = np.linspace(0, COLORMAP_SIZE - 1, 5)
     return {
-        "color": colors.codes.astype(np.float32), "cmin": 0, "cmax": last,
-        "colorscale": [[i / last, to_hex(color)] for i, color in enumerate(colors.table)],
+        **_scale(colors.table, codes),  # the last color, above the scale, is that of missing values
         "colorbar": {
-            "len": 0.5, "thickness": 15, "outlinewidth": 0, "tickvals": ticks,
+            "len": 0.5,
+            "thickness": 15,
+            "outlinewidth": 0,
+            "tickvals": ticks,
             "ticktext": [f"{low + (high - low) * t / (COLORMAP_SIZE - 1):.3g}" for t in ticks],
+            "title": {
+                "text": html.escape(shorten(labels_name or ""), quote=False),
+                "side": "right",
+            },
         },
         "showscale": True,
-    }  # fmt: skip
+    }
+
+
+def _scale(table, codes):
+    """Return the marker of points that have rows of a table of colors."""
+    last = max(len(table) - 1, 1)
+    return {
+        "color": codes.astype(np.float32),
+        "cmin": 0,
+        "cmax": last,
+        "colorscale": [[i / last, to_hex(table[i % len(table)])] for i in range(last + 1)],
+    }

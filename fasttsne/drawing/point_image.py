@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.artist import Artist, allow_rasterization
 
 from fasttsne import _kernels
-from fasttsne.drawing.style import PointColors
+from fasttsne.drawing.style import PointColors, raster_table
 
 # Points that are converted to pixels at a time.
 CHUNK_SIZE = 2**18
@@ -33,8 +33,7 @@ class PointImage(Artist):
         super().__init__()
         self.set_offsets(points)
         self._codes = np.ascontiguousarray(colors.codes, np.int32)
-        self._table = np.ones((len(colors.table), 4), np.float32)
-        self._table[:, :3] = 255 * colors.table
+        self._table = raster_table(colors)
         self._radius, self._opacity = radius, opacity
         self.set_in_layout(False)  # the Axes are known, and no more is drawn
 

@@ -1,19 +1,31 @@
 """Scatter plots on Axes of Matplotlib."""
 
+import inspect
+from pathlib import Path
+
 import numpy as np
 
-from fasttsne.drawing.style import COLORMAP_SIZE, PointColors, check_opacity, default_point_style
+from fasttsne.drawing.style import (
+    COLORMAP_SIZE,
+    MISSING_OPACITY,
+    PointColors,
+    check_opacity,
+    default_point_style,
+    shorten,
+)
 from fasttsne.runtime.validation import check_data, check_number, refuse_masked
-from fasttsne.utils import require
+from fasttsne.utils import nearest_name, require, warn_user
 
 IMAGE_EXTENSIONS = (".png", ".svg", ".pdf", ".jpg", ".webp")
-MAX_LEGEND_ENTRIES = 50
 FIGURE_SIZE = (7, 7)  # inches
+IMAGE_DPI = 150
 MIN_RADIUS = 0.5  # typographic points
 # More points are an image, unless they must be markers: of a million Matplotlib draws those in 5 s.
 MAX_MARKERS = 500_000
 # What else an image can have of the parameters of ``Axes.scatter``.
 IMAGE_SETTINGS = {"rasterized", "zorder", "gid", "visible"}
+# Parameters of ``Axes.scatter`` that follow from the points and the labels.
+GIVEN = {"self", "x", "y", "c", "kwargs"}
 
 
 def check_points(embedding) -> np.ndarray:
@@ -25,9 +37,13 @@ def check_points(embedding) -> np.ndarray:
     return points
 
 
-def shuffled_order(n_samples: int) -> np.ndarray:
-    """A permutation of the points, (n_samples,), the same at each call."""
-    return np.random.RandomState(0).permutation(n_samples)
+def drawing_order(n_samples: int, missing: np.ndarray | None = None) -> np.ndarray:
+    """Return a permutation of the points, (n_samples,), the same at each call.
+
+    missing : (n_samples,) bool, the points that are below all others; None for none.
+    """
+    order = np.random.RandomState(0).permutation(n_samples)
+    return order if missing is None else order[np.argsort(~missing[order], kind="stable")]
 
 
 def new_axes():
@@ -40,6 +56,32 @@ def unmanaged_axes(feature: str):
     """Axes of a new figure that pyplot does not manage, and so neither shows nor keeps."""
     figure = require("matplotlib.figure", feature, "plot").Figure
     return figure(FIGURE_SIZE, layout="constrained").subplots()
+
+
+def save_figure(figure, path) -> None:
+    """Write a figure to a file, whose bytes depend on the figure only."""
+    rc_context = require("matplotlib", "an image", "plot").rc_context
+    dated = {".svg": "Date", ".pdf": "CreationDate"}.get(Path(path).suffix.lower())
+    with rc_context({"svg.hashsalt": "fasttsne"}):
+        figure.savefig(path, dpi=IMAGE_DPI, metadata={dated: None} if dated else None)
+
+
+def check_settings(settings) -> None:
+    """Raise TypeError for a parameter that ``Axes.scatter`` does not take."""
+    artist = require("matplotlib.artist", "plotting.scatter", "plot")
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+
+    properties = artist.ArtistInspector(PathCollection)
+    known = {*inspect.signature(Axes.scatter).parameters, *properties.get_setters()}
+    known.update(*properties.aliasd.values())
+    for name in settings.keys() - (known - GIVEN):
+        near = nearest_name(name, known)
+        hint = f"; do you mean {near!r}?" if near else ""
+        raise TypeError(
+            f"plot has no parameter {name!r}{hint}; it takes those of fasttsne.plotting.scatter "
+            "and of Matplotlib's Axes.scatter"
+        )
 
 
 def add_points(ax, points, colors: PointColors, point_size, opacity, **settings) -> None:
@@ -58,11 +100,11 @@ def add_points(ax, points, colors: PointColors, point_size, opacity, **settings)
     if len(points) > MAX_MARKERS and is_image:
         _add_image(ax, points, colors, size**0.5 / 2, alpha, settings)
     else:
-        order = shuffled_order(len(points))
-        ax.scatter(
-            *points[order].T, c=colors.table[colors.codes[order]],
-            **{"s": size, "alpha": alpha, "linewidths": 0, **settings},
-        )  # fmt: skip
+        order = drawing_order(len(points), colors.missing)
+        if colors.missing is not None:
+            alpha = np.where(colors.missing, MISSING_OPACITY * alpha, alpha)[order]
+        defaults = {"s": size, "alpha": alpha, "linewidths": 0}
+        ax.scatter(*points[order].T, c=colors.table[colors.codes[order]], **defaults | settings)
     # The axes of an embedding have no meaning, but equal units.
     ax.set_aspect("equal", adjustable="datalim")
     ax.set(xticks=[], yticks=[])
@@ -80,19 +122,28 @@ def _add_image(ax, points, colors, radius, opacity, settings):
     ax.autoscale_view()
 
 
-def add_legend(ax, colors: PointColors) -> None:
-    """A color bar for values, a legend for classes unless they are too many."""
+def add_legend(ax, colors: PointColors, name: str | None) -> None:
+    """Add a color bar of values, or a legend of classes unless they are too many."""
     if colors.limits is not None:
-        _add_colorbar(ax, colors)
-    elif 0 < len(colors.names) <= MAX_LEGEND_ENTRIES:
+        _add_colorbar(ax, colors, name)
+    elif colors.too_many_classes:
+        warn_user(
+            f"labels have {colors.too_many_classes}: the plot has no legend, and colors repeat"
+        )
+    elif colors.names:
         _add_class_names(ax, colors)
+
+
+def _plain(name):
+    """Return a name without what Matplotlib would take for mathematics."""
+    return shorten(name).replace("$", r"\$")
 
 
 def _add_class_names(ax, colors):
     from matplotlib.lines import Line2D
 
     dots = [
-        Line2D([], [], linestyle="", marker="o", markersize=6, color=color, label=name)
+        Line2D([], [], linestyle="", marker="o", markersize=6, color=color, label=_plain(name))
         for name, color in zip(colors.names, colors.table, strict=True)
     ]
     columns = -(-len(dots) // 25)
@@ -100,9 +151,10 @@ def _add_class_names(ax, colors):
               ncols=columns, handletextpad=0.2)  # fmt: skip
 
 
-def _add_colorbar(ax, colors):
+def _add_colorbar(ax, colors, name):
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
 
     scale = ScalarMappable(Normalize(*colors.limits), ListedColormap(colors.table[:COLORMAP_SIZE]))
-    ax.figure.colorbar(scale, ax=ax, shrink=0.5, aspect=25).outline.set_visible(False)
+    bar = ax.figure.colorbar(scale, ax=ax, shrink=0.5, aspect=25, label=_plain(name or ""))
+    bar.outline.set_visible(False)

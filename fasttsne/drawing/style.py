@@ -1,7 +1,7 @@
 """Colors of labels and sizes of points, the same in figures, HTML files and animations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +21,8 @@ PALETTE = (
 )  # fmt: skip
 
 MISSING_COLOR = "#b4b4b4"
+# Opacity of points without a label, as a share of the others': they are drawn below these.
+MISSING_OPACITY = 0.4
 
 # Viridis (N. Smith, S. van der Walt, 2015), at equal steps.
 _VIRIDIS = (
@@ -29,7 +31,10 @@ _VIRIDIS = (
 )  # fmt: skip
 
 COLORMAP_SIZE = 256
-MAX_CLASSES = 50  # integer labels with more distinct values are continuous
+# Integer labels with more distinct values are continuous, and more classes have no legend.
+MAX_CLASSES = 50
+# Characters of a name in a legend.
+MAX_NAME = 40
 
 # A color is "#rrggbb" or three numbers in [0, 1].
 Color: TypeAlias = str | Sequence[float]
@@ -46,12 +51,32 @@ class PointColors:
     table : (m, 3) float64, red, green and blue in [0, 1].
     names : of the rows, for classes; empty for values and for points without labels.
     limits : minimum and maximum, for values.
+    missing : (n_samples,) bool, the points whose label is missing; None where there are none.
     """
 
     codes: np.ndarray
     table: np.ndarray
     names: tuple[str, ...] = ()
     limits: tuple[float, float] | None = None
+    missing: np.ndarray | None = None
+
+    @property
+    def too_many_classes(self) -> str:
+        """What to say of classes that no legend can show; "" where one can."""
+        n = len(self.names)
+        return f"{n:,} classes, more than {MAX_CLASSES}" if n > MAX_CLASSES else ""
+
+
+def raster_table(colors: PointColors) -> np.ndarray:
+    """Return what a disc of each color adds to an image, (m, 4) float32: red, green, blue, weight.
+
+    Colors of discs that cover each other mix by their weights; missing ones, the last, weigh less.
+    """
+    table = np.ones((len(colors.table), 4), np.float32)
+    table[:, :3] = 255 * colors.table
+    if colors.missing is not None:
+        table[-1] *= MISSING_OPACITY
+    return table
 
 
 def color_points(labels, n_samples: int, palette=None, kind: str = "auto") -> PointColors:
@@ -73,7 +98,9 @@ def color_points(labels, n_samples: int, palette=None, kind: str = "auto") -> Po
         return PointColors(np.zeros(n_samples, np.int32), _parse_palette(palette)[:1])
     array = as_labels(labels, n_samples)
     categories = getattr(getattr(labels, "dtype", None), "categories", None)
-    return _COLORS_OF_KIND[kind](array, categories, palette)
+    colors = _COLORS_OF_KIND[kind](array, categories, palette)
+    missing = is_missing(array)
+    return replace(colors, missing=missing) if missing.any() else colors
 
 
 def _choose_kind(array, categories, palette):
@@ -185,6 +212,18 @@ def parse_color(color, name: str = "palette") -> np.ndarray:
     if numbers.shape != (3,) or not (np.all(numbers >= 0) and np.all(numbers <= 1)):
         raise ValueError(f"{name}: a color is '#rrggbb' or three numbers in [0, 1]; got {color!r}")
     return numbers
+
+
+def name_of(labels: object, name: str | None) -> str | None:
+    """Return what labels are: the name given, or that of a column of pandas or polars."""
+    found = getattr(labels, "name", None) if name is None else name
+    return None if found is None or callable(found) else str(found)
+
+
+def shorten(name: str) -> str:
+    """Return a name as a legend has room for: on one line, and cut."""
+    name = " ".join(name.split())
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
 
 
 def to_hex(color) -> str:

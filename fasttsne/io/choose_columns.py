@@ -1,13 +1,16 @@
 """Which columns of a table are its data, and why others are not."""
 
+import csv
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+import io
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import filter as match
 from typing import Any, Protocol
 
 import numpy as np
 
-from fasttsne.io.table import Table
+from fasttsne.io.table import Table, list_names
 
 # What columns are that are not used as numbers, by the kind of their dtype.
 KINDS = {"M": "dates", "m": "durations", "b": "true or false"}
@@ -56,20 +59,68 @@ def choose_columns(found: Columns, left_out: Sequence[str], wanted: Sequence[str
 
 
 class ColumnsInMemory(dict[str, np.ndarray]):
-    """Columns that were read; texts that are numbers become numbers where they are data."""
+    """Columns that were read; texts that are numbers become numbers where they are data.
+
+    Parameters
+    ----------
+    columns : by name.
+    place_of : a function that says where a row is in the file, as "on line 7".
+    """
+
+    def __init__(
+        self, columns: Mapping[str, np.ndarray], place_of: Callable[[int], str] = "in row {}".format
+    ):
+        super().__init__(columns)
+        self._place_of = place_of
 
     def why_unused(self, name: str, is_chosen: bool) -> str | None:
         """As of :class:`Columns`."""
-        values, reason = _to_numbers(name, self[name], is_chosen)
+        values, reason = self._to_numbers(name, is_chosen)
         if reason is None:
             self[name] = values
         return reason
 
     def rows(self, names: tuple[str, ...]) -> np.ndarray:
         """As of :class:`Columns`."""
-        for name in names:
-            _check_present(name, self[name])
+        floats = [name for name in names if self[name].dtype.kind == "f"]
+        missing = {name: np.isnan(self[name]) for name in floats}
+        found = {
+            name: (int(rows.sum()), self._place_of(int(rows.argmax())))
+            for name, rows in missing.items()
+            if rows.any()
+        }
+        if found:
+            raise ValueError(describe_missing(found))
+        for name in floats:
+            row = int(np.isinf(self[name]).argmax())
+            if np.isinf(self[name][row]):
+                raise ValueError(
+                    f"column {name!r} has {self[name][row]} {self._place_of(row)}; correct it, or "
+                    "leave out the row or the column"
+                )
         return np.column_stack([self[name] for name in names])
+
+    def _to_numbers(self, name, is_chosen):
+        """Return a column as numbers, or why it is none: (values, None) or (None, reason)."""
+        values = self[name]
+        if values.dtype.kind == "f" and np.isnan(values).all() and not is_chosen:
+            return None, "empty"
+        if values.dtype.kind in "fiu" or (is_chosen and values.dtype.kind == "b"):
+            return values, None
+        reason = KINDS.get(values.dtype.kind, "text")
+        numeric = np.array([value is None or _is_number(value) for value in values], bool)
+        present = np.array([value is not None for value in values], bool)
+        if reason == "text" and (is_chosen or _mostly(numeric & present, present)):
+            if numeric.all() and present.any():
+                return np.array([np.nan if v is None else float(v) for v in values]), None
+            row = int(numeric.argmin())
+            raise ValueError(
+                f"column {name!r} has {values[row]!r} {self._place_of(row)}, which is no number; "
+                "correct it, or leave the column out"
+            )
+        if is_chosen:
+            raise ValueError(f"column {name!r} has no numbers but {reason}")
+        return None, reason if present.any() else "empty"
 
 
 class _Others(Mapping[str, np.ndarray]):
@@ -102,32 +153,25 @@ def _match(wanted, names):
 
 
 def no_such_column(name, names) -> str:
-    """The message for a column that is not there."""
+    """Return the message for a column that is not there."""
     near = difflib.get_close_matches(name, names, 1)
-    shown = ", ".join([*list(names)[:8], *["..."] * (len(names) > 8)])
-    return f"it has no column {name!r}, only {shown}" + (f"; {near[0]!r} is near" if near else "")
+    hint = f"; {near[0]!r} is near" if near else ""
+    return f"it has no column {name!r}, only {list_names(names)}{hint}"
 
 
-def _to_numbers(name, values, is_chosen):
-    """A column as numbers, or why it is none: (values, None) or (None, reason)."""
-    if values.dtype.kind == "f" and np.isnan(values).all() and not is_chosen:
-        return None, "empty"
-    if values.dtype.kind in "fiu" or (is_chosen and values.dtype.kind == "b"):
-        return values, None
-    reason = KINDS.get(values.dtype.kind, "text")
-    numeric = np.array([value is None or _is_number(value) for value in values], bool)
-    present = np.array([value is not None for value in values], bool)
-    if reason == "text" and (is_chosen or _mostly(numeric & present, present)):
-        if numeric.all() and present.any():
-            return np.array([np.nan if v is None else float(v) for v in values]), None
-        row = int(numeric.argmin())
-        raise ValueError(
-            f"column {name!r} has {values[row]!r} in its row {row + 1}, which is no number; "
-            "correct it, or leave the column out"
-        )
-    if is_chosen:
-        raise ValueError(f"column {name!r} has no numbers but {reason}")
-    return None, reason if present.any() else "empty"
+def describe_missing(found: Mapping[str, tuple[int, str]]) -> str:
+    """Return the message for columns with missing values.
+
+    found : for each of them the number of its missing values, and the place of the first.
+    """
+    s = "s" * (len(found) > 1)
+    counts = [f"{name!r} ({n:,}, the first {place})" for name, (n, place) in found.items()]
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(found)
+    return (
+        f"values are missing in the column{s} {list_names(counts)}; fill them, leave out the rows, "
+        f"or leave out the column{s}: --drop {shlex.quote(line.getvalue())}"
+    )
 
 
 def _mostly(numeric, present):
@@ -140,12 +184,3 @@ def _is_number(value):
     except (TypeError, ValueError):
         return False
     return not isinstance(value, bool)
-
-
-def _check_present(name, values):
-    missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(1, bool)
-    if missing.any():
-        raise ValueError(
-            f"column {name!r} has {missing.sum()} missing values, the first in its row "
-            f"{missing.argmax() + 1}; fill them, or leave out the rows or the column"
-        )

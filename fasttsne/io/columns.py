@@ -41,25 +41,36 @@ def extension(path: Path) -> str:
     return path.suffix.lower()
 
 
-def read_text(path: Path, left_out=()) -> dict[str, np.ndarray]:
-    """The columns of a .csv or .tsv file by name; the numbers "0", "1", ... if they have none.
+def read_text(path: Path, left_out=()) -> tuple[dict[str, np.ndarray], bool]:
+    """Return the columns of a .csv or .tsv file by name, and whether its first line has the names.
+
+    Without names they are the numbers "0", "1", ...
 
     A first line of just these numbers is one of names, too, with a warning.
     Missing numbers are NaN, other missing values None.  ``left_out`` are names of columns that
     are no data: their values may be of several types.
     """
     delimiter = DELIMITERS[extension(path)]
-    names, first, has_header = _read_header(path, delimiter)
+    names, first, n_skipped = _read_header(path, delimiter)
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"it has more than one column {twice!r}")
     numbers = [is_number(v) and n not in left_out for n, v in zip(names, first, strict=True)]
     parse = next(parse for name, parse in _PARSERS.items() if is_package_installed(name))
-    with _open(path) as file:
-        columns = parse(file, delimiter, int(has_header), numbers)
-    if len(columns) != len(names):
-        raise ValueError(f"a row has {len(columns)} fields, the first {len(names)}")
-    return dict(zip(names, columns, strict=True))
+    try:
+        with _open(path) as file:
+            columns = parse(file, delimiter, n_skipped, numbers)
+        return dict(zip(names, columns, strict=True)), n_skipped > 0
+    except (ImportError, MemoryError):
+        raise
+    except Exception:  # each package has its own, and few name the line
+        _check_lengths(path, len(names))
+        raise
+
+
+def line_of(path: Path, record: int) -> int:
+    """Return the number of the line, from 1, on which a record of a .csv or .tsv file begins."""
+    return next(itertools.islice(_records(path), record, None))[0]
 
 
 def read_parquet_by_polars(path: Path) -> dict[str, np.ndarray]:
@@ -104,28 +115,45 @@ def _open(path):
     return (import_compression(path) or builtins).open(path, "rb")
 
 
-def _read_header(path, delimiter):
-    """The column names, the first row of values, and whether the file has a header."""
+def _records(path):
+    """Yield the number of its first line, from 1, and the fields of each record but empty lines."""
     with _open(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
-        lines = list(itertools.islice(csv.reader(text, delimiter=delimiter), 2))
-    if not lines or not lines[0]:
-        raise ValueError("it is empty")
-    first, second = lines[0], lines[-1]
+        reader = csv.reader(text, delimiter=DELIMITERS[extension(path)])
+        line = 1
+        for fields in reader:
+            if fields:
+                yield line, fields
+            line = reader.line_num + 1
+
+
+def _check_lengths(path, n_columns):
+    """Raise ValueError for the first record that has not as many fields as there are columns."""
+    for line, fields in _records(path):
+        if len(fields) != n_columns:
+            raise ValueError(f"line {line} has {len(fields)} fields, the first {n_columns}")
+
+
+def _read_header(path, delimiter):
+    """Return the column names, the first row of values, and how many lines are before it."""
+    records = list(itertools.islice(_records(path), 2))
+    if not records or records[0][0] > 1:
+        raise ValueError("it is empty, or its first line is")
+    (_, first), (line, second) = records[0], records[-1]
     if len(first) != len(second):
-        raise ValueError(f"its first line has {len(first)} fields, its second {len(second)}")
-    if len(lines) > 1:
+        raise ValueError(f"line {line} has {len(second)} fields, the first {len(first)}")
+    if len(records) > 1:
         is_name = [not is_number(value) and value not in MISSING[1:] for value in first]
         is_value = [is_number(value) for value in second]
         if all(is_name) or any(n and v for n, v in zip(is_name, is_value, strict=True)):
-            return first, second, True
+            return first, second, line - 1
         if _are_numbered(first):
             if first[0]:  # a row has a value there
                 warn_user(
                     f"{path}: its first line, {_shown(first, delimiter)}, is read as names of "
                     "columns, which pandas writes so; if it is a row, put a line of names before it"
                 )
-            return first, second, True
-    return [str(i) for i in range(len(first))], first, False
+            return first, second, line - 1
+    return [str(i) for i in range(len(first))], first, 0
 
 
 def _are_numbered(names):
@@ -164,9 +192,14 @@ def _by_pyarrow(file, delimiter, n_skipped, numbers):
 
 def _by_polars(file, delimiter, n_skipped, numbers):
     frame = require("polars", "a table", "files").read_csv(
-        io.BytesIO(file.read()), has_header=False, skip_rows=n_skipped, separator=delimiter,
-        null_values=MISSING, try_parse_dates=True, infer_schema_length=None,
-    )  # fmt: skip
+        io.BytesIO(file.read()),
+        has_header=False,
+        skip_rows=int(n_skipped > 0),
+        separator=delimiter,
+        null_values=MISSING,
+        try_parse_dates=True,
+        infer_schema_length=None,
+    )
     return [column.to_numpy() for column in frame]
 
 
@@ -174,27 +207,38 @@ def _by_pandas(file, delimiter, n_skipped, numbers):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # rows that are too long
         frame = require("pandas", "a table", "files").read_csv(
-            file, sep=delimiter, header=None, names=range(len(numbers)), skiprows=n_skipped,
-            na_values=MISSING, keep_default_na=False, index_col=False, low_memory=False,
-        )  # fmt: skip
+            file,
+            sep=delimiter,
+            header=None,
+            names=range(len(numbers)),
+            skiprows=int(n_skipped > 0),
+            na_values=MISSING,
+            keep_default_na=False,
+            index_col=False,
+            low_memory=False,
+        )
     return [frame[column].to_numpy() for column in frame]
 
 
 def _by_numpy(file, delimiter, n_skipped, numbers):
     if all(numbers):
         try:
-            return list(np.loadtxt(
-                file, delimiter=delimiter, skiprows=n_skipped, ndmin=2, comments=None,
-                quotechar='"', encoding="utf-8-sig",
-            ).T)  # fmt: skip
+            return list(
+                np.loadtxt(
+                    file,
+                    delimiter=delimiter,
+                    skiprows=int(n_skipped > 0),
+                    ndmin=2,
+                    comments=None,
+                    quotechar='"',
+                    encoding="utf-8-sig",
+                ).T
+            )
         except ValueError:  # missing values, or text
             file.seek(0)
     text = io.TextIOWrapper(file, "utf-8-sig", newline="")
-    rows = list(itertools.islice(csv.reader(text, delimiter=delimiter), n_skipped, None))
+    rows = list(itertools.islice(csv.reader(text, delimiter=delimiter), int(n_skipped > 0), None))
     text.detach()  # whoever opened the file closes it
-    for number, row in enumerate(rows, n_skipped + 1):
-        if len(row) != len(numbers) and row:
-            raise ValueError(f"row {number} has {len(row)} fields, the first {len(numbers)}")
     columns = zip(*filter(None, rows), strict=True)
     return [_as_numbers(np.array(column, object)) for column in columns]
 

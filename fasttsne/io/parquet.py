@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fasttsne.io.choose_columns import describe_missing
 from fasttsne.io.columns import import_pyarrow
 from fasttsne.io.table import naming
 from fasttsne.runtime.stored_rows import UnusableRowsError
@@ -23,7 +24,8 @@ from fasttsne.utils import require
 
 # Bytes of a column that are read from the file at a time.
 BUFFER_BYTES = 2**16
-MISSING = "a missing value"
+# Rows of a column that are read at a time to count what is missing.
+ROWS = 2**16
 
 
 class ParquetFile(Mapping[str, np.ndarray]):
@@ -98,21 +100,41 @@ class ParquetFile(Mapping[str, np.ndarray]):
         Raises
         ------
         ValueError
-            Where the file says that values of them are missing: how many, and where the first is.
+            Where the file says that values are missing: how many of each column, and where.
         """
-        for name in names:
-            n_missing = self._n_missing[name]
-            if n_missing:
-                row = int(self._file.read([name]).column(name).is_null().index(True).as_py())
-                raise ValueError(
-                    f"column {name!r} has {n_missing} missing values, the first in its row "
-                    f"{row + 1}; fill them, or leave out the rows or the column"
-                )
+        if any(self._n_missing[name] for name in names):
+            raise ValueError(self.describe_missing(names))
         kinds = [self.types[name] for name in names]
         dtypes = [self._dtype(self.item_type(kind) or kind) for kind in kinds]
         widths = [1 if self.item_type(self.types[name]) is None else self._count(name)
                   for name in names]  # fmt: skip
         return ParquetRows(self, names, widths, np.result_type(*dtypes))
+
+    def describe_missing(self, names: tuple[str, ...]) -> str:
+        """Return the message for the columns with missing values, which are read to count them."""
+        found = {}
+        for name in names:
+            n_missing, first, start = 0, 0, 0
+            for batch in self.iter_batches((name,), 0, ROWS):
+                rows = np.flatnonzero(self._has_missing(batch.column(0)))
+                if len(rows) and not n_missing:
+                    first = start + int(rows[0])
+                n_missing += len(rows)
+                start += batch.num_rows
+            if n_missing:
+                found[name] = n_missing, f"in row {first}"
+        return describe_missing(found)
+
+    def _has_missing(self, column: Any) -> np.ndarray:
+        """Return which rows of a column of a batch are missing or NaN, or have such items."""
+        missing: np.ndarray = column.is_null().to_numpy(zero_copy_only=False)
+        if self.item_type(column.type) is not None:
+            lengths = np.where(missing, 0, self.lengths(column)).astype(np.int64)
+            items = self._has_missing(column.flatten())
+            missing[np.repeat(np.arange(len(missing)), lengths)[items]] = True
+        elif self._pyarrow.types.is_floating(column.type):
+            missing |= np.isnan(self.to_numbers(column))
+        return missing
 
     def item_type(self, kind: Any) -> Any:
         """Return the type of what a list has, None for a type that is no list."""
@@ -240,32 +262,31 @@ class ParquetRows:
         start = 0
         for name, width in zip(self._names, self._widths, strict=True):
             column = batch.column(batch.schema.get_field_index(name))
-            self._check_none_missing(name, column, 1, first)
+            self._check_none_missing(column)
             if self._file.item_type(column.type) is not None:
                 self._check_lengths(name, column, width, first)
                 column = column.flatten()
-                self._check_none_missing(name, column, width, first)
+                self._check_none_missing(column)
             values = self._file.to_numbers(column).reshape(-1, width)
-            if _may_have_nan(values):
-                self._refuse(name, np.isnan(values).any(axis=1), MISSING, first)
+            if _may_have_nan(values) and np.isnan(values).any():
+                self._refuse_missing()
             out[:, start : start + width] = values
             start += width
 
-    def _check_none_missing(self, name: str, column: Any, width: int, first: int) -> None:
+    def _check_none_missing(self, column: Any) -> None:
         if column.null_count:
-            is_missing = column.is_null().to_numpy(zero_copy_only=False)
-            self._refuse(name, is_missing.reshape(-1, width).any(axis=1), MISSING, first)
+            self._refuse_missing()
+
+    def _refuse_missing(self) -> None:
+        message = self._file.describe_missing(self._names)
+        raise UnusableRowsError(f"{self._file.path}: {message}")
 
     def _check_lengths(self, name: str, column: Any, width: int, first: int) -> None:
-        what = f"not {width} numbers, as in its first row,"
-        self._refuse(name, self._file.lengths(column) != width, what, first)
-
-    def _refuse(self, name: str, is_wrong: np.ndarray, what: str, first: int) -> None:
-        """Raise for the first row of a column that is wrong."""
+        is_wrong = self._file.lengths(column) != width
         if is_wrong.any():
             raise UnusableRowsError(
-                f"{self._file.path}: column {name!r} has {what} in its row "
-                f"{first + int(is_wrong.argmax()) + 1}; fill it, or leave out the row or the column"
+                f"{self._file.path}: column {name!r} has not {width} numbers, as in row 0, in row "
+                f"{first + int(is_wrong.argmax())}; correct it, or leave out the row or the column"
             )
 
 

@@ -9,7 +9,7 @@ and those of ``.h5ad`` and ``.parquet``, but for ``read_rows``.
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,12 @@ import scipy.sparse
 from fasttsne.io import read_chunked
 from fasttsne.io.archive import check_directory, check_size
 from fasttsne.io.choose_columns import ColumnsInMemory, choose_columns
-from fasttsne.io.columns import extension, read_parquet_by_polars, read_text
+from fasttsne.io.columns import extension, line_of, read_parquet_by_polars, read_text
 from fasttsne.io.matrix_market import read_matrix
 from fasttsne.io.parquet import ParquetFile
 from fasttsne.io.table import Table, naming
 from fasttsne.runtime.stored_sparse import as_stored_sparse, load_sparse
+from fasttsne.runtime.validation import is_address
 from fasttsne.utils import is_package_installed, require, warn_user
 
 # What is read from a file of several arrays if no key is given.
@@ -30,6 +31,7 @@ USUAL_KEYS = ("X", "embedding", "data", "arr_0")
 USUAL_LAYER = "X_pca"
 # Files of several arrays.
 KEYED = (".npz", ".h5ad", *read_chunked.ENDINGS)
+NO_ADDRESS = "{} is an address; only files are read and written: download it first"
 
 
 def read_table(
@@ -59,19 +61,10 @@ def read_table(
     ImportError
         With the command that installs the package for this kind of file.
     """
-    path = Path(path)
-    reader = handler_for(path, _READERS, "read")
+    path, reader = _open_path(path, key)
     kind = extension(path)
-    if key is not None and not has_keys(path):
-        raise ValueError(f"{path}: only {' '.join(KEYED)} files have keys; got key {key!r}")
     if columns and kind not in _TABLES:
         raise ValueError(f"{path}: only .csv, .tsv and .parquet files have columns by name")
-    if path.is_dir() and kind != ".zarr":
-        raise IsADirectoryError(f"{path} is a folder")
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
-    if not (path.is_file() or path.is_dir()):
-        raise OSError(f"{path} is not a regular file")
     left_out = [leave_out] if isinstance(leave_out, str) else list(leave_out or ())
     with naming(path):
         if kind in _TABLES:
@@ -84,6 +77,38 @@ def read_table(
             raise ValueError("it has one value, not rows")
         table.path = path
         return table
+
+
+def read_columns(
+    path, key: str | None = None, texts: Sequence[str] = ()
+) -> Mapping[str, np.ndarray]:
+    """Return the columns of a file by name, (n,) arrays; of a table all, also those of numbers.
+
+    Parameters
+    ----------
+    path, key : as for :func:`read_table`.
+    texts : columns that need not have numbers only.
+    """
+    path, reader = _open_path(path, key)
+    with naming(path):
+        return reader(path, texts) if extension(path) in _TABLES else reader(path, key).columns
+
+
+def _open_path(path, key):
+    """Return the path of a file, and the function that reads it; errors where there is none."""
+    if is_address(path):
+        raise ValueError(NO_ADDRESS.format(path))
+    path = Path(path)
+    reader = handler_for(path, _READERS, "read")
+    if key is not None and not has_keys(path):
+        raise ValueError(f"{path}: only {' '.join(KEYED)} files have keys; got key {key!r}")
+    if path.is_dir() and extension(path) != ".zarr":
+        raise IsADirectoryError(f"{path} is a folder")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
+    if not (path.is_file() or path.is_dir()):
+        raise OSError(f"{path} is not a regular file")
+    return path, reader
 
 
 def has_keys(path) -> bool:
@@ -129,7 +154,7 @@ def read_vector(path, key: str | None = None) -> np.ndarray:
     """
     path = Path(path)
     if path.suffix.lower() == ".txt":
-        return np.array(path.read_text(encoding="utf-8").splitlines())
+        return np.array(path.read_text(encoding="utf-8").splitlines(), object)
     table = read_table(path, key)
     if table.columns:
         with naming(path):
@@ -177,7 +202,18 @@ def _read_npz(path, key):
                 if archive[name].shape == data.shape[:1]:
                     columns[name] = archive[name]
         text = str(archive["parameters"]) if "parameters" in names else "{}"
-    return Table(data, columns, parameters=json.loads(text))
+        for name in {"labels", "ids"} & columns.keys():
+            columns[name] = _empty_as_none(columns[name])
+        own = {name: str(archive[f"{name}_name"]) for name in columns if f"{name}_name" in names}
+    columns = {own.get(name, name): values for name, values in columns.items()}
+    return Table(data, columns, parameters=json.loads(text), ids=own.get("ids", "ids"))
+
+
+def _empty_as_none(values):
+    """Return texts with None in place of empty ones, which are missing, as in a table of text."""
+    if values.dtype.kind != "U" or values.all():
+        return values
+    return np.where(values == "", None, values.astype(object))
 
 
 def _select_key(names, key, usual):
@@ -220,7 +256,8 @@ def _read_chunked(path, key):
 
 
 def _read_text(path, left_out):
-    return ColumnsInMemory(read_text(path, left_out))
+    columns, has_header = read_text(path, left_out)
+    return ColumnsInMemory(columns, lambda row: f"on line {line_of(path, row + has_header)}")
 
 
 def _read_parquet(path, left_out):

@@ -1,7 +1,7 @@
 """What is in a data file, and errors of libraries that read one."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,19 @@ import numpy as np
 
 # Characters of an error of a library; some have the bytes that they could not read.
 MAX_ERROR = 300
+
+
+# Names of columns that are listed in full, and how one without a name is shown.
+MAX_NAMES = 20
+NO_NAME = "(no name)"
+
+
+def list_names(names: Iterable[str]) -> str:
+    """Return names with commas between them; of many the first ones, and the last."""
+    shown = [name or NO_NAME for name in names]
+    if len(shown) > MAX_NAMES:
+        shown[MAX_NAMES - 2 : -1] = ["..."]
+    return ", ".join(shown)
 
 
 @contextlib.contextmanager
@@ -39,6 +52,7 @@ class Table:
     unused : of columns that were neither asked for nor left out, why they are not in ``data``.
     parameters : of the fit, where the file is an embedding that has them.
     path : the file.
+    ids : the column that names the rows, if there is one, where the file is an embedding.
     """
 
     data: Any
@@ -47,11 +61,12 @@ class Table:
     unused: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, object] = field(default_factory=dict)
     path: Path | None = None
+    ids: str = ""
 
     def rows(self):
         """The numeric columns; a ValueError if there are none."""
         if self.data is None:
-            columns = ", ".join(self.columns)
+            columns = list_names(self.columns)
             raise ValueError(f"{self.path}: no column has numbers; the columns are {columns}")
         return self.data
 
@@ -59,12 +74,10 @@ class Table:
         """Which columns are used, and which are not, and why; "" without names."""
         if not self.names:
             return ""
-        several = len(self.names) > 4
-        shown = [*self.names[:2], "...", self.names[-1]] if several else self.names
         number = f"{len(self.names)} column{'s' * (len(self.names) > 1)}"
-        return f"{number} used: {', '.join(shown)}" + self.describe_unused("; ")
+        return f"{number} used: {list_names(self.names)}" + self.describe_unused("; ")
 
     def describe_unused(self, before: str = "") -> str:
         """Which columns are not used, and why; "" if there are none."""
-        reasons = ", ".join(f"{name or '(no name)'} ({why})" for name, why in self.unused.items())
-        return f"{before}not used: {reasons}" if reasons else ""
+        reasons = [f"{name or NO_NAME} ({why})" for name, why in self.unused.items()]
+        return f"{before}not used: {list_names(reasons)}" if reasons else ""

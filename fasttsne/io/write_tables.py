@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import os
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -25,25 +26,36 @@ COORDINATE = "tsne_"
 
 
 def write_map(
-    path, embedding, labels=None, kl_divergence: float | None = None, ids=None, parameters=None
+    path,
+    embedding,
+    labels=None,
+    kl_divergence: float | None = None,
+    ids=None,
+    parameters=None,
+    *,
+    labels_name: str = "label",
+    ids_name: str = "id",
 ) -> None:
     """Write an embedding to ``.npy``, ``.csv``, ``.tsv``, ``.npz`` or ``.parquet``.
 
     Tables of text may be compressed: ``.csv.gz``, ``.bz2`` and ``.xz``.
 
-    Tables have the columns tsne_1, tsne_2, ... and, if they are given, id before and label after
+    Tables have the columns tsne_1, tsne_2, ... and, if they are given, ids before and labels after
     them; ``.npz`` files the arrays embedding, labels, kl_divergence, ids and parameters, a JSON
-    text.  ``.parquet`` files have it in their metadata; other files have no parameters.  An
-    existing file is replaced atomically: after an interrupt, or on a full disk, it is unchanged.
+    text, and labels_name and ids_name where they are not "label" and "id".  ``.parquet`` files have
+    the parameters in their metadata; other files have none.  An existing file is replaced
+    atomically: after an interrupt, or on a full disk, it is unchanged.
 
     Parameters
     ----------
     path : the file; its extension says the format.
     embedding : (n, d) array.
-    labels, ids : (n,) arrays, or None.  In tables, values of arrays of objects that are missing
+    labels, ids : (n,) arrays, or None.  Values of arrays of objects that are missing
         (None, NaN, and NA and NaT of pandas) are empty.
     kl_divergence : a number, or None.
     parameters : a dictionary that JSON can express, or None.
+    labels_name, ids_name : of their columns in tables.  One that is a coordinate's, or both, gets a
+        "_" at its end.
 
     Raises
     ------
@@ -60,6 +72,7 @@ def write_map(
         "ids": None if ids is None else as_labels(ids, len(points), "ids"),
         "parameters": json.dumps(parameters) if parameters else None,
     }
+    more.update(_names(ids=ids_name, labels=labels_name))
     with atomic_write(path) as temp_path:
         writer(temp_path, points, {n: v for n, v in more.items() if v is not None})
 
@@ -111,7 +124,25 @@ def _write_npy(path, points, more):
         file.write(buffer.getbuffer())
 
 
+def _names(**names):
+    """Return the names of columns, each of which differs from the others and is no coordinate."""
+    taken: dict[str, str] = {}
+    for array, name in names.items():
+        while is_coordinate(name) or name in taken.values():
+            name += "_"
+        taken[f"{array}_name"] = name
+    return taken
+
+
+def is_coordinate(name: str) -> bool:
+    """Whether a column of such a name has coordinates of an embedding: tsne_1, tsne_2, ..."""
+    return re.fullmatch(rf"{COORDINATE}\d+", name) is not None
+
+
 def _write_npz(path, points, more):
+    for array, usual in ("labels", "label"), ("ids", "id"):
+        if array not in more or more[f"{array}_name"] == usual:
+            del more[f"{array}_name"]
     arrays = {name: _objects_to_text(value) for name, value in more.items()}
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in {"embedding": points, **arrays}.items():
@@ -119,9 +150,11 @@ def _write_npz(path, points, more):
 
 
 def _objects_to_text(values):
-    """Arrays of objects as text, which needs no pickle."""
+    """Return arrays of objects as text, which needs no pickle; missing values are empty."""
     values = np.asarray(values)
-    return values.astype(np.str_) if values.dtype == object else values
+    if values.dtype != object or not values.ndim:
+        return values
+    return np.where(is_missing(values), "", values).astype(np.str_)
 
 
 def _write_text(delimiter, path, points, more):
@@ -130,7 +163,15 @@ def _write_text(delimiter, path, points, more):
         rows = csv.writer(text, delimiter=delimiter, lineterminator="\n")
         columns = _named_columns(points, more)
         rows.writerow(columns)
-        rows.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+        texts = (_dates_as_text(values).tolist() for values in columns.values())
+        rows.writerows(zip(*texts, strict=True))
+
+
+def _dates_as_text(values):
+    """Return dates and times as texts, where Python would have numbers of nanoseconds."""
+    if values.dtype.kind != "M":
+        return values
+    return np.where(is_missing(values), None, np.datetime_as_string(values, unit="auto"))
 
 
 @contextlib.contextmanager
@@ -170,9 +211,9 @@ def _to_arrow(pyarrow, values):
 
 def _named_columns(points, more):
     """The columns of a table by name."""
-    columns = {"id": more.get("ids")}
+    columns = {more["ids_name"]: more.get("ids")}
     columns.update((f"{COORDINATE}{i}", values) for i, values in enumerate(points.T, 1))
-    columns["label"] = more.get("labels")
+    columns[more["labels_name"]] = more.get("labels")
     return {name: _missing_as_none(v) for name, v in columns.items() if v is not None}
 
 

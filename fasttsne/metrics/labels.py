@@ -12,8 +12,12 @@ def encoded_labels(labels: ArrayLike, n: int) -> tuple[np.ndarray, np.ndarray]:
     given = as_labels(labels, n)
     is_known = ~is_missing(given)
     known = given[is_known]
-    if known.dtype.kind == "O":
-        known = known.astype(str)
     codes = np.full(n, -1)
-    names, codes[is_known] = np.unique(known, return_inverse=True)
+    if known.dtype.kind == "O":
+        texts = [str(label) for label in known]
+        names = np.array(sorted(set(texts)), object)
+        code_of = {name: code for code, name in enumerate(names)}
+        codes[is_known] = [code_of[text] for text in texts]
+    else:
+        names, codes[is_known] = np.unique(known, return_inverse=True)
     return names, codes

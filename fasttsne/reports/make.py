@@ -24,11 +24,18 @@ from fasttsne.runtime.validation import check_random_state
 
 
 def report(
-    X: Rows, embedding: Any, labels: ArrayLike | None = None, sample: int | str | None = "auto",
-    random_state: RandomState = 0, n_jobs: int | None = -1, *, metric: Metric | None = None,
-    metric_params: MetricSettings = None, perplexity: float | None = None,
+    X: Rows,
+    embedding: Any = None,
+    labels: ArrayLike | None = None,
+    sample: int | str | None = "auto",
+    random_state: RandomState = 0,
+    n_jobs: int | None = -1,
+    *,
+    metric: Metric | None = None,
+    metric_params: MetricSettings = None,
+    perplexity: float | None = None,
     column_names: Sequence[str] | None = None,
-) -> Report:  # fmt: skip
+) -> Report:
     """Measure how far a map can be trusted, and say what the numbers mean.
 
     Maps of other programs are measured as well.  Scores that need a graph of neighbours then take

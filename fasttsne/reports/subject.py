@@ -77,6 +77,7 @@ def check_subject(
     ValueError, TypeError
         Where they do not fit together, or are not what they should be.
     """
+    _refuse_others(X, embedding)
     found, estimator = _fitted(embedding)
     own = found if isinstance(found, TSNEEmbedding) else None
     points = np.asarray(check_points(found, MIN_ROWS), np.float64)
@@ -122,6 +123,23 @@ def with_graph(
             subject.X, perplexity, subject.metric, subject.metric_params, seed, n_jobs
         )
     return replace(subject, embedding=TSNEEmbedding(subject.points, graph))
+
+
+def _refuse_others(X: Any, embedding: Any) -> None:
+    """Raise TypeError for what has rows and maps, or names them, but is neither."""
+    if hasattr(X, "obsm"):
+        keys = ", ".join(map(repr, X.obsm)) or "nothing"
+        raise TypeError(
+            "X is an AnnData; pass its rows and its map, as in "
+            f"report(X.obsm['X_pca'], X.obsm['X_tsne']); X.obsm has {keys}"
+        )
+    if embedding is None:
+        raise TypeError("embedding is missing: pass the rows and their map, report(X, embedding)")
+    if isinstance(embedding, str):
+        raise TypeError(
+            f"embedding must be the map itself; got {embedding!r}.  Of a file that is "
+            f"fasttsne.files.read_rows({embedding!r})"
+        )
 
 
 def _fitted(embedding: Any) -> tuple[Any, Any]:

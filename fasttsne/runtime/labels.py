@@ -3,8 +3,6 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.runtime.missing import is_missing
-
 
 def as_labels(labels: ArrayLike, n: int, name: str = "labels") -> np.ndarray:
     """Return labels as an array in which missing ones can be told from the others.
@@ -21,12 +19,11 @@ def as_labels(labels: ArrayLike, n: int, name: str = "labels") -> np.ndarray:
     ValueError
         If there is not one for each row.
     """
-    array = np.asarray(labels)
+    listed = labels if isinstance(labels, (list, tuple)) else ()
+    has_text = any(isinstance(label, (str, bytes)) for label in listed)
+    # Of text in a list NumPy would make an array with the room of the longest for each, and of NaN
+    # beside it text, too.
+    array = np.asarray(labels, object if has_text else None)
     if array.shape != (n,):
         raise ValueError(f"{name} must have the shape ({n},), one a row; got {array.shape}")
-    if array.dtype.kind in "SU" and not hasattr(labels, "dtype"):
-        # Where a list has text, NumPy makes text of NaN, too.
-        objects = np.asarray(labels, object)
-        if is_missing(objects).any():
-            return objects
     return array

@@ -22,14 +22,24 @@ def refuse_containers(X: Any, name: str) -> None:
             "fasttsne.scanpy.tsne"
         )
     if isinstance(X, (list, tuple)):
+        _refuse_texts(X, name)  # before an array with the room of the longest for each is made
         lengths = [len(row) if isinstance(row, Sized) else -1 for row in X]
-        if len(set(lengths)) > 1 and not isinstance(X[0], (str, bytes)):
+        if len(set(lengths)) > 1:
             row = next(i for i, length in enumerate(lengths) if length != lengths[0])
             values = ["one number" if n < 0 else f"{n} values" for n in lengths]
             raise ValueError(
                 f"{name} must have rows of the same length; {name}[0] has {values[0]}, "
                 f"{name}[{row}] has {values[row]}"
             )
+
+
+def _refuse_texts(X: Any, name: str) -> None:
+    """Raise TypeError for texts in one dimension."""
+    if len(X) and isinstance(X[0], (str, bytes)):
+        raise TypeError(
+            f"{name} has texts, the first {X[0][:40]!r}; make vectors of them first, as "
+            f"scikit-learn's TfidfVectorizer().fit_transform({name}) or sentence embeddings"
+        )
 
 
 def refuse_not_numbers(X: Any, array: np.ndarray, name: str) -> NoReturn:
@@ -51,38 +61,49 @@ def refuse_not_numbers(X: Any, array: np.ndarray, name: str) -> NoReturn:
         raise TypeError(
             f"{message}; pass numpy.hstack([{name}.real, {name}.imag]) or numpy.abs({name})"
         ) from None
-    if array.dtype.kind in "US":
-        message += f", text; if all of it is numbers, pass {name}.astype(float)"
+    if array.ndim == 1:
+        _refuse_texts(array, name)
     if array.ndim != 2:
         raise TypeError(message) from None
-    columns = getattr(X, "column_names", getattr(X, "columns", None))  # PyArrow's, or all others'
+    columns = column_names(X)
     others = [j for j, column in enumerate(array.T) if not _is_numeric(column)]
+    if array.dtype.kind in "US":
+        message += ", text" if others else f", text; pass {name}.astype(float)"
     if others and columns is not None:
         names = [columns[j] for j in others]
         message += f"; the columns {names} are not numbers: leave them out, or encode them"
     elif others:
         i, j = _first_other(array[:, others[0]]), others[0]
-        message += (
-            f"; {name}[{i}, {j}] is {array[i, j]!r}: leave out column {j}, or encode it as numbers"
-        )
+        value = array[i].tolist()[j]
+        message += f"; {name}[{i}, {j}] is {value!r}: leave out column {j}, or encode it as numbers"
     elif array.dtype == object:
-        _refuse_missing(array, name, columns)
+        refuse_missing(array, name, columns)
     raise TypeError(message) from None
 
 
-def _refuse_missing(array: np.ndarray, name: str, columns: Any) -> None:
-    """Raise ValueError where numbers are missing: in which row and column."""
-    for j, column in enumerate(array.T):
-        rows = np.flatnonzero(is_missing(column))
-        if len(rows):
-            i = rows[0]
-            where = f"{name}[{i}, {j}]"
-            if columns is not None:
-                where = f"row {i} of the column {columns[j]!r}"
-            raise ValueError(
-                f"{name} must be finite; {where} is {array[i, j]}, a missing value: replace such "
-                "values, or leave out the rows or the columns"
-            ) from None
+def column_names(X: Any) -> Any:
+    """Return the names of the columns of a data frame or table, None of anything else."""
+    return getattr(X, "column_names", getattr(X, "columns", None))  # PyArrow's, or all others'
+
+
+def refuse_missing(array: np.ndarray, name: str, columns: Any) -> None:
+    """Raise ValueError where numbers are missing: in which row, and in which columns.
+
+    columns : their names, or None.
+    """
+    rows = [int(missing.argmax()) if missing.any() else -1 for missing in map(is_missing, array.T)]
+    wrong = [j for j, row in enumerate(rows) if row >= 0]
+    if wrong:
+        j, i = wrong[0], rows[wrong[0]]
+        where, others = f"{name}[{i}, {j}]", ""
+        if columns is not None:
+            where = f"row {i} of the column {columns[j]!r}"
+            more = [str(columns[j]) for j in wrong[1:]]
+            others = f" (others are missing in {', '.join(more)})" if more else ""
+        raise ValueError(
+            f"{name} must be finite; {where} is {array[i, j]}, a missing value{others}: replace "
+            "such values, or leave out the rows or the columns"
+        ) from None
 
 
 def _first_other(column: np.ndarray) -> int:

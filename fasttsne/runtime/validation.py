@@ -18,7 +18,12 @@ from fasttsne.runtime.canonical import (
     read_canonical,
     to_canonical_floats,
 )
-from fasttsne.runtime.refused_input import refuse_containers, refuse_not_numbers
+from fasttsne.runtime.refused_input import (
+    column_names,
+    refuse_containers,
+    refuse_missing,
+    refuse_not_numbers,
+)
 from fasttsne.runtime.stored_rows import is_storage
 from fasttsne.runtime.stored_sparse import as_stored_sparse, is_sparse_chunks, load_sparse
 from fasttsne.runtime.typing import FilePath, RandomGenerator, RandomState
@@ -86,6 +91,12 @@ def to_numbers(X: Any, name: str) -> np.ndarray:
             array = array.astype(np.float64, casting="unsafe" if array.dtype == object else "safe")
         except (TypeError, ValueError):
             refuse_not_numbers(X, array, name)
+    columns = column_names(X)
+    if columns is not None and array.ndim == 2 and array.dtype.kind == "f":
+        with np.errstate(over="ignore", invalid="ignore"):
+            may_be_missing = np.isnan(array.sum(dtype=np.float64))
+        if may_be_missing:
+            refuse_missing(array, name, columns)
     return array
 
 

@@ -131,6 +131,43 @@ def test_a_file_that_is_write_protected(data, says):
     assert said == "fasttsne: map.npy exists and is not writable\n"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "fit {}", "fit rows.npy -o {}", "fit rows.npy --save {}", "fit rows.npy --init {}",
+        "fit rows.npy --labels {}", "transform {} --data rows.npy --map rows.npy",
+        "plot {}", "report {} rows.npy", "update {} rows.npy",
+    ],
+)  # fmt: skip
+def test_addresses(data, capsys, command):
+    try:
+        code = main(command.format("https://place/of.npy").split())
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+    said = "https://place/of.npy is an address; only files are read and written: download it first"
+    assert said in capsys.readouterr().err
+    assert [path.name for path in data.iterdir()] == ["rows.npy"]
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [
+        ("--scale", ""), ("--standardize", ""), ("--color", ""), ("--title", ""), ("--hue", ""),
+        ("--missing", ""), ("--threads", ""), ("--sep", ""), ("--dims", ""),
+        ("--perplexty", "--perplexity"), ("--max_iter", "--max-iter"), ("--columm", "--columns"),
+        ("--jobs", "--n-jobs"), ("--leaveout", "--leave-out"), ("--random_state", "--random-state"),
+    ],
+)  # fmt: skip
+def test_options_that_are_not_there(data, capsys, option, meant):
+    with pytest.raises(SystemExit):
+        main(["fit", "rows.npy", option])
+    hint = f"; do you mean {meant}?" if meant else ""
+    assert capsys.readouterr().err == (
+        f"fasttsne: unrecognized arguments: {option}{hint} (see fasttsne fit --help)\n"
+    )
+
+
 def test_parameters_of_a_metric_that_are_no_dictionary(data, says):
     said = says("fit", "rows.npy", "-q", "--metric-params", "5")
     assert said == "fasttsne: metric_params must be a dictionary or None; got 5\n"

@@ -74,6 +74,40 @@ def test_hover_tells_of_the_point(page, map_of_many):
     assert texts[0].text == f"row: {first[outermost]}"
 
 
+@pytest.mark.parametrize("text", ["long " * 80, "x" * 400, "\n".join(["line"] * 400)])
+def test_long_texts_stay_in_the_window(browser, tmp_path, text):
+    path = plotting.html(np.eye(3, 2), hover=[text] * 3, path=tmp_path / "map.html")
+    browser.get(path.as_uri())
+    until(lambda: browser.find_elements("css selector", ".js-plotly-plot .scatterlayer, canvas"))
+    move_to(browser, *browser.execute_script(PLACE, 0, 0)).perform()
+    until(lambda: browser.find_elements("css selector", ".hoverlayer text"))
+    box = browser.execute_script(
+        "return document.querySelector('.hovertext').getBoundingClientRect().toJSON()"
+    )
+    lines = browser.find_elements("css selector", ".hovertext .nums tspan.line")
+    assert len(lines) == (11 if "\n" in text else 5)
+    assert all(len(line.text) <= 60 for line in lines)
+    assert lines[-1].text.endswith("…")
+    assert 0 <= box["left"] < box["right"] <= browser.execute_script("return innerWidth")
+
+
+def test_page_of_thousands_of_distinct_texts_opens(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    labels = [f"document {i}" for i in range(5000)]
+    with pytest.warns(UserWarning, match="5,000 classes, more than 50"):
+        path = plotting.html(rng.normal(size=(5000, 2)), labels=labels, path=tmp_path / "map.html")
+    browser.get(path.as_uri())
+    until(lambda: "5,000 classes" in browser.find_element("css selector", ".annotation").text)
+    outermost = browser.execute_script(
+        "const {x} = document.querySelector('.js-plotly-plot')._fullData[0];"
+        "return x.indexOf(Math.max(...x))"
+    )
+    move_to(browser, *browser.execute_script(PLACE, 0, outermost)).perform()
+    texts = until(lambda: browser.find_elements("css selector", ".hoverlayer text"))
+    assert texts[0].text == f"document {outermost}"
+    assert errors(browser) == []
+
+
 def test_legend_hides_a_class_and_shows_it_again(page):
     row = page.find_elements("css selector", ".legendtoggle")[0]
     assert len(page.find_elements("css selector", ".legendtoggle")) == 7

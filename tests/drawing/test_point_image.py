@@ -8,7 +8,7 @@ import pytest
 
 from fasttsne import plotting
 from fasttsne.drawing import scatter
-from fasttsne.drawing.style import PALETTE, parse_color
+from fasttsne.drawing.style import MISSING_COLOR, MISSING_OPACITY, PALETTE, parse_color
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -147,3 +147,14 @@ def test_two_million_points_take_seconds(rng, monkeypatch):
     ax = plotting.scatter(y, labels, axes(layout="constrained"))
     assert (pixels(ax, 150) < 250).any()
     assert time.process_time() - start < 5
+
+
+def test_points_without_a_label_hide_less(points):
+    """Colors of points at one place mix; of white nothing is left below 5,000 discs."""
+    y = np.array([[0.0, 0.0], [9.0, 0.0]]).repeat(5000, axis=0)
+    ax = axes()
+    plotting.scatter(y, ["a", None] * 5000, ax, legend=False, point_size=400)
+    [column, row] = ax.transData.transform([0.0, 0.0])
+    color = pixels(ax)[300 - round(row), round(column)]
+    mixed = (COLORS[0] + MISSING_OPACITY * 255 * parse_color(MISSING_COLOR)) / (1 + MISSING_OPACITY)
+    np.testing.assert_allclose(color, mixed, atol=2)

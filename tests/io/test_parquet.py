@@ -138,17 +138,21 @@ def test_lists_of_numbers_are_columns_if_they_are_chosen(kind, tmp_path):
 
 @pytest.mark.parametrize(
     ("values", "what"),
-    [([1.0, 2.0, 3.0], "not 2 numbers, as in its first row,"), (None, "a missing value"),
-     ([1.0, None], "a missing value"), ([1.0, np.nan], "a missing value"),
-     ([], "not 2 numbers, as in its first row,")],
-)  # fmt: skip
+    [
+        ([1.0, 2.0, 3.0], "column 'vector' has not 2 numbers, as in row 0, in row 800; "),
+        ([], "column 'vector' has not 2 numbers, as in row 0, in row 800; "),
+        (None, "values are missing in the column 'vector' (1, the first in row 800); "),
+        ([1.0, None], "values are missing in the column 'vector' (1, the first in row 800); "),
+        ([1.0, np.nan], "values are missing in the column 'vector' (1, the first in row 800); "),
+    ],
+)
 def test_a_list_that_is_wrong(values, what, tmp_path):
     lists = pyarrow.array([[0.5, 1.0]] * 800 + [values] + [[0.5, 2.0]] * 199)
     path = write(tmp_path / "rows.parquet", {"vector": lists}, row_group_size=300)
     rows = files.read_table(path, columns=["vector"]).data
     with pytest.raises(ValueError) as error:
         TSNE(**QUICK).fit(rows)
-    assert str(error.value).startswith(f"{path}: column 'vector' has {what} in its row 801; ")
+    assert str(error.value).startswith(f"{path}: {what}")
 
 
 @pytest.mark.parametrize(
@@ -176,8 +180,8 @@ def test_missing_values_are_known_from_the_file(columns, tmp_path):
     values[[500, 900]] = None
     with_holes = {**columns, "holes": pyarrow.array(values.tolist())}
     path = write(tmp_path / "rows.parquet", with_holes, row_group_size=100)
-    with pytest.raises(ValueError, match="column 'holes' has 2 missing values, the first in its "
-                                         "row 501; fill them"):  # fmt: skip
+    message = r"values are missing in the column 'holes' \(2, the first in row 500\); fill them"
+    with pytest.raises(ValueError, match=message):
         files.read_table(path)
     assert files.read_table(path, leave_out="holes").names == NUMBERS
 
@@ -187,13 +191,16 @@ def test_missing_values_that_are_found_while_rows_are_read(kind, tmp_path, monke
     """They are not tried again."""
     monkeypatch.setattr(stored_rows, "BLOCK_BYTES", 2**10)
     values = [*range(800), None if kind == "null" else np.nan, *range(199)]
-    made = {"x": np.arange(N), "y": pyarrow.array(values, from_pandas=False)}
+    column = pyarrow.array(values, from_pandas=False)
+    made = {"x": np.arange(N), "y": column, "whole": column.is_valid(), "z": column}
     path = write(tmp_path / "rows.parquet", made, row_group_size=300, write_statistics=False)
     monkeypatch.setattr(stored_rows, "PAUSES", (60.0, 60.0))
     rows = files.read_table(path).data
     with pytest.raises(ValueError) as error:
         TSNE(**QUICK).fit(rows)
-    assert str(error.value).startswith(f"{path}: column 'y' has a missing value in its row 801;")
+    message = "values are missing in the columns 'y' (1, the first in row 800), 'z' (1, "
+    assert str(error.value).startswith(f"{path}: {message}")
+    assert str(error.value).endswith("--drop y,z")
 
 
 def test_infinite_numbers_are_named(tmp_path):

@@ -61,9 +61,13 @@ def test_choice_of_columns(write, choice, names):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x,y\n1,2\n,4\nNA,3\n", r"column 'x' has 2 missing values, the first in its row 2"),
-        ("x,y\n1,2\n3,many\n", "column 'y' has 'many' in its row 2, which is no number"),
-        ("x,y\n1,2\n3,4,5\n6,7\n", "rows.csv: .*3"),
+        ("x,y\n1,2\n,4\nNA,3\n", r"missing in the column 'x' \(2, the first on line 3\); "),
+        ("x,y,z\n1,2,3\n,4,NA\n5,6,7\n", r"the columns 'x' \(1, the first on line 3\), 'z' \(1"),
+        ('"x\ny",z\n1,2\n3,inf\n', "column 'z' has inf on line 4"),
+        ("x,y\n1,2\n3,many\n", "column 'y' has 'many' on line 3, which is no number"),
+        ("x,y\n1,2\n3,4,5\n6,7\n", "rows.csv: line 3 has 3 fields, the first 2"),
+        ("x,y\n1,2\n\n3,4,5\n", "rows.csv: line 4 has 3 fields, the first 2"),
+        ("1,2\n3,4,5\n", "rows.csv: line 2 has 3 fields, the first 2"),
         ("x,x\n1,2\n3,4\n", "more than one column 'x'"),
         ("", "rows.csv: it is empty"),
     ],
@@ -154,5 +158,5 @@ def test_parquet(tmp_path):
     assert table.unused == {"kind": "text", "at": "dates"}
     frame["y"] = [1, None, 2]
     frame.to_parquet(tmp_path / "rows.parquet")
-    with pytest.raises(ValueError, match="column 'y' has 1 missing values"):
+    with pytest.raises(ValueError, match="missing in the column 'y' \\(1, the first in row 1\\)"):
         files.read_table(tmp_path / "rows.parquet")

@@ -361,3 +361,19 @@ def test_neighbors_in_a_large_map():
         expected = tree.query(points, 6)
         np.testing.assert_array_equal(distances, expected[0][:, 1:])
         np.testing.assert_array_equal(neighbors, expected[1][:, 1:])
+
+
+def test_what_is_no_map():
+    anndata = pytest.importorskip("anndata")
+    X = np.random.default_rng(0).normal(size=(30, 5))
+    cells = anndata.AnnData(X, obsm={"X_pca": X, "X_tsne": X[:, :2]})
+    message = r"X is an AnnData; pass its rows and its map.*X\.obsm has 'X_pca', 'X_tsne'"
+    for arguments in (cells,), (cells, "X_tsne"), (cells, cells.obsm["X_tsne"]):
+        with pytest.raises(TypeError, match=message):
+            fasttsne.report(*arguments)
+    with pytest.raises(TypeError, match="embedding must be the map itself; got 'X_tsne'"):
+        fasttsne.report(X, "X_tsne")
+    with pytest.raises(TypeError, match="embedding is missing"):
+        fasttsne.report(X)
+    with pytest.raises(TypeError, match=r"embedding must be the map itself; got 'a\.npy'"):
+        fasttsne.compare({"a": "a.npy"}, X)

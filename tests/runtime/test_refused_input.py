@@ -1,5 +1,6 @@
 """Input that must be an error: types, sparse matrices, metrics, callbacks and objectives."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -108,13 +109,20 @@ def refused_tables():
         "complex": (numbers + 1j, r"got dtype complex128; pass numpy\.hstack\(\[X\.real, X\.imag"),
         "sparse complex": (sp.csr_matrix(numbers + 1j), r"complex128; pass"),
         "mixed": (mixed, r"X\[3, 1\] is 'many': leave out column 1"),
-        "text": (numbers.astype(str), r"text; if all of it is numbers, pass X\.astype\(float\)"),
-        "strings": (["a", "bc"], r"X must hold real numbers; got dtype <U2, text"),
+        "text": (numbers.astype(str), r"got dtype <U32, text; pass X\.astype\(float\)"),
+        "cells of text": (
+            mixed.astype(str),
+            r"<U4, text; X\[3, 1\] is 'many': leave out column 1",
+        ),
+        "strings": (["a", "bc"], r"X has texts, the first 'a'; make vectors .*TfidfVectorizer"),
+        "array of texts": (np.array(["a", "bc"]), "X has texts, the first 'a'; make vectors"),
+        "column of texts": (frame["kind"], "X has texts, the first 'x'; make vectors of them"),
     }
 
 
 @pytest.mark.parametrize("case", ["anndata", "file", "path", "frame", "pyarrow", "polars", "ragged",
-    "deep", "complex", "sparse complex", "mixed", "text", "strings"])  # fmt: skip
+    "deep", "complex", "sparse complex", "mixed", "text", "cells of text", "strings",
+    "array of texts", "column of texts"])  # fmt: skip
 def test_errors_say_what_to_pass_instead(case):
     X, message = refused_tables()[case]
     with pytest.raises((TypeError, ValueError), match=message):
@@ -139,6 +147,34 @@ def test_frames_with_missing_values_say_where(dtype):
     ):
         with pytest.raises(TypeError, match=message):
             TSNE(**QUICK).fit(X)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_frames_with_nan_name_the_columns(dtype):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(np.arange(60.0, dtype=dtype).reshape(20, 3), columns=["a", "b", "c"])
+    frame.loc[3, "b"] = frame.loc[0, "c"] = np.nan
+    message = (
+        r"row 3 of the column 'b' is nan, a missing value \(others are missing in c\): replace"
+    )
+    with pytest.raises(ValueError, match=message):
+        TSNE(**QUICK).fit(frame)
+    with pytest.raises(ValueError, match=r"X must be finite; X\[0, 2\] is nan"):
+        TSNE(**QUICK).fit(frame.to_numpy())
+    infinite = frame.fillna(1.0)
+    infinite.loc[:1, "a"] = np.inf, -np.inf
+    with pytest.raises(ValueError, match=r"X must be finite; X\[0, 0\] is inf"):
+        TSNE(**QUICK).fit(infinite)
+
+
+def test_texts_are_refused_before_an_array_of_them_is_made():
+    """Each would have the room of the longest: 20 GB here."""
+    texts = ["short"] * 5000 + ["x" * 1_000_000]
+    tracemalloc.start()
+    with pytest.raises(TypeError, match="X has texts, the first 'short'"):
+        TSNE(**QUICK).fit(texts)
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
 
 
 def test_lists_in_cells_are_not_numbers():
