@@ -65,18 +65,20 @@ def warn_of_far_rows(X: Any, index: Any) -> None:
 
     Rows of a file or in chunks are read later, a block at a time; distances have no far rows.
     """
+    if getattr(index, "metric", None) == "precomputed":
+        return
     parts = getattr(index, "parts", None)
     first = parts[0].index if parts else index
-    data = getattr(first, "data", None)
-    is_known = isinstance(data, np.ndarray) or sp.issparse(data)
-    if getattr(index, "metric", None) == "precomputed" or not is_known:
+    data: Any = getattr(first, "data", None)
+    if not (isinstance(data, np.ndarray) or sp.issparse(data)):
         return
-    is_array = isinstance(X, np.ndarray) and X.dtype.kind in "fiu" and not is_memmapped(X)
-    is_table = is_array or sp.issparse(X)
-    if is_table and X.ndim == 2 and X.shape[1] == data.shape[1] and X.shape[0]:
-        if sp.issparse(X):
-            check_sparse_indices(X, "X")
-        warn_of_far_new_rows(X.tocsr() if sp.issparse(X) else X, data, _sample_frame(first, data))
+    if sp.issparse(X):
+        check_sparse_indices(X, "X")
+        X = X.tocsr()
+    elif not isinstance(X, np.ndarray) or X.dtype.kind not in "fiu" or is_memmapped(X):
+        return
+    if X.ndim == 2 and X.shape[0] and X.shape[1] == data.shape[1]:
+        warn_of_far_new_rows(X, data, _sample_frame(first, data))
 
 
 # By index: single rows are placed one after the other, and the frame would take half of the time.
