@@ -75,7 +75,12 @@ def warn_of_far_rows(X: Any, index: Any) -> None:
     if sp.issparse(X):
         check_sparse_indices(X, "X")
         X = X.tocsr()
-    elif not isinstance(X, np.ndarray) or X.dtype.kind not in "fiu" or is_memmapped(X):
+        if not X.has_canonical_format:  # SciPy would put the caller's entries in order
+            X = X.copy()
+            X.sum_duplicates()
+    elif isinstance(X, np.ndarray) and X.dtype.kind in "fiu" and not is_memmapped(X):
+        X = np.asarray(X)  # np.matrix reduces to two dimensions
+    else:
         return
     if X.ndim == 2 and X.shape[0] and X.shape[1] == data.shape[1]:
         warn_of_far_new_rows(X, data, _sample_frame(first, data))

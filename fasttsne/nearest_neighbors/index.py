@@ -133,7 +133,7 @@ class KNNIndex:
         """Return the metric if this backend supports it."""
         if self.ACCEPTS_CALLABLE and callable(metric):
             return metric
-        if metric in SIMILARITIES and metric not in self.VALID_METRICS:
+        if isinstance(metric, str) and metric in set(SIMILARITIES) - set(self.VALID_METRICS):
             raise ValueError(
                 "metric='dot' gives inner products, which grow where distances shrink; use "
                 "metric='cosine', or 'euclidean', which orders rows of equal length in the same way"

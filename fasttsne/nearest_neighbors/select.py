@@ -62,6 +62,8 @@ def resolve_search(neighbors: str, metric: Metric, is_sparse: bool = False) -> s
     is_name = isinstance(metric, str)
     if is_name and metric in METRICS:
         return "approx"
+    if not is_name and not callable(metric):
+        return "exact"  # whose error names the metrics
     is_exact = not is_name or metric in Exact.VALID_METRICS
     if is_exact and neighbors == "auto":
         return "exact"
@@ -71,7 +73,7 @@ def resolve_search(neighbors: str, metric: Metric, is_sparse: bool = False) -> s
             f"neighbors='approx' has no search for metric={metric!r}; neighbors='exact' has one"
         )
     if package is None:
-        return "exact"  # whose error names the metrics
+        return "exact"
     if not is_package_installed(package):
         exact = "; neighbors='exact' needs no package" if is_exact else ""
         raise ImportError(

@@ -205,7 +205,7 @@ TSNE = _table(
     Parameter(
         "knn_kwargs", None,
         'a dictionary of settings of the search; ``{"recall": 0.99}`` asks the built-in one for '
-        'more than 0.95 of the true neighbours, ``{"n_trees": 100}`` is one of Annoy.',
+        'more than 0.95 of the true neighbours, ``dict(n_trees=100)`` is one of Annoy.',
     ),
     _MODEL["negative_gradient_method"],
     _STEP["callbacks"],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from fasttsne import TSNE, TSNEEmbedding, sklearn
+from fasttsne import TSNE, TSNEEmbedding
 from fasttsne.affinity import MultiscaleMixture, PerplexityBasedNN
 from fasttsne.objective.kl import kl_divergence
 from fasttsne.repulsion import ExactRepulsion
@@ -122,7 +122,7 @@ def test_an_update_warns_as_a_fit_does(digits):
 
 @pytest.mark.filterwarnings("ignore:perplexity")
 def test_partial_fit_grows(digits):
-    pytest.importorskip("sklearn")
+    sklearn = pytest.importorskip("fasttsne.sklearn")
     estimator = sklearn.TSNE(random_state=0).partial_fit(digits[:31])
     estimator.partial_fit(digits[31:300])
     assert estimator.embedding_object_.affinities.effective_perplexity_ == 30

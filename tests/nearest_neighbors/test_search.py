@@ -368,12 +368,13 @@ def test_a_callable_that_returns_nan_is_refused(rng, returned):
 @pytest.mark.parametrize("form", [np.float32, np.float64, sp.csr_matrix])
 def test_equal_rows_are_at_distance_0(rng, metric, form):
     """Rows of zeros, of ones, of another constant, and others: four each, among many."""
-    X = np.abs(rng.normal(size=(60, 6)))
+    d = 2 if metric == "haversine" else 6
+    X = np.abs(rng.normal(size=(60, d)))
     groups = np.arange(16).reshape(4, 4)
-    for group, row in zip(groups, [np.zeros(6), np.ones(6), np.full(6, 0.3), X[20]], strict=True):
+    for group, row in zip(groups, [np.zeros(d), np.ones(d), np.full(d, 0.3), X[20]], strict=True):
         X[group] = row
     # Without these two, the covariance would be one of zeros and of a few ones.
-    params = {"seuclidean": {"V": np.ones(6)}, "mahalanobis": {"VI": np.eye(6)}}.get(metric)
+    params = {"seuclidean": {"V": np.ones(d)}, "mahalanobis": {"VI": np.eye(d)}}.get(metric)
     index = Exact(form(X), 3, metric=metric, metric_params=params)
     _, distances = index.build()
     np.testing.assert_allclose(distances[:16], 0, atol=1e-15)
