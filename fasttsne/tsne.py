@@ -11,7 +11,7 @@ from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import check_perplexity, make_affinities
 from fasttsne.anchors import Anchors, check_anchors, check_movable
 from fasttsne.embedding import PartialTSNEEmbedding, TSNEEmbedding
-from fasttsne.embedding.checks import check_kind_of_reference, check_reference
+from fasttsne.embedding.checks import check_kind_of_reference, check_reference, check_size
 from fasttsne.initialization import (
     INITIALIZATIONS,
     as_start,
@@ -384,7 +384,10 @@ class TSNE:
         if not self.global_structure:
             return None
         if not isinstance(self.global_reference, str):
-            return check_reference(self.global_reference, shape)
+            reference = check_reference(self.global_reference, shape)
+            assert reference is not None
+            check_size(reference)
+            return reference
         components: np.ndarray = self._initial_positions(
             "pca", X, found.P_float32, shape[1], 0, self.n_jobs, self.verbose, known
         )

@@ -42,15 +42,23 @@ def check_reference(reference: ArrayLike | None, shape: tuple[int, ...]) -> np.n
         raise ValueError(f"global_reference must have the shape {shape}; got {places.shape}")
     places = np.ascontiguousarray(places, dtype=np.float64)
     check_coordinates(places, "global_reference")
-    if len(places) > 1 and (places == places[0]).all():
+    return places
+
+
+def check_size(reference: np.ndarray) -> None:
+    """Raise ValueError if all points of a reference are in one place, or too near to each other."""
+    if len(reference) > 1 and (reference == reference[0]).all():
         raise ValueError("global_reference has all points in one place: it says nothing")
-    size = np.abs(places - places.mean(axis=0)).max(initial=0)
-    if len(places) > 1 and size < MIN_SIZE:
+    size = _size(reference)
+    if len(reference) > 1 and size < MIN_SIZE:
         raise ValueError(
             f"global_reference must not be so small: its points are up to {size:.3g} from their "
             f"mean, and at least {MIN_SIZE:g} is needed.  Only its shape matters: scale it"
         )
-    return places
+
+
+def _size(reference: np.ndarray) -> float:
+    return float(np.abs(reference - reference.mean(axis=0)).max(initial=0))
 
 
 def warn_of_no_map(embedding: Any, phase: Phase, worst: float, name: str) -> None:
@@ -123,4 +131,7 @@ def with_targets(embedding: Any, phase: Phase) -> Phase:
                 "by TSNE(global_structure=...), or give it one, "
                 f"embedding.global_reference = an array of shape {embedding.shape}"
             )
+        if _size(reference) < MIN_SIZE:  # as of two rows of which one was replaced
+            warn_user("the points of global_reference are in one place: nothing is drawn to them")
+            reference = None
     return replace(phase, anchors=embedding.anchors, reference=reference)

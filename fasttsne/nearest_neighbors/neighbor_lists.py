@@ -107,6 +107,8 @@ def _with(index: Any, lists: Lists, X: Any, numbers: np.ndarray) -> Change:
     _take_in(lists, found, old, numbers)
     for table, values in zip((indices, distances), found, strict=True):
         table[numbers] = values[:, :k]
+    # Few rows were left, and no new one is near to these.
+    _complete(index, lists, np.flatnonzero((indices < 0).any(axis=1)), k + 1)
     # Old rows first, nearest first.
     order = np.argsort(~old, axis=1, kind="stable")
     near = np.take_along_axis(np.where(old, found[0], -1), order, 1)
@@ -139,13 +141,17 @@ def _without(index: Any, lists: Lists, numbers: np.ndarray) -> tuple[Any, Lists]
     n_left = n - len(numbers)
     lost = is_gone[lists[0]]
     rows = np.flatnonzero(lost.any(axis=1) & ~is_gone)
-    indices, distances = np.where(lost, -1, lists[0]), lists[1].copy()
-    distances[lost] = np.inf
+    lists = np.where(lost, -1, lists[0]), np.where(lost, np.inf, lists[1])
+    _complete(index, lists, rows, min(k + 1, n_left))
+    return index, lists
+
+
+def _complete(index: Any, lists: Lists, rows: np.ndarray, n_asked: int) -> None:
+    """Fill the lists of rows that have lost neighbours by a search, in place."""
     if len(rows):
-        found = _others(index.query(index.rows(rows), min(k + 1, n_left)), rows)
-        known = indices[rows], distances[rows]
-        indices[rows], distances[rows] = _merged(known, found, k)
-    return index, (indices, distances)
+        found = _others(index.query(index.rows(rows), n_asked), rows)
+        known = lists[0][rows], lists[1][rows]
+        lists[0][rows], lists[1][rows] = _merged(known, found, lists[0].shape[1])
 
 
 def _others(found: Lists, rows: np.ndarray) -> Lists:

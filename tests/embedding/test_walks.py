@@ -287,6 +287,39 @@ def walk(n_walks):
     )
 
 
+@pytest.fixture
+def machine():
+    walk = MapWalk()
+    yield walk
+    walk.teardown()
+
+
+FIRST = {
+    "kind": "float32", "n": 2, "n_features": 2, "perplexity": 30, "metric": "euclidean", "seed": 0,
+    "search": "auto", "family": "perplexity", "weight": None, "n_components": 2, "terms": {},
+}  # fmt: skip
+
+
+def test_a_reference_in_one_place(machine):
+    """One of two rows is replaced: both are where the other one was drawn to."""
+    machine.fit(**{**FIRST, "terms": {"global_structure": 0.5}})
+    machine.replace(share=0, hold=np.inf, seed=0)
+    machine.survives_files()
+    machine.optimize(3, "preconditioned")
+
+
+def test_rows_that_no_new_row_is_near_to(machine):
+    """Few rows stay, and equal new rows are nearer to each other than to any of these."""
+    machine.fit(**{
+        **FIRST, "kind": "repeated", "n": 11, "n_features": 9, "perplexity": 2, "metric": "cosine",
+        "seed": 3695233, "search": "exact",
+    })  # fmt: skip
+    for seed in 2598, 204271346, 11, 204271346:
+        machine.replace(share=0.5, hold=1e8, seed=seed)
+        assert (machine.map.affinities._indices >= 0).all()
+        machine.survives_files()
+
+
 def test_some_walks():
     walk(10)
 
