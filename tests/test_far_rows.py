@@ -1,11 +1,13 @@
 """Rows beyond reason: one warning, never an error, and the others are as if without them."""
 
+import dataclasses
 import warnings
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from quick import QUICK
+from scipy.spatial.distance import cdist
 
 from fasttsne import TSNE, initialization
 from fasttsne.affinity import FixedSigmaNN, PerplexityBasedNN
@@ -193,3 +195,36 @@ def test_new_rows_that_are_ordinary(digits):
         warnings.simplefilter("error")
         embedding.transform(digits[200:210] * 100, n_iter=5)
         embedding.update(digits[200:210] * 100, n_iter=5)
+
+
+@dataclasses.dataclass
+class OwnSearch:
+    """An index of a user's own, which has no hash, and whose other attributes are its own."""
+
+    rows: np.ndarray
+    data: object = None
+    parts: object = None
+    k: int = 15
+
+    @property
+    def n_samples(self):
+        return len(self.rows)
+
+    def build(self):
+        indices, distances = self.query(self.rows, self.k + 1)
+        return indices[:, 1:], distances[:, 1:]
+
+    def query(self, X, k):
+        distances = cdist(X, self.rows)
+        indices = np.argsort(distances, axis=1)[:, :k]
+        return indices.astype(np.int32), np.take_along_axis(distances, indices, 1)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"data": np.zeros((200, 64))}, {"data": np.arange(200)}, {"parts": [1]}],
+)
+def test_searches_of_a_users_own_place_new_rows(digits, attributes):
+    search = OwnSearch(digits[:200], **attributes)
+    embedding = TSNE(perplexity=5, neighbors=search, **QUICK).fit(digits[:200])
+    assert np.isfinite(embedding.transform(digits[200:203], n_iter=5)).all()

@@ -11,6 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.linalg.robust import RobustFrame, sample_frame, warn_of_far_new_rows
+from fasttsne.nearest_neighbors.changing import ChangingIndex
+from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime.canonical import check_finite, check_stored
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.refused_input import refuse_containers
@@ -63,15 +65,13 @@ def check_new_rows(rows: Any, name: str = "X") -> None:
 def warn_of_far_rows(X: Any, index: Any) -> None:
     """Warn where new rows in memory lie beyond reason of the rows that an index has.
 
-    Rows of a file or in chunks are read later, a block at a time; distances have no far rows.
+    Rows of a file or in chunks are read later, a block at a time; distances have no far rows, and
+    what a search of a user's own has as rows is not known.
     """
-    if getattr(index, "metric", None) == "precomputed":
+    first = index.parts[0].index if isinstance(index, ChangingIndex) else index
+    if not isinstance(first, KNNIndex) or first.metric == "precomputed":
         return
-    parts = getattr(index, "parts", None)
-    first = parts[0].index if parts else index
-    data: Any = getattr(first, "data", None)
-    if not (isinstance(data, np.ndarray) or sp.issparse(data)):
-        return
+    data: Any = first.data
     if sp.issparse(X):
         check_sparse_indices(X, "X")
         X = X.tocsr()

@@ -133,9 +133,11 @@ class ChangingIndex:
 
     def _split_parts(self, n_new: int) -> tuple[list[Part], list[Part]]:
         """Return the parts that stay, and those that become one with so many new rows."""
+        # One with rows stays, so that new rows see old ones, however many others are nearer.
+        n_kept = next(i for i, part in enumerate(self.parts, start=1) if part.n_left)
         first = len(self.parts)
         size = n_new
-        while first > 1 and self.parts[first - 1].n_left <= size:
+        while first > n_kept and self.parts[first - 1].n_left <= size:
             first -= 1
             size += self.parts[first].n_left
         return self.parts[:first], self.parts[first:]

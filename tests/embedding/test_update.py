@@ -390,3 +390,14 @@ def test_affinities_that_were_changed_cannot_follow(digits, change_P):
         with pytest.raises(ValueError, match=r"affinities\.P was changed: rows can join and leave"):
             change()
     embedding.optimize(5)
+
+
+def test_a_window_of_rows_moves_on(rng):
+    """All rows of the fit have left; of more new ones, many have only new ones beside them."""
+    X = rng.normal(size=(400, 4))
+    X[100:] += 50
+    embedding = TSNE(perplexity=2, **QUICK, n_jobs=1).fit(X[:50])
+    embedding = embedding.update(X[50:100], n_iter=5).drop(np.arange(50))
+    grown = embedding.update(X[100:], n_iter=5)
+    np.testing.assert_array_equal(grown[:50], embedding)
+    assert np.isfinite(grown).all()
