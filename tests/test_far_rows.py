@@ -228,3 +228,15 @@ def test_searches_of_a_users_own_place_new_rows(digits, attributes):
     search = OwnSearch(digits[:200], **attributes)
     embedding = TSNE(perplexity=5, neighbors=search, **QUICK).fit(digits[:200])
     assert np.isfinite(embedding.transform(digits[200:203], n_iter=5)).all()
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_new_rows_that_are_not_finite_are_no_outliers(digits, form, value):
+    """They are an error alone, without a warning of codes for missing values before it."""
+    embedding = TSNE(perplexity=5, **QUICK).fit(form(digits[:200]))
+    new = digits[200:203].copy()
+    new[1, 3] = value
+    for place in embedding.transform, embedding.update:
+        with pytest.raises(ValueError, match=r"X\[1, 3\] is (inf|nan)|must be finite"):
+            place(form(new))

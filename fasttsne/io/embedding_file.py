@@ -119,7 +119,7 @@ def load(cls: type[Loaded], path: FilePath, X: Rows | None = None) -> Loaded:
 
 
 def _give_rows(embedding, X):
-    """Complete the index of a file without rows; other files have no use for them."""
+    """Complete the index of a file without rows; those of another file must be the same."""
     affinities = embedding.affinities
     if isinstance(affinities, SavedAffinities):
         raise ValueError(
@@ -128,6 +128,8 @@ def _give_rows(embedding, X):
         )
     if isinstance(affinities.knn_index, search_file.IndexWithoutRows):
         affinities.knn_index = affinities.knn_index.with_rows(X)
+    else:
+        search_file.check_rows(X, affinities.knn_index)
 
 
 def read_columns(path: FilePath) -> list[str] | None:

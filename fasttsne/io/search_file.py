@@ -27,6 +27,7 @@ from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.validation import check_data
 
 KEEP = "map", "index", "rows"
+OTHER_ROWS = "X has not the rows of the map, or not in their order"
 FAMILIES: dict[str, type[KNNAffinities]] = {
     family.__name__: family
     for family in (PerplexityBasedNN, MultiscaleMixture, Multiscale, FixedSigmaNN, Uniform)
@@ -78,7 +79,7 @@ class SavedPart(NamedTuple):
             knn_kwargs=header["knn_kwargs"],
         )
         if fingerprint(index.data, "rows") != header["rows"]:
-            raise ValueError("X has not the rows of the map, or not in their order")
+            raise ValueError(OTHER_ROWS)
         index.set_search_state(header["search"], self.search)
         return Part(index, self.numbers)
 
@@ -100,9 +101,7 @@ class IndexWithoutRows:
         ValueError
             If X has other rows.
         """
-        X = check_data(X, "X", accept_sparse=True)
-        if X.shape[0] != self.n_samples:
-            raise ValueError(f"X must be the {self.n_samples} rows of the map; it has {X.shape[0]}")
+        X = _check_number(X, self.n_samples)
         return self.with_rows_of_parts([part.rows_among(X) for part in self._parts])
 
     def with_rows_of_parts(self, rows: list[Any]) -> Any:
@@ -161,6 +160,24 @@ def to_header_and_arrays(affinities: Any, keep: str) -> tuple[Header, Arrays]:
         "parts": headers,
     }
     return header, arrays
+
+
+def check_rows(X: Any, index: Any) -> None:
+    """Raise ValueError if X has other rows than an index."""
+    rows = ChangingIndex.of(index, 1).rows(np.arange(index.n_samples))
+    X = _check_number(X, index.n_samples)
+    if X.shape == rows.shape:
+        differ = rows != X
+        if not (differ.nnz if sp.issparse(differ) else differ.any()):
+            return
+    raise ValueError(OTHER_ROWS)
+
+
+def _check_number(X: Any, n: int) -> Any:
+    X = check_data(X, "X", accept_sparse=True)
+    if X.shape[0] != n:
+        raise ValueError(f"X must be the {n} rows of the map; it has {X.shape[0]}")
+    return X
 
 
 def parts_of(index: Any) -> list[Part]:

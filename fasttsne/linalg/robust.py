@@ -120,13 +120,19 @@ def warn_of_far_new_rows(X, data, sample: RobustFrame) -> None:
     sample : their ``sample_frame``.
     """
     distances = row_distances(X, sample.origin)
-    if not (distances > FAR_DISTANCE * sample.size).any() or not sample.size:
-        return
+    suspicious = np.flatnonzero(distances > FAR_DISTANCE * sample.size)
+    values = X[suspicious]
+    if not len(suspicious) or not sample.size or not _are_finite(values):
+        return  # rows that are not finite are an error of what reads them next
     frame = robust_frame(data)
     is_far = distances > max(FAR_DISTANCE * frame.size, FAR_GAP * frame.radius)
     frame = frame._replace(far=np.flatnonzero(is_far))
     if len(frame.far):
         _warn(X, frame, "most rows of the map", "The map's own rows stay, but where")
+
+
+def _are_finite(rows) -> bool:
+    return bool(np.isfinite(rows.data if scipy.sparse.issparse(rows) else rows).all())
 
 
 def _warn(X, frame: RobustFrame, others: str, before: str) -> None:

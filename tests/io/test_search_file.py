@@ -36,6 +36,15 @@ def test_a_map_is_updated_from_its_file(digits, old, tmp_path):
     path = tmp_path / "map.npz"
     old.save(path, keep="rows")
     check_same(TSNEEmbedding.load(path), old, digits)
+    check_same(TSNEEmbedding.load(path, X=digits[:N_OLD]), old, digits)
+    for other, message in (
+        (digits[1 : N_OLD + 1], "^X has not the rows of the map"),
+        (digits[:N_OLD, 1:], "^X has not the rows of the map"),
+        (sp.csr_matrix(digits[1 : N_OLD + 1]), "^X has not the rows of the map"),
+        (digits[1:N_OLD], "^X must be the 300 rows of the map; it has 299"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            TSNEEmbedding.load(path, X=other)
     with np.load(path, allow_pickle=False) as archive:
         assert all(archive[name].dtype.kind in "fiU" for name in archive.files)
         np.testing.assert_array_equal(archive["part0_rows"], digits[:N_OLD])
