@@ -101,7 +101,7 @@ class Exact(CachedRowsMixin, KNNIndex):
         n_threads = 1 if callable(metric) else self.n_threads
         start = time.perf_counter()
         search(0)
-        seconds = (time.perf_counter() - start) * (n / step - 1) / n_threads
+        seconds = (time.perf_counter() - start) * max(n / step - 1, 0) / n_threads
         package = package_for(self.metric, sp.issparse(self.data))
         log.log(
             logging.WARNING if seconds > LONG_SEARCH else logging.INFO,

@@ -213,6 +213,10 @@ def test_a_long_search_is_announced(rng, caplog, monkeypatch):
     assert record.levelname == "WARNING"
     assert record.message.endswith("; neighbors='approx' searches by Annoy")
     caplog.clear()
+    with caplog.at_level("INFO", "fasttsne"):
+        make_index("auto", X[:400], 3, metric="l1").build()  # all in the first block
+    assert "exact search of 400 rows, metric l1: about 0 s;" in caplog.text
+    caplog.clear()
     make_index("auto", X**2, 3, metric="jensenshannon").build()
     assert caplog.text.rstrip().endswith(" s")
 
