@@ -7,7 +7,7 @@ imported, but where principal components are missing.
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -225,7 +225,7 @@ def report(
         labels = adata.obs[labels]
     X, embedding, _ = _map_of(adata, key_added, parameters)
     embedding.optimize(0, inplace=True)  # its KL divergence
-    embedding.optimizer = None  # how many iterations the map had is not known
+    embedding.optimizer = cast(Any, None)  # how many iterations the map had is not known
     return report_of_rows(X, embedding, labels, sample, random_state, n_jobs)
 
 

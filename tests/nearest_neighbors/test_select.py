@@ -194,6 +194,8 @@ def test_angles_on_a_sphere(rng):
     assert (queried[0].ravel() == np.arange(7)).all()
     with pytest.raises(ValueError, match=r"takes two columns, latitude and longitude.* X has 3"):
         make_index("auto", np.c_[X, X[:, 0]], 3, metric="haversine").build()
+    with pytest.warns(UserWarning, match=r"takes radians.*pass np\.radians"):
+        make_index("auto", np.degrees(X), 3, metric="haversine").build()
 
 
 def test_a_metric_that_nobody_has(rng):
