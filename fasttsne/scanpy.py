@@ -7,7 +7,7 @@ imported, but where principal components are missing.
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -225,6 +225,7 @@ def report(
         labels = adata.obs[labels]
     X, embedding, _ = _map_of(adata, key_added, parameters)
     embedding.optimize(0, inplace=True)  # its KL divergence
+    embedding.optimizer = cast(Any, None)  # how many iterations the map had is not known
     return report_of_rows(X, embedding, labels, sample, random_state, n_jobs)
 
 
@@ -288,11 +289,14 @@ def _new_representation(
     if use_rep == "X":
         return _representation(_with_variables(new, adata.var_names), "X", None)
     if use_rep not in new.obsm and projection is None:
+        reason = "; it cannot be computed, as X @ varm['PCs'] of the first one is not its X_pca"
         raise KeyError(
             f"the second sample needs obsm[{use_rep!r}], made as that of the first one; it has "
-            f"{_names(new.obsm)}"
+            f"{_names(new.obsm)}{reason if use_rep == 'X_pca' else ''}"
         )
     if projection is None:
+        if use_rep == "X_pca":
+            _check_loadings(adata, new)
         return _representation(new, use_rep, n_pcs)
     projected = projection.of(new)
     if use_rep in new.obsm and not _are_close(projected, new.obsm[use_rep]):
@@ -302,6 +306,23 @@ def _new_representation(
             "use_rep a representation that both have"
         )
     return projected[:, :n_pcs]
+
+
+def _check_loadings(adata: Any, new: Any) -> None:
+    """Refuse components of two samples whose loadings, where both have them, are others."""
+    if not ("PCs" in adata.varm and "PCs" in new.varm):
+        return
+    names = adata.var_names.intersection(new.var_names)
+    old, found = (
+        np.nan_to_num(np.asarray(each.varm["PCs"], np.float64)[each.var_names.get_indexer(names)])
+        for each in (adata, new)
+    )
+    if old.size and not _are_close(old, found):
+        raise ValueError(
+            "varm['PCs'] of the second sample are others than those of the first one, so that its "
+            "obsm['X_pca'] is on other axes: make the components of both samples together, or "
+            "give use_rep a representation that both have"
+        )
 
 
 def _with_variables(new: Any, names: Any) -> Any:

@@ -335,8 +335,11 @@ def test_components_of_a_second_sample_are_projected(rng):
     with pytest.raises(KeyError, match=r"lacks 3 of 5. variables of the first one, the first '"):
         update(old, new[:, 4:].copy())
     old.X = old.X.toarray() ** 2  # the loadings are of something else now
+    with pytest.raises(ValueError, match=r"varm\['PCs'\] of the second sample are others"):
+        update(old, new)
+    update(old, twins)  # which has the loadings of the first one
     del twins.obsm["X_pca"]
-    with pytest.raises(KeyError, match=r"needs obsm\['X_pca'\], made as that of the first one"):
+    with pytest.raises(KeyError, match=r"needs obsm\['X_pca'\].* X @ varm\['PCs'\] of the first"):
         update(old, twins)
 
 
@@ -384,6 +387,7 @@ def test_report(rows):
     assert found.scores["label_accuracy"] == expected.scores["label_accuracy"]
     with pytest.raises(KeyError, match="a column of obs, 'kind'; got 'bulk'"):
         report(old, "bulk")
+    assert "stopped" not in {finding.kind for finding in found.findings}  # nothing says how long
     update(old, new)
     assert report(new).scores["trustworthiness"] > 0.5
 

@@ -48,16 +48,17 @@ def read_new_data(path, options, columns=None):
 
 
 def _read_rows(path, options, columns, key):
-    left_out = None
+    left_out = []
     if extension(path) not in TABLES:
         if options.columns or options.drop:
             raise ValueError(f"{path}: only {' '.join(TABLES)} files have columns by name")
         columns = None
-    elif columns is None or options.columns or options.drop:
-        columns, labels = options.columns, getattr(options, "labels", None)
-        left_out = [*(options.drop or ()), *([options.id] if options.id else ())]
-        if labels and not Path(labels).is_file():
-            left_out.append(labels)
+    else:
+        left_out += options.drop or ()
+        if columns is None or options.columns:
+            columns, labels = options.columns, getattr(options, "labels", None)
+            left_out += [options.id] if options.id else []
+            left_out += [labels] if labels and not Path(labels).is_file() else []
     table = files.read_table(path, key, left_out, columns)
     data = table.rows()
     if options.transpose:
@@ -132,10 +133,12 @@ def read_labels_of_map(options, table, n_samples):
     if options.data is None:
         return read_labels(options.labels, table.columns, n_samples, options.map)
     columns = read_columns(options.data, options.key, [options.labels or "", options.id or ""])
-    if options.labels not in columns:
+    if options.labels is None:
         raise ValueError(
             f"--data needs --labels, one of its columns; {options.data} has {list_names(columns)}"
         )
+    if options.labels not in columns:
+        raise ValueError(f"{options.data}: {no_such_column(options.labels, columns)}")
     labels = Labels(columns[options.labels], options.labels)
     if len(labels.values) != n_samples:
         raise ValueError(

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fasttsne.io.table import Table, list_names
+from fasttsne.io.table import ColumnsError, Table, list_names
 
 # What columns are that are not used as numbers, by the kind of their dtype.
 KINDS = {"M": "dates", "m": "durations", "b": "true or false"}
@@ -28,7 +28,7 @@ class Columns(Protocol):
     def why_unused(self, name: str, is_chosen: bool) -> str | None:
         """Return why a column is no data, None where it is; ValueError where it should be."""
 
-    def rows(self, names: tuple[str, ...]) -> Any:
+    def rows(self, names: tuple[str, ...], is_chosen: bool) -> Any:
         """Return the rows of some columns of numbers; ValueError where one is missing."""
 
 
@@ -36,7 +36,7 @@ def choose_columns(found: Columns, left_out: Sequence[str], wanted: Sequence[str
     """Return the columns of a table that are the data, and the others."""
     for name in left_out:
         if name not in found:
-            raise ValueError(no_such_column(name, found))
+            raise ColumnsError(no_such_column(name, found))
     chosen = None if wanted is None else _match(wanted, found)
     data, table = [], Table(None)
     for name in found if chosen is None else chosen:
@@ -50,7 +50,7 @@ def choose_columns(found: Columns, left_out: Sequence[str], wanted: Sequence[str
             table.unused[name] = reason or "row names"
     if data:
         table.names = tuple(data)
-        table.data = found.rows(table.names)
+        table.data = found.rows(table.names, is_chosen=chosen is not None)
     if chosen is not None:
         more = [name for name in found if name not in chosen and name not in left_out]
         table.unused = dict.fromkeys(more, "not chosen")
@@ -80,7 +80,7 @@ class ColumnsInMemory(dict[str, np.ndarray]):
             self[name] = values
         return reason
 
-    def rows(self, names: tuple[str, ...]) -> np.ndarray:
+    def rows(self, names: tuple[str, ...], is_chosen: bool) -> np.ndarray:
         """As of :class:`Columns`."""
         floats = [name for name in names if self[name].dtype.kind == "f"]
         missing = {name: np.isnan(self[name]) for name in floats}
@@ -90,7 +90,7 @@ class ColumnsInMemory(dict[str, np.ndarray]):
             if rows.any()
         }
         if found:
-            raise ValueError(describe_missing(found))
+            raise ColumnsError(describe_missing(found, is_chosen))
         for name in floats:
             row = int(np.isinf(self[name]).argmax())
             if np.isinf(self[name][row]):
@@ -147,7 +147,7 @@ def _match(wanted, names):
     for pattern in wanted:
         matches = [pattern] if pattern in names else match(names, pattern)
         if not matches:
-            raise ValueError(no_such_column(pattern, names))
+            raise ColumnsError(no_such_column(pattern, names))
         chosen += [name for name in matches if name not in chosen]
     return chosen
 
@@ -159,19 +159,21 @@ def no_such_column(name, names) -> str:
     return f"it has no column {name!r}, only {list_names(names)}{hint}"
 
 
-def describe_missing(found: Mapping[str, tuple[int, str]]) -> str:
+def describe_missing(found: Mapping[str, tuple[int, str]], is_chosen: bool) -> str:
     """Return the message for columns with missing values.
 
     found : for each of them the number of its missing values, and the place of the first.
+    is_chosen : whether they were asked for, as by a map that was made of them.
     """
     s = "s" * (len(found) > 1)
     counts = [f"{name!r} ({n:,}, the first {place})" for name, (n, place) in found.items()]
+    message = f"values are missing in the column{s} {list_names(counts)}; fill them"
+    if is_chosen:
+        return f"{message}, or leave out the rows"
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(found)
-    return (
-        f"values are missing in the column{s} {list_names(counts)}; fill them, leave out the rows, "
-        f"or leave out the column{s}: --drop {shlex.quote(line.getvalue())}"
-    )
+    names = shlex.quote(line.getvalue())
+    return f"{message}, leave out the rows, or leave out the column{s}: --drop {names}"
 
 
 def _mostly(numeric, present):

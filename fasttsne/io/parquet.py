@@ -18,7 +18,7 @@ import numpy as np
 
 from fasttsne.io.choose_columns import describe_missing
 from fasttsne.io.columns import import_pyarrow
-from fasttsne.io.table import naming
+from fasttsne.io.table import ColumnsError, naming
 from fasttsne.runtime.stored_rows import UnusableRowsError
 from fasttsne.utils import require
 
@@ -94,7 +94,7 @@ class ParquetFile(Mapping[str, np.ndarray]):
             raise ValueError(f"column {name!r} has no numbers, it is of type {kind}")
         return reason
 
-    def rows(self, names: tuple[str, ...]) -> "ParquetRows":
+    def rows(self, names: tuple[str, ...], is_chosen: bool) -> "ParquetRows":
         """Return the rows of some columns of numbers; they stay in the file.
 
         Raises
@@ -103,14 +103,14 @@ class ParquetFile(Mapping[str, np.ndarray]):
             Where the file says that values are missing: how many of each column, and where.
         """
         if any(self._n_missing[name] for name in names):
-            raise ValueError(self.describe_missing(names))
+            raise ColumnsError(self.describe_missing(names, is_chosen))
         kinds = [self.types[name] for name in names]
         dtypes = [self._dtype(self.item_type(kind) or kind) for kind in kinds]
         widths = [1 if self.item_type(self.types[name]) is None else self._count(name)
                   for name in names]  # fmt: skip
-        return ParquetRows(self, names, widths, np.result_type(*dtypes))
+        return ParquetRows(self, names, is_chosen, widths, np.result_type(*dtypes))
 
-    def describe_missing(self, names: tuple[str, ...]) -> str:
+    def describe_missing(self, names: tuple[str, ...], is_chosen: bool) -> str:
         """Return the message for the columns with missing values, which are read to count them."""
         found = {}
         for name in names:
@@ -123,7 +123,7 @@ class ParquetFile(Mapping[str, np.ndarray]):
                 start += batch.num_rows
             if n_missing:
                 found[name] = n_missing, f"in row {first}"
-        return describe_missing(found)
+        return describe_missing(found, is_chosen)
 
     def _has_missing(self, column: Any) -> np.ndarray:
         """Return which rows of a column of a batch are missing or NaN, or have such items."""
@@ -209,6 +209,7 @@ class ParquetRows:
     ----------
     file : the file.
     names : of the columns.
+    is_chosen : whether they were asked for by name.
     widths : how many columns of the rows each is: 1, or more where it has lists.
     dtype : the smallest that holds all columns.
     """
@@ -216,9 +217,14 @@ class ParquetRows:
     ndim = 2
 
     def __init__(
-        self, file: ParquetFile, names: tuple[str, ...], widths: list[int], dtype: np.dtype
+        self,
+        file: ParquetFile,
+        names: tuple[str, ...],
+        is_chosen: bool,
+        widths: list[int],
+        dtype: np.dtype,
     ):
-        self._file, self._names, self._widths = file, names, widths
+        self._file, self._names, self._is_chosen, self._widths = file, names, is_chosen, widths
         self.shape, self.dtype = (file.n_rows, sum(widths)), dtype
         self._lock = threading.Lock()
         # The row that comes next, from where, and what is left of the last batch.
@@ -278,7 +284,7 @@ class ParquetRows:
             self._refuse_missing()
 
     def _refuse_missing(self) -> None:
-        message = self._file.describe_missing(self._names)
+        message = self._file.describe_missing(self._names, self._is_chosen)
         raise UnusableRowsError(f"{self._file.path}: {message}")
 
     def _check_lengths(self, name: str, column: Any, width: int, first: int) -> None:

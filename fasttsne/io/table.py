@@ -25,6 +25,10 @@ def list_names(names: Iterable[str]) -> str:
     return ", ".join(shown)
 
 
+class ColumnsError(ValueError):
+    """What is wrong with the columns of a table; the advice at its end must not be cut off."""
+
+
 @contextlib.contextmanager
 def naming(path: object) -> Iterator[None]:
     """Make what libraries raise of a damaged file a ValueError that begins with the file's name."""
@@ -32,6 +36,8 @@ def naming(path: object) -> Iterator[None]:
         yield
     except (ImportError, MemoryError):
         raise
+    except ColumnsError as error:
+        raise ValueError(f"{path}: {error}") from error
     except Exception as error:  # each library has its own
         message = (str(error) or type(error).__name__).splitlines()[0][:MAX_ERROR]
         if message.startswith(str(path)):

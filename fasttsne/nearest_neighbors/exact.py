@@ -17,13 +17,15 @@ from fasttsne.nearest_neighbors.packages import PACKAGES_BY_METRIC, package_for
 from fasttsne.runtime.starting_threads import starting_threads
 from fasttsne.runtime.typing import Metric, Settings
 from fasttsne.runtime.validation import check_data, check_number
-from fasttsne.utils import log
+from fasttsne.utils import log, warn_user
 
 # Distances computed at a time by SciPy.
 BLOCK_ENTRIES = 2**22
 
 # Seconds from which the log warns of a search, others are only mentioned.
 LONG_SEARCH = 10
+# Radians of the poles, and some rounding of float32.
+MAX_LATITUDE = np.pi / 2 + 1e-6
 
 # Other packages' names for metrics of SciPy.
 METRIC_ALIASES = {
@@ -101,7 +103,7 @@ class Exact(CachedRowsMixin, KNNIndex):
         n_threads = 1 if callable(metric) else self.n_threads
         start = time.perf_counter()
         search(0)
-        seconds = (time.perf_counter() - start) * (n / step - 1) / n_threads
+        seconds = (time.perf_counter() - start) * max(n / step - 1, 0) / n_threads
         package = package_for(self.metric, sp.issparse(self.data))
         log.log(
             logging.WARNING if seconds > LONG_SEARCH else logging.INFO,
@@ -136,6 +138,8 @@ class Exact(CachedRowsMixin, KNNIndex):
             # V is scikit-learn's name for the covariance.
             params["VI"] = _inverse(params.pop("V")) if "V" in params else _precision(self.data)
         _check_params(metric, params, self.data.shape[1])
+        if metric == "haversine":
+            _warn_of_degrees(self.data)
         return metric, params
 
     def _distances(
@@ -223,6 +227,16 @@ def _check_params(metric: Metric, params: dict[str, Any], n_columns: int) -> Non
         raise ValueError(
             f"metric_params {sorted(params)} do not suit metric={metric!r}: {error}"
         ) from error
+
+
+def _warn_of_degrees(data: Any) -> None:
+    """Warn if latitudes are beyond the poles, as those in degrees are."""
+    latitude = np.abs(np.asarray(data)[:, 0]).max()
+    if latitude > MAX_LATITUDE:
+        warn_user(
+            f"metric='haversine' takes radians, and latitudes are at most pi / 2; X has "
+            f"{latitude:g} in its first column: if these are degrees, pass np.radians(X)"
+        )
 
 
 def _variances(data: Any) -> np.ndarray:

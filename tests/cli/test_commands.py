@@ -272,6 +272,7 @@ def test_bad_files_in_processes(tmp_path, data):
     assert "must be (frames, rows, 2)" in fails("animate", data, "-o", tmp_path / "a.gif")
 
 
+LONG_NAMES = [f"length_of_the_bill_in_millimetres_{i}" for i in range(6)]
 BAD_FILES = {
     "empty.npy": (b"", "empty.npy"),
     "empty.csv": (b"", "it is empty"),
@@ -305,6 +306,10 @@ BAD_FILES = {
         "holes.csv: values are missing in the columns 'a' (1, the first on line 4), 'b,c' (1, the "
         "first on line 6), 'e' (2, the first on line 4); fill them, leave out the rows, or leave "
         "out the columns: --drop 'a,\"b,c\",e' (see",
+    ),
+    "long.csv": (
+        ",".join(LONG_NAMES).encode() + b"\n,,,,,\n1,2,3,4,5,6\n",
+        f"leave out the columns: --drop {','.join(LONG_NAMES)} (see",
     ),
     "unnamed.csv": (
         b",class\nx,y\nz,w\n",
@@ -605,7 +610,10 @@ def test_a_map_is_colored_by_another_table(birds, capsys):
             ["--data", "birds.csv"],
             "--data needs --labels, one of its columns; birds.csv has name, ",
         ),
-        (["--data", "birds.csv", "--labels", "sx"], "--data needs --labels, one of its columns"),
+        (
+            ["--data", "birds.csv", "--labels", "sx"],
+            "birds.csv: it has no column 'sx', only name, ",
+        ),
         (["--data", "none.csv", "--labels", "sex"], "none.csv: no such file"),
     ):
         assert main(["plot", "map.csv", *options, "-o", "none.png"]) == 2
@@ -613,6 +621,21 @@ def test_a_map_is_colored_by_another_table(birds, capsys):
     assert not os.path.exists("none.png")
     # Nothing says that these are other rows.
     assert main(["plot", "map.csv", "--data", "who.csv", "--labels", "sex"]) == 0
+
+
+def test_columns_of_a_map_that_have_missing_values(birds, capsys):
+    """No advice to drop what the map was made of; columns that it does not have stay out."""
+    pytest.importorskip("pyarrow")
+    assert main([*MAP_OF_BIRDS, "-o", "map.npz"]) == 0
+    birds.loc[2, "bill"] = np.nan
+    for ending, write in (".csv", birds.to_csv), (".parquet", birds.to_parquet):
+        write(f"new{ending}", index=False)
+        command = ["transform", f"new{ending}", "--data", "birds.csv", "--map", "map.npz"]
+        capsys.readouterr()
+        assert main(command) == 2
+        assert "; fill them, or leave out the rows (see" in capsys.readouterr().err
+        assert main([*command, "--drop", "bill", "-o", "new_map.csv"]) == 0
+        assert f"new{ending}: 1 column used: wing; not used: name" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["numbers", "days", "seconds"])

@@ -194,6 +194,8 @@ def test_angles_on_a_sphere(rng):
     assert (queried[0].ravel() == np.arange(7)).all()
     with pytest.raises(ValueError, match=r"takes two columns, latitude and longitude.* X has 3"):
         make_index("auto", np.c_[X, X[:, 0]], 3, metric="haversine").build()
+    with pytest.warns(UserWarning, match=r"takes radians.*pass np\.radians"):
+        make_index("auto", np.degrees(X), 3, metric="haversine").build()
 
 
 def test_a_metric_that_nobody_has(rng):
@@ -212,6 +214,10 @@ def test_a_long_search_is_announced(rng, caplog, monkeypatch):
     (record,) = [r for r in caplog.records if "exact search" in r.message]
     assert record.levelname == "WARNING"
     assert record.message.endswith("; neighbors='approx' searches by Annoy")
+    caplog.clear()
+    with caplog.at_level("INFO", "fasttsne"):
+        make_index("auto", X[:400], 3, metric="l1").build()  # all in the first block
+    assert "exact search of 400 rows, metric l1: about 0 s;" in caplog.text
     caplog.clear()
     make_index("auto", X**2, 3, metric="jensenshannon").build()
     assert caplog.text.rstrip().endswith(" s")
