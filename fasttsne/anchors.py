@@ -25,7 +25,7 @@ from fasttsne.utils import warn_user
 
 __all__ = ["Anchors"]
 
-# Single precision tells places apart that are an eighth of the kernel's width from each other, at
+# Single precision resolves an eighth of the kernel's width at
 # this distance from the middle of the targets; and double precision points of a start.
 MAX_REACH, MAX_DISTANCE = 2.0**20, 1e9
 MAX_TARGET = MAX_COORDINATE / 10  # other points need room

@@ -304,7 +304,7 @@ def near_anchors(
     Parameters
     ----------
     positions : (n, d) array, as without targets.
-    targets, weights : (n, d) and (n,) arrays, as of :class:`fasttsne.Anchors`.
+    targets, weights : (n, d) and (n,) arrays, as in :class:`fasttsne.Anchors`.
     P : (n, n) affinities.
     """
     has_target = weights > 0

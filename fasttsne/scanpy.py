@@ -166,7 +166,7 @@ def update(
         needs all variables of ``adata``.  If it is of "X_pca" and ``adata.varm`` has the
         loadings "PCs", its ``X`` is projected on them, and both are added; principal components
         of its own would be on other axes and are refused.  Any other representation must be in
-        ``new.obsm``, made as that of ``adata``.
+        ``new.obsm``, made in the same way as in ``adata``.
     hold : how strongly the old points stay where they are, as for
         :meth:`fasttsne.TSNEEmbedding.update`.  Infinity pins them; otherwise they move in
         ``adata.obsm``, too.

@@ -106,7 +106,7 @@ def add_plot(command):
     command.add_argument("map", type=_path, help="the embedding that fit wrote")
     _add_output(command, "map.png", "image, or interactive HTML page: .html")
     _add_labels(command)
-    help = "file with the column of --labels, whose rows are those of the map, in their order"
+    help = "file with the column of --labels and the rows of the map, in their order"
     command.add_argument("--data", type=_path, help=help)
     help = "column of --data that names the rows, if it has another name there than in the map"
     command.add_argument("--id", metavar="NAME", help=help)

@@ -198,7 +198,7 @@ def _value_colors(colors, codes, labels_name):
     low, high = colors.limits
     ticks = np.linspace(0, COLORMAP_SIZE - 1, 5)
     return {
-        **_scale(colors.table, codes),  # the last color, above the scale, is that of missing values
+        **_scale(colors.table, codes),  # the last color, above the scale, is for missing values
         "colorbar": {
             "len": 0.5,
             "thickness": 15,

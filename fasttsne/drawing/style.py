@@ -215,7 +215,7 @@ def parse_color(color, name: str = "palette") -> np.ndarray:
 
 
 def name_of(labels: object, name: str | None) -> str | None:
-    """Return what labels are: the name given, or that of a column of pandas or polars."""
+    """Return the name of labels: the given one, or the name of a pandas or polars column."""
     found = getattr(labels, "name", None) if name is None else name
     return None if found is None or callable(found) else str(found)
 

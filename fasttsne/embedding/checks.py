@@ -131,7 +131,7 @@ def with_targets(embedding: Any, phase: Phase) -> Phase:
                 "by TSNE(global_structure=...), or give it one, "
                 f"embedding.global_reference = an array of shape {embedding.shape}"
             )
-        if _size(reference) < MIN_SIZE:  # as of two rows of which one was replaced
+        if _size(reference) < MIN_SIZE:  # for example after one of two rows was replaced
             warn_user("the points of global_reference are in one place: nothing is drawn to them")
             reference = None
     return replace(phase, anchors=embedding.anchors, reference=reference)

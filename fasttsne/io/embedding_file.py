@@ -119,7 +119,7 @@ def load(cls: type[Loaded], path: FilePath, X: Rows | None = None) -> Loaded:
 
 
 def _give_rows(embedding, X):
-    """Complete the index of a file without rows; those of another file must be the same."""
+    """Complete the index of a file without rows; X must equal the rows of any other file."""
     affinities = embedding.affinities
     if isinstance(affinities, SavedAffinities):
         raise ValueError(

@@ -1,7 +1,7 @@
 """Whether one column makes most of all distances: columns of other units were never scaled.
 
 Principal components are no fault, although the first may be larger than all others together.  They
-are recognized by the order of their variances, and those of all rows by having no correlation.
+are recognized by the order of their variances, or, if made of all rows, by zero correlations.
 """
 
 from collections.abc import Sequence

@@ -61,7 +61,7 @@ def label_agreement(
     -------
     LabelAgreement
         With one label, or one for each sampled row, silhouettes are NaN.  ``values`` of its numbers
-        are those of ``rows``.
+        are in ``rows``.
 
     Raises
     ------

@@ -87,7 +87,7 @@ class Objective(ABC):
     def set_origin(self, origin: np.ndarray | None) -> None:
         """Compute forces about another place than 0, (d,) float64, from which points are not far.
 
-        Far from 0, single precision does not tell them apart.
+        Far from 0, single precision does not resolve them.
         """
         self._origin = origin
 

@@ -119,7 +119,7 @@ class LossLeft:
     def leaves_much(self, checks: Sequence[Check]) -> bool:
         """Return whether the loss would fall by more than ``MUCH_LEFT`` of itself from here.
 
-        The estimate is that of a geometric series, from the last check and those 20 and 40
+        The estimate is the sum of a geometric series, from the last check and those 20 and 40
         iterations before it.  Where points that are in each other's way come by only now and then,
         the loss falls nearly evenly, and not like c / t^2: then this is the larger one.
         """

@@ -11,10 +11,10 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.optimize.schedule import Stage
 
-# A point of this weight is as near to its target as float64 tells.  The curvature, in float32,
+# A point of this weight is as near to its target as float64 resolves.  The curvature, in float32,
 # holds it, divided by any exaggeration, and for any number of points.
 MAX_WEIGHT = 1e30
-# Farther from 0 than this, float32 does not tell apart the points of a start.
+# Farther from 0 than this, float32 does not resolve the points of a start.
 FAR = 100.0
 
 

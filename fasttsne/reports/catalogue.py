@@ -103,7 +103,7 @@ MEANINGS = {
     ),
     "label_accuracy": Meaning(
         "Labels in the map",
-        "Share of points whose label is that of most of their 10 nearest with a label in the map.",
+        "Share of points whose label is the most frequent one of their 10 nearest labelled points.",
     ),
     "label_accuracy_in_data": Meaning(
         "Labels in the data",

@@ -57,7 +57,7 @@ def report(
     metric, metric_params : distance between rows; None is the map's, if it is known, else
         Euclidean.
     perplexity : of the graph, where one is made; None is 30.
-    column_names : of X, for warnings; None is those of a data frame.
+    column_names : of X, for warnings; None takes them from a data frame.
 
     Returns
     -------

@@ -77,7 +77,7 @@ def check_data(
 
 
 def to_numbers(X: Any, name: str) -> np.ndarray:
-    """Return an array of real numbers, those of objects as float64.
+    """Return an array of real numbers, objects as float64.
 
     Raises
     ------

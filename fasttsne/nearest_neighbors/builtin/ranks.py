@@ -52,7 +52,7 @@ def make_distances(X, metric="euclidean", metric_params=None) -> Distances:
 
 
 def distances_among(distances: Distances, rows: np.ndarray) -> Distances:
-    """Return the distances between some rows, by index, as those of a data set of their own."""
+    """Return the distances between some rows, by index, as of a data set of their own."""
     if len(rows) == distances.n_samples:
         return distances
     if isinstance(distances, _DenseDistances):
