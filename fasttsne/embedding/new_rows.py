@@ -72,6 +72,8 @@ def warn_of_far_rows(X: Any, index: Any) -> None:
     if not isinstance(first, KNNIndex) or first.metric == "precomputed":
         return
     data: Any = first.data
+    if not isinstance(data, np.ndarray) and not sp.issparse(data):  # it is on a cluster
+        return
     if sp.issparse(X):
         check_sparse_indices(X, "X")
         X = X.tocsr()

@@ -369,7 +369,7 @@ def test_a_callable_that_returns_nan_is_refused(rng, returned):
 def test_equal_rows_are_at_distance_0(rng, metric, form):
     """Rows of zeros, of ones, of another constant, and others: four each, among many."""
     d = 2 if metric == "haversine" else 6
-    X = np.abs(rng.normal(size=(60, d)))
+    X = np.abs(rng.normal(size=(60, d))) % 1.5  # latitudes, too
     groups = np.arange(16).reshape(4, 4)
     for group, row in zip(groups, [np.zeros(d), np.ones(d), np.full(d, 0.3), X[20]], strict=True):
         X[group] = row
