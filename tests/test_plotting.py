@@ -100,7 +100,7 @@ def test_long_names_are_cut_in_a_legend(axes, points):
 def test_parameters_that_nobody_takes(points):
     pyplot = pytest.importorskip("matplotlib.pyplot")
     before = pyplot.get_fignums()
-    with pytest.raises(TypeError, match="no parameter 'images'; it takes those of"):
+    with pytest.raises(TypeError, match="no parameter 'images'; it takes the parameters of"):
         plotting.scatter(points, images=points)
     with pytest.raises(TypeError, match="no parameter 'edgecolour'; do you mean 'edgecolor'"):
         plotting.scatter(points, edgecolour="red")

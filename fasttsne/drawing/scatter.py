@@ -79,8 +79,8 @@ def check_settings(settings) -> None:
         near = nearest_name(name, known)
         hint = f"; do you mean {near!r}?" if near else ""
         raise TypeError(
-            f"plot has no parameter {name!r}{hint}; it takes the parameters of fasttsne.plotting.scatter "
-            "and of Matplotlib's Axes.scatter"
+            f"plot has no parameter {name!r}{hint}; it takes the parameters of "
+            "fasttsne.plotting.scatter and of Matplotlib's Axes.scatter"
         )
 
 
