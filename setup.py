@@ -53,19 +53,45 @@ SIMD_KERNELS = [
 ]
 # Compiled once: no vector instructions to gain from, or to ask about.
 PLAIN_KERNELS = [
-    "cpu", "drawing/raster", "graph/csr", "graph/packed_edges", "knn/exact_order",
-    "knn/neighbor_lists", "optimize/follow", "optimize/hat_grid", "optimize/row_descent",
-]  # fmt: skip
+    "cpu",
+    "drawing/raster",
+    "graph/csr",
+    "graph/packed_edges",
+    "knn/exact_order",
+    "knn/neighbor_lists",
+    "optimize/follow",
+    "optimize/hat_grid",
+    "optimize/row_descent",
+]
 # Loops that wait for memory, or are no part of an iteration.
 COMPACT_KERNELS = {
-    "coordinates", "csr", "exact_order", "follow", "hat_grid", "local_radii",
-    "neighbor_lists", "neighbor_ranks", "rank_counts", "raster", "row_descent",
-}  # fmt: skip
+    "coordinates",
+    "csr",
+    "exact_order",
+    "follow",
+    "hat_grid",
+    "local_radii",
+    "neighbor_lists",
+    "neighbor_ranks",
+    "rank_counts",
+    "raster",
+    "row_descent",
+}
 # Of the level for processors of before 2013, what takes a small part of a fit.
 SMALL_PORTABLE_KERNELS = {
-    "coordinates", "exact_repulsion", "gradient_step", "gram", "knn_sparse", "leave_one_out",
-    "local_radii", "morton", "neighbor_ranks", "perplexity", "rank_counts", "rerank",
-}  # fmt: skip
+    "coordinates",
+    "exact_repulsion",
+    "gradient_step",
+    "gram",
+    "knn_sparse",
+    "leave_one_out",
+    "local_radii",
+    "morton",
+    "neighbor_ranks",
+    "perplexity",
+    "rank_counts",
+    "rerank",
+}
 # C headers that kernels include, which Cython does not look for changes in.
 HEADERS = [f"{KERNELS}/threads.h", f"{KERNELS}/simd/simd8.h"]
 

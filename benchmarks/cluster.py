@@ -96,11 +96,14 @@ def a_cluster(n_workers, options):
 
     with (
         LocalCluster(
-            n_workers=n_workers, threads_per_worker=options.threads, host="127.0.0.1",
-            dashboard_address="127.0.0.1:0", memory_limit=options.memory_limit,
+            n_workers=n_workers,
+            threads_per_worker=options.threads,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            memory_limit=options.memory_limit,
         ) as cluster,
         Client(cluster) as client,
-    ):  # fmt: skip
+    ):
         yield client
 
 
@@ -160,9 +163,12 @@ def summary(embedding, times, peaks, n_rows, n_workers):
     digest = hashlib.sha256(np.asarray(embedding).tobytes()).hexdigest()[:16]
     traffic = times.bytes / max(times.n_iter, 1) / (8 * n_rows * max(n_workers, 1))
     return [
-        digest, round(end - times.start, 1), round(end - times.descent, 1),
-        *(round(peak / 1e6) for peak in peaks), round(traffic, 2) if n_workers else "",
-    ]  # fmt: skip
+        digest,
+        round(end - times.start, 1),
+        round(end - times.descent, 1),
+        *(round(peak / 1e6) for peak in peaks),
+        round(traffic, 2) if n_workers else "",
+    ]
 
 
 if __name__ == "__main__":

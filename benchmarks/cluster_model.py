@@ -74,16 +74,21 @@ def measure(n: int, d: int) -> Costs:
     X, affinities = large[2:]
     iterations = Iterations()
     with listening(iterations):
-        embedding = TSNE(n_jobs=1, random_state=0).fit(affinities=affinities, initialization=(
-            X[:, :2] / X[:, 0].std() * 1e-4
-        ))  # fmt: skip
+        embedding = TSNE(n_jobs=1, random_state=0).fit(
+            affinities=affinities, initialization=(X[:, :2] / X[:, 0].std() * 1e-4)
+        )
     attraction = measure_attraction(embedding)
     start = time.process_time()
     X.sum(0, dtype=np.float64), X.T @ X
     return Costs(
-        n, *large[:2], iterations.seconds / iterations.count - attraction, attraction,
-        time.process_time() - start, *powers, iterations.count,
-    )  # fmt: skip
+        n,
+        *large[:2],
+        iterations.seconds / iterations.count - attraction,
+        attraction,
+        time.process_time() - start,
+        *powers,
+        iterations.count,
+    )
 
 
 def measure_search_and_graph(n, d):
@@ -156,11 +161,15 @@ def predict(
         bound = "client" if iteration == client else "sending the map"
     return {
         "chain": costs.at("chain", n) + map_bytes / machines.bandwidth,
-        "search": on_workers("search") + exchange, "graph": on_workers("graph"),
-        "iteration": iteration, "descent": n_iter * iteration, "bound": bound,
+        "search": on_workers("search") + exchange,
+        "graph": on_workers("graph"),
+        "iteration": iteration,
+        "descent": n_iter * iteration,
+        "bound": bound,
         "traffic": sent / machines.count,
-        "worker": (12 * d * n + 3000 * n) / machines.count + 3 * map_bytes, "client": 750 * n,
-    }  # fmt: skip
+        "worker": (12 * d * n + 3000 * n) / machines.count + 3 * map_bytes,
+        "client": 750 * n,
+    }
 
 
 def total(found):
@@ -169,15 +178,33 @@ def total(found):
 
 def show_table(costs, n, d, gigabits):
     print(f"{n:,} x {d}, machines of 16 cores, {gigabits:g} Gb/s")
-    print(LINE.format("machines", "chain: s", "search", "graph", "iteration", "descent", "total: h",
-                      "worker: GB", "client", "an iteration waits for"))  # fmt: skip
+    print(
+        LINE.format(
+            "machines",
+            "chain: s",
+            "search",
+            "graph",
+            "iteration",
+            "descent",
+            "total: h",
+            "worker: GB",
+            "client",
+            "an iteration waits for",
+        )
+    )
     for count in (4, 8, 16, 32, 64):
         found = predict(costs, Machines(count, 16, 0.8 * gigabits * 1e9 / 8, 5e-3), n, d)
         seconds = (found[name] for name in ("chain", "search", "graph", "iteration", "descent"))
-        print(LINE.format(
-            count, *(f"{each:.1f}" for each in seconds), f"{total(found) / 3600:.2f}",
-            f"{found['worker'] / 1e9:.1f}", f"{found['client'] / 1e9:.1f}", found["bound"],
-        ))  # fmt: skip
+        print(
+            LINE.format(
+                count,
+                *(f"{each:.1f}" for each in seconds),
+                f"{total(found) / 3600:.2f}",
+                f"{found['worker'] / 1e9:.1f}",
+                f"{found['client'] / 1e9:.1f}",
+                found["bound"],
+            )
+        )
 
 
 def check(costs, n, d):
@@ -202,10 +229,13 @@ def check(costs, n, d):
             _, seconds, descent, *_ = run_one(few, count, [])
             tasks = seconds - descent - (total(of_few) - of_few["descent"])
             _, seconds, descent, *_, traffic = run_one(many, count, [])
-            print(f"{count} workers: descent {found['descent']:.1f} s predicted, {descent:.1f} s "
-                  f"measured; whole {total(found) + tasks:.1f} s, {seconds:.1f} s; traffic of an "
-                  f"iteration {found['traffic'] / (8 * n):.2f}, {traffic:.2f} x 8 bytes a point "
-                  "and worker", flush=True)  # fmt: skip
+            print(
+                f"{count} workers: descent {found['descent']:.1f} s predicted, {descent:.1f} s "
+                f"measured; whole {total(found) + tasks:.1f} s, {seconds:.1f} s; traffic of an "
+                f"iteration {found['traffic'] / (8 * n):.2f}, {traffic:.2f} x 8 bytes a point "
+                "and worker",
+                flush=True,
+            )
 
 
 def measure_connection(n):
@@ -213,10 +243,11 @@ def measure_connection(n):
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1",
-                     dashboard_address="127.0.0.1:0") as cluster,
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        ) as cluster,
         Client(cluster, direct_to_workers=True) as client,
-    ):  # fmt: skip
+    ):
         actor = client.submit(Echo, actor=True).result()
         seconds = []
         for array in np.zeros(2, np.float32), np.zeros((n, 2), np.float32):

@@ -39,9 +39,11 @@ def iterate_fasttsne(folder, n_jobs, n_iter, exaggeration, momentum):
     from fasttsne import TSNEEmbedding
 
     embedding = TSNEEmbedding(
-        np.load(folder / "start.npy"), sp.load_npz(folder / "P.npz"), n_jobs=n_jobs,
+        np.load(folder / "start.npy"),
+        sp.load_npz(folder / "P.npz"),
+        n_jobs=n_jobs,
         negative_gradient_method="fft",
-    )  # fmt: skip
+    )
     return _iterate(embedding, folder, n_iter, exaggeration, momentum)
 
 
@@ -52,8 +54,10 @@ def iterate_opentsne(folder, n_jobs, n_iter, exaggeration, momentum):
     embedding = openTSNE.TSNEEmbedding(
         np.load(folder / "start.npy"),
         openTSNE.affinity.PrecomputedAffinities(P, normalize=False),
-        negative_gradient_method="fft", n_jobs=n_jobs, random_state=0,
-    )  # fmt: skip
+        negative_gradient_method="fft",
+        n_jobs=n_jobs,
+        random_state=0,
+    )
     return _iterate(embedding, folder, n_iter, exaggeration, momentum)
 
 
@@ -97,8 +101,10 @@ def in_process(**order):
     """Seconds that a process of its own reports, and the map that it leaves."""
     result = subprocess.run(
         [sys.executable, __file__, "--order", json.dumps(order)],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return float(result.stdout.split()[-1]), np.load(Path(order["folder"], "map.npy"))
 
 
@@ -111,22 +117,31 @@ def compare_iteration(folder, options):
     print("making the final map ...", flush=True)
     np.save(folder / "start.npy", points)
     _, points = in_process(
-        job="iterate", program="fasttsne", folder=str(folder), n_jobs=options.n_jobs,
+        job="iterate",
+        program="fasttsne",
+        folder=str(folder),
+        n_jobs=options.n_jobs,
         arguments=[250, 12, 0.8],
-    )  # fmt: skip
+    )
     np.save(folder / "start.npy", points)
     _, points = in_process(
-        job="iterate", program="fasttsne", folder=str(folder), n_jobs=options.n_jobs,
+        job="iterate",
+        program="fasttsne",
+        folder=str(folder),
+        n_jobs=options.n_jobs,
         arguments=[500, 1, 0.8],
-    )  # fmt: skip
+    )
     np.save(folder / "start.npy", points)
     seconds = {name: [] for name in ITERATIONS}
     for _ in range(options.rounds):
         for name in ITERATIONS:
             taken, _ = in_process(
-                job="iterate", program=name, folder=str(folder), n_jobs=options.n_jobs,
+                job="iterate",
+                program=name,
+                folder=str(folder),
+                n_jobs=options.n_jobs,
                 arguments=[50, 1, 0.8],
-            )  # fmt: skip
+            )
             seconds[name].append(taken / 50)
     report(seconds, {})
 
@@ -138,14 +153,20 @@ def compare_kl(folder, options):
     for name in ITERATIONS:
         np.save(folder / "start.npy", start)
         early, points = in_process(
-            job="iterate", program=name, folder=str(folder), n_jobs=options.n_jobs,
+            job="iterate",
+            program=name,
+            folder=str(folder),
+            n_jobs=options.n_jobs,
             arguments=[250, 12, 0.8],
-        )  # fmt: skip
+        )
         np.save(folder / "start.npy", points)
         late, points = in_process(
-            job="iterate", program=name, folder=str(folder), n_jobs=options.n_jobs,
+            job="iterate",
+            program=name,
+            folder=str(folder),
+            n_jobs=options.n_jobs,
             arguments=[500, 1, 0.8],
-        )  # fmt: skip
+        )
         seconds[name], error[name] = [early + late], exact_kl(P, points)
     report(seconds, error)
 
@@ -222,8 +243,12 @@ def main():
     parser.add_argument("what", nargs="?", choices=["iteration", "kl", "fit", "transform"])
     parser.add_argument("--rows", type=int, nargs="+", default=[2000, 10_000])
     parser.add_argument("--programs", nargs="+", default=IN_PLANE, choices=list(FITS))
-    parser.add_argument("--once", nargs="*", default=["sklearn", "openTSNE", "umap"],
-                        help="programs that run in the first round only")  # fmt: skip
+    parser.add_argument(
+        "--once",
+        nargs="*",
+        default=["sklearn", "openTSNE", "umap"],
+        help="programs that run in the first round only",
+    )
     parser.add_argument("--iterations", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--n-jobs", type=int, default=2)
@@ -234,9 +259,11 @@ def main():
         return
     with tempfile.TemporaryDirectory() as folder:
         {
-            "iteration": compare_iteration, "kl": compare_kl, "fit": compare_fit,
+            "iteration": compare_iteration,
+            "kl": compare_kl,
+            "fit": compare_fit,
             "transform": compare_transform,
-        }[options.what](Path(folder), options)  # fmt: skip
+        }[options.what](Path(folder), options)
 
 
 if __name__ == "__main__":

@@ -47,9 +47,20 @@ from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.metrics import distance_correlation, neighbor_recall
 from fasttsne.optimize import schedule
 
-ALL = ("digits-1797", "mnist-2000", "mnist-10000", "mnist-70000", "roll-2000", "roll-5000",
-       "roll-20000", "line-2000", "branches-10000", "branches-100000", "clusters-10000",
-       "uneven-1000000")  # fmt: skip
+ALL = (
+    "digits-1797",
+    "mnist-2000",
+    "mnist-10000",
+    "mnist-70000",
+    "roll-2000",
+    "roll-5000",
+    "roll-20000",
+    "line-2000",
+    "branches-10000",
+    "branches-100000",
+    "clusters-10000",
+    "uneven-1000000",
+)
 METHODS = ("momentum", "preconditioned", "tol=1e-4", "classical", "arranged")
 # Iterations between two points of a curve.
 EVERY = 10
@@ -118,9 +129,12 @@ def descend(task, method, longest, course=None):
     """Yield iterations, seconds and embedding after the fit and after each continuation of it."""
     settings, more = settings_of(method, len(task.X), longest)
     tsne = TSNE(
-        n_jobs=task.n_jobs, random_state=task.seed, callbacks=course,
-        callbacks_every_iters=EVERY, **settings,
-    )  # fmt: skip
+        n_jobs=task.n_jobs,
+        random_state=task.seed,
+        callbacks=course,
+        callbacks_every_iters=EVERY,
+        **settings,
+    )
     embedding = tsne.prepare_initial(None, task.affinities, task.start)
     seconds = 0
     parts = [tsne.plan(len(task.X)).phases] + [[n_iter] for n_iter in more]
@@ -170,8 +184,11 @@ def compare_peers(task, options):
                 result, points = fit_in_process(folder, program, task.n_jobs, iterations)
                 error = task.divergence(points.astype(float))
                 figures[f"{program} {iterations}"] = [
-                    iterations, result["seconds"], error, *task.scores(points.astype(float))
-                ]  # fmt: skip
+                    iterations,
+                    result["seconds"],
+                    error,
+                    *task.scores(points.astype(float)),
+                ]
     return figures
 
 
@@ -189,8 +206,10 @@ def curves(task, options):
 
 # Output.
 
-HEAD = (f"{'data':16}{'perp':>5} {'method':16}{'its':>6}{'seconds':>9}{'KL':>9}{'KL/':>7}"
-        f"{'time/':>7}{'fit/':>6}{'labels':>8}{'order':>7}{'recall':>8}")  # fmt: skip
+HEAD = (
+    f"{'data':16}{'perp':>5} {'method':16}{'its':>6}{'seconds':>9}{'KL':>9}{'KL/':>7}"
+    f"{'time/':>7}{'fit/':>6}{'labels':>8}{'order':>7}{'recall':>8}"
+)
 FORMATS = ["6.0f", "9.2f", "9.4f", "7.3f", "7.2f", "6.2f", "8.3f", "7.3f", "8.3f", "6.3f", "6.3f"]
 
 
@@ -237,8 +256,11 @@ def cliffs(options):
                 print(f"{n:8}{error:9.4f}{off[0]:+8.2%}{seconds:9.3f}{off[1]:+8.1%}")
             for name, off in zip(("KL", "seconds"), smooth, strict=True):
                 median, most, largest = np.quantile(np.abs(off), (0.5, 0.95, 1))
-                print(f"{name}: median {median:.2%}, 19 of 20 within {most:.2%}, "
-                      f"at most {largest:.2%}", flush=True)  # fmt: skip
+                print(
+                    f"{name}: median {median:.2%}, 19 of 20 within {most:.2%}, "
+                    f"at most {largest:.2%}",
+                    flush=True,
+                )
 
 
 def fit_first(everything, n, perplexity, options):

@@ -41,9 +41,12 @@ def draw_maps(results, path):
     plt = pyplot()
     columns = max(len(maps) for _, _, maps in results)
     figure, axes = plt.subplots(
-        len(results), columns, figsize=(3 * columns, 3.2 * len(results)), squeeze=False,
+        len(results),
+        columns,
+        figsize=(3 * columns, 3.2 * len(results)),
+        squeeze=False,
         layout="constrained",
-    )  # fmt: skip
+    )
     for row, (task, figures, maps) in zip(axes, results, strict=True):
         for ax, (title, y) in zip(row, maps.items(), strict=False):
             ax.scatter(*y.T, c=task.label, s=min(8, 3000 / len(y)), cmap="Spectral", linewidths=0)

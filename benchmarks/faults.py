@@ -30,8 +30,12 @@ from hostile_rows import noise_between_clusters
 
 N_ROWS, CHUNKS = 9_000, (700, 3)
 PARAMETERS = {
-    "random_state": 0, "n_iter": 40, "early_exaggeration_iter": 40, "n_jobs": 1, "perplexity": 10,
-}  # fmt: skip
+    "random_state": 0,
+    "n_iter": 40,
+    "early_exaggeration_iter": 40,
+    "n_jobs": 1,
+    "perplexity": 10,
+}
 # After the stage was heard of, or so many of its iterations are done.
 DELAYS, MAX_ITERATIONS = (0, 0.05, 0.1, 0.2, 0.3, 0.5), 30
 

@@ -31,8 +31,18 @@ from stages import NAMES
 
 from fasttsne.datasets import load_digits
 
-PROGRAMS = ["fasttsne-auto", "fasttsne", "pacmap", "umap", "trimap", "sklearnex", "openTSNE",
-            "fitsne", "tsne-h2pack", "sklearn"]  # fmt: skip
+PROGRAMS = [
+    "fasttsne-auto",
+    "fasttsne",
+    "pacmap",
+    "umap",
+    "trimap",
+    "sklearnex",
+    "openTSNE",
+    "fitsne",
+    "tsne-h2pack",
+    "sklearn",
+]
 FORMER = "fasttsne 0.1.0"
 TITLES = {"fasttsne-auto": "fasttsne, all defaults", "fasttsne": "fasttsne, classical"}
 MOST_ROWS = {"sklearn": 5000, "tsne-h2pack": 5000, "sklearnex": 100_000}
@@ -64,9 +74,12 @@ def fits(X, programs, options):
 def _fit(folder, program, options):
     is_former = program == FORMER
     return fit_in_process(
-        folder, "fasttsne-auto" if is_former else program, options.n_jobs, options.iterations,
+        folder,
+        "fasttsne-auto" if is_former else program,
+        options.n_jobs,
+        options.iterations,
         python=options.former if is_former else sys.executable,
-    )  # fmt: skip
+    )
 
 
 def tables(name, options):
@@ -101,9 +114,10 @@ def growth(options):
     for n in sorted(options.growth):
         X, _ = DATA["clusters"](n)
         patient = [
-            program for program, times in seconds.items()
+            program
+            for program, times in seconds.items()
             if max(times.values(), default=0) < options.patience
-        ]  # fmt: skip
+        ]
         for program, (result, _) in fits(X, patient, options).items():
             seconds[program][n] = result["seconds"]
     heading("Seconds against rows, clusters of 50 columns")
@@ -128,9 +142,12 @@ def draw(seconds, path):
     for program, times in seconds.items():
         ours = program.startswith("fasttsne")
         ax.loglog(
-            list(times), list(times.values()), "o-" if ours else "o--", lw=2 if ours else 1.2,
+            list(times),
+            list(times.values()),
+            "o-" if ours else "o--",
+            lw=2 if ours else 1.2,
             label=TITLES.get(program, program),
-        )  # fmt: skip
+        )
     ax.set(xlabel="rows", ylabel="seconds, rows to map")
     ax.grid(alpha=0.3, which="both")
     ax.legend()
@@ -161,8 +178,12 @@ def main():
     parser.add_argument("--rows", type=int, default=200_000, help="of clusters")
     parser.add_argument("--iterations", type=int, default=750)
     parser.add_argument("--growth", type=int, nargs="+", metavar="ROWS")
-    parser.add_argument("--patience", type=float, default=300,
-                        help="seconds after which a program gets no more rows")  # fmt: skip
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=300,
+        help="seconds after which a program gets no more rows",
+    )
     parser.add_argument("--picture", default=PICTURE)
     parser.add_argument("--n-jobs", type=int, default=2)
     options = parser.parse_args()

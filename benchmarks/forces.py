@@ -32,11 +32,7 @@ def methods(n_threads):
     """The methods, with the error that each promises."""
     return [
         Method("fft", MeshRepulsion(n_threads=n_threads), 1.5e-2),
-        Method(
-            "fft, finer",
-            MeshRepulsion(1, 4, 100, 0.8, n_threads),
-            5e-3,
-        ),
+        Method("fft, finer", MeshRepulsion(1, 4, 100, 0.8, n_threads), 5e-3),
         Method("bh 0.5", TreeRepulsion(theta=0.5, n_threads=n_threads), 3e-2),
         Method("bh 0.2", TreeRepulsion(theta=0.2, n_threads=n_threads), 5e-3),
     ]

@@ -105,10 +105,13 @@ def summarize(results):
     print(f"\n{'':8}{'distance correlation':>26}{'10-neighbour recall':>28}   both change")
     print(f"{'':8}" + f"{'least':>10}{'median':>9}{'most':>9}" * 2)
     for label in labels:
-        changes = np.array([
-            np.subtract(found[label], found["0"])[:2]
-            for found in results.values() if label in found
-        ])  # fmt: skip
+        changes = np.array(
+            [
+                np.subtract(found[label], found["0"])[:2]
+                for found in results.values()
+                if label in found
+            ]
+        )
         low, middle, high = changes.min(0), np.median(changes, 0), changes.max(0)
         cells = "".join(f"{low[i]:+10.3f}{middle[i]:+9.3f}{high[i]:+9.3f}" for i in range(2))
         print(f"{label:8}{cells}   {len(changes)} sets")
@@ -130,8 +133,9 @@ def draw(results, path):
             if label in found:
                 correlation, recall, _ = found[label]
                 ax.plot(recall, correlation, "o", color="tab:blue")
-                ax.annotate(label, (recall, correlation), (-5, -10), ha="right",
-                            textcoords="offset points")  # fmt: skip
+                ax.annotate(
+                    label, (recall, correlation), (-5, -10), ha="right", textcoords="offset points"
+                )
         for peer, color in zip(PEERS, ("tab:orange", "tab:green", "tab:red"), strict=True):
             if peer in found:
                 ax.plot(found[peer][1], found[peer][0], "s", color=color, label=TITLES[peer])

@@ -65,8 +65,15 @@ def compare(title, X, labels, n_old, holds):
     old = TSNE(random_state=0, n_jobs=1).fit(X[:n_old])
     for hold in holds:
         grown, taken = timed(lambda hold=hold: old.update(X[n_old:], hold=hold))
-        show(f"  update, hold={hold:g}", grown, labels, n_old, taken, taken / seconds,
-             moved(old, grown))  # fmt: skip
+        show(
+            f"  update, hold={hold:g}",
+            grown,
+            labels,
+            n_old,
+            taken,
+            taken / seconds,
+            moved(old, grown),
+        )
 
 
 def compare_splits(X, labels, options):
@@ -105,10 +112,19 @@ def compare_ten(X, labels, holds):
             rows = X[first:stop]
             grown, more = timed(lambda old=grown, rows=rows, hold=hold: old.update(rows, hold=hold))
             taken += more
-        show(f"  updates, hold={hold:g}", grown, labels, sizes[0], taken, taken / seconds,
-             moved(old, grown))  # fmt: skip
-        print(f"  KL / fit {grown.kl_divergence / whole.kl_divergence:.4f}, recall "
-              f"{recall(grown, true):.4f}")  # fmt: skip
+        show(
+            f"  updates, hold={hold:g}",
+            grown,
+            labels,
+            sizes[0],
+            taken,
+            taken / seconds,
+            moved(old, grown),
+        )
+        print(
+            f"  KL / fit {grown.kl_divergence / whole.kl_divergence:.4f}, recall "
+            f"{recall(grown, true):.4f}"
+        )
 
 
 def moved(old, grown):
@@ -128,11 +144,15 @@ def show(name, embedding, labels, n_old, seconds, share, steps):
     right = label_agreement(np.asarray(embedding), labels, n_old)
     print(
         LINE.format(
-            name, f"{seconds:.2f}", f"{share:.2f}", f"{embedding.kl_divergence:.3f}",
-            f"{right:.3f}", steps,
+            name,
+            f"{seconds:.2f}",
+            f"{share:.2f}",
+            f"{embedding.kl_divergence:.3f}",
+            f"{right:.3f}",
+            steps,
         ),
         flush=True,
-    )  # fmt: skip
+    )
 
 
 def label_agreement(y, labels, first, k=10):

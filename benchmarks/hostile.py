@@ -104,8 +104,10 @@ def main():
         for name, shares in recalls.items():
             tail = np.quantile(shares, TAIL_QUANTILE)
             below = 100 * (shares < TAIL_RECALL).mean()
-            print(f"{name:26}{seconds:8.2f}{shares.mean():8.3f}{tail:7.2f}{below:9.2f} %"
-                  f"{error:9.0e}", flush=True)  # fmt: skip
+            print(
+                f"{name:26}{seconds:8.2f}{shares.mean():8.3f}{tail:7.2f}{below:9.2f} %{error:9.0e}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -43,11 +43,16 @@ def main():
     for name, outcome in (of_commands if options.commands else of_works)(options):
         outcomes.append(outcome)
         show(name, outcome)
-    show("all", Outcome(
-        sum(each.seconds for each in outcomes), sum(each.n_sent for each in outcomes),
-        sum(each.n_inside for each in outcomes), max(each.slowest for each in outcomes),
-        [problem for each in outcomes for problem in each.problems],
-    ))  # fmt: skip
+    show(
+        "all",
+        Outcome(
+            sum(each.seconds for each in outcomes),
+            sum(each.n_sent for each in outcomes),
+            sum(each.n_inside for each in outcomes),
+            max(each.slowest for each in outcomes),
+            [problem for each in outcomes for problem in each.problems],
+        ),
+    )
     return 1 if any(each.problems for each in outcomes) else 0
 
 
@@ -78,8 +83,11 @@ def of_commands(options):
 
 
 def show(name, outcome):
-    print(f"{name:28}{outcome.seconds:9.2f}{outcome.n_sent:6}{outcome.n_inside:8}"
-          f"{outcome.slowest:12.3f}{len(outcome.problems):10}", flush=True)  # fmt: skip
+    print(
+        f"{name:28}{outcome.seconds:9.2f}{outcome.n_sent:6}{outcome.n_inside:8}"
+        f"{outcome.slowest:12.3f}{len(outcome.problems):10}",
+        flush=True,
+    )
     for problem in outcome.problems if name != "all" else ():
         print(f"  {problem}", flush=True)
 

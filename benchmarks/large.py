@@ -35,9 +35,13 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 N_CLUSTERS, N_DIMENSIONS, BATCH = 40, 10, 100_000
-STAGES = {"finding": "neighbours", "computing affinities": "affinities",
-          "computing the principal": "start", "early": "early exaggeration",
-          "main": "main phase"}  # fmt: skip
+STAGES = {
+    "finding": "neighbours",
+    "computing affinities": "affinities",
+    "computing the principal": "start",
+    "early": "early exaggeration",
+    "main": "main phase",
+}
 TABLE_ROWS = (10**5, 10**6, 10**7, 10**8)
 TABLE_COLUMNS = (10, 50, 200, 1000)
 
@@ -69,23 +73,31 @@ def compare(name, path, options):
     """Fit a file by this version and the other, and print both."""
     settings = {"n_jobs": options.n_jobs, "random_state": 0}
     limit = {"memory_limit": options.limit} if options.limit else {}
-    for label, python, more in (
-        ("this", sys.executable, limit), ("other", options.other, {}),
-    ):  # fmt: skip
+    for label, python, more in (("this", sys.executable, limit), ("other", options.other, {})):
         if not python:
             continue
         command = [python, __file__, "measure", str(path), json.dumps({**settings, **more})]
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        result = {"data": name, "version": label, "n_jobs": options.n_jobs, **more,
-                  **json.loads(output)}  # fmt: skip
+        result = {
+            "data": name,
+            "version": label,
+            "n_jobs": options.n_jobs,
+            **more,
+            **json.loads(output),
+        }
         if options.results:
             with options.results.open("a") as file:
                 file.write(json.dumps(result) + "\n")
-        print(f"{name} {label}: {result['seconds']:.1f} s, processor {result['processor']:.1f} s, "
-              f"anonymous {result['anonymous'] / 1e9:.2f} GB, KL {result['KL']:.4f}, recall "
-              f"{result['recall']} {result['tail']}, {result['iterations']} its")  # fmt: skip
-        print("   ", ", ".join(f"{stage} {s:.1f}" for stage, s in result["stages"].items()),
-              flush=True)  # fmt: skip
+        print(
+            f"{name} {label}: {result['seconds']:.1f} s, processor {result['processor']:.1f} s, "
+            f"anonymous {result['anonymous'] / 1e9:.2f} GB, KL {result['KL']:.4f}, recall "
+            f"{result['recall']} {result['tail']}, {result['iterations']} its"
+        )
+        print(
+            "   ",
+            ", ".join(f"{stage} {s:.1f}" for stage, s in result["stages"].items()),
+            flush=True,
+        )
 
 
 def measure(path, settings):
@@ -105,11 +117,17 @@ def measure(path, settings):
     index = embedding.affinities.knn_index
     tail = getattr(index, "recall_quantiles_", None)
     return {
-        "n": X.shape[0], "d": X.shape[1], "seconds": seconds, "processor": processor,
-        "anonymous": memory.finish(), "KL": embedding.kl_divergence, "stages": stages.seconds,
-        "recall": round(index.recall_, 4), "tail": round(tail[0], 3) if tail else None,
+        "n": X.shape[0],
+        "d": X.shape[1],
+        "seconds": seconds,
+        "processor": processor,
+        "anonymous": memory.finish(),
+        "KL": embedding.kl_divergence,
+        "stages": stages.seconds,
+        "recall": round(index.recall_, 4),
+        "tail": round(tail[0], 3) if tail else None,
         "iterations": embedding.optimizer.state.iteration,
-    }  # fmt: skip
+    }
 
 
 class Stages(logging.Handler):
@@ -190,8 +208,12 @@ def write_shifts(path, n):
     from common import mnist
 
     images = mnist()[0].reshape(-1, 28, 28)
-    shifts = [(0, 0), *((i, j) for i in (-2, 0, 2) for j in (-2, 0, 2) if i or j),
-              *((i, j) for i in (-1, 0, 1) for j in (-1, 1)), (1, 0)]  # fmt: skip
+    shifts = [
+        (0, 0),
+        *((i, j) for i in (-2, 0, 2) for j in (-2, 0, 2) if i or j),
+        *((i, j) for i in (-1, 0, 1) for j in (-1, 1)),
+        (1, 0),
+    ]
     out = open_memmap(path, "w+", np.uint8, (n, 784))
     for k, shift in enumerate(shifts):
         part = out[k * len(images) : (k + 1) * len(images)]
@@ -212,8 +234,10 @@ def print_table(results):
             peak = memory.estimate_memory(n, d)["peak"]
             least, files = memory.min_memory(n, d)
             sizes = (f"{size / 1e9:.1f} GB" for size in (peak, least, files))
-            print(f"{n:12,}{d:9,}{duration(model.seconds(n, d)):>10}",
-                  *(f"{size:>9}" for size in sizes))  # fmt: skip
+            print(
+                f"{n:12,}{d:9,}{duration(model.seconds(n, d)):>10}",
+                *(f"{size:>9}" for size in sizes),
+            )
     print("powers of n:", {stage: round(a, 2) for stage, (_, a, _) in model.powers.items()})
 
 

@@ -74,7 +74,14 @@ def duplicates(rows, seed):
 
 
 KINDS = {
-    "digits": partial(images, load_digits), "mnist": partial(images, mnist),
-    "fashion": partial(images, fashion), "roll": roll, "line": line, "branches": branches,
-    "clusters": clusters, "uneven": uneven, "noise": noise, "duplicates": duplicates,
-}  # fmt: skip
+    "digits": partial(images, load_digits),
+    "mnist": partial(images, mnist),
+    "fashion": partial(images, fashion),
+    "roll": roll,
+    "line": line,
+    "branches": branches,
+    "clusters": clusters,
+    "uneven": uneven,
+    "noise": noise,
+    "duplicates": duplicates,
+}

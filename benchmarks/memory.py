@@ -19,11 +19,17 @@ from common import clusters
 from fasttsne import TSNE, estimate_memory
 
 SHAPES = (
-    (50_000, 50, "float32"), (200_000, 50, "float32"), (100_000, 20, "float32"),
-    (400_000, 10, "float32"), (100_000, 200, "float32"), (50_000, 784, "float32"),
-    (50_000, 784, "uint8"), (100_000, 100, "int32"), (100_000, 60, "float64"),
+    (50_000, 50, "float32"),
+    (200_000, 50, "float32"),
+    (100_000, 20, "float32"),
+    (400_000, 10, "float32"),
+    (100_000, 200, "float32"),
+    (50_000, 784, "float32"),
+    (50_000, 784, "uint8"),
+    (100_000, 100, "int32"),
+    (100_000, 60, "float64"),
     (20_000, 2000, "float32"),
-)  # fmt: skip
+)
 
 
 def main():
@@ -45,8 +51,11 @@ def compare(n, d, dtype):
     print(f"{n:,} x {d} {dtype}")
     for stage, found in measured.items():
         expected = estimated.get(stage, 0)
-        print(f"  {stage:<38} {found / 1e6:8.0f} MB  {expected / 1e6:8.0f}  "
-              f"{expected / max(found, 1):.2f}", flush=True)  # fmt: skip
+        print(
+            f"  {stage:<38} {found / 1e6:8.0f} MB  {expected / 1e6:8.0f}  "
+            f"{expected / max(found, 1):.2f}",
+            flush=True,
+        )
 
 
 def measure(n, d, dtype):

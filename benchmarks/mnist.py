@@ -60,15 +60,20 @@ def main():
     frames = []
     moving = embedding.copy()
     plain = median_seconds(lambda: moving.optimize(ITERATIONS, inplace=True)) / ITERATIONS
-    watched = median_seconds(
-        lambda: (
-            frames.clear(),
-            moving.optimize(
-                ITERATIONS, inplace=True, callbacks_every_iters=1,
-                callbacks=lambda i, e, y: frames.append(np.array(y, np.float32)),
-            ),
+    watched = (
+        median_seconds(
+            lambda: (
+                frames.clear(),
+                moving.optimize(
+                    ITERATIONS,
+                    inplace=True,
+                    callbacks_every_iters=1,
+                    callbacks=lambda i, e, y: frames.append(np.array(y, np.float32)),
+                ),
+            )
         )
-    ) / ITERATIONS  # fmt: skip
+        / ITERATIONS
+    )
     print(f"{'iteration on the final map':32}{1e3 * plain:10.2f} ms")
     print(f"{'with a callback at each':32}{1e3 * watched:10.2f} ms   {watched / plain:.2f} x")
 

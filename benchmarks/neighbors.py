@@ -79,9 +79,11 @@ def work(folder, program, k, n_jobs):
     answered = time.perf_counter() - start
     sample, kth = np.load(folder / "sample.npy"), np.load(folder / "kth.npy")
     found = float((distances[sample] <= kth[:, None] * (1 + 1e-4)).mean())
-    print(json.dumps({
-        "built": built, "answered": answered, "recall": found, "peak": peak_memory() - before,
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {"built": built, "answered": answered, "recall": found, "peak": peak_memory() - before}
+        )
+    )
 
 
 def truth(X, k, folder, n_jobs):
@@ -128,9 +130,11 @@ def main():
     parser.add_argument("--k", type=int, default=90)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument(
-        "--programs", nargs="+", choices=list(PROGRAMS),
+        "--programs",
+        nargs="+",
+        choices=list(PROGRAMS),
         default=[name for name in PROGRAMS if name not in SLOW],
-    )  # fmt: skip
+    )
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--order", help=argparse.SUPPRESS)
     options = parser.parse_args()

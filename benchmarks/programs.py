@@ -21,9 +21,12 @@ def fit_fasttsne(X, n_jobs, iterations, **settings):
     from fasttsne import TSNE
 
     classical = TSNE(
-        early_exaggeration_iter=250, n_iter=iterations - 250, n_jobs=n_jobs, random_state=0,
+        early_exaggeration_iter=250,
+        n_iter=iterations - 250,
+        n_jobs=n_jobs,
+        random_state=0,
         **settings,
-    )  # fmt: skip
+    )
     return np.asarray(classical.fit(X))
 
 
@@ -117,22 +120,34 @@ def fit_umap_short(X, n_jobs, iterations):
 
 
 FITS = {
-    "fasttsne": fit_fasttsne, "fasttsne-bh": fit_fasttsne_bh, "fasttsne-auto": fit_fasttsne_auto,
-    "sklearnex": fit_sklearnex, "sklearn": fit_sklearn, "openTSNE": fit_opentsne,
+    "fasttsne": fit_fasttsne,
+    "fasttsne-bh": fit_fasttsne_bh,
+    "fasttsne-auto": fit_fasttsne_auto,
+    "sklearnex": fit_sklearnex,
+    "sklearn": fit_sklearn,
+    "openTSNE": fit_opentsne,
     "fitsne": fit_fitsne,
-    "umap": fit_umap, "pacmap": fit_pacmap, "trimap": fit_trimap,
+    "umap": fit_umap,
+    "pacmap": fit_pacmap,
+    "trimap": fit_trimap,
     "tsne-h2pack": fit_h2pack,
     "fasttsne-3d": fit_fasttsne_3d,
-    "fasttsne-3d-bh": fit_fasttsne_3d_bh, "sklearn-3d": fit_sklearn_3d,
-    "openTSNE-short": fit_opentsne_short, "umap-short": fit_umap_short,
-}  # fmt: skip
+    "fasttsne-3d-bh": fit_fasttsne_3d_bh,
+    "sklearn-3d": fit_sklearn_3d,
+    "openTSNE-short": fit_opentsne_short,
+    "umap-short": fit_umap_short,
+}
 IN_PLANE = [name for name in FITS if "-3d" not in name and "-short" not in name]
 
 
 def fit_in_process(
-    folder, program: str, n_jobs: int, iterations: int, memmap: bool = False,
+    folder,
+    program: str,
+    n_jobs: int,
+    iterations: int,
+    memmap: bool = False,
     python: str = sys.executable,
-):  # fmt: skip
+):
     """Fit ``X.npy`` of a folder in a process of its own.
 
     Parameters

@@ -41,9 +41,11 @@ def main():
         X = clusters(rows, columns=3, n_clusters=max(rows // 1000, 10))
         affinities = PerplexityBasedNN(X, n_jobs=options.n_jobs, random_state=0)
         embedding = TSNEEmbedding(
-            initialization.pca(X, random_state=0), affinities, n_jobs=options.n_jobs,
+            initialization.pca(X, random_state=0),
+            affinities,
+            n_jobs=options.n_jobs,
             negative_gradient_method=options.method,
-        )  # fmt: skip
+        )
         embedding.optimize(50, inplace=True, exaggeration=12)
         embedding.optimize(150, inplace=True)
         seconds = [one_iteration(embedding) for _ in range(3)]

@@ -48,9 +48,10 @@ def spectra(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
 def main() -> None:
     rows = int(sys.argv[1])
     maps = {
-        "Swiss roll": swiss_roll(rows), "clusters": clusters(rows, 10, 12),
+        "Swiss roll": swiss_roll(rows),
+        "clusters": clusters(rows, 10, 12),
         "MNIST": mnist_rows(rows)[0],
-    }  # fmt: skip
+    }
     for name, X in maps.items():
         before, after, estimate = spectra(X)
         for matrix, values in ("D^-1 B", before), ("M B", after):

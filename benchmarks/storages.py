@@ -46,8 +46,9 @@ class Slices:
 
 def in_memory(dtype, order="C", columns=slice(None), rows=slice(None)):
     def make(X, folder):
-        whole = np.zeros((len(X) * abs(rows.step or 1), N_COLUMNS * (columns.step or 1)), dtype,
-                         order)  # fmt: skip
+        whole = np.zeros(
+            (len(X) * abs(rows.step or 1), N_COLUMNS * (columns.step or 1)), dtype, order
+        )
         part = whole[rows, columns]
         part[:] = X
         return part
@@ -65,8 +66,9 @@ def in_npy(dtype, order="C", open_it=lambda path: np.load(path, mmap_mode="r")):
 
 def in_hdf5(dtype, **settings):
     def make(X, folder):
-        return h5py.File(folder / "rows.h5", "w").create_dataset("x", data=X.astype(dtype),
-                                                                 **settings)  # fmt: skip
+        return h5py.File(folder / "rows.h5", "w").create_dataset(
+            "x", data=X.astype(dtype), **settings
+        )
 
     return make
 
@@ -150,8 +152,10 @@ def main():
     for name, make in STORAGES.items():
         if word in name:
             found += [fit(name, make, X, *way) for way in WAYS]
-    print(f"{n:,} x {N_COLUMNS}: {len(found)} fits, {len(set(found))} hashes: "
-          f"{', '.join(sorted(set(found)))}")  # fmt: skip
+    print(
+        f"{n:,} x {N_COLUMNS}: {len(found)} fits, {len(set(found))} hashes: "
+        f"{', '.join(sorted(set(found)))}"
+    )
 
 
 def fit(name, make, X, limit, n_jobs):
@@ -160,8 +164,9 @@ def fit(name, make, X, limit, n_jobs):
         warnings.simplefilter("ignore")  # AnnData's own
         rows = make(X, Path(folder))
         start = time.perf_counter()
-        tsne = TSNE(early_exaggeration_iter=5, n_iter=5, random_state=0, n_jobs=n_jobs,
-                    memory_limit=limit)  # fmt: skip
+        tsne = TSNE(
+            early_exaggeration_iter=5, n_iter=5, random_state=0, n_jobs=n_jobs, memory_limit=limit
+        )
         found = hashlib.sha256(np.ascontiguousarray(tsne.fit(rows))).hexdigest()[:16]
     seconds = time.perf_counter() - start
     print(f"{name:<26} {limit:<5} {n_jobs} {found} {seconds:6.1f} s", flush=True)

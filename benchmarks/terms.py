@@ -42,16 +42,15 @@ def main():
                 "anchors": lambda stage=stage: run(embedding, stage, anchors=anchors),
                 "global structure": lambda stage=stage: run(embedding, stage, structure=0.15),
             },
-            options.repeats, options.iterations,
-        )  # fmt: skip
+            options.repeats,
+            options.iterations,
+        )
     compare(
         "whole fit",
-        {
-            "plain": lambda: fit(X, 0),
-            "global structure": lambda: fit(X, 0.15),
-        },
-        options.fits, 1,
-    )  # fmt: skip
+        {"plain": lambda: fit(X, 0), "global structure": lambda: fit(X, 0.15)},
+        options.fits,
+        1,
+    )
 
 
 def run(embedding, stage, anchors=None, structure=0.0):

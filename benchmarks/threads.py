@@ -83,8 +83,10 @@ def parts_of_an_iteration(embedding, threads, turns):
         out[:] = 0
         return 1.0
 
-    objectives = {n: KLDivergence(embedding.affinities.P_float32, no_repulsion, 2, n_threads=n)
-                  for n in threads}  # fmt: skip
+    objectives = {
+        n: KLDivergence(embedding.affinities.P_float32, no_repulsion, 2, n_threads=n)
+        for n in threads
+    }
     for objective in objectives.values():
         objective.reorder(order)
     compare("attraction", {n: partial(attract, n, objectives[n]) for n in threads}, turns)

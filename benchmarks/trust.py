@@ -135,9 +135,16 @@ def branches(n, rng, n_jobs):
 
 
 CASES: tuple[Callable[..., Case], ...] = (
-    torn_roll, whole_roll, split_blob, whole_blob, cut_circle, whole_circle, merged_clusters,
-    clusters, branches,
-)  # fmt: skip
+    torn_roll,
+    whole_roll,
+    split_blob,
+    whole_blob,
+    cut_circle,
+    whole_circle,
+    merged_clusters,
+    clusters,
+    branches,
+)
 
 
 def auroc(score, truth):
@@ -153,10 +160,13 @@ def scores_of_points(case, n_jobs):
     ranks = metrics.rank_curves(case.X, case.embedding, 10, sample_size=None, n_jobs=n_jobs)
     shape = metrics.local_distortion(case.X, case.embedding, **rows)
     return {
-        "perturbation": loo.perturbation, "singularity": loo.singularity,
-        "1 - trust": -ranks.trustworthiness.values, "1 - contin.": -ranks.continuity.values,
-        "1 - recall": -ranks.neighbor_recall.values, "1 - explained": -shape.explained,
-    }, loo.is_flagged  # fmt: skip
+        "perturbation": loo.perturbation,
+        "singularity": loo.singularity,
+        "1 - trust": -ranks.trustworthiness.values,
+        "1 - contin.": -ranks.continuity.values,
+        "1 - recall": -ranks.neighbor_recall.values,
+        "1 - explained": -shape.explained,
+    }, loo.is_flagged
 
 
 def show_cases(n, seed, n_jobs):
@@ -166,8 +176,11 @@ def show_cases(n, seed, n_jobs):
         fault, flagged = case.is_fault, is_flagged.mean()
         print(f"{case.name}: at a fault {fault.mean():.1%}, flagged {flagged:.1%}", end="")
         if fault.any() and not fault.all():
-            print(f", of the fault {is_flagged[fault].mean():.0%}, of the others "
-                  f"{is_flagged[~fault].mean():.1%}", end="")  # fmt: skip
+            print(
+                f", of the fault {is_flagged[fault].mean():.0%}, of the others "
+                f"{is_flagged[~fault].mean():.1%}",
+                end="",
+            )
             print()
             found = (f"{name} {auroc(score, fault):.3f}" for name, score in scores.items())
             print("   AUROC:", ", ".join(found), end="")
@@ -199,8 +212,11 @@ def show_times(path, n_jobs):
     for name, measure in measures.items():
         wall, start = time.perf_counter(), time.process_time()
         measure()
-        print(f"{name:<34} {time.process_time() - start:6.2f} s of the processor, "
-              f"{time.perf_counter() - wall:6.2f} s", flush=True)  # fmt: skip
+        print(
+            f"{name:<34} {time.process_time() - start:6.2f} s of the processor, "
+            f"{time.perf_counter() - wall:6.2f} s",
+            flush=True,
+        )
 
 
 def show_beside_sklearn(sizes, n_jobs):
@@ -215,9 +231,11 @@ def show_beside_sklearn(sizes, n_jobs):
         middle = time.process_time()
         theirs = trustworthiness(X, Y, n_neighbors=5)
         seconds = middle - start, time.process_time() - middle
-        print(f"{n:,} rows: {seconds[0]:.2f} s of the processor, scikit-learn {seconds[1]:.2f}, "
-              f"{seconds[1] / seconds[0]:.1f} x; difference {ours - theirs:.1e}",
-              flush=True)  # fmt: skip
+        print(
+            f"{n:,} rows: {seconds[0]:.2f} s of the processor, scikit-learn {seconds[1]:.2f}, "
+            f"{seconds[1] / seconds[0]:.1f} x; difference {ours - theirs:.1e}",
+            flush=True,
+        )
 
 
 def main():

@@ -33,8 +33,13 @@ KEEL = (
 )  # fmt: skip
 SKLEARN = "breast_cancer", "diabetes", "iris", "wine"
 # Scores that say more about the data than about the map.
-OF_THE_DATA = ("kl_divergence", "label_accuracy", "label_accuracy_in_data", "silhouette",
-               "silhouette_in_data")  # fmt: skip
+OF_THE_DATA = (
+    "kl_divergence",
+    "label_accuracy",
+    "label_accuracy_in_data",
+    "silhouette",
+    "silhouette_in_data",
+)
 
 
 def keel(name):
@@ -95,8 +100,9 @@ def main():
             found.setdefault(score, []).append(float(value))
     ranges = {
         score: [round(float(q), 3) for q in np.quantile(values, QUANTILES)]
-        for score, values in found.items() if score not in OF_THE_DATA
-    }  # fmt: skip
+        for score, values in found.items()
+        if score not in OF_THE_DATA
+    }
     for score, (low, middle, high) in ranges.items():
         print(f"{score:24}{low:8.3f}{middle:8.3f}{high:8.3f}")
     if options.write:

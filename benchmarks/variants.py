@@ -75,8 +75,10 @@ def main():
             recall = 100 * (found[:, 1] - base[:, 1]).mean()
             print(
                 f"{title:26}{np.exp(np.log(ratios).mean()):7.3f}{recall:8.2f}"
-                f"{found[:, 2].mean():6.0f} ", *(f"{ratio:.3f}" for ratio in ratios), flush=True,
-            )  # fmt: skip
+                f"{found[:, 2].mean():6.0f} ",
+                *(f"{ratio:.3f}" for ratio in ratios),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

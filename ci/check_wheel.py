@@ -48,10 +48,16 @@ def check_sdist(file):
         info = archive.extractfile(f"{archive.getnames()[0]}/PKG-INFO").read().decode()
     problems = [f"holds {name}" for name in names if name.endswith((".c", ".so", ".pyc"))]
     for needed in (
-        "fasttsne/_kernels/simd/simd8.h", "fasttsne/_kernels/repulsion/barnes_hut.pyx", "setup.py",
-        "tests/kernels/test_barnes_hut.py", "tests/conftest.py", "ci/wheels.sh",
-        "tests/golden/portable.npz", "tests/old_files/classical.npz", "tests/surface.json",
-    ):  # fmt: skip
+        "fasttsne/_kernels/simd/simd8.h",
+        "fasttsne/_kernels/repulsion/barnes_hut.pyx",
+        "setup.py",
+        "tests/kernels/test_barnes_hut.py",
+        "tests/conftest.py",
+        "ci/wheels.sh",
+        "tests/golden/portable.npz",
+        "tests/old_files/classical.npz",
+        "tests/surface.json",
+    ):
         if needed not in names:
             problems.append(f"lacks {needed}")
     if re.search(r"^Dynamic: requires-dist$", info, re.MULTILINE | re.IGNORECASE):
@@ -126,8 +132,10 @@ def check_instructions(archive, libraries, folder, problems, facts):
         path = archive.extract(library, folder)
         code = subprocess.run(
             ["objdump", "-d", "--no-show-raw-insn", path],
-            check=True, capture_output=True, text=True,
-        ).stdout  # fmt: skip
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
         beyond = sorted({found[0].strip() for found in BEYOND_X86_64.finditer(code)})
         if "/avx2/" in library:
             if "%zmm" in code or "%k1" in code:

@@ -26,9 +26,15 @@ METHODS = ("fft", "bh", "exact")
 MAX_GROWTH = 4  # MB: pools of the allocator settle late
 OURS = f"{os.sep}fasttsne{os.sep}_kernels{os.sep}"
 VALGRIND = [
-    "valgrind", "--tool=memcheck", "--leak-check=full", "--show-leak-kinds=all",
-    "--num-callers=40", "--xml=yes", "--error-limit=no", "--fair-sched=yes",
-]  # fmt: skip
+    "valgrind",
+    "--tool=memcheck",
+    "--leak-check=full",
+    "--show-leak-kinds=all",
+    "--num-callers=40",
+    "--xml=yes",
+    "--error-limit=no",
+    "--fair-sched=yes",
+]
 
 
 def resident():
@@ -47,9 +53,13 @@ def one_fit(X, method):
     from fasttsne import TSNE
 
     embedding = TSNE(
-        perplexity=8, n_iter=3, early_exaggeration_iter=3, n_jobs=2, random_state=0,
+        perplexity=8,
+        n_iter=3,
+        early_exaggeration_iter=3,
+        n_jobs=2,
+        random_state=0,
         negative_gradient_method=method,
-    ).fit(X[:90])  # fmt: skip
+    ).fit(X[:90])
     embedding.optimize(2, inplace=False)
     embedding.transform(X[90:])
     return embedding
@@ -101,8 +111,9 @@ def under_valgrind(name, count):
         report = Path(folder, "report.xml")
         subprocess.run(
             [*VALGRIND, f"--xml-file={report}", sys.executable, __file__, f"--{name}", str(count)],
-            check=True, env={**os.environ, "PYTHONMALLOC": "malloc"},
-        )  # fmt: skip
+            check=True,
+            env={**os.environ, "PYTHONMALLOC": "malloc"},
+        )
         root = ElementTree.parse(report).getroot()
     allocated, errors = Counter(), Counter()
     for error in root.iter("error"):

@@ -15,11 +15,14 @@ rows = load_digits()[0][:200]
 for method in ("fft", "bh", "exact"):
     alone, together = (
         TSNE(
-            n_iter=20, early_exaggeration_iter=20, negative_gradient_method=method,
-            random_state=0, n_jobs=n_jobs,
+            n_iter=20,
+            early_exaggeration_iter=20,
+            negative_gradient_method=method,
+            random_state=0,
+            n_jobs=n_jobs,
         ).fit(rows)
         for n_jobs in (1, 2)
-    )  # fmt: skip
+    )
     assert np.isfinite(alone).all()
     assert (alone == together).all()
     print(method, alone.kl_divergence)

@@ -96,8 +96,9 @@ def transform():
     figure, axes = panels(2, 4.2)
     plotting.scatter(embedding, y[:1200], axes[0], legend=False, title="1,200 digits")
     plotting.scatter(embedding, ax=axes[1], palette=GREY, opacity=1.0)
-    plotting.scatter(placed, y[1200:], axes[1], legend=False, opacity=1.0,
-                     title="597 others, placed among them")  # fmt: skip
+    plotting.scatter(
+        placed, y[1200:], axes[1], legend=False, opacity=1.0, title="597 others, placed among them"
+    )
     keep(figure, "transform")
 
 
@@ -247,8 +248,15 @@ def large():
     """70,000 points as anybody draws them, as plotting does, and counted."""
     embedding, y = map_of_mnist()
     figure, axes = panels(3)
-    plotting.scatter(embedding, y, axes[0], legend=False, point_size=12, opacity=1.0,
-                     title="large, opaque points")  # fmt: skip
+    plotting.scatter(
+        embedding,
+        y,
+        axes[0],
+        legend=False,
+        point_size=12,
+        opacity=1.0,
+        title="large, opaque points",
+    )
     plotting.scatter(embedding, y, axes[1], legend=False, title="as plotting.scatter chooses")
     counts, *_ = np.histogram2d(*np.asarray(embedding).T, bins=150)
     axes[2].imshow(np.sqrt(counts.T), origin="lower", cmap="Greys")

@@ -94,9 +94,11 @@ def cells_of_a_search():
     radii = np.sqrt(np.bincount(cell, distance**2, 60) / np.maximum(np.bincount(cell, None, 60), 1))
     figure = Figure(figsize=(9, 4.4), layout="constrained")
     for ax, near, title in zip(
-        figure.subplots(1, 2), ((0.3, 0.2), (3.0, 2.4)),
-        ("A row in the middle of many", "A row far from most"), strict=True,
-    ):  # fmt: skip
+        figure.subplots(1, 2),
+        ((0.3, 0.2), (3.0, 2.4)),
+        ("A row in the middle of many", "A row far from most"),
+        strict=True,
+    ):
         row = rows[cKDTree(rows).query(near)[1]]
         far = np.linalg.norm(centroids - row, axis=1)
         last = np.sort(np.linalg.norm(rows - row, axis=1))[30]

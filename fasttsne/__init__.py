@@ -49,7 +49,23 @@ def __getattr__(name: str) -> ModuleType | Any:
 
 
 __all__ = [
-    "TSNE", "AlignedTSNE", "Anchors", "OptimizationInterrupt", "PartialTSNEEmbedding", "Report",
-    "TSNEEmbedding", "__version__", "affinity", "callbacks", "compare", "estimate_memory",
-    "initialization", "metrics", "nearest_neighbors", "report", "show_config", "tsne", "utils",
-]  # fmt: skip
+    "TSNE",
+    "AlignedTSNE",
+    "Anchors",
+    "OptimizationInterrupt",
+    "PartialTSNEEmbedding",
+    "Report",
+    "TSNEEmbedding",
+    "__version__",
+    "affinity",
+    "callbacks",
+    "compare",
+    "estimate_memory",
+    "initialization",
+    "metrics",
+    "nearest_neighbors",
+    "report",
+    "show_config",
+    "tsne",
+    "utils",
+]

@@ -40,13 +40,24 @@ from fasttsne.utils import deprecate_positions, is_package_installed, require
 
 @deprecate_positions("path", "labels")
 def save(
-    frames: Any, *, path: FilePath, labels: ArrayLike | None = None, fps: float = 25,
-    size: int | tuple[int, int] = 420, palette: Palette = None, kind: str = "auto",
-    background: Color = "white", point_size: float | None = None,
+    frames: Any,
+    *,
+    path: FilePath,
+    labels: ArrayLike | None = None,
+    fps: float = 25,
+    size: int | tuple[int, int] = 420,
+    palette: Palette = None,
+    kind: str = "auto",
+    background: Color = "white",
+    point_size: float | None = None,
     opacity: float | None = None,
-    legend: bool = True, titles: Iterable[str] | None = None, pause: float = 2.0,
-    n_colors: int = 128, progress: bool = True, n_jobs: int | None = -1,
-) -> Path:  # fmt: skip
+    legend: bool = True,
+    titles: Iterable[str] | None = None,
+    pause: float = 2.0,
+    n_colors: int = 128,
+    progress: bool = True,
+    n_jobs: int | None = -1,
+) -> Path:
     """Write embeddings as the frames of a GIF, MP4, APNG or WebP; the extra ``animation``.
 
     The axis limits follow the embedding, averaged over half a second before and after.  GIF

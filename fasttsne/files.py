@@ -12,6 +12,13 @@ from fasttsne.io.read_tables import (
 from fasttsne.io.write_tables import check_output, write_map
 
 __all__ = [
-    "DELIMITERS", "USUAL_KEYS", "USUAL_LAYER", "Table", "check_output", "read_rows", "read_table",
-    "read_vector", "write_map",
-]  # fmt: skip
+    "DELIMITERS",
+    "USUAL_KEYS",
+    "USUAL_LAYER",
+    "Table",
+    "check_output",
+    "read_rows",
+    "read_table",
+    "read_vector",
+    "write_map",
+]

@@ -36,9 +36,18 @@ from fasttsne.runtime.validation import (
 from fasttsne.utils import Timer, warn_user
 
 __all__ = [
-    "Projection", "approximate_components", "initial_positions", "jitter", "median", "pca",
-    "principal_components", "random", "rescale", "spectral", "weighted_mean",
-]  # fmt: skip
+    "Projection",
+    "approximate_components",
+    "initial_positions",
+    "jitter",
+    "median",
+    "pca",
+    "principal_components",
+    "random",
+    "rescale",
+    "spectral",
+    "weighted_mean",
+]
 
 # An affine map is fitted to so many targets, or more, and used where it flattens no direction to
 # less than this share of another, as targets on a line would.
@@ -56,10 +65,15 @@ log = logging.getLogger("fasttsne.initialization")
 
 
 def initial_positions(
-    initialization: str | ArrayLike, X: Rows | None, P: sp.csr_matrix, n_components: int = 2,
-    random_state: RandomState = None, n_jobs: int | None = -1, verbose: bool = False,
+    initialization: str | ArrayLike,
+    X: Rows | None,
+    P: sp.csr_matrix,
+    n_components: int = 2,
+    random_state: RandomState = None,
+    n_jobs: int | None = -1,
+    verbose: bool = False,
     components: np.ndarray | None = None,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """The positions that a fit starts from.
 
     Parameters
@@ -157,9 +171,11 @@ def jitter(
 
 
 def random(
-    n_samples: int | Sized | sp.spmatrix, n_components: int = 2, random_state: RandomState = None,
+    n_samples: int | Sized | sp.spmatrix,
+    n_components: int = 2,
+    random_state: RandomState = None,
     verbose: bool = False,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Return normal noise of standard deviation 1e-4.
 
     Parameters
@@ -180,9 +196,14 @@ def random(
 
 
 def pca(
-    X: Rows, n_components: int = 2, svd_solver: str = "auto", random_state: RandomState = None,
-    verbose: bool = False, add_jitter: bool = True, n_jobs: int | None = -1,
-) -> np.ndarray:  # fmt: skip
+    X: Rows,
+    n_components: int = 2,
+    svd_solver: str = "auto",
+    random_state: RandomState = None,
+    verbose: bool = False,
+    add_jitter: bool = True,
+    n_jobs: int | None = -1,
+) -> np.ndarray:
     """Return the first principal components, scaled to a standard deviation of 1e-4.
 
     Parameters
@@ -209,9 +230,14 @@ def pca(
 
 
 def pca_of_rows(
-    X: Any, n_components: int = 2, svd_solver: str = "auto", random_state: RandomState = None,
-    verbose: bool = False, add_jitter: bool = True, n_jobs: int | None = -1,
-) -> np.ndarray:  # fmt: skip
+    X: Any,
+    n_components: int = 2,
+    svd_solver: str = "auto",
+    random_state: RandomState = None,
+    verbose: bool = False,
+    add_jitter: bool = True,
+    n_jobs: int | None = -1,
+) -> np.ndarray:
     """Return the same for rows in their canonical form, which may lie on other machines."""
     n_components = check_number(n_components, "n_components", low=1, integer=True)
     check_choice(svd_solver, "svd_solver", EXACT_MAX_SIZE)
@@ -236,9 +262,14 @@ def _as_positions(
 
 
 def spectral(
-    A: Rows, n_components: int = 2, tol: float = 1e-4, max_iter: int | None = None,
-    random_state: RandomState = None, verbose: bool = False, add_jitter: bool = True,
-) -> np.ndarray:  # fmt: skip
+    A: Rows,
+    n_components: int = 2,
+    tol: float = 1e-4,
+    max_iter: int | None = None,
+    random_state: RandomState = None,
+    verbose: bool = False,
+    add_jitter: bool = True,
+) -> np.ndarray:
     """Return the spectral embedding of a graph, scaled to a standard deviation of 1e-4.
 
     The coordinates are the leading eigenvectors of a random walk on the graph (a diffusion map,
@@ -385,9 +416,12 @@ def _affine_start(
 
 
 def weighted_mean(
-    X: Sized | sp.spmatrix, embedding: ArrayLike, neighbors: ArrayLike, distances: ArrayLike,
+    X: Sized | sp.spmatrix,
+    embedding: ArrayLike,
+    neighbors: ArrayLike,
+    distances: ArrayLike,
     verbose: bool = False,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Return the mean of the neighbours' coordinates, weighted by the inverse of their distances.
 
     If any neighbours are at distance 0, only those are used.

@@ -56,9 +56,13 @@ BLOCK_EDGE_BYTES = 14
 
 
 def estimate_memory(
-    n_samples: int, n_features: int, perplexity: float = 30, dtype: Any = "float32",
-    n_components: int = 2, nnz: int | None = None,
-) -> dict[str, int]:  # fmt: skip
+    n_samples: int,
+    n_features: int,
+    perplexity: float = 30,
+    dtype: Any = "float32",
+    n_components: int = 2,
+    nnz: int | None = None,
+) -> dict[str, int]:
     """Return about how much memory each stage of a fit takes beyond the data.
 
     It is that of a fit with all defaults, of dense rows within 15 % from 50,000 rows on
@@ -126,9 +130,12 @@ class MemoryPlan(NamedTuple):
 
 
 def plan_memory(
-    X: Any, memory_limit: float | str, temp_folder: FilePath | None,
-    perplexity: float | Sequence[float], n_components: int,
-) -> MemoryPlan:  # fmt: skip
+    X: Any,
+    memory_limit: float | str,
+    temp_folder: FilePath | None,
+    perplexity: float | Sequence[float],
+    n_components: int,
+) -> MemoryPlan:
     """Return how a fit shares its memory, before anything is read.
 
     What every iteration needs is in memory, whatever the limit is.
@@ -158,8 +165,10 @@ def plan_memory(
     if needed > limit > CONSTANT_BYTES:
         log.warning(
             "memory_limit is %s, but a fit of %d rows takes about %s, besides its files",
-            format_bytes(limit), n, format_bytes(needed),
-        )  # fmt: skip
+            format_bytes(limit),
+            n,
+            format_bytes(needed),
+        )
     plan = MemoryPlan(max(limit - peak, 0), max(limit - needed, 0))
     rows = canonical_bytes(n, d, X.dtype) if nnz is None else 0
     files = (rows if rows > plan.rows else 0) + max(_table_bytes(n, d, u) - plan.tables, 0)
@@ -187,7 +196,7 @@ def _count_entries(X: Any) -> int | None:
 
 def _needed_bytes(
     n: int, d: int, perplexity: float, n_components: int, nnz: int | None = None
-) -> int:  # fmt: skip
+) -> int:
     """Return what a fit has in memory at its peak if rows and tables are in files.
 
     Sparse rows are never in files.
@@ -198,10 +207,13 @@ def _needed_bytes(
     rows = 0 if nnz is None else csr_bytes(n, nnz)
     later = [_symmetrizing_bytes(n, k)]
     later += [_descent_bytes(stage, n, edges, n_components) for stage in POINT_BYTES]
-    return CONSTANT_BYTES + int(rows + max(
-        _search_bytes(n, d, k, np.dtype(np.float32), is_reduced, nnz),
-        PREPARED_ENTRY_BYTES * (nnz or 0) + max(later),
-    ))  # fmt: skip
+    return CONSTANT_BYTES + int(
+        rows
+        + max(
+            _search_bytes(n, d, k, np.dtype(np.float32), is_reduced, nnz),
+            PREPARED_ENTRY_BYTES * (nnz or 0) + max(later),
+        )
+    )
 
 
 def _table_bytes(n: int, d: int, perplexity: float) -> int:
@@ -216,9 +228,12 @@ def _count_edges(n: int, d: int, k: int) -> float:
 
 def _what_would_fit(
     n: int, d: int, perplexity: float, n_components: int, nnz: int | None, needed: int, free: int
-) -> str:  # fmt: skip
-    fitting = [u for u in FITTING_PERPLEXITIES if u < perplexity
-               and _needed_bytes(n, d, u, n_components, nnz) <= free]  # fmt: skip
+) -> str:
+    fitting = [
+        u
+        for u in FITTING_PERPLEXITIES
+        if u < perplexity and _needed_bytes(n, d, u, n_components, nnz) <= free
+    ]
     if fitting:
         advice = f"perplexity={max(fitting)} would fit"
     else:
@@ -246,7 +261,7 @@ def csr_bytes(n: int, nnz: int) -> int:
 
 def _search_bytes(
     n: int, d: int, k: int, dtype: np.dtype, is_reduced: bool, nnz: int | None
-) -> float:  # fmt: skip
+) -> float:
     """Return what the approximate search takes at its peak, without its result."""
     n_kept = int(k * (REDUCED_CANDIDATES if is_reduced else 1)) + N_EXTRA_CANDIDATES
     batch = min(n, SEARCH_BATCH)

@@ -20,12 +20,20 @@ if TYPE_CHECKING:
 
 
 def scatter(
-    embedding: ArrayLike, labels: ArrayLike | None = None, ax: "Axes | None" = None, *,
-    palette: Palette = None, kind: str = "auto",
-    point_size: float | None = None, opacity: float | None = None, legend: bool = True,
-    title: str | None = None, rasterized: bool = True, labels_name: str | None = None,
+    embedding: ArrayLike,
+    labels: ArrayLike | None = None,
+    ax: "Axes | None" = None,
+    *,
+    palette: Palette = None,
+    kind: str = "auto",
+    point_size: float | None = None,
+    opacity: float | None = None,
+    legend: bool = True,
+    title: str | None = None,
+    rasterized: bool = True,
+    labels_name: str | None = None,
     **scatter_params: Any,
-) -> "Axes":  # fmt: skip
+) -> "Axes":
     """Draw an embedding with Matplotlib.
 
     Points are drawn in a shuffled order, the same each time, so that no class hides another.
@@ -98,12 +106,19 @@ def drawing_order(n_samples: int, labels: ArrayLike | None = None) -> np.ndarray
 
 @deprecate_positions("labels", "hover", "path")
 def html(
-    embedding: ArrayLike, *, labels: ArrayLike | None = None,
-    hover: ArrayLike | Mapping[str, ArrayLike] | None = None, path: FilePath | None = None,
-    palette: Palette = None, kind: str = "auto",
-    point_size: float | None = None, opacity: float | None = None, title: str | None = None,
-    max_points: int | None = page.MAX_POINTS, labels_name: str | None = None,
-) -> Path | str:  # fmt: skip
+    embedding: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    hover: ArrayLike | Mapping[str, ArrayLike] | None = None,
+    path: FilePath | None = None,
+    palette: Palette = None,
+    kind: str = "auto",
+    point_size: float | None = None,
+    opacity: float | None = None,
+    title: str | None = None,
+    max_points: int | None = page.MAX_POINTS,
+    labels_name: str | None = None,
+) -> Path | str:
     """Write an embedding as one interactive HTML file that needs no other files.
 
     The points are drawn by WebGL (plotly.js, which is in the file: 5 MB, and some 20 bytes

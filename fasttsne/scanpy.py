@@ -509,8 +509,10 @@ def _existing_neighbors(
     if n_stored < n_needed:
         log.info(
             "rows have only %d neighbours in uns, perplexity %s needs %d: searching",
-            n_stored, perplexity, n_needed,
-        )  # fmt: skip
+            n_stored,
+            perplexity,
+            n_needed,
+        )
         return None
     if not is_named and not _are_distances_of(X, rows, asked["metric"], asked["metric_kwds"]):
         log.info("the neighbours in uns are of other rows than %s: searching", asked["use_rep"])
@@ -524,10 +526,11 @@ def _are_equal(stored: Any, asked: Any) -> bool:
     if isinstance(stored, Mapping) or isinstance(asked, Mapping):
         stored, asked = ({} if each is None else each for each in (stored, asked))
         return (
-            isinstance(stored, Mapping) and isinstance(asked, Mapping)
+            isinstance(stored, Mapping)
+            and isinstance(asked, Mapping)
             and stored.keys() == asked.keys()
             and all(np.array_equal(stored[name], asked[name]) for name in stored)
-        )  # fmt: skip
+        )
     return bool(stored == asked)
 
 

@@ -21,10 +21,19 @@ from fasttsne.optimize.stopping import (
 from fasttsne.runtime.validation import check_choice
 
 __all__ = [
-    "LARGE", "MIDDLE", "SMALL", "Stage", "Times", "automatic_early_exaggeration",
-    "automatic_main_phase", "classical", "early_exaggeration", "split_for_density", "times",
+    "LARGE",
+    "MIDDLE",
+    "SMALL",
+    "Stage",
+    "Times",
+    "automatic_early_exaggeration",
+    "automatic_main_phase",
+    "classical",
+    "early_exaggeration",
+    "split_for_density",
+    "times",
     "until_it_settles",
-]  # fmt: skip
+]
 
 NumberOrAuto: TypeAlias = float | str | None
 
@@ -129,9 +138,16 @@ def _with_old_names(stages: Iterable[schedule.Stage]) -> tuple[Stage, ...]:
             settings = {"tol": rule.tol, "least": rule.min_iter}
         if isinstance(rule, LossConverged):
             settings |= {"check_every": rule.check_every, "patience": rule.patience}
-        old.append(Stage(
-            stage.n_iter, stage.exaggeration, stage.learning_rate, stage.momentum, until, **settings
-        ))  # fmt: skip
+        old.append(
+            Stage(
+                stage.n_iter,
+                stage.exaggeration,
+                stage.learning_rate,
+                stage.momentum,
+                until,
+                **settings,
+            )
+        )
     return tuple(old)
 
 
@@ -139,35 +155,50 @@ _UNTIL = {"exaggerated": "parted", "annealing": "faded", "fast": "settled", "fin
 
 
 def early_exaggeration(
-    n_samples: int, exaggeration: float, final_exaggeration: float, learning_rate: NumberOrAuto,
+    n_samples: int,
+    exaggeration: float,
+    final_exaggeration: float,
+    learning_rate: NumberOrAuto,
     momentum: NumberOrAuto,
-) -> tuple[Stage, ...]:  # fmt: skip
+) -> tuple[Stage, ...]:
     """Early exaggeration until it has converged, and its annealing."""
-    return _with_old_names(of_momentum.automatic_early_exaggeration(
-        n_samples, exaggeration, final_exaggeration, _number(learning_rate), _number(momentum)
-    ))  # fmt: skip
+    return _with_old_names(
+        of_momentum.automatic_early_exaggeration(
+            n_samples, exaggeration, final_exaggeration, _number(learning_rate), _number(momentum)
+        )
+    )
 
 
 def until_it_settles(
-    n_samples: int, exaggeration: float, learning_rate: NumberOrAuto, momentum: NumberOrAuto,
+    n_samples: int,
+    exaggeration: float,
+    learning_rate: NumberOrAuto,
+    momentum: NumberOrAuto,
     tol: NumberOrAuto,
-) -> tuple[Stage, ...]:  # fmt: skip
+) -> tuple[Stage, ...]:
     """The main phase until the loss falls by less than ``tol`` of itself in an iteration."""
-    settling, fast, final = _with_old_names(of_momentum.automatic_main_phase(
-        n_samples, exaggeration, _number(learning_rate), _number(momentum)
-    ))  # fmt: skip
+    settling, fast, final = _with_old_names(
+        of_momentum.automatic_main_phase(
+            n_samples, exaggeration, _number(learning_rate), _number(momentum)
+        )
+    )
     tol = _number(tol)
     return settling, fast if tol is None else replace(fast, tol=tol), final
 
 
 def classical(
-    n_iter: int, n_samples: int, exaggeration: float, learning_rate: NumberOrAuto,
+    n_iter: int,
+    n_samples: int,
+    exaggeration: float,
+    learning_rate: NumberOrAuto,
     momentum: NumberOrAuto,
-) -> tuple[Stage, ...]:  # fmt: skip
+) -> tuple[Stage, ...]:
     """A given number of iterations, one stage."""
-    return _with_old_names(schedule.classical(
-        n_iter, n_samples, exaggeration, _number(learning_rate), _number(momentum)
-    ))  # fmt: skip
+    return _with_old_names(
+        schedule.classical(
+            n_iter, n_samples, exaggeration, _number(learning_rate), _number(momentum)
+        )
+    )
 
 
 def split_for_density(n_iter: int | str) -> tuple[int | str, int | str]:

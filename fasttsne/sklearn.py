@@ -90,26 +90,50 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     global_reference: str | ArrayLike = "pca"
 
     def __init__(
-        self, n_components: int = 2, *, perplexity: float | Sequence[float] = 30,
-        learning_rate: float | str = "auto", early_exaggeration_iter: Iterations = "auto",
-        early_exaggeration: float | str = "auto", n_iter: Iterations = "auto",
-        exaggeration: float | None = None, dof: float = 1, theta: float = 0.5,
-        n_interpolation_points: int = 3, min_num_intervals: int = 50,
-        ints_in_interval: float = 1, initialization: str | ArrayLike = "pca",
-        metric: Metric = "euclidean", metric_params: Settings = None,
-        initial_momentum: float | str = "auto", final_momentum: float | str = "auto",
-        max_grad_norm: float | None = None, max_step_norm: float | None = 5,
-        n_jobs: int | None = -1, neighbors: Neighbors = "auto", knn_kwargs: Settings = None,
-        negative_gradient_method: str | ObjectiveFunction = "auto", callbacks: Callbacks = None,
-        callbacks_every_iters: int = 50, random_state: RandomState = None, verbose: bool = False,
-        tol: float | str = "auto", density_weight: float = 0, optimizer: str = "auto",
-        memory_limit: float | str = "auto", temp_folder: FilePath | None = None,
-        checkpoint: FilePath | None = None, global_structure: float = 0,
+        self,
+        n_components: int = 2,
+        *,
+        perplexity: float | Sequence[float] = 30,
+        learning_rate: float | str = "auto",
+        early_exaggeration_iter: Iterations = "auto",
+        early_exaggeration: float | str = "auto",
+        n_iter: Iterations = "auto",
+        exaggeration: float | None = None,
+        dof: float = 1,
+        theta: float = 0.5,
+        n_interpolation_points: int = 3,
+        min_num_intervals: int = 50,
+        ints_in_interval: float = 1,
+        initialization: str | ArrayLike = "pca",
+        metric: Metric = "euclidean",
+        metric_params: Settings = None,
+        initial_momentum: float | str = "auto",
+        final_momentum: float | str = "auto",
+        max_grad_norm: float | None = None,
+        max_step_norm: float | None = 5,
+        n_jobs: int | None = -1,
+        neighbors: Neighbors = "auto",
+        knn_kwargs: Settings = None,
+        negative_gradient_method: str | ObjectiveFunction = "auto",
+        callbacks: Callbacks = None,
+        callbacks_every_iters: int = 50,
+        random_state: RandomState = None,
+        verbose: bool = False,
+        tol: float | str = "auto",
+        density_weight: float = 0,
+        optimizer: str = "auto",
+        memory_limit: float | str = "auto",
+        temp_folder: FilePath | None = None,
+        checkpoint: FilePath | None = None,
+        global_structure: float = 0,
         global_reference: str | ArrayLike = "pca",
-        max_iter: int | None = None, init: str | ArrayLike | None = None,
-        method: str | None = None, angle: float | None = None,
-        n_iter_without_progress: int | None = None, min_grad_norm: float | None = None,
-    ):  # fmt: skip
+        max_iter: int | None = None,
+        init: str | ArrayLike | None = None,
+        method: str | None = None,
+        angle: float | None = None,
+        n_iter_without_progress: int | None = None,
+        min_grad_norm: float | None = None,
+    ):
         self.n_components = n_components
         self.perplexity = perplexity
         self.learning_rate = learning_rate
@@ -247,9 +271,14 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if is_checked:
             X = self._read(X)
         X = validate_data(
-            self, X, reset=reset, accept_sparse="csr", order="C",
-            ensure_min_samples=2 if reset else 1, ensure_all_finite=not is_checked,
-        )  # fmt: skip
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            order="C",
+            ensure_min_samples=2 if reset else 1,
+            ensure_all_finite=not is_checked,
+        )
         if self._has_distances():
             if reset and X.shape[0] != X.shape[1]:
                 raise ValueError(
@@ -263,13 +292,11 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Return rows that are in a file in their canonical form, within the limit of memory."""
         limit = self.memory_limit
         if not self._has_distances():
-            plan = plan_memory(
-                X, limit, self.temp_folder, self.perplexity, int(self.n_components)
-            )  # fmt: skip
+            plan = plan_memory(X, limit, self.temp_folder, self.perplexity, int(self.n_components))
             limit = plan.rows
         return check_data(
             X, min_rows=1, accept_sparse=True, memory_limit=limit, temp_folder=self.temp_folder
-        )  # fmt: skip
+        )
 
     def _has_distances(self) -> bool:
         return isinstance(self.metric, str) and self.metric == "precomputed"

@@ -59,9 +59,14 @@ log = logging.getLogger("fasttsne.tsne")
 
 # Parameters on which the map does not depend.
 WITHOUT_EFFECT = (
-    "n_jobs", "callbacks", "callbacks_every_iters", "verbose", "memory_limit", "temp_folder",
+    "n_jobs",
+    "callbacks",
+    "callbacks_every_iters",
+    "verbose",
+    "memory_limit",
+    "temp_folder",
     "checkpoint",
-)  # fmt: skip
+)
 # What scikit-learn's estimators have and this class has not.
 OF_ESTIMATORS = (
     "transform",
@@ -109,23 +114,43 @@ class TSNE:
     global_reference: str | ArrayLike = "pca"
 
     def __init__(
-        self, n_components: int = 2, perplexity: float | Sequence[float] = 30,
-        learning_rate: float | str = "auto", early_exaggeration_iter: Iterations = "auto",
-        early_exaggeration: float | str = "auto", n_iter: Iterations = "auto",
-        exaggeration: float | None = None, dof: float = 1, theta: float = 0.5,
-        n_interpolation_points: int = 3, min_num_intervals: int = 50,
-        ints_in_interval: float = 1, initialization: str | ArrayLike = "pca",
-        metric: Metric = "euclidean", metric_params: Settings = None,
-        initial_momentum: float | str = "auto", final_momentum: float | str = "auto",
-        max_grad_norm: float | None = None, max_step_norm: float | None = 5,
-        n_jobs: int | None = -1, neighbors: Neighbors = "auto", knn_kwargs: Settings = None,
-        negative_gradient_method: str | ObjectiveFunction = "auto", callbacks: Callbacks = None,
-        callbacks_every_iters: int = 50, random_state: RandomState = None, verbose: bool = False,
-        tol: float | str = "auto", density_weight: float = 0, optimizer: str = "auto",
-        memory_limit: float | str = "auto", temp_folder: FilePath | None = None,
-        checkpoint: FilePath | None = None, global_structure: float = 0,
+        self,
+        n_components: int = 2,
+        perplexity: float | Sequence[float] = 30,
+        learning_rate: float | str = "auto",
+        early_exaggeration_iter: Iterations = "auto",
+        early_exaggeration: float | str = "auto",
+        n_iter: Iterations = "auto",
+        exaggeration: float | None = None,
+        dof: float = 1,
+        theta: float = 0.5,
+        n_interpolation_points: int = 3,
+        min_num_intervals: int = 50,
+        ints_in_interval: float = 1,
+        initialization: str | ArrayLike = "pca",
+        metric: Metric = "euclidean",
+        metric_params: Settings = None,
+        initial_momentum: float | str = "auto",
+        final_momentum: float | str = "auto",
+        max_grad_norm: float | None = None,
+        max_step_norm: float | None = 5,
+        n_jobs: int | None = -1,
+        neighbors: Neighbors = "auto",
+        knn_kwargs: Settings = None,
+        negative_gradient_method: str | ObjectiveFunction = "auto",
+        callbacks: Callbacks = None,
+        callbacks_every_iters: int = 50,
+        random_state: RandomState = None,
+        verbose: bool = False,
+        tol: float | str = "auto",
+        density_weight: float = 0,
+        optimizer: str = "auto",
+        memory_limit: float | str = "auto",
+        temp_folder: FilePath | None = None,
+        checkpoint: FilePath | None = None,
+        global_structure: float = 0,
         global_reference: str | ArrayLike = "pca",
-    ):  # fmt: skip
+    ):
         self.n_components = n_components
         self.perplexity = perplexity
         self.learning_rate = learning_rate
@@ -164,15 +189,19 @@ class TSNE:
 
     def __repr__(self) -> str:
         changed = (
-            f"{name}={getattr(self, name)!r}" for name, parameter in PARAMETERS.items()
+            f"{name}={getattr(self, name)!r}"
+            for name, parameter in PARAMETERS.items()
             if not _is_default(getattr(self, name), parameter.default)
-        )  # fmt: skip
+        )
         return f"TSNE({', '.join(changed)})"
 
     def fit(
-        self, X: Rows | None = None, affinities: Affinities | Rows | None = None,
-        initialization: str | ArrayLike | None = None, anchors: Anchors | None = None,
-    ) -> TSNEEmbedding:  # fmt: skip
+        self,
+        X: Rows | None = None,
+        affinities: Affinities | Rows | None = None,
+        initialization: str | ArrayLike | None = None,
+        anchors: Anchors | None = None,
+    ) -> TSNEEmbedding:
         """Embed a data set.
 
         Parameters
@@ -213,9 +242,12 @@ class TSNE:
             return self._fit(X, affinities, initialization, anchors)
 
     def _fit(
-        self, X: Rows | None, affinities: Affinities | Rows | None,
-        initialization: str | ArrayLike | None, anchors: Anchors | None,
-    ) -> TSNEEmbedding:  # fmt: skip
+        self,
+        X: Rows | None,
+        affinities: Affinities | Rows | None,
+        initialization: str | ArrayLike | None,
+        anchors: Anchors | None,
+    ) -> TSNEEmbedding:
         embedding, checkpoint = self._prepare(X, affinities, initialization, anchors)
         self.embedding_ = embedding
         phases = resolve(self._params(), len(embedding)).phases
@@ -226,10 +258,11 @@ class TSNE:
             try:
                 with Timer(phase.name, self.verbose):
                     embedding.run(
-                        phase, propagate_exception=True,
+                        phase,
+                        propagate_exception=True,
                         keeper=None if checkpoint is None else checkpoint.keeper(number),
                         go_on_from=None if checkpoint is None else checkpoint.state_of(number),
-                    )  # fmt: skip
+                    )
             except OptimizationInterrupt:
                 log.info("stopped by a callback")
                 break
@@ -291,9 +324,12 @@ class TSNE:
         return resolve(self._params(), n_samples)
 
     def prepare_initial(
-        self, X: Rows | None = None, affinities: Affinities | Rows | None = None,
-        initialization: str | ArrayLike | None = None, anchors: Anchors | None = None,
-    ) -> TSNEEmbedding:  # fmt: skip
+        self,
+        X: Rows | None = None,
+        affinities: Affinities | Rows | None = None,
+        initialization: str | ArrayLike | None = None,
+        anchors: Anchors | None = None,
+    ) -> TSNEEmbedding:
         """The embedding before optimization: affinities and initial positions.
 
         Parameters and errors are those of :meth:`fit`.  It keeps no checkpoint.
@@ -303,10 +339,13 @@ class TSNE:
             return self._prepare(X, affinities, initialization, anchors, use_checkpoint=False)[0]
 
     def _prepare(
-        self, X: Rows | None, affinities: Affinities | Rows | None,
-        initialization: str | ArrayLike | None, anchors: Anchors | None,
+        self,
+        X: Rows | None,
+        affinities: Affinities | Rows | None,
+        initialization: str | ArrayLike | None,
+        anchors: Anchors | None,
         use_checkpoint: bool = True,
-    ) -> tuple[TSNEEmbedding, FitCheckpoint | None]:  # fmt: skip
+    ) -> tuple[TSNEEmbedding, FitCheckpoint | None]:
         """The embedding that the descent begins with, and the checkpoint, where there is one."""
         generator = check_random_state(self.random_state)
         if initialization is None:
@@ -325,9 +364,11 @@ class TSNE:
         if X is not None and not isinstance(initialization, str):  # before the long search
             check_positions(initialization, (np.shape(X)[0], int(self.n_components)))
         check_kind_of_reference(
-            self.global_reference, bool(self.global_structure),
-            None if is_precomputed or X is None else np.shape(X)[0], int(self.n_components),
-        )  # fmt: skip
+            self.global_reference,
+            bool(self.global_structure),
+            None if is_precomputed or X is None else np.shape(X)[0],
+            int(self.n_components),
+        )
         check_anchors(anchors, None if X is None else np.shape(X)[0], int(self.n_components))
         check_movable(anchors)
         checkpoint = None
@@ -339,10 +380,17 @@ class TSNE:
         with large_arrays_within(memory.tables, self.temp_folder):
             with found_by(None if checkpoint is None else checkpoint.find_neighbors):
                 found = self._make_affinities(
-                    X, affinities, self.perplexity, method=self.neighbors, metric=self.metric,
-                    metric_params=self.metric_params, n_jobs=self.n_jobs, random_state=generator,
-                    verbose=self.verbose, knn_kwargs=self.knn_kwargs,
-                )  # fmt: skip
+                    X,
+                    affinities,
+                    self.perplexity,
+                    method=self.neighbors,
+                    metric=self.metric,
+                    metric_params=self.metric_params,
+                    n_jobs=self.n_jobs,
+                    random_state=generator,
+                    verbose=self.verbose,
+                    knn_kwargs=self.knn_kwargs,
+                )
             if self.density_weight:
                 found.log_radii()  # raises where they are not known, before time is spent
             shape = found.n_samples, int(self.n_components)
@@ -357,9 +405,15 @@ class TSNE:
                 if reference is not None and is_given and isinstance(initialization, str):
                     initialization = as_start(reference, generator)
                 positions = self._initial_positions(
-                    initialization, None if is_precomputed else X, found.P_float32, shape[1],
-                    generator, self.n_jobs, self.verbose, known,
-                )  # fmt: skip
+                    initialization,
+                    None if is_precomputed else X,
+                    found.P_float32,
+                    shape[1],
+                    generator,
+                    self.n_jobs,
+                    self.verbose,
+                    known,
+                )
                 if anchors is not None:
                     check_anchors(anchors, *shape)
                     if isinstance(initialization, str):
@@ -368,10 +422,16 @@ class TSNE:
                         )
         params = {name: getattr(self, name) for name in OPTIMIZE if name != "momentum"}
         embedding = TSNEEmbedding(
-            positions, found, dof=self.dof, random_state=self.random_state,
+            positions,
+            found,
+            dof=self.dof,
+            random_state=self.random_state,
             negative_gradient_method=self.negative_gradient_method,
-            momentum=self.final_momentum, anchors=anchors, global_reference=reference, **params,
-        )  # fmt: skip
+            momentum=self.final_momentum,
+            anchors=anchors,
+            global_reference=reference,
+            **params,
+        )
         return embedding, checkpoint
 
     def _reference(

@@ -159,9 +159,11 @@ class Timer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.seconds = time.perf_counter() - self._start
         if kind is None and not _TIMED_TOGETHER.get():
             log.info("%s took %.2f s", self.message, self.seconds)
@@ -245,8 +247,10 @@ def deprecate_positions(*names: str) -> Callable[[Callable[P, R]], Callable[P, R
                 shown = ", ".join(f"{name}=..." for name in given)
                 warnings.warn(
                     f"{function.__name__} will take arguments after the first by keyword only: "
-                    f"write {shown}", FutureWarning, stacklevel=2,
-                )  # fmt: skip
+                    f"write {shown}",
+                    FutureWarning,
+                    stacklevel=2,
+                )
                 if twice := given.keys() & kwargs:
                     raise TypeError(f"{function.__name__} got {sorted(twice)} twice")
                 return function(args[0], **given, **kwargs)  # type: ignore[arg-type]

@@ -26,9 +26,18 @@ class Processes:
         self._file = str(folder / "scheduler.json")
         self.workers = []
         self._scheduler = self._start(
-            "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show",
-            "--protocol", protocol, "--scheduler-file", self._file,
-        )  # fmt: skip
+            "scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--no-show",
+            "--protocol",
+            protocol,
+            "--scheduler-file",
+            self._file,
+        )
         while not os.path.exists(self._file):
             assert self._scheduler.poll() is None, self.log()
             time.sleep(0.05)
@@ -36,20 +45,35 @@ class Processes:
     def _start(self, *arguments, environment=None):
         with open(self.folder / "log.txt", "a") as log:
             return subprocess.Popen(
-                [*DASK, *arguments, *self._tls], stdout=log, stderr=log, cwd=self.folder,
+                [*DASK, *arguments, *self._tls],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **PATIENCE, **(environment or {})},
-            )  # fmt: skip
+            )
 
     def log(self):
         return (self.folder / "log.txt").read_text()
 
     def start_worker(self, n_threads=1, environment=None):
         worker = self._start(
-            "worker", "--scheduler-file", self._file, "--host", "127.0.0.1", "--no-nanny",
-            "--nthreads", str(n_threads), "--no-dashboard", "--memory-limit", "2GiB",
-            "--local-directory", str(self.folder), "--protocol", self._protocol,
+            "worker",
+            "--scheduler-file",
+            self._file,
+            "--host",
+            "127.0.0.1",
+            "--no-nanny",
+            "--nthreads",
+            str(n_threads),
+            "--no-dashboard",
+            "--memory-limit",
+            "2GiB",
+            "--local-directory",
+            str(self.folder),
+            "--protocol",
+            self._protocol,
             environment=environment,
-        )  # fmt: skip
+        )
         self.workers.append(worker)
         return worker
 

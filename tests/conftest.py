@@ -25,9 +25,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 COMMON = {"deadline": timedelta(seconds=60), "print_blob": True}
 hypothesis.settings.register_profile("ci", max_examples=200, derandomize=True, **COMMON)
 hypothesis.settings.register_profile(
-    "nightly", max_examples=int(os.environ.get("FASTTSNE_EXAMPLES", 10_000)),
-    suppress_health_check=list(hypothesis.HealthCheck), **COMMON,
-)  # fmt: skip
+    "nightly",
+    max_examples=int(os.environ.get("FASTTSNE_EXAMPLES", 10_000)),
+    suppress_health_check=list(hypothesis.HealthCheck),
+    **COMMON,
+)
 hypothesis.settings.load_profile(os.environ.get("FASTTSNE_HYPOTHESIS", "ci"))
 
 # Tests import the helpers beside them, in golden/ and old_files/.
@@ -73,9 +75,10 @@ def digits():
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--update-golden", action="store_true",
+        "--update-golden",
+        action="store_true",
         help="rewrite the golden maps and the snapshot of the public names, and do nothing else",
-    )  # fmt: skip
+    )
 
 
 def pytest_collection_modifyitems(config, items):

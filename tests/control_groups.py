@@ -57,6 +57,9 @@ def run_in_group(group, *arguments, cwd=None, timeout=300):
     enter = 'echo $$ > "$0"/cgroup.procs && exec "$@"'
     return subprocess.run(
         ["sh", "-c", enter, str(group), sys.executable, *map(str, arguments)],
-        capture_output=True, text=True, timeout=timeout, cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=cwd,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )

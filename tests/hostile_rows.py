@@ -8,9 +8,10 @@ import scipy.sparse as sp
 
 # By how much images are moved, down and to the right.
 SHIFTS = (
-    (0, 0), *((i, j) for i in (-2, 0, 2) for j in (-2, 0, 2) if i or j),
+    (0, 0),
+    *((i, j) for i in (-2, 0, 2) for j in (-2, 0, 2) if i or j),
     *((i, j) for i in (-1, 0, 1) for j in (-1, 1)),
-)[:14]  # fmt: skip
+)[:14]
 # The share of noise, which comes first, and what recall is measured by.
 NOISE_SHARE, TAIL_RECALL, TAIL_QUANTILE = 0.02, 0.8, 0.01
 

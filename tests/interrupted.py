@@ -47,11 +47,13 @@ def readers():
     """How each kind of file is read by which one sees that it is whole."""
     return {
         ".npz": _read_archive,
-        ".npy": np.load, ".csv": files.read_rows, ".parquet": files.read_rows,
+        ".npy": np.load,
+        ".csv": files.read_rows,
+        ".parquet": files.read_rows,
         ".html": lambda path: _check(path.read_text().rstrip().endswith("</html>")),
         ".png": lambda path: _check(path.read_bytes()[-8:-4] == b"IEND"),
         ".gif": lambda path: _check(path.read_bytes()[-1:] == b";"),
-    }  # fmt: skip
+    }
 
 
 def _read_archive(path):
@@ -96,8 +98,11 @@ class Leftovers:
         if children != self._children:
             problems.append(f"processes {children}")
         if descriptors > self._descriptors + 4:
-            names = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
-                     if os.path.lexists(f"/proc/self/fd/{fd}")]  # fmt: skip
+            names = [
+                os.readlink(f"/proc/self/fd/{fd}")
+                for fd in os.listdir("/proc/self/fd")
+                if os.path.lexists(f"/proc/self/fd/{fd}")
+            ]
             problems.append(f"open files {names}")
         if listeners() or large_arrays._budget.get() is not None:
             problems.append("a context that was not left")

@@ -15,8 +15,18 @@ from interrupted_works import clusters
 from fasttsne import TSNEEmbedding, files
 
 PROGRAM = [sys.executable, "-m", "fasttsne"]
-QUICK = ("--perplexity", "10", "--n-iter", "60", "--early-exaggeration-iter", "40", "--seed", "0",
-         "--n-jobs", "2")  # fmt: skip
+QUICK = (
+    "--perplexity",
+    "10",
+    "--n-iter",
+    "60",
+    "--early-exaggeration-iter",
+    "40",
+    "--seed",
+    "0",
+    "--n-jobs",
+    "2",
+)
 # Arguments of each, and the files that it writes.
 COMMANDS = {
     "fit": (("fit", "rows.npy", "-o", "map.npz", "--save", "saved.npz", "--plot", "map.png",
@@ -56,9 +66,13 @@ class Commands:
 
     def _start(self, arguments):
         return subprocess.Popen(
-            [*PROGRAM, *arguments], cwd=self.folder, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "MPLBACKEND": "agg"},
-        )  # fmt: skip
+            [*PROGRAM, *arguments],
+            cwd=self.folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "MPLBACKEND": "agg"},
+        )
 
     def _finish(self, arguments):
         start = time.perf_counter()

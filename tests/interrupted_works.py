@@ -125,9 +125,10 @@ def checkpoint(X):
 def with_callbacks(X):
     def fit():
         used = [
-            callbacks.EmbeddingRecorder(path="frames.npy"), callbacks.Checkpoint("saved.npz"),
+            callbacks.EmbeddingRecorder(path="frames.npy"),
+            callbacks.Checkpoint("saved.npz"),
             callbacks.ScoreRecorder(X),
-        ]  # fmt: skip
+        ]
         return fasttsne.TSNE(callbacks=used, callbacks_every_iters=2, **SHORT).fit(X)
 
     return fit

@@ -49,12 +49,20 @@ class Process:
         self._errors = folder / "errors.txt"
         with open(self._errors, "w") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, PROGRAM, name, str(n)], text=True, stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=errors, cwd=folder / "work",
-                env={**os.environ, "TMPDIR": str(folder / "temporary"),
-                     "MPLBACKEND": "agg", "OPENBLAS_NUM_THREADS": "1",
-                     "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))},
-            )  # fmt: skip
+                [sys.executable, PROGRAM, name, str(n)],
+                text=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=folder / "work",
+                env={
+                    **os.environ,
+                    "TMPDIR": str(folder / "temporary"),
+                    "MPLBACKEND": "agg",
+                    "OPENBLAS_NUM_THREADS": "1",
+                    "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path))),
+                },
+            )
         self._lines = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
 

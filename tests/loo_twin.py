@@ -50,11 +50,21 @@ class PartialLoss:
         """Second differences."""
         d = len(point)
         e = h * np.eye(d)
-        return np.array([
-            [(self(point + e[a] + e[b]) - self(point + e[a] - e[b]) - self(point - e[a] + e[b])
-              + self(point - e[a] - e[b])) / (4 * h * h) for b in range(d)]
-            for a in range(d)
-        ])  # fmt: skip
+        return np.array(
+            [
+                [
+                    (
+                        self(point + e[a] + e[b])
+                        - self(point + e[a] - e[b])
+                        - self(point - e[a] + e[b])
+                        + self(point - e[a] - e[b])
+                    )
+                    / (4 * h * h)
+                    for b in range(d)
+                ]
+                for a in range(d)
+            ]
+        )
 
 
 def smallest_curvature(P, y, i, z_all, dof=1.0):

@@ -19,6 +19,10 @@ def peak():
 def run_python(*arguments, folder=None, timeout=120, **environment):
     """Run Python with arguments, in a folder and with environment variables; the result."""
     return subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
-        cwd=folder, env={**os.environ, **environment},
-    )  # fmt: skip
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=folder,
+        env={**os.environ, **environment},
+    )

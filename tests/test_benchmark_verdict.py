@@ -36,11 +36,14 @@ def written(results):
     """What pytest-benchmark writes, as far as the verdict reads it."""
     return {
         "benchmarks": [
-            {"name": f"test_{name}", "stats": {"min": seconds},
-             "extra_info": {} if kl is None else {"kl": kl}}
+            {
+                "name": f"test_{name}",
+                "stats": {"min": seconds},
+                "extra_info": {} if kl is None else {"kl": kl},
+            }
             for name, (seconds, kl) in results.items()
         ]
-    }  # fmt: skip
+    }
 
 
 def test_equal_revisions_pass(judge, capsys):
@@ -51,8 +54,13 @@ def test_equal_revisions_pass(judge, capsys):
 
 @pytest.mark.parametrize(("seconds", "code"), [(0.05, 0), (0.114, 0), (0.116, 1)])
 def test_fifteen_per_cent(judge, capsys, seconds, code):
-    assert judge([{"step": (0.1, None), "walk": (1, None)}],
-                 [{"step": (seconds, None), "walk": (1, None)}]) == code  # fmt: skip
+    assert (
+        judge(
+            [{"step": (0.1, None), "walk": (1, None)}],
+            [{"step": (seconds, None), "walk": (1, None)}],
+        )
+        == code
+    )
     failed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FAILED")]
     assert failed == (["FAILED step: 16 % slower"] if code else [])
 

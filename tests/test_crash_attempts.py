@@ -38,8 +38,11 @@ X = np.random.default_rng(0).integers(0, 9, (60, 6)).astype(np.float32)
 FIT = {"perplexity": 8, "early_exaggeration_iter": 8, "n_iter": 8, "random_state": 0, "n_jobs": 1}
 
 ACCURACY = {
-    "theta": 0.5, "n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1,
-}  # fmt: skip
+    "theta": 0.5,
+    "n_interpolation_points": 3,
+    "min_num_intervals": 50,
+    "ints_in_interval": 1,
+}
 
 say = functools.partial(print, flush=True)
 
@@ -71,7 +74,7 @@ SUBJECTS = {
     "objective": lambda: KLDivergence(
         affinity.Uniform(X, 7).P, make_repulsion("bh", 1.0, 2, ACCURACY), 2, n_threads=2
     ),
-}  # fmt: skip
+}
 
 
 def uses_of(subject):
@@ -214,11 +217,19 @@ MATRICES = {
     "of complex numbers": lambda P: P * 1j,
 }
 ROGUE_PARAMS = {
-    "n_interpolation_points": 60, "theta": -1.0, "min_num_intervals": 10**6, "dof": np.nan,
-    "ints_in_interval": 1e-9, "n_jobs": 0, "negative_gradient_method": "none",
-    "learning_rate": 1e300, "momentum": -5.0, "max_step_norm": np.nan, "exaggeration": 1e300,
+    "n_interpolation_points": 60,
+    "theta": -1.0,
+    "min_num_intervals": 10**6,
+    "dof": np.nan,
+    "ints_in_interval": 1e-9,
+    "n_jobs": 0,
+    "negative_gradient_method": "none",
+    "learning_rate": 1e300,
+    "momentum": -5.0,
+    "max_step_norm": np.nan,
+    "exaggeration": 1e300,
     "callbacks_every_iters": 0,
-}  # fmt: skip
+}
 
 
 def corrupt(owner, name, rng):
@@ -303,8 +314,11 @@ def in_a_callback(subject, rng):
 
 def in_a_thread(subject, rng):
     """Numbers that change while they are used: NumPy itself reads shapes without a lock."""
-    arrays = [(path, owner, name) for path, owner, name in targets(subject)
-              if isinstance(getattr(owner, name), np.ndarray) and "._" not in path]  # fmt: skip
+    arrays = [
+        (path, owner, name)
+        for path, owner, name in targets(subject)
+        if isinstance(getattr(owner, name), np.ndarray) and "._" not in path
+    ]
     if not arrays:
         return before(subject, rng)
     path, owner, name = arrays[rng.integers(len(arrays))]

@@ -100,8 +100,11 @@ def test_builds(tmp_path):
         pytest.skip("needs Sphinx: the extra docs")
     result = subprocess.run(
         [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", DOCS, tmp_path],
-        capture_output=True, text=True, timeout=300, cwd=tmp_path,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=tmp_path,
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     assert not dead_links(tmp_path)
     page = (tmp_path / "parameters.html").read_text()

@@ -120,10 +120,16 @@ def test_the_notebook_of_2018(utils, digits, tmp_path, monkeypatch):
 
     embeddings = []
     tsne = TSNE(
-        perplexity=30, neighbors='approx', negative_gradient_method='fft', initialization='random',
+        perplexity=30,
+        neighbors="approx",
+        negative_gradient_method="fft",
+        initialization="random",
         callbacks=lambda it, err, emb: embeddings.append(np.array(emb)),
-        callbacks_every_iters=1, n_jobs=-2, early_exaggeration_iter=20, n_iter=30,
-    )  # fmt: skip
+        callbacks_every_iters=1,
+        n_jobs=-2,
+        early_exaggeration_iter=20,
+        n_iter=30,
+    )
     embedding = tsne.fit(x)
     assert repr(embedding).startswith("TSNEEmbedding([[")
     assert len(embeddings) == 50
@@ -153,9 +159,16 @@ def test_rows_of_a_zarr_store(tmp_path):
     pytest.importorskip("zarr")
     script = ROOT / "examples" / "zarr_store.py"
     result = run_python(
-        str(script), "--rows", "3500", "--store", str(tmp_path / "cells.zarr"), "--map",
-        str(tmp_path / "map.npy"), "--memory-limit", "1MB",
-    )  # fmt: skip
+        str(script),
+        "--rows",
+        "3500",
+        "--store",
+        str(tmp_path / "cells.zarr"),
+        "--map",
+        str(tmp_path / "map.npy"),
+        "--memory-limit",
+        "1MB",
+    )
     assert result.returncode == 0, result.stderr
     assert "3,500 rows; without a limit a fit would take 0.0" in result.stdout
     assert np.load(tmp_path / "map.npy").shape == (3500, 2)
@@ -166,9 +179,17 @@ def test_rows_of_a_zarr_store_on_a_cluster(tmp_path):
         pytest.importorskip(package)
     script = ROOT / "examples" / "dask_store.py"
     result = run_python(
-        str(script), "--rows", "3500", "--store", str(tmp_path / "rows.zarr"), "--map",
-        str(tmp_path / "map.npy"), "--picture", str(tmp_path / "map.png"), MPLBACKEND="Agg",
-    )  # fmt: skip
+        str(script),
+        "--rows",
+        "3500",
+        "--store",
+        str(tmp_path / "rows.zarr"),
+        "--map",
+        str(tmp_path / "map.npy"),
+        "--picture",
+        str(tmp_path / "map.png"),
+        MPLBACKEND="Agg",
+    )
     assert result.returncode == 0, result.stderr
     assert np.load(tmp_path / "map.npy").shape == (3500, 2)
     assert (tmp_path / "map.png").stat().st_size > 10_000
@@ -178,9 +199,17 @@ def test_a_stream_of_batches(tmp_path):
     for package in ("matplotlib", "PIL"):
         pytest.importorskip(package)
     result = run_python(
-        str(ROOT / "examples" / "stream.py"), "--rows", "500", "--batches", "3", "--window", "400",
-        "--folder", str(tmp_path), MPLBACKEND="Agg",
-    )  # fmt: skip
+        str(ROOT / "examples" / "stream.py"),
+        "--rows",
+        "500",
+        "--batches",
+        "3",
+        "--window",
+        "400",
+        "--folder",
+        str(tmp_path),
+        MPLBACKEND="Agg",
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("KL divergence") == 3
     assert "batch_3.png: 400 rows" in result.stdout

@@ -120,10 +120,11 @@ def test_the_map_of_the_others(digits, value):
 def random_data(rng):
     n, d = rng.integers(12, 300), rng.integers(1, 30)
     X = [
-        lambda: rng.normal(size=(n, d)), lambda: rng.lognormal(0, 1, (n, d)),
+        lambda: rng.normal(size=(n, d)),
+        lambda: rng.lognormal(0, 1, (n, d)),
         lambda: rng.integers(0, 17, (n, d)).astype(float),
         lambda: rng.normal(size=(n, d)) + rng.normal(0, 5, (5, d))[rng.integers(5, size=n)],
-    ][rng.integers(4)]()  # fmt: skip
+    ][rng.integers(4)]()
     dtype, top = [(np.float32, 37), (np.float64, 37), (np.float64, 300)][rng.integers(3)]
     for row in rng.choice(n, rng.integers(1, max(n // 10, 2) + 1), replace=False):
         columns = rng.choice(d, rng.integers(1, d + 1), replace=False)
@@ -138,12 +139,14 @@ def test_any_outliers(seed):
     rng = np.random.default_rng(seed)
     X = random_data(rng)
     tsne = TSNE(
-        int(rng.integers(1, 4)), perplexity=[5, 30, [3, 20]][rng.integers(3)],
+        int(rng.integers(1, 4)),
+        perplexity=[5, 30, [3, 20]][rng.integers(3)],
         initialization=["pca", "spectral"][rng.integers(2)],
         negative_gradient_method=["auto", "bh", "fft", "exact"][rng.integers(4)],
         neighbors=["auto", "exact", "approx"][rng.integers(3)],
-        density_weight=[0, 0.1][rng.integers(2)], **QUICK,
-    )  # fmt: skip
+        density_weight=[0, 0.1][rng.integers(2)],
+        **QUICK,
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         embedding = tsne.fit(X)
@@ -221,8 +224,7 @@ class OwnSearch:
 
 
 @pytest.mark.parametrize(
-    "attributes",
-    [{"data": np.zeros((200, 64))}, {"data": np.arange(200)}, {"parts": [1]}],
+    "attributes", [{"data": np.zeros((200, 64))}, {"data": np.arange(200)}, {"parts": [1]}]
 )
 def test_searches_of_a_users_own_place_new_rows(digits, attributes):
     search = OwnSearch(digits[:200], **attributes)

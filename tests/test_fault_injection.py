@@ -61,9 +61,11 @@ def test_signals_at_random_moments(tmp_path):
     for number in range(SIGNALS):
         method = ("fft", "bh", "exact")[number % 3]
         with subprocess.Popen(
-            [sys.executable, tmp_path / "program.py", method], text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        ) as process:  # fmt: skip
+            [sys.executable, tmp_path / "program.py", method],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
             assert process.stdout.readline() == "go\n"
             moment = moments.uniform(0, 0.8)
             time.sleep(moment)
@@ -115,7 +117,9 @@ def test_kills_while_checkpoints_are_written(tmp_path):
 @linux
 def test_no_memory(tmp_path):
     """Each step of a limit is a MemoryError or a map, and the process goes on."""
-    lines = run(tmp_path, """
+    lines = run(
+        tmp_path,
+        """
 import resource, numpy as np
 from fasttsne import TSNE, initialization
 from fasttsne.datasets import load_digits
@@ -134,7 +138,8 @@ for method in ("fft", "bh"):
             print("MemoryError")
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
     assert (TSNE(**quick).fit(small) == before).all()
-""")  # fmt: skip
+""",
+    )
     assert len(lines) == 12
     assert lines.count("MemoryError") >= 4
 
@@ -143,7 +148,9 @@ for method in ("fft", "bh"):
 @pytest.mark.slow
 def test_no_memory_for_the_first_products(tmp_path):
     """OpenBLAS ends the process where it gets none for itself."""
-    lines = run(tmp_path, """
+    lines = run(
+        tmp_path,
+        """
 import resource, numpy as np
 from fasttsne import initialization
 from fasttsne.nearest_neighbors import Approx
@@ -157,14 +164,17 @@ for first in (lambda: initialization.pca(X), lambda: Approx(X, 10).build()):
         print("MemoryError")
 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
 print(*initialization.pca(X).shape, *Approx(X, 10).build()[0].shape)
-""")  # fmt: skip
+""",
+    )
     assert lines == ["MemoryError", "MemoryError", "5000 2 5000 10"]
 
 
 @linux
 def test_a_full_disk(tmp_path):
     """A file may grow to a limit only: OSError, and the last whole checkpoint stays."""
-    lines = run(tmp_path, """
+    lines = run(
+        tmp_path,
+        """
 import os, resource, signal
 from fasttsne import TSNE, TSNEEmbedding, files
 from fasttsne.callbacks import Checkpoint
@@ -190,7 +200,8 @@ assert open("map.npz", "rb").read() == whole
 print(*sorted(os.listdir(".")))
 tsne.embedding_.optimize(5).save("map.npz")
 print(TSNEEmbedding.load("map.npz").optimizer.iteration - tsne.embedding_.optimizer.iteration)
-""")  # fmt: skip
+""",
+    )
     assert lines == ["OSError"] * 4 + ["map.npz", "5"]
 
 

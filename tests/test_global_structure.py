@@ -46,9 +46,13 @@ def test_any_weight_is_stable(rng, plain, optimizer, method, n_components, weigh
     # A reference that contradicts the neighbours.
     reference = rng.normal(0, 1, (500, n_components))
     embedding = TSNE(
-        n_components, optimizer=optimizer, negative_gradient_method=method, random_state=0,
-        global_structure=weight, global_reference=reference,
-    ).fit(affinities=plain.affinities)  # fmt: skip
+        n_components,
+        optimizer=optimizer,
+        negative_gradient_method=method,
+        random_state=0,
+        global_structure=weight,
+        global_reference=reference,
+    ).fit(affinities=plain.affinities)
     assert 0.1 < np.std(embedding) < 1000
     np.testing.assert_allclose(np.mean(embedding, axis=0), 0, atol=1e-6)
     if weight == 1:  # hardly anything but the reference is left
@@ -134,9 +138,10 @@ def test_it_is_kept_with_the_map(digits, structured, tmp_path):
     without = structured.optimize(30, global_structure=0)
     assert np.abs(expected - np.asarray(without)).max() > 0.01
     for again in (
-        TSNEEmbedding.load(tmp_path / "map.npz"), pickle.loads(pickle.dumps(structured)),
+        TSNEEmbedding.load(tmp_path / "map.npz"),
+        pickle.loads(pickle.dumps(structured)),
         structured.copy(),
-    ):  # fmt: skip
+    ):
         np.testing.assert_array_equal(np.asarray(again.optimize(30, n_jobs=2)), expected)
 
 
@@ -270,9 +275,12 @@ def test_an_optimizer_of_a_users_own_is_refused(digits, structured):
             raise AssertionError("it must not be called")
 
     embedding = TSNEEmbedding(
-        structured, structured.affinities, optimizer=Own(), global_structure=0.15,
+        structured,
+        structured.affinities,
+        optimizer=Own(),
+        global_structure=0.15,
         global_reference=structured.global_reference,
-    )  # fmt: skip
+    )
     with pytest.raises(ValueError, match="optimizer of a user's own"):
         embedding.optimize(5)
 
@@ -287,9 +295,21 @@ def test_plan_estimator_and_command_line(digits, tmp_path):
     np.testing.assert_array_equal(estimator.embedding_, expected)
     np.save(tmp_path / "rows.npy", digits)
     np.save(tmp_path / "reference.npy", reference)
-    assert main([
-        "fit", str(tmp_path / "rows.npy"), "-o", str(tmp_path / "map.npy"), "-q",
-        "--global-structure", "0.15", "--global-reference", str(tmp_path / "reference.npy"),
-        *(f"--{name.replace('_', '-')}={value}" for name, value in QUICK.items()),
-    ]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "fit",
+                str(tmp_path / "rows.npy"),
+                "-o",
+                str(tmp_path / "map.npy"),
+                "-q",
+                "--global-structure",
+                "0.15",
+                "--global-reference",
+                str(tmp_path / "reference.npy"),
+                *(f"--{name.replace('_', '-')}={value}" for name, value in QUICK.items()),
+            ]
+        )
+        == 0
+    )
     np.testing.assert_array_equal(np.load(tmp_path / "map.npy"), expected)

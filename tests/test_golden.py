@@ -40,9 +40,12 @@ def computed_elsewhere(level):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "arrays.npz"
         result = subprocess.run(
-            [sys.executable, "-m", "golden.cases", path], capture_output=True, text=True,
-            env=store.environment(FASTTSNE_SIMD=level), timeout=1200,
-        )  # fmt: skip
+            [sys.executable, "-m", "golden.cases", path],
+            capture_output=True,
+            text=True,
+            env=store.environment(FASTTSNE_SIMD=level),
+            timeout=1200,
+        )
         assert result.returncode == 0, result.stderr
         cases = {}
         with np.load(path) as archive:
@@ -73,8 +76,7 @@ def check_installed(name):
 
 
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES],
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
 )
 @pytest.mark.parametrize("level", EACH_LEVEL)
 def test_golden(level, name):
@@ -136,9 +138,12 @@ def test_update_golden(capsys):
             after[name] = store.golden(arrays)
         store.write(level, after)
         texts = [
-            {name: {key: text for key, (text, _) in arrays.items()}
-             for name, arrays in cases.items()} for cases in (before, after)
-        ]  # fmt: skip
+            {
+                name: {key: text for key, (text, _) in arrays.items()}
+                for name, arrays in cases.items()
+            }
+            for cases in (before, after)
+        ]
         changed = [n for n in {**before, **after} if texts[0].get(n) != texts[1].get(n)]
         with capsys.disabled():
             print(f"\nlevel {level}: {len(changed)} of {len(after)} cases changed")  # noqa: T201

@@ -29,14 +29,17 @@ LAYERS = (
 )
 # Where an import waits until it is needed, for a fast start of the package.
 LATE_IMPORTS = {
-    ("embedding.full", "plotting"), ("embedding.full", "io.embedding_file"),
+    ("embedding.full", "plotting"),
+    ("embedding.full", "io.embedding_file"),
     ("callbacks.live_plot", "plotting"),
-    ("callbacks.live_plot", "drawing.scatter"), ("drawing.scatter", "drawing.point_image"),
+    ("callbacks.live_plot", "drawing.scatter"),
+    ("drawing.scatter", "drawing.point_image"),
     ("__init__", "__init__"),
     # Dask is not imported before it is used; workers may not have this package at all.
-    ("scanpy", "dask.estimator"), ("dask.versions", "dask.versions"),
+    ("scanpy", "dask.estimator"),
+    ("dask.versions", "dask.versions"),
     ("scanpy", "reports"),
-}  # fmt: skip
+}
 # Public modules have the names of old code; nothing else knows it.
 MAY_IMPORT_COMPAT = {"__init__"}
 
@@ -56,9 +59,11 @@ MODULES = modules()
 def imports(tree):
     """(module, whether inside a function) for each import of our own."""
     inside = {
-        id(node) for function in ast.walk(tree)
-        if isinstance(function, (ast.FunctionDef, ast.Lambda)) for node in ast.walk(function)
-    }  # fmt: skip
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, (ast.FunctionDef, ast.Lambda))
+        for node in ast.walk(function)
+    }
     for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -111,10 +116,13 @@ def test_there_are_no_circles():
 def test_auto_is_compared_in_few_files():
     """Where "auto" becomes a number: a run's plan, the choice of a search, what is free."""
     found = {
-        name for name, (_, tree) in MODULES.items() for node in ast.walk(tree)
-        if isinstance(node, ast.Compare) and any(
+        name
+        for name, (_, tree) in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare)
+        and any(
             isinstance(constant, ast.Constant) and constant.value == "auto"
             for constant in ast.walk(node)
         )
-    }  # fmt: skip
+    }
     assert found <= {"optimize.methods", "nearest_neighbors.select", "runtime.memory"}

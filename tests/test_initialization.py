@@ -158,9 +158,16 @@ def star(n):
 @pytest.mark.parametrize("dense_up_to", [0, 10_000])
 @pytest.mark.parametrize(
     "A",
-    [np.ones((50, 50)), np.ones((50, 50)) - np.eye(50), star(50), star(3), 2 * np.eye(50),
-     np.zeros((50, 50)), np.outer(np.arange(1, 51), np.arange(1, 51))],
-)  # fmt: skip
+    [
+        np.ones((50, 50)),
+        np.ones((50, 50)) - np.eye(50),
+        star(50),
+        star(3),
+        2 * np.eye(50),
+        np.zeros((50, 50)),
+        np.outer(np.arange(1, 51), np.arange(1, 51)),
+    ],
+)
 def test_spectral_of_flat_graphs(monkeypatch, A, n_components, dense_up_to):
     """They have no slow modes, or no edges: the start is about as wide as any other."""
     monkeypatch.setattr(_spectral, "DENSE_MAX_NODES", dense_up_to)

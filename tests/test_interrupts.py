@@ -19,15 +19,23 @@ NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
 SIGNALS = int(os.environ.get("FASTTSNE_SIGNALS", 10 if NIGHTLY else 3))
 # Each takes a few seconds, and all together minutes.
 OFTEN = (
-    "fit: checkpoint", "fit: little memory", "map: update", "aligned maps",
+    "fit: checkpoint",
+    "fit: little memory",
+    "map: update",
+    "aligned maps",
     "a fit beside a thread's",
-)  # fmt: skip
+)
 NEEDED = {
-    "neighbours: hnsw": "hnswlib", "neighbours: faiss": "faiss", "neighbours: sklearn": "sklearn",
-    "neighbours: manhattan": "sklearn", "fit: scikit-learn": "sklearn",
-    "map: page of a report": "jinja2", "files": "pyarrow", "drawing": "plotly",
+    "neighbours: hnsw": "hnswlib",
+    "neighbours: faiss": "faiss",
+    "neighbours: sklearn": "sklearn",
+    "neighbours: manhattan": "sklearn",
+    "fit: scikit-learn": "sklearn",
+    "map: page of a report": "jinja2",
+    "files": "pyarrow",
+    "drawing": "plotly",
     "dask: local cluster": "distributed",
-}  # fmt: skip
+}
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc and signals are Linux's")
 
 
@@ -55,9 +63,16 @@ def test_interrupts_where_functions_are_entered(name, tmp_path):
     (tmp_path / "work").mkdir()
     (tmp_path / "temporary").mkdir()
     result = run_python(
-        PROGRAM, name, 150, 10 * SIGNALS, 0, folder=tmp_path / "work", timeout=600,
-        TMPDIR=str(tmp_path / "temporary"), MPLBACKEND="agg",
-    )  # fmt: skip
+        PROGRAM,
+        name,
+        150,
+        10 * SIGNALS,
+        0,
+        folder=tmp_path / "work",
+        timeout=600,
+        TMPDIR=str(tmp_path / "temporary"),
+        MPLBACKEND="agg",
+    )
     assert result.returncode == 0, result.stderr
     *problems, n_calls = result.stdout.splitlines()
     assert problems == []

@@ -83,14 +83,22 @@ SPARSE = {
     "int64 indices": _int64_indices,
 }
 TYPES = {
-    "float64": np.float64, "float16": np.float16, "int64": np.int64, "int32": np.int32,
-    "int16": np.int16, "uint8": np.uint8,
-}  # fmt: skip
+    "float64": np.float64,
+    "float16": np.float16,
+    "int64": np.int64,
+    "int32": np.int32,
+    "int16": np.int16,
+    "uint8": np.uint8,
+}
 FORMS = LAYOUTS | SPARSE
-FLOAT32 = FORMS | {
-    "float64 in Fortran order": lambda X: np.asfortranarray(X.astype(np.float64)),
-    "float64 CSC": lambda X: sp.csc_matrix(X.astype(np.float64)),
-} | {name: lambda X, dtype=dtype: X.astype(dtype) for name, dtype in TYPES.items()}  # fmt: skip
+FLOAT32 = (
+    FORMS
+    | {
+        "float64 in Fortran order": lambda X: np.asfortranarray(X.astype(np.float64)),
+        "float64 CSC": lambda X: sp.csc_matrix(X.astype(np.float64)),
+    }
+    | {name: lambda X, dtype=dtype: X.astype(dtype) for name, dtype in TYPES.items()}
+)
 
 
 def _hash(*arrays):

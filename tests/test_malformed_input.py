@@ -52,7 +52,7 @@ CONTENTS = {
         np.arange(int(np.prod(shape))).reshape(shape) == 0, 1e305, rng.normal(size=shape)
     ),
     "one column": lambda rng, shape: rng.normal(size=shape) * (np.arange(shape[-1]) == 0),
-}  # fmt: skip
+}
 DTYPES = ("f2", "f4", "f8", ">f4", ">f8", "g", "i1", "u1", "i2", "i8", "u8", "?", "O")
 STRANGE_DTYPES = ("c8", "U5", "S3", "M8[s]", "m8[s]", "V4")
 LAYOUTS = {
@@ -68,7 +68,7 @@ LAYOUTS = {
     "read-only": lambda X: read_only(X),
     "matrix": lambda X: X.view(np.matrix),
     "sparse": sp.csr_matrix,
-}  # fmt: skip
+}
 
 
 def read_only(X):
@@ -197,9 +197,11 @@ METRIC_PARAMS = (
 
 
 @given(
-    recipes, st.sampled_from(sorted(Exact.VALID_METRICS)), st.sampled_from(METRIC_PARAMS),
+    recipes,
+    st.sampled_from(sorted(Exact.VALID_METRICS)),
+    st.sampled_from(METRIC_PARAMS),
     st.sampled_from(["auto", "exact"]),
-)  # fmt: skip
+)
 def test_metrics(recipe, metric, metric_params, neighbors):
     """Not all numbers have all metrics; what is not embedded is refused for a reason."""
     recipe.columns = recipe.columns and 3
@@ -229,13 +231,17 @@ def reference():
 
 
 @given(
-    recipes, st.integers(0, 5), st.sampled_from(["median", "weighted", "random"]),
-    st.sampled_from([5, 0.5, 40]), st.integers(1, 40), st.sampled_from([0.1, 100, "auto", 1e5]),
+    recipes,
+    st.integers(0, 5),
+    st.sampled_from(["median", "weighted", "random"]),
+    st.sampled_from([5, 0.5, 40]),
+    st.integers(1, 40),
+    st.sampled_from([0.1, 100, "auto", 1e5]),
     st.sampled_from([0.25, 1e300, None]),
-)  # fmt: skip
+)
 def test_new_rows(
     reference, recipe, columns, initialization, perplexity, k, learning_rate, max_grad_norm
-):  # fmt: skip
+):
     recipe.columns = columns if columns < 4 else 4
     X, is_finite = recipe.make()
     is_valid = recipe.columns == 4 and (is_finite or (recipe.rows == 1 and allowed(X)))
@@ -244,9 +250,15 @@ def test_new_rows(
         warnings.filterwarnings("ignore", EXPECTED)
         try:
             placed = reference.transform(
-                X, perplexity, initialization, k, learning_rate, n_iter=3,
-                early_exaggeration_iter=2, max_grad_norm=max_grad_norm,
-            )  # fmt: skip
+                X,
+                perplexity,
+                initialization,
+                k,
+                learning_rate,
+                n_iter=3,
+                early_exaggeration_iter=2,
+                max_grad_norm=max_grad_norm,
+            )
         except OverflowError as error:
             assert learning_rate == 1e5, error
         except (ValueError, TypeError) as error:
@@ -275,9 +287,10 @@ ODD = (
 )  # fmt: skip
 ITERATIONS = tuple(value for value in ODD if not (isinstance(value, int) and value > 9))
 PARAMETERS = {
-    name: ITERATIONS if name.endswith("iter") else ODD for name in vars(TSNE())
+    name: ITERATIONS if name.endswith("iter") else ODD
+    for name in vars(TSNE())
     if name not in ("verbose", "metric_params", "knn_kwargs")
-}  # fmt: skip
+}
 SMALL = np.random.default_rng(1).normal(size=(30, 3))
 
 
@@ -288,9 +301,12 @@ def test_parameters(data):
     method = data.draw(st.sampled_from(METHODS))
     bound = data.draw(st.sampled_from([5, None]))
     params = {
-        **SHORT, "perplexity": 5, "negative_gradient_method": method, "max_step_norm": bound,
+        **SHORT,
+        "perplexity": 5,
+        "negative_gradient_method": method,
+        "max_step_norm": bound,
         name: value,
-    }  # fmt: skip
+    }
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", EXPECTED)
         try:
@@ -318,8 +334,9 @@ class Graph:
         """Lists of neighbours and their distances, with one fault, and whether it is one."""
         rng = np.random.default_rng(self.seed)
         k = min(self.k, self.n - 1)
-        indices = np.array([rng.permutation(np.delete(np.arange(self.n), i))[:k]
-                            for i in range(self.n)]).astype("i8")  # fmt: skip
+        indices = np.array(
+            [rng.permutation(np.delete(np.arange(self.n), i))[:k] for i in range(self.n)]
+        ).astype("i8")
         distances = np.sort(rng.uniform(size=indices.shape), axis=1)
         with np.errstate(all="ignore"):
             distances = (distances * 10.0**self.scale).astype(self.dtype)
@@ -327,10 +344,13 @@ class Graph:
         with np.errstate(all="ignore"):
             if self.fault in FAULTY:
                 array, value = {
-                    "negative number": (indices, -1), "number too large": (indices, self.n),
-                    "number huge": (indices, 2**40), "nan": (distances, np.nan),
-                    "infinite": (distances, np.inf), "negative distance": (distances, -1),
-                }[self.fault]  # fmt: skip
+                    "negative number": (indices, -1),
+                    "number too large": (indices, self.n),
+                    "number huge": (indices, 2**40),
+                    "nan": (distances, np.nan),
+                    "infinite": (distances, np.inf),
+                    "negative distance": (distances, -1),
+                }[self.fault]
                 array[place] = value
         if self.fault == "unsorted":
             distances = np.ascontiguousarray(distances[:, ::-1])
@@ -339,8 +359,14 @@ class Graph:
         return indices, distances, self.fault in FAULTY or not np.isfinite(distances).all()
 
 
-FAULTY = ("negative number", "number too large", "number huge", "nan", "infinite",
-          "negative distance")  # fmt: skip
+FAULTY = (
+    "negative number",
+    "number too large",
+    "number huge",
+    "nan",
+    "infinite",
+    "negative distance",
+)
 graphs = st.builds(
     Graph,
     n=st.integers(2, 120),
@@ -358,14 +384,23 @@ STARTS = st.sampled_from(["random", "spectral"])
 def test_graphs(graph, method, start):
     indices, distances, is_faulty = graph.make()
     before = indices.tobytes(), distances.tobytes()
-    params = {"neighbors": (indices, distances), "negative_gradient_method": method,
-              "perplexity": 3, "initialization": start}  # fmt: skip
+    params = {
+        "neighbors": (indices, distances),
+        "negative_gradient_method": method,
+        "perplexity": 3,
+        "initialization": start,
+    }
     check_outcome(lambda: TSNE(**params, **SHORT).fit(), is_faulty, graph.n)
     assert (indices.tobytes(), distances.tobytes()) == before
 
 
-@given(graphs, st.sampled_from(METHODS), st.sampled_from(["csr", "csc", "coo", "dense"]),
-       st.booleans(), STARTS)  # fmt: skip
+@given(
+    graphs,
+    st.sampled_from(METHODS),
+    st.sampled_from(["csr", "csc", "coo", "dense"]),
+    st.booleans(),
+    STARTS,
+)
 @pytest.mark.slow
 def test_matrices(graph, method, kind, as_affinities, start):
     """The graph as a matrix of distances or of affinities, whose columns may be forged."""

@@ -30,10 +30,11 @@ def test_the_estimate_grows_with_what_is_embedded():
     assert all(isinstance(value, int) and value > 0 for value in few.values())
     assert few["peak"] == max(few.values())
     for more in (
-        estimate_memory(200_000, 50), estimate_memory(100_000, 50, perplexity=50),
+        estimate_memory(200_000, 50),
+        estimate_memory(100_000, 50, perplexity=50),
         estimate_memory(100_000, 50, dtype="uint8"),
         estimate_memory(100_000, 50, n_components=3),
-    ):  # fmt: skip
+    ):
         assert more["peak"] > few["peak"]
     search = "finding the nearest neighbours"
     assert estimate_memory(100_000, 2000)[search] > few[search]

@@ -38,9 +38,13 @@ def code_of(path):
 
 def test_they_are_there():
     assert {path.stem for path in NOTEBOOKS} >= {
-        "animation", "global_structure", "large_data", "simple_usage", "single_cell",
+        "animation",
+        "global_structure",
+        "large_data",
+        "simple_usage",
+        "single_cell",
         "transform_new_points",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.slow

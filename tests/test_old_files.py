@@ -13,9 +13,7 @@ WRITTEN, EXPECTED = store.read(_kernels.simd, examine.FOLDER)
 # Files that hold objects of other packages, which only the version that wrote them reads.
 THEIRS = {"embedding_sklearn.pickle": "sklearn", "embedding_faiss.pickle": "faiss"}
 # Files that need a package to be read, or to find the neighbours of new rows.
-NEEDS = {
-    **THEIRS, "embedding_annoy.pickle": "annoy", "sklearn_estimator.pickle": "sklearn",
-}  # fmt: skip
+NEEDS = {**THEIRS, "embedding_annoy.pickle": "annoy", "sklearn_estimator.pickle": "sklearn"}
 # Maps that settle by themselves, or went on for long.
 FAR = ("automatic.npz", "callback_EarlyStopping.pickle", "stages.pickle")
 

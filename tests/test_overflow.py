@@ -19,9 +19,12 @@ SHORT = {**QUICK, "early_exaggeration_iter": 30, "n_iter": 60}
 def test_a_map_that_flies_apart(digits, method, n_components):
     """It is told, and what there is of the map is finite and can go on."""
     tsne = TSNE(
-        n_components, learning_rate=1e25, max_step_norm=None, negative_gradient_method=method,
+        n_components,
+        learning_rate=1e25,
+        max_step_norm=None,
+        negative_gradient_method=method,
         **SHORT,
-    )  # fmt: skip
+    )
     with pytest.raises(OverflowError, match=r"learning_rate \(it is 1e\+25\)"):
         tsne.fit(digits)
     embedding = tsne.embedding_
@@ -163,8 +166,14 @@ def test_affinities_of_infinite_width(make, rng):
 )
 def test_limits_can_be_reached(digits, params, n_components):
     """The grid may be too large then, and the tree stands in for it."""
-    settings = {**SHORT, "n_iter": 1, "early_exaggeration_iter": 1, "perplexity": 10,
-                "negative_gradient_method": "fft", **params}  # fmt: skip
+    settings = {
+        **SHORT,
+        "n_iter": 1,
+        "early_exaggeration_iter": 1,
+        "perplexity": 10,
+        "negative_gradient_method": "fft",
+        **params,
+    }
     assert np.isfinite(TSNE(n_components, **settings).fit(digits[:50]).kl_divergence)
 
 

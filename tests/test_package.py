@@ -22,8 +22,15 @@ from fasttsne.cli import main
 def test_public_names():
     for name in fasttsne.__all__:
         assert hasattr(fasttsne, name)
-    for module in ("affinity", "callbacks", "initialization", "metrics", "nearest_neighbors",
-                   "tsne", "utils"):  # fmt: skip
+    for module in (
+        "affinity",
+        "callbacks",
+        "initialization",
+        "metrics",
+        "nearest_neighbors",
+        "tsne",
+        "utils",
+    ):
         assert getattr(fasttsne, module).__name__ == f"fasttsne.{module}"
 
 
@@ -189,9 +196,10 @@ def test_tests_are_collected_without_extras():
     """As where wheels are tested, on every platform: what needs more is skipped."""
     environment = {
         # pytest and hypothesis would import the plugins of all packages that are installed.
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "HYPOTHESIS_NO_PLUGINS": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "HYPOTHESIS_NO_PLUGINS": "1",
         "FASTTSNE_ALL_EXTRAS": "",  # which allows no skips, where all is installed
-    }  # fmt: skip
+    }
     result = run_python("-c", COLLECT, Path(__file__).parent, **environment)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
 

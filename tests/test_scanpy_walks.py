@@ -136,13 +136,7 @@ class Analysis(RuleBasedStateMachine):
             return
         changes = [new] if np.isinf(hold) else [old, new]
         self.attempt(
-            fasttsne.scanpy.update,
-            old,
-            new,
-            hold=hold,
-            n_iter=20,
-            key_added=key,
-            changes=changes,
+            fasttsne.scanpy.update, old, new, hold=hold, n_iter=20, key_added=key, changes=changes
         )
 
     @rule(number=st.integers(0, 9), labels=st.sampled_from([None, "kind"]), key=KEYS)

@@ -93,12 +93,17 @@ def test_transform_does_not_call_the_callbacks_of_the_fit(rows, tmp_path):
     pytest.importorskip("matplotlib").use("Agg")
     tsne = TSNE(
         callbacks=[
-            recorder, Checkpoint(tmp_path / "map.npz"), ErrorApproximations(P),
-            VerifyExaggerationError(watched), LivePlot(np.arange(200) % 2),
+            recorder,
+            Checkpoint(tmp_path / "map.npz"),
+            ErrorApproximations(P),
+            VerifyExaggerationError(watched),
+            LivePlot(np.arange(200) % 2),
             lambda *report: calls.append(report[0]),
         ],
-        callbacks_every_iters=10, initialization=start, **QUICK,
-    )  # fmt: skip
+        callbacks_every_iters=10,
+        initialization=start,
+        **QUICK,
+    )
     embedding = tsne.fit(rows, affinities=PerplexityBasedNN(rows, 10))
     before = len(recorder.frames), len(calls)
     assert before == (2, 2)
@@ -237,9 +242,10 @@ def test_an_embedding_that_was_changed_is_refused_by_name(rows, tmp_path):
     foreign.affinities = others
     for changed in (reshaped, retyped, foreign):
         for use in (
-            lambda e: e.optimize(3), lambda e: e.transform(rows[:5]),
+            lambda e: e.optimize(3),
+            lambda e: e.transform(rows[:5]),
             lambda e: e.save(tmp_path / "map.npz"),
-        ):  # fmt: skip
+        ):
             with pytest.raises(ValueError, match=r"must be float64 of shape \((200|150), 1 to 3\)"):
                 use(changed)
     assert not list(tmp_path.iterdir())

@@ -88,13 +88,21 @@ def test_the_map_has_what_opentsnes_has(pictures):
 def test_scikit_learns_names(pictures):
     start = np.random.default_rng(0).normal(size=(200, 2))
     found = TSNE(
-        max_iter=60, init=start, method="barnes_hut", angle=0.3, early_exaggeration_iter=20,
+        max_iter=60,
+        init=start,
+        method="barnes_hut",
+        angle=0.3,
+        early_exaggeration_iter=20,
         random_state=0,
-    ).fit_transform(pictures)  # fmt: skip
+    ).fit_transform(pictures)
     expected = TSNE(
-        n_iter=40, initialization=start, negative_gradient_method="bh", theta=0.3,
-        early_exaggeration_iter=20, random_state=0,
-    ).fit_transform(pictures)  # fmt: skip
+        n_iter=40,
+        initialization=start,
+        negative_gradient_method="bh",
+        theta=0.3,
+        early_exaggeration_iter=20,
+        random_state=0,
+    ).fit_transform(pictures)
     np.testing.assert_array_equal(found, expected)
 
 
@@ -135,10 +143,14 @@ def test_bad_parameters(pictures, params, error, message):
 def test_stopping_without_progress(pictures):
     errors = []
     tsne = TSNE(
-        early_exaggeration_iter=250, n_iter=20_000, n_iter_without_progress=100,
-        callbacks_every_iters=50, perplexity=10,
-        callbacks=lambda i, error, embedding: errors.append(error), random_state=0,
-    ).fit(pictures[:50])  # fmt: skip
+        early_exaggeration_iter=250,
+        n_iter=20_000,
+        n_iter_without_progress=100,
+        callbacks_every_iters=50,
+        perplexity=10,
+        callbacks=lambda i, error, embedding: errors.append(error),
+        random_state=0,
+    ).fit(pictures[:50])
     assert 350 < tsne.n_iter_ < 20_000
     assert min(errors[5:]) == errors[-3]
 
@@ -264,8 +276,9 @@ def test_rows_of_the_data_set_have_their_places(pictures):
                 tsne.transform(kind(pictures[rows])), points_of(tsne)[rows]
             )
     sparse = TSNE(**SHORT).fit(sp.csr_matrix(pictures))
-    np.testing.assert_array_equal(sparse.transform(sp.csr_array(pictures[3:9])),
-                                  points_of(sparse)[3:9])  # fmt: skip
+    np.testing.assert_array_equal(
+        sparse.transform(sp.csr_array(pictures[3:9])), points_of(sparse)[3:9]
+    )
 
 
 def test_rows_join_batch_by_batch(pictures):
@@ -369,9 +382,12 @@ def test_scores_of_maps_for_searches(pictures):
     y = load_digits()[1][:200]
     scores = {"trust": MapScorer("trustworthiness", k=3), "labels": MapScorer("label_accuracy")}
     search = GridSearchCV(
-        make_pipeline(StandardScaler(), TSNE(**SHORT)), {"tsne__perplexity": [5, 20]},
-        scoring=scores, refit="trust", cv=2,
-    )  # fmt: skip
+        make_pipeline(StandardScaler(), TSNE(**SHORT)),
+        {"tsne__perplexity": [5, 20]},
+        scoring=scores,
+        refit="trust",
+        cv=2,
+    )
     found = search.fit(pictures, y).cv_results_
     assert (found["mean_test_trust"] > 0.6).all()
     assert (found["mean_test_labels"] > 0.2).all()
@@ -391,7 +407,11 @@ def test_scores_of_few_rows(pictures, measure):
     from fasttsne.sklearn import MapScorer
 
     found = cross_val_score(
-        TSNE(**{**SHORT, "perplexity": 3}), pictures[:30], load_digits()[1][:30],
-        scoring=MapScorer(measure), cv=3, error_score="raise",
-    )  # fmt: skip
+        TSNE(**{**SHORT, "perplexity": 3}),
+        pictures[:30],
+        load_digits()[1][:30],
+        scoring=MapScorer(measure),
+        cv=3,
+        error_score="raise",
+    )
     assert np.isfinite(found).all()

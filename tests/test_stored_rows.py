@@ -200,13 +200,16 @@ def test_how_often_each_row_is_read(rows):
     index.build()
     for work in (
         lambda X: TSNE(**QUICK).fit(X),
-        lambda X: affinity.PerplexityBasedNN(X, 9), lambda X: affinity.Uniform(X, 9),
-        initialization.pca, lambda X: Exact(X, 5).build(), lambda X: Approx(X, 5).build(),
+        lambda X: affinity.PerplexityBasedNN(X, 9),
+        lambda X: affinity.Uniform(X, 9),
+        initialization.pca,
+        lambda X: Exact(X, 5).build(),
+        lambda X: Approx(X, 5).build(),
         lambda X: index.query(X, 3),
         lambda X: metrics.neighbor_recall(X, embedding, 5),
         lambda X: metrics.trustworthiness(X, embedding, 5),
         lambda X: metrics.distance_correlation(X, embedding),
-    ):  # fmt: skip
+    ):
         storage = Slices(few)
         work(storage)
         assert (storage.n_reads == 1).all()
@@ -267,8 +270,11 @@ class Failing(Slices):
 def test_reading_is_tried_three_times(rows, monkeypatch):
     monkeypatch.setattr(stored_rows, "PAUSES", (0.01, 0.02))
     assert np.array_equal(check_data(Failing(rows, 2)), rows)
-    with pytest.raises(OSError, match=r"rows 0 to 3199 of X cannot be read, in three tries: "
-                                      "RuntimeError: the network is down"):  # fmt: skip
+    with pytest.raises(
+        OSError,
+        match=r"rows 0 to 3199 of X cannot be read, in three tries: "
+        "RuntimeError: the network is down",
+    ):
         check_data(Failing(rows, 3))
 
 
@@ -298,8 +304,9 @@ def test_what_changes_while_it_is_read_is_an_error(rows, then):
 def test_a_file_that_is_cut_off_while_it_is_read(rows, tmp_path, monkeypatch):
     h5py = pytest.importorskip("h5py")
     monkeypatch.setattr(stored_rows, "BLOCK_BYTES", 2**16)
-    data = h5py.File(tmp_path / "rows.h5", "w").create_dataset("x", data=rows, maxshape=SHAPE,
-                                                              chunks=(50, 100))  # fmt: skip
+    data = h5py.File(tmp_path / "rows.h5", "w").create_dataset(
+        "x", data=rows, maxshape=SHAPE, chunks=(50, 100)
+    )
     blocks = stored_rows.iter_blocks(data, "X")
     next(blocks)
     data.resize((100, 100))
@@ -383,9 +390,12 @@ def test_nan_in_row_9_999_999(rows, tmp_path):
     embedding = TSNE(**QUICK).fit(rows[:100, :2])
     message = r"must be finite; \w+\[9999999, 1\] is nan"
     for work in (
-        lambda: embedding.transform(X), lambda: embedding.transform(X, out=np.empty((n, 2))),
-        lambda: Approx(X, 5), lambda: initialization.pca(X), lambda: TSNE(perplexity=2).fit(X),
-    ):  # fmt: skip
+        lambda: embedding.transform(X),
+        lambda: embedding.transform(X, out=np.empty((n, 2))),
+        lambda: Approx(X, 5),
+        lambda: initialization.pca(X),
+        lambda: TSNE(perplexity=2).fit(X),
+    ):
         start = time.process_time()
         with pytest.raises(ValueError, match=message):
             work()

@@ -68,8 +68,9 @@ def group(
 
 def dask(meta, dtype="f8", chunks=700):
     def make(X, folder):
-        array = pytest.importorskip("dask.array").from_array(X.toarray().astype(dtype), chunks=(
-            chunks, -1))  # fmt: skip
+        array = pytest.importorskip("dask.array").from_array(
+            X.toarray().astype(dtype), chunks=(chunks, -1)
+        )
         return array.map_blocks(sp.csr_matrix, meta=meta, dtype=dtype)
 
     return make
@@ -129,19 +130,26 @@ def made_of(X, new):
     out = np.empty((SHAPE[0], 2))
     index = Exact(X, 5, metric="cosine")
     return {
-        "map": embedding, "transform": np.asarray(embedding.transform(new, n_iter=5)),
+        "map": embedding,
+        "transform": np.asarray(embedding.transform(new, n_iter=5)),
         "out": embedding.transform(new, n_iter=5, out=out),
         "P": affinity.PerplexityBasedNN(X, 9, random_state=0).P.data,
-        "pca": initialization.pca(X, 2, random_state=0), "neighbours": index.build()[0],
+        "pca": initialization.pca(X, 2, random_state=0),
+        "neighbours": index.build()[0],
         "queried": Approx(X, 5, random_state=0).query(new, 3)[1],
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("storage", [
-    *[s if s in ("AnnData", "zarr, CSC", "dask") else pytest.param(s, marks=pytest.mark.slow)
-      for s in STORAGES],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "storage",
+    [
+        *[
+            s if s in ("AnnData", "zarr, CSC", "dask") else pytest.param(s, marks=pytest.mark.slow)
+            for s in STORAGES
+        ]
+    ],
+)
 def test_one_map(rows, everything, storage, tmp_path):
     X = STORAGES[storage](rows, tmp_path)
     for name, values in made_of(X, X).items():
@@ -160,9 +168,9 @@ def test_scikit_learns_estimator_takes_them(rows, everything, tmp_path):
 
 def test_rows_that_are_not_sorted_and_stored_twice(rows, tmp_path):
     made = group("h5py", "f4")(rows, tmp_path)
-    doubled = sp.csr_matrix((
-        np.repeat(rows.data / 2, 2), np.repeat(rows.indices, 2), 2 * rows.indptr
-    ), shape=SHAPE)  # fmt: skip
+    doubled = sp.csr_matrix(
+        (np.repeat(rows.data / 2, 2), np.repeat(rows.indices, 2), 2 * rows.indptr), shape=SHAPE
+    )
     for a, b in zip(doubled.indptr[:-1], doubled.indptr[1:], strict=True):
         doubled.data[a:b], doubled.indices[a:b] = (
             doubled.data[a:b][::-1],
@@ -196,8 +204,9 @@ class Group(dict):
 
     def __init__(self, X, dtype="f4"):
         self.attrs = {"encoding-type": "csr_matrix", "shape": X.shape}
-        super().__init__(data=Slices(X.data.astype(dtype)), indices=Slices(X.indices),
-                         indptr=Slices(X.indptr))  # fmt: skip
+        super().__init__(
+            data=Slices(X.data.astype(dtype)), indices=Slices(X.indices), indptr=Slices(X.indptr)
+        )
 
 
 def counted(X, dtype):
@@ -243,9 +252,10 @@ def test_the_place_of_a_number_that_is_not_finite(rows, kind, tmp_path):
     made = group("h5py", "f4", kind=kind)(X, tmp_path)
     message = rf"X must be finite; X\[2000, {X.indices[entry]}\] is nan"
     for work in (
-        lambda: TSNE(**QUICK).fit(made), lambda: embedding.transform(made),
+        lambda: TSNE(**QUICK).fit(made),
+        lambda: embedding.transform(made),
         lambda: embedding.transform(made, out=np.empty((SHAPE[0], 2))),
-    ):  # fmt: skip
+    ):
         with pytest.raises(ValueError, match=message):
             work()
 
@@ -331,7 +341,7 @@ def test_sparse_chunks_are_not_counted_as_dense_rows(rows, tmp_path):
     dask_array = pytest.importorskip("dask.array")
     X = dask_array.zeros((10**5, 10**9), chunks=(10**3, 10**9), dtype="i4").map_blocks(
         sp.csr_matrix, meta=sp.csr_matrix((0, 0), dtype="i4")
-    )  # fmt: skip
+    )
     plan_memory(X, "auto", tmp_path, 30, 2)
 
 

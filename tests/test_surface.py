@@ -68,8 +68,11 @@ def public_names(namespace) -> list[str]:
     """``__all__``, or the names without underscore of what is fasttsne's own."""
     if hasattr(namespace, "__all__"):
         return sorted(namespace.__all__)
-    return sorted(name for name, value in vars(namespace).items()
-                  if not name.startswith("_") and _is_own(value))  # fmt: skip
+    return sorted(
+        name
+        for name, value in vars(namespace).items()
+        if not name.startswith("_") and _is_own(value)
+    )
 
 
 def _is_own(value):
@@ -135,9 +138,12 @@ def is_defined_in(name, value) -> bool:
 def members(cls) -> dict:
     """Methods, with their parameters, and attributes, None, that fasttsne defines."""
     names = {
-        name for base in cls.__mro__ if _is_ours(base.__module__) for name in vars(base)
+        name
+        for base in cls.__mro__
+        if _is_ours(base.__module__)
+        for name in vars(base)
         if not name.startswith("_") or name == "__call__"
-    }  # fmt: skip
+    }
     found = {}
     for name in sorted(names):
         value = getattr(cls, name)
@@ -170,13 +176,16 @@ def incompatible(old: list[str] | None, new: list[str] | None) -> list[str]:
     (places, by_name), (new_places, new_by_name) = _parted(old), _parted(new)
     faults = [
         f"parameter {was} is now {now or 'gone'}"
-        for was, now in zip(places, new_places + [None] * len(places), strict=False) if was != now
-    ]  # fmt: skip
-    faults += [f"parameter {was} is not there" for was in by_name
-               if was not in new_by_name + new_places]  # fmt: skip
+        for was, now in zip(places, new_places + [None] * len(places), strict=False)
+        if was != now
+    ]
+    faults += [
+        f"parameter {was} is not there" for was in by_name if was not in new_by_name + new_places
+    ]
     added = new_places[len(places) :] + [p for p in new_by_name if p not in by_name]
-    faults += [f"the new parameter {p} has no default" for p in added
-               if "=" not in p and p[0] != "*"]  # fmt: skip
+    faults += [
+        f"the new parameter {p} has no default" for p in added if "=" not in p and p[0] != "*"
+    ]
     return faults
 
 

@@ -63,9 +63,16 @@ def test_mesh_convolution(benchmark, points):
 def test_mesh_gather(benchmark, points, forces):
     mesh, grid, low, spacing, influence = on_mesh(points)
     benchmark(
-        particle_mesh.gather, points, grid.cells, low, spacing, mesh.polynomials,
-        influence.self_force, forces, 1,
-    )  # fmt: skip
+        particle_mesh.gather,
+        points,
+        grid.cells,
+        low,
+        spacing,
+        mesh.polynomials,
+        influence.self_force,
+        forces,
+        1,
+    )
 
 
 def on_mesh(points):

@@ -29,15 +29,28 @@ from failures import REASONS
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PACKAGES = [
-    "openTSNE", "scikit-learn", "Orange3", "scanpy", "PyQt5", "PyQtWebEngine", "annoy", "hnswlib",
-    "pynndescent", "pytest", "pytest-mock",
-]  # fmt: skip
+    "openTSNE",
+    "scikit-learn",
+    "Orange3",
+    "scanpy",
+    "PyQt5",
+    "PyQtWebEngine",
+    "annoy",
+    "hnswlib",
+    "pynndescent",
+    "pytest",
+    "pytest-mock",
+]
 # Packages whose tests are in the source distribution only.
 SOURCES = ("openTSNE", "scanpy")
 SCANPY = (
-    "-p", "testing.scanpy._pytest", "--import-mode=importlib", "-k", "tsne",
+    "-p",
+    "testing.scanpy._pytest",
+    "--import-mode=importlib",
+    "-k",
+    "tsne",
     *(f"tests/test_{name}.py" for name in ("embedding", "deprecations", "backed")),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -111,9 +124,21 @@ def fetch_sources(python: Path, work: Path) -> None:
         folder = work / "sources" / release
         if not folder.exists():
             subprocess.run(
-                [python, "-m", "pip", "--quiet", "download", "--no-deps", "--no-binary", package,
-                 "--dest", folder, release], check=True,
-            )  # fmt: skip
+                [
+                    python,
+                    "-m",
+                    "pip",
+                    "--quiet",
+                    "download",
+                    "--no-deps",
+                    "--no-binary",
+                    package,
+                    "--dest",
+                    folder,
+                    release,
+                ],
+                check=True,
+            )
         for archive in folder.glob("*.tar.gz"):
             with tarfile.open(archive) as file:
                 file.extractall(folder, filter="data")
@@ -139,17 +164,23 @@ def run(suite: Suite, place: str, python: Path, work: Path) -> dict[str, str]:
         path.mkdir(exist_ok=True)
     (folder / "pytest.ini").write_text("[pytest]\n")  # not that of a folder above
     environment = {
-        "PYTHONPATH": str(HERE), "STAND_IN": place, "QT_QPA_PLATFORM": "offscreen",
-        "MPLBACKEND": "Agg", "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONPATH": str(HERE),
+        "STAND_IN": place,
+        "QT_QPA_PLATFORM": "offscreen",
+        "MPLBACKEND": "Agg",
+        "OPENBLAS_NUM_THREADS": "1",
         # Chromium, which shows Orange's reports, would not start as root.
         "QTWEBENGINE_DISABLE_SANDBOX": "1",
-    }  # fmt: skip
+    }
     results.unlink(missing_ok=True)
     with results.with_suffix(".txt").open("w") as output:
         subprocess.run(
             [python, "-m", "pytest", "-p", "stand_in", "--junitxml", results, *suite.arguments],
-            cwd=folder, env={**os.environ, **environment}, stdout=output, stderr=output,
-        )  # fmt: skip
+            cwd=folder,
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=output,
+        )
     if not results.exists():
         sys.exit(f"{suite.name}: the tests did not come to their end; see {output.name}")
     return dict(outcomes(results))

@@ -50,9 +50,11 @@ def replace_scanpy():
 
 
 PLACES = {
-    "": lambda: None, "opentsne": replace_opentsne, "scikit-learn": replace_scikit_learn,
+    "": lambda: None,
+    "opentsne": replace_opentsne,
+    "scikit-learn": replace_scikit_learn,
     "scanpy": replace_scanpy,
-}  # fmt: skip
+}
 
 
 def pytest_sessionstart():

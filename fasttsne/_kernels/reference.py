@@ -200,7 +200,7 @@ def combine_forces(attractive, repulsive, z, exaggeration):
 
 def gradient_step(
     y, update, gains, gradient, learning_rate, momentum, max_grad_norm, max_step_norm
-):  # fmt: skip
+):
     """One step of gradient descent; returns the new y, update and gains."""
     g = _shortened(gradient, max_grad_norm)
     gains = np.where(np.sign(g) == np.sign(update), 0.8 * gains, gains + 0.2)

@@ -155,9 +155,7 @@ class Affinities:
         """
         return self.joined_by(X)[0]
 
-    def joined_by(
-        self, X: Rows, rows: np.ndarray | None = None
-    ) -> tuple["Affinities", np.ndarray]:  # fmt: skip
+    def joined_by(self, X: Rows, rows: np.ndarray | None = None) -> tuple["Affinities", np.ndarray]:
         """Return affinities of the same rows and of new ones, and what is near to those.
 
         Parameters

@@ -59,9 +59,12 @@ def _shorten_far(distances: np.ndarray) -> np.ndarray:
 
 
 def from_perplexity(
-    distances: np.ndarray, perplexity: float, n_threads: int, precision: np.ndarray | None = None,
+    distances: np.ndarray,
+    perplexity: float,
+    n_threads: int,
+    precision: np.ndarray | None = None,
     dtype: Dtype = np.float32,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Return the affinities of a given perplexity for each row, (n, k).
 
     Parameters
@@ -76,9 +79,12 @@ def from_perplexity(
         precision = np.empty(len(distances))
     for rows in iter_rows("conditional affinities", len(distances), distances.shape[1]):
         _kernels.perplexity.conditional_affinities(
-            distances[rows], out[rows], float(perplexity), n_threads,
+            distances[rows],
+            out[rows],
+            float(perplexity),
+            n_threads,
             None if precision is None else precision[rows],
-        )  # fmt: skip
+        )
     if precision is None or dtype == np.float32:
         return out
     return _refine(distances, perplexity, precision)
@@ -117,9 +123,12 @@ def _normalized_exp(squares: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, 
 
 
 def from_sigma(
-    distances: np.ndarray, scales: np.ndarray, sigma: float, n_threads: int,
+    distances: np.ndarray,
+    scales: np.ndarray,
+    sigma: float,
+    n_threads: int,
     dtype: Dtype = np.float32,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Return the same for one standard deviation; ``scales`` as from ``to_scaled_float32``."""
     if dtype == np.float64:
         with np.errstate(under="ignore", over="ignore"):
@@ -135,9 +144,11 @@ def from_sigma(
 
 @np.errstate(under="ignore")  # weights of far perplexities vanish
 def from_mixture(
-    distances: np.ndarray, perplexities: Sequence[float] | np.ndarray, n_threads: int,
+    distances: np.ndarray,
+    perplexities: Sequence[float] | np.ndarray,
+    n_threads: int,
     dtype: Dtype = np.float32,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Return the same for a sum of normal densities, one for each perplexity.
 
     p_j ~ sum_h sqrt(beta_h) exp(-beta_h d_j^2), where beta_h gives perplexity h.
@@ -162,9 +173,11 @@ def from_mixture(
 
 @np.errstate(under="ignore")
 def from_average(
-    distances: np.ndarray, perplexities: Sequence[float] | np.ndarray, n_threads: int,
+    distances: np.ndarray,
+    perplexities: Sequence[float] | np.ndarray,
+    n_threads: int,
     dtype: Dtype = np.float32,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Return the mean of the affinities for each perplexity."""
     terms = [from_perplexity(distances, each, n_threads, dtype=dtype) for each in perplexities]
     weights = np.full((len(terms), len(distances)), 1 / len(terms), dtype)
@@ -181,10 +194,14 @@ def row_normalized_csr(
 
 
 def joint_probabilities_nn(
-    neighbors: ArrayLike, distances: ArrayLike, perplexities: float | Sequence[float],
-    symmetrize: bool | str = True, normalization: str = "pair-wise",
-    n_reference_samples: int | None = None, n_jobs: int | None = -1,
-) -> sp.csr_matrix:  # fmt: skip
+    neighbors: ArrayLike,
+    distances: ArrayLike,
+    perplexities: float | Sequence[float],
+    symmetrize: bool | str = True,
+    normalization: str = "pair-wise",
+    n_reference_samples: int | None = None,
+    n_jobs: int | None = -1,
+) -> sp.csr_matrix:
     """Return affinities for lists of neighbours.
 
     Parameters

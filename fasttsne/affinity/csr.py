@@ -82,9 +82,13 @@ def _row_blocks(counts: np.ndarray, k: int) -> Iterator[slice]:
 
 
 def _symmetrized_rows(
-    indices: np.ndarray, values: np.ndarray, rows: slice, counts: np.ndarray, n_threads: int,
+    indices: np.ndarray,
+    values: np.ndarray,
+    rows: slice,
+    counts: np.ndarray,
+    n_threads: int,
     use_max: bool,
-) -> CSRArrays:  # fmt: skip
+) -> CSRArrays:
     """Return rows of (C + C^T) / 2n, or of max(C, C^T); ``counts`` are those of C^T's edges."""
     n, m = len(indices), rows.stop - rows.start
     pointers = np.append(0, counts.cumsum())
@@ -96,9 +100,13 @@ def _symmetrized_rows(
 
 
 def merge_directions(
-    indices: np.ndarray, values: np.ndarray, backward: CSRArrays, n: int, n_threads: int,
+    indices: np.ndarray,
+    values: np.ndarray,
+    backward: CSRArrays,
+    n: int,
+    n_threads: int,
     use_max: bool = False,
-) -> CSRArrays:  # fmt: skip
+) -> CSRArrays:
     """Return rows of (C + C^T) / 2n, or of max(C, C^T), from those of C and of C^T.
 
     Parameters

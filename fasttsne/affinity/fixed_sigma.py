@@ -37,20 +37,36 @@ class FixedSigmaNN(KNNAffinities):
     PARAMETERS: ClassVar = {"sigma": _check_sigma}
 
     def __init__(
-        self, data: Rows | None = None, sigma: float | None = None, k: int = 30,
-        method: Neighbors = "auto", metric: Metric = "euclidean", metric_params: Settings = None,
-        symmetrize: bool | str = True, n_jobs: int | None = -1, random_state: RandomState = None,
-        verbose: bool = False, knn_kwargs: Settings = None, knn_index: Index | None = None,
-    ):  # fmt: skip
+        self,
+        data: Rows | None = None,
+        sigma: float | None = None,
+        k: int = 30,
+        method: Neighbors = "auto",
+        metric: Metric = "euclidean",
+        metric_params: Settings = None,
+        symmetrize: bool | str = True,
+        n_jobs: int | None = -1,
+        random_state: RandomState = None,
+        verbose: bool = False,
+        knn_kwargs: Settings = None,
+        knn_index: Index | None = None,
+    ):
         super().__init__(n_jobs, verbose)
         self.sigma = _check_sigma(sigma)
         self._mode = check_symmetrize(symmetrize)
         self.symmetrize = symmetrize
         self._find_neighbors(
-            data, check_n_neighbors(k, n_rows_or_none(data), "k"), knn_index, method, metric=metric,
-            metric_params=metric_params, n_jobs=n_jobs, random_state=random_state,
-            verbose=verbose, knn_kwargs=knn_kwargs,
-        )  # fmt: skip
+            data,
+            check_n_neighbors(k, n_rows_or_none(data), "k"),
+            knn_index,
+            method,
+            metric=metric,
+            metric_params=metric_params,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            verbose=verbose,
+            knn_kwargs=knn_kwargs,
+        )
         with Timer(f"computing affinities, sigma {self.sigma:g}", verbose):
             self._set_joint()
 
@@ -61,9 +77,12 @@ class FixedSigmaNN(KNNAffinities):
         return from_sigma(distances, self._units[rows], self.sigma, self._n_threads)
 
     def to_new(
-        self, data: Rows, k: int | None = None, sigma: float | None = None,
+        self,
+        data: Rows,
+        k: int | None = None,
+        sigma: float | None = None,
         return_distances: bool = False,
-    ) -> NewAffinities:  # fmt: skip
+    ) -> NewAffinities:
         """Return affinities of new rows to the rows of the data set.
 
         Parameters
@@ -81,6 +100,8 @@ class FixedSigmaNN(KNNAffinities):
         sigma = self.sigma if sigma is None else _check_sigma(sigma)
         k = check_n_neighbors(self._indices.shape[1] if k is None else k, self.n_samples, "k")
         return self._to_new(
-            data, k, return_distances,
+            data,
+            k,
+            return_distances,
             lambda distances, scales: from_sigma(distances, scales, sigma, self._n_threads),
-        )  # fmt: skip
+        )

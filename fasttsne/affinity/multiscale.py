@@ -59,11 +59,19 @@ class MultiscaleMixture(KNNAffinities):
     _conditional = staticmethod(from_mixture)
 
     def __init__(
-        self, data: Rows | None = None, perplexities: float | Iterable[float] | None = None,
-        method: Neighbors = "auto", metric: Metric = "euclidean", metric_params: Settings = None,
-        symmetrize: bool | str = True, n_jobs: int | None = -1, random_state: RandomState = None,
-        verbose: bool = False, knn_kwargs: Settings = None, knn_index: Index | None = None,
-    ):  # fmt: skip
+        self,
+        data: Rows | None = None,
+        perplexities: float | Iterable[float] | None = None,
+        method: Neighbors = "auto",
+        metric: Metric = "euclidean",
+        metric_params: Settings = None,
+        symmetrize: bool | str = True,
+        n_jobs: int | None = -1,
+        random_state: RandomState = None,
+        verbose: bool = False,
+        knn_kwargs: Settings = None,
+        knn_index: Index | None = None,
+    ):
         super().__init__(n_jobs, verbose)
         perplexities = _readable_twice(perplexities)
         wanted = _as_list(perplexities)
@@ -75,10 +83,17 @@ class MultiscaleMixture(KNNAffinities):
         else:
             k = _n_neighbors_for(_clip_perplexities(wanted, n_samples), n_samples)
         self._find_neighbors(
-            data, k, knn_index, method, metric=metric,
-            metric_params=metric_params, n_jobs=n_jobs, random_state=random_state,
-            verbose=verbose, knn_kwargs=knn_kwargs,
-        )  # fmt: skip
+            data,
+            k,
+            knn_index,
+            method,
+            metric=metric,
+            metric_params=metric_params,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            verbose=verbose,
+            knn_kwargs=knn_kwargs,
+        )
         self._compute(perplexities, self._usable(perplexities))
 
     def set_perplexities(self, new_perplexities: float | Iterable[float]) -> None:
@@ -135,9 +150,11 @@ class MultiscaleMixture(KNNAffinities):
         return self._conditional(distances, self.effective_perplexities_, self._n_threads, dtype)
 
     def to_new(
-        self, data: Rows, perplexities: float | Iterable[float] | None = None,
+        self,
+        data: Rows,
+        perplexities: float | Iterable[float] | None = None,
         return_distances: bool = False,
-    ) -> NewAffinities:  # fmt: skip
+    ) -> NewAffinities:
         """Return affinities of new rows to the rows of the data set.
 
         Parameters
@@ -155,9 +172,11 @@ class MultiscaleMixture(KNNAffinities):
             perplexities = self.effective_perplexities_
         effective = self.check_perplexities(perplexities, self.n_samples)
         return self._to_new(
-            data, _n_neighbors_for(effective, self.n_samples), return_distances,
+            data,
+            _n_neighbors_for(effective, self.n_samples),
+            return_distances,
             lambda distances, scales: self._conditional(distances, effective, self._n_threads),
-        )  # fmt: skip
+        )
 
     def check_perplexities(
         self, perplexities: float | Iterable[float] | None, n_samples: int

@@ -24,10 +24,16 @@ from fasttsne.utils import warn_user
 
 
 def get_knn_index(
-    data: Rows | None, method: Neighbors, k: int, metric: Metric, metric_params: Settings = None,
-    n_jobs: int | None = -1, random_state: RandomState = None, verbose: bool = False,
+    data: Rows | None,
+    method: Neighbors,
+    k: int,
+    metric: Metric,
+    metric_params: Settings = None,
+    n_jobs: int | None = -1,
+    random_state: RandomState = None,
+    verbose: bool = False,
     knn_kwargs: Settings = None,
-) -> Index:  # fmt: skip
+) -> Index:
     """Return the index that finds the k nearest neighbours of the rows of data.
 
     Parameters
@@ -38,9 +44,16 @@ def get_knn_index(
         :class:`fasttsne.nearest_neighbors.KNNIndex`.
     """
     return make_index(
-        method, data, k, metric=metric, metric_params=metric_params, n_jobs=n_jobs,
-        random_state=random_state, verbose=verbose, knn_kwargs=knn_kwargs,
-    )  # fmt: skip
+        method,
+        data,
+        k,
+        metric=metric,
+        metric_params=metric_params,
+        n_jobs=n_jobs,
+        random_state=random_state,
+        verbose=verbose,
+        knn_kwargs=knn_kwargs,
+    )
 
 
 class KNNAffinities(Affinities):
@@ -135,7 +148,7 @@ class KNNAffinities(Affinities):
 
     def joined_by(
         self, X: Rows, rows: np.ndarray | None = None
-    ) -> tuple["KNNAffinities", np.ndarray]:  # fmt: skip
+    ) -> tuple["KNNAffinities", np.ndarray]:
         """See :meth:`Affinities.joined_by`; what the search has built is kept."""
         index, lists = self._changing()
         if rows is None:
@@ -264,9 +277,12 @@ class KNNAffinities(Affinities):
         )
 
     def _to_new(
-        self, data: Rows, k: int, return_distances: bool,
+        self,
+        data: Rows,
+        k: int,
+        return_distances: bool,
         conditional: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    ) -> NewAffinities:  # fmt: skip
+    ) -> NewAffinities:
         """Return ``to_new`` for weights ``conditional(distances, scales)`` of k neighbours."""
         indices, distances = self.knn_index.query(data, k)
         rows = np.ascontiguousarray(indices, np.int32)

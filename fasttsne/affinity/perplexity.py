@@ -57,21 +57,36 @@ class PerplexityBasedNN(KNNAffinities):
     }
 
     def __init__(
-        self, data: Rows | None = None, perplexity: float = 30, method: Neighbors = "auto",
-        metric: Metric = "euclidean", metric_params: Settings = None,
-        symmetrize: bool | str = True, n_jobs: int | None = -1, random_state: RandomState = None,
-        verbose: bool = False, k_neighbors: int | str = "auto", knn_kwargs: Settings = None,
+        self,
+        data: Rows | None = None,
+        perplexity: float = 30,
+        method: Neighbors = "auto",
+        metric: Metric = "euclidean",
+        metric_params: Settings = None,
+        symmetrize: bool | str = True,
+        n_jobs: int | None = -1,
+        random_state: RandomState = None,
+        verbose: bool = False,
+        k_neighbors: int | str = "auto",
+        knn_kwargs: Settings = None,
         knn_index: Index | None = None,
-    ):  # fmt: skip
+    ):
         super().__init__(n_jobs, verbose)
         perplexity = _check_perplexity(perplexity)
         self._mode = check_symmetrize(symmetrize)
         self.symmetrize = symmetrize
         self._find_neighbors(
-            data, resolve_k_neighbors(k_neighbors, perplexity, n_rows_or_none(data)), knn_index,
-            method, metric=metric, metric_params=metric_params, n_jobs=n_jobs,
-            random_state=random_state, verbose=verbose, knn_kwargs=knn_kwargs,
-        )  # fmt: skip
+            data,
+            resolve_k_neighbors(k_neighbors, perplexity, n_rows_or_none(data)),
+            knn_index,
+            method,
+            metric=metric,
+            metric_params=metric_params,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            verbose=verbose,
+            knn_kwargs=knn_kwargs,
+        )
         self._compute(perplexity)
 
     def set_perplexity(self, new_perplexity: float) -> None:
@@ -143,9 +158,12 @@ class PerplexityBasedNN(KNNAffinities):
         return from_perplexity(distances, self.effective_perplexity_, self._n_threads, dtype=dtype)
 
     def to_new(
-        self, data: Rows, perplexity: float | None = None, return_distances: bool = False,
+        self,
+        data: Rows,
+        perplexity: float | None = None,
+        return_distances: bool = False,
         k_neighbors: int | str = "auto",
-    ) -> NewAffinities:  # fmt: skip
+    ) -> NewAffinities:
         """Return affinities of new rows to the rows of the data set.
 
         Parameters
@@ -166,9 +184,11 @@ class PerplexityBasedNN(KNNAffinities):
         k = resolve_k_neighbors(k_neighbors, perplexity, self.n_samples + 1)
         perplexity = self._usable(perplexity, k, self.n_samples)
         return self._to_new(
-            data, k, return_distances,
+            data,
+            k,
+            return_distances,
             lambda distances, scales: from_perplexity(distances, perplexity, self._n_threads),
-        )  # fmt: skip
+        )
 
     @staticmethod
     def check_perplexity(perplexity: float, k_neighbors: int) -> float:

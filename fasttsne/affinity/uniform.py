@@ -29,19 +29,34 @@ class Uniform(KNNAffinities):
     _DEFAULT_MODE = "max"
 
     def __init__(
-        self, data: Rows | None = None, k_neighbors: int = 30, method: Neighbors = "auto",
-        metric: Metric = "euclidean", metric_params: Settings = None,
-        symmetrize: bool | str = True, n_jobs: int | None = -1, random_state: RandomState = None,
-        verbose: bool = False, knn_kwargs: Settings = None, knn_index: Index | None = None,
-    ):  # fmt: skip
+        self,
+        data: Rows | None = None,
+        k_neighbors: int = 30,
+        method: Neighbors = "auto",
+        metric: Metric = "euclidean",
+        metric_params: Settings = None,
+        symmetrize: bool | str = True,
+        n_jobs: int | None = -1,
+        random_state: RandomState = None,
+        verbose: bool = False,
+        knn_kwargs: Settings = None,
+        knn_index: Index | None = None,
+    ):
         super().__init__(n_jobs, verbose)
         self._mode = check_symmetrize(symmetrize, self._DEFAULT_MODE)
         self.symmetrize = symmetrize
         self._find_neighbors(
-            data, check_n_neighbors(k_neighbors, n_rows_or_none(data), "k_neighbors"), knn_index,
-            method, metric=metric, metric_params=metric_params, n_jobs=n_jobs,
-            random_state=random_state, verbose=verbose, knn_kwargs=knn_kwargs,
-        )  # fmt: skip
+            data,
+            check_n_neighbors(k_neighbors, n_rows_or_none(data), "k_neighbors"),
+            knn_index,
+            method,
+            metric=metric,
+            metric_params=metric_params,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            verbose=verbose,
+            knn_kwargs=knn_kwargs,
+        )
         with Timer("computing affinities, uniform", verbose):
             self._set_joint()
 

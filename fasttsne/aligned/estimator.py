@@ -79,9 +79,11 @@ class AlignedTSNE:
         return f"AlignedTSNE({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
     def fit(
-        self, X: Sequence[Rows], relations: Sequence[Relation] | None = None,
+        self,
+        X: Sequence[Rows],
+        relations: Sequence[Relation] | None = None,
         weights: float | Sequence[ArrayLike] = 1.0,
-    ) -> list[TSNEEmbedding]:  # fmt: skip
+    ) -> list[TSNEEmbedding]:
         """Embed data sets.
 
         Parameters

@@ -56,9 +56,12 @@ def check_relations(
 
 
 def check_relation(
-    relation: Relation, weights: ArrayLike, sizes: tuple[int, int],
-    name: str = "relation", name_of_weights: str = "weights",
-) -> Links:  # fmt: skip
+    relation: Relation,
+    weights: ArrayLike,
+    sizes: tuple[int, int],
+    name: str = "relation",
+    name_of_weights: str = "weights",
+) -> Links:
     """The partners of one relation; see :func:`check_relations`.  Errors have the names."""
     pairs = _pairs(relation, sizes, name)
     strengths = np.asarray(weights)

@@ -17,7 +17,15 @@ from fasttsne.callbacks.recorder import EmbeddingRecorder
 from fasttsne.callbacks.scores import ScoreRecorder
 
 __all__ = [
-    "Callback", "Checkpoint", "EarlyStopping", "EmbeddingRecorder", "ErrorApproximations",
-    "ErrorLogger", "LivePlot", "ProgressBar", "ScoreRecorder", "VerifyExaggerationError",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "EmbeddingRecorder",
+    "ErrorApproximations",
+    "ErrorLogger",
+    "LivePlot",
+    "ProgressBar",
+    "ScoreRecorder",
+    "VerifyExaggerationError",
     "as_callbacks",
-]  # fmt: skip
+]

@@ -59,6 +59,10 @@ class EarlyStopping(Callback):
         self.stopped_at = iteration
         log.info(
             "stopped at iteration %d: the KL divergence, %.4f, has improved by less than %g "
-            "in %d calls", iteration, error, self.min_delta, self.patience,
-        )  # fmt: skip
+            "in %d calls",
+            iteration,
+            error,
+            self.min_delta,
+            self.patience,
+        )
         return True

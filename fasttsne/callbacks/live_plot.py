@@ -52,9 +52,13 @@ class LivePlot(Callback):
     _next_draw_time = -math.inf
 
     def __init__(
-        self, labels: ArrayLike | None = None, ax: "Axes | None" = None, *, seconds: float = 0.5,
+        self,
+        labels: ArrayLike | None = None,
+        ax: "Axes | None" = None,
+        *,
+        seconds: float = 0.5,
         **scatter_params: Any,
-    ):  # fmt: skip
+    ):
         self.labels = labels
         self.ax: Any = ax
         self.seconds = check_number(seconds, "seconds", low=0)

@@ -16,9 +16,12 @@ from fasttsne.runtime.validation import check_choice, check_number, check_shape,
 
 # What takes rows and points alone.
 MEASURES = (
-    "continuity", "density_correlation", "distance_correlation", "neighbor_recall",
+    "continuity",
+    "density_correlation",
+    "distance_correlation",
+    "neighbor_recall",
     "trustworthiness",
-)  # fmt: skip
+)
 
 
 class ScoreRecorder(Callback):
@@ -56,10 +59,14 @@ class ScoreRecorder(Callback):
     """
 
     def __init__(
-        self, X: Rows, measures: Sequence[str] = ("neighbor_recall", "trustworthiness"),
-        sample_size: int = 1000, metric: Metric = "euclidean", metric_params: Settings = None,
+        self,
+        X: Rows,
+        measures: Sequence[str] = ("neighbor_recall", "trustworthiness"),
+        sample_size: int = 1000,
+        metric: Metric = "euclidean",
+        metric_params: Settings = None,
         random_state: RandomState = 0,
-    ):  # fmt: skip
+    ):
         if isinstance(measures, str):
             raise TypeError(f"measures must be a list of names; got {measures!r}")
         self.measures = tuple(check_choice(name, "measures", MEASURES) for name in measures)
@@ -82,9 +89,7 @@ class ScoreRecorder(Callback):
                 f"ScoreRecorder has {self._n_samples} rows; the map has {len(embedding)} points"
             )
         points = np.asarray(embedding)[self.rows]
-        settings = {
-            "metric": self.metric, "metric_params": self.metric_params, "sample_size": None,
-        }  # fmt: skip
+        settings = {"metric": self.metric, "metric_params": self.metric_params, "sample_size": None}
         for name in self.measures:
             score = getattr(metrics, name)(self._X, points, **settings)
             self.scores[name].append(float(score))

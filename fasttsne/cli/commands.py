@@ -104,12 +104,14 @@ def fit(options):
             embedding.save(checkpoint)
             print(f"wrote {checkpoint}")
 
-    write_each((
-        write_output,
-        write_checkpoint,
-        lambda: save_embedding(options, embedding, list(table.names) or None),
-        lambda: write_pictures(options, embedding, labels, frames),
-    ))  # fmt: skip
+    write_each(
+        (
+            write_output,
+            write_checkpoint,
+            lambda: save_embedding(options, embedding, list(table.names) or None),
+            lambda: write_pictures(options, embedding, labels, frames),
+        )
+    )
     return 130 if interrupted else 0
 
 
@@ -131,8 +133,10 @@ def transform(options):
     params.update(given(options, FOR_NEW_ROWS))
     if "metric" not in params:
         default = parameters.TSNE["metric"].default
-        print_error(f"warning: {options.map} does not say its metric, as .npz and .parquet files "
-                    f"do; using {default!r} (--metric)")  # fmt: skip
+        print_error(
+            f"warning: {options.map} does not say its metric, as .npz and .parquet files "
+            f"do; using {default!r} (--metric)"
+        )
     params.setdefault(
         "perplexity", min(parameters.TSNE["perplexity"].default, perplexity_for(len(points) - 1))
     )
@@ -164,8 +168,10 @@ def update(options):
 
     def write_output():
         write_map(options.output, embedding, kl_divergence=error)
-        print(f"wrote {options.output}: {len(old):,} points and {n_new:,} new ones in "
-              f"{seconds:.1f} s, KL divergence {error:.4f}")  # fmt: skip
+        print(
+            f"wrote {options.output}: {len(old):,} points and {n_new:,} new ones in "
+            f"{seconds:.1f} s, KL divergence {error:.4f}"
+        )
 
     write_each((write_output, lambda: save_embedding(options, embedding, columns)))
 
@@ -211,18 +217,25 @@ def report(options):
     labels = read_labels(options.labels, table.columns, len(points), options.data).values
     perplexity = known.get("perplexity") if options.perplexity is None else options.perplexity
     result = reports.report(
-        table.data, points, labels, options.sample, options.seed, options.n_jobs,
+        table.data,
+        points,
+        labels,
+        options.sample,
+        options.seed,
+        options.n_jobs,
         perplexity=perplexity if isinstance(perplexity, (int, float)) else None,
-        column_names=table.names or None, **_metric_of(options, known),
-    )  # fmt: skip
+        column_names=table.names or None,
+        **_metric_of(options, known),
+    )
     print(json.dumps(result.to_dict(), indent=1) if options.json else result)
     if options.html:
         result.to_html(options.html)
         print_error(f"wrote {options.html}")
     low = [
         f"{name} is {result.scores.get(name, float('nan')):.4f}, below {limit:g}"
-        for name, limit in options.fail_under if not result.scores.get(name, -inf) >= limit
-    ]  # fmt: skip
+        for name, limit in options.fail_under
+        if not result.scores.get(name, -inf) >= limit
+    ]
     for text in low:
         print_error(text)
     return SCORE_IS_LOW if low else 0
@@ -242,9 +255,11 @@ def demo(options):
     print(f"Embedding {X.shape[0]:,} images of {X.shape[1]} pixels ...")
     start = time.perf_counter()
     embedding = TSNE(
-        n_jobs=options.n_jobs, random_state=options.seed,
-        callbacks=callbacks.ErrorLogger(), callbacks_every_iters=125,
-    ).fit(X)  # fmt: skip
+        n_jobs=options.n_jobs,
+        random_state=options.seed,
+        callbacks=callbacks.ErrorLogger(),
+        callbacks_every_iters=125,
+    ).fit(X)
     print(f"KL divergence {embedding.kl_divergence:.4f} in {time.perf_counter() - start:.2f} s")
     files.write_map(options.output, embedding, y, embedding.kl_divergence)
     print(f"wrote {options.output}")

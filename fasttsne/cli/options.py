@@ -95,8 +95,9 @@ def add_update(command):
         "iterations; auto is 40 of the new points and, where --hold is finite, an annealing and "
         "the main phase of all after them (default: auto)"
     )
-    command.add_argument("--n-iter", type=_value, default=argparse.SUPPRESS, metavar="VALUE",
-                         help=help)  # fmt: skip
+    command.add_argument(
+        "--n-iter", type=_value, default=argparse.SUPPRESS, metavar="VALUE", help=help
+    )
     command.add_argument(
         "--random-state", "--seed", type=_value, default=SEED, metavar="VALUE", help=SEED_HELP
     )

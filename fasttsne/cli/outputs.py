@@ -21,9 +21,13 @@ from fasttsne.utils import require
 # What options name files, of all commands: those that are written, and those that are read, of
 # which some may also be other values, such as the name of a column.
 OUTPUTS = {
-    "output": "-o", "save": "--save", "checkpoint": "--checkpoint", "plot": "--plot",
-    "html": "--html", "animate": "--animate",
-}  # fmt: skip
+    "output": "-o",
+    "save": "--save",
+    "checkpoint": "--checkpoint",
+    "plot": "--plot",
+    "html": "--html",
+    "animate": "--animate",
+}
 INPUTS = ("data", "new", "map", "frames", "labels", "id", *WITH_FILES)
 
 
@@ -38,9 +42,10 @@ def check_files_differ(options):
         Where two options name one file, by whatever paths or links; the message names it.
     """
     given = {
-        name: value for name, value in vars(options).items()
+        name: value
+        for name, value in vars(options).items()
         if isinstance(value, (str, os.PathLike))
-    }  # fmt: skip
+    }
     written = [name for name in OUTPUTS if name in given]
     for i, name in enumerate(written):
         option, path = OUTPUTS[name], given[name]
@@ -141,12 +146,15 @@ def write_pictures(options, embedding, labels, frames):
     points = np.asarray(embedding)
     writers = [
         functools.partial(write_drawing, points, labels, path)
-        for path in (options.plot, options.html) if path
-    ]  # fmt: skip
+        for path in (options.plot, options.html)
+        if path
+    ]
     if options.animate:
-        writers.append(functools.partial(
-            write_animation, frames, labels.values, options.animate, progress=not options.quiet
-        ))  # fmt: skip
+        writers.append(
+            functools.partial(
+                write_animation, frames, labels.values, options.animate, progress=not options.quiet
+            )
+        )
     write_each(writers)
 
 

@@ -5,6 +5,11 @@ from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_exact, 
 from fasttsne.optimize.descent import GradientDescent as gradient_descent
 
 __all__ = [
-    "BH_PARAMS", "FFT_PARAMS", "FunctionObjective", "gradient_descent", "kl_divergence_bh",
-    "kl_divergence_exact", "kl_divergence_fft",
-]  # fmt: skip
+    "BH_PARAMS",
+    "FFT_PARAMS",
+    "FunctionObjective",
+    "gradient_descent",
+    "kl_divergence_bh",
+    "kl_divergence_exact",
+    "kl_divergence_fft",
+]

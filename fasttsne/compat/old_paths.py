@@ -12,41 +12,65 @@ from types import ModuleType
 
 # Old module, below fasttsne: the modules that have its contents now.
 MOVED = {
-    "_build": "runtime.build_info", "_columns": "linalg.chunks", "_curve": "repulsion.morton",
-    "_film": "drawing.writers", "_known_rows": "linalg.row_hashes",
-    "_products": "linalg.products", "_saving": "io.embedding_file",
-    "_spectral": "linalg.spectral", "_stateful": "embedding.array", "_style": "drawing.style",
-    "_validation": "runtime.validation runtime.threads", "_whole_file": "io.atomic",
-    "affinity.gaussian": "affinity.conditional", "affinity.neighbors": "affinity.neighbor_based",
+    "_build": "runtime.build_info",
+    "_columns": "linalg.chunks",
+    "_curve": "repulsion.morton",
+    "_film": "drawing.writers",
+    "_known_rows": "linalg.row_hashes",
+    "_products": "linalg.products",
+    "_saving": "io.embedding_file",
+    "_spectral": "linalg.spectral",
+    "_stateful": "embedding.array",
+    "_style": "drawing.style",
+    "_validation": "runtime.validation runtime.threads",
+    "_whole_file": "io.atomic",
+    "affinity.gaussian": "affinity.conditional",
+    "affinity.neighbors": "affinity.neighbor_based",
     "callbacks.verification": "callbacks.approximation_checks",
-    "descent_params": "optimize.parameters optimize.plan", "functions": "compat.functions",
+    "descent_params": "optimize.parameters optimize.plan",
+    "functions": "compat.functions",
     "optimizer": "compat.optimizer optimize.descent optimize.plan optimize.state optimize.callback",
     "partial": "embedding.partial objective.points optimize.descent",
     "repulsion.field": "repulsion.fixed_reference",
     "repulsion.influence": "repulsion.mesh.influence",
-    "repulsion.passes": "repulsion.mesh.fft_plan", "repulsion.splines": "repulsion.mesh.splines",
+    "repulsion.passes": "repulsion.mesh.fft_plan",
+    "repulsion.splines": "repulsion.mesh.splines",
     "repulsion.tree": "repulsion.barnes_hut",
-}  # fmt: skip
+}
 # The same, both below fasttsne.nearest_neighbors.
 MOVED_SEARCHES = {
-    "annoy": "backends.annoy", "faiss_index": "backends.faiss", "graph": "backends.results",
-    "hnsw": "backends.hnsw", "nndescent": "backends.pynndescent", "scikit": "backends.scikit",
-    "base": "index", "candidates": "builtin.candidates builtin.packing builtin.block_pairs",
-    "dense_rows": "builtin.dense_rows", "distances": "builtin.ranks", "metrics": "builtin.metrics",
-    "probes": "builtin.probes", "rows": "builtin.rows builtin.metrics",
+    "annoy": "backends.annoy",
+    "faiss_index": "backends.faiss",
+    "graph": "backends.results",
+    "hnsw": "backends.hnsw",
+    "nndescent": "backends.pynndescent",
+    "scikit": "backends.scikit",
+    "base": "index",
+    "candidates": "builtin.candidates builtin.packing builtin.block_pairs",
+    "dense_rows": "builtin.dense_rows",
+    "distances": "builtin.ranks",
+    "metrics": "builtin.metrics",
+    "probes": "builtin.probes",
+    "rows": "builtin.rows builtin.metrics",
     "sparse_rows": "builtin.sparse_rows",
-}  # fmt: skip
+}
 for old, new in MOVED_SEARCHES.items():
     paths = [f"nearest_neighbors.{path}" for path in new.split()]
     MOVED[f"nearest_neighbors.{old}"] = " ".join(paths)
 
 # Classes that have another name now, and functions that were documented; pickles name them.
 RENAMED = {
-    "Compressed": "CompressedArrays", "KeepsRows": "CachedRowsMixin",
-    "KnownRows": "RowHashIndex", "NeighborAffinities": "KNNAffinities", "Packed": "PackedRows",
-    "Passes": "FFTPlan", "PointDescent": "GradientDescent", "PointObjective": "NewPointsDivergence",
-    "Points": "SparsePoints", "StatefulArray": "ArrayWithState",
-}  # fmt: skip
+    "Compressed": "CompressedArrays",
+    "KeepsRows": "CachedRowsMixin",
+    "KnownRows": "RowHashIndex",
+    "NeighborAffinities": "KNNAffinities",
+    "Packed": "PackedRows",
+    "Passes": "FFTPlan",
+    "PointDescent": "GradientDescent",
+    "PointObjective": "NewPointsDivergence",
+    "Points": "SparsePoints",
+    "StatefulArray": "ArrayWithState",
+}
 
 
 class _OldModule(ModuleType):

@@ -10,11 +10,15 @@ class DescentSettings(Phase):
 
     def __init__(
         self, stages, max_grad_norm=None, max_step_norm=5.0, callbacks=(), callbacks_every_iters=50
-    ):  # fmt: skip
+    ):
         super().__init__(
-            "optimize", stages, max_grad_norm=max_grad_norm, max_step_norm=max_step_norm,
-            callbacks=callbacks, callbacks_every_iters=callbacks_every_iters,
-        )  # fmt: skip
+            "optimize",
+            stages,
+            max_grad_norm=max_grad_norm,
+            max_step_norm=max_step_norm,
+            callbacks=callbacks,
+            callbacks_every_iters=callbacks_every_iters,
+        )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Pickles of version 0.1.0 have the arguments."""

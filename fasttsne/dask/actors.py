@@ -20,9 +20,13 @@ class EdgesActor:
     """
 
     def __init__(
-        self, firsts: list[int], largest: float, dof: float, n_threads: int | None,
+        self,
+        firsts: list[int],
+        largest: float,
+        dof: float,
+        n_threads: int | None,
         *blocks: CSREdges,
-    ):  # fmt: skip
+    ):
         self._firsts, self._blocks, self._largest, self._dof = firsts, blocks, largest, dof
         self._n_threads = get_worker().state.nthreads if n_threads is None else n_threads
         self._packed: PackedEdges | None = None
@@ -70,7 +74,6 @@ class EdgesActor:
         moments = np.empty((m, d * (d + 1) // 2), np.float32)
         product = np.empty((m, d), np.float32)
         _kernels.attraction.edge_moments(
-            *self._packed, y, v, self._dof, degree, moments, product, self._n_threads,
-            self._numbers,
-        )  # fmt: skip
+            *self._packed, y, v, self._dof, degree, moments, product, self._n_threads, self._numbers
+        )
         return degree, moments, product

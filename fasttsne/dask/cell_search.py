@@ -85,9 +85,14 @@ def packed_cells(
 
 
 def nearest_in_group(
-    frame: DenseRows, projection: Projection | None, origin: np.ndarray, queries: PackedRows,
-    count: int, first: int, group: Group,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    frame: DenseRows,
+    projection: Projection | None,
+    origin: np.ndarray,
+    queries: PackedRows,
+    count: int,
+    first: int,
+    group: Group,
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the keys of the group's points that are nearest to packed rows: score, position.
 
     And their squared lengths; of empty places the largest number, and anything.
@@ -117,9 +122,13 @@ class World:
     """
 
     def __init__(
-        self, frame: DenseRows, projection: Projection | None, cells: np.ndarray, table: Any,
+        self,
+        frame: DenseRows,
+        projection: Projection | None,
+        cells: np.ndarray,
+        table: Any,
         parts: Sequence[Group],
-    ):  # fmt: skip
+    ):
         ids = np.concatenate([part.ids for part in parts])
         order = np.argsort(ids)
         number = np.empty(len(ids), np.int64)
@@ -147,16 +156,27 @@ class World:
         """Return ids of rows, and their nearest candidates: indices and distances."""
         queries = self.rows.points[rows]
         indices, distances, _ = self.rows.rerank_queries(
-            queries, candidates, np.arange(len(rows)), self.cells.index_map, k, 1,
+            queries,
+            candidates,
+            np.arange(len(rows)),
+            self.cells.index_map,
+            k,
+            1,
             self.rows.copied_lengths(queries),
-        )  # fmt: skip
+        )
         return self.ids[rows], self.ids[indices], distances
 
 
 def search_at_first(
-    frame: DenseRows, projection: Projection | None, how: Search, own: np.ndarray,
-    near: np.ndarray, cells: np.ndarray, table: Any, *parts: Group,
-) -> Found:  # fmt: skip
+    frame: DenseRows,
+    projection: Projection | None,
+    how: Search,
+    own: np.ndarray,
+    near: np.ndarray,
+    cells: np.ndarray,
+    table: Any,
+    *parts: Group,
+) -> Found:
     """Search the rows of a range of cells, ``own``, in those that are near.
 
     And beyond, where the cells that they may reach are here.
@@ -177,9 +197,15 @@ def search_at_first(
 
 
 def _search_beyond(
-    world: World, how: Search, n_near: int, first: int, last: int, candidates: Candidates,
-    reaches: np.ndarray, is_open: np.ndarray,
-) -> dict[int, OpenCell]:  # fmt: skip
+    world: World,
+    how: Search,
+    n_near: int,
+    first: int,
+    last: int,
+    candidates: Candidates,
+    reaches: np.ndarray,
+    is_open: np.ndarray,
+) -> dict[int, OpenCell]:
     """Go on with the open rows of a batch of cells; return the cells in which that is not possible.
 
     The others are no longer open: all that they may reach is here.
@@ -203,10 +229,17 @@ def _search_beyond(
 
 
 def search_again(
-    frame: DenseRows, projection: Projection | None, how: Search, own: np.ndarray,
-    near: np.ndarray, is_open: np.ndarray, reaches: np.ndarray, cells: np.ndarray, table: Any,
+    frame: DenseRows,
+    projection: Projection | None,
+    how: Search,
+    own: np.ndarray,
+    near: np.ndarray,
+    is_open: np.ndarray,
+    reaches: np.ndarray,
+    cells: np.ndarray,
+    table: Any,
     *parts: Group,
-) -> tuple[np.ndarray, ...]:  # fmt: skip
+) -> tuple[np.ndarray, ...]:
     """Search the open rows of some cells, ``own``, in those that are near and beyond.
 
     is_open, reaches : of their rows, as of :class:`OpenCell`.  Returns a table.

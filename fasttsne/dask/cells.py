@@ -55,23 +55,29 @@ class ClusterCells(Cells):
     """
 
     def __init__(
-        self, rows: ClusterRows, points: RemoteRows, origin: np.ndarray, generator: Any,
-        n_threads: int, projection: Projection | None,
-    ):  # fmt: skip
+        self,
+        rows: ClusterRows,
+        points: RemoteRows,
+        origin: np.ndarray,
+        generator: Any,
+        n_threads: int,
+        projection: Projection | None,
+    ):
         preallocate_blas_buffers()
         self._rows, self._cluster, self._projection = rows, points.cluster, projection
         self.groups = self._regroup(points, origin, generator, n_threads)
         layouts = self._cluster.results(
             PARTITION,
             [self._cluster.submit(PARTITION, partial(_layout, rows.frame), g) for g in self.groups],
-        )  # fmt: skip
+        )
         ids, sizes, means, squares = zip(*layouts, strict=True)
         self._lay_out(np.concatenate(ids), np.concatenate(sizes))
         self.group_cells = np.cumsum([0, *map(len, sizes)])
         self._set_centroids(
-            (np.concatenate(means) - origin).astype(np.float32), np.sqrt(np.concatenate(squares)),
+            (np.concatenate(means) - origin).astype(np.float32),
+            np.sqrt(np.concatenate(squares)),
             origin,
-        )  # fmt: skip
+        )
 
     def _regroup(
         self, points: RemoteRows, origin: np.ndarray, generator: Any, n_threads: int
@@ -96,12 +102,14 @@ class ClusterCells(Cells):
         for a, b in _ranges(totals, n_groups):
             pieces = [
                 cluster.submit(
-                    PARTITION, partial(_piece, a, b, int(points.edges[i])), positions[i],
+                    PARTITION,
+                    partial(_piece, a, b, int(points.edges[i])),
+                    positions[i],
                     self._rows.source.blocks[i],
                     None if self._projection is None else points.blocks[i],
                 )
                 for i in range(len(positions))
-            ]  # fmt: skip
+            ]
             gather = partial(_gather, self._rows.frame, a, b, samples[a:b], origin)
             groups.append(cluster.submit(PARTITION, gather, *pieces))
         cluster.finish(PARTITION, groups)
@@ -114,9 +122,14 @@ class ClusterCells(Cells):
         for g, group in enumerate(self.groups):
             first = int(self.starts[self.group_cells[g]]) * TILE_ROWS
             run = partial(
-                nearest_in_group, self._rows.frame, self._projection, self.origin, packed, count,
+                nearest_in_group,
+                self._rows.frame,
+                self._projection,
+                self.origin,
+                packed,
+                count,
                 first,
-            )  # fmt: skip
+            )
             found.append(self._cluster.submit(PARTITION, run, group))
         parts = zip(*self._cluster.results(PARTITION, found), strict=True)
         keys, norms = (np.concatenate(part, axis=1) for part in parts)
@@ -148,9 +161,15 @@ class ClusterCells(Cells):
                     *(open_cells[cell] for cell in cells.tolist()), strict=True
                 )
                 again = partial(
-                    search_again, self._rows.frame, self._projection, how, cells, near[cells],
-                    np.concatenate(is_open), np.concatenate(reaches),
-                )  # fmt: skip
+                    search_again,
+                    self._rows.frame,
+                    self._projection,
+                    how,
+                    cells,
+                    near[cells],
+                    np.concatenate(is_open),
+                    np.concatenate(reaches),
+                )
                 read = np.unique(np.concatenate([cells, near[cells].ravel(), *reached]))
                 tables.append(self._submit(again, table, read))
         self._cluster.finish(SEARCH, tables)

@@ -34,9 +34,12 @@ class ClusterCheckpoint(FitCheckpoint):
     needs_graph = False
 
     def __init__(
-        self, cluster: Cluster, path: FilePath, fingerprint: Mapping[str, str],
+        self,
+        cluster: Cluster,
+        path: FilePath,
+        fingerprint: Mapping[str, str],
         generator: RandomGenerator,
-    ):  # fmt: skip
+    ):
         self._cluster, self._n_blocks = cluster, 0
         super().__init__(
             path if is_address(path) else os.path.abspath(path), fingerprint, generator

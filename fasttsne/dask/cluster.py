@@ -242,6 +242,9 @@ class Watch:
         if now - self._last > PATIENCE:
             log.warning(
                 "the stage %r has waited for %.0f s: %s, of %d workers",
-                self._name, PATIENCE, left, len(workers),
-            )  # fmt: skip
+                self._name,
+                PATIENCE,
+                left,
+                len(workers),
+            )
             self._last = now

@@ -148,9 +148,16 @@ class Attractors:
         graph = self._graph
         firsts = [int(graph.edges[b]) for b in blocks]
         future = self._cluster.submit(
-            STAGE, EdgesActor, firsts, graph.largest, self._dof, None,
-            *(graph.blocks[b] for b in blocks), actor=True, workers=[worker],
-        )  # fmt: skip
+            STAGE,
+            EdgesActor,
+            firsts,
+            graph.largest,
+            self._dof,
+            None,
+            *(graph.blocks[b] for b in blocks),
+            actor=True,
+            workers=[worker],
+        )
         return _Placed(self._cluster, worker, blocks, future)
 
     def _is_made(self, placed: "_Placed", watch: Watch) -> bool:

@@ -50,9 +50,12 @@ class TSNE(LocalTSNE):
         self.client = client
 
     def fit(
-        self, X: Any = None, affinities: Any = None,
-        initialization: str | ArrayLike | None = None, anchors: Anchors | None = None,
-    ) -> TSNEEmbedding:  # fmt: skip
+        self,
+        X: Any = None,
+        affinities: Any = None,
+        initialization: str | ArrayLike | None = None,
+        anchors: Anchors | None = None,
+    ) -> TSNEEmbedding:
         """Embed the rows of a Dask collection.
 
         Parameters
@@ -191,9 +194,15 @@ class TSNE(LocalTSNE):
 
     @staticmethod
     def _initial_positions(
-        initialization: Any, X: Any, P: Any, n_components: int, random_state: Any, n_jobs: Any,
-        verbose: bool, components: Any,
-    ) -> np.ndarray:  # fmt: skip
+        initialization: Any,
+        X: Any,
+        P: Any,
+        n_components: int,
+        random_state: Any,
+        n_jobs: Any,
+        verbose: bool,
+        components: Any,
+    ) -> np.ndarray:
         is_pca = isinstance(initialization, str) and initialization == "pca"
         if is_pca and components is None:
             return pca_of_rows(

@@ -84,7 +84,7 @@ class ClusterSearchRows(ClusterRows):
                 name, partial(_nearest_of_range, self.frame, k, int(a), int(b)), *source.blocks
             )
             for a, b in zip(source.edges[:-1], source.edges[1:], strict=True)
-        ]  # fmt: skip
+        ]
         cluster.finish(name, found, source.sizes)
         return as_tables(cluster, found, source.edges, k)
 
@@ -101,8 +101,10 @@ class ClusterSearchRows(ClusterRows):
 
 # By the names that ``neighbors`` takes.
 SEARCHES: dict[str, type[ClusterIndex]] = {
-    "auto": ClusterApprox, "approx": ClusterApprox, "exact": ClusterExact,
-}  # fmt: skip
+    "auto": ClusterApprox,
+    "approx": ClusterApprox,
+    "exact": ClusterExact,
+}
 
 
 def search_class(neighbors: Any, metric: Any) -> type[ClusterIndex]:

@@ -47,9 +47,13 @@ class ClusterKLDivergence(KLDivergence):
         return finish
 
     def edge_moments(
-        self, y: np.ndarray, v: np.ndarray, degree: np.ndarray, moments: np.ndarray,
+        self,
+        y: np.ndarray,
+        v: np.ndarray,
+        degree: np.ndarray,
+        moments: np.ndarray,
         product: np.ndarray,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.round(y, self._points)
         for numbers, parts in self._attractors.start("moments", self._points, v)():
             for whole, part in zip((degree, moments, product), parts, strict=True):

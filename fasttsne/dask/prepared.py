@@ -77,14 +77,12 @@ class ClusterRows(DenseRows):
 
     def kneighbors_of_rows(
         self, rows: np.ndarray, k: int, n_threads: int
-    ) -> tuple[np.ndarray, ...]:  # fmt: skip
+    ) -> tuple[np.ndarray, ...]:
         """Return the k nearest other rows of some rows: each block finds its nearest, exactly."""
         queries, cluster = self.source[rows], self.source.cluster
         name = "neighbours of a sample"
         search = partial(_nearest_in_block, self.frame, queries, k + 1)
-        found = cluster.results(
-            name, self.source.submit_blocks(name, search), self.source.sizes
-        )  # fmt: skip
+        found = cluster.results(name, self.source.submit_blocks(name, search), self.source.sizes)
         indices, distances = (np.concatenate(part, axis=1) for part in zip(*found, strict=True))
         distances[indices == rows[:, None]] = np.inf  # a row is not its own neighbour
         order = np.lexsort((indices, distances), axis=1)[:, :k]
@@ -101,8 +99,9 @@ class ClusterRows(DenseRows):
         cluster, run = self.source.cluster, partial(_pair_distances, self.frame, queries.source)
         parts = [
             cluster.submit(name, run, self.source.blocks[b], rows[b], local[b])
-            for b in range(n_blocks) if len(where[b])
-        ]  # fmt: skip
+            for b in range(n_blocks)
+            if len(where[b])
+        ]
         out = np.empty(len(flat))
         found = iter(cluster.results(name, parts))
         for at in where:
@@ -159,7 +158,11 @@ def _pair_distances(
 ) -> np.ndarray:
     out = np.empty(len(rows))
     _kernels.exact_order.pair_distances(
-        frame.prepare(queries).exact_rows(), frame.prepare(source).exact_rows(), rows, others,
-        out, 1,
-    )  # fmt: skip
+        frame.prepare(queries).exact_rows(),
+        frame.prepare(source).exact_rows(),
+        rows,
+        others,
+        out,
+        1,
+    )
     return out

@@ -31,9 +31,14 @@ class RemoteRows:
     flags = np.empty((0, 0)).flags  # of each block: C-contiguous
 
     def __init__(
-        self, cluster: Cluster, blocks: Sequence[Future], edges: np.ndarray, n_columns: int,
-        dtype: Any, name: str = "reading rows",
-    ):  # fmt: skip
+        self,
+        cluster: Cluster,
+        blocks: Sequence[Future],
+        edges: np.ndarray,
+        n_columns: int,
+        dtype: Any,
+        name: str = "reading rows",
+    ):
         self.cluster, self.blocks, self.name = cluster, list(blocks), name
         self.edges = np.asarray(edges, np.int64)
         self.shape, self.dtype = (int(edges[-1]), n_columns), np.dtype(dtype)
@@ -95,11 +100,12 @@ class RemoteRows:
         regions = self._regions(step)
         parts = [
             self.cluster.submit(
-                self.name, partial(_map, function, arguments, step, region.first),
+                self.name,
+                partial(_map, function, arguments, step, region.first),
                 *self._pieces(region),
             )
             for region in regions
-        ]  # fmt: skip
+        ]
         return np.concatenate(self.cluster.results(self.name, parts))
 
     def map_rows(self, function: Callable[..., Any], *arguments: Any) -> np.ndarray:

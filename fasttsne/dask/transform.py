@@ -34,16 +34,25 @@ def transformed(
     whole = rows.rechunk({1: -1})
     affinities = embedding.affinities
     settings = {
-        **(embedding.gradient_descent_params or {}), "callbacks": None, "n_jobs": 1,
-        "dof": embedding.dof, "negative_gradient_method": embedding.negative_gradient_method,
-    }  # fmt: skip
+        **(embedding.gradient_descent_params or {}),
+        "callbacks": None,
+        "n_jobs": 1,
+        "dof": embedding.dof,
+        "negative_gradient_method": embedding.negative_gradient_method,
+    }
     make = dask.delayed(_model, name=MODEL, pure=False)
     model = make(whole.to_delayed().ravel().tolist(), affinities, np.asarray(embedding), settings)
     return da.map_blocks(
-        _place, X.rechunk({1: -1}), model=model, parameters=dict(parameters), name=None,
-        token=PLACE, dtype=np.float64, chunks=(X.chunks[0], (embedding.shape[1],)),
+        _place,
+        X.rechunk({1: -1}),
+        model=model,
+        parameters=dict(parameters),
+        name=None,
+        token=PLACE,
+        dtype=np.float64,
+        chunks=(X.chunks[0], (embedding.shape[1],)),
         meta=np.empty((0, 0)),
-    )  # fmt: skip
+    )
 
 
 class Model:
@@ -69,9 +78,10 @@ def _model(
 def _as_local(elsewhere: Any, base: type) -> Any:
     """Return an object of the local class that a class of this package extends."""
     cls = next(
-        each for each in type(elsewhere).__mro__
+        each
+        for each in type(elsewhere).__mro__
         if issubclass(each, base) and not each.__module__.startswith("fasttsne.dask")
-    )  # fmt: skip
+    )
     local = cls.__new__(cls)
     vars(local).update(vars(elsewhere))
     return local

@@ -15,9 +15,12 @@ from fasttsne._version import __version__
 def own_versions() -> dict[str, str]:
     """Versions of this process, on which bits may depend."""
     return {
-        "fasttsne": __version__, "python": ".".join(platform.python_version_tuple()[:2]),
-        "numpy": np.__version__, "scipy": scipy.__version__, "kernels": _kernels.simd,
-    }  # fmt: skip
+        "fasttsne": __version__,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "kernels": _kernels.simd,
+    }
 
 
 def check_workers(client: Client, workers: Sequence[str]) -> None:

@@ -137,11 +137,12 @@ def make_page(
             **corner,
         )
     page = figure.to_html(
-        include_plotlyjs=True, full_html=True,
+        include_plotlyjs=True,
+        full_html=True,
         div_id="map",  # by default a random one: the same map is the same bytes
         # The tip after a click would cover the legend, and take the next click.
         config={"scrollZoom": True, "displaylogo": False, "responsive": True, "showTips": False},
-    )  # fmt: skip
+    )
     head = f"<head><title>{html.escape(title or 't-SNE')}</title>{HTML_STYLE}"
     return page.replace("<head>", head, 1)
 
@@ -150,23 +151,33 @@ def _figure(points, colors, texts, marker, title, labels_name):
     graphs = require("plotly.graph_objects", "plotting.html", "html")
     figure = graphs.Figure()
     for indices, name, look in _layers(colors, labels_name):
-        figure.add_trace(graphs.Scattergl(
-            x=points[indices, 0], y=points[indices, 1], mode="markers", marker={**marker, **look},
-            name=html.escape(shorten(name), quote=False),
-            text=None if texts is None else texts[indices],
-            hoverinfo="skip" if texts is None else "text",
-        ))  # fmt: skip
+        figure.add_trace(
+            graphs.Scattergl(
+                x=points[indices, 0],
+                y=points[indices, 1],
+                mode="markers",
+                marker={**marker, **look},
+                name=html.escape(shorten(name), quote=False),
+                text=None if texts is None else texts[indices],
+                hoverinfo="skip" if texts is None else "text",
+            )
+        )
     if colors.missing is not None:  # the lowest of the points, and the last of the legend
         figure.data[0].marker.opacity = marker["opacity"] * MISSING_OPACITY
         figure.data[0].legendrank = LAST_RANK
     hidden = {"visible": False, "showgrid": False, "zeroline": False}
     figure.update_layout(
-        template="none", dragmode="pan", hovermode="closest", title=title and html.escape(title),
-        hoverlabel={"align": "left"}, xaxis=hidden, yaxis={**hidden, "scaleanchor": "x"},
+        template="none",
+        dragmode="pan",
+        hovermode="closest",
+        title=title and html.escape(title),
+        hoverlabel={"align": "left"},
+        xaxis=hidden,
+        yaxis={**hidden, "scaleanchor": "x"},
         showlegend=bool(colors.names) and not colors.too_many_classes,
         legend={"itemsizing": "constant", "font": {"size": 14}},
         margin={"l": 10, "r": 10, "b": 10, "t": TOOLBAR_HEIGHT + 15 * bool(title)},
-    )  # fmt: skip
+    )
     return figure
 
 

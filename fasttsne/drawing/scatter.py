@@ -147,8 +147,14 @@ def _add_class_names(ax, colors):
         for name, color in zip(colors.names, colors.table, strict=True)
     ]
     columns = -(-len(dots) // 25)
-    ax.legend(handles=dots, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False,
-              ncols=columns, handletextpad=0.2)  # fmt: skip
+    ax.legend(
+        handles=dots,
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        frameon=False,
+        ncols=columns,
+        handletextpad=0.2,
+    )
 
 
 def _add_colorbar(ax, colors, name):

@@ -194,18 +194,28 @@ def write_webp(path, frames, fmt):
 
     images = (Image.fromarray(frame) for frame in frames)
     next(images).save(
-        path, "WEBP", save_all=True, append_images=images, duration=round(1000 / fmt.fps), loop=0,
-        quality=85, method=0,
-    )  # fmt: skip
+        path,
+        "WEBP",
+        save_all=True,
+        append_images=images,
+        duration=round(1000 / fmt.fps),
+        loop=0,
+        quality=85,
+        method=0,
+    )
 
 
 def write_mp4(path, frames, fmt):
     ffmpeg = require("imageio_ffmpeg", "an animation as MP4", "animation")
     writer = ffmpeg.write_frames(
-        str(path), fmt.size, fps=fmt.fps, codec="libx264", macro_block_size=2,
+        str(path),
+        fmt.size,
+        fps=fmt.fps,
+        codec="libx264",
+        macro_block_size=2,
         output_params=["-preset", "veryfast", "-crf", "18", "-movflags", "+faststart"],
         ffmpeg_log_level="error",
-    )  # fmt: skip
+    )
     count, interrupt = 0, None
     try:
         writer.send(None)
@@ -229,6 +239,9 @@ def write_mp4(path, frames, fmt):
 
 
 WRITERS = {
-    ".gif": write_gif, ".mp4": write_mp4, ".png": write_apng, ".apng": write_apng,
+    ".gif": write_gif,
+    ".mp4": write_mp4,
+    ".png": write_apng,
+    ".apng": write_apng,
     ".webp": write_webp,
-}  # fmt: skip
+}

@@ -32,9 +32,13 @@ MIN_LENGTH = 16
 
 
 def go_to_better_places(
-    P: sp.csr_matrix, fixed: np.ndarray, free: np.ndarray, objective: FreePointsDivergence,
-    exaggeration: float, noise: np.ndarray,
-) -> np.ndarray:  # fmt: skip
+    P: sp.csr_matrix,
+    fixed: np.ndarray,
+    free: np.ndarray,
+    objective: FreePointsDivergence,
+    exaggeration: float,
+    noise: np.ndarray,
+) -> np.ndarray:
     """Return each free point's best place of those of its strongest neighbours and its own.
 
     Parameters
@@ -57,9 +61,14 @@ def go_to_better_places(
 
 
 def go_from_wrong_places(
-    P: sp.csr_matrix, y: np.ndarray, field: FixedRepulsion, dof: float, exaggeration: float,
-    anchors: Anchors | None, noise: np.ndarray,
-) -> np.ndarray:  # fmt: skip
+    P: sp.csr_matrix,
+    y: np.ndarray,
+    field: FixedRepulsion,
+    dof: float,
+    exaggeration: float,
+    anchors: Anchors | None,
+    noise: np.ndarray,
+) -> np.ndarray:
     """Return the same for all points of a map, (n, d) float64; the other points are all others.
 
     field : of the map's points.
@@ -98,9 +107,14 @@ def _loss_of_anchors(anchors: Anchors, rows: slice, looked_at: np.ndarray) -> np
 
 
 def _best_places(
-    P: sp.csr_matrix, points: np.ndarray, free: np.ndarray, noise: np.ndarray, dof: float,
-    exaggeration: float, others: Callable[[slice, np.ndarray], np.ndarray],
-) -> np.ndarray:  # fmt: skip
+    P: sp.csr_matrix,
+    points: np.ndarray,
+    free: np.ndarray,
+    noise: np.ndarray,
+    dof: float,
+    exaggeration: float,
+    others: Callable[[slice, np.ndarray], np.ndarray],
+) -> np.ndarray:
     """The best of the places that each point looks at.
 
     points : (any, d), those of P's columns.

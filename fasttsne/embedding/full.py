@@ -9,12 +9,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.anchors import Anchors, check_anchors, check_movable
-from fasttsne.embedding.checks import (
-    check_points,
-    check_reference,
-    warn_of_no_map,
-    with_targets,
-)
+from fasttsne.embedding.checks import check_points, check_reference, warn_of_no_map, with_targets
 from fasttsne.embedding.growing import GrowingMap
 from fasttsne.embedding.new_rows import warn_of_far_rows
 from fasttsne.embedding.partial import (
@@ -29,13 +24,7 @@ from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.called import call_optimizer, is_called
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.parameter import documented
-from fasttsne.optimize.parameters import (
-    DEFAULTS,
-    OPTIMIZE,
-    TRANSFORM,
-    check_params,
-    without_numpy,
-)
+from fasttsne.optimize.parameters import DEFAULTS, OPTIMIZE, TRANSFORM, check_params, without_numpy
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, resolve_phase
 from fasttsne.optimize.run_state import Keeper, RunState
@@ -79,9 +68,16 @@ class TSNEEmbedding(GrowingMap):
     """
 
     _STATE = (
-        "affinities", "dof", "negative_gradient_method", "random_state", "optimizer",
-        "gradient_descent_params", "kl_divergence", "anchors", "global_reference",
-    )  # fmt: skip
+        "affinities",
+        "dof",
+        "negative_gradient_method",
+        "random_state",
+        "optimizer",
+        "gradient_descent_params",
+        "kl_divergence",
+        "anchors",
+        "global_reference",
+    )
     _CACHED = ("_cached_objective", "_cached_repulsion")
 
     affinities: Affinities
@@ -97,12 +93,17 @@ class TSNEEmbedding(GrowingMap):
     _cached_repulsion: tuple[tuple[object, ...], np.ndarray, FixedRepulsion] | None
 
     def __new__(
-        cls, embedding: ArrayLike, affinities: Affinities | Rows, dof: float = 1,
+        cls,
+        embedding: ArrayLike,
+        affinities: Affinities | Rows,
+        dof: float = 1,
         negative_gradient_method: str | ObjectiveFunction = "auto",
-        random_state: RandomState = None, optimizer: GradientDescent | str | None = None,
-        anchors: Anchors | None = None, global_reference: ArrayLike | None = None,
+        random_state: RandomState = None,
+        optimizer: GradientDescent | str | None = None,
+        anchors: Anchors | None = None,
+        global_reference: ArrayLike | None = None,
         **gradient_descent_params: Any,
-    ) -> "TSNEEmbedding":  # fmt: skip
+    ) -> "TSNEEmbedding":
         if isinstance(optimizer, str):  # a parameter of ``optimize``
             gradient_descent_params["optimizer"], optimizer = optimizer, None
         if not isinstance(affinities, Affinities):
@@ -172,9 +173,13 @@ class TSNEEmbedding(GrowingMap):
 
     @documented(parameters=OPTIMIZE.values())
     def optimize(
-        self, n_iter: Iterations, inplace: bool = False, propagate_exception: bool = False,
-        anchors: Anchors | None = None, **gradient_descent_params: Any,
-    ) -> "TSNEEmbedding":  # fmt: skip
+        self,
+        n_iter: Iterations,
+        inplace: bool = False,
+        propagate_exception: bool = False,
+        anchors: Anchors | None = None,
+        **gradient_descent_params: Any,
+    ) -> "TSNEEmbedding":
         """Run gradient descent from where the map is.
 
         Parameters
@@ -223,10 +228,13 @@ class TSNEEmbedding(GrowingMap):
         return embedding
 
     def run(
-        self, phase: Phase, propagate_exception: bool = False,
-        params: Mapping[str, Any] | None = None, keeper: Keeper | None = None,
+        self,
+        phase: Phase,
+        propagate_exception: bool = False,
+        params: Mapping[str, Any] | None = None,
+        keeper: Keeper | None = None,
         go_on_from: RunState | None = None,
-    ) -> "TSNEEmbedding":  # fmt: skip
+    ) -> "TSNEEmbedding":
         """Carry out a phase of a plan, in place; errors and the result are those of ``optimize``.
 
         Parameters
@@ -267,15 +275,23 @@ class TSNEEmbedding(GrowingMap):
     def all_params(self, **gradient_descent_params: Any) -> dict[str, Any]:
         """Every parameter of :meth:`optimize`: those given here, the embedding's, the defaults."""
         check_params(self.gradient_descent_params or {})  # they may have been changed
-        return without_numpy({
-            **DEFAULTS, "dof": self.dof, "negative_gradient_method": self.negative_gradient_method,
-            **(self.gradient_descent_params or {}), **gradient_descent_params,
-        })  # fmt: skip
+        return without_numpy(
+            {
+                **DEFAULTS,
+                "dof": self.dof,
+                "negative_gradient_method": self.negative_gradient_method,
+                **(self.gradient_descent_params or {}),
+                **gradient_descent_params,
+            }
+        )
 
     def prepare_partial(
-        self, X: Rows, initialization: str | ArrayLike = "median", k: int = 25,
+        self,
+        X: Rows,
+        initialization: str | ArrayLike = "median",
+        k: int = 25,
         **affinity_params: Any,
-    ) -> PartialTSNEEmbedding:  # fmt: skip
+    ) -> PartialTSNEEmbedding:
         """An embedding of new rows at initial positions in this map.
 
         Parameters
@@ -298,13 +314,22 @@ class TSNEEmbedding(GrowingMap):
 
     @documented(parameters=TRANSFORM.values())
     def transform(
-        self, X: Rows, perplexity: float | Sequence[float] = 5,
-        initialization: str | ArrayLike = "median", k: int = 25, learning_rate: float | str = 0.1,
-        early_exaggeration: float | None = 4, early_exaggeration_iter: int = 0,
-        exaggeration: float | None = 1.5, n_iter: int = 250, initial_momentum: float | str = 0.8,
-        final_momentum: float | str = 0.8, max_grad_norm: float | None = 0.25,
-        max_step_norm: float | None = None, out: Any = None,
-    ) -> PartialTSNEEmbedding | Any:  # fmt: skip
+        self,
+        X: Rows,
+        perplexity: float | Sequence[float] = 5,
+        initialization: str | ArrayLike = "median",
+        k: int = 25,
+        learning_rate: float | str = 0.1,
+        early_exaggeration: float | None = 4,
+        early_exaggeration_iter: int = 0,
+        exaggeration: float | None = 1.5,
+        n_iter: int = 250,
+        initial_momentum: float | str = 0.8,
+        final_momentum: float | str = 0.8,
+        max_grad_norm: float | None = 0.25,
+        max_step_norm: float | None = None,
+        out: Any = None,
+    ) -> PartialTSNEEmbedding | Any:
         """Place new rows in this map, which does not move.
 
         Each row is attracted by its nearest rows in the data and repelled by all
@@ -338,9 +363,10 @@ class TSNEEmbedding(GrowingMap):
         given = locals()
         check_params({name: given[name] for name in TRANSFORM}, TRANSFORM)
         common = {
-            "learning_rate": learning_rate, "max_grad_norm": max_grad_norm,
+            "learning_rate": learning_rate,
+            "max_grad_norm": max_grad_norm,
             "max_step_norm": max_step_norm,
-        }  # fmt: skip
+        }
         phases = (
             (early_exaggeration_iter, early_exaggeration, initial_momentum),
             (n_iter, exaggeration, final_momentum),
@@ -386,14 +412,17 @@ class TSNEEmbedding(GrowingMap):
     def objective(self, phase: Phase) -> Objective:
         """The objective of a phase, cached while what it depends on is the same."""
         P = self.affinities.P_float32
-        key = (
-            phase.method, phase.dof, phase.n_threads, phase.density_weight, phase.accuracy,
-        )  # fmt: skip
+        key = (phase.method, phase.dof, phase.n_threads, phase.density_weight, phase.accuracy)
         cached = self._cached_objective
         if cached is None or cached[0] != key or cached[2] is not P:
             objective = make_objective(
-                phase.method, self.affinities, self.shape[1], phase.dof, phase.n_threads,
-                dict(phase.accuracy), phase.density_weight,
-            )  # fmt: skip
+                phase.method,
+                self.affinities,
+                self.shape[1],
+                phase.dof,
+                phase.n_threads,
+                dict(phase.accuracy),
+                phase.density_weight,
+            )
             self._cached_objective = cached = key, objective, P
         return cached[1]

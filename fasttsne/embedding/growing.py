@@ -52,9 +52,13 @@ class GrowingMap(ArrayWithState):
         raise NotImplementedError
 
     def update(
-        self, X: Rows, hold: float = np.inf, n_iter: int | str = "auto",
-        random_state: RandomState = 0, replace: ArrayLike | None = None,
-    ) -> "Self":  # fmt: skip
+        self,
+        X: Rows,
+        hold: float = np.inf,
+        n_iter: int | str = "auto",
+        random_state: RandomState = 0,
+        replace: ArrayLike | None = None,
+    ) -> "Self":
         """A map of the rows of this one and of new ones, which join it; this one is not changed.
 
         New rows find neighbours among the old ones and each other, old rows take new ones into

@@ -41,10 +41,12 @@ class JointDescent:
         Errors are those of ``TSNEEmbedding.optimize``.  However it ends, each embedding is the map
         as of the last step, with the state of its optimizer and the ties as its anchors.
         """
-        objective = JointObjective([
-            embedding.objective(replace(phase, method=_method(embedding)))
-            for embedding in self._embeddings
-        ])  # fmt: skip
+        objective = JointObjective(
+            [
+                embedding.objective(replace(phase, method=_method(embedding)))
+                for embedding in self._embeddings
+            ]
+        )
         for embedding in self._embeddings:
             embedding.kl_divergence = None
         errors: Sequence[float | None] = [None] * len(self._embeddings)

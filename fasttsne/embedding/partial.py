@@ -62,9 +62,7 @@ class PartialTSNEEmbedding(ArrayWithState):
     optimizer : momentum and gains, kept from one call of ``optimize`` to the next.
     """
 
-    _STATE = (
-        "reference_embedding", "P", "optimizer", "gradient_descent_params", "kl_divergence",
-    )  # fmt: skip
+    _STATE = ("reference_embedding", "P", "optimizer", "gradient_descent_params", "kl_divergence")
 
     reference_embedding: np.ndarray
     P: sp.csr_matrix
@@ -72,9 +70,13 @@ class PartialTSNEEmbedding(ArrayWithState):
     kl_divergence: float | None
 
     def __new__(
-        cls, embedding: ArrayLike, reference_embedding: np.ndarray, P: Rows,
-        optimizer: GradientDescent | None = None, **gradient_descent_params: Any,
-    ) -> "PartialTSNEEmbedding":  # fmt: skip
+        cls,
+        embedding: ArrayLike,
+        reference_embedding: np.ndarray,
+        P: Rows,
+        optimizer: GradientDescent | None = None,
+        **gradient_descent_params: Any,
+    ) -> "PartialTSNEEmbedding":
         P = _check_affinities(P, len(reference_embedding))
         check_params(gradient_descent_params)
         self = _as_positions(
@@ -88,9 +90,12 @@ class PartialTSNEEmbedding(ArrayWithState):
         return self
 
     def optimize(
-        self, n_iter: int, inplace: bool = False, propagate_exception: bool = False,
+        self,
+        n_iter: int,
+        inplace: bool = False,
+        propagate_exception: bool = False,
         **gradient_descent_params: Any,
-    ) -> "PartialTSNEEmbedding":  # fmt: skip
+    ) -> "PartialTSNEEmbedding":
         """Run gradient descent from where the points are.
 
         Parameters, errors and the result are those of
@@ -114,11 +119,15 @@ class PartialTSNEEmbedding(ArrayWithState):
         """Every parameter of ``optimize``; the kernel is that of the map."""
         reference = self.reference_embedding
         check_params(self.gradient_descent_params or {})  # they may have been changed
-        return without_numpy({
-            **DEFAULTS, **(self.gradient_descent_params or {}), **given,
-            "dof": getattr(reference, "dof", None) or 1.0,
-            "negative_gradient_method": getattr(reference, "negative_gradient_method", None),
-        })  # fmt: skip
+        return without_numpy(
+            {
+                **DEFAULTS,
+                **(self.gradient_descent_params or {}),
+                **given,
+                "dof": getattr(reference, "dof", None) or 1.0,
+                "negative_gradient_method": getattr(reference, "negative_gradient_method", None),
+            }
+        )
 
     def _objective(self, phase: Phase) -> NewPointsDivergence:
         reference = self.reference_embedding
@@ -136,15 +145,22 @@ def make_fixed_repulsion(points: np.ndarray, phase: Phase) -> FixedRepulsion:
     How many points will come is not known, and no point's place may depend on it.
     """
     return make_field(
-        points, str(phase.method), phase.dof, phase.n_threads, dict(phase.accuracy),
+        points,
+        str(phase.method),
+        phase.dof,
+        phase.n_threads,
+        dict(phase.accuracy),
         n_evaluations=EVALUATIONS_PER_POINT_OF_MAP * len(points),
-    )  # fmt: skip
+    )
 
 
 def prepare_partial(
-    reference: Any, X: Rows, initialization: str | ArrayLike, k: int,
+    reference: Any,
+    X: Rows,
+    initialization: str | ArrayLike,
+    k: int,
     affinity_params: dict[str, Any],
-) -> PartialTSNEEmbedding:  # fmt: skip
+) -> PartialTSNEEmbedding:
     """See :meth:`TSNEEmbedding.prepare_partial`."""
     if isinstance(initialization, str):
         check_choice(initialization, "initialization", INITIALIZATIONS)
@@ -180,10 +196,14 @@ def prepare_partial(
 
 
 def transform(
-    reference: Any, X: Rows, perplexity: float | Sequence[float],
-    initialization: str | ArrayLike, k: int,
-    phases: Iterable[tuple[int, float | None, float | str]], params: Mapping[str, Any],
-) -> PartialTSNEEmbedding:  # fmt: skip
+    reference: Any,
+    X: Rows,
+    perplexity: float | Sequence[float],
+    initialization: str | ArrayLike,
+    k: int,
+    phases: Iterable[tuple[int, float | None, float | str]],
+    params: Mapping[str, Any],
+) -> PartialTSNEEmbedding:
     """See :meth:`TSNEEmbedding.transform`; phases are (n_iter, exaggeration, momentum)."""
     _check_memory(reference, X, perplexity)
     accepted = inspect.signature(reference.affinities.to_new).parameters
@@ -198,9 +218,13 @@ def transform(
         try:
             with Timer(f"placing {len(partial)} points, {n_iter} iterations", verbose):
                 partial.optimize(
-                    n_iter, inplace=True, propagate_exception=True, exaggeration=exaggeration,
-                    momentum=momentum, **params,
-                )  # fmt: skip
+                    n_iter,
+                    inplace=True,
+                    propagate_exception=True,
+                    exaggeration=exaggeration,
+                    momentum=momentum,
+                    **params,
+                )
         except OptimizationInterrupt:
             break
     return partial
@@ -223,9 +247,13 @@ def _check_memory(reference: Any, X: Any, perplexity: float | Sequence[float]) -
 
 
 def transform_to(
-    out: Any, reference: Any, X: Rows, perplexity: float | Sequence[float],
-    initialization: str | ArrayLike, *arguments: Any,
-) -> Any:  # fmt: skip
+    out: Any,
+    reference: Any,
+    X: Rows,
+    perplexity: float | Sequence[float],
+    initialization: str | ArrayLike,
+    *arguments: Any,
+) -> Any:
     """Write the places of new rows to ``out``, a block at a time; arguments as for ``transform``.
 
     Returns

@@ -30,9 +30,13 @@ N_SWEEPS = 5
 
 
 def update(
-    embedding: Any, X: Rows, hold: float, n_iter: int | str, random_state: Any,
+    embedding: Any,
+    X: Rows,
+    hold: float,
+    n_iter: int | str,
+    random_state: Any,
     replace: ArrayLike | None,
-) -> Any:  # fmt: skip
+) -> Any:
     """See :meth:`TSNEEmbedding.update`."""
     hold = check_number(hold, "hold", low=0)
     if not is_auto(n_iter):
@@ -95,9 +99,12 @@ def drop(embedding: Any, rows: ArrayLike) -> Any:
         anchors = Anchors(anchors.targets[left], weights) if weights.any() else None
     reference = embedding.global_reference
     result = _map_like(
-        embedding, np.asarray(embedding)[left], affinities, anchors,
+        embedding,
+        np.asarray(embedding)[left],
+        affinities,
+        anchors,
         None if reference is None else reference[left],
-    )  # fmt: skip
+    )
     result.put_off_divergence()
     return result
 
@@ -142,20 +149,27 @@ def _check_replaced(n_replaced: int, n_given: int, n: int) -> None:
 
 
 def _map_like(
-    embedding: Any, points: np.ndarray, affinities: Any, anchors: Anchors | None,
+    embedding: Any,
+    points: np.ndarray,
+    affinities: Any,
+    anchors: Anchors | None,
     reference: np.ndarray | None,
-) -> Any:  # fmt: skip
+) -> Any:
     """A map of the same kind and parameters, of other points.
 
     Callbacks are not taken over: they recorded or wrote the map that they were given for.
     """
     params = {**(embedding.gradient_descent_params or {}), "callbacks": None}
     return type(embedding)(
-        points, affinities, dof=embedding.dof,
+        points,
+        affinities,
+        dof=embedding.dof,
         negative_gradient_method=embedding.negative_gradient_method,
-        random_state=embedding.random_state, anchors=anchors, global_reference=reference,
+        random_state=embedding.random_state,
+        anchors=anchors,
+        global_reference=reference,
         **params,
-    )  # fmt: skip
+    )
 
 
 def _anchors(embedding: Any, n: int, others: np.ndarray, hold: float) -> Anchors | None:
@@ -209,15 +223,23 @@ def _leave_wrong_places(embedding: Any, phase: Phase, noise: np.ndarray) -> None
         points, method, phase.dof, phase.n_threads, dict(phase.accuracy), n_evaluations
     )
     np.asarray(embedding)[:] = go_from_wrong_places(
-        embedding.affinities.P_float32, np.asarray(embedding), field, phase.dof,
-        phase.exaggeration, embedding.anchors, noise,
-    )  # fmt: skip
+        embedding.affinities.P_float32,
+        np.asarray(embedding),
+        field,
+        phase.dof,
+        phase.exaggeration,
+        embedding.anchors,
+        noise,
+    )
 
 
 def _joined(
-    P: sp.csr_matrix, fixed: np.ndarray, start: np.ndarray, noise: np.ndarray,
+    P: sp.csr_matrix,
+    fixed: np.ndarray,
+    start: np.ndarray,
+    noise: np.ndarray,
     phases: tuple[Phase, Phase],
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Where free points go from their start, among others that do not move.
 
     phases : to gather, before points look for better places, and to settle there.
@@ -228,9 +250,13 @@ def _joined(
     # Each place that is looked at, too, is one more evaluation of the field.
     n_evaluations = (gathering.n_iter + settling.n_iter + N_PLACES) * len(start)
     objective = FreePointsDivergence(
-        P, points, make_field(points, *settings, n_evaluations), make_repulsion(*settings),
-        settling.dof, settling.n_threads,
-    )  # fmt: skip
+        P,
+        points,
+        make_field(points, *settings, n_evaluations),
+        make_repulsion(*settings),
+        settling.dof,
+        settling.n_threads,
+    )
     free = np.ascontiguousarray(start)
     GradientDescent().run(free, objective, gathering)
     free = go_to_better_places(P, fixed, free, objective, settling.exaggeration, noise)

@@ -30,9 +30,18 @@ from fasttsne.runtime.validation import is_address
 
 # What NumPy and zipfile raise if a file is damaged; sizes are checked before arrays take memory.
 DAMAGE = (
-    ValueError, TypeError, KeyError, EOFError, SyntaxError, OverflowError, NotImplementedError,
-    RuntimeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError,
-)  # fmt: skip
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    SyntaxError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+)
 # Bytes after which a file that is written is on the disk: in one go at the end that could take
 # many seconds, in which Ctrl-C is not noticed.
 SYNC_BYTES = 2**25

@@ -254,6 +254,4 @@ def _as_numbers(texts):
         return texts
 
 
-_PARSERS = {
-    "pyarrow": _by_pyarrow, "polars": _by_polars, "pandas": _by_pandas, "numpy": _by_numpy,
-}  # fmt: skip
+_PARSERS = {"pyarrow": _by_pyarrow, "polars": _by_polars, "pandas": _by_pandas, "numpy": _by_numpy}

@@ -62,9 +62,12 @@ class SavedAffinities(Affinities):
 
 
 def save(
-    embedding, path, kl_divergence: float | None = None, keep: str = "map",
+    embedding,
+    path,
+    kl_divergence: float | None = None,
+    keep: str = "map",
     columns: list[str] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Write an embedding to a file, atomically: after an error, the old file is unchanged.
 
     Parameters
@@ -152,13 +155,17 @@ def _to_header_and_arrays(embedding):
     arrays = {"embedding": np.asarray(embedding)}
     attributes = {name: getattr(embedding.affinities, name, None) for name in AFFINITY_ATTRIBUTES}
     header = {
-        "kind": KIND, "format": 1, "fasttsne": __version__, "dof": embedding.dof,
+        "kind": KIND,
+        "format": 1,
+        "fasttsne": __version__,
+        "dof": embedding.dof,
         "negative_gradient_method": embedding.negative_gradient_method,
         "random_state": _integer_seed(embedding.random_state),
         "kl_divergence": embedding.kl_divergence,
         "gradient_descent_params": _json_serializable(embedding.gradient_descent_params or {}),
-        "affinities": _json_serializable(attributes), "state": None,
-    }  # fmt: skip
+        "affinities": _json_serializable(attributes),
+        "state": None,
+    }
     if embedding.anchors is not None:
         arrays["anchor_targets"] = embedding.anchors.targets
         arrays["anchor_weights"] = embedding.anchors.weights
@@ -211,10 +218,15 @@ def _make_embedding(cls, header, arrays):
     if header["state"] is not None:
         optimizer.state = _state(check_type(header["state"], "state", dict), arrays, points.shape)
     embedding = cls(
-        points, affinities, dof=header["dof"], random_state=_integer_seed(header["random_state"]),
-        negative_gradient_method=header["negative_gradient_method"], anchors=_anchors(arrays),
-        global_reference=arrays.get("global_reference"), **_descent_params(header),
-    )  # fmt: skip
+        points,
+        affinities,
+        dof=header["dof"],
+        random_state=_integer_seed(header["random_state"]),
+        negative_gradient_method=header["negative_gradient_method"],
+        anchors=_anchors(arrays),
+        global_reference=arrays.get("global_reference"),
+        **_descent_params(header),
+    )
     embedding.optimizer = optimizer
     error = header["kl_divergence"]
     if error is not None:

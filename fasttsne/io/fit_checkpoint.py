@@ -43,8 +43,16 @@ WHAT = "a whole checkpoint of a fit, remove it or give another one"
 MIN_INTERVAL, MIN_SHARE = 30.0, 20.0
 TABLES = ("indices", "distances")
 ARRAYS = ("embedding", "kept", "vector")
-NUMBERS = ("stage", "number", "step", "rate", "shortening", "is_preconditioned", "loss_left",
-           "spacing")  # fmt: skip
+NUMBERS = (
+    "stage",
+    "number",
+    "step",
+    "rate",
+    "shortening",
+    "is_preconditioned",
+    "loss_left",
+    "spacing",
+)
 
 
 class FitCheckpoint:
@@ -72,9 +80,12 @@ class FitCheckpoint:
     needs_graph = True
 
     def __init__(
-        self, path: FilePath, fingerprint: Mapping[str, str], generator: RandomGenerator,
+        self,
+        path: FilePath,
+        fingerprint: Mapping[str, str],
+        generator: RandomGenerator,
         replaces_embedding: bool = False,
-    ):  # fmt: skip
+    ):
         self.path, self.graph_path = path, beside(path, ".graph")
         self._is_complete = True
         self.phase: int = 0
@@ -89,8 +100,9 @@ class FitCheckpoint:
             )
         self._has_run = exists(self.path) and not is_embedding
         for path, kind, is_there in (
-            (self.path, RUN, self._has_run), (self.graph_path, GRAPH, self._has_graph),
-        ):  # fmt: skip
+            (self.path, RUN, self._has_run),
+            (self.graph_path, GRAPH, self._has_graph),
+        ):
             if is_there:
                 with open_archive(path, kind, FORMAT, WHAT) as archive:
                     found = archive.header
@@ -162,9 +174,11 @@ class FitCheckpoint:
     def _header(self, kind: str) -> dict[str, Any]:
         """Return what each file of this fit says of itself."""
         return {
-            "kind": kind, "format": FORMAT, "fasttsne": __version__,
+            "kind": kind,
+            "format": FORMAT,
+            "fasttsne": __version__,
             "fingerprint": self._fingerprint,
-        }  # fmt: skip
+        }
 
     def _write(
         self, path: FilePath, kind: str, header: dict[str, Any], arrays: dict[str, np.ndarray]
@@ -268,9 +282,13 @@ def _to_state(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> RunState
     check_type(header["is_preconditioned"], "is_preconditioned", bool)
     checks = tuple(Check(*_check_numbers(values)) for values in header["checks"])
     return RunState(
-        arrays.pop("embedding"), descent, checks=checks, kept=arrays.get("kept"),
-        vector=arrays.get("vector"), **{name: header[name] for name in NUMBERS},
-    )  # fmt: skip
+        arrays.pop("embedding"),
+        descent,
+        checks=checks,
+        kept=arrays.get("kept"),
+        vector=arrays.get("vector"),
+        **{name: header[name] for name in NUMBERS},
+    )
 
 
 def _check_numbers(values: Any) -> list[Any]:

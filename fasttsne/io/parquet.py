@@ -106,8 +106,9 @@ class ParquetFile(Mapping[str, np.ndarray]):
             raise ColumnsError(self.describe_missing(names, is_chosen))
         kinds = [self.types[name] for name in names]
         dtypes = [self._dtype(self.item_type(kind) or kind) for kind in kinds]
-        widths = [1 if self.item_type(self.types[name]) is None else self._count(name)
-                  for name in names]  # fmt: skip
+        widths = [
+            1 if self.item_type(self.types[name]) is None else self._count(name) for name in names
+        ]
         return ParquetRows(self, names, is_chosen, widths, np.result_type(*dtypes))
 
     def describe_missing(self, names: tuple[str, ...], is_chosen: bool) -> str:

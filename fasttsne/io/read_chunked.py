@@ -36,8 +36,10 @@ def find_arrays(path) -> dict[str, Any]:
 
 def _refuse_pickles(name: str, member: Any) -> None:
     """Raise ValueError for an array of zarr that older versions of its package would unpickle."""
-    codecs = [*(getattr(member, "filters", None) or ()),
-              *(getattr(member, "compressors", None) or ())]  # fmt: skip
+    codecs = [
+        *(getattr(member, "filters", None) or ()),
+        *(getattr(member, "compressors", None) or ()),
+    ]
     if any(getattr(codec, "codec_id", None) == "pickle" for codec in codecs):
         raise ValueError(f"its array {name!r} is pickled, which could execute anything")
 

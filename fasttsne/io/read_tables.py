@@ -35,9 +35,11 @@ NO_ADDRESS = "{} is an address; only files are read and written: download it fir
 
 
 def read_table(
-    path, key: str | None = None, leave_out: str | Sequence[str] | None = None,
+    path,
+    key: str | None = None,
+    leave_out: str | Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
-) -> Table:  # fmt: skip
+) -> Table:
     """Read a data set from a file.
 
     Parameters
@@ -273,7 +275,11 @@ def _read_mtx(path, key):
 # Readers of columns by name.
 _TABLES = {".csv": _read_text, ".tsv": _read_text, ".parquet": _read_parquet}
 _READERS = {
-    ".npy": _read_npy, ".npz": _read_npz, **_TABLES, ".h5ad": _read_h5ad, ".mtx": _read_mtx,
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    **_TABLES,
+    ".h5ad": _read_h5ad,
+    ".mtx": _read_mtx,
     **dict.fromkeys(read_chunked.ENDINGS, _read_chunked),
-}  # fmt: skip
+}
 EXTENSIONS = tuple(_READERS)

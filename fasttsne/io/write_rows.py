@@ -16,9 +16,7 @@ from fasttsne.io.write_tables import check_output
 
 
 @contextlib.contextmanager
-def row_writer(
-    out: Any, shape: tuple[int, int]
-) -> Iterator[Callable[[int, np.ndarray], None]]:  # fmt: skip
+def row_writer(out: Any, shape: tuple[int, int]) -> Iterator[Callable[[int, np.ndarray], None]]:
     """Yield a function that writes rows, given the index of the first, in order.
 
     Parameters

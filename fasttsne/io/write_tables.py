@@ -227,8 +227,9 @@ def _missing_as_none(values):
 
 
 _WRITERS = {
-    ".npy": _write_npy, ".npz": _write_npz,
+    ".npy": _write_npy,
+    ".npz": _write_npz,
     **{kind: functools.partial(_write_text, mark) for kind, mark in DELIMITERS.items()},
     ".parquet": _write_parquet,
-}  # fmt: skip
+}
 EXTENSIONS = tuple(_WRITERS)

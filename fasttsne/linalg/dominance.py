@@ -111,8 +111,4 @@ def _add_products(state, first, chunk, origin, unit, column):
     """Add the sums of the columns of a chunk, their squares and products with one of them."""
     rows = (chunk - origin) / unit
     sums, squares, products = state
-    return (
-        sums + rows.sum(0),
-        squares + (rows**2).sum(0),
-        products + rows.T @ rows[:, column],
-    )
+    return (sums + rows.sum(0), squares + (rows**2).sum(0), products + rows.T @ rows[:, column])

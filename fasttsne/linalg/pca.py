@@ -160,9 +160,7 @@ def leading_scores(scores: np.ndarray, directions: np.ndarray, rank: int) -> np.
     else:
         mean = scores.mean(0, dtype=np.float64)
     mean = mean.astype(np.float32)
-    gram = chunks.fold_chunks(
-        scores, chunks.CHUNK_SIZE, _add_gram_around, np.zeros((m, m)), mean
-    )  # fmt: skip
+    gram = chunks.fold_chunks(scores, chunks.CHUNK_SIZE, _add_gram_around, np.zeros((m, m)), mean)
     rotation = _leading_eigenvectors(gram, rank)
     loadings = matmul(directions.astype(np.float64), rotation)
     rotation *= np.sign(loadings[np.abs(loadings).argmax(0), np.arange(rank)])

@@ -35,8 +35,24 @@ from fasttsne.metrics.stability import Stability, stability
 from fasttsne.metrics.stress import StressCurve, stress
 
 __all__ = [
-    "Estimate", "LabelAgreement", "LocalDistortion", "LooScores", "RankCurves", "Stability",
-    "StressCurve", "continuity", "density_correlation", "distance_correlation", "graph_recall",
-    "label_agreement", "local_distortion", "loo_scores", "neighbor_recall", "pBIC", "rank_curves",
-    "stability", "stress", "trustworthiness",
-]  # fmt: skip
+    "Estimate",
+    "LabelAgreement",
+    "LocalDistortion",
+    "LooScores",
+    "RankCurves",
+    "Stability",
+    "StressCurve",
+    "continuity",
+    "density_correlation",
+    "distance_correlation",
+    "graph_recall",
+    "label_agreement",
+    "local_distortion",
+    "loo_scores",
+    "neighbor_recall",
+    "pBIC",
+    "rank_curves",
+    "stability",
+    "stress",
+    "trustworthiness",
+]

@@ -3,11 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.metrics.blocked_correlation import (
-    blocked_pearson,
-    blocked_spearman,
-    error_of_rows,
-)
+from fasttsne.metrics.blocked_correlation import blocked_pearson, blocked_spearman, error_of_rows
 from fasttsne.metrics.estimate import Estimate, jackknifed, standard_error_of_mean
 from fasttsne.metrics.pair_blocks import PairBlocks
 from fasttsne.metrics.samples import (
@@ -24,10 +20,14 @@ from fasttsne.runtime.validation import check_choice, check_number
 
 
 def distance_correlation(
-    X: Rows, embedding: ArrayLike, method: str = "spearman", metric: Metric = "euclidean",
-    metric_params: Settings = None, sample_size: int | None = 2000,
+    X: Rows,
+    embedding: ArrayLike,
+    method: str = "spearman",
+    metric: Metric = "euclidean",
+    metric_params: Settings = None,
+    sample_size: int | None = 2000,
     random_state: RandomState = 0,
-) -> Estimate:  # fmt: skip
+) -> Estimate:
     """Return the correlation between pairwise distances in the data and in the embedding.
 
     Parameters
@@ -74,10 +74,15 @@ def distance_correlation(
 
 
 def density_correlation(
-    X: Rows, embedding: ArrayLike, k: int = 30, metric: Metric = "euclidean",
-    metric_params: Settings = None, sample_size: int | None = 2000,
-    random_state: RandomState = 0, n_jobs: int | None = -1,
-) -> Estimate:  # fmt: skip
+    X: Rows,
+    embedding: ArrayLike,
+    k: int = 30,
+    metric: Metric = "euclidean",
+    metric_params: Settings = None,
+    sample_size: int | None = 2000,
+    random_state: RandomState = 0,
+    n_jobs: int | None = -1,
+) -> Estimate:
     """Return the correlation between local densities in the data and in the embedding.
 
     It is that of the log of the root mean squared distance to the k nearest neighbours, over

@@ -33,9 +33,12 @@ class Estimate(float):
     values: np.ndarray | None
 
     def __new__(
-        cls, value: float, standard_error: float = 0.0, rows: ArrayLike | None = None,
+        cls,
+        value: float,
+        standard_error: float = 0.0,
+        rows: ArrayLike | None = None,
         values: ArrayLike | None = None,
-    ) -> "Estimate":  # fmt: skip
+    ) -> "Estimate":
         self = super().__new__(cls, value)
         self.standard_error = float(standard_error)
         self.rows = None if rows is None else np.asarray(rows)

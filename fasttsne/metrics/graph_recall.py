@@ -14,10 +14,15 @@ from fasttsne.runtime.validation import check_number
 
 
 def graph_recall(
-    X: Rows, embedding: Any, k: int = 15, metric: Metric = "euclidean",
-    metric_params: Settings = None, sample_size: int | None = 1000,
-    random_state: RandomState = 0, n_jobs: int | None = -1,
-) -> Estimate:  # fmt: skip
+    X: Rows,
+    embedding: Any,
+    k: int = 15,
+    metric: Metric = "euclidean",
+    metric_params: Settings = None,
+    sample_size: int | None = 1000,
+    random_state: RandomState = 0,
+    n_jobs: int | None = -1,
+) -> Estimate:
     """Return the share of the k nearest neighbours that the affinity graph has an edge to.
 
     What the graph lacks no map can show.  The search for neighbours may miss few on average and

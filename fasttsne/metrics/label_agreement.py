@@ -36,10 +36,16 @@ class LabelAgreement:
 
 
 def label_agreement(
-    X: Rows, embedding: ArrayLike, labels: ArrayLike, k: int = 10, metric: Metric = "euclidean",
-    metric_params: Settings = None, sample_size: int | None = 1000,
-    random_state: RandomState = 0, n_jobs: int | None = -1,
-) -> LabelAgreement:  # fmt: skip
+    X: Rows,
+    embedding: ArrayLike,
+    labels: ArrayLike,
+    k: int = 10,
+    metric: Metric = "euclidean",
+    metric_params: Settings = None,
+    sample_size: int | None = 1000,
+    random_state: RandomState = 0,
+    n_jobs: int | None = -1,
+) -> LabelAgreement:
     """Return accuracy of k nearest neighbours and silhouette, of the map and of the data.
 
     A map whose silhouette is far above that of the data separates more than the data do; one

@@ -37,10 +37,15 @@ class LocalDistortion:
 
 
 def local_distortion(
-    X: Rows, embedding: ArrayLike, k: int = 15, metric: Metric = "euclidean",
-    metric_params: Settings = None, sample_size: int | None = 1000,
-    random_state: RandomState = 0, n_jobs: int | None = -1,
-) -> LocalDistortion:  # fmt: skip
+    X: Rows,
+    embedding: ArrayLike,
+    k: int = 15,
+    metric: Metric = "euclidean",
+    metric_params: Settings = None,
+    sample_size: int | None = 1000,
+    random_state: RandomState = 0,
+    n_jobs: int | None = -1,
+) -> LocalDistortion:
     """Return the area and the anisotropy of the map's Jacobian at each sampled row.
 
     The k nearest neighbours in the data are flattened by classical scaling of their distances
@@ -71,9 +76,11 @@ def local_distortion(
         areas = stretches.prod(1)
         median = np.median(areas)
         return LocalDistortion(
-            rows, areas / median if median > 0 else np.full(len(rows), np.nan),
-            stretches[:, 0] / stretches[:, -1], explained,
-        )  # fmt: skip
+            rows,
+            areas / median if median > 0 else np.full(len(rows), np.nan),
+            stretches[:, 0] / stretches[:, -1],
+            explained,
+        )
 
 
 def _flattened(distances: Distances, groups: np.ndarray, d: int) -> np.ndarray:

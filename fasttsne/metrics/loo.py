@@ -57,9 +57,12 @@ class LooScores:
 
 
 def loo_scores(
-    embedding: Any, sample_size: int | None = None, exaggeration: float = 1.0,
-    random_state: RandomState = 0, n_jobs: int | None = -1,
-) -> LooScores:  # fmt: skip
+    embedding: Any,
+    sample_size: int | None = None,
+    exaggeration: float = 1.0,
+    random_state: RandomState = 0,
+    n_jobs: int | None = -1,
+) -> LooScores:
     """Return where a map is discontinuous, and which of its points could as well be elsewhere.
 
     A map of all rows makes a map of one: where does a new row go while all others stay?  That is
@@ -101,16 +104,28 @@ def loo_scores(
     n_threads = resolve_n_jobs(n_jobs)
     field = make_point_field(points, dof, n_threads, n_rows=len(rows))
     curvature, perturbation, target, toward = leave_one_out(
-        edges_of(P, "affinities.P"), points, rows, field, exaggeration, SHARE, N_NEAREST,
-        N_DIRECTIONS, dof, n_threads,
-    )  # fmt: skip
+        edges_of(P, "affinities.P"),
+        points,
+        rows,
+        field,
+        exaggeration,
+        SHARE,
+        N_NEAREST,
+        N_DIRECTIONS,
+        dof,
+        n_threads,
+    )
     with np.errstate(divide="ignore"):
         singularity = np.where(curvature > 0, 1 / np.maximum(curvature, 0), np.inf)
     return LooScores(
-        rows, perturbation, singularity, target, toward,
+        rows,
+        perturbation,
+        singularity,
+        target,
+        toward,
         perturbation > PERTURBATION_LIMIT * np.median(perturbation),
         singularity > SINGULARITY_LIMIT * np.median(singularity),
-    )  # fmt: skip
+    )
 
 
 def _fitted(embedding: Any) -> tuple[np.ndarray, sp.csr_matrix, float]:

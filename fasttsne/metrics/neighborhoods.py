@@ -6,22 +6,22 @@ from numpy.typing import ArrayLike
 from fasttsne.metrics.estimate import Estimate, estimate_mean, estimate_penalized
 from fasttsne.metrics.samples import check_rows, sample_rows
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
-from fasttsne.nearest_neighbors.builtin.ranks import (
-    Distances,
-    make_distances,
-    nearest_of,
-    ranks_of,
-)
+from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances, nearest_of, ranks_of
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
 
 
 def neighbor_recall(
-    X: Rows, embedding: ArrayLike, k: int = 10, metric: Metric = "euclidean",
-    metric_params: Settings = None, sample_size: int | None = 2000,
-    random_state: RandomState = 0, n_jobs: int | None = -1,
-) -> Estimate:  # fmt: skip
+    X: Rows,
+    embedding: ArrayLike,
+    k: int = 10,
+    metric: Metric = "euclidean",
+    metric_params: Settings = None,
+    sample_size: int | None = 2000,
+    random_state: RandomState = 0,
+    n_jobs: int | None = -1,
+) -> Estimate:
     """Return the share of the k nearest neighbours in the data that are so in the embedding.
 
     From 0 to 1; chance is k / (n - 1).  Maps of large data keep a tenth to a half of them.
@@ -52,10 +52,15 @@ def neighbor_recall(
 
 
 def trustworthiness(
-    X: Rows, embedding: ArrayLike, k: int = 5, metric: Metric = "euclidean",
-    metric_params: Settings = None, sample_size: int | None = 2000,
-    random_state: RandomState = 0, n_jobs: int | None = -1,
-) -> Estimate:  # fmt: skip
+    X: Rows,
+    embedding: ArrayLike,
+    k: int = 5,
+    metric: Metric = "euclidean",
+    metric_params: Settings = None,
+    sample_size: int | None = 2000,
+    random_state: RandomState = 0,
+    n_jobs: int | None = -1,
+) -> Estimate:
     """Return the trustworthiness of an embedding, at most 1.
 
     It penalizes points that are neighbours in the embedding but not in the data:
@@ -81,10 +86,15 @@ def trustworthiness(
 
 
 def continuity(
-    X: Rows, embedding: ArrayLike, k: int = 5, metric: Metric = "euclidean",
-    metric_params: Settings = None, sample_size: int | None = 2000,
-    random_state: RandomState = 0, n_jobs: int | None = -1,
-) -> Estimate:  # fmt: skip
+    X: Rows,
+    embedding: ArrayLike,
+    k: int = 5,
+    metric: Metric = "euclidean",
+    metric_params: Settings = None,
+    sample_size: int | None = 2000,
+    random_state: RandomState = 0,
+    n_jobs: int | None = -1,
+) -> Estimate:
     """Return the continuity of an embedding, at most 1: trustworthiness with the spaces exchanged.
 
     It penalizes points that are neighbours in the data but not in the embedding, as where a map

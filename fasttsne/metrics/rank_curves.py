@@ -60,10 +60,15 @@ class RankCurves:
 
 
 def rank_curves(
-    X: Rows, embedding: ArrayLike, k: int = 10, metric: Metric = "euclidean",
-    metric_params: Settings = None, sample_size: int | None = 500, random_state: RandomState = 0,
+    X: Rows,
+    embedding: ArrayLike,
+    k: int = 10,
+    metric: Metric = "euclidean",
+    metric_params: Settings = None,
+    sample_size: int | None = 500,
+    random_state: RandomState = 0,
     n_jobs: int | None = -1,
-) -> RankCurves:  # fmt: skip
+) -> RankCurves:
     """Return how many neighbours data and map have in common, for neighbourhoods of all sizes.
 
     For each sampled row all other rows are ranked in both spaces.  Of equal distances, the smaller
@@ -139,9 +144,20 @@ class _Sums:
             estimate_penalized(1 - each / largest, self.rows, self.n, self._at) for each in excess.T
         )
         return RankCurves(
-            self.k, q_nx, r_nx, self._r_nx_error(at_marks), self._mean(areas), split, local,
-            beyond, self._at, self._mean(recalls), trust, continuity, self.rows,
-        )  # fmt: skip
+            self.k,
+            q_nx,
+            r_nx,
+            self._r_nx_error(at_marks),
+            self._mean(areas),
+            split,
+            local,
+            beyond,
+            self._at,
+            self._mean(recalls),
+            trust,
+            continuity,
+            self.rows,
+        )
 
     def _mean(self, values: np.ndarray) -> Estimate:
         return estimate_mean(values, self.rows, self.n)

@@ -50,9 +50,12 @@ class PointField(NamedTuple):
 
 
 def make_point_field(
-    points: np.ndarray, dof: float, n_threads: int, is_exact: bool = False,
+    points: np.ndarray,
+    dof: float,
+    n_threads: int,
+    is_exact: bool = False,
     n_rows: int | None = None,
-) -> PointField:  # fmt: skip
+) -> PointField:
     """Return the field of a map, (n, d) float32, from a grid unless that would be too large.
 
     Parameters
@@ -84,17 +87,22 @@ def make_point_field(
 
 
 def _mesh(
-    points: np.ndarray, box: tuple[np.ndarray, np.ndarray], dof: float, n_threads: int,
+    points: np.ndarray,
+    box: tuple[np.ndarray, np.ndarray],
+    dof: float,
+    n_threads: int,
     n_rows: int | None,
-) -> MeshRepulsion | None:  # fmt: skip
+) -> MeshRepulsion | None:
     """Return the mesh for so many rows; None where sums over all points cost less."""
     n, d = points.shape
     n_pairs = n * (n if n_rows is None else n_rows)
     possible = MAX_LINE_CELLS if d == 1 else MAX_FIELD_CELLS
     worthwhile = min(CELLS_PER_PAIR * n_pairs, possible)
     attempts = (
-        (MESH_PARAMS, max_cells(n, d)), (FINE_PARAMS, worthwhile), (MESH_PARAMS, worthwhile)
-    )  # fmt: skip
+        (MESH_PARAMS, max_cells(n, d)),
+        (FINE_PARAMS, worthwhile),
+        (MESH_PARAMS, worthwhile),
+    )
     for params, limit in attempts:
         mesh = MeshRepulsion.from_params(dof, n_threads, params)
         if mesh.padded_cells(box) <= limit:
@@ -113,10 +121,17 @@ def with_curvatures(polynomials: np.ndarray) -> np.ndarray:
 
 
 def leave_one_out(
-    graph: tuple[np.ndarray, np.ndarray, np.ndarray], points: np.ndarray, rows: np.ndarray,
-    field: PointField, exaggeration: float, share: float, n_nearest: int, n_directions: int,
-    dof: float, n_threads: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    graph: tuple[np.ndarray, np.ndarray, np.ndarray],
+    points: np.ndarray,
+    rows: np.ndarray,
+    field: PointField,
+    exaggeration: float,
+    share: float,
+    n_nearest: int,
+    n_directions: int,
+    dof: float,
+    n_threads: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return smallest curvature, perturbation, target and direction of each row.
 
     graph : row pointers, columns and values of the affinities, from ``edges_of``.
@@ -124,7 +139,17 @@ def leave_one_out(
     m, d = len(rows), points.shape[1]
     found = np.empty(m), np.empty(m), np.empty((m, d)), np.empty(m, np.int32)
     _kernels.leave_one_out.leave_one_out(
-        *graph, points, rows.astype(np.int32), field.z, exaggeration, share, n_nearest,
-        n_directions, dof, *field[1:], *found, n_threads,
-    )  # fmt: skip
+        *graph,
+        points,
+        rows.astype(np.int32),
+        field.z,
+        exaggeration,
+        share,
+        n_nearest,
+        n_directions,
+        dof,
+        *field[1:],
+        *found,
+        n_threads,
+    )
     return found

@@ -47,10 +47,13 @@ class Stability:
 
 
 def stability(
-    maps: Sequence[ArrayLike], labels: ArrayLike | None = None, k: int = 15,
-    rows: Sequence[ArrayLike] | None = None, n_samples: int | None = None,
+    maps: Sequence[ArrayLike],
+    labels: ArrayLike | None = None,
+    k: int = 15,
+    rows: Sequence[ArrayLike] | None = None,
+    n_samples: int | None = None,
     n_jobs: int | None = -1,
-) -> Stability:  # fmt: skip
+) -> Stability:
     """Return how far maps from other seeds, starts or samples of the rows agree.
 
     Maps are scaled to one size, and aligned to their mean by the translation, rotation and
@@ -76,9 +79,13 @@ def stability(
     n = aligned.shape[1]
     names, distance, spread = _pairs_of_clusters(aligned, labels)
     return Stability(
-        _displacement(aligned), _overlap(aligned, k, n, resolve_n_jobs(n_jobs)), names, distance,
-        spread, aligned,
-    )  # fmt: skip
+        _displacement(aligned),
+        _overlap(aligned, k, n, resolve_n_jobs(n_jobs)),
+        names,
+        distance,
+        spread,
+        aligned,
+    )
 
 
 def _by_rows(

@@ -5,12 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.metrics.estimate import (
-    MIN_ROWS_OF_RARE,
-    Estimate,
-    jackknifed,
-    standard_error_of_mean,
-)
+from fasttsne.metrics.estimate import MIN_ROWS_OF_RARE, Estimate, jackknifed, standard_error_of_mean
 from fasttsne.metrics.pair_blocks import PairBlocks, Pairs, quantiles_in_data
 from fasttsne.metrics.samples import check_rows, sample_rows
 from fasttsne.nearest_neighbors.builtin.ranks import make_distances
@@ -49,10 +44,14 @@ class StressCurve:
 
 
 def stress(
-    X: Rows, embedding: ArrayLike, scales: int = 10, metric: Metric = "euclidean",
-    metric_params: Settings = None, sample_size: int | None = 1000,
+    X: Rows,
+    embedding: ArrayLike,
+    scales: int = 10,
+    metric: Metric = "euclidean",
+    metric_params: Settings = None,
+    sample_size: int | None = 1000,
     random_state: RandomState = 0,
-) -> StressCurve:  # fmt: skip
+) -> StressCurve:
     """Return how much a map changes distances, for each range of distances: stress-1 by scale.
 
         sqrt(sum (d - s e)^2 / sum d^2)

@@ -19,9 +19,18 @@ if TYPE_CHECKING:
     from fasttsne.nearest_neighbors.backends.scikit import Sklearn
 
 __all__ = [
-    "HNSW", "Annoy", "Approx", "Exact", "Faiss", "KNNIndex", "NNDescent",
-    "PrecomputedDistanceMatrix", "PrecomputedNeighbors", "Sklearn", "make_index",
-]  # fmt: skip
+    "HNSW",
+    "Annoy",
+    "Approx",
+    "Exact",
+    "Faiss",
+    "KNNIndex",
+    "NNDescent",
+    "PrecomputedDistanceMatrix",
+    "PrecomputedNeighbors",
+    "Sklearn",
+    "make_index",
+]
 
 
 def __getattr__(name: str) -> type[KNNIndex]:

@@ -102,9 +102,7 @@ class Approx(CachedRowsMixin, KNNIndex):
             )
         origin = rows.origin if projection is None else np.zeros(points.shape[1], np.float32)
         cells = self._partition(points, origin, projection, generator)
-        sample = RecallSample(
-            rows, points, projection, cells, self.k, generator, self.n_threads
-        )  # fmt: skip
+        sample = RecallSample(rows, points, projection, cells, self.k, generator, self.n_threads)
         del points  # the cells have them
         recall = self.recall
         for _ in range(MAX_ATTEMPTS):
@@ -118,9 +116,13 @@ class Approx(CachedRowsMixin, KNNIndex):
             log.info(
                 "%d cells, %d near, reach %.2f, pull %.2f, width %.2f, %d candidates a row: recall "
                 "%.4f, of 99 %% of the rows at least %.2f",
-                cells.n_cells, plan.n_near, *plan.bound, plan.n_candidates, self.recall_,
+                cells.n_cells,
+                plan.n_near,
+                *plan.bound,
+                plan.n_candidates,
+                self.recall_,
                 self.recall_quantiles_[0],
-            )  # fmt: skip
+            )
             if self.recall_ >= self.recall:
                 self._warn_of_tail(recalls)
                 n_probed, factor = sample.count_probes(plan), plan.n_candidates / self.k
@@ -134,9 +136,12 @@ class Approx(CachedRowsMixin, KNNIndex):
         return points[:, : projection.directions.shape[1]]
 
     def _partition(
-        self, points: np.ndarray, origin: np.ndarray, projection: Projection | None,
+        self,
+        points: np.ndarray,
+        origin: np.ndarray,
+        projection: Projection | None,
         generator: RandomGenerator,
-    ) -> Cells:  # fmt: skip
+    ) -> Cells:
         norms = score_norms(points, projection)
         return Cells(points, origin, generator, self.n_threads, norms)
 
@@ -200,8 +205,10 @@ class Approx(CachedRowsMixin, KNNIndex):
             log.warning(
                 "%.1f %% of the rows found less than %.2f of their neighbours, in spite of a mean "
                 "of %.3f; neighbors='exact' finds all",
-                100 * share, TAIL_RECALL, self.recall_,
-            )  # fmt: skip
+                100 * share,
+                TAIL_RECALL,
+                self.recall_,
+            )
 
     def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self.rows

@@ -146,7 +146,7 @@ class ChangingIndex:
         first = self.parts[0].index
         settings: dict[str, Any] = {
             name: getattr(first, name) for name in SETTINGS if hasattr(first, name)
-        }  # fmt: skip
+        }
         if hasattr(first, "metric_params_of_data"):
             settings["metric_params"] = first.metric_params_of_data()
         if X.shape[0] == 1:  # an index needs a row and a neighbour

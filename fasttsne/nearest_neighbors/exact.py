@@ -29,10 +29,17 @@ MAX_LATITUDE = np.pi / 2 + 1e-6
 
 # Other packages' names for metrics of SciPy.
 METRIC_ALIASES = {
-    "manhattan": "cityblock", "l1": "cityblock", "taxicab": "cityblock",
-    "infinity": "chebyshev", "linfinity": "chebyshev", "linfty": "chebyshev", "linf": "chebyshev",
-    "p": "minkowski", "standardised_euclidean": "seuclidean", "sokalmichener": "rogerstanimoto",
-}  # fmt: skip
+    "manhattan": "cityblock",
+    "l1": "cityblock",
+    "taxicab": "cityblock",
+    "infinity": "chebyshev",
+    "linfinity": "chebyshev",
+    "linfty": "chebyshev",
+    "linf": "chebyshev",
+    "p": "minkowski",
+    "standardised_euclidean": "seuclidean",
+    "sokalmichener": "rogerstanimoto",
+}
 OTHER_METRICS = (
     "cityblock", "haversine", "chebyshev", "minkowski", "canberra", "braycurtis", "hamming",
     "jaccard", "dice",

@@ -93,10 +93,16 @@ class KNNIndex:
     SETTINGS: ClassVar[dict[str, Any] | None] = None
 
     def __init__(
-        self, data: Rows, k: int, metric: Metric = "euclidean", metric_params: Settings = None,
-        n_jobs: int | None = -1, random_state: RandomState = None, verbose: bool = False,
+        self,
+        data: Rows,
+        k: int,
+        metric: Metric = "euclidean",
+        metric_params: Settings = None,
+        n_jobs: int | None = -1,
+        random_state: RandomState = None,
+        verbose: bool = False,
         knn_kwargs: Settings = None,
-    ):  # fmt: skip
+    ):
         self.data: Any = self._check_rows(data)
         self._mark = _mark_of(self.data)
         self.n_samples = self.data.shape[0]
@@ -272,8 +278,9 @@ class KNNIndex:
             accepted = ", ".join(map(repr, self.SETTINGS)) or "none"
             hints = [
                 f"; {name!r} is a setting of neighbors={OWNERS_OF_SETTINGS[name]!r}"
-                for name in sorted(unknown) if name in OWNERS_OF_SETTINGS
-            ]  # fmt: skip
+                for name in sorted(unknown)
+                if name in OWNERS_OF_SETTINGS
+            ]
             raise TypeError(
                 f"unknown knn_kwargs {sorted(unknown)} of {type(self).__name__}; accepted are "
                 f"{accepted}{''.join(hints)}"

@@ -124,9 +124,12 @@ def _take_in(lists: Lists, found: Lists, is_old: np.ndarray, numbers: np.ndarray
     for first in range(0, len(order), TAKEN_IN_ROWS):
         some = order[first : first + TAKEN_IN_ROWS]
         _kernels.neighbor_lists.take_in(
-            *lists, found[0][some], found[1][some].astype(np.float64), is_old[some].view(np.uint8),
+            *lists,
+            found[0][some],
+            found[1][some].astype(np.float64),
+            is_old[some].view(np.uint8),
             numbers[some],
-        )  # fmt: skip
+        )
 
 
 def _without(index: Any, lists: Lists, numbers: np.ndarray) -> tuple[Any, Lists]:

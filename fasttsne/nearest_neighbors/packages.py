@@ -7,10 +7,14 @@ from fasttsne.runtime.typing import Metric
 
 # Module and class, below this package; they are imported on demand, for a fast start.
 BACKENDS = {
-    "exact": "exact.Exact", "approx": "approx.Approx", "annoy": "backends.annoy.Annoy",
-    "hnsw": "backends.hnsw.HNSW", "pynndescent": "backends.pynndescent.NNDescent",
-    "faiss": "backends.faiss.Faiss", "sklearn": "backends.scikit.Sklearn",
-}  # fmt: skip
+    "exact": "exact.Exact",
+    "approx": "approx.Approx",
+    "annoy": "backends.annoy.Annoy",
+    "hnsw": "backends.hnsw.HNSW",
+    "pynndescent": "backends.pynndescent.NNDescent",
+    "faiss": "backends.faiss.Faiss",
+    "sklearn": "backends.scikit.Sklearn",
+}
 # Packages for metrics that the built-in approximate search does not have: the first that has one.
 PACKAGES_BY_METRIC = {"annoy": "Annoy", "pynndescent": "PyNNDescent"}
 

@@ -85,9 +85,12 @@ class PrecomputedDistanceMatrix(KNNIndex):
     """
 
     def __init__(
-        self, matrix: Rows | None = None, k: int | None = None, *,
+        self,
+        matrix: Rows | None = None,
+        k: int | None = None,
+        *,
         distance_matrix: Rows | None = None,
-    ):  # fmt: skip
+    ):
         given: Any = distance_matrix if matrix is None else matrix
         if given is None or k is None:
             raise TypeError("PrecomputedDistanceMatrix needs matrix and k")

@@ -106,9 +106,13 @@ class Objective(ABC):
         return None
 
     def edge_moments(
-        self, y: np.ndarray, v: np.ndarray, degree: np.ndarray, moments: np.ndarray,
+        self,
+        y: np.ndarray,
+        v: np.ndarray,
+        degree: np.ndarray,
+        moments: np.ndarray,
         product: np.ndarray,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """What the curvature of the attraction is made of, where there is one.
 
         With edges that weigh a_ij = p_ij / (1 + r_ij^2 / dof) it writes::

@@ -42,9 +42,14 @@ class FunctionObjective(Objective):
     """
 
     def __init__(
-        self, function: ObjectiveFunction, P: sp.csr_matrix, n_components: int, dof: float,
-        accuracy: Mapping[str, float], n_threads: int,
-    ):  # fmt: skip
+        self,
+        function: ObjectiveFunction,
+        P: sp.csr_matrix,
+        n_components: int,
+        dof: float,
+        accuracy: Mapping[str, float],
+        n_threads: int,
+    ):
         super().__init__((P.shape[0], n_components), n_threads)
         self.function = function
         self._rounded = np.empty(self.shape, np.float32)
@@ -69,9 +74,11 @@ class FunctionObjective(Objective):
         embedding = np.empty(y.shape)
         embedding[self._order] = y if self._origin is None else y - self._origin
         result = self.function(
-            embedding, self._affinities(exaggeration), should_eval_error=bool(with_error),
+            embedding,
+            self._affinities(exaggeration),
+            should_eval_error=bool(with_error),
             **self._arguments,
-        )  # fmt: skip
+        )
         if not (isinstance(result, (tuple, list)) and len(result) == 2):
             raise TypeError(
                 f"negative_gradient_method must return an error and a gradient; got {result!r}"

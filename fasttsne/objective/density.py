@@ -51,9 +51,15 @@ class DensityObjective(KLDivergence):
     """
 
     def __init__(
-        self, P: sp.csr_matrix, repulsion: Repulsion, n_components: int, dof: float,
-        n_threads: int, log_radii: ArrayLike, weight: float,
-    ):  # fmt: skip
+        self,
+        P: sp.csr_matrix,
+        repulsion: Repulsion,
+        n_components: int,
+        dof: float,
+        n_threads: int,
+        log_radii: ArrayLike,
+        weight: float,
+    ):
         super().__init__(P, repulsion, n_components, dof, n_threads)
         n = P.shape[0]
         self.weight = weight
@@ -82,9 +88,13 @@ class DensityObjective(KLDivergence):
         self._factors[:, 0] = a
         self._factors[:, 1] = a * self._squares
         _kernels.local_radii.forces(
-            *self._edges, self._points, self._factors, self.dof, self._density_forces,
+            *self._edges,
+            self._points,
+            self._factors,
+            self.dof,
+            self._density_forces,
             self.n_threads,
-        )  # fmt: skip
+        )
         # The gradient has repulsive / z, and is a quarter.
         self.repulsive += np.float32(self.z * self.weight / 4) * self._density_forces
         return error

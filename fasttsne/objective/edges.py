@@ -66,9 +66,14 @@ class RowBlock(NamedTuple):
 
 
 def pack_edges(
-    edges: CSREdges, order: np.ndarray, position: np.ndarray, largest: float, n_threads: int,
-    is_between: bool = False, spare: list[Any] | None = None,
-) -> PackedEdges:  # fmt: skip
+    edges: CSREdges,
+    order: np.ndarray,
+    position: np.ndarray,
+    largest: float,
+    n_threads: int,
+    is_between: bool = False,
+    spare: list[Any] | None = None,
+) -> PackedEdges:
     """Edges for the kernels, their rows in another order.
 
     Parameters
@@ -86,9 +91,13 @@ def pack_edges(
 
 
 def pack_blocks(
-    blocks: Sequence[RowBlock], numbers: np.ndarray, position: np.ndarray, largest: float,
-    n_threads: int, spare: list[Any] | None = None,
-) -> PackedEdges:  # fmt: skip
+    blocks: Sequence[RowBlock],
+    numbers: np.ndarray,
+    position: np.ndarray,
+    largest: float,
+    n_threads: int,
+    spare: list[Any] | None = None,
+) -> PackedEdges:
     """Edges for the kernels, of blocks of a graph's rows, which need not be all of them.
 
     Rows that are neighbours in a map are then neighbours in memory, whatever block they are in.
@@ -103,16 +112,32 @@ def pack_blocks(
 
 
 def _pack(
-    blocks: Sequence[RowBlock], numbers: np.ndarray | None, n: int, position: np.ndarray,
-    reach: int, largest: float, n_threads: int, spare: list[Any] | None,
-) -> PackedEdges:  # fmt: skip
+    blocks: Sequence[RowBlock],
+    numbers: np.ndarray | None,
+    n: int,
+    position: np.ndarray,
+    reach: int,
+    largest: float,
+    n_threads: int,
+    spare: list[Any] | None,
+) -> PackedEdges:
     near_indptr, far_indptr = np.zeros((2, n + 1), np.int64)
     for block, first, stop in _pieces("counting near edges", blocks):
         indptr, columns, _ = block.edges
         _kernels.packed_edges.count_near(
-            indptr, columns, block.order, position, reach, first, stop, near_indptr[1:],
-            far_indptr[1:], n_threads, numbers, block.places,
-        )  # fmt: skip
+            indptr,
+            columns,
+            block.order,
+            position,
+            reach,
+            first,
+            stop,
+            near_indptr[1:],
+            far_indptr[1:],
+            n_threads,
+            numbers,
+            block.places,
+        )
     for pointers in near_indptr, far_indptr:
         np.cumsum(pointers, out=pointers)
     near, far = int(near_indptr[-1]), int(far_indptr[-1])
@@ -124,9 +149,17 @@ def _pack(
     )
     for block, first, stop in _pieces("packing edges", blocks):
         _kernels.packed_edges.pack_edges(
-            *block.edges, block.order, position, reach, first, stop, *packed, n_threads, numbers,
+            *block.edges,
+            block.order,
+            position,
+            reach,
+            first,
+            stop,
+            *packed,
+            n_threads,
+            numbers,
             block.places,
-        )  # fmt: skip
+        )
     return packed
 
 

@@ -35,9 +35,14 @@ class FreePointsDivergence(Objective):
     gains_by_order = False
 
     def __init__(
-        self, P: sp.csr_matrix, fixed: np.ndarray, field: FixedRepulsion, repulsion: Repulsion,
-        dof: float = 1.0, n_threads: int = 1,
-    ):  # fmt: skip
+        self,
+        P: sp.csr_matrix,
+        fixed: np.ndarray,
+        field: FixedRepulsion,
+        repulsion: Repulsion,
+        dof: float = 1.0,
+        n_threads: int = 1,
+    ):
         n = len(fixed)
         super().__init__((P.shape[0], fixed.shape[1]), n_threads)
         self.dof, self._fixed, self._field, self._repulsion = dof, fixed, field, repulsion
@@ -54,9 +59,13 @@ class FreePointsDivergence(Objective):
         n_rows, n_columns = P.shape
         order, position = np.arange(n_rows, dtype=np.int32), np.arange(n_columns, dtype=np.int32)
         return pack_edges(
-            edges_of(sp.csr_matrix(P), "P"), order, position, largest, self.n_threads,
+            edges_of(sp.csr_matrix(P), "P"),
+            order,
+            position,
+            largest,
+            self.n_threads,
             is_between=True,
-        )  # fmt: skip
+        )
 
     def sums_of_fixed(self, places: np.ndarray) -> np.ndarray:
         """Return the sum of w over the fixed points, (any,) float64, at places, (any, d)."""

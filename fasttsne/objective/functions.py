@@ -19,10 +19,15 @@ from fasttsne.runtime.validation import check_coordinates
 
 
 def kl_divergence_bh(
-    embedding: ArrayLike, P: sp.csr_matrix, dof: float, bh_params: Mapping[str, float],
-    reference_embedding: object = None, should_eval_error: bool = False, n_jobs: int | None = -1,
+    embedding: ArrayLike,
+    P: sp.csr_matrix,
+    dof: float,
+    bh_params: Mapping[str, float],
+    reference_embedding: object = None,
+    should_eval_error: bool = False,
+    n_jobs: int | None = -1,
     **_: object,
-) -> tuple[float, np.ndarray]:  # fmt: skip
+) -> tuple[float, np.ndarray]:
     """The KL divergence and a quarter of its gradient, by the Barnes-Hut tree.
 
     Parameters
@@ -53,10 +58,15 @@ def kl_divergence_bh(
 
 
 def kl_divergence_fft(
-    embedding: ArrayLike, P: sp.csr_matrix, dof: float, fft_params: Mapping[str, float],
-    reference_embedding: object = None, should_eval_error: bool = False, n_jobs: int | None = -1,
+    embedding: ArrayLike,
+    P: sp.csr_matrix,
+    dof: float,
+    fft_params: Mapping[str, float],
+    reference_embedding: object = None,
+    should_eval_error: bool = False,
+    n_jobs: int | None = -1,
     **_: object,
-) -> tuple[float, np.ndarray]:  # fmt: skip
+) -> tuple[float, np.ndarray]:
     """The KL divergence and a quarter of its gradient, by the particle mesh (FFT).
 
     The other parameters, the result and errors are those of ``kl_divergence_bh``.
@@ -71,9 +81,14 @@ def kl_divergence_fft(
 
 
 def kl_divergence_exact(
-    embedding: ArrayLike, P: sp.csr_matrix, dof: float, reference_embedding: object = None,
-    should_eval_error: bool = False, n_jobs: int | None = -1, **_: object,
-) -> tuple[float, np.ndarray]:  # fmt: skip
+    embedding: ArrayLike,
+    P: sp.csr_matrix,
+    dof: float,
+    reference_embedding: object = None,
+    should_eval_error: bool = False,
+    n_jobs: int | None = -1,
+    **_: object,
+) -> tuple[float, np.ndarray]:
     """The KL divergence and a quarter of its gradient, by the sum over all pairs: O(n^2).
 
     Parameters, the result and errors are those of ``kl_divergence_bh``.
@@ -84,15 +99,19 @@ def kl_divergence_exact(
 
 # Functions that are methods by another name, which costs less.
 NAMES: dict[ObjectiveFunction, str] = {
-    kl_divergence_bh: "bh", kl_divergence_fft: "fft", kl_divergence_exact: "exact",
-}  # fmt: skip
+    kl_divergence_bh: "bh",
+    kl_divergence_fft: "fft",
+    kl_divergence_exact: "exact",
+}
 
 
 def _evaluate(
-    embedding: ArrayLike, P: sp.csr_matrix,
-    repulsion: ExactRepulsion | MeshRepulsion | TreeRepulsion, reference_embedding: object,
+    embedding: ArrayLike,
+    P: sp.csr_matrix,
+    repulsion: ExactRepulsion | MeshRepulsion | TreeRepulsion,
+    reference_embedding: object,
     should_eval_error: bool,
-) -> tuple[float, np.ndarray]:  # fmt: skip
+) -> tuple[float, np.ndarray]:
     if reference_embedding is not None:
         raise NotImplementedError(
             "reference_embedding must be None; TSNEEmbedding.transform places new points"

@@ -79,9 +79,13 @@ class JointObjective(Objective):
             part.objective.reorder(order[part.rows] - np.int32(part.rows.start))
 
     def edge_moments(
-        self, y: np.ndarray, v: np.ndarray, degree: np.ndarray, moments: np.ndarray,
+        self,
+        y: np.ndarray,
+        v: np.ndarray,
+        degree: np.ndarray,
+        moments: np.ndarray,
         product: np.ndarray,
-    ) -> None:  # fmt: skip
+    ) -> None:
         for part in self.parts:
             own = [array[part.rows] for array in (degree, moments, product)]
             part.objective.edge_moments(y[part.rows], v[part.rows], *own)

@@ -43,9 +43,13 @@ class KLDivergence(Objective):
     has_curvature = True
 
     def __init__(
-        self, P: sp.csr_matrix, repulsion: Repulsion, n_components: int, dof: float = 1.0,
+        self,
+        P: sp.csr_matrix,
+        repulsion: Repulsion,
+        n_components: int,
+        dof: float = 1.0,
         n_threads: int = 1,
-    ):  # fmt: skip
+    ):
         super().__init__((P.shape[0], n_components), n_threads)
         check_number(n_components, "n_components", low=1, high=3, integer=True)
         self._P = P
@@ -79,9 +83,13 @@ class KLDivergence(Objective):
         position = np.empty(len(order), np.int32)
         position[order] = np.arange(len(order), dtype=np.int32)
         self._edges = pack_edges(
-            (self._indptr, self._columns, self._values), order, position, self._largest,
-            self.n_threads, spare=spare,
-        )  # fmt: skip
+            (self._indptr, self._columns, self._values),
+            order,
+            position,
+            self._largest,
+            self.n_threads,
+            spare=spare,
+        )
         self._order = order.copy()
 
     def gradient(
@@ -114,15 +122,24 @@ class KLDivergence(Objective):
         """
         assert self._edges is not None
         cross: float = _kernels.attraction.attraction(
-            *self._edges, self._points, self.attractive, self.dof, with_cross, self.n_threads,
+            *self._edges,
+            self._points,
+            self.attractive,
+            self.dof,
+            with_cross,
+            self.n_threads,
             self._partial_sums,
-        )  # fmt: skip
+        )
         return lambda: cross
 
     def edge_moments(
-        self, y: np.ndarray, v: np.ndarray, degree: np.ndarray, moments: np.ndarray,
+        self,
+        y: np.ndarray,
+        v: np.ndarray,
+        degree: np.ndarray,
+        moments: np.ndarray,
         product: np.ndarray,
-    ) -> None:  # fmt: skip
+    ) -> None:
         assert self._edges is not None
         self.round(y, self._points)
         _kernels.attraction.edge_moments(

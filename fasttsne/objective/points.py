@@ -37,9 +37,13 @@ class NewPointsDivergence(Objective):
     scale = 2.0  # of each point's divergence: a pair counts once
 
     def __init__(
-        self, P: sp.csr_matrix, reference: np.ndarray, repulsion: FixedRepulsion,
-        dof: float = 1.0, n_threads: int = 1,
-    ):  # fmt: skip
+        self,
+        P: sp.csr_matrix,
+        reference: np.ndarray,
+        repulsion: FixedRepulsion,
+        dof: float = 1.0,
+        n_threads: int = 1,
+    ):
         super().__init__((P.shape[0], reference.shape[1]), n_threads)
         edges = edges_of(P, "P")
         if P.shape[1] != len(reference):
@@ -53,9 +57,13 @@ class NewPointsDivergence(Objective):
         m, n = P.shape
         # What no row can exceed: the bits of a row's values do not depend on the other rows.
         self._edges = pack_edges(
-            edges, np.arange(m, dtype=np.int32), np.arange(n, dtype=np.int32), 1.0, n_threads,
+            edges,
+            np.arange(m, dtype=np.int32),
+            np.arange(n, dtype=np.int32),
+            1.0,
+            n_threads,
             is_between=True,
-        )  # fmt: skip
+        )
         self._points, self._attractive, self._repulsive = np.empty((3, *self.shape), np.float32)
         self._z = np.empty(m)
         self._partial_sums = np.empty(_kernels.attraction.count_blocks(m))
@@ -70,9 +78,15 @@ class NewPointsDivergence(Objective):
     ) -> tuple[np.ndarray, float | None]:
         np.copyto(self._points, y, casting="same_kind")
         cross = _kernels.attraction.attraction_to(
-            *self._edges, self._points, self._reference, self._attractive, self.dof, with_error,
-            self.n_threads, self._partial_sums,
-        )  # fmt: skip
+            *self._edges,
+            self._points,
+            self._reference,
+            self._attractive,
+            self.dof,
+            with_error,
+            self.n_threads,
+            self._partial_sums,
+        )
         self._repulsion(self._points, self._repulsive, self._z)
         # The map's kernel may have tails too light for a point so far out.
         np.maximum(self._z, MIN_Z, out=self._z)

@@ -47,9 +47,14 @@ def check_method(method: str | ObjectiveFunction) -> str | ObjectiveFunction:
 
 
 def make_objective(
-    method: str | ObjectiveFunction, affinities: Affinities, n_components: int, dof: float,
-    n_threads: int, accuracy: Mapping[str, Any], density_weight: float = 0,
-) -> Objective:  # fmt: skip
+    method: str | ObjectiveFunction,
+    affinities: Affinities,
+    n_components: int,
+    dof: float,
+    n_threads: int,
+    accuracy: Mapping[str, Any],
+    density_weight: float = 0,
+) -> Objective:
     """The objective of a map.
 
     Parameters

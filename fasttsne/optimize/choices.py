@@ -10,9 +10,16 @@ from fasttsne.optimize.parameters import TSNE
 
 # What may be "auto", as a plan lists it.
 WITH_RULES = (
-    "early_exaggeration", "early_exaggeration_iter", "n_iter", "optimizer", "tol", "learning_rate",
-    "initial_momentum", "final_momentum", "negative_gradient_method",
-)  # fmt: skip
+    "early_exaggeration",
+    "early_exaggeration_iter",
+    "n_iter",
+    "optimizer",
+    "tol",
+    "learning_rate",
+    "initial_momentum",
+    "final_momentum",
+    "negative_gradient_method",
+)
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,12 @@ def choices(wanted: Mapping[str, Any], n_samples: int) -> Iterator[Choice]:
         "final_momentum": f"{schedule.CLASSICAL_MOMENTUM:g}",
         "optimizer": resolve_optimizer(wanted),
         "negative_gradient_method": (
-            f"exact, as up to {EXACT_MAX_POINTS} points" if n_samples <= EXACT_MAX_POINTS
+            f"exact, as up to {EXACT_MAX_POINTS} points"
+            if n_samples <= EXACT_MAX_POINTS
             else "tree or FFT, by the size of the map"
         ),
         **_rules_of_schedule(wanted, n_samples, is_automatic),
-    }  # fmt: skip
+    }
     unused = {}
     if not is_automatic:
         unused["tol"] = "not used: n_iter is given"
@@ -94,10 +102,12 @@ def _rules_of_schedule(
         return rules
     medium, large = f"{momentum_schedule.MEDIUM_FROM:,}", f"{momentum_schedule.LARGE_FROM:,}"
     size = (
-        f"fewer than {medium}" if n_samples < momentum_schedule.MEDIUM_FROM
-        else f"{medium} to {large}" if n_samples < momentum_schedule.LARGE_FROM
+        f"fewer than {medium}"
+        if n_samples < momentum_schedule.MEDIUM_FROM
+        else f"{medium} to {large}"
+        if n_samples < momentum_schedule.LARGE_FROM
         else f"{large} or more"
-    )  # fmt: skip
+    )
     rules = {
         "early_exaggeration_iter": f"until converged, then annealing; settings for {size} rows",
         "n_iter": f"until the loss has converged; settings for {size} rows",

@@ -97,9 +97,13 @@ class GradientDescent:
         return {"_state": self.state, "_running": None, "loss_left": self.loss_left}
 
     def run(
-        self, embedding: np.ndarray, objective: Objective, phase: Phase,
-        keeper: Keeper | None = None, go_on_from: RunState | None = None,
-    ) -> float:  # fmt: skip
+        self,
+        embedding: np.ndarray,
+        objective: Objective,
+        phase: Phase,
+        keeper: Keeper | None = None,
+        go_on_from: RunState | None = None,
+    ) -> float:
         """Optimize ``embedding``, (n, d) float64, in place; return its error.
 
         Parameters
@@ -155,15 +159,28 @@ class GradientDescent:
         return error
 
     def __call__(
-        self, embedding: np.ndarray, P: sp.csr_matrix, n_iter: int,
-        objective_function: ObjectiveFunction, learning_rate: float | str = "auto",
-        momentum: float = 0.8, exaggeration: float | None = None, dof: float = 1,
-        max_grad_norm: float | None = None, max_step_norm: float | None = 5, theta: float = 0.5,
-        n_interpolation_points: int = 3, min_num_intervals: int = 50,
-        ints_in_interval: float = 1, reference_embedding: object = None, n_jobs: int | None = -1,
-        use_callbacks: bool = True, callbacks: Callbacks = None, callbacks_every_iters: int = 50,
+        self,
+        embedding: np.ndarray,
+        P: sp.csr_matrix,
+        n_iter: int,
+        objective_function: ObjectiveFunction,
+        learning_rate: float | str = "auto",
+        momentum: float = 0.8,
+        exaggeration: float | None = None,
+        dof: float = 1,
+        max_grad_norm: float | None = None,
+        max_step_norm: float | None = 5,
+        theta: float = 0.5,
+        n_interpolation_points: int = 3,
+        min_num_intervals: int = 50,
+        ints_in_interval: float = 1,
+        reference_embedding: object = None,
+        n_jobs: int | None = -1,
+        use_callbacks: bool = True,
+        callbacks: Callbacks = None,
+        callbacks_every_iters: int = 50,
         verbose: bool = False,
-    ) -> tuple[float, np.ndarray]:  # fmt: skip
+    ) -> tuple[float, np.ndarray]:
         """Move an embedding, (n, d) float64, in place.
 
         Parameters
@@ -193,20 +210,25 @@ class GradientDescent:
         if not isinstance(embedding, np.ndarray) or embedding.dtype != np.float64:
             raise TypeError(f"embedding must be a float64 array; got {type(embedding).__name__}")
         accuracy = {
-            "theta": theta, "n_interpolation_points": n_interpolation_points,
-            "min_num_intervals": min_num_intervals, "ints_in_interval": ints_in_interval,
-        }  # fmt: skip
+            "theta": theta,
+            "n_interpolation_points": n_interpolation_points,
+            "min_num_intervals": min_num_intervals,
+            "ints_in_interval": ints_in_interval,
+        }
         phase = Phase(
             "objective function",
             schedule.classical(
-                n_iter, len(embedding), 1.0 if exaggeration is None else float(exaggeration),
-                number_or_none(learning_rate), number_or_none(momentum),
+                n_iter,
+                len(embedding),
+                1.0 if exaggeration is None else float(exaggeration),
+                number_or_none(learning_rate),
+                number_or_none(momentum),
             ),
             max_grad_norm=max_grad_norm,
             max_step_norm=max_step_norm,
             callbacks=as_callbacks(callbacks) if use_callbacks else (),
             callbacks_every_iters=callbacks_every_iters,
-        )  # fmt: skip
+        )
         objective = FunctionObjective(
             objective_function, P, embedding.shape[1], dof, accuracy, resolve_n_jobs(n_jobs)
         )

@@ -86,10 +86,16 @@ class HatGrid:
         corners, coarse_corners = np.empty((2, n_places, n_corners), np.int32)
         parents = np.empty((n_node_places, n_corners), np.int32)
         n_cells, n_nodes, self.n_coarse_nodes, self.bandwidth = _kernels.hat_grid.number_nodes(
-            ends, cells_along, np.empty(n_node_places, np.int32),
-            np.empty(math.prod(m // 2 + 1 for m in shape), np.int32), starts, halves, corners,
-            coarse_corners, parents,
-        )  # fmt: skip
+            ends,
+            cells_along,
+            np.empty(n_node_places, np.int32),
+            np.empty(math.prod(m // 2 + 1 for m in shape), np.int32),
+            starts,
+            halves,
+            corners,
+            coarse_corners,
+            parents,
+        )
         self.starts, self.halves = starts[: n_cells + 1], halves[:n_cells]
         self.corners, self.coarse_corners = corners[:n_cells], coarse_corners[:n_cells]
         self.parents = parents[:n_nodes]

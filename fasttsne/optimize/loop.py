@@ -57,9 +57,14 @@ class Loop:
     """The iterations of one ``run``: stages one after the other, with one count of steps."""
 
     def __init__(
-        self, optimizer: Watched, state: DescentState, embedding: np.ndarray,
-        objective: Objective, phase: Phase, keeper: Keeper | None = None,
-    ):  # fmt: skip
+        self,
+        optimizer: Watched,
+        state: DescentState,
+        embedding: np.ndarray,
+        objective: Objective,
+        phase: Phase,
+        keeper: Keeper | None = None,
+    ):
         self.optimizer, self.embedding, self._keeper = optimizer, embedding, keeper
         self.objective, self.phase = objective, phase
         self.points = WorkingPoints.from_state(embedding, state)
@@ -187,10 +192,17 @@ class Loop:
         gradient = np.empty_like(points.y)  # which the task does not own
         np.copyto(rows.points, points.y, casting="same_kind")
         step = _kernels.gradient_step.row_task(
-            points.y, points.update, points.gains, gradient, *rows[1:],
-            stage.exaggeration, self._rate, stage.momentum, phase.max_grad_norm,
+            points.y,
+            points.update,
+            points.gains,
+            gradient,
+            *rows[1:],
+            stage.exaggeration,
+            self._rate,
+            stage.momentum,
+            phase.max_grad_norm,
             phase.max_step_norm,
-        )  # fmt: skip
+        )
         tasks = (*rows.tasks, step)
         if not _kernels.row_descent.descend(tasks, n, n_iter, self.objective.n_threads):
             points.y[...], points.update[...], points.gains[...] = before
@@ -243,11 +255,21 @@ class Loop:
         points.write_to(embedding)
         self._keeper.keep(
             RunState(
-                embedding, points.to_state(self.iteration), stage, number, self.step,
-                tuple(checks), self._rate, self._shortening, self._is_preconditioned,
-                self.optimizer.loss_left, self._kept, vector, spacing,
+                embedding,
+                points.to_state(self.iteration),
+                stage,
+                number,
+                self.step,
+                tuple(checks),
+                self._rate,
+                self._shortening,
+                self._is_preconditioned,
+                self.optimizer.loss_left,
+                self._kept,
+                vector,
+                spacing,
             )
-        )  # fmt: skip
+        )
 
     def _slow_down(self, loss: float) -> None:
         """Halve the steps, and drop the speed."""
@@ -314,10 +336,12 @@ class Loop:
     def _check(self, number: int, error: float, exaggeration: float) -> Check:
         more = 0.0 if self.anchors is None else self.anchors.loss(self.points.y)
         return Check(
-            number, self.objective.loss(error) + more,
+            number,
+            self.objective.loss(error) + more,
             self.objective.exaggerated_loss(error, exaggeration) + more,
-            float(np.std(self.points.y)), self.objective.approximation,
-        )  # fmt: skip
+            float(np.std(self.points.y)),
+            self.objective.approximation,
+        )
 
     def _call_callbacks(self, error: float) -> None:
         self.points.write_to(self.embedding)
@@ -341,11 +365,21 @@ class Loop:
         if gradient.shape != points.y.shape:
             raise ValueError(f"gradient must have the shape {points.y.shape}; got {gradient.shape}")
         n_stuck = _kernels.gradient_step.gradient_step(
-            points.y, points.update, points.gains, gradient, *self._scratch, rate, momentum,
-            phase.max_grad_norm, phase.max_step_norm, self.objective.n_threads,
-            recenter=self._recenters, adapt_gains=not self._is_preconditioned, weights=weights,
+            points.y,
+            points.update,
+            points.gains,
+            gradient,
+            *self._scratch,
+            rate,
+            momentum,
+            phase.max_grad_norm,
+            phase.max_step_norm,
+            self.objective.n_threads,
+            recenter=self._recenters,
+            adapt_gains=not self._is_preconditioned,
+            weights=weights,
             targets=targets,
-        )  # fmt: skip
+        )
         self.iteration += 1
         if n_stuck:
             n_wrong = np.count_nonzero(~np.isfinite(gradient).all(axis=1))

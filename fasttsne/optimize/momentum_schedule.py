@@ -70,17 +70,38 @@ class SizeSettings:
 
 
 SMALL = SizeSettings(
-    min_early_iter=125, early_tol=5e-5, annealing_iter=16, settling_iter=25,
-    min_iter=60, check_every=15, patience=2, tol=1e-4, final_tol=1e-4,
-)  # fmt: skip
+    min_early_iter=125,
+    early_tol=5e-5,
+    annealing_iter=16,
+    settling_iter=25,
+    min_iter=60,
+    check_every=15,
+    patience=2,
+    tol=1e-4,
+    final_tol=1e-4,
+)
 MEDIUM = SizeSettings(
-    min_early_iter=40, early_tol=5e-3, annealing_iter=8, settling_iter=25,
-    min_iter=75, check_every=25, patience=1, tol=1.3e-3, final_tol=1e-4,
-)  # fmt: skip
+    min_early_iter=40,
+    early_tol=5e-3,
+    annealing_iter=8,
+    settling_iter=25,
+    min_iter=75,
+    check_every=25,
+    patience=1,
+    tol=1.3e-3,
+    final_tol=1e-4,
+)
 LARGE = SizeSettings(
-    min_early_iter=40, early_tol=5e-3, annealing_iter=6, settling_iter=0,
-    min_iter=75, check_every=25, patience=1, tol=2.5e-3, final_tol=2e-4,
-)  # fmt: skip
+    min_early_iter=40,
+    early_tol=5e-3,
+    annealing_iter=6,
+    settling_iter=0,
+    min_iter=75,
+    check_every=25,
+    patience=1,
+    tol=2.5e-3,
+    final_tol=2e-4,
+)
 MEDIUM_FROM, LARGE_FROM = 5_000, 30_000
 
 
@@ -96,9 +117,12 @@ def fast_momentum(n_samples: int) -> float:
 
 
 def automatic_early_exaggeration(
-    n_samples: int, exaggeration: float, final_exaggeration: float,
-    learning_rate: float | None = None, momentum: float | None = None,
-) -> tuple[Stage, ...]:  # fmt: skip
+    n_samples: int,
+    exaggeration: float,
+    final_exaggeration: float,
+    learning_rate: float | None = None,
+    momentum: float | None = None,
+) -> tuple[Stage, ...]:
     """Early exaggeration until it has converged, and its annealing; None is the schedule's own."""
     settings = size_settings(n_samples)
     momentum = CLASSICAL_MOMENTUM if momentum is None else momentum
@@ -106,9 +130,14 @@ def automatic_early_exaggeration(
     def stage(n_iter: int, factor: float, stopping: StoppingRule | None, name: str) -> Stage:
         rate = default_learning_rate(n_samples, factor) if learning_rate is None else learning_rate
         return Stage(
-            n_iter, float(factor), float(rate), momentum, stopping, name,
+            n_iter,
+            float(factor),
+            float(rate),
+            momentum,
+            stopping,
+            name,
             structure_factor=STRUCTURE_FACTOR,
-        )  # fmt: skip
+        )
 
     converged = ExaggeratedLossConverged(
         settings.early_tol, settings.min_early_iter, float(exaggeration)
@@ -123,9 +152,12 @@ def automatic_early_exaggeration(
 
 
 def automatic_main_phase(
-    n_samples: int, exaggeration: float, learning_rate: float | None = None,
-    momentum: float | None = None, tol: float | None = None,
-) -> tuple[Stage, ...]:  # fmt: skip
+    n_samples: int,
+    exaggeration: float,
+    learning_rate: float | None = None,
+    momentum: float | None = None,
+    tol: float | None = None,
+) -> tuple[Stage, ...]:
     """The main phase until the loss has converged; None is the schedule's own."""
     settings = size_settings(n_samples)
     momentum = fast_momentum(n_samples) if momentum is None else momentum
@@ -142,9 +174,14 @@ def automatic_main_phase(
     final = LossConverged(settings.final_tol, FINAL_MIN_ITER, FINAL_CHECK_EVERY)
     return (
         Stage(
-            settings.settling_iter, exaggeration, slow, CLASSICAL_MOMENTUM, None, "settling",
+            settings.settling_iter,
+            exaggeration,
+            slow,
+            CLASSICAL_MOMENTUM,
+            None,
+            "settling",
             structure_factor=STRUCTURE_FACTOR,
         ),
         Stage(MAX_ITER, exaggeration, fast, momentum, converged, "fast"),
         Stage(FINAL_MAX_ITER, exaggeration, slow, FINAL_MOMENTUM, final, "final"),
-    )  # fmt: skip
+    )

@@ -96,6 +96,10 @@ def documented(**tables: Iterable[Parameter]) -> Callable[[Thing], Thing]:
 
 def _entry(parameter: Parameter, indent: str) -> str:
     return textwrap.fill(
-        f"{parameter.name} : {parameter.text}", 100, initial_indent=indent,
-        subsequent_indent=indent + "    ", break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+        f"{parameter.name} : {parameter.text}",
+        100,
+        initial_indent=indent,
+        subsequent_indent=indent + "    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

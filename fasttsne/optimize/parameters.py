@@ -113,19 +113,21 @@ _STEP = _table(
 
 _MODEL = _table(
     Parameter(
-        "dof", 1,
+        "dof",
+        1,
         "degrees of freedom of the kernel (1 + r^2 / dof)^-dof; below 1 its tails are heavier "
         "and clusters split up (Kobak et al. 2020).",
         # Beyond, float32 cannot tell w, or 1 + r^2 / dof, from 1.
         {"above": 0.001, "high": 1e6},
     ),
     Parameter(
-        "negative_gradient_method", "auto",
+        "negative_gradient_method",
+        "auto",
         '"fft" ("interpolation"), "bh" ("barnes-hut"), "exact", or "auto": the fastest for this '
         "number of rows; or an objective function (:mod:`fasttsne.objective.callable`), or the "
         "name of a registered objective.",
     ),
-)  # fmt: skip
+)
 
 TSNE = _table(
     Parameter(
@@ -248,31 +250,38 @@ TSNE = _table(
 # What scikit-learn's estimator takes besides, None where it is not used.
 SKLEARN = _table(
     Parameter(
-        "max_iter", None,
+        "max_iter",
+        None,
         "iterations of both phases, in place of ``n_iter``, which is what "
         '``early_exaggeration_iter``, 250 for "auto", leaves of it.',
-        ITERATIONS, optional=True,
+        ITERATIONS,
+        optional=True,
     ),
     Parameter("init", None, "in place of ``initialization``."),
     Parameter(
-        "method", None,
+        "method",
+        None,
         '"barnes_hut", "exact", "fft" or "auto", in place of ``negative_gradient_method``.',
     ),
     Parameter(
         "angle", None, "in place of ``theta``.", {"low": 0, "high": MAX_THETA}, optional=True
     ),
     Parameter(
-        "n_iter_without_progress", None,
+        "n_iter_without_progress",
+        None,
         "stop the main phase after this many iterations without a smaller KL divergence; checked "
         "every ``callbacks_every_iters`` iterations.",
-        {"integer": True}, optional=True,
+        {"integer": True},
+        optional=True,
     ),
     Parameter(
-        "min_grad_norm", None,
+        "min_grad_norm",
+        None,
         "stop the main phase where the gradient's norm is not above this; checked as often.",
-        {"low": 0}, optional=True,
+        {"low": 0},
+        optional=True,
     ),
-)  # fmt: skip
+)
 
 # What ``TSNEEmbedding.optimize`` takes by keyword: defaults where neither it nor the embedding has
 # been given a value.

@@ -33,9 +33,16 @@ from fasttsne.optimize.ties import Ties
 from fasttsne.runtime.threads import resolve_n_jobs, usable_cores
 
 __all__ = [
-    "Choice", "Phase", "RunPlan", "exaggeration_of", "number_or_none", "resolve",
-    "resolve_new_points", "resolve_phase", "split_iterations",
-]  # fmt: skip
+    "Choice",
+    "Phase",
+    "RunPlan",
+    "exaggeration_of",
+    "number_or_none",
+    "resolve",
+    "resolve_new_points",
+    "resolve_phase",
+    "split_iterations",
+]
 
 # New points move by single gradients, which do not shrink with the number of points.
 NEW_POINTS_LEARNING_RATE = 0.1
@@ -142,12 +149,18 @@ class RunPlan:
         n_more = sum(phase.n_reserve_iter for phase in self.phases)
         more = f", and {n_more:,} in reserve" if n_more else ""
         lines = [
-            f"{self.n_samples:,} samples, {at_most}{self.n_iter:,} iterations{more}", "",
+            f"{self.n_samples:,} samples, {at_most}{self.n_iter:,} iterations{more}",
+            "",
             STAGE_LINE.format(
-                "phase", "stage", "iterations", "exaggeration", "learning rate", "momentum",
+                "phase",
+                "stage",
+                "iterations",
+                "exaggeration",
+                "learning rate",
+                "momentum",
                 "stops early where",
             ),
-        ]  # fmt: skip
+        ]
         for phase in self.phases:
             for _, stages in groupby(phase.stages, key=attrgetter("name", "momentum", "stopping")):
                 lines += _stage_lines(phase.name, list(stages))
@@ -165,13 +178,19 @@ def _stage_lines(phase: str, stages: Sequence[Stage]) -> list[str]:
     first, last = stages[0], stages[-1]
     condition = f"(only where more than {100 * MUCH_LEFT:.3g} % of the loss is left)"
     rule = "" if first.stopping is None else str(first.stopping)
-    return [STAGE_LINE.format(
-        phase, first.name, n_iter,
-        _range(f"{first.exaggeration:.4g}", f"{last.exaggeration:.4g}"),
-        "by curvature" if _is_preconditioned(first)
-        else _range(f"{first.learning_rate:.5g}", f"{last.learning_rate:.5g}"),
-        f"{first.momentum:.3g}", condition if _is_reserve(first) else rule,
-    ).rstrip()]  # fmt: skip
+    return [
+        STAGE_LINE.format(
+            phase,
+            first.name,
+            n_iter,
+            _range(f"{first.exaggeration:.4g}", f"{last.exaggeration:.4g}"),
+            "by curvature"
+            if _is_preconditioned(first)
+            else _range(f"{first.learning_rate:.5g}", f"{last.learning_rate:.5g}"),
+            f"{first.momentum:.3g}",
+            condition if _is_reserve(first) else rule,
+        ).rstrip()
+    ]
 
 
 def _range(first: str, last: str) -> str:
@@ -207,13 +226,18 @@ def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
     early_iter = wanted["early_exaggeration_iter"]
     if is_auto(early_iter):
         early_iter = _automatic_schedule(wanted).automatic_early_exaggeration(
-            n_samples, early, final, number_or_none(wanted["learning_rate"]),
+            n_samples,
+            early,
+            final,
+            number_or_none(wanted["learning_rate"]),
             number_or_none(wanted["initial_momentum"]),
-        )  # fmt: skip
+        )
     first = {
-        **wanted, "momentum": wanted["initial_momentum"], "exaggeration": early,
+        **wanted,
+        "momentum": wanted["initial_momentum"],
+        "exaggeration": early,
         "density_weight": 0,
-    }  # fmt: skip
+    }
     main = {**wanted, "momentum": wanted["final_momentum"], "exaggeration": final}
     phases = [phase("early exaggeration", early_iter, first)]
     n_iter = wanted["n_iter"]
@@ -278,9 +302,12 @@ def resolve_new_points(
     """
     rate = number_or_none(params["learning_rate"])
     stages = schedule.classical(
-        n_iter, n_samples, exaggeration_of(params),
-        NEW_POINTS_LEARNING_RATE if rate is None else rate, number_or_none(params["momentum"]),
-    )  # fmt: skip
+        n_iter,
+        n_samples,
+        exaggeration_of(params),
+        NEW_POINTS_LEARNING_RATE if rate is None else rate,
+        number_or_none(params["momentum"]),
+    )
     phase = _phase("new points", stages, params, n_samples)
     method = resolve_fixed_method(params["negative_gradient_method"], n_fixed)
     return replace(phase, method=method)
@@ -349,7 +376,8 @@ def _phase(
     name: str, stages: tuple[Stage, ...], params: Mapping[str, Any], n_samples: int
 ) -> Phase:
     return Phase(
-        name, stages,
+        name,
+        stages,
         dof=float(params["dof"]),
         method=resolve_method(params["negative_gradient_method"], n_samples),
         accuracy=tuple((name, params[name]) for name in ACCURACY),
@@ -360,7 +388,7 @@ def _phase(
         callbacks=as_callbacks(params["callbacks"]),
         callbacks_every_iters=params["callbacks_every_iters"],
         global_structure=params["global_structure"],
-    )  # fmt: skip
+    )
 
 
 def _threads_for(n_jobs: int | None, n_samples: int) -> int:

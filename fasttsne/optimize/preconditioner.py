@@ -129,10 +129,19 @@ class Preconditioner:
         """
         grid = self._grid
         product: float = _kernels.hat_grid.apply(
-            grid.points, grid.starts, grid.fractions, grid.corners, grid.parents,
-            self._inverse_diagonal, self._band, self._local, gradient, *self._scratch,
-            self._direction, self._n_threads,
-        )  # fmt: skip
+            grid.points,
+            grid.starts,
+            grid.fractions,
+            grid.corners,
+            grid.parents,
+            self._inverse_diagonal,
+            self._band,
+            self._local,
+            gradient,
+            *self._scratch,
+            self._direction,
+            self._n_threads,
+        )
         return self._direction, product
 
     def _multiply(self, y: np.ndarray) -> None:
@@ -147,11 +156,22 @@ class Preconditioner:
         diagonal = np.empty(len(grid.parents))
         n_near = np.empty(len(band), np.int32)
         kernels.stiffness(
-            grid.points, grid.starts, grid.fractions, grid.halves, grid.corners,
-            grid.coarse_corners, self._moments, self.shift, grid.spacing,
-            np.empty((n_cells, n_corners**2 + n_corners)), band, diagonal, n_near,
-            self._n_threads, self._pulls,
-        )  # fmt: skip
+            grid.points,
+            grid.starts,
+            grid.fractions,
+            grid.halves,
+            grid.corners,
+            grid.coarse_corners,
+            self._moments,
+            self.shift,
+            grid.spacing,
+            np.empty((n_cells, n_corners**2 + n_corners)),
+            band,
+            diagonal,
+            n_near,
+            self._n_threads,
+            self._pulls,
+        )
         band[:, 0] += MIN_PIVOT * band[:, 0].mean()
         band[n_near < MIN_POINTS_NEAR_NODE, 0] *= LEFT_OUT
         kernels.factor(band)

@@ -74,10 +74,16 @@ class ReferenceTerm(TargetTerm):
         factor = stage.exaggeration * getattr(stage, "structure_factor", 1.0)
         own = self._anchors
         _kernels.follow.place(
-            self._rows, turn, shift, self._strength * factor / (1 + size) / len(y), self.targets,
-            self.weights, self._n_threads, None if own is None else own.targets,
+            self._rows,
+            turn,
+            shift,
+            self._strength * factor / (1 + size) / len(y),
+            self.targets,
+            self.weights,
+            self._n_threads,
+            None if own is None else own.targets,
             None if own is None else own.weights,
-        )  # fmt: skip
+        )
 
     def _fit(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """The matrix and the vector that take the reference to the map, and the map's size."""

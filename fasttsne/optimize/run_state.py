@@ -50,9 +50,10 @@ class RunState:
     def check(self, shape: tuple[int, int], phase: Phase) -> None:
         """Raise ValueError for what is no state of a map of this shape in this phase."""
         arrays: dict[str, tuple[Any, type]] = {
-            "embedding": (self.embedding, np.float64), "kept": (self.kept, np.float64),
+            "embedding": (self.embedding, np.float64),
+            "kept": (self.kept, np.float64),
             "vector": (self.vector, np.float32),
-        }  # fmt: skip
+        }
         for name, (array, dtype) in arrays.items():
             if array is None and name != "embedding":
                 continue

@@ -99,9 +99,12 @@ def default_learning_rate(n_samples: int, exaggeration: float) -> float:
 
 
 def automatic_early_exaggeration(
-    n_samples: int, exaggeration: float, final_exaggeration: float,
-    learning_rate: float | None = None, momentum: float | None = None,
-) -> tuple[Stage, ...]:  # fmt: skip
+    n_samples: int,
+    exaggeration: float,
+    final_exaggeration: float,
+    learning_rate: float | None = None,
+    momentum: float | None = None,
+) -> tuple[Stage, ...]:
     """Early exaggeration and its annealing to ``final_exaggeration``, for ``n_samples`` rows.
 
     ``learning_rate`` and ``momentum`` are those of the plain steps; None is the schedule's own.
@@ -109,21 +112,27 @@ def automatic_early_exaggeration(
     factors = np.geomspace(exaggeration, final_exaggeration, ANNEALING_LEVELS + 1)[:-1]
     annealing = (
         Stage(
-            ANNEALING_ITER, float(factor),
+            ANNEALING_ITER,
+            float(factor),
             float(learning_rate or default_learning_rate(n_samples, factor)),
-            CLASSICAL_MOMENTUM if momentum is None else momentum, None, "annealing",
+            CLASSICAL_MOMENTUM if momentum is None else momentum,
+            None,
+            "annealing",
             structure_factor=STRUCTURE_FACTOR,
         )
         for factor in factors
-    )  # fmt: skip
+    )
     arranging = _preconditioned(ARRANGING_ITER, exaggeration, "arranging")
     return (replace(arranging, structure_factor=STRUCTURE_FACTOR), *annealing)
 
 
 def automatic_main_phase(
-    n_samples: int, exaggeration: float, learning_rate: float | None = None,
-    momentum: float | None = None, tol: float | None = None,
-) -> tuple[Stage, ...]:  # fmt: skip
+    n_samples: int,
+    exaggeration: float,
+    learning_rate: float | None = None,
+    momentum: float | None = None,
+    tol: float | None = None,
+) -> tuple[Stage, ...]:
     """The main phase until little of the loss is left, for ``n_samples`` rows.
 
     ``learning_rate`` and ``momentum`` are those of the plain steps; None is the schedule's own.
@@ -145,29 +154,41 @@ def automatic_main_phase(
     )
     return (
         Stage(
-            INERT_ITER, exaggeration, float(inert_rate),
-            INERT_MOMENTUM if momentum is None else momentum, None, "inert",
-            starts_anew=True, structure_factor=STRUCTURE_FACTOR,
+            INERT_ITER,
+            exaggeration,
+            float(inert_rate),
+            INERT_MOMENTUM if momentum is None else momentum,
+            None,
+            "inert",
+            starts_anew=True,
+            structure_factor=STRUCTURE_FACTOR,
         ),
         _preconditioned(n_iter, exaggeration, "converging", LossLeft(tol)),
         *([untangling] if n_samples <= UNTANGLING_MAX_POINTS else []),
         _preconditioned(
             SETTLING_ITER, exaggeration, "settling", None, SETTLING_STEP, SETTLING_MOMENTUM
         ),
-    )  # fmt: skip
+    )
 
 
 def _preconditioned(
-    n_iter: int, exaggeration: float, name: str, stopping: StoppingRule | None = None,
-    step: float = STEP, momentum: float = STEP_MOMENTUM,
-) -> Stage:  # fmt: skip
+    n_iter: int,
+    exaggeration: float,
+    name: str,
+    stopping: StoppingRule | None = None,
+    step: float = STEP,
+    momentum: float = STEP_MOMENTUM,
+) -> Stage:
     return Stage(n_iter, float(exaggeration), step, momentum, stopping, name, True)
 
 
 def classical(
-    n_iter: int, n_samples: int, exaggeration: float, learning_rate: float | None = None,
+    n_iter: int,
+    n_samples: int,
+    exaggeration: float,
+    learning_rate: float | None = None,
     momentum: float | None = None,
-) -> tuple[Stage, ...]:  # fmt: skip
+) -> tuple[Stage, ...]:
     """A given number of iterations, for ``n_samples`` rows.
 
     ``learning_rate`` and ``momentum`` None are the published ones: n_samples / exaggeration, 0.8.

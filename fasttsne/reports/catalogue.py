@@ -67,7 +67,8 @@ MEANINGS = {
     "stress": Meaning(
         "Stress",
         "How much of the distances the map changes, after the best scaling; 0 for none.",
-        better="low", high=None,
+        better="low",
+        high=None,
     ),
     "density_correlation": Meaning(
         "Densities",
@@ -79,7 +80,9 @@ MEANINGS = {
         "Stretching",
         "Median, over points, of the largest by the smallest stretch of a neighbourhood: "
         "1 where shapes are kept.",
-        low=1.0, high=None, better="low",
+        low=1.0,
+        high=None,
+        better="low",
     ),
     "jumps": Meaning(
         "Points that jump",
@@ -97,10 +100,7 @@ MEANINGS = {
         "Share of the 15 true nearest neighbours that the graph has from which the map was made. "
         "What the graph lacks, no map can show.",
     ),
-    "graph_recall_tail": Meaning(
-        "Graph, worst rows",
-        "The same, as 99 % of the rows reach it.",
-    ),
+    "graph_recall_tail": Meaning("Graph, worst rows", "The same, as 99 % of the rows reach it."),
     "label_accuracy": Meaning(
         "Labels in the map",
         "Share of points whose label is the most frequent one of their 10 nearest labelled points.",
@@ -122,9 +122,10 @@ MEANINGS = {
     "kl_divergence": Meaning(
         "KL divergence",
         "The loss that the fit minimizes: compare only maps of one data set and one perplexity.",
-        high=None, better="low",
+        high=None,
+        better="low",
     ),
-}  # fmt: skip
+}
 
 # What the page and files call the values of points, and whether they spread over magnitudes.
 POINT_TITLES = {

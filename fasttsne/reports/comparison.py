@@ -31,8 +31,9 @@ class Comparison:
         """Values by the name of the score, by the name of the map."""
         return {
             name: {each: r.scores[name] for each, r in self.reports.items() if name in r.scores}
-            for name in MEANINGS if any(name in r.scores for r in self.reports.values())
-        }  # fmt: skip
+            for name in MEANINGS
+            if any(name in r.scores for r in self.reports.values())
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """The reports, as JSON can express them, by the name of the map."""

@@ -18,18 +18,25 @@ def facts_of(subject: Subject, seed: int, seconds: float) -> dict[str, dict[str,
     """Texts by name, by the name of their group."""
     n, d = subject.points.shape
     about_map = {
-        "made by": subject.made_by, "points": f"{n:,}", "dimensions": str(d),
-        "hash of the map": _hash(subject.points), "hash of the data": _hash(subject.X),
+        "made by": subject.made_by,
+        "points": f"{n:,}",
+        "dimensions": str(d),
+        "hash of the map": _hash(subject.points),
+        "hash of the data": _hash(subject.X),
         "shape of the data": " x ".join(map(str, np.shape(subject.X))),
         "distance": str(subject.metric),
-    }  # fmt: skip
+    }
     about_report = {
         "made on": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "seconds": f"{seconds:.1f}", "seed of the samples": str(seed),
-    }  # fmt: skip
+        "seconds": f"{seconds:.1f}",
+        "seed of the samples": str(seed),
+    }
     return {
-        "Map": about_map, "Run": _run(subject), "Report": about_report, "Versions": build_info(),
-    }  # fmt: skip
+        "Map": about_map,
+        "Run": _run(subject),
+        "Report": about_report,
+        "Versions": build_info(),
+    }
 
 
 def plan_of(subject: Subject) -> str | None:
@@ -46,12 +53,15 @@ def _run(subject: Subject) -> dict[str, str]:
         return {"graph": f"{_graph(embedding.affinities)}, made for this report"}
     optimizer = embedding.optimizer
     found: dict[str, Any] = {
-        "graph": _graph(embedding.affinities), "iterations": getattr(optimizer, "iteration", None),
+        "graph": _graph(embedding.affinities),
+        "iterations": getattr(optimizer, "iteration", None),
         "KL divergence": embedding.kl_divergence,
-        "loss left": getattr(optimizer, "loss_left", None), "seed": embedding.random_state,
-        "dof": embedding.dof, "negative_gradient_method": embedding.negative_gradient_method,
+        "loss left": getattr(optimizer, "loss_left", None),
+        "seed": embedding.random_state,
+        "dof": embedding.dof,
+        "negative_gradient_method": embedding.negative_gradient_method,
         **(embedding.gradient_descent_params or {}),
-    }  # fmt: skip
+    }
     for name in WITHOUT_EFFECT:
         found.pop(name, None)
     return {name: _shown(value) for name, value in found.items() if value is not None}

@@ -55,10 +55,13 @@ def _draw_map(report: Any, ax: Any, title: str | None = None) -> None:
     name = next(name for name in COLORS if name in names)
     labels = report.labels if title is not None and report.labels is not None else None
     plotting.scatter(
-        to_plane(report.embedding)[0], report.points[name] if labels is None else labels, ax,
-        kind="values" if labels is None else "auto", legend=labels is None and title is None,
+        to_plane(report.embedding)[0],
+        report.points[name] if labels is None else labels,
+        ax,
+        kind="values" if labels is None else "auto",
+        legend=labels is None and title is None,
         title=title or POINT_TITLES.get(name, "Islands"),
-    )  # fmt: skip
+    )
 
 
 def _draw_ranks(reports: Mapping[str, Any], ax: Any) -> None:

@@ -57,8 +57,16 @@ class Finding:
 def find_all(subject: Subject, measured: Measured) -> tuple[Finding, ...]:
     """All that is to be warned of, the gravest first."""
     finders: tuple[Callable[[Subject, Measured], Iterator[Finding]], ...] = (
-        _stopped, _column, _graph, _stranded, _split, _jumps, _loose, _duplicates, _labels
-    )  # fmt: skip
+        _stopped,
+        _column,
+        _graph,
+        _stranded,
+        _split,
+        _jumps,
+        _loose,
+        _duplicates,
+        _labels,
+    )
     return tuple(finding for find in finders for finding in find(subject, measured))
 
 
@@ -73,19 +81,28 @@ def _stopped(subject: Subject, measured: Measured) -> Iterator[Finding]:
     iteration = getattr(optimizer, "iteration", None)
     if subject.embedding.kl_divergence is None:
         yield Finding(
-            "stopped", title, "The map was never optimized, or its last run was interrupted: where "
-            "points are is not final.", NO_ROWS,
-        )  # fmt: skip
+            "stopped",
+            title,
+            "The map was never optimized, or its last run was interrupted: where "
+            "points are is not final.",
+            NO_ROWS,
+        )
     elif left is not None and left > LOSS_LEFT:
         yield Finding(
-            "stopped", title, f"An estimated {left:.0%} of the loss was left to be gained: "
-            "groups may still be on their way.", NO_ROWS,
-        )  # fmt: skip
+            "stopped",
+            title,
+            f"An estimated {left:.0%} of the loss was left to be gained: "
+            "groups may still be on their way.",
+            NO_ROWS,
+        )
     elif left is None and iteration is not None and iteration < SHORT_RUN:
         yield Finding(
-            "stopped", title, f"It had {iteration} iterations; "
-            f"maps of fixed length usually take {SHORT_RUN} and more.", NO_ROWS,
-        )  # fmt: skip
+            "stopped",
+            title,
+            f"It had {iteration} iterations; "
+            f"maps of fixed length usually take {SHORT_RUN} and more.",
+            NO_ROWS,
+        )
 
 
 def _column(subject: Subject, measured: Measured) -> Iterator[Finding]:
@@ -101,10 +118,13 @@ def _graph(subject: Subject, measured: Measured) -> Iterator[Finding]:
         return
     if recall < LOW_GRAPH_RECALL or tail < LOW_TAIL:
         yield Finding(
-            "graph", "The graph lacks neighbours", f"Of the 15 true nearest neighbours it has "
+            "graph",
+            "The graph lacks neighbours",
+            f"Of the 15 true nearest neighbours it has "
             f"{recall:.0%} on average, and for one row in a hundred at most {tail:.0%}: what "
-            "it lacks the map cannot show.", NO_ROWS,
-        )  # fmt: skip
+            "it lacks the map cannot show.",
+            NO_ROWS,
+        )
 
 
 def _stranded(subject: Subject, measured: Measured) -> Iterator[Finding]:
@@ -116,19 +136,23 @@ def _stranded(subject: Subject, measured: Measured) -> Iterator[Finding]:
     rows = np.flatnonzero(is_stranded[islands.island])
     if len(rows) > MANY_STRANDED * len(islands.island):
         yield Finding(
-            "stranded", "Islands of points that have not arrived",
+            "stranded",
+            "Islands of points that have not arrived",
             f"{_count(len(rows), 'point')} in {_count(int(is_stranded.sum()), 'small island')} "
             "have most of their neighbours elsewhere in the map: these islands are no groups of "
-            "the data.  A longer run may bring them home.", rows,
-        )  # fmt: skip
+            "the data.  A longer run may bring them home.",
+            rows,
+        )
     is_split = (mean > STRANDED) & islands.is_large
     if is_split.any():
         rows = np.flatnonzero(is_split[islands.island])
         yield Finding(
-            "stranded", "Groups that have not come together",
+            "stranded",
+            "Groups that have not come together",
             f"{_count(int(is_split.sum()), 'island')} of {_count(len(rows), 'point')} have most of "
-            "their neighbours in other islands: the map has not converged.", rows,
-        )  # fmt: skip
+            "their neighbours in other islands: the map has not converged.",
+            rows,
+        )
 
 
 def _split(subject: Subject, measured: Measured) -> Iterator[Finding]:
@@ -148,13 +172,15 @@ def _split(subject: Subject, measured: Measured) -> Iterator[Finding]:
     is_many = len(rim) > MANY_AT_RIMS * len(islands.island)
     if is_many and len(rim) > MOST_AT_GAPS * at_gap.sum():
         yield Finding(
-            "split", "Gaps that the data may not have",
+            "split",
+            "Gaps that the data may not have",
             f"{_count(len(split), 'island')} with {islands.sizes[split].sum():,} points go on "
             "beyond a gap of the "
             f"map: {_count(len(rim), 'point')} at their rims, where the data are as dense as "
             "elsewhere, have neighbours in other islands.  Do not take these islands for separate "
-            "groups without another sign of it.", np.sort(rim),
-        )  # fmt: skip
+            "groups without another sign of it.",
+            np.sort(rim),
+        )
 
 
 def _jumps(subject: Subject, measured: Measured) -> Iterator[Finding]:
@@ -163,10 +189,12 @@ def _jumps(subject: Subject, measured: Measured) -> Iterator[Finding]:
     many = MANY_JUMPS if usual is None else max(MANY_JUMPS, BEYOND_USUAL * usual[1])
     if share is not None and share > many:
         yield Finding(
-            "jumps", "The map is torn", f"{share:.0%} of the points would move far away if their "
+            "jumps",
+            "The map is torn",
+            f"{share:.0%} of the points would move far away if their "
             "row changed a little: the gaps between here and there are the map's.",
             np.flatnonzero(measured.points["jumps"] == 1),
-        )  # fmt: skip
+        )
 
 
 def _loose(subject: Subject, measured: Measured) -> Iterator[Finding]:
@@ -177,10 +205,12 @@ def _loose(subject: Subject, measured: Measured) -> Iterator[Finding]:
     n_known = int((~np.isnan(values)).sum())
     if subject.graph_is_own and len(rows) > MANY_LOOSE * n_known:
         yield Finding(
-            "loose", "Points that are not at a minimum",
+            "loose",
+            "Points that are not at a minimum",
             f"{len(rows) / n_known:.0%} of the points are at no minimum of the loss: they would "
-            "move on if the run did.", rows,
-        )  # fmt: skip
+            "move on if the run did.",
+            rows,
+        )
 
 
 def _duplicates(subject: Subject, measured: Measured) -> Iterator[Finding]:
@@ -190,10 +220,13 @@ def _duplicates(subject: Subject, measured: Measured) -> Iterator[Finding]:
     share, largest = float((count > 0).mean()), int(count.max()) + 1
     if largest > MANY_EQUAL or share > SHARE_EQUAL:
         yield Finding(
-            "duplicates", "Rows that are equal", f"{share:.1%} of the rows are equal to others, up "
+            "duplicates",
+            "Rows that are equal",
+            f"{share:.1%} of the rows are equal to others, up "
             f"to {largest:,} to one another: they lie on one another, and large sets of them are "
-            "islands that mean no more than that.", np.flatnonzero(count > 0),
-        )  # fmt: skip
+            "islands that mean no more than that.",
+            np.flatnonzero(count > 0),
+        )
 
 
 def _labels(subject: Subject, measured: Measured) -> Iterator[Finding]:
@@ -204,9 +237,12 @@ def _labels(subject: Subject, measured: Measured) -> Iterator[Finding]:
     error = 2 * np.hypot(shown.standard_error, true.standard_error)
     if shown < true - CLEARER - error:
         yield Finding(
-            "labels", "The map mixes labels", f"{shown:.0%} of the points have the label of their "
-            f"neighbours in the map, {true:.0%} in the data.", NO_ROWS,
-        )  # fmt: skip
+            "labels",
+            "The map mixes labels",
+            f"{shown:.0%} of the points have the label of their "
+            f"neighbours in the map, {true:.0%} in the data.",
+            NO_ROWS,
+        )
 
 
 def _count(number: int, name: str) -> str:

@@ -27,17 +27,25 @@ BLOCK_ROWS = 2**13
 
 
 def make_graph(
-    X: Rows, perplexity: float | None, metric: Metric, metric_params: Settings, seed: int,
+    X: Rows,
+    perplexity: float | None,
+    metric: Metric,
+    metric_params: Settings,
+    seed: int,
     n_jobs: int | None,
-) -> Affinities:  # fmt: skip
+) -> Affinities:
     """Affinities of the rows, of a usual perplexity or the largest that so few rows allow."""
     most = perplexity_for(np.shape(X)[0] - 1)
     with warnings.catch_warnings():  # what it lacks is among the scores
         warnings.simplefilter("ignore")
         return PerplexityBasedNN(
-            X, min(perplexity or USUAL_PERPLEXITY, most), metric=metric,
-            metric_params=metric_params, random_state=seed, n_jobs=n_jobs,
-        )  # fmt: skip
+            X,
+            min(perplexity or USUAL_PERPLEXITY, most),
+            metric=metric,
+            metric_params=metric_params,
+            random_state=seed,
+            n_jobs=n_jobs,
+        )
 
 
 def is_too_narrow(affinities: Affinities) -> bool:

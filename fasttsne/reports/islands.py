@@ -67,7 +67,7 @@ def find_islands(
     radii = None if affinities is None else _log_radii(affinities)
     return Islands(
         island, sizes[order], elsewhere, None if radii is None else _ranks_within(radii, island)
-    )  # fmt: skip
+    )
 
 
 def _share_elsewhere(affinities: Affinities, island: np.ndarray) -> np.ndarray:

@@ -79,11 +79,17 @@ def report(
 
 
 def compare(
-    maps: Mapping[str, Any], X: Rows, labels: ArrayLike | None = None,
-    sample: int | str | None = "auto", random_state: RandomState = 0, n_jobs: int | None = -1, *,
-    metric: Metric | None = None, metric_params: MetricSettings = None,
+    maps: Mapping[str, Any],
+    X: Rows,
+    labels: ArrayLike | None = None,
+    sample: int | str | None = "auto",
+    random_state: RandomState = 0,
+    n_jobs: int | None = -1,
+    *,
+    metric: Metric | None = None,
+    metric_params: MetricSettings = None,
     perplexity: float | None = None,
-) -> Comparison:  # fmt: skip
+) -> Comparison:
     """Measure several maps of the same rows, of one program or of several.
 
     All are measured on the same sample.  The graph of neighbours, too, is one for all maps that
@@ -115,9 +121,13 @@ def compare(
 
 
 def _settings(
-    subject: Subject, sample: int | str | None, seed: int, n_jobs: int | None,
-    perplexity: float | None, has_graph: bool = False,
-) -> measured.Settings:  # fmt: skip
+    subject: Subject,
+    sample: int | str | None,
+    seed: int,
+    n_jobs: int | None,
+    perplexity: float | None,
+    has_graph: bool = False,
+) -> measured.Settings:
     resolve_n_jobs(n_jobs)  # raises where it is none
     sizes = resolve_sizes(sample, *np.shape(subject.X))
     check_free_memory(subject, sizes, perplexity, has_graph)
@@ -130,9 +140,17 @@ def _report(subject: Subject, settings: measured.Settings, start: float) -> Repo
     findings = find_all(subject, found)
     facts = facts_of(subject, settings.seed, time.perf_counter() - start)
     return Report(
-        found.scores, _as_table(found, findings, n), found.curves, findings, found.left_out,
-        facts, plan_of(subject), subject.points, subject.labels, found.strongest,
-    )  # fmt: skip
+        found.scores,
+        _as_table(found, findings, n),
+        found.curves,
+        findings,
+        found.left_out,
+        facts,
+        plan_of(subject),
+        subject.points,
+        subject.labels,
+        found.strongest,
+    )
 
 
 def _as_table(found: Measured, findings: tuple[Finding, ...], n: int) -> np.ndarray:

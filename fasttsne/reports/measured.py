@@ -88,7 +88,7 @@ def measure(subject: Subject, settings: Settings) -> Measured:
         (("label_accuracy", "label_accuracy_in_data", "silhouette", "silhouette_in_data"), _labels),
         (("kl_divergence",), _loss),
         ((), _equal_rows),
-    )  # fmt: skip
+    )
     for names, step in steps:
         try:
             step(subject, settings, found)
@@ -102,9 +102,10 @@ def measure(subject: Subject, settings: Settings) -> Measured:
 
 def _common(subject: Subject, settings: Settings) -> dict[str, Any]:
     return {
-        "metric": subject.metric, "metric_params": subject.metric_params,
+        "metric": subject.metric,
+        "metric_params": subject.metric_params,
         "random_state": settings.seed,
-    }  # fmt: skip
+    }
 
 
 def _in_map(subject: Subject, settings: Settings, found: Measured) -> None:
@@ -138,17 +139,24 @@ def _wider_graph(subject: Subject, settings: Settings) -> Affinities | None:
 
 def _ranks(subject: Subject, settings: Settings, found: Measured) -> None:
     curves = metrics.rank_curves(
-        subject.distances, subject.points, K, sample_size=settings.sizes.ranks,
-        n_jobs=settings.n_jobs, **_common(subject, settings),
-    )  # fmt: skip
+        subject.distances,
+        subject.points,
+        K,
+        sample_size=settings.sizes.ranks,
+        n_jobs=settings.n_jobs,
+        **_common(subject, settings),
+    )
     for name in OF_NEIGHBORS:
         score = getattr(curves, name)
         found.scores[name] = score
         found.points[name] = _spread(score.values, score.rows, len(subject.points))
     found.scores.update(rank_area=curves.auc, rank_local=curves.local, rank_global=curves.global_)
     found.curves["ranks"] = {
-        "k": curves.k, "q_nx": curves.q_nx, "r_nx": curves.r_nx, "r_nx_error": curves.r_nx_error,
-    }  # fmt: skip
+        "k": curves.k,
+        "q_nx": curves.q_nx,
+        "r_nx": curves.r_nx,
+        "r_nx_error": curves.r_nx_error,
+    }
 
 
 def _distances(subject: Subject, settings: Settings, found: Measured) -> None:
@@ -159,26 +167,34 @@ def _distances(subject: Subject, settings: Settings, found: Measured) -> None:
     curve = metrics.stress(subject.distances, subject.points, scales=min(10, n_pairs), **common)
     found.scores["stress"] = curve.total
     found.curves["stress"] = {
-        "distance": (curve.edges[1:] + curve.edges[:-1]) / 2, "stress": curve.stress,
-        "standard_error": curve.standard_error, "ratio": curve.ratio,
-    }  # fmt: skip
+        "distance": (curve.edges[1:] + curve.edges[:-1]) / 2,
+        "stress": curve.stress,
+        "standard_error": curve.standard_error,
+        "ratio": curve.ratio,
+    }
 
 
 def _densities(subject: Subject, settings: Settings, found: Measured) -> None:
     found.scores["density_correlation"] = metrics.density_correlation(
-        subject.distances, subject.points, k=min(K_DENSITY, len(subject.points) - 1),
-        sample_size=settings.sizes.neighbors, n_jobs=settings.n_jobs,
+        subject.distances,
+        subject.points,
+        k=min(K_DENSITY, len(subject.points) - 1),
+        sample_size=settings.sizes.neighbors,
+        n_jobs=settings.n_jobs,
         **_common(subject, settings),
-    )  # fmt: skip
+    )
 
 
 def _distortion(subject: Subject, settings: Settings, found: Measured) -> None:
     n = len(subject.points)
     local = metrics.local_distortion(
-        subject.distances, subject.points, k=min(K_DISTORTION, n - 1),
-        sample_size=settings.sizes.neighbors, n_jobs=settings.n_jobs,
+        subject.distances,
+        subject.points,
+        k=min(K_DISTORTION, n - 1),
+        sample_size=settings.sizes.neighbors,
+        n_jobs=settings.n_jobs,
         **_common(subject, settings),
-    )  # fmt: skip
+    )
     if subject.points.shape[1] > 1:
         found.scores["anisotropy"] = _without_error(
             float(np.median(local.anisotropy)), local.rows, n
@@ -194,9 +210,11 @@ def _left_out_points(subject: Subject, settings: Settings, found: Measured) -> N
         found.left_out.update(jumps=NO_GRAPH, loose=NO_GRAPH)
         return
     loo = metrics.loo_scores(
-        subject.embedding, settings.sizes.left_out, random_state=settings.seed,
+        subject.embedding,
+        settings.sizes.left_out,
+        random_state=settings.seed,
         n_jobs=settings.n_jobs,
-    )  # fmt: skip
+    )
     n = len(subject.points)
     for name, values, limit in (
         ("jumps", loo.perturbation, PERTURBATION_LIMIT),
@@ -214,10 +232,13 @@ def _graph(subject: Subject, settings: Settings, found: Measured) -> None:
         return
     sample = settings.sizes.neighbors
     recall = metrics.graph_recall(
-        subject.distances, subject.affinities, k=min(K_GRAPH, len(subject.points) - 1),
-        sample_size=None if sample is None else max(sample // 2, 2), n_jobs=settings.n_jobs,
+        subject.distances,
+        subject.affinities,
+        k=min(K_GRAPH, len(subject.points) - 1),
+        sample_size=None if sample is None else max(sample // 2, 2),
+        n_jobs=settings.n_jobs,
         **_common(subject, settings),
-    )  # fmt: skip
+    )
     found.scores["graph_recall"] = recall
     assert recall.values is not None
     tail = float(np.quantile(recall.values, TAIL, method="lower"))
@@ -232,18 +253,24 @@ def _labels(subject: Subject, settings: Settings, found: Measured) -> None:
         return
     n = len(subject.points)
     found_labels = metrics.label_agreement(
-        subject.distances, subject.points, subject.labels, k=min(K, n - 1),
-        sample_size=settings.sizes.pairs if settings.sizes.neighbors is None
+        subject.distances,
+        subject.points,
+        subject.labels,
+        k=min(K, n - 1),
+        sample_size=settings.sizes.pairs
+        if settings.sizes.neighbors is None
         else settings.sizes.neighbors,
-        n_jobs=settings.n_jobs, **_common(subject, settings),
-    )  # fmt: skip
+        n_jobs=settings.n_jobs,
+        **_common(subject, settings),
+    )
     for name in ("accuracy", "accuracy_in_data"):
         found.scores[f"label_{name}"] = getattr(found_labels, name)
     for name in ("silhouette", "silhouette_in_data"):
         found.scores[name] = getattr(found_labels, name)
     for name, score in (
-        ("label_is_right", found_labels.accuracy), ("silhouette", found_labels.silhouette)
-    ):  # fmt: skip
+        ("label_is_right", found_labels.accuracy),
+        ("silhouette", found_labels.silhouette),
+    ):
         found.points[name] = _spread(score.values, score.rows, n)
 
 

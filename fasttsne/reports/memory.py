@@ -43,7 +43,10 @@ def _bytes_of_search(subject: Subject, perplexity: float | None) -> int:
     if n > MAX_SEARCHED or (isinstance(subject.metric, str) and subject.metric == "precomputed"):
         return 0
     stages = estimate_memory(
-        n, d, perplexity or USUAL_PERPLEXITY, getattr(subject.X, "dtype", np.float32),
+        n,
+        d,
+        perplexity or USUAL_PERPLEXITY,
+        getattr(subject.X, "dtype", np.float32),
         nnz=subject.X.nnz if sp.issparse(subject.X) else None,
-    )  # fmt: skip
+    )
     return max(stages["computing affinities"], stages["finding the nearest neighbours"])

@@ -25,14 +25,23 @@ def make_page(report: Any, title: str | None = None) -> str:
     """The HTML text; all that is not of the template is escaped."""
     n = len(report.embedding)
     return render(
-        "report.html.jinja", "Report.to_html",
-        title="Report on a map" if title is None else title, headline=report.headline,
-        note=to_plane(report.embedding)[1], n=n, n_shown=min(n, MAX_SHOWN),
-        findings=report.findings, scores=_score_rows(report), left_out=_left_out(report),
-        curves=curves_of(report.curves), facts=report.facts, plan=report.plan,
-        n_data_sets=len(usual_scores()["data"]), data=page_data(report),
+        "report.html.jinja",
+        "Report.to_html",
+        title="Report on a map" if title is None else title,
+        headline=report.headline,
+        note=to_plane(report.embedding)[1],
+        n=n,
+        n_shown=min(n, MAX_SHOWN),
+        findings=report.findings,
+        scores=_score_rows(report),
+        left_out=_left_out(report),
+        curves=curves_of(report.curves),
+        facts=report.facts,
+        plan=report.plan,
+        n_data_sets=len(usual_scores()["data"]),
+        data=page_data(report),
         box=BOX,
-    )  # fmt: skip
+    )
 
 
 def _score_rows(report: Any) -> list[dict[str, Any]]:
@@ -40,13 +49,19 @@ def _score_rows(report: Any) -> list[dict[str, Any]]:
     rows = []
     for name, score in tables.in_order(report.scores):
         meaning = MEANINGS[name]
-        rows.append({
-            "name": name, "title": meaning.title, "text": meaning.text,
-            "value": tables.shown(score), "error": tables.error_of(score),
-            "usual": tables.usual_of(name),
-            "bar": None if meaning.low is None or meaning.high is None
-            else _bar(name, float(score), meaning.low, meaning.high),
-        })  # fmt: skip
+        rows.append(
+            {
+                "name": name,
+                "title": meaning.title,
+                "text": meaning.text,
+                "value": tables.shown(score),
+                "error": tables.error_of(score),
+                "usual": tables.usual_of(name),
+                "bar": None
+                if meaning.low is None or meaning.high is None
+                else _bar(name, float(score), meaning.low, meaning.high),
+            }
+        )
     return rows
 
 
@@ -58,9 +73,10 @@ def _bar(name: str, value: float, low: float, high: float) -> dict[str, float | 
 
     usual = usual_range(name)
     return {
-        "value": place(value), "first": None if usual is None else place(usual[0]),
+        "value": place(value),
+        "first": None if usual is None else place(usual[0]),
         "last": None if usual is None else place(usual[1]),
-    }  # fmt: skip
+    }
 
 
 def _left_out(report: Any) -> list[tuple[str, str]]:

@@ -28,14 +28,21 @@ def make_page(comparison: Any, title: str | None = None) -> str:
     shown = choose_points(n, MAX_SHOWN)
     colors = color_points(first.labels, n)
     return render(
-        "comparison.html.jinja", "Comparison.to_html",
-        title="Comparison of maps" if title is None else title, headline=comparison.headline,
+        "comparison.html.jinja",
+        "Comparison.to_html",
+        title="Comparison of maps" if title is None else title,
+        headline=comparison.headline,
         maps=[_small_map(name, each, colors, shown) for name, each in reports.items()],
-        classes=_classes(colors), names=list(reports), scores=_score_rows(comparison),
+        classes=_classes(colors),
+        names=list(reports),
+        scores=_score_rows(comparison),
         findings=[(name, f) for name, each in reports.items() for f in each.findings],
         ranks=rank_lines({name: each.curves.get("ranks") for name, each in reports.items()}),
-        n=n, n_shown=len(shown), side=SIDE, box=BOX,
-    )  # fmt: skip
+        n=n,
+        n_shown=len(shown),
+        side=SIDE,
+        box=BOX,
+    )
 
 
 def _small_map(name: str, report: Any, colors: PointColors, shown: np.ndarray) -> dict[str, Any]:
@@ -49,10 +56,12 @@ def _small_map(name: str, report: Any, colors: PointColors, shown: np.ndarray) -
         steps = np.linspace(0, len(colors.table) - 1, N_STEPS).round().astype(int)
         codes = steps[np.abs(codes[:, None] - steps).argmin(1)]
     paths = [
-        {"color": to_hex(colors.table[code]),
-         "d": "".join(f"M{x:g} {y:g}h0" for x, y in places[codes == code])}
+        {
+            "color": to_hex(colors.table[code]),
+            "d": "".join(f"M{x:g} {y:g}h0" for x, y in places[codes == code]),
+        }
         for code in np.unique(codes)
-    ]  # fmt: skip
+    ]
     return {"name": name, "note": note, "paths": paths}
 
 
@@ -69,8 +78,17 @@ def _classes(colors: PointColors) -> list[dict[str, str]]:
 def _score_rows(comparison: Any) -> list[dict[str, Any]]:
     scores: Mapping[str, Mapping[str, float]] = comparison.scores
     return [
-        {"name": name, "title": MEANINGS[name].title, "text": MEANINGS[name].text,
-         "texts": [*(tables.shown(values[each]) if each in values else ""
-                     for each in comparison.reports), tables.usual_of(name)]}
+        {
+            "name": name,
+            "title": MEANINGS[name].title,
+            "text": MEANINGS[name].text,
+            "texts": [
+                *(
+                    tables.shown(values[each]) if each in values else ""
+                    for each in comparison.reports
+                ),
+                tables.usual_of(name),
+            ],
+        }
         for name, values in scores.items()
-    ]  # fmt: skip
+    ]

@@ -46,23 +46,35 @@ def curves_of(curves: Mapping[str, Mapping[str, np.ndarray]]) -> list[Curve]:
     found = []
     if "ranks" in curves:
         part = thinned(curves["ranks"])
-        found.append(_curve(
-            "Neighbourhoods of all sizes",
-            "How much better than by chance the map keeps the k nearest neighbours (R_NX): 1 is "
-            "all of them, 0 is chance.  The left end is about neighbours, the right one about "
-            "the arrangement of groups.",
-            "size k of the neighbourhood", "R_NX", part["k"], part["r_nx"], part["r_nx_error"],
-            is_log=True,
-        ))  # fmt: skip
+        found.append(
+            _curve(
+                "Neighbourhoods of all sizes",
+                "How much better than by chance the map keeps the k nearest neighbours (R_NX): 1 "
+                "is all of them, 0 is chance.  The left end is about neighbours, the right one "
+                "about the arrangement of groups.",
+                "size k of the neighbourhood",
+                "R_NX",
+                part["k"],
+                part["r_nx"],
+                part["r_nx_error"],
+                is_log=True,
+            )
+        )
     if "stress" in curves:
         part = thinned(curves["stress"])
-        found.append(_curve(
-            "Stress by distance",
-            "How much the map changes distances, from short to long ones in the data; 0 is not at "
-            "all.  Where it is high, do not read distances in the map.",
-            "distance in the data", "stress", part["distance"], part["stress"],
-            part["standard_error"], is_log=False,
-        ))  # fmt: skip
+        found.append(
+            _curve(
+                "Stress by distance",
+                "How much the map changes distances, from short to long ones in the data; 0 is "
+                "not at all.  Where it is high, do not read distances in the map.",
+                "distance in the data",
+                "stress",
+                part["distance"],
+                part["stress"],
+                part["standard_error"],
+                is_log=False,
+            )
+        )
     return [curve for curve in found if curve.line]
 
 
@@ -83,10 +95,14 @@ def rank_lines(curves: Mapping[str, Mapping[str, np.ndarray] | None]) -> dict[st
     place_y = _scale(np.array([low, high]), HEIGHT - MARGIN_BOTTOM, 8)
     colors = color_points(np.arange(len(parts)), len(parts), kind="classes").table
     lines = [
-        {"name": name, "color": to_hex(colors[i]), "dashes": DASHES[i % len(DASHES)],
-         "d": _path(place_x(np.log(k)), place_y(r))}
+        {
+            "name": name,
+            "color": to_hex(colors[i]),
+            "dashes": DASHES[i % len(DASHES)],
+            "d": _path(place_x(np.log(k)), place_y(r)),
+        }
         for i, (name, (k, r)) in enumerate(parts.items())
-    ]  # fmt: skip
+    ]
     x_ticks = _powers(float(sizes.min()), float(sizes.max()))
     return {
         "lines": lines,
@@ -96,9 +112,15 @@ def rank_lines(curves: Mapping[str, Mapping[str, np.ndarray] | None]) -> dict[st
 
 
 def _curve(
-    title: str, text: str, x_name: str, y_name: str, x: np.ndarray, y: np.ndarray,
-    error: np.ndarray, is_log: bool,
-) -> Curve:  # fmt: skip
+    title: str,
+    text: str,
+    x_name: str,
+    y_name: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    error: np.ndarray,
+    is_log: bool,
+) -> Curve:
     is_known = np.isfinite(y) & (x > 0 if is_log else np.isfinite(x))
     x, y, error = x[is_known], y[is_known], np.nan_to_num(error[is_known])
     if len(x) < 2 or x[0] == x[-1]:
@@ -113,10 +135,15 @@ def _curve(
     if error.any():
         band = _path(np.r_[across, across[::-1]], np.r_[upper, lower[::-1]]) + "Z"
     return Curve(
-        title, text, x_name, y_name, _path(across, place_y(y)), band,
+        title,
+        text,
+        x_name,
+        y_name,
+        _path(across, place_y(y)),
+        band,
         [(round(float(place_x(np.log(t) if is_log else t)), 1), f"{t:,g}") for t in x_ticks],
         [(round(float(place_y(t)), 1), f"{t:g}") for t in _steps(low, high)],
-    )  # fmt: skip
+    )
 
 
 def _scale(ends: np.ndarray, first: float, last: float) -> Callable[[ArrayLike], np.ndarray]:

@@ -34,10 +34,12 @@ def page_data(report: Any) -> str:
     low, size = flat.min(0), np.ptp(flat, axis=0).max()
     places = np.round((flat[shown] - low) / size * (2**16 - 1))
     data = {
-        "n": len(shown), "rows": None if len(shown) == len(flat) else _packed(shown, "<u4"),
-        "points": _packed(places, "<u2"), "layers": _layers(report, shown),
+        "n": len(shown),
+        "rows": None if len(shown) == len(flat) else _packed(shown, "<u4"),
+        "points": _packed(places, "<u2"),
+        "layers": _layers(report, shown),
         "neighbors": _neighbors(report.neighbors, shown, len(flat)),
-    }  # fmt: skip
+    }
     return in_script(json.dumps(data, separators=(",", ":")))
 
 
@@ -118,9 +120,13 @@ def _classes(
     name: str, title: str, codes: np.ndarray, texts: list[str], colors: list[str]
 ) -> dict[str, Any]:
     return {
-        "name": name, "title": title, "kind": "classes", "texts": texts, "colors": colors,
+        "name": name,
+        "title": title,
+        "kind": "classes",
+        "texts": texts,
+        "colors": colors,
         "codes": _packed(codes, "u1"),
-    }  # fmt: skip
+    }
 
 
 def _values(
@@ -143,6 +149,11 @@ def _values(
     scaled = ((np.log(values) if over_magnitudes else values) - ends[0]) / (ends[1] - ends[0])
     codes = np.where(np.isnan(scaled), MISSING, np.round(np.nan_to_num(scaled) * (N_CODES - 1)))
     return {
-        "name": name, "title": title, "kind": "values", "low": float(low), "high": float(high),
-        "isLog": over_magnitudes, "codes": _packed(codes, "u1"),
-    }  # fmt: skip
+        "name": name,
+        "title": title,
+        "kind": "values",
+        "low": float(low),
+        "high": float(high),
+        "isLog": over_magnitudes,
+        "codes": _packed(codes, "u1"),
+    }

@@ -25,8 +25,11 @@ def render(template: str, feature: str, **values: Any) -> str:
     folder = files("fasttsne.reports") / TEMPLATES
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     return str(environment.get_template(template).render(**values))
 
 

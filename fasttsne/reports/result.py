@@ -71,10 +71,9 @@ class Report:
         low = "-∞" if meaning.low is None else f"{meaning.low:g}"
         high = "∞" if meaning.high is None else f"{meaning.high:g}"
         usual = tables.usual_of(name)
-        return (
-            f"{meaning.title}.  {meaning.text}  From {low} to {high}"
-            + (f"; usual is {usual}." if usual else ".")
-        )  # fmt: skip
+        return f"{meaning.title}.  {meaning.text}  From {low} to {high}" + (
+            f"; usual is {usual}." if usual else "."
+        )
 
     def to_dict(self, points: bool = False) -> dict[str, Any]:
         """All of it as JSON can express it; NaN is None, as a standard error that is not known.
@@ -89,12 +88,14 @@ class Report:
                 {"kind": f.kind, "title": f.title, "text": f.text, "n_rows": len(f.rows)}
                 for f in self.findings
             ],
-            "left_out": dict(self.left_out), "facts": self.facts, "plan": self.plan,
+            "left_out": dict(self.left_out),
+            "facts": self.facts,
+            "plan": self.plan,
             "curves": {
                 name: {part: _as_list(values) for part, values in thinned(curve).items()}
                 for name, curve in self.curves.items()
             },
-        }  # fmt: skip
+        }
         if points:
             names = self.points.dtype.names or ()
             found["points"] = {name: _as_list(self.points[name]) for name in names}
@@ -140,9 +141,11 @@ class Report:
         score, usual = self.scores[name], usual_range(name)
         error = score.standard_error
         return {
-            "value": float(score), "standard_error": None if np.isnan(error) else error,
-            "usual": None if usual is None else list(usual), "meaning": self.explain(name),
-        }  # fmt: skip
+            "value": float(score),
+            "standard_error": None if np.isnan(error) else error,
+            "usual": None if usual is None else list(usual),
+            "meaning": self.explain(name),
+        }
 
     @property
     def headline(self) -> str:

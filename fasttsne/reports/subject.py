@@ -103,15 +103,28 @@ def check_subject(
     array = None if labels is None else as_labels(labels, len(points))
     colors = color_points(labels, len(points))  # raises for labels that do not fit
     return Subject(
-        rows, distances, points, own, estimator, _maker(found), own is not None, array,
-        _are_values(array, colors), metric, metric_params, names,
-    )  # fmt: skip
+        rows,
+        distances,
+        points,
+        own,
+        estimator,
+        _maker(found),
+        own is not None,
+        array,
+        _are_values(array, colors),
+        metric,
+        metric_params,
+        names,
+    )
 
 
 def with_graph(
-    subject: Subject, perplexity: float | None, seed: int, n_jobs: int | None,
+    subject: Subject,
+    perplexity: float | None,
+    seed: int,
+    n_jobs: int | None,
     graph: Affinities | None = None,
-) -> Subject:  # fmt: skip
+) -> Subject:
     """The same with affinities: the map's own, the graph given, or one that is made here.
 
     There are none for more than ``MAX_SEARCHED`` rows.

@@ -16,9 +16,14 @@ from fasttsne.repulsion.exact import ExactRepulsion
 from fasttsne.repulsion.mesh.mesh import MeshRepulsion
 
 __all__ = [
-    "METHODS", "AutoRepulsion", "ExactRepulsion", "MeshRepulsion", "Repulsion", "TreeRepulsion",
+    "METHODS",
+    "AutoRepulsion",
+    "ExactRepulsion",
+    "MeshRepulsion",
+    "Repulsion",
+    "TreeRepulsion",
     "make_repulsion",
-]  # fmt: skip
+]
 
 
 class Repulsion(Protocol):
@@ -30,9 +35,16 @@ class Repulsion(Protocol):
 
 # What users may write, and what it means.
 METHODS = {
-    "auto": "auto", "bh": "bh", "barnes-hut": "bh", "barnes_hut": "bh", "BH": "bh",
-    "fft": "fft", "interpolation": "fft", "FFT": "fft", "exact": "exact",
-}  # fmt: skip
+    "auto": "auto",
+    "bh": "bh",
+    "barnes-hut": "bh",
+    "barnes_hut": "bh",
+    "BH": "bh",
+    "fft": "fft",
+    "interpolation": "fft",
+    "FFT": "fft",
+    "exact": "exact",
+}
 
 
 def make_repulsion(method: str, dof: float, n_threads: int, params: Mapping[str, Any]) -> Repulsion:
@@ -54,5 +66,7 @@ def _mesh_or_tree(dof: float, n_threads: int, params: Mapping[str, Any]) -> Auto
 # By the resolved names, the values of METHODS.
 _MAKERS: dict[str, Callable[[float, int, Mapping[str, Any]], Repulsion]] = {
     "exact": lambda dof, n_threads, params: ExactRepulsion(dof, n_threads),
-    "bh": _tree, "fft": MeshRepulsion.from_params, "auto": _mesh_or_tree,
-}  # fmt: skip
+    "bh": _tree,
+    "fft": MeshRepulsion.from_params,
+    "auto": _mesh_or_tree,
+}

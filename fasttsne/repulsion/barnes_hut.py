@@ -34,9 +34,16 @@ class TreeRepulsion:
         self.build(y, box)
         # The tree is built: its sums, at least 2 n numbers, serve as scratch.
         return _kernels.barnes_hut.tree_repulsion(
-            self._sorted, self._order, self._nodes, self._n_nodes, out, self.dof, self.theta,
-            self._prefix.reshape(-1), self.n_threads,
-        )  # fmt: skip
+            self._sorted,
+            self._order,
+            self._nodes,
+            self._n_nodes,
+            out,
+            self.dof,
+            self.theta,
+            self._prefix.reshape(-1),
+            self.n_threads,
+        )
 
     def build(self, y: np.ndarray, box=None) -> None:
         """Make the tree of the points y."""
@@ -50,9 +57,16 @@ class TreeRepulsion:
     def field(self, points: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
         """Write the forces of the tree that was built on other points, and the Z of each."""
         _kernels.barnes_hut.tree_repulsion_at(
-            points, self._sorted, self._nodes, self._n_nodes, out, z, self.dof, self.theta,
+            points,
+            self._sorted,
+            self._nodes,
+            self._n_nodes,
+            out,
+            z,
+            self.dof,
+            self.theta,
             self.n_threads,
-        )  # fmt: skip
+        )
 
     def field_task(self, points: np.ndarray, out: np.ndarray, z: np.ndarray) -> Any:
         """``field`` as a task (``row_task.pxd``), while the arrays and the tree exist."""

@@ -37,9 +37,13 @@ class FixedRepulsion(Protocol):
 
 
 def make_field(
-    points: np.ndarray, method: str, dof: float, n_threads: int, params: Mapping[str, Any],
+    points: np.ndarray,
+    method: str,
+    dof: float,
+    n_threads: int,
+    params: Mapping[str, Any],
     n_evaluations: int = 0,
-) -> FixedRepulsion:  # fmt: skip
+) -> FixedRepulsion:
     """The field of a map.
 
     Parameters
@@ -129,9 +133,16 @@ class MeshField:
         inside = np.clip(y, self._low, self._high) if outside.any() else y
         potential = np.empty(len(y), np.float32)
         _kernels.particle_mesh.gather(
-            inside, self._cells, self._low, self._spacing, self._mesh.polynomials,
-            self._no_self_force, out, self._mesh.n_threads, potential,
-        )  # fmt: skip
+            inside,
+            self._cells,
+            self._low,
+            self._spacing,
+            self._mesh.polynomials,
+            self._no_self_force,
+            out,
+            self._mesh.n_threads,
+            potential,
+        )
         np.add(potential, self._mean, out=z)
         lost = z < self._min_potential
         if inside is not y:
@@ -141,9 +152,18 @@ class MeshField:
 
     def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> Any:
         return _kernels.particle_mesh.row_task(
-            y, self._cells, self._low, self._spacing, self._mesh.polynomials,
-            self._no_self_force, out, z, self._high, self._mean, self._min_potential,
-        )  # fmt: skip
+            y,
+            self._cells,
+            self._low,
+            self._spacing,
+            self._mesh.polynomials,
+            self._no_self_force,
+            out,
+            z,
+            self._high,
+            self._mean,
+            self._min_potential,
+        )
 
     def _by_tree(self, y, lost, out, z):
         if self._tree is None:

@@ -14,12 +14,16 @@ from fasttsne.runtime.threads import available_cores
 def build_info() -> dict[str, str]:
     """Return facts about the build and the machine, for bug reports."""
     return {
-        "fasttsne": __version__, "Python": platform.python_version(),
-        "NumPy": np.__version__, "SciPy": scipy.__version__,
+        "fasttsne": __version__,
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
+        "SciPy": scipy.__version__,
         "OpenMP": "yes" if _kernels.cpu.has_openmp() else "no: one thread",
-        "SIMD level": _kernels.simd, "FFT backend": fft_engine.description,
-        "processor": platform.machine(), "cores": str(available_cores()),
-    }  # fmt: skip
+        "SIMD level": _kernels.simd,
+        "FFT backend": fft_engine.description,
+        "processor": platform.machine(),
+        "cores": str(available_cores()),
+    }
 
 
 def show_config() -> None:

@@ -85,9 +85,11 @@ def check_stored(storage: Storage, name: str) -> None:
 
 
 def read_canonical(
-    X: Any, name: str, memory_limit: float | str = "auto",
+    X: Any,
+    name: str,
+    memory_limit: float | str = "auto",
     temp_folder: str | os.PathLike[str] | None = None,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Return the rows of an array of numbers or of a storage in their canonical form.
 
     An array that is so already is returned as it is, a memory map too: its rows stay in its file.
@@ -160,9 +162,13 @@ class _RowWriter:
     """
 
     def __init__(
-        self, shape: tuple[int, ...], dtype: type[np.floating[Any]], memory_limit: int,
-        temp_folder: str | os.PathLike[str] | None, name: str,
-    ):  # fmt: skip
+        self,
+        shape: tuple[int, ...],
+        dtype: type[np.floating[Any]],
+        memory_limit: int,
+        temp_folder: str | os.PathLike[str] | None,
+        name: str,
+    ):
         self._settings = memory_limit, temp_folder, name
         self._shape, self._dtype, self._n = tuple(shape), np.dtype(dtype), 0
         self._file: TemporaryFile | None = None

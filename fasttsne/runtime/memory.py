@@ -19,9 +19,14 @@ for i, prefix in enumerate("KMGT", 1):
 # and what it uses, and the counters of pages of files among that, which the system can take back.
 CONTROL_GROUPS = (
     ("sys/fs/cgroup", "", "memory.max", "memory.current", ("inactive_file", "active_file")),
-    ("sys/fs/cgroup/memory", "memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
-     ("total_inactive_file", "total_active_file")),
-)  # fmt: skip
+    (
+        "sys/fs/cgroup/memory",
+        "memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        ("total_inactive_file", "total_active_file"),
+    ),
+)
 
 
 def check_memory_limit(limit: object) -> int:

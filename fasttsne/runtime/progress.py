@@ -39,9 +39,13 @@ class Progress:
     """
 
     def __init__(
-        self, name: str, total: float | None = None, unit: str = "rows", is_maximum: bool = False,
+        self,
+        name: str,
+        total: float | None = None,
+        unit: str = "rows",
+        is_maximum: bool = False,
         first: float = 0,
-    ):  # fmt: skip
+    ):
         self.name, self.total, self.unit, self.is_maximum = name, total, unit, is_maximum
         self.done, self.first, self.note, self.has_ended = first, first, "", False
         self._start = self._told = time.perf_counter()
@@ -89,9 +93,12 @@ _LISTENERS: ContextVar[tuple[Listener, ...]] = ContextVar("fasttsne_listeners", 
 
 @contextlib.contextmanager
 def stage(
-    name: str, total: float | None = None, unit: str = "rows", is_maximum: bool = False,
+    name: str,
+    total: float | None = None,
+    unit: str = "rows",
+    is_maximum: bool = False,
     first: float = 0,
-) -> Iterator[Progress]:  # fmt: skip
+) -> Iterator[Progress]:
     """Yield a :class:`Progress`, with its attributes; listeners hear of its beginning and end.
 
     first : the amount that was done before, where a run goes on.

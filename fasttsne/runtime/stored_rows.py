@@ -94,9 +94,12 @@ def is_storage(X: Any, name: str) -> bool:
 
 
 def iter_blocks(
-    storage: Storage, name: str, n_bytes: int | None = None, purpose: str | None = "reading rows",
+    storage: Storage,
+    name: str,
+    n_bytes: int | None = None,
+    purpose: str | None = "reading rows",
     edges: Sequence[int] | None = None,
-) -> Iterator[tuple[int, np.ndarray]]:  # fmt: skip
+) -> Iterator[tuple[int, np.ndarray]]:
     """Yield all rows once, in order, as (first row, block), while a thread reads the next block.
 
     A block has whole chunks of the storage, at least one.

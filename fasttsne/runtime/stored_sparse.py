@@ -100,9 +100,11 @@ class StoredSparse:
         n = self.shape[0 if self.format == "csr" else 1]
         shapes = self.values.shape, self.indices.shape, self._indptr.shape
         ends = (self.indptr[:1].tolist(), self.indptr[-1:].tolist())
-        if shapes != ((self.nnz,), (self.nnz,), (n + 1,)) or ends != ([0], [self.nnz]) or (
-            (np.diff(self.indptr) < 0).any()
-        ):  # fmt: skip
+        if (
+            shapes != ((self.nnz,), (self.nnz,), (n + 1,))
+            or ends != ([0], [self.nnz])
+            or ((np.diff(self.indptr) < 0).any())
+        ):
             raise ValueError(
                 f"{name} is not a valid sparse matrix: its indices and its data do not fit together"
             )

@@ -35,10 +35,14 @@ MAX_DENSE_NUMBERS = 2**22
 
 
 def check_data(
-    X: Any, name: str = "X", min_rows: int = 2, accept_sparse: bool = False,
-    dense_if_small: bool = False, memory_limit: float | str = "auto",
+    X: Any,
+    name: str = "X",
+    min_rows: int = 2,
+    accept_sparse: bool = False,
+    dense_if_small: bool = False,
+    memory_limit: float | str = "auto",
     temp_folder: FilePath | None = None,
-) -> Any:  # an array, or a CSR matrix where X is sparse  # fmt: skip
+) -> Any:  # an array, or a CSR matrix where X is sparse
     """Return rows of finite numbers in their canonical form, which depends on the values only.
 
     An array becomes C-contiguous, float32 if every number is exactly a float32, else float64;
@@ -158,10 +162,12 @@ def check_sparse_indices(matrix: sp.spmatrix, name: str) -> None:
             sizes.reverse()
         indptr = matrix.indptr
         consistent = (
-            indptr.dtype.kind in "iu" and indptr.shape == (sizes[0] + 1,) and indptr[0] == 0
+            indptr.dtype.kind in "iu"
+            and indptr.shape == (sizes[0] + 1,)
+            and indptr[0] == 0
             and bool((indptr[1:] >= indptr[:-1]).all())
             and indptr[-1] <= min(len(matrix.indices), len(matrix.data))
-        )  # fmt: skip
+        )
         index_arrays = (matrix.indices[: indptr[-1]] if consistent else indptr[:0],)
         sizes = sizes[1:]
     else:
@@ -207,20 +213,38 @@ def check_coordinates(points: np.ndarray, name: str) -> None:
 
 @overload
 def check_number(
-    value: object, name: str, *, integer: Literal[True], low: float | None = None,
-    high: float | None = None, above: float | None = None, finite: bool = False,
-) -> int: ...  # fmt: skip
+    value: object,
+    name: str,
+    *,
+    integer: Literal[True],
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    finite: bool = False,
+) -> int: ...
 @overload
 def check_number(
-    value: object, name: str, *, integer: Literal[False] = False, low: float | None = None,
-    high: float | None = None, above: float | None = None, finite: bool = False,
-) -> float: ...  # fmt: skip
+    value: object,
+    name: str,
+    *,
+    integer: Literal[False] = False,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    finite: bool = False,
+) -> float: ...
 
 
 def check_number(
-    value: Any, name: str, *, low: float | None = None, high: float | None = None,
-    above: float | None = None, integer: bool = False, finite: bool = False,
-) -> Any:  # fmt: skip
+    value: Any,
+    name: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    integer: bool = False,
+    finite: bool = False,
+) -> Any:
     """Return a number, an int if ``integer``, within [low, high] or above a bound."""
     kind: Any = numbers.Integral if integer else numbers.Real
     if isinstance(value, bool) or not isinstance(value, kind):

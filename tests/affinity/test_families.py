@@ -78,9 +78,12 @@ def test_uniform(X, symmetrize):
     graph = dense(indices, np.ones(indices.shape), 200)
     P = Uniform(X, k_neighbors=10, symmetrize=symmetrize).P.toarray()
     expected = {
-        True: np.maximum(graph, graph.T), "max": np.maximum(graph, graph.T),
-        "mean": (graph + graph.T) / 2, False: graph, "none": graph,
-    }[symmetrize]  # fmt: skip
+        True: np.maximum(graph, graph.T),
+        "max": np.maximum(graph, graph.T),
+        "mean": (graph + graph.T) / 2,
+        False: graph,
+        "none": graph,
+    }[symmetrize]
     np.testing.assert_allclose(P, expected / expected.sum(), atol=1e-7)
 
 

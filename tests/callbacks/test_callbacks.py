@@ -41,9 +41,12 @@ def test_protocol(digits):
 
     recorder = Recorder()
     embedding = TSNE(
-        early_exaggeration_iter=20, n_iter=30, callbacks=[recorder], callbacks_every_iters=10,
+        early_exaggeration_iter=20,
+        n_iter=30,
+        callbacks=[recorder],
+        callbacks_every_iters=10,
         random_state=0,
-    ).fit(digits)  # fmt: skip
+    ).fit(digits)
     assert recorder.starts == 2
     assert [call[0] for call in recorder.calls] == [10, 20, 10, 20, 30]
     assert all(np.isfinite(error) for _, error, _ in recorder.calls)
@@ -91,8 +94,9 @@ def test_every_callback_is_called_also_when_one_stops(digits):
     calls = []
     TSNE(
         callbacks=[lambda *_: calls.append(1) or True, lambda *_: calls.append(2)],
-        callbacks_every_iters=5, random_state=0,
-    ).fit(digits)  # fmt: skip
+        callbacks_every_iters=5,
+        random_state=0,
+    ).fit(digits)
     assert calls == [1, 2]
 
 
@@ -135,8 +139,16 @@ def test_runs_are_announced_and_ended(digits):
     with pytest.raises(KeyboardInterrupt):
         TSNE(**SHORT, callbacks=listener, callbacks_every_iters=15).fit(digits)
     assert listener.heard == [
-        (20, 12.0, False), "start", 15, "end", (30, 1.0, False), "start", 15, 30, "end"
-    ]  # fmt: skip
+        (20, 12.0, False),
+        "start",
+        15,
+        "end",
+        (30, 1.0, False),
+        "start",
+        15,
+        30,
+        "end",
+    ]
 
 
 def test_early_stopping_stops_the_main_phase(digits):
@@ -180,9 +192,10 @@ def test_recorder(digits, tmp_path, in_file):
     seen = []
     recorder = EmbeddingRecorder(every=2, path=path)
     TSNE(
-        **SHORT, callbacks=[recorder, lambda i, e, y: seen.append((e, np.array(y, np.float32)))],
+        **SHORT,
+        callbacks=[recorder, lambda i, e, y: seen.append((e, np.array(y, np.float32)))],
         callbacks_every_iters=1,
-    ).fit(digits)  # fmt: skip
+    ).fit(digits)
     assert recorder.frames.shape == (25, 500, 2)
     assert recorder.frames.dtype == np.float32
     np.testing.assert_array_equal(recorder.frames, [frame for _, frame in seen[::2]])
@@ -366,9 +379,7 @@ def test_progress_where_there_is_no_standard_error(digits, capsys, monkeypatch, 
         pytest.importorskip("tqdm")
     monkeypatch.setattr("fasttsne.callbacks.progress.SHOWN_AFTER", -1)
     monkeypatch.setattr(sys, "stderr", None)
-    watched = TSNE(
-        **SHORT, callbacks=ProgressBar(use_tqdm), callbacks_every_iters=10
-    ).fit(digits)  # fmt: skip
+    watched = TSNE(**SHORT, callbacks=ProgressBar(use_tqdm), callbacks_every_iters=10).fit(digits)
     monkeypatch.undo()
     assert capsys.readouterr() == ("", "")
     np.testing.assert_array_equal(watched, TSNE(**SHORT).fit(digits))
@@ -376,9 +387,12 @@ def test_progress_where_there_is_no_standard_error(digits, capsys, monkeypatch, 
 
 def test_callbacks_can_be_kept_with_an_embedding(digits, tmp_path):
     callbacks = [
-        ProgressBar(use_tqdm=False), EarlyStopping(), EmbeddingRecorder(path=tmp_path / "frames"),
-        Checkpoint(tmp_path / "run.npz"), ErrorLogger(),
-    ]  # fmt: skip
+        ProgressBar(use_tqdm=False),
+        EarlyStopping(),
+        EmbeddingRecorder(path=tmp_path / "frames"),
+        Checkpoint(tmp_path / "run.npz"),
+        ErrorLogger(),
+    ]
     kept = []
 
     def keep(iteration, error, embedding):

@@ -16,9 +16,12 @@ matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
 SHORT = {
-    **QUICK, "perplexity": 5, "early_exaggeration_iter": 20, "n_iter": 20,
+    **QUICK,
+    "perplexity": 5,
+    "early_exaggeration_iter": 20,
+    "n_iter": 20,
     "callbacks_every_iters": 5,
-}  # fmt: skip
+}
 
 
 @pytest.fixture

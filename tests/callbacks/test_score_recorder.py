@@ -18,9 +18,13 @@ X = X[:400]
 def test_scores_of_a_sample_while_the_map_is_made():
     recorder = ScoreRecorder(X, sample_size=150)
     tsne = TSNE(
-        random_state=0, callbacks=recorder, callbacks_every_iters=10, early_exaggeration_iter=50,
-        n_iter=50, initialization="random",
-    )  # fmt: skip
+        random_state=0,
+        callbacks=recorder,
+        callbacks_every_iters=10,
+        early_exaggeration_iter=50,
+        n_iter=50,
+        initialization="random",
+    )
     embedding = tsne.fit(X)
     assert recorder.iterations == list(range(10, 101, 10))
     assert len(recorder.scores["trustworthiness"]) == 10
@@ -38,9 +42,11 @@ def test_scores_of_a_sample_while_the_map_is_made():
 @pytest.mark.parametrize("kind", ["sparse", "list", "frame", "distances"])
 def test_kinds_of_rows(kind):
     given, metric = {
-        "sparse": (sp.csr_matrix(X), "euclidean"), "list": (X.tolist(), "euclidean"),
-        "frame": (X, "euclidean"), "distances": (cdist(X, X), "precomputed"),
-    }[kind]  # fmt: skip
+        "sparse": (sp.csr_matrix(X), "euclidean"),
+        "list": (X.tolist(), "euclidean"),
+        "frame": (X, "euclidean"),
+        "distances": (cdist(X, X), "precomputed"),
+    }[kind]
     if kind == "frame":
         given = pytest.importorskip("pandas").DataFrame(X)
     points = np.random.default_rng(0).normal(size=(400, 2))

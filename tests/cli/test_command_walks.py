@@ -96,8 +96,10 @@ def write_data(path, n, seed):
     rng = np.random.default_rng(seed)
     X = np.round(rng.normal(size=(n, 3)) + 3 * rng.integers(0, 3, (n, 1)), 3)
     names = [f"row {seed} {i}" for i in range(n)]
-    labels = {"species": rng.choice(["x, y", 'a "z"', "ü"], n).tolist(),
-              "mass": np.round(rng.normal(size=n), 2).tolist()}  # fmt: skip
+    labels = {
+        "species": rng.choice(["x, y", 'a "z"', "ü"], n).tolist(),
+        "mass": np.round(rng.normal(size=n), 2).tolist(),
+    }
     kind = path.name.partition(".")[2]
     if kind in TABLES:
         labels["sex"] = rng.choice(np.array(["f", "m", None], object), n).tolist()
@@ -119,8 +121,9 @@ def write_data(path, n, seed):
     elif kind == "h5ad":
         import anndata
 
-        anndata.AnnData(np.zeros((n, 1)), pandas.DataFrame(labels, map(str, range(n))),
-                        obsm={"X_pca": X}).write_h5ad(path)  # fmt: skip
+        anndata.AnnData(
+            np.zeros((n, 1)), pandas.DataFrame(labels, map(str, range(n))), obsm={"X_pca": X}
+        ).write_h5ad(path)
     else:
         labels = {}
         if kind == "npy":
@@ -196,8 +199,9 @@ class CommandWalk(RuleBasedStateMachine):
     def fault(self, draw, arguments, outputs):
         """Make a right command wrong; return its arguments."""
         arguments = list(arguments)
-        inputs = [i for i, each in enumerate(arguments)
-                  if isinstance(each, Path) and each not in outputs]  # fmt: skip
+        inputs = [
+            i for i, each in enumerate(arguments) if isinstance(each, Path) and each not in outputs
+        ]
         at = draw(st.sampled_from(inputs))
         kind = draw(st.sampled_from(("input", "option", "value", "replace", "folder", "ending")))
         if kind == "input":
@@ -275,9 +279,11 @@ class CommandWalk(RuleBasedStateMachine):
             arguments += ["--save", saved.path, "--keep", keep]
             outputs.append(saved.path)
         if more:
-            option, name = draw(st.sampled_from((
-                ("--plot", "plot.png"), ("--html", "page.html"), ("--checkpoint", "run.npz"),
-            )))  # fmt: skip
+            option, name = draw(
+                st.sampled_from(
+                    (("--plot", "plot.png"), ("--html", "page.html"), ("--checkpoint", "run.npz"))
+                )
+            )
             arguments += [option, self.folder / name]
             outputs.append(self.folder / name)
             if option == "--checkpoint" and not is_wrong:

@@ -20,8 +20,18 @@ from fasttsne.cli.outputs import write_each
 from fasttsne.drawing.writers import WRITERS
 from fasttsne.optimize import parameters
 
-QUICK = ("--perplexity", "5", "--n-iter", "20", "--early-exaggeration-iter", "10", "--seed", "0",
-         "--n-jobs", "2")  # fmt: skip
+QUICK = (
+    "--perplexity",
+    "5",
+    "--n-iter",
+    "20",
+    "--early-exaggeration-iter",
+    "10",
+    "--seed",
+    "0",
+    "--n-jobs",
+    "2",
+)
 
 
 def run(*arguments):
@@ -139,8 +149,16 @@ def test_reads(ending, rows, expected, tmp_path):
 def test_a_data_set_of_many(rows, expected, tmp_path):
     path, output = tmp_path / "rows.h5", tmp_path / "map.npz"
     write_rows(path, rows)
-    options = ["--dataset", "group/rows", "--labels", "labels", "--memory-limit", "1 kB",
-               "--temp-folder", str(tmp_path)]  # fmt: skip
+    options = [
+        "--dataset",
+        "group/rows",
+        "--labels",
+        "labels",
+        "--memory-limit",
+        "1 kB",
+        "--temp-folder",
+        str(tmp_path),
+    ]
     assert main(["fit", str(path), "-o", str(output), "-q", *options, *QUICK]) == 0
     with np.load(output) as found:
         assert np.array_equal(found["embedding"], expected)
@@ -196,16 +214,37 @@ def test_values_of_options(data, tmp_path, rows):
     start = np.random.default_rng(0).normal(size=(60, 1))
     np.save(tmp_path / "start.npy", start)
     result = run(
-        "fit", data, "-o", tmp_path / "map.npy", *QUICK, "--initialization", tmp_path / "start.npy",
-        "--n-components", "1", "--max-step-norm", "none", "--knn-kwargs", '{"recall": 0.99}',
-        "--learning-rate", ".5e1", "--metric", "cosine",
-    )  # fmt: skip
+        "fit",
+        data,
+        "-o",
+        tmp_path / "map.npy",
+        *QUICK,
+        "--initialization",
+        tmp_path / "start.npy",
+        "--n-components",
+        "1",
+        "--max-step-norm",
+        "none",
+        "--knn-kwargs",
+        '{"recall": 0.99}',
+        "--learning-rate",
+        ".5e1",
+        "--metric",
+        "cosine",
+    )
     assert result.returncode == 0, result.stderr
     expected = TSNE(
-        perplexity=5, n_iter=20, early_exaggeration_iter=10, random_state=0, initialization=start,
-        n_components=1, max_step_norm=None, knn_kwargs={"recall": 0.99}, learning_rate=5.0,
+        perplexity=5,
+        n_iter=20,
+        early_exaggeration_iter=10,
+        random_state=0,
+        initialization=start,
+        n_components=1,
+        max_step_norm=None,
+        knn_kwargs={"recall": 0.99},
+        learning_rate=5.0,
         metric="cosine",
-    ).fit(rows)  # fmt: skip
+    ).fit(rows)
     assert np.array_equal(np.load(tmp_path / "map.npy"), np.asarray(expected))
 
 
@@ -381,9 +420,12 @@ def test_ctrl_c_saves_the_map(data, tmp_path):
     command = [sys.executable, "-m", "fasttsne", "fit", data, "-o", output, *QUICK]
     command[command.index("--n-iter") + 1] = "1000000"
     with subprocess.Popen(
-        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        list(map(str, command)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    ) as process:  # fmt: skip
+    ) as process:
         assert "main phase: iteration 25" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
@@ -439,8 +481,24 @@ def test_new_rows_join_a_saved_map(rows, digits, tmp_path, capsys, keep):
     saved, again = tmp_path / "old.npz", tmp_path / "again.npz"
     keeping = "--save", saved, "--keep", keep, "-q"
     old = tmp_path / "old.csv"
-    assert main([str(a) for a in ("fit", old, "--drop", "name", "-o", tmp_path / "map.npy", *QUICK,
-                                  *keeping)]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                str(a)
+                for a in (
+                    "fit",
+                    old,
+                    "--drop",
+                    "name",
+                    "-o",
+                    tmp_path / "map.npy",
+                    *QUICK,
+                    *keeping,
+                )
+            ]
+        )
+        == 0
+    )
     data = () if keep == "rows" else ("--data", old)
     update = "update", saved, tmp_path / "new.csv", *data, "--n-iter", "10", "--hold", "0.1"
     assert main([str(a) for a in (*update, "-o", tmp_path / "new.npy", "--save", again)]) == 0
@@ -458,8 +516,26 @@ def test_new_rows_join_a_saved_map(rows, digits, tmp_path, capsys, keep):
 def test_updates_that_are_refused(data, rows, tmp_path, capsys):
     np.save(tmp_path / "narrow.npy", rows[:, :3])
     index, bare = tmp_path / "index.npz", tmp_path / "map.npz"
-    assert main([str(a) for a in ("fit", data, "-o", tmp_path / "map.npy", *QUICK, "-q", "--save",
-                                  index, "--keep", "index")]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                str(a)
+                for a in (
+                    "fit",
+                    data,
+                    "-o",
+                    tmp_path / "map.npy",
+                    *QUICK,
+                    "-q",
+                    "--save",
+                    index,
+                    "--keep",
+                    "index",
+                )
+            ]
+        )
+        == 0
+    )
     TSNEEmbedding.load(index).save(bare)
     for arguments, message in (
         ((index, data), "give them again"),
@@ -662,9 +738,13 @@ def test_the_same_command_makes_the_same_map(birds, monkeypatch):
     quick = [*MAP_OF_BIRDS[:-4], "--n-jobs", "2", "--init", "random"]
     found = {}
     for name, more in {
-        "first": [], "second": [], "zero": ["--seed", "0"], "one": ["--random-state", "1"],
-        "none": ["--random-state", "none"], "none again": ["--random-state", "none"],
-    }.items():  # fmt: skip
+        "first": [],
+        "second": [],
+        "zero": ["--seed", "0"],
+        "one": ["--random-state", "1"],
+        "none": ["--random-state", "none"],
+        "none again": ["--random-state", "none"],
+    }.items():
         assert main([*quick, "-o", "map.npz", "--save", "saved.npz", *more]) == 0
         new = ["birds.csv", "-o", "new.npy"]
         assert main(["transform", *new, "--map", "map.npz", "--data", "birds.csv"]) == 0
@@ -779,8 +859,21 @@ def test_transform_of_rows_in_a_file(ending, data, rows, expected, digits, tmp_p
     assert f"wrote {output}: 30 points" in capsys.readouterr().out
     embedding = TSNE(random_state=0, perplexity=19).prepare_initial(rows, initialization=expected)
     assert np.array_equal(np.load(output), embedding.transform(digits[60:90], n_iter=20))
-    assert main(["transform", str(new), *common, *key, "-o", str(tmp_path / "placed.csv"),
-                 "--n-iter", "20"]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "transform",
+                str(new),
+                *common,
+                *key,
+                "-o",
+                str(tmp_path / "placed.csv"),
+                "--n-iter",
+                "20",
+            ]
+        )
+        == 0
+    )
     assert np.array_equal(files.read_rows(tmp_path / "placed.csv"), np.load(output))
 
 
@@ -870,8 +963,18 @@ def test_transform_says_that_it_assumes_a_metric(data, expected, tmp_path, capsy
 
 
 def test_names_of_scikit_learn(data, expected, tmp_path):
-    options = ["--max-iter", "30", *QUICK[:2], *QUICK[4:], "--init", "pca", "--angle", "0.5",
-               "--method", "auto"]  # fmt: skip
+    options = [
+        "--max-iter",
+        "30",
+        *QUICK[:2],
+        *QUICK[4:],
+        "--init",
+        "pca",
+        "--angle",
+        "0.5",
+        "--method",
+        "auto",
+    ]
     output = tmp_path / "map.npy"
     assert main(["fit", str(data), "-o", str(output), "-q", *options]) == 0
     assert np.array_equal(np.load(output), expected)
@@ -909,10 +1012,14 @@ def test_each_error_of_writing_is_shown(capsys):
         raise OSError(text)
 
     with pytest.raises(OSError, match="first"):
-        write_each([
-            lambda: fail("first"), lambda: written.append(1), lambda: fail("second"),
-            lambda: written.append(2),
-        ])  # fmt: skip
+        write_each(
+            [
+                lambda: fail("first"),
+                lambda: written.append(1),
+                lambda: fail("second"),
+                lambda: written.append(2),
+            ]
+        )
     assert written == [1, 2]
     assert capsys.readouterr().err == "fasttsne: second\n"
 

@@ -12,8 +12,22 @@ from fasttsne.cli.streams import Stream
 
 posix = pytest.mark.skipif(os.name != "posix", reason="descriptors are closed by a shell")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
-FIT = ("fit", "rows.npy", "-o", "map.npy", "--save", "map.npz", "--perplexity", "5", "--n-iter",
-       "20", "--early-exaggeration-iter", "10", "--callbacks-every-iters", "5")  # fmt: skip
+FIT = (
+    "fit",
+    "rows.npy",
+    "-o",
+    "map.npy",
+    "--save",
+    "map.npz",
+    "--perplexity",
+    "5",
+    "--n-iter",
+    "20",
+    "--early-exaggeration-iter",
+    "10",
+    "--callbacks-every-iters",
+    "5",
+)
 
 
 @pytest.fixture
@@ -28,10 +42,13 @@ def shell(folder, command, *arguments, unbuffered=""):
         pytest.skip("numpy.f2py of these two, which SciPy imports, needs a standard error")
     script = f"{command}; echo ${{PIPESTATUS[0]}} >code"
     result = subprocess.run(
-        ["bash", "-c", script, "-", sys.executable, "-m", "fasttsne", *arguments], cwd=folder,
-        capture_output=True, text=True, timeout=120,
+        ["bash", "-c", script, "-", sys.executable, "-m", "fasttsne", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
         env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
-    )  # fmt: skip
+    )
     return int((folder / "code").read_text()), result.stdout, result.stderr
 
 

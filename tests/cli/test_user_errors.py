@@ -134,11 +134,17 @@ def test_a_file_that_is_write_protected(data, says):
 @pytest.mark.parametrize(
     "command",
     [
-        "fit {}", "fit rows.npy -o {}", "fit rows.npy --save {}", "fit rows.npy --init {}",
-        "fit rows.npy --labels {}", "transform {} --data rows.npy --map rows.npy",
-        "plot {}", "report {} rows.npy", "update {} rows.npy",
+        "fit {}",
+        "fit rows.npy -o {}",
+        "fit rows.npy --save {}",
+        "fit rows.npy --init {}",
+        "fit rows.npy --labels {}",
+        "transform {} --data rows.npy --map rows.npy",
+        "plot {}",
+        "report {} rows.npy",
+        "update {} rows.npy",
     ],
-)  # fmt: skip
+)
 def test_addresses(data, capsys, command):
     try:
         code = main(command.format("https://place/of.npy").split())
@@ -153,12 +159,23 @@ def test_addresses(data, capsys, command):
 @pytest.mark.parametrize(
     ("option", "meant"),
     [
-        ("--scale", ""), ("--standardize", ""), ("--color", ""), ("--title", ""), ("--hue", ""),
-        ("--missing", ""), ("--threads", ""), ("--sep", ""), ("--dims", ""),
-        ("--perplexty", "--perplexity"), ("--max_iter", "--max-iter"), ("--columm", "--columns"),
-        ("--jobs", "--n-jobs"), ("--leaveout", "--leave-out"), ("--random_state", "--random-state"),
+        ("--scale", ""),
+        ("--standardize", ""),
+        ("--color", ""),
+        ("--title", ""),
+        ("--hue", ""),
+        ("--missing", ""),
+        ("--threads", ""),
+        ("--sep", ""),
+        ("--dims", ""),
+        ("--perplexty", "--perplexity"),
+        ("--max_iter", "--max-iter"),
+        ("--columm", "--columns"),
+        ("--jobs", "--n-jobs"),
+        ("--leaveout", "--leave-out"),
+        ("--random_state", "--random-state"),
     ],
-)  # fmt: skip
+)
 def test_options_that_are_not_there(data, capsys, option, meant):
     with pytest.raises(SystemExit):
         main(["fit", "rows.npy", option])
@@ -214,8 +231,17 @@ CLASHES = [
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 @pytest.mark.parametrize(("command", "option", "path"), CLASHES)
 def test_files_that_are_read_and_written(data, says, command, option, path):
-    names = ("embedding.npy", "rows.npz", "rows.csv", "new.npy", "map.npy", "saved.npz",
-             "labels.csv", "page.html", "run.gif")  # fmt: skip
+    names = (
+        "embedding.npy",
+        "rows.npz",
+        "rows.csv",
+        "new.npy",
+        "map.npy",
+        "saved.npz",
+        "labels.csv",
+        "page.html",
+        "run.gif",
+    )
     for name in names:
         (data / name).write_text("before")
     (data / "link.npy").symlink_to("rows.npy")

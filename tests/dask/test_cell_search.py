@@ -42,9 +42,14 @@ def nearest_of_all(rows, cells, how, near):
     for some, candidates in cells.search(N_NEAR, how.n_far, how.bound, how.n_kept, 2):
         queries = rows.points[some]
         found = rows.rerank_queries(
-            queries, candidates, np.arange(len(some)), cells.index_map, how.k, 1,
+            queries,
+            candidates,
+            np.arange(len(some)),
+            cells.index_map,
+            how.k,
+            1,
             rows.copied_lengths(queries),
-        )  # fmt: skip
+        )
         out[0][some], out[1][some] = found[:2]
     return out
 

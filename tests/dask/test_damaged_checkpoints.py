@@ -94,9 +94,10 @@ def test_blocks_that_were_exchanged(fit, expected, tmp_path):
     blocks = sorted(tmp_path.glob("run.graph.*.npz"))
     by_size = {path.stat().st_size: path for path in blocks}
     one, other = next(
-        (path, by_size[path.stat().st_size]) for path in blocks
+        (path, by_size[path.stat().st_size])
+        for path in blocks
         if by_size[path.stat().st_size] != path
-    )  # fmt: skip
+    )
     both = one.read_bytes(), other.read_bytes()
     other.write_bytes(both[0])
     one.write_bytes(both[1])

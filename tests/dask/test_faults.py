@@ -25,10 +25,18 @@ from fasttsne.runtime.progress import listening
 
 FEW = {"random_state": 0, "n_iter": 15, "early_exaggeration_iter": 15, "n_jobs": 1}
 STAGES = (
-    "reading rows", "rows of a sample", "partitioning into cells", "neighbours of a sample",
-    "search", "table of neighbours", "conditional affinities", "symmetric affinities",
-    "entropy of P", "early exaggeration", "main phase",
-)  # fmt: skip
+    "reading rows",
+    "rows of a sample",
+    "partitioning into cells",
+    "neighbours of a sample",
+    "search",
+    "table of neighbours",
+    "conditional affinities",
+    "symmetric affinities",
+    "entropy of P",
+    "early exaggeration",
+    "main phase",
+)
 OFTEN = ("search", "symmetric affinities", "main phase")
 # Of tasks, and of actors.
 ON_BOTH = [pytest.param("search", marks=pytest.mark.slow), "main phase"]

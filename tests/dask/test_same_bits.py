@@ -110,11 +110,13 @@ def test_any_chunks(client, chunks):
 def test_any_workers(n_workers, n_threads):
     with (
         LocalCluster(
-            n_workers=n_workers, threads_per_worker=n_threads, host="127.0.0.1",
+            n_workers=n_workers,
+            threads_per_worker=n_threads,
+            host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
         ) as cluster,
         Client(cluster),  # the current one
-    ):  # fmt: skip
+    ):
         assert_same(None, rows_of("float32", 3500, 8))
 
 
@@ -205,11 +207,18 @@ def test_progress_callbacks_and_messages(client, caplog):
     with listening(lambda progress: stages.append(progress.name)):
         embedding = fasttsne.dask.TSNE(
             client, **FEW, callbacks=callback, callbacks_every_iters=5
-        ).fit(da.from_array(X, chunks=(900, -1)))  # fmt: skip
+        ).fit(da.from_array(X, chunks=(900, -1)))
     assert heard == [5, 10, 5, 10]
     assert embedding.kl_divergence > 0
-    expected = ["reading rows", "partitioning into cells", "search", "conditional affinities",
-                "symmetric affinities", "early exaggeration", "main phase"]  # fmt: skip
+    expected = [
+        "reading rows",
+        "partitioning into cells",
+        "search",
+        "conditional affinities",
+        "symmetric affinities",
+        "early exaggeration",
+        "main phase",
+    ]
     assert [name for name in dict.fromkeys(stages) if name in expected] == expected
 
 
@@ -218,17 +227,34 @@ def test_encrypted_connections(tmp_path):
         pytest.skip("needs openssl, which makes certificates")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
-         "/CN=localhost", "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "1",
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+        ],
+        check=True,
+        capture_output=True,
+    )
     files = [str(certificate), str(certificate), str(key)]
     names = ["--tls-ca-file", "--tls-cert", "--tls-key"]
     arguments = [word for pair in zip(names, files, strict=True) for word in pair]
     security = Security(
-        tls_ca_file=files[0], tls_client_cert=files[1], tls_client_key=files[2],
+        tls_ca_file=files[0],
+        tls_client_cert=files[1],
+        tls_client_key=files[2],
         require_encryption=True,
-    )  # fmt: skip
+    )
     with processes(tmp_path, tls=arguments, protocol="tls") as cluster:
         cluster.start_worker()
         with cluster.client(1, security=security) as client:

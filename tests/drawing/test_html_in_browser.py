@@ -35,9 +35,14 @@ def map_of_many():
 def page(browser, map_of_many, tmp_path):
     points, labels = map_of_many
     path = plotting.html(
-        points, labels=labels, hover={"row": np.arange(len(points))}, path=tmp_path / "map.html",
-        title="Seven clouds", palette=["#ff0000", *["#0000ff"] * 6], opacity=1.0,
-    )  # fmt: skip
+        points,
+        labels=labels,
+        hover={"row": np.arange(len(points))},
+        path=tmp_path / "map.html",
+        title="Seven clouds",
+        palette=["#ff0000", *["#0000ff"] * 6],
+        opacity=1.0,
+    )
     browser.get(path.as_uri())
     until(lambda: red_pixels(browser) > 500)
     return browser

@@ -53,9 +53,12 @@ def test_pinned_points_are_at_their_targets(first, method, n_iter, n_jobs):
 def test_any_weight_is_stable(first, digits, rng, n_components, n_iter, weight):
     targets = rng.normal(0, 30, (500, n_components))
     embedding = TSNE(
-        n_components, n_iter=n_iter, early_exaggeration_iter=n_iter, random_state=0,
-    ).fit(affinities=first.affinities, anchors=Anchors(targets, weight),
-          initialization=rng.normal(0, 1, targets.shape))  # fmt: skip
+        n_components, n_iter=n_iter, early_exaggeration_iter=n_iter, random_state=0
+    ).fit(
+        affinities=first.affinities,
+        anchors=Anchors(targets, weight),
+        initialization=rng.normal(0, 1, targets.shape),
+    )
     assert np.isfinite(embedding).all()
     assert np.abs(embedding).max() < 1000
     if weight >= 1:  # the bound of the forces of neighbours
@@ -164,9 +167,10 @@ def test_anchors_are_kept(first, tmp_path):
     expected = np.asarray(embedding.optimize(30))
     np.testing.assert_array_equal(expected[:300], anchors.targets[:300])
     for again in (
-        TSNEEmbedding.load(tmp_path / "map.npz"), pickle.loads(pickle.dumps(embedding)),
+        TSNEEmbedding.load(tmp_path / "map.npz"),
+        pickle.loads(pickle.dumps(embedding)),
         embedding.copy(),
-    ):  # fmt: skip
+    ):
         np.testing.assert_array_equal(np.asarray(again.optimize(30, n_jobs=2)), expected)
 
 
@@ -219,9 +223,21 @@ def test_the_step_equals_its_slow_twin(rng, n_threads, d):
     expected[np.isinf(weights)] = targets[np.isinf(weights)]
     n_blocks = gradient_step.count_blocks(n)
     gradient_step.gradient_step(
-        y, update, gains, gradient, np.empty((n_blocks + 1, d)), np.empty(n_blocks, np.int64),
-        rate, momentum, None, None, n_threads, recenter=False, weights=weights, targets=targets,
-    )  # fmt: skip
+        y,
+        update,
+        gains,
+        gradient,
+        np.empty((n_blocks + 1, d)),
+        np.empty(n_blocks, np.int64),
+        rate,
+        momentum,
+        None,
+        None,
+        n_threads,
+        recenter=False,
+        weights=weights,
+        targets=targets,
+    )
     np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)
     pinned = np.isinf(weights)
     np.testing.assert_array_equal(y[pinned], targets[pinned])

@@ -9,11 +9,7 @@ import scipy.sparse as sp
 from fasttsne import Anchors
 from fasttsne._kernels import reference
 from fasttsne.embedding import better_places
-from fasttsne.embedding.better_places import (
-    N_PLACES,
-    go_from_wrong_places,
-    go_to_better_places,
-)
+from fasttsne.embedding.better_places import N_PLACES, go_from_wrong_places, go_to_better_places
 from fasttsne.objective.free_points import FreePointsDivergence
 from fasttsne.repulsion.exact import ExactRepulsion
 from fasttsne.repulsion.fixed_reference import ExactField

@@ -62,8 +62,14 @@ def test_duplicates_go_on_where_the_original_would(embedding, duplicate):
 
 
 def test_slices_and_arithmetic_are_plain_arrays(embedding):
-    for result in (embedding[:10], embedding[:, 0], embedding + 1, np.sqrt(abs(embedding)),
-                   embedding.mean(0), np.concatenate([embedding, embedding])):  # fmt: skip
+    for result in (
+        embedding[:10],
+        embedding[:, 0],
+        embedding + 1,
+        np.sqrt(abs(embedding)),
+        embedding.mean(0),
+        np.concatenate([embedding, embedding]),
+    ):
         assert type(result) is np.ndarray
     assert isinstance(embedding.sum(), float)
     view = embedding.view()

@@ -70,11 +70,15 @@ def memory_map(X, folder):
 
 
 STORAGES = {
-    "array": lambda X, folder: X, "list": lambda X, folder: X.tolist(),
-    "sparse": lambda X, folder: sp.csc_matrix(X), "slices": lambda X, folder: Slices(X),
-    "HDF5": h5, "zarr": zarr, "memory map": memory_map,
+    "array": lambda X, folder: X,
+    "list": lambda X, folder: X.tolist(),
+    "sparse": lambda X, folder: sp.csc_matrix(X),
+    "slices": lambda X, folder: Slices(X),
+    "HDF5": h5,
+    "zarr": zarr,
+    "memory map": memory_map,
     "dask": lambda X, folder: pytest.importorskip("dask.array").from_array(X, chunks=(150, 7)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("storage", STORAGES)
@@ -258,15 +262,21 @@ def test_outputs_that_cannot_be_written(embedding, rows, tmp_path):
     read_only = np.empty((N_NEW, 2))
     read_only.flags.writeable = False
     for out, error, message in (
-        (np.empty((N_NEW, 3)), ValueError, "out must have the shape (500, 2), of float32 or "
-         "float64; got (500, 3), float64"),
+        (
+            np.empty((N_NEW, 3)),
+            ValueError,
+            "out must have the shape (500, 2), of float32 or float64; got (500, 3), float64",
+        ),
         (np.empty((N_NEW, 2), int), ValueError, "got (500, 2), int64"),
         (read_only, ValueError, "out cannot be written: assignment destination is read-only"),
-        ([[0, 0]] * N_NEW, TypeError, "out must be None, an array, or the path of an .npy file; "
-         "got an object of type list"),
+        (
+            [[0, 0]] * N_NEW,
+            TypeError,
+            "out must be None, an array, or the path of an .npy file; got an object of type list",
+        ),
         (tmp_path / "out.csv", ValueError, "out.csv must have one of the extensions .npy"),
         (tmp_path / "none" / "out.npy", FileNotFoundError, "no such folder"),
-    ):  # fmt: skip
+    ):
         storage = Slices(rows[1])
         with pytest.raises(error, match=re.escape(message)):
             embedding.transform(storage, out=out, **SHORT)

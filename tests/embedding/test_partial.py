@@ -35,9 +35,13 @@ def data():
 @pytest.fixture(scope="module", params=["exact", "bh", "fft"])
 def embedding(request, data):
     return TSNE(
-        perplexity=20, n_iter=150, early_exaggeration_iter=50, n_jobs=2, random_state=0,
+        perplexity=20,
+        n_iter=150,
+        early_exaggeration_iter=50,
+        n_jobs=2,
+        random_state=0,
         negative_gradient_method=request.param,
-    ).fit(data[0])  # fmt: skip
+    ).fit(data[0])
 
 
 def test_new_rows_land_among_their_kind(embedding, data):
@@ -213,8 +217,9 @@ def test_starts(data):
     neighbors = np.array([[1, 2, 5], [7, 8, 9]])
     np.testing.assert_allclose(initialization.median(y, neighbors), np.median(y[neighbors], axis=1))
     distances = np.array([[1.0, 2.0, 4.0], [3.0, 3.0, 3.0]])
-    expected = [np.average(y[n], axis=0, weights=1 / d)
-                for n, d in zip(neighbors, distances, strict=True)]  # fmt: skip
+    expected = [
+        np.average(y[n], axis=0, weights=1 / d) for n, d in zip(neighbors, distances, strict=True)
+    ]
     np.testing.assert_allclose(
         initialization.weighted_mean(X[:2], y, neighbors, distances), expected
     )

@@ -324,9 +324,11 @@ def test_what_makes_no_sense_is_an_error(digits, old, tmp_path):
             with pytest.raises(error, match=message.replace("replace", "rows")):
                 old.drop(rows)
     for n_iter, error, message in (
-        (-1, ValueError, "n_iter must be at least 0"), (1e308, TypeError, "n_iter must be an int"),
-        ("soon", TypeError, "n_iter must be an int"), (True, TypeError, "n_iter must be an int"),
-    ):  # fmt: skip
+        (-1, ValueError, "n_iter must be at least 0"),
+        (1e308, TypeError, "n_iter must be an int"),
+        ("soon", TypeError, "n_iter must be an int"),
+        (True, TypeError, "n_iter must be an int"),
+    ):
         with pytest.raises(error, match=message):
             old.update(digits[N_OLD:], n_iter=n_iter)
     with pytest.raises(ValueError, match="replace names all rows"):

@@ -310,10 +310,18 @@ def test_a_reference_in_one_place(machine):
 
 def test_rows_that_no_new_row_is_near_to(machine):
     """Few rows stay, and equal new rows are nearer to each other than to any of these."""
-    machine.fit(**{
-        **FIRST, "kind": "repeated", "n": 11, "n_features": 9, "perplexity": 2, "metric": "cosine",
-        "seed": 3695233, "search": "exact",
-    })  # fmt: skip
+    machine.fit(
+        **{
+            **FIRST,
+            "kind": "repeated",
+            "n": 11,
+            "n_features": 9,
+            "perplexity": 2,
+            "metric": "cosine",
+            "seed": 3695233,
+            "search": "exact",
+        }
+    )
     for seed in 2598, 204271346, 11, 204271346:
         machine.replace(share=0.5, hold=1e8, seed=seed)
         assert (machine.map.affinities._indices >= 0).all()

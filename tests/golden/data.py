@@ -8,8 +8,12 @@ from fasttsne.datasets import load_digits
 
 # Few iterations: the forces of every phase count, and rounding has no time to grow.
 QUICK = {
-    "n_jobs": 1, "random_state": 0, "perplexity": 10, "early_exaggeration_iter": 20, "n_iter": 30,
-}  # fmt: skip
+    "n_jobs": 1,
+    "random_state": 0,
+    "perplexity": 10,
+    "early_exaggeration_iter": 20,
+    "n_iter": 30,
+}
 
 
 def digits(n: int = 300):
@@ -66,13 +70,18 @@ def of_map(embedding) -> dict:
     """All that an embedding is made of: map, KL divergence, P, the optimizer's state."""
     kl = embedding.kl_divergence
     found = {
-        "map": np.array(embedding), "kl": -1.0 if kl is None else kl,
+        "map": np.array(embedding),
+        "kl": -1.0 if kl is None else kl,
         **of_affinities(embedding.affinities),
-    }  # fmt: skip
+    }
     state = embedding.optimizer.state
     if state is not None:
-        found |= {"update": state.update, "gains": state.gains, "order": state.order,
-                  "iteration": state.iteration}  # fmt: skip
+        found |= {
+            "update": state.update,
+            "gains": state.gains,
+            "order": state.order,
+            "iteration": state.iteration,
+        }
     return found
 
 
@@ -80,10 +89,14 @@ def of_partial(partial) -> dict:
     """The same of new points in a map."""
     state = partial.optimizer.state
     return {
-        "map": np.array(partial), "kl": partial.kl_divergence, "P": partial.P.data,
-        "P_indices": partial.P.indices, "update": state.update, "gains": state.gains,
+        "map": np.array(partial),
+        "kl": partial.kl_divergence,
+        "P": partial.P.data,
+        "P_indices": partial.P.indices,
+        "update": state.update,
+        "gains": state.gains,
         "iteration": state.iteration,
-    }  # fmt: skip
+    }
 
 
 def fitted(X=None, *, affinities=None, initialization=None, **params):

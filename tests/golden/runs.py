@@ -80,9 +80,11 @@ def affinities_and_map(name, **params):
     family = getattr(affinity, name)(digits(250), **params)
     P, indices, at = family.to_new(new_digits(), return_distances=True)
     return {
-        **of_map(fitted(affinities=family)), "P_new": P.data, "new_indices": indices,
+        **of_map(fitted(affinities=family)),
+        "P_new": P.data,
+        "new_indices": indices,
         "new_distances": at,
-    }  # fmt: skip
+    }
 
 
 def set_again():
@@ -148,8 +150,15 @@ def continued():
     """A map that is optimized again and again, with other settings each time."""
     embedding = fitted(digits(250), n_iter=10)
     embedding = embedding.optimize(10, exaggeration=4, momentum=0.5)
-    embedding.optimize(12, inplace=True, learning_rate=100, max_step_norm=2, theta=0.8,
-                       negative_gradient_method="bh", dof=0.8)  # fmt: skip
+    embedding.optimize(
+        12,
+        inplace=True,
+        learning_rate=100,
+        max_step_norm=2,
+        theta=0.8,
+        negative_gradient_method="bh",
+        dof=0.8,
+    )
     return of_map(embedding)
 
 
@@ -173,8 +182,11 @@ def stopped():
     try:
         embedding.optimize(30, propagate_exception=True, inplace=True)
     except OptimizationInterrupt as interrupt:
-        return {**found, "map_at_stop": np.array(interrupt.final_embedding), "kl_at_stop":
-                interrupt.error}  # fmt: skip
+        return {
+            **found,
+            "map_at_stop": np.array(interrupt.final_embedding),
+            "kl_at_stop": interrupt.error,
+        }
     raise AssertionError("the callback did not stop the run")
 
 
@@ -182,8 +194,12 @@ def reported():
     """A run with callbacks at each iteration."""
     recorder, logger = EmbeddingRecorder(every=5), ErrorLogger()
     embedding = fitted(digits(250), callbacks=(recorder, logger), callbacks_every_iters=1)
-    return {**of_map(embedding), "map_frames": recorder.frames[-1], "frames": recorder.frames,
-            "kl_reports": recorder.errors}  # fmt: skip
+    return {
+        **of_map(embedding),
+        "map_frames": recorder.frames[-1],
+        "frames": recorder.frames,
+        "kl_reports": recorder.errors,
+    }
 
 
 def called(**params):
@@ -199,8 +215,11 @@ def objectives():
     P, y = affinity.PerplexityBasedNN(digits(300), 10).P_float32, places(300) * 2.0**16
     mesh = {"n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1}
     found = {}
-    for name, params in (("bh", {"bh_params": {"theta": 0.5}}), ("fft", {"fft_params": mesh}),
-                         ("exact", {})):  # fmt: skip
+    for name, params in (
+        ("bh", {"bh_params": {"theta": 0.5}}),
+        ("fft", {"fft_params": mesh}),
+        ("exact", {}),
+    ):
         function = getattr(functions, f"kl_divergence_{name}")
         found[f"kl_{name}"], found[f"map_{name}"] = function(
             y, P, 0.8, should_eval_error=True, **params
@@ -212,11 +231,12 @@ def measured():
     """Measures of quality."""
     X, y = digits(300), places(300) * 2.0**16
     return {
-        "recall": metrics.neighbor_recall(X, y), "trust": metrics.trustworthiness(X, y),
+        "recall": metrics.neighbor_recall(X, y),
+        "trust": metrics.trustworthiness(X, y),
         "distance": metrics.distance_correlation(X, y),
         "density": metrics.density_correlation(X, y),
         "pBIC": metrics.pBIC(fitted(X)),
-    }  # fmt: skip
+    }
 
 
 def starts():
@@ -231,22 +251,31 @@ def starts():
         "map_spectral": initialization.spectral(P, 2, random_state=1),
         "random": initialization.random(50, 3, random_state=1),
         "jitter": initialization.jitter(places(50), random_state=1),
-    }  # fmt: skip
+    }
 
 
 STAGE = (
-    "n_iter", "exaggeration", "learning_rate", "momentum", "until", "tol", "least", "check_every",
+    "n_iter",
+    "exaggeration",
+    "learning_rate",
+    "momentum",
+    "until",
+    "tol",
+    "least",
+    "check_every",
     "patience",
-)  # fmt: skip
+)
 
 
 def stages_of_all_sizes():
     """The automatic stages from 3 rows to a million, as one table of numbers."""
     rows = []
     for n in (3, 699, 700, 701, 4_999, 5_000, 29_999, 30_000, 1_000_000):
-        stages = (*schedule.early_exaggeration(n, 12, 1.0, "auto", "auto"),
-                  *schedule.until_it_settles(n, 1.0, "auto", "auto", "auto"),
-                  *schedule.classical(750, n, 4.0, "auto", "auto"))  # fmt: skip
+        stages = (
+            *schedule.early_exaggeration(n, 12, 1.0, "auto", "auto"),
+            *schedule.until_it_settles(n, 1.0, "auto", "auto", "auto"),
+            *schedule.classical(750, n, 4.0, "auto", "auto"),
+        )
         for stage in stages:
             values = {name: getattr(stage, name) for name in STAGE}
             values["until"] = len(stage.until or "")

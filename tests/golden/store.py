@@ -30,9 +30,13 @@ ROWS, COLUMNS = 24, 6
 PACKAGES = {"sklearn": "scikit-learn", "annoy": "annoy", "faiss": "faiss-cpu"}
 # Environment variables that choose other code.
 VARIABLES = (
-    "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES", "MKL_CBWR",
-    "MKL_ENABLE_INSTRUCTIONS", "GLIBC_TUNABLES",
-)  # fmt: skip
+    "OPENBLAS_CORETYPE",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "GLIBC_TUNABLES",
+)
 COMPILER = re.compile(rb"GCC: \([^)]*\) [\d.]+|clang version [\d.]+")
 # On another machine, of the largest entry: most entries are as near as this, since rounding may
 # send a few points elsewhere; and the KL divergence.
@@ -52,9 +56,13 @@ def environment(**variables) -> dict:
 def fingerprint() -> dict:
     """What the bits may depend on here, seen by a process of its own: others load more BLAS."""
     result = subprocess.run(
-        [sys.executable, "-m", "golden.store"], capture_output=True, text=True, check=True,
-        env=environment(), timeout=120,
-    )  # fmt: skip
+        [sys.executable, "-m", "golden.store"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment(),
+        timeout=120,
+    )
     return json.loads(result.stdout)
 
 
@@ -83,10 +91,13 @@ def _blas():
     except ImportError:
         return "unknown"
     names = ("internal_api", "version", "architecture", "threading_layer")
-    return ", ".join(sorted(
-        " ".join(str(library.get(name)) for name in names)
-        for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"
-    ))  # fmt: skip
+    return ", ".join(
+        sorted(
+            " ".join(str(library.get(name)) for name in names)
+            for library in threadpoolctl.threadpool_info()
+            if library["user_api"] == "blas"
+        )
+    )
 
 
 def _version(package):
@@ -101,8 +112,9 @@ def differences(stored: dict, here: dict, needs=()) -> list[str]:
     names = [name for name in {**stored, **here} if name not in PACKAGES or name in needs]
     return [
         f"{name} is {here.get(name)}, was {stored.get(name)}"
-        for name in names if stored.get(name) != here.get(name)
-    ]  # fmt: skip
+        for name in names
+        if stored.get(name) != here.get(name)
+    ]
 
 
 def described(array) -> str:

@@ -47,9 +47,15 @@ def with_a_lost_block(data: bytes, chance: random.Random) -> bytes:
 
 
 MUTATIONS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
-    truncated, with_flipped_bits, with_flipped_bits, with_flipped_head, with_flipped_head,
-    with_a_zeroed_block, with_a_moved_block, with_a_lost_block,
-)  # fmt: skip
+    truncated,
+    with_flipped_bits,
+    with_flipped_bits,
+    with_flipped_head,
+    with_flipped_head,
+    with_a_zeroed_block,
+    with_a_moved_block,
+    with_a_lost_block,
+)
 
 
 def damaged(data: bytes, seed: object) -> tuple[str, bytes]:

@@ -55,9 +55,15 @@ def parts_of_map(embedding):
     P, state = embedding.affinities.P_float32, embedding.optimizer.state
     yield from (np.asarray(embedding), P.data, P.indices, P.indptr)
     yield embedding.affinities.log_radii()
-    yield np.array([repr(embedding.kl_divergence), repr(embedding.dof),
-                    repr(embedding.random_state), embedding.negative_gradient_method,
-                    json.dumps(embedding.gradient_descent_params)])  # fmt: skip
+    yield np.array(
+        [
+            repr(embedding.kl_divergence),
+            repr(embedding.dof),
+            repr(embedding.random_state),
+            embedding.negative_gradient_method,
+            json.dumps(embedding.gradient_descent_params),
+        ]
+    )
     if state is not None:
         yield from (np.asarray(value) for value in vars(state).values())
     index = getattr(embedding.affinities, "knn_index", None)
@@ -133,11 +139,15 @@ FORMATS = {
     "map_index.npz": (lambda path: fitted().save(path, keep="index"), load_map_and_rows, True),
     "map_parts.npz": (lambda path: changed_map().save(path, keep="rows"), load_map, True),
     "map_sparse.npz": (
-        lambda path: fitted(sp.csr_matrix(X)).save(path, keep="rows"), load_map, True
+        lambda path: fitted(sp.csr_matrix(X)).save(path, keep="rows"),
+        load_map,
+        True,
     ),
     "map_0.1.0.npz": (lambda path: shutil.copy(OLD_FILES / "automatic.npz", path), load_map, True),
     "density_0.1.0.npz": (
-        lambda path: shutil.copy(OLD_FILES / "density.npz", path), load_map, True
+        lambda path: shutil.copy(OLD_FILES / "density.npz", path),
+        load_map,
+        True,
     ),
     "table.npz": (write_own, parts_of_table, True),
     "table.parquet": (write_own, parts_of_table, True),
@@ -145,18 +155,17 @@ FORMATS = {
     "table.csv.gz": (write_text, parts_of_table, True),
     "table.npy": (lambda path: np.save(path, X), parts_of_table, False),
     "sparse.npz": (lambda path: sp.save_npz(path, sp.csr_matrix(X)), parts_of_table, True),
-    "matrix.mtx": (
-        lambda path: scipy.io.mmwrite(path, sp.coo_matrix(X)), parts_of_table, False
-    ),
+    "matrix.mtx": (lambda path: scipy.io.mmwrite(path, sp.coo_matrix(X)), parts_of_table, False),
     "rows.h5": (write_hdf5, parts_of_table, False),
     "rows_checked.h5": (
         lambda path: write_hdf5(path, chunks=(50, 64), compression="gzip", fletcher32=True),
-        parts_of_table, False,
+        parts_of_table,
+        False,
     ),
     "cells.h5ad": (write_anndata, parts_of_table, False),
     "sparse.h5ad": (lambda path: write_anndata(path, sp.csr_matrix(X)), parts_of_table, False),
     "rows.zarr": (write_zarr, parts_of_table, False),
-}  # fmt: skip
+}
 
 
 def outcome(read, path, expected, has_checksum):

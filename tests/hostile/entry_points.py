@@ -116,7 +116,7 @@ ENTRY_POINTS = {
     "affinities": lambda old: bits(affinities().P.data),
     "spectral": lambda old: bits(initialization.spectral(old.affinities.P, random_state=0)),
     "pickle": lambda old: bits(pickle.loads(pickle.dumps(old)).optimize(5)),
-}  # fmt: skip
+}
 
 
 def run(name):
@@ -195,8 +195,11 @@ def forked_within_callbacks(expected):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        value = bits(TSNE(**FIT, callbacks=fork, callbacks_every_iters=10,
-                          negative_gradient_method="fft").fit(X))  # fmt: skip
+        value = bits(
+            TSNE(
+                **FIT, callbacks=fork, callbacks_every_iters=10, negative_gradient_method="fft"
+            ).fit(X)
+        )
     differ(expected, {"fit, mesh": value}, "with a fork in a callback")
     if found == [0]:
         signal.alarm(MAX_SECONDS)

@@ -76,17 +76,18 @@ def writers(data):
         ).fit(X),
         "frames.npy": record,
         "placed.npy": lambda path: embedding.transform(NEW, n_iter=1, out=path),
-        **{f"table.{kind}": lambda path: files.write_map(path, embedding)
-           for kind in ("npy", "npz", "csv", "tsv")},
-        **{f"fit.{kind}": lambda path: command(*fit, "-o", path)
-           for kind in ("npy", "npz", "csv")},
+        **{
+            f"table.{kind}": lambda path: files.write_map(path, embedding)
+            for kind in ("npy", "npz", "csv", "tsv")
+        },
+        **{f"fit.{kind}": lambda path: command(*fit, "-o", path) for kind in ("npy", "npz", "csv")},
         "transform.npy": lambda path: command(
             "transform", new, "--data", rows, "--map", points, "-o", path, "--n-iter", 1
         ),
         "update.npy": lambda path: command("update", saved, rows, "-o", path, "--n-iter", 1),
         "saved.npz": lambda path: command(*few, "--save", path),
         "demo.npy": lambda path: command("demo", "-o", path),
-    }  # fmt: skip
+    }
     if is_package_installed("pyarrow"):
         found["table.parquet"] = lambda path: files.write_map(path, embedding)
         found["fit.parquet"] = lambda path: command(*fit, "-o", path)

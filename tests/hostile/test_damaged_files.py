@@ -27,9 +27,15 @@ SEED = str(int(time.time()) // 86_400) if NIGHTLY else "0"
 N = int(os.environ.get("FASTTSNE_DAMAGED", 1000 if NIGHTLY else 16))
 PROGRAM = Path(__file__).with_name("damaged_files.py")
 OURS = (
-    "map.npz", "map_rows.npz", "map_index.npz", "map_parts.npz", "map_sparse.npz",
-    "map_0.1.0.npz", "density_0.1.0.npz", "table.npz",
-)  # fmt: skip
+    "map.npz",
+    "map_rows.npz",
+    "map_index.npz",
+    "map_parts.npz",
+    "map_sparse.npz",
+    "map_0.1.0.npz",
+    "density_0.1.0.npz",
+    "table.npz",
+)
 OTHERS = {
     "numpy": ("table.csv", "table.csv.gz", "table.npy", "sparse.npz", "matrix.mtx"),
     "pyarrow": ("table.parquet",),
@@ -128,8 +134,12 @@ def test_checkpoints_that_were_swapped(digits, tmp_path):
         interrupted(rows, tmp_path / folder / "run.npz")
     a, b = ({file.name: file.read_bytes() for file in (tmp_path / f).iterdir()} for f in "ab")
     path = tmp_path / "a" / "run.npz"
-    swaps = [("run.npz", b["run.npz"]), ("run.npz", a["run.graph.npz"]),
-             ("run.graph.npz", a["run.npz"]), ("run.graph.npz", b["run.graph.npz"])]  # fmt: skip
+    swaps = [
+        ("run.npz", b["run.npz"]),
+        ("run.npz", a["run.graph.npz"]),
+        ("run.graph.npz", a["run.npz"]),
+        ("run.graph.npz", b["run.graph.npz"]),
+    ]
     for name, data in swaps:
         for each, own in a.items():
             path.with_name(each).write_bytes(own)

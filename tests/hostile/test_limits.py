@@ -41,9 +41,11 @@ def test_full_disks_of_their_own(tmp_path, tmp_path_factory):
         pytest.skip("no disk can be mounted here")
     result = subprocess.run(
         [*small, sys.executable, HERE / "full_disk.py", tmp_path, "fill"],
-        capture_output=True, text=True, timeout=300,
+        capture_output=True,
+        text=True,
+        timeout=300,
         env={**os.environ, "TMPDIR": str(tmp_path_factory.mktemp("temporary"))},
-    )  # fmt: skip
+    )
     assert result.returncode == 0, result.stderr
     assert len(result.stdout.splitlines()) == 1, result.stdout
 

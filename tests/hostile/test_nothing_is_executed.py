@@ -65,10 +65,15 @@ def test_zarr(folder, monkeypatch, where, name):
             monkeypatch.setattr(pickles, switch, True)
     codec, text = {"id": "pickle", "protocol": 5}, {"id": "vlen-utf8"}
     array = {
-        "zarr_format": 2, "shape": [10], "chunks": [10], "dtype": "|O", "fill_value": 0,
-        "order": "C", "filters": [text, codec] if where == "filters" else [text],
+        "zarr_format": 2,
+        "shape": [10],
+        "chunks": [10],
+        "dtype": "|O",
+        "fill_value": 0,
+        "order": "C",
+        "filters": [text, codec] if where == "filters" else [text],
         "compressor": codec if where == "compressor" else None,
-    }  # fmt: skip
+    }
     store = folder / "rows.zarr" / name
     store.mkdir(parents=True)
     if name:

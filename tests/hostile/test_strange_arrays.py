@@ -90,22 +90,20 @@ ROWS = {
     "stress": lambda A, old, Y: metrics.stress(A, Y).total,
     "local_distortion": lambda A, old, Y: metrics.local_distortion(A, Y, 5).explained,
     "label_agreement": lambda A, old, Y: metrics.label_agreement(A, Y, LABELS, 3).accuracy,
-}  # fmt: skip
+}
 # What takes points of a map, or targets.
 MAPS = {
     "report": lambda B, old: numbers_of(fasttsne.report(X, B, n_jobs=1)),
     "compare": lambda B, old: fasttsne.compare({"a": B, "b": B}, X, n_jobs=1).headline,
     "ScoreRecorder": lambda B, old: recorded(X, B),
-    "global_reference": lambda B, old: TSNE(
-        **FIT, global_structure=0.2, global_reference=B
-    ).fit(X),
+    "global_reference": lambda B, old: TSNE(**FIT, global_structure=0.2, global_reference=B).fit(X),
     "anchors": lambda B, old: TSNE(**FIT).fit(X, anchors=Anchors(B, 1.0)),
     "anchors that pin": lambda B, old: old.optimize(3, anchors=Anchors(B, PINNED)),
     "stability": lambda B, old: metrics.stability([B, np.array(old)]).overlap,
     "rank_curves": lambda B, old: metrics.rank_curves(X, B).auc,
     "stress": lambda B, old: metrics.stress(X, B).total,
     "initialization": lambda B, old: TSNE(**FIT).fit(X, initialization=B),
-}  # fmt: skip
+}
 # What takes one value for each row.
 LABELLED = {
     "report": lambda y, old: numbers_of(fasttsne.report(X, np.array(old), labels=y, n_jobs=1)),
@@ -114,7 +112,7 @@ LABELLED = {
     "weights of anchors": lambda y, old: TSNE(**FIT).fit(X, anchors=Anchors(np.array(old), y)),
     "drop": lambda y, old: old.drop(y),
     "replace": lambda y, old: old.update(X[:2], n_iter=2, replace=y),
-}  # fmt: skip
+}
 VALUES = {
     "NaN": lambda: np.where(np.arange(N) == 3, np.nan, 1.0),
     "negative": lambda: -np.ones(N),

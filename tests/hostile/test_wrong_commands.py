@@ -54,8 +54,10 @@ def test_maps_that_are_damaged(tmp_path, monkeypatch, capsys):
         file.create_dataset("X", data=points, chunks=(1000, 2), compression="gzip")
     for name in "map.zarr", "map.h5":
         assert main(["plot", name, "-o", "right.png"]) == 0
-        largest = max((each for each in [Path(name), *Path(name).rglob("*")] if each.is_file()),
-                      key=lambda each: each.stat().st_size)  # fmt: skip
+        largest = max(
+            (each for each in [Path(name), *Path(name).rglob("*")] if each.is_file()),
+            key=lambda each: each.stat().st_size,
+        )
         data = bytearray(largest.read_bytes())
         middle = len(data) // 2
         data[middle : middle + 200] = bytes(200)

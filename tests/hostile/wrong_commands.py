@@ -46,12 +46,37 @@ WRONG_FILES = (
     "naïve ☃.npy", "rows", "-", "/dev/null", "http://", "memory://x.npy", "\u202e.npy", "a" * 300,
 )  # fmt: skip
 WRONG_OUTPUTS = (
-    "missing/out.npy", "folder", "folder.npy", "out.txt", "out", "", "/dev/full", "/dev/null",
-    "/proc/out.npy", "rows.npy/out.npy", "out.xlsx", "☃", "a" * 300 + ".npy", "out.npy.",
-)  # fmt: skip
+    "missing/out.npy",
+    "folder",
+    "folder.npy",
+    "out.txt",
+    "out",
+    "",
+    "/dev/full",
+    "/dev/null",
+    "/proc/out.npy",
+    "rows.npy/out.npy",
+    "out.xlsx",
+    "☃",
+    "a" * 300 + ".npy",
+    "out.npy.",
+)
 # No parameter has one of these values.
-WRONG_VALUES = ("banana", "☃", "nan", "-inf", "[1, 2", '{"a": 1}', "-1e308", "[[]]", "0x10", '""',
-                "\u0661\u0662x", "1,5", "[null]")  # fmt: skip
+WRONG_VALUES = (
+    "banana",
+    "☃",
+    "nan",
+    "-inf",
+    "[1, 2",
+    '{"a": 1}',
+    "-1e308",
+    "[[]]",
+    "0x10",
+    '""',
+    "\u0661\u0662x",
+    "1,5",
+    "[null]",
+)
 # What these name is looked for only where it is needed, or they take almost any text or number.
 FREE = {"checkpoint", "temp_folder", "metric_params", "knn_kwargs", "random_state", "max_step_norm"}
 
@@ -64,12 +89,18 @@ def prepare(folder):
     embedding = TSNE(**fit).fit(rows)
     embedding.save(os_path / "map.npz", keep="rows")
     arrays = {
-        "rows": rows, "new": rows[:5] + 0.1, "points": np.asarray(embedding),
+        "rows": rows,
+        "new": rows[:5] + 0.1,
+        "points": np.asarray(embedding),
         "frames": np.repeat(np.asarray(embedding, np.float32)[None], 3, axis=0),
-        "complex": rows + 1j, "nan": np.where(rows > 2, np.nan, rows), "none": rows[:0],
-        "one": np.float64(3), "flat": np.arange(7.0), "dates": rows.astype("M8[s]"),
+        "complex": rows + 1j,
+        "nan": np.where(rows > 2, np.nan, rows),
+        "none": rows[:0],
+        "one": np.float64(3),
+        "flat": np.arange(7.0),
+        "dates": rows.astype("M8[s]"),
         "objects": np.array([["a", 1.5], ["b", 2.5]], "U5"),
-    }  # fmt: skip
+    }
     for name, array in arrays.items():
         np.save(os_path / f"{name}.npy", array)
     np.save(os_path / "pickled.npy", np.array([{}, []], object), allow_pickle=True)
@@ -114,8 +145,22 @@ def wrong_output(command, arguments, chance):
 
 
 def wrong_value(command, arguments, chance):
-    known = {*parameters.TSNE, *parameters.TRANSFORM, "hold", "n_iter", "fps", "size", "k",
-             "n_jobs", "seed", "sample", "perplexity", "metric", "keep", "fail_under"}  # fmt: skip
+    known = {
+        *parameters.TSNE,
+        *parameters.TRANSFORM,
+        "hold",
+        "n_iter",
+        "fps",
+        "size",
+        "k",
+        "n_jobs",
+        "seed",
+        "sample",
+        "perplexity",
+        "metric",
+        "keep",
+        "fail_under",
+    }
     options = [o for o in options_of(command) if o.dest in known and o.dest not in FREE]
     if not options:
         return unknown_option(command, arguments, chance)
@@ -125,8 +170,19 @@ def wrong_value(command, arguments, chance):
 
 
 def unknown_option(command, arguments, chance):
-    name = chance.choice(("--perplexty", "--☃", "-z", "--n-itr=3", "---", "--output-file", "extra",
-                          "--n_iter", "--Perplexity"))  # fmt: skip
+    name = chance.choice(
+        (
+            "--perplexty",
+            "--☃",
+            "-z",
+            "--n-itr=3",
+            "---",
+            "--output-file",
+            "extra",
+            "--n_iter",
+            "--Perplexity",
+        )
+    )
     arguments.insert(chance.randrange(len(arguments) + 1), name)
     return arguments if name.startswith("-") else [*arguments, "extra", "more", "words"]
 
@@ -177,8 +233,18 @@ def contradiction(command, arguments, chance):
     return [*arguments, *chance.choice(choices[command])]
 
 
-FAULTS = (wrong_input, wrong_output, wrong_value, wrong_value, wrong_value, unknown_option,
-          missing_value, missing_argument, contradiction, contradiction)  # fmt: skip
+FAULTS = (
+    wrong_input,
+    wrong_output,
+    wrong_value,
+    wrong_value,
+    wrong_value,
+    unknown_option,
+    missing_value,
+    missing_argument,
+    contradiction,
+    contradiction,
+)
 
 
 def contents():

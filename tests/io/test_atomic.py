@@ -73,9 +73,10 @@ def test_errors_of_opening_name_the_target(tmp_path, open_file):
     """Python names the file in an error as it was opened: by its text or by its Path."""
     path = tmp_path / "missing" / "x.npz"
     with (
-        pytest.raises(FileNotFoundError) as caught, atomic_write(path) as temp_path,
+        pytest.raises(FileNotFoundError) as caught,
+        atomic_write(path) as temp_path,
         open_file(temp_path, "xb"),
-    ):  # fmt: skip
+    ):
         pass
     assert caught.value.filename == str(path)
 
@@ -310,12 +311,21 @@ def test_devices_and_pipes_are_refused(tmp_path, make, name):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the device is Linux's")
 @pytest.mark.parametrize("make", [as_fifo, as_device])
-@pytest.mark.parametrize("command", [
-    "fit rows.npy -o {0}.npy", "fit rows.npy -o m.npy --save {0}.npz", "fit {0}.csv -o m.npy",
-    "fit rows.npy -o m.npy --checkpoint {0}.npz", "fit rows.npy -o m.npy --html {0}.html",
-    "fit rows.npy -o m.npy --plot {0}.png", "update {0}.npz rows.npy -o m.npy", "plot {0}.npz",
-    "transform rows.npy --data rows.npy --map {0}.npz -o m.npy", "report {0}.csv rows.npy",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "command",
+    [
+        "fit rows.npy -o {0}.npy",
+        "fit rows.npy -o m.npy --save {0}.npz",
+        "fit {0}.csv -o m.npy",
+        "fit rows.npy -o m.npy --checkpoint {0}.npz",
+        "fit rows.npy -o m.npy --html {0}.html",
+        "fit rows.npy -o m.npy --plot {0}.png",
+        "update {0}.npz rows.npy -o m.npy",
+        "plot {0}.npz",
+        "transform rows.npy --data rows.npy --map {0}.npz -o m.npy",
+        "report {0}.csv rows.npy",
+    ],
+)
 def test_devices_and_pipes_on_the_command_line(tmp_path, monkeypatch, capsys, make, command):
     """An error before the work: no progress is shown."""
     monkeypatch.chdir(tmp_path)
@@ -344,9 +354,15 @@ def test_a_protected_file_is_not_replaced(tmp_path):
 def test_what_a_killed_process_left_is_removed_by_the_next_save(tmp_path):
     target, day = tmp_path / "map.npz", 86_400
     left = [tmp_path / f".map.{i:016x}.part.npz" for i in range(3)]
-    others = [tmp_path / name for name in
-              (".map.npz", ".maps.0123456789abcdef.part.npz", ".map.x123456789abcdef.part.npz",
-               ".map.0123456789abcdef.part.npy")]  # fmt: skip
+    others = [
+        tmp_path / name
+        for name in (
+            ".map.npz",
+            ".maps.0123456789abcdef.part.npz",
+            ".map.x123456789abcdef.part.npz",
+            ".map.0123456789abcdef.part.npy",
+        )
+    ]
     for path in (*left, *others):
         path.write_text("part")
         os.utime(path, (time.time() - day,) * 2)
@@ -370,8 +386,11 @@ def start_writer(folder):
     """Return a process that writes map.npz until its input ends, and its temporary file."""
     writer = subprocess.Popen(
         [sys.executable, "-c", WRITER],
-        cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     return writer, folder / writer.stdout.readline().strip()
 
 

@@ -23,9 +23,14 @@ def affinities():
 @pytest.fixture
 def embedding(affinities):
     return TSNEEmbedding(
-        initialization.random(300, random_state=0), affinities, dof=0.8, random_state=3, n_jobs=2,
-        theta=0.4, max_step_norm=None,
-    ).optimize(30, exaggeration=12)  # fmt: skip
+        initialization.random(300, random_state=0),
+        affinities,
+        dof=0.8,
+        random_state=3,
+        n_jobs=2,
+        theta=0.4,
+        max_step_norm=None,
+    ).optimize(30, exaggeration=12)
 
 
 def header_of(path):
@@ -58,8 +63,13 @@ def test_everything_comes_back(embedding, affinities, tmp_path):
     np.testing.assert_array_equal(loaded, embedding)
     assert (loaded.affinities.P_float32 != affinities.P_float32).nnz == 0
     assert loaded.affinities.P.sum() == pytest.approx(1, abs=1e-12)
-    for name in ("dof", "negative_gradient_method", "random_state", "kl_divergence",
-                 "gradient_descent_params"):  # fmt: skip
+    for name in (
+        "dof",
+        "negative_gradient_method",
+        "random_state",
+        "kl_divergence",
+        "gradient_descent_params",
+    ):
         assert getattr(loaded, name) == getattr(embedding, name)
     for name, value in vars(embedding.optimizer.state).items():
         np.testing.assert_array_equal(getattr(loaded.optimizer.state, name), value)
@@ -134,9 +144,12 @@ def test_data_is_not_in_the_file(embedding, tmp_path):
 
 def test_what_cannot_be_kept_is_left_out(affinities, tmp_path):
     embedding = TSNEEmbedding(
-        np.random.default_rng(0).normal(size=(300, 2)), affinities, callbacks=print,
-        random_state=np.random.RandomState(0), learning_rate=np.float64(70),
-    )  # fmt: skip
+        np.random.default_rng(0).normal(size=(300, 2)),
+        affinities,
+        callbacks=print,
+        random_state=np.random.RandomState(0),
+        learning_rate=np.float64(70),
+    )
     embedding.save(tmp_path / "map.npz")
     loaded = TSNEEmbedding.load(tmp_path / "map.npz")
     assert loaded.random_state is None
@@ -278,7 +291,7 @@ def test_damaged_files(embedding, tmp_path):
         ("header", lambda a: np.array("[]"), "does not say"),
         ("header", lambda a: None, "no header"),
     ],
-)  # fmt: skip
+)
 def test_forged_arrays(embedding, tmp_path, name, change, message):
     embedding.save(tmp_path / "map.npz")
     with np.load(tmp_path / "map.npz") as archive:
@@ -325,8 +338,12 @@ def test_other_files(embedding, tmp_path):
     (tmp_path / "text.npz").write_text("no archive")
     with open(tmp_path / "pickled.npz", "wb") as file:
         pickle.dump(embedding, file)
-    for name, message in (("array.npy", "no .npz archive"), ("other.npz", "no header"),
-                          ("text.npz", ""), ("pickled.npz", "")):  # fmt: skip
+    for name, message in (
+        ("array.npy", "no .npz archive"),
+        ("other.npz", "no header"),
+        ("text.npz", ""),
+        ("pickled.npz", ""),
+    ):
         with pytest.raises(ValueError, match=f"is not a saved embedding.*{message}"):
             TSNEEmbedding.load(tmp_path / name)
 

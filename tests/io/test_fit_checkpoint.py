@@ -279,8 +279,9 @@ def test_an_address(protocol, path, digits):
     stop(digits, address, MAIN, 5, **QUICK)
     system, name = fsspec.core.url_to_fs(address)
     assert sorted(os.path.basename(each) for each in system.ls(os.path.dirname(name), False)) == [
-        "run.graph.npz", "run.npz",
-    ]  # fmt: skip
+        "run.graph.npz",
+        "run.npz",
+    ]
     heard = Heard()
     found = TSNE(**QUICK, checkpoint=address, callbacks=heard).fit(digits)
     np.testing.assert_array_equal(found, TSNE(**QUICK).fit(digits))

@@ -22,14 +22,21 @@ def columns():
     rng = np.random.default_rng(0)
     counts = pyarrow.array(rng.integers(0, 9, N))
     return {
-        "small": counts.cast(pyarrow.int8()), "half": rng.normal(size=N).astype(np.float16),
-        "single": rng.normal(size=N).astype(np.float32), "a.b": rng.integers(0, 10**6, N),
-        "money": counts.cast(pyarrow.decimal128(25, 2)), "coded": counts.dictionary_encode(),
-        "text": ["1"] * N, "flag": rng.random(N) > 0.5, "pairs": [[1, 2]] * N,
+        "small": counts.cast(pyarrow.int8()),
+        "half": rng.normal(size=N).astype(np.float16),
+        "single": rng.normal(size=N).astype(np.float32),
+        "a.b": rng.integers(0, 10**6, N),
+        "money": counts.cast(pyarrow.decimal128(25, 2)),
+        "coded": counts.dictionary_encode(),
+        "text": ["1"] * N,
+        "flag": rng.random(N) > 0.5,
+        "pairs": [[1, 2]] * N,
         "words": [["a"]] * N,
-        "nothing": pyarrow.nulls(N), "none": pyarrow.nulls(N, pyarrow.float32()),
-        "day": np.arange(N).astype("datetime64[s]"), "a": rng.normal(size=N),
-    }  # fmt: skip
+        "nothing": pyarrow.nulls(N),
+        "none": pyarrow.nulls(N, pyarrow.float32()),
+        "day": np.arange(N).astype("datetime64[s]"),
+        "a": rng.normal(size=N),
+    }
 
 
 NUMBERS = ("small", "half", "single", "a.b", "money", "coded", "a")
@@ -54,9 +61,14 @@ def test_columns_are_what_their_types_say(path, columns):
     table = files.read_table(path)
     assert table.names == NUMBERS
     assert table.unused == {
-        "text": "text", "flag": "true or false", "pairs": "lists", "words": "lists",
-        "nothing": "empty", "none": "empty", "day": "dates",
-    }  # fmt: skip
+        "text": "text",
+        "flag": "true or false",
+        "pairs": "lists",
+        "words": "lists",
+        "nothing": "empty",
+        "none": "empty",
+        "day": "dates",
+    }
     assert set(table.columns) == set(table.unused)
     assert table.columns["text"].tolist() == ["1"] * N
     assert "a" not in table.columns
@@ -72,9 +84,15 @@ def test_columns_are_what_their_types_say(path, columns):
 
 @pytest.mark.parametrize(
     ("names", "dtype"),
-    [(["small"], "i1"), (["small", "half"], "f2"), (["half", "single"], "f4"),
-     (["flag"], "?"), (["flag", "small"], "i1"), (["a.b"], "i8")],
-)  # fmt: skip
+    [
+        (["small"], "i1"),
+        (["small", "half"], "f2"),
+        (["half", "single"], "f4"),
+        (["flag"], "?"),
+        (["flag", "small"], "i1"),
+        (["a.b"], "i8"),
+    ],
+)
 def test_the_smallest_type_that_holds_all(path, columns, names, dtype):
     rows = files.read_table(path, columns=names).data
     assert rows.dtype == dtype
@@ -120,9 +138,10 @@ def test_lists_of_numbers_are_columns_if_they_are_chosen(kind, tmp_path):
     X = rng.normal(size=(N, 30)).astype(np.float32)
     item = pyarrow.float32()
     kinds = {
-        "list": pyarrow.list_(item), "large_list": pyarrow.large_list(item),
+        "list": pyarrow.list_(item),
+        "large_list": pyarrow.large_list(item),
         "fixed": pyarrow.list_(item, 30),
-    }  # fmt: skip
+    }
     made = {"id": np.arange(N), "vector": pyarrow.array(list(X), kinds[kind])}
     path = write(tmp_path / "rows.parquet", made, row_group_size=300)
     assert files.read_table(path).unused == {"vector": "lists"}
@@ -160,9 +179,9 @@ def test_a_list_that_is_wrong(values, what, tmp_path):
     [("text", "string"), ("words", "list<"), ("day", "timestamp["), ("nothing", "null")],
 )
 def test_a_chosen_column_without_numbers(path, name, kind):
-    with pytest.raises(ValueError, match=re.escape(
-        f"{path}: column {name!r} has no numbers, it is of type {kind}"
-    )):  # fmt: skip
+    with pytest.raises(
+        ValueError, match=re.escape(f"{path}: column {name!r} has no numbers, it is of type {kind}")
+    ):
         files.read_table(path, columns=["a", name])
 
 

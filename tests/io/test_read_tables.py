@@ -85,8 +85,9 @@ def test_more_than_one_block_of_a_file(parser, write):
     assert table.data.sum() == 400_001.5
 
 
-@pytest.mark.parametrize(("ending", "module"), [
-    (".gz", "gzip"), (".bz2", "bz2"), (".xz", "lzma"), (".GZ", "gzip")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("ending", "module"), [(".gz", "gzip"), (".bz2", "bz2"), (".xz", "lzma"), (".GZ", "gzip")]
+)
 def test_compressed(parser, tmp_path, ending, module):
     path = tmp_path / f"rows.tsv{ending}"
     try:
@@ -124,7 +125,7 @@ def test_names_that_are_numbers(parser, write, line, more, is_said):
     assert [str(each.message) for each in caught] == is_said * [
         f"{path}: its first line, {line}, is read as names of columns, which "
         "pandas writes so; if it is a row, put a line of names before it"
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("line", ["0.0,1.0,2.0", "1,2,3", "0,1,3", "0,2,1", "nan,0,1"])
@@ -148,10 +149,14 @@ def test_a_column_that_is_not_there(write):
 def test_parquet(tmp_path):
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
-    frame = pandas.DataFrame({
-        "x": [1, 2, 3], "kind": pandas.Categorical(["a", "b", "a"]), "y": [0.5, 1, 2],
-        "at": pandas.to_datetime(["2020-01-01"] * 3),
-    })  # fmt: skip
+    frame = pandas.DataFrame(
+        {
+            "x": [1, 2, 3],
+            "kind": pandas.Categorical(["a", "b", "a"]),
+            "y": [0.5, 1, 2],
+            "at": pandas.to_datetime(["2020-01-01"] * 3),
+        }
+    )
     frame.to_parquet(tmp_path / "rows.parquet")
     table = files.read_table(tmp_path / "rows.parquet")
     assert table.names == ("x", "y")

@@ -73,8 +73,9 @@ def test_rows_are_given_again(digits, old, tmp_path):
 def test_a_map_whose_rows_changed(digits, old, tmp_path, keep):
     """Parts of the index, rows that have left, a part of one row: all of them come back."""
     changed = old.update(digits[N_OLD : N_OLD + 60], n_iter=5).drop(np.arange(20, 40))
-    changed = changed.update(digits[5:6], n_iter=5).update(digits[400:403], replace=[1, 5, 330],
-                                                           n_iter=5)  # fmt: skip
+    changed = changed.update(digits[5:6], n_iter=5).update(
+        digits[400:403], replace=[1, 5, 330], n_iter=5
+    )
     assert len(changed.affinities.knn_index.parts) > 2
     rows = np.delete(np.concatenate([digits[:360], digits[5:6]]), np.arange(20, 40), axis=0)
     rows[[1, 5, 330]] = digits[400:403]
@@ -137,8 +138,10 @@ def test_what_cannot_be_kept(digits, old, tmp_path):
     old.save(path)
     with pytest.raises(ValueError, match=r"^X is given, but the file has no index of rows"):
         TSNEEmbedding.load(path, X=digits[:N_OLD])
-    for loaded in (lambda: TSNEEmbedding.load(path).update(digits[-3:]),
-                   lambda: TSNEEmbedding.load(path).drop([0])):  # fmt: skip
+    for loaded in (
+        lambda: TSNEEmbedding.load(path).update(digits[-3:]),
+        lambda: TSNEEmbedding.load(path).drop([0]),
+    ):
         with pytest.raises(NotImplementedError, match='keep="rows"'):
             loaded()
     before = path.read_bytes()

@@ -44,7 +44,7 @@ def test_the_same_map_is_compressed_to_the_same_bytes(points, tmp_path, monkeypa
     files.write_map(tmp_path / f"two.csv{ending}", points)
     assert (tmp_path / f"one.csv{ending}").read_bytes() == (
         tmp_path / f"two.csv{ending}"
-    ).read_bytes()  # fmt: skip
+    ).read_bytes()
 
 
 def test_a_compressed_table_is_replaced_when_all_is_written(points, tmp_path):

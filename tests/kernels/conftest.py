@@ -5,9 +5,19 @@ import pytest
 from fasttsne import _kernels
 
 NOT_HOT = {
-    "SIMD_LEVELS", "cpu", "csr", "exact_order", "follow", "hat_grid", "load_level",
-    "neighbor_lists", "packed_edges", "raster", "row_descent", "simd",
-}  # fmt: skip
+    "SIMD_LEVELS",
+    "cpu",
+    "csr",
+    "exact_order",
+    "follow",
+    "hat_grid",
+    "load_level",
+    "neighbor_lists",
+    "packed_edges",
+    "raster",
+    "row_descent",
+    "simd",
+}
 
 
 @pytest.fixture

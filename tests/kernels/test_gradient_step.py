@@ -51,9 +51,18 @@ def test_points_that_would_leave_all_bounds_stay(kernel, rng):
     gradient, update = np.zeros(y.shape), np.zeros(y.shape, np.float32)
     gradient[3, 0], gradient[5, 1], gradient[7] = np.nan, np.inf, -2e14
     n_stuck = step(
-        kernel("gradient_step"), y, update, np.ones_like(update), gradient, 1, 0.8, None, None, 2,
+        kernel("gradient_step"),
+        y,
+        update,
+        np.ones_like(update),
+        gradient,
+        1,
+        0.8,
+        None,
+        None,
+        2,
         recenter=False,
-    )  # fmt: skip
+    )
     assert n_stuck == 3
     np.testing.assert_array_equal(y, start)
     assert not update.any()
@@ -64,9 +73,18 @@ def test_bounds_hold_where_squares_overflow(kernel):
     for learning_rate in (1e3, 1e250):
         y = np.zeros((1, 2))
         step(
-            kernel("gradient_step"), y, update.copy(), np.ones_like(update), gradient,
-            learning_rate, 0, None, 5.0, 1, recenter=False,
-        )  # fmt: skip
+            kernel("gradient_step"),
+            y,
+            update.copy(),
+            np.ones_like(update),
+            gradient,
+            learning_rate,
+            0,
+            None,
+            5.0,
+            1,
+            recenter=False,
+        )
         np.testing.assert_allclose(y, [[-3, -4]])
 
 

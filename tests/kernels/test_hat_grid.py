@@ -23,9 +23,16 @@ class Laid:
         corners, coarse = np.empty((2, len(ends), 2**d), np.int32)
         parents = np.empty((n_nodes, 2**d), np.int32)
         n_cells, n_nodes, self.n_coarse, self.distance = hat_grid.number_nodes(
-            ends, places, np.empty(n_nodes, np.int32),
-            np.empty((places // 2 + 1).prod(), np.int32), starts, halves, corners, coarse, parents,
-        )  # fmt: skip
+            ends,
+            places,
+            np.empty(n_nodes, np.int32),
+            np.empty((places // 2 + 1).prod(), np.int32),
+            starts,
+            halves,
+            corners,
+            coarse,
+            parents,
+        )
         self.starts, self.halves = starts[: n_cells + 1], halves[:n_cells]
         self.corners, self.coarse_corners = corners[:n_cells], coarse[:n_cells]
         self.parents = parents[:n_nodes]
@@ -38,10 +45,21 @@ class Laid:
         upper = np.ascontiguousarray(moments[:, rows, columns], np.float32)
         band, diagonal = np.empty((self.n_coarse, self.distance + 1)), np.empty(len(self.parents))
         hat_grid.stiffness(
-            self.points, self.starts, self.fractions, self.halves, self.corners,
-            self.coarse_corners, upper, mass, SPACING,
-            np.empty((len(self.corners), 4**d + 2**d)), band, diagonal, self.n_near, n_threads,
-        )  # fmt: skip
+            self.points,
+            self.starts,
+            self.fractions,
+            self.halves,
+            self.corners,
+            self.coarse_corners,
+            upper,
+            mass,
+            SPACING,
+            np.empty((len(self.corners), 4**d + 2**d)),
+            band,
+            diagonal,
+            self.n_near,
+            n_threads,
+        )
         return band, diagonal
 
     def apply(self, band, inverse_diagonal, local, r, n_threads=2):
@@ -53,9 +71,19 @@ class Laid:
         )
         out = np.full(r.shape, np.nan)
         product = hat_grid.apply(
-            self.points, self.starts, self.fractions, self.corners, self.parents, inverse_diagonal,
-            band, local, r, *scratch, out, n_threads,
-        )  # fmt: skip
+            self.points,
+            self.starts,
+            self.fractions,
+            self.corners,
+            self.parents,
+            inverse_diagonal,
+            band,
+            local,
+            r,
+            *scratch,
+            out,
+            n_threads,
+        )
         return out, product
 
     def hats(self):

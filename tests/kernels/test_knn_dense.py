@@ -21,10 +21,19 @@ def ranked(candidates, queries, points, k, n_threads, rows=None, names=None):
     indices = np.empty((len(queries), k), np.int32)
     distances = np.empty((len(queries), k), np.float32)
     _kernels.rerank.rerank(
-        queries, points, rows.astype(np.int32), names.astype(np.int32), candidates.keys,
-        candidates.counts, candidates.thresholds, candidates.n_kept, k, indices, distances,
+        queries,
+        points,
+        rows.astype(np.int32),
+        names.astype(np.int32),
+        candidates.keys,
+        candidates.counts,
+        candidates.thresholds,
+        candidates.n_kept,
+        k,
+        indices,
+        distances,
         n_threads,
-    )  # fmt: skip
+    )
     return indices, distances
 
 
@@ -41,8 +50,9 @@ def test_self_join_equals_reference(rng, n, d):
     points = rng.normal(0, 1, (n, d)).astype(np.float32)
     k = min(20, n - 1)
     indices, distances = self_join(points, k, min(k + 8, n - 1))
-    expected, expected_distances = reference.nearest(points.astype(float), points.astype(float),
-                                                     k, True)  # fmt: skip
+    expected, expected_distances = reference.nearest(
+        points.astype(float), points.astype(float), k, True
+    )
     np.testing.assert_allclose(distances, expected_distances, rtol=1e-4, atol=1e-6)
     assert (indices == expected).mean() > 0.999
 
@@ -149,9 +159,16 @@ def test_rows_search_the_cells_near_to_them(rng, n_near, bound):
     assert max(map(len, members)) <= MAX_CELL_ROWS
     lists = cells.nearest(np.arange(cells.n_cells), cells.n_cells, 1)
     expected = reference.search_cells(
-        points.astype(float), members, lists[:, :n_near], lists[:, n_near:], bound, NEAR_CENTROID,
-        REFERENCE_CELLS, 12, capacity(12),
-    )  # fmt: skip
+        points.astype(float),
+        members,
+        lists[:, :n_near],
+        lists[:, n_near:],
+        bound,
+        NEAR_CENTROID,
+        REFERENCE_CELLS,
+        12,
+        capacity(12),
+    )
     found = found_in_cells(cells, n_near, cells.n_cells, bound, 12, 2)
     # Rounding may change which cells are probed, or the order of points, for one row in hundreds.
     assert np.mean([found[row] == expected[row] for row in expected]) > 0.99

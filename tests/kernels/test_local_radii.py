@@ -49,9 +49,13 @@ def test_forces_are_the_derivative_of_a_function_of_the_radii(kernel, P, rng, d,
     a = np.where(weights > 0, slope / np.where(weights > 0, weights, 1), 0)
     out = np.empty((60, d), np.float32)
     kernel("local_radii").forces(
-        *edges_of(P, d), y.astype(np.float32), np.stack([a, a * squares], 1).astype(np.float32),
-        dof, out, 2,
-    )  # fmt: skip
+        *edges_of(P, d),
+        y.astype(np.float32),
+        np.stack([a, a * squares], 1).astype(np.float32),
+        dof,
+        out,
+        2,
+    )
     step = 1e-5
     for i in (0, 7, 20, 59):
         for c in range(d):

@@ -63,9 +63,16 @@ def test_gather_equals_reference(kernel, rng, d, order):
     potential = np.sin(row / 5) + np.cos(column / 7) + np.sin(layer / 6 + column / 9)
     out, phi = np.empty_like(y), np.empty(len(y), np.float32)
     kernel("particle_mesh").gather(
-        y, potential.astype(np.float32), low, SPACING, polynomials(order),
-        np.zeros(_kernels.particle_mesh.SELF_FORCE_TERMS, np.float32), out, 2, phi,
-    )  # fmt: skip
+        y,
+        potential.astype(np.float32),
+        low,
+        SPACING,
+        polynomials(order),
+        np.zeros(_kernels.particle_mesh.SELF_FORCE_TERMS, np.float32),
+        out,
+        2,
+        phi,
+    )
     expected = reference.gather(y.astype(float), potential, low, SPACING, order)
     np.testing.assert_allclose(out, expected, atol=3e-3 * abs(expected).max())
     expected = reference.interpolated(y.astype(float), potential, low, SPACING, order)

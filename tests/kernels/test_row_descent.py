@@ -9,8 +9,11 @@ from fasttsne.objective.points import NewPointsDivergence
 from fasttsne.repulsion.fixed_reference import make_field
 
 ACCURACY = {
-    "theta": 0.5, "n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1,
-}  # fmt: skip
+    "theta": 0.5,
+    "n_interpolation_points": 3,
+    "min_num_intervals": 50,
+    "ints_in_interval": 1,
+}
 
 
 @pytest.mark.parametrize("method", ["bh", "fft"])

@@ -52,9 +52,12 @@ def test_n_jobs_is_the_number_of_threads(what):
     hashes = set()
     for n_jobs in (1, min(3, available_cores()) if what == "fit" else 3):
         result = subprocess.run(
-            [sys.executable, "-c", PROGRAM, what, str(n_jobs)], capture_output=True, text=True,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}, check=False,
-        )  # fmt: skip
+            [sys.executable, "-c", PROGRAM, what, str(n_jobs)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            check=False,
+        )
         assert result.returncode == 0, result.stderr
         threads, digest = result.stdout.split()
         assert int(threads) == n_jobs
@@ -73,9 +76,19 @@ def spectrum(rng, n, d):
 )
 @pytest.mark.parametrize(
     "shape",
-    [(300, 63), (300, 64), (400, 200), (400, 201), (200, 400), (201, 400), (300, 1000),
-     (300, 1001), (100, 1000), (100, 1001)],
-)  # fmt: skip
+    [
+        (300, 63),
+        (300, 64),
+        (400, 200),
+        (400, 201),
+        (200, 400),
+        (201, 400),
+        (300, 1000),
+        (300, 1001),
+        (100, 1000),
+        (100, 1001),
+    ],
+)
 def test_components_on_both_sides_of_each_limit(rng, shape, dtype, form):
     X = spectrum(rng, *shape).astype(dtype)
     found = initialization.pca(form(X), 3, random_state=0, add_jitter=False)

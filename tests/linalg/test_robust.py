@@ -37,10 +37,25 @@ def ordinary(name, rng):
 
 
 NAMES = [
-    "normal", "cauchy", "student", "counts", "few counts", "one-hot", "units", "sales", "equal",
-    "one differs", "nearly equal", "two scales", "time", "digits", "integers", "largest",
-    "smallest", "two rows",
-]  # fmt: skip
+    "normal",
+    "cauchy",
+    "student",
+    "counts",
+    "few counts",
+    "one-hot",
+    "units",
+    "sales",
+    "equal",
+    "one differs",
+    "nearly equal",
+    "two scales",
+    "time",
+    "digits",
+    "integers",
+    "largest",
+    "smallest",
+    "two rows",
+]
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -35,12 +35,16 @@ def test_correlations(pair, monkeypatch, method, sample_size):
 @pytest.mark.parametrize(
     "scaled",
     [
-        lambda d: np.exp(20 * d), lambda d: np.exp(-20 * d), lambda d: d * 1e-300,
-        lambda d: np.where(d < 1, 1e-24 * d, np.where(d < 2, 1e-12 * d, d)), np.ceil,
-        lambda d: np.where(d < 2, 0, d), lambda d: 1e-318 * d,
+        lambda d: np.exp(20 * d),
+        lambda d: np.exp(-20 * d),
+        lambda d: d * 1e-300,
+        lambda d: np.where(d < 1, 1e-24 * d, np.where(d < 2, 1e-12 * d, d)),
+        np.ceil,
+        lambda d: np.where(d < 2, 0, d),
+        lambda d: 1e-318 * d,
     ],
     ids=["wide", "falling", "small", "three scales", "ties", "zeros", "subnormal"],
-)  # fmt: skip
+)
 def test_rank_correlations_of_any_orders_of_magnitude(monkeypatch, scaled):
     """Bins of one width would hold almost all of such distances in one."""
     Y = np.random.default_rng(0).normal(size=(300, 2))

@@ -61,10 +61,13 @@ def test_overlap_is_that_of_sets(points):
         D = np.linalg.norm(each[:, None] - each, axis=2)
         np.fill_diagonal(D, np.inf)
         near.append(np.argsort(D, axis=1)[:, :6])
-    expected = np.mean([
-        [len(np.intersect1d(a, b)) / 6 for a, b in zip(near[i], near[j], strict=True)]
-        for i, j in ((0, 1), (0, 2), (1, 2))
-    ], axis=0)  # fmt: skip
+    expected = np.mean(
+        [
+            [len(np.intersect1d(a, b)) / 6 for a, b in zip(near[i], near[j], strict=True)]
+            for i, j in ((0, 1), (0, 2), (1, 2))
+        ],
+        axis=0,
+    )
     np.testing.assert_allclose(metrics.stability(maps, k=6).overlap, expected)
 
 

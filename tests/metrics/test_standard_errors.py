@@ -8,11 +8,7 @@ import pytest
 
 from fasttsne import metrics
 from fasttsne.datasets import load_digits
-from fasttsne.metrics.estimate import (
-    estimate_penalized,
-    estimate_share,
-    estimate_share_beyond,
-)
+from fasttsne.metrics.estimate import estimate_penalized, estimate_share, estimate_share_beyond
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +26,8 @@ MEASURES = {
     "trustworthiness": lambda X, Y, labels, **sample: metrics.trustworthiness(X, Y, 10, **sample),
     "continuity": lambda X, Y, labels, **sample: metrics.continuity(X, Y, 10, **sample),
     "spearman": lambda X, Y, labels, **sample: metrics.distance_correlation(X, Y, **sample),
-    "pearson": lambda X, Y, labels, **sample: (
-        metrics.distance_correlation(X, Y, "pearson", **sample)
+    "pearson": lambda X, Y, labels, **sample: metrics.distance_correlation(
+        X, Y, "pearson", **sample
     ),
     "density": lambda X, Y, labels, **sample: metrics.density_correlation(X, Y, **sample),
     "stress": lambda X, Y, labels, **sample: metrics.stress(X, Y, **sample).total,
@@ -42,7 +38,7 @@ MEASURES = {
     "silhouette": lambda X, Y, labels, **sample: (
         metrics.label_agreement(X, Y, labels, **sample).silhouette
     ),
-}  # fmt: skip
+}
 # Few rows decide these.
 OF_RARE = "trustworthiness", "continuity", "stress"
 

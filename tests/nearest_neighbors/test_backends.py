@@ -9,15 +9,7 @@ from quick import QUICK
 from scipy.spatial.distance import cdist
 
 from fasttsne import TSNE
-from fasttsne.nearest_neighbors import (
-    HNSW,
-    Annoy,
-    Exact,
-    Faiss,
-    NNDescent,
-    Sklearn,
-    make_index,
-)
+from fasttsne.nearest_neighbors import HNSW, Annoy, Exact, Faiss, NNDescent, Sklearn, make_index
 
 PACKAGES = {Annoy: "annoy", HNSW: "hnswlib", Faiss: "faiss", Sklearn: "sklearn"}
 NAMES = {"annoy": Annoy, "hnsw": HNSW, "faiss": Faiss, "sklearn": Sklearn}

@@ -90,9 +90,11 @@ class Subject:
         if self.is_given:
             return nn.PrecomputedDistanceMatrix(self.rows(X), k)
         settings = {
-            "metric": self.case.metric, "random_state": 0, "n_jobs": 1,
+            "metric": self.case.metric,
+            "random_state": 0,
+            "n_jobs": 1,
             "knn_kwargs": self.case.kwargs,
-        }  # fmt: skip
+        }
         return self.case.index(self.rows(X), k, **{**settings, **kwargs})
 
     def check(self, found, queries, k, is_self=False):

@@ -244,9 +244,11 @@ def test_approx_on_a_file_larger_than_the_memory_allowed(rng, tmp_path):
     before = path.read_bytes()[:100_000]
     result = subprocess.run(
         [sys.executable, "-c", LARGER_THAN_MEMORY, str(path)],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert result.returncode == 0, result.stderr
     recall, copy = result.stdout.strip().splitlines()
     assert float(recall) >= 0.95
@@ -272,11 +274,15 @@ def test_covariance_of_mahalanobis_by_either_name(rng):
 @pytest.mark.parametrize(
     ("name", "same", "params"),
     [
-        ("infinity", "chebyshev", None), ("linf", "chebyshev", None),
-        ("p", "minkowski", {"p": 3}), ("taxicab", "l1", None), ("l1", "manhattan", None),
-        ("standardised_euclidean", "seuclidean", None), ("sokalmichener", "rogerstanimoto", None),
+        ("infinity", "chebyshev", None),
+        ("linf", "chebyshev", None),
+        ("p", "minkowski", {"p": 3}),
+        ("taxicab", "l1", None),
+        ("l1", "manhattan", None),
+        ("standardised_euclidean", "seuclidean", None),
+        ("sokalmichener", "rogerstanimoto", None),
     ],
-)  # fmt: skip
+)
 def test_names_of_metrics_elsewhere(rng, name, same, params):
     X = rng.integers(0, 3, size=(50, 6)).astype(float)
     for kind in (
@@ -457,9 +463,19 @@ def test_distances_of_bytes_are_rounded_once(rng, n_columns):
     indices, distances = np.empty((12, 12), np.int32), np.empty((12, 12), np.float32)
     numbers = np.arange(12, dtype=np.int32)
     _kernels.rerank.rerank(
-        X, X, numbers, numbers, keys, np.full(12, 12, np.int32), np.full(12, np.inf, np.float32),
-        12, 12, indices, distances, 2,
-    )  # fmt: skip
+        X,
+        X,
+        numbers,
+        numbers,
+        keys,
+        np.full(12, 12, np.int32),
+        np.full(12, np.inf, np.float32),
+        12,
+        12,
+        indices,
+        distances,
+        2,
+    )
     expected = cdist(X.astype(float), X.astype(float))
     np.testing.assert_allclose(distances, np.sort(expected, axis=1), rtol=1.2e-7)
     found = np.take_along_axis(expected, indices, 1)

@@ -44,11 +44,33 @@ def test_names_of_all_backends(rng):
 
 @pytest.mark.parametrize(
     "metric",
-    ["manhattan", "l1", "cityblock", "taxicab", "chebyshev", "linfinity", "linfty", "linf",
-     "minkowski", "hamming", "canberra", "braycurtis", "jaccard", "dice", "rogerstanimoto",
-     "russellrao", "sokalsneath", "sokalmichener", "yule", "mahalanobis", "seuclidean",
-     "standardised_euclidean", "jensenshannon", "infinity"],
-)  # fmt: skip
+    [
+        "manhattan",
+        "l1",
+        "cityblock",
+        "taxicab",
+        "chebyshev",
+        "linfinity",
+        "linfty",
+        "linf",
+        "minkowski",
+        "hamming",
+        "canberra",
+        "braycurtis",
+        "jaccard",
+        "dice",
+        "rogerstanimoto",
+        "russellrao",
+        "sokalsneath",
+        "sokalmichener",
+        "yule",
+        "mahalanobis",
+        "seuclidean",
+        "standardised_euclidean",
+        "jensenshannon",
+        "infinity",
+    ],
+)
 def test_auto_has_metrics_of_other_packages(rng, metric):
     X = rng.integers(0, 3, (60, 8)).astype(float)
     X[:, 0] = 1
@@ -238,10 +260,16 @@ def test_unknown_settings_of_the_exact_search(rng):
 @pytest.mark.parametrize(
     ("k", "perplexity", "n_samples", "expected"),
     [
-        ("auto", 30, 500, 90), ("auto", 30.5, 500, 91), ("auto", 30, 91, 90), ("auto", 30, 90, 89),
-        ("auto", 30, None, 90), ("auto", 0.1, 500, 1), (7, 30, 500, 7), (500, 30, 500, 499),
+        ("auto", 30, 500, 90),
+        ("auto", 30.5, 500, 91),
+        ("auto", 30, 91, 90),
+        ("auto", 30, 90, 89),
+        ("auto", 30, None, 90),
+        ("auto", 0.1, 500, 1),
+        (7, 30, 500, 7),
+        (500, 30, 500, 499),
     ],
-)  # fmt: skip
+)
 def test_neighbors_for_a_perplexity(k, perplexity, n_samples, expected):
     assert select.resolve_k_neighbors(k, perplexity, n_samples) == expected
 

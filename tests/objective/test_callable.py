@@ -15,8 +15,10 @@ from fasttsne.compat.functions import kl_divergence_exact
 BH_PARAMS = {"theta": 0.2}
 FFT_PARAMS = {"n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1}
 FUNCTIONS = {
-    "bh": tsne.kl_divergence_bh, "fft": tsne.kl_divergence_fft, "exact": kl_divergence_exact
-}  # fmt: skip
+    "bh": tsne.kl_divergence_bh,
+    "fft": tsne.kl_divergence_fft,
+    "exact": kl_divergence_exact,
+}
 SHORT = {**QUICK, "early_exaggeration_iter": 20, "n_iter": 20, "perplexity": 10}
 
 
@@ -58,9 +60,12 @@ def test_functions_equal_their_twin(digits, affinities, function, dof, d, exagge
     params = {"dof": dof, "bh_params": BH_PARAMS, "fft_params": FFT_PARAMS, "n_jobs": 2}
     error, gradient = function(embedding, P, should_eval_error=True, **params)
     expected_error, expected = plain(
-        embedding, P, **{**params, "bh_params": {"theta": 0.5}}, reference_embedding=None,
+        embedding,
+        P,
+        **{**params, "bh_params": {"theta": 0.5}},
+        reference_embedding=None,
         should_eval_error=True,
-    )  # fmt: skip
+    )
     assert error == pytest.approx(expected_error, rel=1e-3)
     assert gradient.shape == embedding.shape
     assert gradient.dtype == np.float64
@@ -88,9 +93,13 @@ def test_a_function_as_method(start, affinities):
     affinities = PrecomputedAffinities(rounded(affinities.P.toarray()), normalize=False)
     for method in ("exact", plain):
         embedding = TSNEEmbedding(
-            start, affinities, negative_gradient_method=method, n_jobs=2,
-            callbacks=lambda *report: reports.append(report[1]), callbacks_every_iters=10,
-        )  # fmt: skip
+            start,
+            affinities,
+            negative_gradient_method=method,
+            n_jobs=2,
+            callbacks=lambda *report: reports.append(report[1]),
+            callbacks_every_iters=10,
+        )
         embedding.optimize(20, exaggeration=6, inplace=True).optimize(10, inplace=True)
         maps.append(embedding)
     np.testing.assert_allclose(maps[0], maps[1], atol=1e-3 * np.ptp(maps[0]))
@@ -147,9 +156,12 @@ def test_calling_the_optimizer(start, affinities):
     assert optimizer.update is None
     points = start.copy()
     error, result = optimizer(
-        embedding=points, P=affinities.P, n_iter=10, objective_function=tsne.kl_divergence_bh,
+        embedding=points,
+        P=affinities.P,
+        n_iter=10,
+        objective_function=tsne.kl_divergence_bh,
         exaggeration=4,
-    )  # fmt: skip
+    )
     assert result is points
     embedding = TSNEEmbedding(start, affinities, negative_gradient_method="bh")
     embedding.optimize(10, exaggeration=4, inplace=True)
@@ -171,17 +183,30 @@ class Plain(tsne.gradient_descent):
         self.gains = None
 
     def __call__(
-        self, embedding, P, n_iter, objective_function, learning_rate, momentum, exaggeration,
-        callbacks, callbacks_every_iters, bound=1, **params,
-    ):  # fmt: skip
+        self,
+        embedding,
+        P,
+        n_iter,
+        objective_function,
+        learning_rate,
+        momentum,
+        exaggeration,
+        callbacks,
+        callbacks_every_iters,
+        bound=1,
+        **params,
+    ):
         if self.update is None:
             self.update = np.zeros_like(embedding).view(np.ndarray)
         P *= exaggeration or 1
         for step in range(n_iter):
             error, gradient = objective_function(
-                embedding, P, dof=params["dof"], bh_params={"theta": params["theta"]},
+                embedding,
+                P,
+                dof=params["dof"],
+                bh_params={"theta": params["theta"]},
                 should_eval_error=step == n_iter - 1,
-            )  # fmt: skip
+            )
             self.update = momentum * self.update - learning_rate * gradient
             embedding += self.update
         return error, embedding
@@ -215,10 +240,16 @@ def test_a_replaced_call_is_called(digits, monkeypatch):
 
     monkeypatch.setattr(tsne.gradient_descent, "__call__", call)
     model = TSNE(
-        early_exaggeration_iter=10, early_exaggeration=3, n_iter=20, initial_momentum=0.2,
-        learning_rate=7, theta=0.3, n_jobs=2, perplexity=10,
+        early_exaggeration_iter=10,
+        early_exaggeration=3,
+        n_iter=20,
+        initial_momentum=0.2,
+        learning_rate=7,
+        theta=0.3,
+        n_jobs=2,
+        perplexity=10,
         negative_gradient_method=tsne.kl_divergence_fft,
-    )  # fmt: skip
+    )
     embedding = model.fit(digits[:100])
     assert embedding.kl_divergence == 1
     assert [call["n_iter"] for call in calls] == [10, 20]

@@ -20,8 +20,11 @@ from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 from fasttsne.repulsion.fixed_reference import make_field
 
 ACCURACY = {
-    "theta": 0.2, "n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1,
-}  # fmt: skip
+    "theta": 0.2,
+    "n_interpolation_points": 3,
+    "min_num_intervals": 50,
+    "ints_in_interval": 1,
+}
 
 
 class ObjectiveContract:
@@ -192,9 +195,7 @@ class TestFunction(ObjectiveContract):
     allocates = True
 
     def make(self, n_threads=1, n=40):
-        return FunctionObjective(
-            kl_divergence_exact, affinities(n), 2, 1.0, ACCURACY, n_threads
-        )  # fmt: skip
+        return FunctionObjective(kl_divergence_exact, affinities(n), 2, 1.0, ACCURACY, n_threads)
 
 
 class TestNewPoints(ObjectiveContract):
@@ -246,10 +247,14 @@ def test_an_objective_of_a_user_runs_as_those_of_the_package(tmp_path, capsys, c
     rng = np.random.default_rng(4)
     recorder, start = EmbeddingRecorder(), rng.normal(0, 1, (40, 2))
     tsne = TSNE(
-        negative_gradient_method="springs", initialization=start, learning_rate=5,
+        negative_gradient_method="springs",
+        initialization=start,
+        learning_rate=5,
         callbacks=[recorder, ProgressBar(use_tqdm=False), EarlyStopping()],
-        callbacks_every_iters=5, n_iter=40, early_exaggeration_iter=20,
-    )  # fmt: skip
+        callbacks_every_iters=5,
+        n_iter=40,
+        early_exaggeration_iter=20,
+    )
     embedding = tsne.fit(affinities=affinities())
     assert "iteration 20/20" in capsys.readouterr().err
     assert len(recorder.frames) == 12
@@ -275,9 +280,7 @@ def test_names_of_the_package_cannot_be_taken():
 def test_an_objective_that_is_not_registered_here(monkeypatch):
     """As after unpickling in another process: another objective must not take its place."""
     register_objective("forgotten", Springs)
-    embedding = TSNEEmbedding(
-        np.ones((40, 2)), affinities(), negative_gradient_method="forgotten"
-    )  # fmt: skip
+    embedding = TSNEEmbedding(np.ones((40, 2)), affinities(), negative_gradient_method="forgotten")
     monkeypatch.delitem(select._REGISTERED, "forgotten")
     with pytest.raises(ValueError, match=r"negative_gradient_method must be one of .*'forgotten'"):
         embedding.optimize(3)

@@ -75,10 +75,11 @@ def test_a_map_of_several_blocks_does_not_depend_on_threads(unequal):
     """Kernels give threads blocks of 1,024 points at most."""
     rows = np.concatenate([unequal + shift for shift in range(4)])
     maps = {
-        TSNE(
-            n_iter=30, early_exaggeration_iter=10, random_state=0, density_weight=WEIGHT, n_jobs=n
-        ).fit(rows).tobytes() for n in (1, 2, 3)
-    }  # fmt: skip
+        TSNE(n_iter=30, early_exaggeration_iter=10, random_state=0, density_weight=WEIGHT, n_jobs=n)
+        .fit(rows)
+        .tobytes()
+        for n in (1, 2, 3)
+    }
     assert len(maps) == 1
 
 

@@ -83,9 +83,11 @@ def test_methods_agree_on_a_map_of_any_kernel(digits, affinities, d, dof):
 def test_values_of_16_bits_change_little(digits, affinities):
     """Beside the twin, with P in double precision, at a map that is nearly at its minimum."""
     P = affinities.P.toarray()
-    y = np.asarray(TSNEEmbedding(
-        initialization.pca(digits, random_state=0), affinities, n_jobs=2
-    ).optimize(100, exaggeration=12).optimize(400))  # fmt: skip
+    y = np.asarray(
+        TSNEEmbedding(initialization.pca(digits, random_state=0), affinities, n_jobs=2)
+        .optimize(100, exaggeration=12)
+        .optimize(400)
+    )
     objective = KLDivergence(affinities.P_float32, ExactRepulsion(), 2)
     objective.reorder(np.arange(len(digits), dtype=np.int32))
     error = objective.compute_forces(y, with_error=True)

@@ -90,8 +90,11 @@ def _examined(value):
 def _gone_on(embedding, n_iter=20, **params):
     params = {"n_jobs": 1, "callbacks_every_iters": 5, **params}
     further = embedding.optimize(n_iter, **params)
-    return {"map_further": np.array(further), "kl_further": further.kl_divergence,
-            "iteration_further": further.optimizer.iteration}  # fmt: skip
+    return {
+        "map_further": np.array(further),
+        "kl_further": further.kl_divergence,
+        "iteration_further": further.optimizer.iteration,
+    }
 
 
 def _text(embedding):
@@ -130,11 +133,14 @@ def _of_index(index):
 def _of_estimator(estimator):
     known_and_new = np.concatenate([rows()[:3], new_rows()])
     return {
-        **_gone_on(estimator.embedding_), "map": np.asarray(estimator.embedding_, np.float32),
-        "kl": estimator.kl_divergence_, "iterations": estimator.n_iter_,
-        "columns": estimator.n_features_in_, "map_new": estimator.transform(known_and_new),
+        **_gone_on(estimator.embedding_),
+        "map": np.asarray(estimator.embedding_, np.float32),
+        "kl": estimator.kl_divergence_,
+        "iterations": estimator.n_iter_,
+        "columns": estimator.n_features_in_,
+        "map_new": estimator.transform(known_and_new),
         "text": f"{estimator.perplexity} {estimator.method} {estimator.n_iter}",
-    }  # fmt: skip
+    }
 
 
 def _attributes(callback):
@@ -142,6 +148,7 @@ def _attributes(callback):
     names = [name for name in dir(callback) if not name.startswith("_")]
     values = {name: getattr(callback, name) for name in names}
     return {
-        name: value for name, value in values.items()
+        name: value
+        for name, value in values.items()
         if isinstance(value, (bool, int, float, str, list, np.ndarray))
-    }  # fmt: skip
+    }

@@ -24,10 +24,12 @@ from fasttsne.sklearn import TSNE as Estimator
 
 SHORT = {**QUICK, "perplexity": 5}
 FAMILIES = {
-    "PerplexityBasedNN": {"perplexity": 5}, "FixedSigmaNN": {"sigma": 8.0, "k": 9},
-    "Multiscale": {"perplexities": [3, 8]}, "MultiscaleMixture": {"perplexities": [3, 8]},
+    "PerplexityBasedNN": {"perplexity": 5},
+    "FixedSigmaNN": {"sigma": 8.0, "k": 9},
+    "Multiscale": {"perplexities": [3, 8]},
+    "MultiscaleMixture": {"perplexities": [3, 8]},
     "Uniform": {"k_neighbors": 8},
-}  # fmt: skip
+}
 INDICES = ("exact", "approx", "sklearn", "annoy", "faiss")
 
 
@@ -70,8 +72,9 @@ def parts():
     for name, params in FAMILIES.items():
         yield f"affinities_{name}", getattr(affinity, name)(rows(), **params)
     yield "affinities_Precomputed", affinity.PrecomputedAffinities(np.exp(-matrix() / 20))
-    large = nn.Approx(np.random.RandomState(0).randint(0, 999, (3_001, 2)).astype(np.float32), 3,
-                      random_state=0)  # fmt: skip
+    large = nn.Approx(
+        np.random.RandomState(0).randint(0, 999, (3_001, 2)).astype(np.float32), 3, random_state=0
+    )
     large.build()
     large.query(large.data[:3] + 0.5, 2)
     yield "index_Approx_queried", large
@@ -100,8 +103,9 @@ def watchers():
     recorder, logger = callbacks.EmbeddingRecorder(every=4), callbacks.ErrorLogger()
     stopping, bar = callbacks.EarlyStopping(0.01, 2), callbacks.ProgressBar(use_tqdm=False)
     approximations = callbacks.ErrorApproximations(start().affinities.P)
-    start().optimize(20, callbacks=(recorder, logger, stopping, bar, approximations),
-                     callbacks_every_iters=5)  # fmt: skip
+    start().optimize(
+        20, callbacks=(recorder, logger, stopping, bar, approximations), callbacks_every_iters=5
+    )
     yield "callback_EmbeddingRecorder", recorder
     yield "callback_ErrorLogger", logger
     yield "callback_EarlyStopping", stopping

@@ -51,24 +51,40 @@ DATA = {
     method=st.sampled_from(["auto", "bh", "fft"]),
 )
 @settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow],
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
     derandomize=EXAMPLES <= 25,
-)  # fmt: skip
+)
 @pytest.mark.slow
 def test_convergence_makes_the_loss_smaller(
-    kind, n, seed, n_components, perplexity, dof, exaggeration, density_weight, initialization,
+    kind,
+    n,
+    seed,
+    n_components,
+    perplexity,
+    dof,
+    exaggeration,
+    density_weight,
+    initialization,
     method,
-):  # fmt: skip
+):
     assume(method != "fft" or n >= 40)  # a mesh has no accuracy for a few points far apart
     rng = np.random.default_rng(seed)
     maps = []
     tsne = TSNE(
-        n_components, perplexity=perplexity, dof=dof, exaggeration=exaggeration,
-        density_weight=density_weight, initialization=initialization,
-        negative_gradient_method=method, random_state=0, n_jobs=1,
+        n_components,
+        perplexity=perplexity,
+        dof=dof,
+        exaggeration=exaggeration,
+        density_weight=density_weight,
+        initialization=initialization,
+        negative_gradient_method=method,
+        random_state=0,
+        n_jobs=1,
         callbacks=lambda iteration, error, embedding: maps.append(np.array(embedding)),
         callbacks_every_iters=1,
-    )  # fmt: skip
+    )
     embedding = tsne.fit(DATA[kind](rng, n))
     assert np.isfinite(embedding).all()
     assert np.isfinite(embedding.kl_divergence)

@@ -82,9 +82,12 @@ def test_explicit_settings_are_kept():
 def test_callbacks_count_within_each_phase(affinities, digits):
     seen = []
     TSNE(
-        optimizer="momentum", n_jobs=2, random_state=0,
-        callbacks=lambda it, error, y: seen.append(it), callbacks_every_iters=10,
-    ).fit(digits, affinities=affinities)  # fmt: skip
+        optimizer="momentum",
+        n_jobs=2,
+        random_state=0,
+        callbacks=lambda it, error, y: seen.append(it),
+        callbacks_every_iters=10,
+    ).fit(digits, affinities=affinities)
     second = seen.index(10, 1)
     assert seen[:second] == list(range(10, 10 * second + 1, 10))
     low, high = schedule.SMALL.min_early_iter, schedule.MAX_EARLY_ITER

@@ -19,8 +19,11 @@ def test_numbers_are_the_classical_schedule():
     assert (stage.n_iter, stage.exaggeration, stage.learning_rate) == (250, 12, 100)
     (stage,) = main.stages
     assert (stage.n_iter, stage.exaggeration, stage.learning_rate, stage.momentum) == (
-        500, 1, 1200, 0.8,
-    )  # fmt: skip
+        500,
+        1,
+        1200,
+        0.8,
+    )
     assert not plan.may_stop_early
     assert plan.n_iter == 750
 

@@ -68,9 +68,16 @@ def test_equals_the_dense_twin(points, rng, dof):
     diagonal = np.maximum(degree, preconditioner.MIN_DEGREE * degree.mean()) + M.shift
     grid = M._grid
     expected = reference.preconditioner(
-        preconditioner.JACOBI / diagonal, moments, M.shift, y, grid.low, grid.spacing, grid.shape,
-        preconditioner.MIN_POINTS_NEAR_NODE, preconditioner.LEFT_OUT,
-    )  # fmt: skip
+        preconditioner.JACOBI / diagonal,
+        moments,
+        M.shift,
+        y,
+        grid.low,
+        grid.spacing,
+        grid.shape,
+        preconditioner.MIN_POINTS_NEAR_NODE,
+        preconditioner.LEFT_OUT,
+    )
     r = rng.normal(0, 1, y.shape)
     direction, product = M.apply(r)
     scale = np.abs(expected @ r).max()
@@ -143,16 +150,19 @@ MAPS = {
     "far away": lambda rng, shape: 1e15 + rng.normal(0, 1, shape),
     "line": lambda rng, shape: np.arange(shape[0])[:, None] * np.eye(1, shape[1]),
     "heavy tails": lambda rng, shape: rng.standard_cauchy(shape).clip(-1e15, 1e15),
-}  # fmt: skip
+}
 SCALES = 1e-200, 1e-30, 1e-4, 1.0, 1e4, 1e13
 
 
 @given(
-    kind=st.sampled_from(sorted(MAPS)), scale=st.sampled_from(SCALES),
-    n=st.one_of(st.integers(1, 60), st.sampled_from([300, 1200])), d=st.integers(1, 3),
-    seed=st.integers(0, 99), density=st.sampled_from([0.0, 0.01, 0.2, 1.0]),
+    kind=st.sampled_from(sorted(MAPS)),
+    scale=st.sampled_from(SCALES),
+    n=st.one_of(st.integers(1, 60), st.sampled_from([300, 1200])),
+    d=st.integers(1, 3),
+    seed=st.integers(0, 99),
+    density=st.sampled_from([0.0, 0.01, 0.2, 1.0]),
     dof=st.sampled_from([0.5, 1.0, 10.0]),
-)  # fmt: skip
+)
 @pytest.mark.slow
 def test_is_symmetric_and_positive_whatever_the_map(kind, scale, n, d, seed, density, dof):
     rng = np.random.default_rng(seed)
@@ -184,8 +194,11 @@ def test_which_objectives_have_a_curvature(rng):
     expected = rebuilt(P.toarray(), y).apply(y)[0]
     np.testing.assert_array_equal(M.apply(y)[0], expected)
     accuracy = {
-        "theta": 0.2, "n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1
-    }  # fmt: skip
+        "theta": 0.2,
+        "n_interpolation_points": 3,
+        "min_num_intervals": 50,
+        "ints_in_interval": 1,
+    }
     other: Objective = FunctionObjective(kl_divergence_exact, P, 2, 1.0, accuracy, 1)
     assert KLDivergence.has_curvature
     assert density.has_curvature

@@ -171,10 +171,12 @@ class BackOnce:
 def test_a_rule_of_a_users_own_goes_back():
     maps = []
     tsne = TSNE(
-        early_exaggeration_iter=0, n_iter=(Stage(13, 1.0, 50.0, 0.8, BackOnce()),), random_state=0,
+        early_exaggeration_iter=0,
+        n_iter=(Stage(13, 1.0, 50.0, 0.8, BackOnce()),),
+        random_state=0,
         callbacks=lambda iteration, error, embedding: maps.append(np.array(embedding)),
         callbacks_every_iters=1,
-    )  # fmt: skip
+    )
     embedding = tsne.fit(load_digits()[0][:200])
     equal = {(i, j) for j in range(len(maps)) for i in range(j) if (maps[i] == maps[j]).all()}
     assert [j - i for i, j in equal] == [5]

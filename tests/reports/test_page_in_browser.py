@@ -43,9 +43,10 @@ def page(browser, path):
 
 
 def size(browser, width, height, is_mobile=False):
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
-        "width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_mobile,
-    })  # fmt: skip
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_mobile},
+    )
 
 
 def picture(browser):

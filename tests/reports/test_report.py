@@ -321,15 +321,17 @@ def test_rows_that_are_all_equal():
         ({"embedding": np.zeros((599, 2))}, "not all equal"),
         ({"embedding": np.random.default_rng(0).normal(size=(599, 2))}, "as many rows as X, 600"),
         ({"embedding": np.full((600, 2), np.nan)}, "embedding"),
-        ({"embedding": np.arange(6.0).reshape(3, 2), "X": np.arange(6.0).reshape(3, 2)},
-         "embedding"),
+        (
+            {"embedding": np.arange(6.0).reshape(3, 2), "X": np.arange(6.0).reshape(3, 2)},
+            "embedding",
+        ),
         ({"labels": np.zeros(599)}, "labels"),
         ({"sample": 1}, "sample"),
         ({"sample": "some"}, "sample must be 'auto', a number of rows or None; got 'some'"),
         ({"metric": "nonsense"}, "nonsense"),
         ({"X": np.full((600, 2), np.inf)}, "X"),
     ],
-)  # fmt: skip
+)
 def test_what_is_refused(change, message):
     given = {"X": X, "embedding": np.random.default_rng(0).normal(size=(600, 2)), **change}
     with pytest.raises(ValueError, match=message):

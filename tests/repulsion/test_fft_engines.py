@@ -102,11 +102,14 @@ def test_environment_chooses_the_engine(pyfftw):
     ("value", "code", "message"),
     [
         ("mkl", "", "FASTTSNE_FFT='mkl': expected one of builtin, pyfftw"),
-        ("pyfftw", "import sys; sys.modules['pyfftw'] = None; ",
-         "FASTTSNE_FFT=pyfftw needs the package 'pyfftw': pip install 'fasttsne[pyfftw]'"),
+        (
+            "pyfftw",
+            "import sys; sys.modules['pyfftw'] = None; ",
+            "FASTTSNE_FFT=pyfftw needs the package 'pyfftw': pip install 'fasttsne[pyfftw]'",
+        ),
     ],
     ids=["unknown", "missing"],
-)  # fmt: skip
+)
 def test_an_engine_that_is_not_there_is_refused(value, code, message):
     result = run_python("-c", f"{code}import fasttsne", FASTTSNE_FFT=value)
     assert f"ImportError: {message}" in result.stderr

@@ -262,16 +262,22 @@ def test_forces_of_dense_maps_for_all_tails(rng, d, dof, method):
 
 def test_each_name_is_made_and_no_other():
     accuracy = {
-        "theta": 0.5, "n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1
-    }  # fmt: skip
+        "theta": 0.5,
+        "n_interpolation_points": 3,
+        "min_num_intervals": 50,
+        "ints_in_interval": 1,
+    }
     points = make_map("uniform", 10, 2)
     kinds = {}
     for name in set(NAMES.values()):
         kinds[name] = type(make_repulsion(name, 1, 1, accuracy))
         make_field(points, name, 1, 1, accuracy)
     assert kinds == {
-        "exact": ExactRepulsion, "bh": TreeRepulsion, "fft": MeshRepulsion, "auto": AutoRepulsion,
-    }  # fmt: skip
+        "exact": ExactRepulsion,
+        "bh": TreeRepulsion,
+        "fft": MeshRepulsion,
+        "auto": AutoRepulsion,
+    }
     with pytest.raises(ValueError, match="no repulsion is called 'pairs'"):
         make_repulsion("pairs", 1, 1, accuracy)
     with pytest.raises(ValueError, match="no repulsion of a fixed map is called 'pairs'"):

@@ -45,15 +45,19 @@ def write(folder, files):
 def test_the_groups_of_version_2(tmp_path):
     """The tightest of a group and those around it, without pages of files."""
     top = "sys/fs/cgroup"
-    write(tmp_path, {
-        "proc/self/cgroup": "0::/batch.slice/job 7:a\n",
-        f"{top}/batch.slice/memory.max": "9000\n",
-        f"{top}/batch.slice/memory.current": "6000\n",
-        f"{top}/batch.slice/memory.stat": "anon 10\nfile 1500\ninactive_file 700\nactive_file 50\n",
-        f"{top}/batch.slice/job 7:a/memory.max": "max\n",
-        f"{top}/batch.slice/job 7:a/memory.current": "5000\n",
-        f"{top}/batch.slice/job 7:a/memory.stat": "inactive_file 600\nactive_file 0\n",
-    })  # fmt: skip
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/batch.slice/job 7:a\n",
+            f"{top}/batch.slice/memory.max": "9000\n",
+            f"{top}/batch.slice/memory.current": "6000\n",
+            f"{top}/batch.slice/memory.stat": "anon 10\nfile 1500\n"
+            "inactive_file 700\nactive_file 50\n",
+            f"{top}/batch.slice/job 7:a/memory.max": "max\n",
+            f"{top}/batch.slice/job 7:a/memory.current": "5000\n",
+            f"{top}/batch.slice/job 7:a/memory.stat": "inactive_file 600\nactive_file 0\n",
+        },
+    )
     assert _free_in_groups(tmp_path) == 9000 - 6000 + 750
     write(tmp_path, {f"{top}/batch.slice/job 7:a/memory.max": "7000\n"})
     assert _free_in_groups(tmp_path) == 7000 - 5000 + 600
@@ -61,15 +65,19 @@ def test_the_groups_of_version_2(tmp_path):
 
 def test_the_groups_of_version_1(tmp_path):
     top = "sys/fs/cgroup/memory"
-    write(tmp_path, {
-        "proc/self/cgroup": "5:devices:/other\n4:cpu,memory:/job\n0::/\n",
-        f"{top}/memory.limit_in_bytes": "9223372036854771712\n",
-        f"{top}/memory.usage_in_bytes": "123456\n",
-        f"{top}/memory.stat": "cache 0\n",
-        f"{top}/job/memory.limit_in_bytes": "9000\n",
-        f"{top}/job/memory.usage_in_bytes": "6000\n",
-        f"{top}/job/memory.stat": "inactive_file 9\ntotal_inactive_file 20\ntotal_active_file 1\n",
-    })  # fmt: skip
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "5:devices:/other\n4:cpu,memory:/job\n0::/\n",
+            f"{top}/memory.limit_in_bytes": "9223372036854771712\n",
+            f"{top}/memory.usage_in_bytes": "123456\n",
+            f"{top}/memory.stat": "cache 0\n",
+            f"{top}/job/memory.limit_in_bytes": "9000\n",
+            f"{top}/job/memory.usage_in_bytes": "6000\n",
+            f"{top}/job/memory.stat": "inactive_file 9\n"
+            "total_inactive_file 20\ntotal_active_file 1\n",
+        },
+    )
     assert _free_in_groups(tmp_path) == 9000 - 6000 + 21
 
 

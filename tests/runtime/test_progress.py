@@ -54,8 +54,9 @@ def test_what_was_done_before_does_not_count_for_the_rate():
         assert progress.seconds_left < 1
         assert re.fullmatch(
             r"main phase: 95 %, 95 of at most 100 iterations, [\d.]+ iterations/s, at most "
-            r"00:00 left, KL divergence 1.5", describe(progress),
-        )  # fmt: skip
+            r"00:00 left, KL divergence 1.5",
+            describe(progress),
+        )
 
 
 def test_a_stage_of_unknown_length():

@@ -110,19 +110,34 @@ def refused_tables():
         "sparse complex": (sp.csr_matrix(numbers + 1j), r"complex128; pass"),
         "mixed": (mixed, r"X\[3, 1\] is 'many': leave out column 1"),
         "text": (numbers.astype(str), r"got dtype <U32, text; pass X\.astype\(float\)"),
-        "cells of text": (
-            mixed.astype(str),
-            r"<U4, text; X\[3, 1\] is 'many': leave out column 1",
-        ),
+        "cells of text": (mixed.astype(str), r"<U4, text; X\[3, 1\] is 'many': leave out column 1"),
         "strings": (["a", "bc"], r"X has texts, the first 'a'; make vectors .*TfidfVectorizer"),
         "array of texts": (np.array(["a", "bc"]), "X has texts, the first 'a'; make vectors"),
         "column of texts": (frame["kind"], "X has texts, the first 'x'; make vectors of them"),
     }
 
 
-@pytest.mark.parametrize("case", ["anndata", "file", "path", "frame", "pyarrow", "polars", "ragged",
-    "deep", "complex", "sparse complex", "mixed", "text", "cells of text", "strings",
-    "array of texts", "column of texts"])  # fmt: skip
+@pytest.mark.parametrize(
+    "case",
+    [
+        "anndata",
+        "file",
+        "path",
+        "frame",
+        "pyarrow",
+        "polars",
+        "ragged",
+        "deep",
+        "complex",
+        "sparse complex",
+        "mixed",
+        "text",
+        "cells of text",
+        "strings",
+        "array of texts",
+        "column of texts",
+    ],
+)
 def test_errors_say_what_to_pass_instead(case):
     X, message = refused_tables()[case]
     with pytest.raises((TypeError, ValueError), match=message):

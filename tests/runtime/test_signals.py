@@ -56,18 +56,25 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize(
     ("stage", "columns"),
     [
-        ("partitioning into cells", 20), ("neighbours of a sample", 20), ("search", 20),
-        ("reducing rows", 300), ("search", 300), ("conditional affinities", 20),
-        ("principal components", 140), ("early exaggeration", 20), ("main phase", 20),
+        ("partitioning into cells", 20),
+        ("neighbours of a sample", 20),
+        ("search", 20),
+        ("reducing rows", 300),
+        ("search", 300),
+        ("conditional affinities", 20),
+        ("principal components", 140),
+        ("early exaggeration", 20),
+        ("main phase", 20),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("delay", [0, 0.1, 0.4])
 def test_ctrl_c_in_each_stage(stage, columns, delay):
     early = "long" if stage == "early exaggeration" else "short"
     with subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, "60000", str(columns), early],
-        stdout=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
         for line in process.stdout:
             if line == f"{stage}\n":
                 break

@@ -19,9 +19,12 @@ METHODS = ("fft", "bh", "exact")
 def run(code, timeout=90, **environment):
     """The output of a program in a process of its own; a hang is a failure."""
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
         env={**os.environ, **environment},
-    )  # fmt: skip
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout.split()
 
@@ -31,8 +34,12 @@ def test_fits_in_threads_are_those_in_turn(digits):
 
     def fit(task):
         method, n_jobs, seed = task
-        tsne = TSNE(negative_gradient_method=method, n_jobs=n_jobs, initialization="random",
-                    **{**SHORT, "random_state": seed})  # fmt: skip
+        tsne = TSNE(
+            negative_gradient_method=method,
+            n_jobs=n_jobs,
+            initialization="random",
+            **{**SHORT, "random_state": seed},
+        )
         return tsne.fit(digits[: 300 + 50 * seed]).tobytes()
 
     in_turn = [fit(task) for task in tasks]

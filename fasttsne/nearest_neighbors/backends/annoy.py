@@ -9,10 +9,16 @@ from fasttsne.nearest_neighbors.backends.base import BackendIndex
 from fasttsne.nearest_neighbors.backends.results import check_complete, drop_self
 
 METRICS = {
-    "euclidean": "euclidean", "l2": "euclidean", "manhattan": "manhattan", "l1": "manhattan",
-    "taxicab": "manhattan", "cityblock": "manhattan", "cosine": "angular", "angular": "angular",
+    "euclidean": "euclidean",
+    "l2": "euclidean",
+    "manhattan": "manhattan",
+    "l1": "manhattan",
+    "taxicab": "manhattan",
+    "cityblock": "manhattan",
+    "cosine": "angular",
+    "angular": "angular",
     "hamming": "hamming",
-}  # fmt: skip
+}
 
 
 class Annoy(BackendIndex):

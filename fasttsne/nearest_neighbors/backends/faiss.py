@@ -13,9 +13,13 @@ from fasttsne.runtime.validation import check_choice
 
 # Names in faiss of the metrics that only its flat index has.
 FLAT_METRICS = {
-    "manhattan": "METRIC_L1", "l1": "METRIC_L1", "cityblock": "METRIC_L1",
-    "chebyshev": "METRIC_Linf", "canberra": "METRIC_Canberra", "braycurtis": "METRIC_BrayCurtis",
-}  # fmt: skip
+    "manhattan": "METRIC_L1",
+    "l1": "METRIC_L1",
+    "cityblock": "METRIC_L1",
+    "chebyshev": "METRIC_Linf",
+    "canberra": "METRIC_Canberra",
+    "braycurtis": "METRIC_BrayCurtis",
+}
 # Metrics whose quotients are 0 / 0 where two numbers are 0; faiss then gives NaN.
 QUOTIENTS = ("canberra", "braycurtis")
 # Up to so many rows index="auto" is "flat".

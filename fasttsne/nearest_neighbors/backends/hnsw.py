@@ -41,9 +41,11 @@ class HNSW(BackendIndex):
         points = self._points(self.data)
         index = hnswlib.Index("l2", points.shape[1])
         index.init_index(
-            len(points), M=self.settings["M"], random_seed=self.seed,
+            len(points),
+            M=self.settings["M"],
+            random_seed=self.seed,
             ef_construction=self.settings["ef_construction"],
-        )  # fmt: skip
+        )
         index.add_items(points, num_threads=self.n_threads)
         return index
 

@@ -60,10 +60,14 @@ class NNDescent(BackendIndex):
             # It warns of rows that it fills in later, too; ``check_complete`` looks at the end.
             warnings.filterwarnings("ignore", "Failed to correctly find n_neighbors")
             return pynndescent.NNDescent(
-                self._points(self.data), metric=metric, metric_kwds=self.metric_params,
-                n_neighbors=self.k + 1, random_state=self.seed,
-                n_jobs=min(self.n_threads, numba.config.NUMBA_NUM_THREADS), **self.knn_kwargs,
-            )  # fmt: skip
+                self._points(self.data),
+                metric=metric,
+                metric_kwds=self.metric_params,
+                n_neighbors=self.k + 1,
+                random_state=self.seed,
+                n_jobs=min(self.n_threads, numba.config.NUMBA_NUM_THREADS),
+                **self.knn_kwargs,
+            )
 
     def _build(self):
         return drop_self(*self._checked(*self._index.neighbor_graph))

@@ -47,9 +47,12 @@ class Sklearn(BackendIndex):
     def _index(self):
         params = dict(self.metric_params or {})
         search = self._import("sklearn.neighbors").NearestNeighbors(
-            metric=self.metric, p=params.pop("p", 2), metric_params=params or None,
-            n_jobs=self.n_threads, **self.settings,
-        )  # fmt: skip
+            metric=self.metric,
+            p=params.pop("p", 2),
+            metric_params=params or None,
+            n_jobs=self.n_threads,
+            **self.settings,
+        )
         return search.fit(self._to_metric_input(self.data))
 
     def _to_metric_input(self, X):

@@ -38,18 +38,29 @@ class Candidates:
         self.thresholds[:n] = np.inf
 
     def compare_block_pairs(
-        self, packed: PackedRows, pairs: np.ndarray, n_threads: int,
+        self,
+        packed: PackedRows,
+        pairs: np.ndarray,
+        n_threads: int,
         advance: Callable[[int], None] = lambda n_pairs: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Update the rows of both blocks of each pair from each other, (pairs, 2) int32.
 
         advance : is told of each number of pairs that were compared.
         """
         for batch in conflict_free_batches(pairs):
             _kernels.knn_dense.search_pairs(
-                packed.panels, packed.norms, packed.n, packed.block_size, batch, self.n_kept,
-                self.keys, self.counts, self.thresholds, n_threads,
-            )  # fmt: skip
+                packed.panels,
+                packed.norms,
+                packed.n,
+                packed.block_size,
+                batch,
+                self.n_kept,
+                self.keys,
+                self.counts,
+                self.thresholds,
+                n_threads,
+            )
             advance(len(batch))
 
     def compare_all(self, rows: PackedRows, points: PackedRows, first: int, n_threads: int) -> None:
@@ -59,10 +70,17 @@ class Candidates:
         for tile in range(0, n_tiles, step):
             a, b = tile * TILE_ROWS, (tile + step) * TILE_ROWS
             _kernels.knn_dense.search_all(
-                rows.panels, rows.n, points.panels[a // PANEL_ROWS : b // PANEL_ROWS],
-                points.norms[a:b], first + a, self.n_kept, self.keys, self.counts,
-                self.thresholds, n_threads,
-            )  # fmt: skip
+                rows.panels,
+                rows.n,
+                points.panels[a // PANEL_ROWS : b // PANEL_ROWS],
+                points.norms[a:b],
+                first + a,
+                self.n_kept,
+                self.keys,
+                self.counts,
+                self.thresholds,
+                n_threads,
+            )
 
     def remove(self, indices: np.ndarray) -> None:
         """Remove one index from each row's candidates if it is there, (rows,) int32."""

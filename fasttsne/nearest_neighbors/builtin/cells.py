@@ -179,19 +179,32 @@ class Cells:
 
     def _compare(self, first, near, bound, candidates, reaches, is_open, goes_on, n_threads):
         _kernels.knn_dense.search_cells(
-            self.packed.panels, self.packed.norms, self.starts, self.firsts, self.centroids,
-            self.norms, self.radii, first, np.ascontiguousarray(near), *bound, candidates.n_kept,
-            reaches, is_open, goes_on, candidates.keys, candidates.counts, candidates.thresholds,
+            self.packed.panels,
+            self.packed.norms,
+            self.starts,
+            self.firsts,
+            self.centroids,
+            self.norms,
+            self.radii,
+            first,
+            np.ascontiguousarray(near),
+            *bound,
+            candidates.n_kept,
+            reaches,
+            is_open,
+            goes_on,
+            candidates.keys,
+            candidates.counts,
+            candidates.thresholds,
             n_threads,
-        )  # fmt: skip
+        )
 
 
 def cells_of(clusters: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of clusters cell by cell, and the sizes of the cells."""
     cells = [
-        part for rows in clusters
-        for part in np.array_split(rows, -(-len(rows) // MAX_CELL_ROWS))
-    ]  # fmt: skip
+        part for rows in clusters for part in np.array_split(rows, -(-len(rows) // MAX_CELL_ROWS))
+    ]
     return np.concatenate(cells), np.array([len(rows) for rows in cells])
 
 

@@ -10,9 +10,13 @@ DIFFERENCE_LANES = 16
 
 
 def error_bounds(
-    depth: int, far: float, copied: bool, unit: float = 1.0, rounding: float = FLOAT32_UNIT,
+    depth: int,
+    far: float,
+    copied: bool,
+    unit: float = 1.0,
+    rounding: float = FLOAT32_UNIT,
     growth: float = 1.0,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Return the bounds that the kernel ``exact_order`` reads, (7,) float64.
 
     Parameters

@@ -63,9 +63,13 @@ class Float64Search:
         """Return the distances of points from the center, (points,) float64."""
         out, n = np.empty(len(points)), len(points)
         _kernels.exact_order.pair_distances(
-            self._queries[center].exact_rows(), points.exact_rows(), np.zeros(n, np.int32),
-            np.arange(n, dtype=np.int32), out, self._n_threads,
-        )  # fmt: skip
+            self._queries[center].exact_rows(),
+            points.exact_rows(),
+            np.zeros(n, np.int32),
+            np.arange(n, dtype=np.int32),
+            out,
+            self._n_threads,
+        )
         return out / self._rows.unit
 
     def _search_around(self, center, group):
@@ -106,9 +110,16 @@ class Float64Search:
         indices = np.empty((len(block), self._k), np.int32)
         distances = np.empty((len(block), self._k), np.float32)
         _kernels.exact_order.nearest_of_lists(
-            queries.exact_rows(), self._rows.exact_rows, starts, points.astype(np.int32),
-            np.empty(len(points)), self._rows.unit, indices, distances, self._n_threads,
-        )  # fmt: skip
+            queries.exact_rows(),
+            self._rows.exact_rows,
+            starts,
+            points.astype(np.int32),
+            np.empty(len(points)),
+            self._rows.unit,
+            indices,
+            distances,
+            self._n_threads,
+        )
         self._indices[block], self._distances[block] = indices, distances
 
     def _bound_of_kth(self, scores, sizes):

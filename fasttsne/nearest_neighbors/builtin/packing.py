@@ -55,7 +55,11 @@ def pack(points, order=None, origin=None, n_threads=1) -> PackedRows:
     step = max(MAX_CALL_NUMBERS // (points.shape[1] * TILE_ROWS), 1) * TILE_ROWS
     for a in range(0, max(len(order), 1), step):
         _kernels.knn_dense.pack(
-            points, order[a : a + step].astype(np.int32), origin,
-            panels[a // PANEL_ROWS : (a + step) // PANEL_ROWS], norms[a : a + step], n_threads,
-        )  # fmt: skip
+            points,
+            order[a : a + step].astype(np.int32),
+            origin,
+            panels[a // PANEL_ROWS : (a + step) // PANEL_ROWS],
+            norms[a : a + step],
+            n_threads,
+        )
     return PackedRows(panels, norms, len(order))

@@ -66,9 +66,16 @@ class PreparedRows:
         return self.points.exact_rows()
 
     def rerank_queries(
-        self, queries, candidates: Candidates, rows, index_map, k: int, n_threads: int, sizes=None,
+        self,
+        queries,
+        candidates: Candidates,
+        rows,
+        index_map,
+        k: int,
+        n_threads: int,
+        sizes=None,
         out=None,
-    ):  # fmt: skip
+    ):
         """Return the k candidates nearest to queries, prepared, by exact distance.
 
         Parameters
@@ -88,19 +95,38 @@ class PreparedRows:
         indices, distances = out or (np.empty((m, k), np.int32), np.empty((m, k), np.float32))
         rows, undecided = rows.astype(np.int32), np.empty(m, np.uint8)
         self._rerank(
-            queries, rows, np.asarray(index_map, np.int32), candidates.keys, candidates.counts,
-            candidates.thresholds, candidates.n_kept, k, indices, distances, n_threads,
-        )  # fmt: skip
+            queries,
+            rows,
+            np.asarray(index_map, np.int32),
+            candidates.keys,
+            candidates.counts,
+            candidates.thresholds,
+            candidates.n_kept,
+            k,
+            indices,
+            distances,
+            n_threads,
+        )
         if self._is_exact(queries):
             return indices, distances, np.zeros(m, bool)
         if sizes is None:
             sizes = self.copied_lengths(queries)
         _kernels.exact_order.order_candidates(
-            self.exact_rows if queries is self.points else queries.exact_rows(), self.exact_rows,
-            rows, candidates.keys, candidates.counts, candidates.thresholds,
-            sizes, self._bounds_for(queries), candidates.n_kept, k, indices, distances, undecided,
+            self.exact_rows if queries is self.points else queries.exact_rows(),
+            self.exact_rows,
+            rows,
+            candidates.keys,
+            candidates.counts,
+            candidates.thresholds,
+            sizes,
+            self._bounds_for(queries),
+            candidates.n_kept,
+            k,
+            indices,
+            distances,
+            undecided,
             n_threads,
-        )  # fmt: skip
+        )
         return indices, distances, undecided.view(bool)
 
     def self_kneighbors(self, k: int, n_threads: int):
@@ -112,9 +138,7 @@ class PreparedRows:
         """Return the k nearest other rows of some rows, (rows,) indices."""
         return self.kneighbors(self.points[rows], k, n_threads, rows, "neighbours of a sample")
 
-    def kneighbors(
-        self, queries, k: int, n_threads: int, self_indices=None, name: str = "search"
-    ):  # fmt: skip
+    def kneighbors(self, queries, k: int, n_threads: int, self_indices=None, name: str = "search"):
         """Return the k rows nearest to each query.
 
         Parameters
@@ -169,9 +193,13 @@ class PreparedRows:
         m, k = others.shape
         out = np.empty(m * k)
         _kernels.exact_order.pair_distances(
-            queries.exact_rows(), self.exact_rows, np.repeat(np.arange(m, dtype=np.int32), k),
-            others.astype(np.int32).ravel(), out, n_threads,
-        )  # fmt: skip
+            queries.exact_rows(),
+            self.exact_rows,
+            np.repeat(np.arange(m, dtype=np.int32), k),
+            others.astype(np.int32).ravel(),
+            out,
+            n_threads,
+        )
         return out.reshape(m, k)
 
 

@@ -125,19 +125,31 @@ class Probes:
         order = np.argsort(probed[:, 0], kind="stable")
         candidates = Candidates(len(reduced), n_kept)
         _kernels.knn_dense.search_probed(
-            pack(reduced, order, self.origin, n_threads).panels, packed.panels, packed.norms,
-            self.starts, *_by_panel(probed[order], len(self.sizes)), n_kept, candidates.keys,
-            candidates.counts, candidates.thresholds, n_threads,
-        )  # fmt: skip
+            pack(reduced, order, self.origin, n_threads).panels,
+            packed.panels,
+            packed.norms,
+            self.starts,
+            *_by_panel(probed[order], len(self.sizes)),
+            n_kept,
+            candidates.keys,
+            candidates.counts,
+            candidates.thresholds,
+            n_threads,
+        )
         return rows.rerank_queries(queries, candidates, order, self.index_map, k, n_threads)[:2]
 
     def _packed_rows(self, rows, n_threads):
         if self._packed is None:
             points = reduce_queries(rows, rows.points, self.projection, n_threads)
             self._packed = pack_cells(
-                points, self.index_map, self.starts, self.sizes, self.origin, n_threads,
+                points,
+                self.index_map,
+                self.starts,
+                self.sizes,
+                self.origin,
+                n_threads,
                 score_norms(points, self.projection),
-            )  # fmt: skip
+            )
         return self._packed
 
     def _nearest_cells(self, reduced, n_probed, n_threads):

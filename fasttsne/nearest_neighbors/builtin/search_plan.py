@@ -230,10 +230,14 @@ class RecallSample:
             for reach, has_tail in self._reaches_for(needed, recall):
                 cost = self._cost_of_cells(reaches <= reach, n_near, to_go_on <= reach)
                 yield SearchPlan(
-                    n_near, n_cells, Bound(reach, pull, width), n_candidates,
-                    float((needed <= reach).mean()), cost + self._rerank_cost * n_candidates,
+                    n_near,
+                    n_cells,
+                    Bound(reach, pull, width),
+                    n_candidates,
+                    float((needed <= reach).mean()),
+                    cost + self._rerank_cost * n_candidates,
                     has_tail,
-                )  # fmt: skip
+                )
             if n_near == n_cells:
                 return
 

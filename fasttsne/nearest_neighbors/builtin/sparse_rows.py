@@ -180,10 +180,17 @@ class SparseRows(PreparedRows):
         for a in range(0, len(queries), step):
             part = slice(a, a + step)
             _kernels.knn_sparse.search_sparse(
-                *arrays, rows[part], *columns, norms, self.points.means, candidates.n_kept,
-                candidates.keys[part], candidates.counts[part], candidates.thresholds[part],
+                *arrays,
+                rows[part],
+                *columns,
+                norms,
+                self.points.means,
+                candidates.n_kept,
+                candidates.keys[part],
+                candidates.counts[part],
+                candidates.thresholds[part],
                 n_threads,
-            )  # fmt: skip
+            )
             progress.advance(len(rows[part]))
         return lengths(squared_norms(queries))
 

@@ -31,9 +31,12 @@ class FFTWGrid:
         self._spectrum = pyfftw.empty_aligned((*shape[:2], shape[2] // 2 + 1), np.complex64)
         is_large = self._padded.size >= MIN_CELLS_FOR_THREADS
         plan = partial(
-            pyfftw.FFTW, axes=(0, 1, 2), flags=("FFTW_MEASURE",),
-            threads=n_threads if is_large else 1, planning_timelimit=PLANNING_SECONDS,
-        )  # fmt: skip
+            pyfftw.FFTW,
+            axes=(0, 1, 2),
+            flags=("FFTW_MEASURE",),
+            threads=n_threads if is_large else 1,
+            planning_timelimit=PLANNING_SECONDS,
+        )
         self._forward = plan(self._padded, self._spectrum)
         self._inverse = plan(self._spectrum, self._padded, direction="FFTW_BACKWARD")
         self._current = self._modes = None

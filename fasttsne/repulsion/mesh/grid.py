@@ -49,9 +49,15 @@ class Grid:
         along_columns = self.cells, self.spectrum, columns, self._scratch
         _kernels.row_fft.transform_rows(*along_columns, False, n_threads)
         energy = _kernels.fft_convolve.convolve_columns(
-            self.spectrum, self.influence, self.multiplicity, rows, layers, self._scratch,
-            self._energies, n_threads,
-        )  # fmt: skip
+            self.spectrum,
+            self.influence,
+            self.multiplicity,
+            rows,
+            layers,
+            self._scratch,
+            self._energies,
+            n_threads,
+        )
         _kernels.row_fft.transform_rows(*along_columns, True, n_threads)
         return energy
 

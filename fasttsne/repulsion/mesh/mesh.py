@@ -45,9 +45,14 @@ class MeshRepulsion:
     """
 
     def __init__(
-        self, dof=1.0, n_interpolation_points=3, min_num_intervals=50, ints_in_interval=1,
-        n_threads=1, engine=fft_engine.engine,
-    ):  # fmt: skip
+        self,
+        dof=1.0,
+        n_interpolation_points=3,
+        min_num_intervals=50,
+        ints_in_interval=1,
+        n_threads=1,
+        engine=fft_engine.engine,
+    ):
         self.dof = dof
         self.order = n_interpolation_points + 2
         self.polynomials = polynomials(self.order)
@@ -65,9 +70,12 @@ class MeshRepulsion:
     def from_params(cls, dof: float, n_threads: int, params: Mapping) -> "MeshRepulsion":
         """The mesh with the accuracy that the parameters of ``optimize`` ask for."""
         return cls(
-            dof, params["n_interpolation_points"], params["min_num_intervals"],
-            params["ints_in_interval"], n_threads,
-        )  # fmt: skip
+            dof,
+            params["n_interpolation_points"],
+            params["min_num_intervals"],
+            params["ints_in_interval"],
+            n_threads,
+        )
 
     def __call__(self, y: np.ndarray, out: np.ndarray, box=None) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z.
@@ -140,9 +148,8 @@ class MeshRepulsion:
         self.spread(y, grid, low, spacing)
         energy = grid.convolve(self.n_threads)
         _kernels.particle_mesh.gather(
-            y, grid.cells, low, spacing, self.polynomials, influence.self_force, out,
-            self.n_threads,
-        )  # fmt: skip
+            y, grid.cells, low, spacing, self.polynomials, influence.self_force, out, self.n_threads
+        )
         return energy + n * n * influence.constant - n * influence.self_term
 
     def _use_tree(self, y, out, shape):
@@ -153,8 +160,9 @@ class MeshRepulsion:
                 logging.INFO if dimensions == 3 else logging.WARNING,
                 "the map would take a grid of %s cells for %d points: it is too wide, or some "
                 "points lie very far out; using the Barnes-Hut tree until that changes",
-                " x ".join(str(size) for size in shape if size > 1), len(y),
-            )  # fmt: skip
+                " x ".join(str(size) for size in shape if size > 1),
+                len(y),
+            )
             self._tree = TreeRepulsion(self.dof, FALLBACK_THETA[dimensions], self.n_threads)
         return self._tree(y, out)
 
