@@ -1,41 +1,47 @@
 """Read data sets and labels from files.
 
 ``.npy``, ``.npz`` and ``.mtx`` need NumPy and SciPy only; ``.csv`` and ``.tsv``, which may be
-compressed, are read by pyarrow, polars, pandas or NumPy, whichever is installed; ``.parquet`` needs
-pyarrow or polars, ``.h5ad`` anndata, ``.h5`` h5py and ``.zarr`` zarr (all in the extra ``files``).
+compressed, are read by pyarrow or, without it, by NumPy; ``.parquet`` needs pyarrow, ``.h5ad``
+anndata, ``.h5`` h5py and ``.zarr`` zarr (all in the extra ``files``).
 Nothing is unpickled.  The rows of ``.npy``, ``.h5`` and ``.zarr`` stay where they are,
 and those of ``.h5ad`` and ``.parquet``, but for ``read_rows``.
 """
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any, TypeVar
 
 import numpy as np
+import scipy.io
 import scipy.sparse
 
-from fasttsne.io import read_chunked
 from fasttsne.io.archive import check_directory, check_size
-from fasttsne.io.choose_columns import ColumnsInMemory, choose_columns
-from fasttsne.io.columns import extension, line_of, read_parquet_by_polars, read_text
-from fasttsne.io.matrix_market import read_matrix
-from fasttsne.io.parquet import ParquetFile
-from fasttsne.io.table import Table, naming
+from fasttsne.io.columns import ParquetColumns, TextColumns, extension
+from fasttsne.io.table import Columns, Table, choose_columns, errors_name_file
 from fasttsne.runtime.stored_sparse import as_stored_sparse, load_sparse
+from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import is_address
-from fasttsne.utils import is_package_installed, require, warn_user
+from fasttsne.utils import require, warn_user
+
+Handler = TypeVar("Handler")
 
 # What is read from a file of several arrays if no key is given.
 USUAL_KEYS = ("X", "embedding", "data", "arr_0")
 USUAL_LAYER = "X_pca"
+# Files of many data sets, which are left where they are.
+CHUNKED = (".h5", ".hdf5", ".zarr")
 # Files of several arrays.
-KEYED = (".npz", ".h5ad", *read_chunked.ENDINGS)
+KEYED = (".npz", ".h5ad", *CHUNKED)
+# Bytes of a Matrix Market file that are checked together, and of its end.
+BLOCK_BYTES, END_BYTES = 2**22, 1000
 NO_ADDRESS = "{} is an address; only files are read and written: download it first"
 
 
 def read_table(
-    path,
+    path: FilePath,
     key: str | None = None,
     leave_out: str | Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
@@ -63,18 +69,16 @@ def read_table(
     ImportError
         With the command that installs the package for this kind of file.
     """
-    path, reader = _open_path(path, key)
+    path = _check_path(path, key)
     kind = extension(path)
     if columns and kind not in _TABLES:
         raise ValueError(f"{path}: only .csv, .tsv and .parquet files have columns by name")
     left_out = [leave_out] if isinstance(leave_out, str) else list(leave_out or ())
-    with naming(path):
+    with errors_name_file(path):
         if kind in _TABLES:
-            found = reader(path, left_out)
-            table = choose_columns(found, left_out, columns)
-            table.parameters = getattr(found, "parameters", {})
+            table = choose_columns(_TABLES[kind](path, left_out), left_out, columns)
         else:
-            table = reader(path, key)
+            table = _ARRAYS[kind](path, key)
         if table.data is not None and table.data.ndim == 0:
             raise ValueError("it has one value, not rows")
         table.path = path
@@ -82,7 +86,7 @@ def read_table(
 
 
 def read_columns(
-    path, key: str | None = None, texts: Sequence[str] = ()
+    path: FilePath, key: str | None = None, texts: Sequence[str] = ()
 ) -> Mapping[str, np.ndarray]:
     """Return the columns of a file by name, (n,) arrays; of a table all, also those of numbers.
 
@@ -91,17 +95,19 @@ def read_columns(
     path, key : as for :func:`read_table`.
     texts : columns that need not have numbers only.
     """
-    path, reader = _open_path(path, key)
-    with naming(path):
-        return reader(path, texts) if extension(path) in _TABLES else reader(path, key).columns
+    path = _check_path(path, key)
+    with errors_name_file(path):
+        if extension(path) in _TABLES:
+            return _TABLES[extension(path)](path, texts)
+        return _ARRAYS[extension(path)](path, key).columns
 
 
-def _open_path(path, key):
-    """Return the path of a file, and the function that reads it; errors where there is none."""
+def _check_path(path: FilePath, key: str | None) -> Path:
+    """Return the path of a file that can be read; errors where there is none."""
     if is_address(path):
         raise ValueError(NO_ADDRESS.format(path))
     path = Path(path)
-    reader = handler_for(path, _READERS, "read")
+    handler_for(path, dict.fromkeys(EXTENSIONS), "read")
     if key is not None and not has_keys(path):
         raise ValueError(f"{path}: only {' '.join(KEYED)} files have keys; got key {key!r}")
     if path.is_dir() and extension(path) != ".zarr":
@@ -110,16 +116,16 @@ def _open_path(path, key):
         raise FileNotFoundError(f"{path}: no such file")
     if not (path.is_file() or path.is_dir()):
         raise OSError(f"{path} is not a regular file")
-    return path, reader
+    return path
 
 
-def has_keys(path) -> bool:
+def has_keys(path: FilePath) -> bool:
     """Whether the arrays of such a file have names."""
     return extension(Path(path)) in KEYED
 
 
-def read_rows(path, key: str | None = None):
-    """The numeric columns of a data set, (n, columns); a warning names the other columns.
+def read_rows(path: FilePath, key: str | None = None) -> Any:
+    """Return the numeric columns of a data set, (n, columns); a warning names the other columns.
 
     Parameters
     ----------
@@ -135,14 +141,14 @@ def read_rows(path, key: str | None = None):
     return to_array(rows, path) if is_stored else rows
 
 
-def to_array(values, path) -> np.ndarray:
-    """Rows or values of a file as an array; errors of the library that reads them name the file."""
-    with naming(path):
+def to_array(values: Any, path: FilePath) -> np.ndarray:
+    """Return rows or values of a file as an array; errors of its library name the file."""
+    with errors_name_file(path):
         return np.asarray(values)
 
 
-def read_vector(path, key: str | None = None) -> np.ndarray:
-    """One value for each row, a number or text, (n,), from a file with one column.
+def read_vector(path: FilePath, key: str | None = None) -> np.ndarray:
+    """Return one value for each row, a number or text, (n,), from a file with one column.
 
     Parameters
     ----------
@@ -159,7 +165,7 @@ def read_vector(path, key: str | None = None) -> np.ndarray:
         return np.array(path.read_text(encoding="utf-8").splitlines(), object)
     table = read_table(path, key)
     if table.columns:
-        with naming(path):
+        with errors_name_file(path):
             name, values = next(iter(table.columns.items()))
         others = len(table.columns) - 1 + (table.data is not None)
         if others:
@@ -173,8 +179,8 @@ def read_vector(path, key: str | None = None) -> np.ndarray:
     return values
 
 
-def handler_for(path, handlers, verb):
-    """The function for the extension of a path; ``verb`` is for the message."""
+def handler_for(path: Path, handlers: Mapping[str, Handler], verb: str) -> Handler:
+    """Return the function for the extension of a path; ``verb`` is for the message."""
     try:
         return handlers[extension(path)]
     except KeyError:
@@ -183,13 +189,13 @@ def handler_for(path, handlers, verb):
         ) from None
 
 
-def _read_npy(path, key):
+def _read_npy(path: Path, key: str | None) -> Table:
     with open(path, "rb") as file:
         np.lib.format.read_magic(file)  # a clearer error than that of np.load
     return Table(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
-def _read_npz(path, key):
+def _read_npz(path: Path, key: str | None) -> Table:
     with np.load(path, allow_pickle=False) as archive:
         names = archive.files
         check_directory(archive)
@@ -211,15 +217,17 @@ def _read_npz(path, key):
     return Table(data, columns, parameters=json.loads(text), ids=own.get("ids", "ids"))
 
 
-def _empty_as_none(values):
+def _empty_as_none(values: np.ndarray) -> np.ndarray:
     """Return texts with None in place of empty ones, which are missing, as in a table of text."""
     if values.dtype.kind != "U" or values.all():
         return values
-    return np.where(values == "", None, values.astype(object))
+    texts = values.astype(object)
+    texts[values == ""] = None
+    return texts
 
 
-def _select_key(names, key, usual):
-    """The key, or the one to read if it is None."""
+def _select_key(names: Sequence[str], key: str | None, usual: Sequence[str]) -> str:
+    """Return the key, or the one to read if it is None."""
     if key is None:
         found = names if len(names) == 1 else [name for name in usual if name in names]
         if found:
@@ -230,7 +238,7 @@ def _select_key(names, key, usual):
     return key
 
 
-def _read_h5ad(path, key):
+def _read_h5ad(path: Path, key: str | None) -> Table:
     anndata = require("anndata", "an .h5ad file", "files")
     file = require("h5py", "an .h5ad file", "files").File(path, "r")
     members = {name: group for name, group in file.items() if name == "X"}
@@ -250,36 +258,141 @@ def _read_h5ad(path, key):
     return Table(data, {name: np.asarray(obs[name]) for name in obs.columns})
 
 
-def _read_chunked(path, key):
-    arrays = read_chunked.find_arrays(path)
-    name = read_chunked.choose_rows(arrays, key, USUAL_KEYS)
-    rows = arrays.pop(name)
-    return Table(rows, read_chunked.read_columns(arrays, rows.shape[0] if rows.ndim else 0))
+def _read_chunked(path: Path, key: str | None) -> Table:
+    arrays = _find_arrays(path)
+    rows = arrays.pop(_choose_rows(arrays, key))
+    columns = {}
+    for name, array in arrays.items():
+        if array.shape == rows.shape[:1]:
+            # The texts of an HDF5 file are bytes.
+            is_bytes = array.dtype.kind == "O" and hasattr(array, "asstr")
+            columns[name] = np.asarray((array.asstr() if is_bytes else array)[:])
+    return Table(rows, columns)
 
 
-def _read_text(path, left_out):
-    columns, has_header = read_text(path, left_out)
-    return ColumnsInMemory(columns, lambda row: f"on line {line_of(path, row + has_header)}")
+def _find_arrays(path: Path) -> dict[str, Any]:
+    """Return the data sets of a file, by name with slashes, as open objects of h5py or zarr.
+
+    A sparse matrix, as AnnData writes one, is a group of three arrays, and here a data set.
+    """
+    if path.suffix.lower() == ".zarr":
+        store = require("zarr", "a .zarr store", "files").open(path, mode="r")
+        members = {"": store}
+        if hasattr(store, "members"):
+            members |= dict(store.members(max_depth=None))
+        for name, member in members.items():
+            _refuse_pickles(name, member)
+        return _with_sparse(members, path) if hasattr(store, "members") else members
+    h5py = require("h5py", "an .h5 file", "files")
+    file = h5py.File(path, "r")
+    found: dict[str, Any] = {"": file}
+
+    def add(name: str, member: Any) -> None:
+        found[name] = member
+
+    file.visititems(add)
+    return _with_sparse(found, path)
 
 
-def _read_parquet(path, left_out):
-    if is_package_installed("polars") and not is_package_installed("pyarrow"):
-        return ColumnsInMemory(read_parquet_by_polars(path))
-    return ParquetFile(path)
+def _refuse_pickles(name: str, member: Any) -> None:
+    """Raise ValueError for an array of zarr that older versions of its package would unpickle."""
+    codecs = [
+        *(getattr(member, "filters", None) or ()),
+        *(getattr(member, "compressors", None) or ()),
+    ]
+    if any(getattr(codec, "codec_id", None) == "pickle" for codec in codecs):
+        raise ValueError(f"its array {name!r} is pickled, which could execute anything")
 
 
-def _read_mtx(path, key):
-    return Table(read_matrix(path))
+def _with_sparse(members: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the data sets among members of a file; groups of a sparse matrix are one."""
+    groups = {name: as_stored_sparse(member, str(path)) for name, member in members.items()}
+    sparse = {name: stored for name, stored in groups.items() if stored is not None}
+    found = {}
+    for name, member in members.items():
+        if name in sparse:
+            found[name] = sparse[name]
+        elif hasattr(member, "dtype") and name.rpartition("/")[0] not in sparse:
+            found[name] = member
+    return found
 
 
-# Readers of columns by name.
-_TABLES = {".csv": _read_text, ".tsv": _read_text, ".parquet": _read_parquet}
-_READERS = {
+def _choose_rows(arrays: Mapping[str, Any], name: str | None) -> str:
+    """Return the name of the data set that has the rows: the given, the only one, a usual one."""
+    tables = [each for each, array in arrays.items() if array.ndim == 2]
+    if name is not None:
+        if name.strip("/") not in arrays:
+            raise ValueError(f"it has no data set {name!r}, only {_list(arrays)}")
+        return name.strip("/")
+    for each in tables if len(tables) == 1 else USUAL_KEYS:
+        if each in tables:
+            return each
+    raise ValueError(
+        f"it has the two-dimensional data sets {_list(tables)}: choose one by --dataset, or key"
+    )
+
+
+def _list(names: Iterable[str]) -> str:
+    shown = list(names)
+    return ", ".join([*shown[:8], *["..."] * (len(shown) > 8)]) or "none"
+
+
+def _read_mtx(path: Path, key: str | None) -> Table:
+    """Return the matrix of a Matrix Market file.
+
+    SciPy's reader ends the process for some damaged files: it looks for the end of a line behind
+    what it cannot read of a number, and beyond the end of the file, in lines with zero bytes, as a
+    disk leaves them, and in the last line where it has no end.
+    """
+    end = _check_text(path)
+    with open(path, "rb") as file, warnings.catch_warnings():
+        # SciPy warns that it will return sparse arrays instead of matrices: both are fine.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        matrix = scipy.io.mmread(path if end.endswith(b"\n") else _Ended(file))
+    return Table(matrix.tocsr() if scipy.sparse.issparse(matrix) else matrix)
+
+
+class _Ended:
+    """A file whose last line has an end."""
+
+    def __init__(self, file: IO[bytes]):
+        self._file, self._is_at_end = file, False
+
+    def read(self, n: int = -1) -> bytes:
+        data = self._file.read(n)
+        if data or self._is_at_end:
+            return data
+        self._is_at_end = True
+        return b"\n"
+
+
+def _check_text(path: Path) -> bytes:
+    """Raise ValueError where a file is no text, or ends within a number; return its end."""
+    end = b""
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            if b"\0" in block:
+                raise ValueError("it is no text, it has bytes that are zero")
+            end = (end + block)[-END_BYTES:]
+    if not end.endswith(b"\n"):
+        try:
+            float(end.split()[-1])
+        except (IndexError, ValueError):
+            raise ValueError("it ends in the middle of a line") from None
+    return end
+
+
+# Readers of arrays, and of columns by name.
+_ARRAYS: dict[str, Callable[[Path, str | None], Table]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
-    **_TABLES,
     ".h5ad": _read_h5ad,
     ".mtx": _read_mtx,
-    **dict.fromkeys(read_chunked.ENDINGS, _read_chunked),
+    **dict.fromkeys(CHUNKED, _read_chunked),
 }
-EXTENSIONS = tuple(_READERS)
+_TABLES: dict[str, Callable[[Path, Sequence[str]], Columns]] = {
+    ".csv": TextColumns,
+    ".tsv": TextColumns,
+    ".parquet": lambda path, left_out: ParquetColumns(path),
+}
+EXTENSIONS = (".npy", ".npz", *_TABLES, ".h5ad", ".mtx", *CHUNKED)

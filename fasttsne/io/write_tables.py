@@ -1,37 +1,54 @@
-"""Write embeddings to files, and check before a fit that they can be written."""
+"""Write embeddings and rows to files, and check before a fit that they can be written."""
 
 import contextlib
 import csv
+import errno
 import functools
 import io
 import json
+import math
 import os
 import re
+import shutil
 import tempfile
 import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fasttsne.io.archive import write_array
 from fasttsne.io.atomic import atomic_write
-from fasttsne.io.columns import DELIMITERS, extension, import_compression, import_pyarrow
-from fasttsne.io.parquet import to_metadata
+from fasttsne.io.columns import (
+    DELIMITERS,
+    extension,
+    import_arrow,
+    import_compression,
+    import_parquet,
+    to_metadata,
+)
 from fasttsne.io.read_tables import handler_for
 from fasttsne.runtime.labels import as_labels
 from fasttsne.runtime.missing import is_missing
+from fasttsne.runtime.typing import FilePath
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # Coordinates are the columns of this name and a number.
 COORDINATE = "tsne_"
 
 
 def write_map(
-    path,
-    embedding,
-    labels=None,
+    path: FilePath,
+    embedding: ArrayLike,
+    labels: ArrayLike | None = None,
     kl_divergence: float | None = None,
-    ids=None,
-    parameters=None,
+    ids: ArrayLike | None = None,
+    parameters: Mapping[str, object] | None = None,
     *,
     labels_name: str = "label",
     ids_name: str = "id",
@@ -66,7 +83,7 @@ def write_map(
     """
     writer = handler_for(Path(path), _WRITERS, "write")
     points = np.asarray(embedding)
-    more = {
+    more: dict[str, Any] = {
         "labels": None if labels is None else as_labels(labels, len(points)),
         "kl_divergence": kl_divergence,
         "ids": None if ids is None else as_labels(ids, len(points), "ids"),
@@ -77,7 +94,7 @@ def write_map(
         writer(temp_path, points, {n: v for n, v in more.items() if v is not None})
 
 
-def check_output(path, endings=None) -> None:
+def check_output(path: FilePath, endings: tuple[str, ...] | None = None) -> None:
     """Check, before long work, that a file can be written.
 
     Parameters
@@ -96,7 +113,7 @@ def check_output(path, endings=None) -> None:
     if endings is None:
         handler_for(path, _WRITERS, "write")
         if extension(path) == ".parquet":
-            import_pyarrow()
+            import_parquet()
         import_compression(path)
     elif path.suffix.lower() not in endings:
         raise ValueError(f"{path} must have one of the extensions {' '.join(endings)}")
@@ -116,7 +133,7 @@ def check_output(path, endings=None) -> None:
         raise PermissionError(f"{path}: the folder {folder} is not writable") from error
 
 
-def _write_npy(path, points, more):
+def _write_npy(path: Path, points: np.ndarray, more: dict[str, Any]) -> None:
     # np.save to a file ignores a full disk at the end.
     buffer = io.BytesIO()
     np.save(buffer, points)
@@ -124,7 +141,7 @@ def _write_npy(path, points, more):
         file.write(buffer.getbuffer())
 
 
-def _names(**names):
+def _names(**names: str) -> dict[str, str]:
     """Return the names of columns, each of which differs from the others and is no coordinate."""
     taken: dict[str, str] = {}
     for array, name in names.items():
@@ -139,25 +156,26 @@ def is_coordinate(name: str) -> bool:
     return re.fullmatch(rf"{COORDINATE}\d+", name) is not None
 
 
-def _write_npz(path, points, more):
+def _write_npz(path: Path, points: np.ndarray, more: dict[str, Any]) -> None:
     for array, usual in ("labels", "label"), ("ids", "id"):
         if array not in more or more[f"{array}_name"] == usual:
             del more[f"{array}_name"]
     arrays = {name: _objects_to_text(value) for name, value in more.items()}
     with zipfile.ZipFile(path, "w") as archive:
-        for name, array in {"embedding": points, **arrays}.items():
-            write_array(archive, name, array)
+        for name, values in {"embedding": points, **arrays}.items():
+            write_array(archive, name, values)
 
 
-def _objects_to_text(values):
+def _objects_to_text(values: Any) -> np.ndarray:
     """Return arrays of objects as text, which needs no pickle; missing values are empty."""
-    values = np.asarray(values)
-    if values.dtype != object or not values.ndim:
-        return values
-    return np.where(is_missing(values), "", values).astype(np.str_)
+    array = np.asarray(values)
+    if array.dtype != object or not array.ndim:
+        return array
+    text: np.ndarray = np.where(is_missing(array), "", array).astype(np.str_)
+    return text
 
 
-def _write_text(delimiter, path, points, more):
+def _write_text(delimiter: str, path: Path, points: np.ndarray, more: dict[str, Any]) -> None:
     # The temporary file says how it is compressed, but not what of.
     with _compressed(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
         rows = csv.writer(text, delimiter=delimiter, lineterminator="\n")
@@ -167,15 +185,17 @@ def _write_text(delimiter, path, points, more):
         rows.writerows(zip(*texts, strict=True))
 
 
-def _dates_as_text(values):
+def _dates_as_text(values: np.ndarray) -> np.ndarray:
     """Return dates and times as texts, where Python would have numbers of nanoseconds."""
     if values.dtype.kind != "M":
         return values
-    return np.where(is_missing(values), None, np.datetime_as_string(values, unit="auto"))
+    texts = np.datetime_as_string(values, unit="auto").astype(object)
+    texts[is_missing(values)] = None
+    return texts
 
 
 @contextlib.contextmanager
-def _compressed(path):
+def _compressed(path: Path) -> Iterator[IO[bytes]]:
     """Open a new file, whose bytes are compressed if its extension says so."""
     module = import_compression(path)
     with open(path, "wb") as file:
@@ -190,8 +210,8 @@ def _compressed(path):
                 yield compressed
 
 
-def _write_parquet(path, points, more):
-    pyarrow, parquet = import_pyarrow()
+def _write_parquet(path: Path, points: np.ndarray, more: dict[str, Any]) -> None:
+    pyarrow, parquet = import_arrow(), import_parquet()
     columns = _named_columns(points, more)
     table = pyarrow.table({name: _to_arrow(pyarrow, v) for name, v in columns.items()})
     if "parameters" in more:
@@ -199,8 +219,8 @@ def _write_parquet(path, points, more):
     parquet.write_table(table, path, write_page_checksum=True)
 
 
-def _to_arrow(pyarrow, values):
-    """A column for Arrow; objects of several types, which it does not take, as text."""
+def _to_arrow(pyarrow: ModuleType, values: np.ndarray) -> "np.ndarray | pa.Array":
+    """Return a column for Arrow; objects of several types, which it does not take, as text."""
     if values.dtype != object:
         return values
     try:
@@ -209,16 +229,16 @@ def _to_arrow(pyarrow, values):
         return pyarrow.array([None if value is None else str(value) for value in values])
 
 
-def _named_columns(points, more):
-    """The columns of a table by name."""
+def _named_columns(points: np.ndarray, more: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return the columns of a table by name."""
     columns = {more["ids_name"]: more.get("ids")}
     columns.update((f"{COORDINATE}{i}", values) for i, values in enumerate(points.T, 1))
     columns[more["labels_name"]] = more.get("labels")
     return {name: _missing_as_none(v) for name, v in columns.items() if v is not None}
 
 
-def _missing_as_none(values):
-    """The values, None in place of each object that stands for a missing one."""
+def _missing_as_none(values: np.ndarray) -> np.ndarray:
+    """Return the values, None in place of each object that stands for a missing one."""
     if values.dtype != object:
         return values
     values = values.copy()
@@ -226,10 +246,70 @@ def _missing_as_none(values):
     return values
 
 
-_WRITERS = {
+_WRITERS: dict[str, Callable[[Path, np.ndarray, dict[str, Any]], None]] = {
     ".npy": _write_npy,
     ".npz": _write_npz,
     **{kind: functools.partial(_write_text, mark) for kind, mark in DELIMITERS.items()},
     ".parquet": _write_parquet,
 }
 EXTENSIONS = tuple(_WRITERS)
+
+
+@contextlib.contextmanager
+def row_writer(out: Any, shape: tuple[int, int]) -> Iterator[Callable[[int, np.ndarray], None]]:
+    """Yield a function that writes rows, given the index of the first, in order.
+
+    Parameters
+    ----------
+    out : an array of floats of this shape, or anything that takes slices of rows as one does; or
+        the path of an .npy file, which gets float64 and is replaced atomically, at the end.
+    shape : (rows, columns) of all that will be written.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        Before the first row: where ``out`` is something else, cannot be written, or the disk has
+        not enough space.
+    """
+    if not isinstance(out, (str, os.PathLike)):
+        _check_array(out, shape)
+
+        def write_to_array(first: int, rows: np.ndarray) -> None:
+            out[first : first + len(rows)] = rows
+
+        yield write_to_array
+        return
+    path = Path(out)
+    check_output(path, (".npy",))
+    n_bytes, free = 8 * math.prod(shape), shutil.disk_usage(path.parent).free
+    if free < n_bytes:
+        message = f"it needs {n_bytes:,} bytes, and {free:,} are free"
+        raise OSError(errno.ENOSPC, message, os.fspath(path))
+    with atomic_write(path) as temp_path, open(temp_path, "wb") as file:
+        np.lib.format.write_array_header_2_0(
+            file, {"descr": "<f8", "fortran_order": False, "shape": shape}
+        )
+
+        def write_to_file(first: int, rows: np.ndarray) -> None:
+            # Not a memory map: to write to one kills the process where the disk is full.
+            file.write(np.ascontiguousarray(rows, "<f8").data)
+
+        yield write_to_file
+
+
+def _check_array(out: Any, shape: tuple[int, int]) -> None:
+    dtype = getattr(out, "dtype", None)
+    if not hasattr(type(out), "__setitem__") or not isinstance(dtype, np.dtype):
+        raise TypeError(
+            "out must be None, an array, or the path of an .npy file; got an object of type "
+            f"{type(out).__name__}"
+        )
+    if tuple(out.shape) != shape or dtype.kind != "f" or dtype.itemsize < 4:
+        raise ValueError(
+            f"out must have the shape {shape}, of float32 or float64; got {tuple(out.shape)}, "
+            f"{dtype}"
+        )
+    try:
+        out[:1] = np.full((1, shape[1]), np.nan)
+    except Exception as error:  # each library has its own
+        raise ValueError(f"out cannot be written: {error}") from error
