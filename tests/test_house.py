@@ -15,6 +15,7 @@ LAYERS = (
     ("dask",),
     ("aligned",),
     ("tsne",),
+    ("fit",),
     ("embedding",),
     ("callbacks", "schedule", "density", "memory"),
     ("io", "files", "plotting", "animation"),
