@@ -32,8 +32,7 @@ from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.callback import Callbacks
-from fasttsne.optimize.parameter import documented
-from fasttsne.optimize.parameters import SKLEARN, check_params
+from fasttsne.optimize.parameters import SKLEARN, check_params, documented
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, split_iterations
 from fasttsne.optimize.schedule import Iterations

@@ -31,8 +31,7 @@ from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
 from fasttsne.optimize.callback import Callbacks, as_callbacks, progress_listeners
 from fasttsne.optimize.descent import GradientDescent as gradient_descent
 from fasttsne.optimize.descent import OptimizationInterrupt
-from fasttsne.optimize.parameter import documented
-from fasttsne.optimize.parameters import OPTIMIZE, check_params
+from fasttsne.optimize.parameters import OPTIMIZE, WITHOUT_EFFECT, check_params, documented
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import RunPlan, resolve
 from fasttsne.optimize.schedule import Iterations
@@ -57,16 +56,6 @@ __all__ = [
 
 log = logging.getLogger("fasttsne.tsne")
 
-# Parameters on which the map does not depend.
-WITHOUT_EFFECT = (
-    "n_jobs",
-    "callbacks",
-    "callbacks_every_iters",
-    "verbose",
-    "memory_limit",
-    "temp_folder",
-    "checkpoint",
-)
 # What scikit-learn's estimators have and this class has not.
 OF_ESTIMATORS = (
     "transform",
@@ -104,14 +93,6 @@ class TSNE:
     >>> embedding.shape
     (300, 2)
     """
-
-    # Of pickles of version 0.1.0, too.
-    optimizer: str = "auto"
-    memory_limit: float | str = "auto"
-    temp_folder: FilePath | None = None
-    checkpoint: FilePath | None = None
-    global_structure: float = 0
-    global_reference: str | ArrayLike = "pca"
 
     def __init__(
         self,
@@ -260,8 +241,8 @@ class TSNE:
                     embedding.run(
                         phase,
                         propagate_exception=True,
-                        keeper=None if checkpoint is None else checkpoint.keeper(number),
-                        go_on_from=None if checkpoint is None else checkpoint.state_of(number),
+                        saver=None if checkpoint is None else checkpoint.saver(number),
+                        resume_from=None if checkpoint is None else checkpoint.state_of(number),
                     )
             except OptimizationInterrupt:
                 log.info("stopped by a callback")

@@ -16,7 +16,7 @@ from fasttsne.embedding.joint import JointDescent
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
 from fasttsne.optimize.callback import as_callbacks, progress_listeners
 from fasttsne.optimize.descent import OptimizationInterrupt
-from fasttsne.optimize.ties import Ties
+from fasttsne.optimize.target_term import Ties
 from fasttsne.runtime.progress import listening
 from fasttsne.runtime.progress_display import progress_shown
 from fasttsne.runtime.typing import Rows
