@@ -44,7 +44,7 @@ try "" examples/execute.py simple_usage
 if [ -d "${FASTTSNE_DATA:-/nowhere}/mnist" ]; then try "" examples/execute.py animation; fi
 
 # What else the README names; tests/test_docs.py compares.
-try "" tests/pages.py README.rst
+try "" tests/helpers/pages.py README.rst
 try "" benchmarks/compare.py --help
 if [ -d "${FASTTSNE_DATA:-/nowhere}/mnist" ]; then
   try "" benchmarks/figures.py --data mnist --programs fasttsne-auto

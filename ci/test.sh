@@ -7,7 +7,8 @@
 #   VENV     where the environment goes (default: .venv-test)
 #   EXTRAS   further extras, such as "hnsw pynndescent" (default: annoy, which is compiled: what needs
 #            it is skipped where that fails); "all": every one, and Chromium with its driver from
-#            Debian where root runs this; then a skipped test fails unless tests/skips.py has the reason
+#            Debian where root runs this; then a skipped test fails unless tests/helpers/skips.py
+#            has the reason
 # Arguments are passed on to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."

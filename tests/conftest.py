@@ -8,11 +8,11 @@ import os
 import signal
 import sys
 from datetime import timedelta
-from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
+from helpers import skips
 
 from fasttsne import _kernels
 from fasttsne.datasets import load_digits
@@ -32,10 +32,6 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile(os.environ.get("FASTTSNE_HYPOTHESIS", "ci"))
 
-# Tests import the helpers beside them, in golden/ and old_files/.
-sys.path.append(str(Path(__file__).parent))
-
-skips = importlib.import_module("skips")
 LEVELS = _kernels._available_levels()
 NOTES_OF_PROCESSES: set[str] = set()
 
@@ -54,7 +50,7 @@ def kernel(request):
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """Chromium, for the tests of one file; without selenium they are skipped."""
-    driver = importlib.import_module("browsers").start(tmp_path_factory.mktemp("profile"))
+    driver = importlib.import_module("helpers.browsers").start(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
 
@@ -93,7 +89,7 @@ def fail_if_unnamed(report):
     reason = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else None
     if reason and not skips.is_expected(reason):
         report.outcome = "failed"
-        report.longrepr = f"{reason}\nThis reason is not named in tests/skips.py."
+        report.longrepr = f"{reason}\nThis reason is not named in tests/helpers/skips.py."
     return report
 
 

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import QUICK
+from helpers.quick import QUICK
 
 from fasttsne import TSNE, AlignedTSNE, TSNEEmbedding, schedule
 from fasttsne.callbacks import Checkpoint

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quick import run_python
+from helpers.quick import run_python
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("FASTTSNE_DATA", "nowhere")) / "mnist"

@@ -10,10 +10,10 @@ import signal
 import sys
 
 import pytest
-from interrupted_commands import COMMANDS, Commands
-from interrupted_works import WORKS
-from interrupts import PROGRAM, interrupt
-from quick import run_python
+from helpers.interrupted_commands import COMMANDS, Commands
+from helpers.interrupted_works import WORKS
+from helpers.interrupts import interrupt
+from helpers.quick import run_helper
 
 NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
 SIGNALS = int(os.environ.get("FASTTSNE_SIGNALS", 10 if NIGHTLY else 3))
@@ -62,8 +62,8 @@ def test_interrupts_where_functions_are_entered(name, tmp_path):
     pytest.importorskip(NEEDED.get(name, "numpy"))
     (tmp_path / "work").mkdir()
     (tmp_path / "temporary").mkdir()
-    result = run_python(
-        PROGRAM,
+    result = run_helper(
+        "interrupted",
         name,
         150,
         10 * SIGNALS,

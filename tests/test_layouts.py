@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import QUICK
+from helpers.quick import QUICK
 
 from fasttsne import TSNE, affinity, initialization
 from fasttsne.linalg.chunks import is_memmapped

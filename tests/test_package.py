@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quick import run_python
+from helpers.quick import run_python
 
 import fasttsne
 from fasttsne import TSNE, _kernels

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import QUICK
+from helpers.quick import QUICK
 
 import fasttsne
 from fasttsne.nearest_neighbors import Exact

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import PEAK_MEMORY, QUICK, run_python
-from storages import Slices
+from helpers.quick import PEAK_MEMORY, QUICK, run_python
+from helpers.storages import Slices
 
 from fasttsne import TSNE, affinity, initialization, metrics
 from fasttsne.embedding import new_rows

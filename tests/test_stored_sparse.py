@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import PEAK_MEMORY, QUICK, run_python
-from storages import Slices
+from helpers.quick import PEAK_MEMORY, QUICK, run_python
+from helpers.storages import Slices
 
 from fasttsne import TSNE, affinity, estimate_memory, files, initialization
 from fasttsne.cli import main

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quick import QUICK
+from helpers.quick import QUICK
 
 import fasttsne
 from fasttsne import TSNE, TSNEEmbedding

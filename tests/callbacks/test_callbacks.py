@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quick import QUICK
+from helpers.quick import QUICK
 
 from fasttsne import TSNE, TSNEEmbedding, initialization
 from fasttsne._kernels import reference

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse as sp
-from quick import run_python
+from helpers.quick import run_python
 
 from fasttsne import TSNE, TSNEEmbedding, __version__, files, metrics
 from fasttsne.cli import main

@@ -14,8 +14,8 @@ pytest.importorskip("distributed")
 pytest.importorskip("dask.array")
 
 import dask.array as da
-from clusters import processes
-from hostile.damage import damage_one
+from helpers.clusters import processes
+from helpers.damage import damage_one
 
 import fasttsne
 import fasttsne.dask

@@ -14,8 +14,8 @@ pytest.importorskip("dask.array")
 
 import dask
 import dask.array as da
-from clusters import processes
 from distributed import Client, Future
+from helpers.clusters import processes
 
 import fasttsne
 import fasttsne.dask

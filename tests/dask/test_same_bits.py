@@ -12,10 +12,10 @@ pytest.importorskip("distributed")
 pytest.importorskip("dask.array")
 
 import dask.array as da
-import hostile_rows
-from clusters import processes
 from distributed import Client, LocalCluster
 from distributed.security import Security
+from helpers import hostile_rows
+from helpers.clusters import processes
 
 import fasttsne
 import fasttsne.dask

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import PEAK_MEMORY, QUICK, run_python
+from helpers.quick import PEAK_MEMORY, QUICK, run_python
+from helpers.storages import Slices
 from scipy.spatial.distance import cdist
-from storages import Slices
 
 from fasttsne import TSNE, affinity
 from fasttsne.embedding import new_rows

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse
-from quick import QUICK
+from helpers.quick import QUICK
 from scipy.spatial.distance import cdist
 
 from fasttsne import TSNE, PartialTSNEEmbedding, TSNEEmbedding, affinity, initialization

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from quick import QUICK
+from helpers.quick import QUICK
 from scipy.spatial.distance import cdist
 
 from fasttsne import TSNE, Anchors, TSNEEmbedding, affinity

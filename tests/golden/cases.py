@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
-from golden import runs
-from golden.data import blobs, digits, distances, fit, neighbors, of_affinities, places, sparse_rows
 
 from fasttsne import affinity
 from fasttsne.callbacks import EarlyStopping
+from golden import runs
+from golden.data import blobs, digits, distances, fit, neighbors, of_affinities, places, sparse_rows
 
 
 @dataclass(frozen=True)

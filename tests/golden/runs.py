@@ -5,20 +5,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-from golden.data import (
-    QUICK,
-    blobs,
-    digits,
-    distances,
-    fitted,
-    neighbors,
-    new_digits,
-    of_affinities,
-    of_map,
-    of_partial,
-    places,
-    sparse_rows,
-)
 
 from fasttsne import (
     TSNE,
@@ -34,6 +20,20 @@ from fasttsne import (
 )
 from fasttsne import nearest_neighbors as nn
 from fasttsne.callbacks import Callback, EmbeddingRecorder, ErrorLogger
+from golden.data import (
+    QUICK,
+    blobs,
+    digits,
+    distances,
+    fitted,
+    neighbors,
+    new_digits,
+    of_affinities,
+    of_map,
+    of_partial,
+    places,
+    sparse_rows,
+)
 
 
 def manhattan(u, v):

@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import QUICK, run_python
+from helpers.quick import QUICK, run_python
 
 from fasttsne import TSNE, TSNEEmbedding, schedule
 from fasttsne.affinity import PerplexityBasedNN

@@ -1,7 +1,7 @@
-import loo_twin
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from helpers import loo_twin
 
 from fasttsne.metrics.single_point_field import leave_one_out, make_point_field
 from fasttsne.objective.edges import edges_of

@@ -1,8 +1,8 @@
 """The leave-one-out scores: against letting points go by SciPy, and whether they find tears."""
 
-import loo_twin
 import numpy as np
 import pytest
+from helpers import loo_twin
 from scipy.spatial import cKDTree
 from scipy.stats import rankdata, spearmanr
 

@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 import pytest
-from hostile_rows import DATA, NOISE_SHARE, TAIL_RECALL, metric_of, true_recalls
+from helpers.hostile_rows import DATA, NOISE_SHARE, TAIL_RECALL, metric_of, true_recalls
 
 from fasttsne.nearest_neighbors import Approx, approx
 from fasttsne.nearest_neighbors.builtin.search_plan import RecallSample

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hostile_rows import two_scales
+from helpers.hostile_rows import two_scales
 from scipy.spatial.distance import cdist
 
 import fasttsne

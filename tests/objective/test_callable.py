@@ -4,8 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
-from quick import QUICK
-from rounded import rounded
+from helpers.quick import QUICK
+from helpers.rounded import rounded
 
 from fasttsne import TSNE, TSNEEmbedding, initialization, tsne
 from fasttsne._kernels import reference

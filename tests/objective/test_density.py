@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from rounded import rounded
+from helpers.rounded import rounded
 
 from fasttsne import TSNE, TSNEEmbedding
 from fasttsne._kernels import reference

@@ -3,7 +3,7 @@
 import inspect
 
 import pytest
-from quick import QUICK
+from helpers.quick import QUICK
 
 from fasttsne import TSNE, TSNEEmbedding
 from fasttsne.optimize import parameters

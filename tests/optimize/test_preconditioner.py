@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from helpers.rounded import rounded
 from hypothesis import given
 from hypothesis import strategies as st
-from rounded import rounded
 
 from fasttsne._kernels import reference
 from fasttsne.objective import KLDivergence, Objective

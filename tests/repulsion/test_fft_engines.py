@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from quick import run_python
+from helpers.quick import run_python
 
 from fasttsne._kernels import reference
 from fasttsne.repulsion import MeshRepulsion

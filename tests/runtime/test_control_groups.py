@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from control_groups import memory_group, run_in_group
+from helpers.control_groups import memory_group, run_in_group
 
 from fasttsne.runtime.memory import _free_in_groups, available_memory
 

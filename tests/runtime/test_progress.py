@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import QUICK, run_python
+from helpers.quick import QUICK, run_python
 
 from fasttsne import TSNE
 from fasttsne.affinity import MultiscaleMixture

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from quick import run_python
+from helpers.quick import run_python
 
 from fasttsne import TSNE
 

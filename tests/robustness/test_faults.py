@@ -1,4 +1,8 @@
-"""What can go wrong around a fit: signals, kills, no memory, a full disk, hostile callbacks."""
+"""What can go wrong around a fit: corrupted objects, signals, no memory, full disks, callbacks.
+
+``FASTTSNE_HYPOTHESIS=nightly`` makes more attempts, other ones each day, sends more signals
+(``FASTTSNE_SIGNALS``), and fits 6,000 rows where memory ends.
+"""
 
 import os
 import random
@@ -6,15 +10,49 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from quick import QUICK, run_python
+from helpers.quick import QUICK, WITH_HELPERS, run_helper, run_python
 
 from fasttsne import TSNE, TSNEEmbedding
 from fasttsne.callbacks import Checkpoint
 
+# ---- attempts to crash the process through public objects
+
 NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
+SEED, N_ATTEMPTS = (int(time.time()) // 86_400, 20_000) if NIGHTLY else (0, 600)
+N_PROCESSES = 4  # at least; one that ends early is followed by another
+
+
+def crashes_of(first, last):
+    """The attempts of a range that ended their process, as (output, exit code)."""
+    crashes = []
+    while first < last:
+        # What was never written is not zero, so that its use is seen.
+        result = run_helper(
+            "crash_attempts", SEED, first, last, timeout=7200, MALLOC_PERTURB_="165"
+        )
+        lines = result.stdout.splitlines()
+        if result.returncode == 0 and lines[-1:] == ["end"]:
+            break
+        start = max(i for i, line in enumerate(lines) if line.startswith("attempt "))
+        crashes.append((result.returncode, lines[start:], result.stderr[-2000:]))
+        first = int(lines[start].split()[1].rstrip(":")) + 1
+    return crashes
+
+
+@pytest.mark.slow
+def test_nothing_crashes_the_process():
+    bounds = np.linspace(0, N_ATTEMPTS, N_PROCESSES + 1).astype(int)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(crashes_of, bounds[:-1], bounds[1:]))
+    assert not any(found), f"seed {SEED}: {[crash for crashes in found for crash in crashes]}"
+
+
+# ---- signals, kills, no memory, hostile callbacks
+
 SIGNALS = int(os.environ.get("FASTTSNE_SIGNALS", 200 if NIGHTLY else 6))
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and limits")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them")
@@ -283,3 +321,72 @@ def test_a_checkpoint_where_there_is_no_folder(digits):
         TSNE(callbacks=Checkpoint("/dev/full/map.npz"), callbacks_every_iters=2, **QUICK).fit(
             digits
         )
+
+
+# ---- full disks and no memory, for each kind of output and each entry point
+
+
+@linux
+def test_full_disks(tmp_path):
+    """An error that names the file; the old one stays, and nothing else does."""
+    (tmp_path / "outputs").mkdir()
+    result = run_helper("full_disk", tmp_path / "outputs", TMPDIR=str(tmp_path), timeout=300)
+    assert result.returncode == 0, result.stderr
+    (count,) = result.stdout.splitlines()
+    assert int(count.split()[0]) >= 16
+
+
+@pytest.mark.slow
+@linux
+def test_full_disks_of_their_own(tmp_path, tmp_path_factory):
+    """The same on a small disk, whose error is another one."""
+    script = 'mount -t tmpfs -o size=1m tmpfs "$0" && "$@"'
+    small = ["unshare", "-rm", "sh", "-c", script, str(tmp_path)]
+    try:
+        subprocess.run([*small, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no disk can be mounted here")
+    temporary = str(tmp_path_factory.mktemp("temporary"))
+    result = subprocess.run(
+        [*small, sys.executable, "-m", "helpers.full_disk", tmp_path, "fill"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, **WITH_HELPERS, "TMPDIR": temporary},
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(result.stdout.splitlines()) == 1, result.stdout
+
+
+@pytest.mark.slow
+@linux
+def test_no_memory_for_entry_points():
+    """MemoryError, or the map that it should be; and so afterwards."""
+    rows = "6000" if NIGHTLY else "1500"
+    result = run_helper("no_memory", FASTTSNE_ROWS=rows, timeout=3600)
+    assert result.returncode == 0, result.stderr[-3000:]
+    (counts,) = result.stdout.splitlines()
+    assert int(counts.split()[1]) > 0, counts
+
+
+READ = """
+import sys
+from helpers.no_memory import outcome
+from fasttsne import TSNEEmbedding
+def load(path):
+    return TSNEEmbedding.load(path).shape
+for spare in (0.25, 1, 2, 4, 8, 16, 200):
+    print(outcome(load, sys.argv[1], spare))
+"""
+
+
+@linux
+def test_no_memory_to_load_a_map(tmp_path):
+    """A whole file is not reported as damaged, and is read where there is memory for it."""
+    X = np.random.default_rng(0).normal(size=(4000, 500))
+    TSNE(**QUICK, initialization="random").fit(X).save(tmp_path / "map.npz", keep="rows")
+    result = run_python("-c", READ, tmp_path / "map.npz", **WITH_HELPERS)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[-1] == "(4000, 2)"
+    assert set(lines) == {"(4000, 2)", "MemoryError"}

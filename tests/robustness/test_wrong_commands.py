@@ -1,15 +1,24 @@
-"""Mistakes that the command line finds before the work, not after it."""
+"""Wrong command lines: one line that says what is wrong, exit code 2, and nothing written.
+
+``FASTTSNE_HYPOTHESIS=nightly`` draws 1,000 of them, other ones each day, or as many as
+``FASTTSNE_COMMANDS`` says.
+"""
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse
+from helpers.quick import run_helper, run_python
+from helpers.wrong_commands import draw, prepare
 
 from fasttsne.cli import main
+
+# ---- mistakes that are found before the work, not after it
 
 
 @pytest.fixture
@@ -278,3 +287,59 @@ def test_an_update_may_replace_the_map_that_it_reads(data, capsys):
         update = ["update", "map.npz", "rows.npy", "--n-iter=5"]
         assert main([*update, "--save", "map.npz"]) == 0
         assert np.load("updated.npy").shape == (n, 2)
+
+
+# ---- drawn by a seed
+
+NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
+SEED = str(int(time.time()) // 86_400) if NIGHTLY else "0"
+N = int(os.environ.get("FASTTSNE_COMMANDS", 1000 if NIGHTLY else 100))
+N_PROCESSES = 50 if NIGHTLY else 2
+posix = pytest.mark.skipif(sys.platform == "win32", reason="file names of POSIX")
+
+
+@posix
+def test_wrong_commands_in_one_process(tmp_path):
+    result = run_helper("wrong_commands", SEED, 0, N, folder=tmp_path, timeout=1800)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+
+
+@posix
+def test_wrong_commands_in_processes_of_their_own(tmp_path):
+    prepare(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    for number in range(N_PROCESSES):
+        command = draw(f"processes {SEED} {number}")
+        result = run_python("-m", "fasttsne", *command, folder=tmp_path)
+        assert result.returncode == 2, (command, result.stderr)
+        lines = [line for line in result.stderr.splitlines() if "warning: " not in line]
+        assert len(lines) == 1, (command, result.stderr)
+        assert lines[0].startswith("fasttsne: "), command
+        assert sorted(tmp_path.rglob("*")) == before, command
+
+
+@posix
+def test_maps_that_are_damaged(tmp_path, monkeypatch, capsys):
+    """What packages raise of damaged stores is of many types."""
+    zarr, h5py = (pytest.importorskip(name) for name in ("zarr", "h5py"))
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    points = np.random.default_rng(0).normal(size=(5000, 2))
+    zarr.create_group("map.zarr").create_array("X", data=points, chunks=(1000, 2))
+    with h5py.File("map.h5", "w") as file:
+        file.create_dataset("X", data=points, chunks=(1000, 2), compression="gzip")
+    for name in "map.zarr", "map.h5":
+        assert main(["plot", name, "-o", "right.png"]) == 0
+        largest = max(
+            (each for each in [Path(name), *Path(name).rglob("*")] if each.is_file()),
+            key=lambda each: each.stat().st_size,
+        )
+        data = bytearray(largest.read_bytes())
+        middle = len(data) // 2
+        data[middle : middle + 200] = bytes(200)
+        largest.write_bytes(data)
+        capsys.readouterr()
+        assert main(["plot", name, "-o", "wrong.png"]) == 2
+        assert capsys.readouterr().err.startswith(f"fasttsne: {name}: ")
+        assert not Path("wrong.png").exists()

@@ -1,6 +1,6 @@
 """Run the code blocks of a page of the documentation, top to bottom.
 
-    python tests/pages.py docs/choose.rst        # in the current folder, where blocks write files
+    python tests/helpers/pages.py docs/choose.rst     # where it runs, blocks write files
 
 Python, in ``code-block:: python`` or as ``>>>`` with results, shares one namespace that starts
 empty; ``code-block:: bash`` runs as one script; ``code-block:: text`` right after Python is what

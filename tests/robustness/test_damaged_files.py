@@ -1,31 +1,34 @@
-"""Damaged files: each is read with the values that it had, or refused by an error that names it.
+"""Damaged files are read with the values that they had, or refused by an error that names them.
 
-Formats without a checksum may give other values, but nothing else.  ``FASTTSNE_HYPOTHESIS=nightly``
-damages many more, other ones each day, or as many of each format as ``FASTTSNE_DAMAGED`` says.
+Formats without a checksum may give other values, but nothing else; no file executes code.
+``FASTTSNE_HYPOTHESIS=nightly`` damages many more, other ones each day, or as many of each format as
+``FASTTSNE_DAMAGED`` says.
 """
 
 import io
 import itertools
+import json
 import os
+import pickle
 import sys
 import time
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse as sp
-from hostile.damage import damage_one
-from quick import QUICK, run_python
+from helpers.damage import damage_one
+from helpers.quick import QUICK, run_helper, run_python
 
 from fasttsne import TSNE, TSNEEmbedding, files
+from fasttsne.io.archive import read_kind
+from fasttsne.io.embedding_file import read_columns
 from fasttsne.io.read_tables import read_table
 
 NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
 SEED = str(int(time.time()) // 86_400) if NIGHTLY else "0"
 N = int(os.environ.get("FASTTSNE_DAMAGED", 1000 if NIGHTLY else 16))
-PROGRAM = Path(__file__).with_name("damaged_files.py")
 OURS = (
     "map.npz",
     "map_rows.npz",
@@ -56,7 +59,7 @@ def outcomes(*formats, may_hang=False):
         first = 0
         while first < N:
             names = [name] if may_hang else name
-            result = run_python(PROGRAM, SEED, first, N, *names, timeout=4 * 3600)
+            result = run_helper("damaged_files", SEED, first, N, *names, timeout=4 * 3600)
             found = result.stdout.splitlines()
             lines += [line for line in found if not line.endswith(": ")]
             if result.returncode == 0:
@@ -252,3 +255,78 @@ def test_arrays_that_the_directory_hides(digits, tmp_path):
         assert "parameters" not in archive.files
     with pytest.raises(ValueError, match=r"table\.npz: its directory should have 3 entries, and"):
         read_table(path)
+
+
+# ---- files that would execute code if they were unpickled, in each format that can hold a pickle
+
+
+class Hostile:
+    """Makes a folder when it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("executed",)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    assert not (tmp_path / "executed").exists()
+
+
+def test_that_a_pickle_would_be_executed(folder):
+    pickle.loads(pickle.dumps(Hostile()))
+    (folder / "executed").rmdir()
+
+
+def test_nothing_is_executed_by_numpy(folder):
+    array = np.array([Hostile()] * 3, object)
+    np.save("rows.npy", array, allow_pickle=True)
+    np.savez("rows.npz", X=array, header=array, embedding=array, parameters=array)
+    for name in "rows.npy", "rows.npz":
+        with pytest.raises(ValueError, match=name):
+            files.read_table(name)
+        with pytest.raises(ValueError, match=name):
+            files.read_vector(name)
+    for read in TSNEEmbedding.load, read_columns:
+        with pytest.raises(ValueError, match=r"rows\.npz"):
+            read("rows.npz")
+    assert read_kind("rows.npz") is None
+
+
+def test_pickles_in_place_of_other_files(folder):
+    data = pickle.dumps(Hostile())
+    for kind in ("npy", "npz", "csv", "parquet", "h5", "h5ad", "mtx"):
+        (folder / f"rows.{kind}").write_bytes(data)
+        with pytest.raises((ValueError, OSError), match=rf"rows\.{kind}"):
+            files.read_table(f"rows.{kind}")
+
+
+@pytest.mark.parametrize("where", ["filters", "compressor"])
+@pytest.mark.parametrize("name", ["", "y"])
+def test_nothing_is_executed_by_zarr(folder, monkeypatch, where, name):
+    """Older versions of numcodecs unpickle, as the newest ones do where they are told to."""
+    pytest.importorskip("zarr")
+    pickles = pytest.importorskip("numcodecs").pickles
+    for switch in vars(pickles):
+        if switch.startswith("ALLOW"):
+            monkeypatch.setattr(pickles, switch, True)
+    codec, text = {"id": "pickle", "protocol": 5}, {"id": "vlen-utf8"}
+    array = {
+        "zarr_format": 2,
+        "shape": [10],
+        "chunks": [10],
+        "dtype": "|O",
+        "fill_value": 0,
+        "order": "C",
+        "filters": [text, codec] if where == "filters" else [text],
+        "compressor": codec if where == "compressor" else None,
+    }
+    store = folder / "rows.zarr" / name
+    store.mkdir(parents=True)
+    if name:
+        (store.parent / ".zgroup").write_text('{"zarr_format": 2}')
+    (store / ".zarray").write_text(json.dumps(array))
+    (store / "0").write_bytes(pickle.dumps(Hostile()))
+    with pytest.raises(ValueError, match=f"rows.zarr: its array '{name}' is pickled"):
+        files.read_table("rows.zarr")

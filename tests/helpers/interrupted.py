@@ -1,13 +1,14 @@
-"""The process that is interrupted: ``python interrupted.py WORK ROWS`` does it again and again.
+"""The process that is interrupted, again and again: ``python -m helpers.interrupted WORK ROWS``.
 
 It writes a line when each work begins and ends, and waits for a line between them:
 ``go`` to do it and be interrupted, ``again`` to do it and compare bits.  After each interrupt it
 looks for what is left behind: threads, processes, open files, listeners, temporary files, and
 files that cannot be read.
 
-``python interrupted.py WORK ROWS CALLS SEED`` raises KeyboardInterrupt itself, where a function of
-this package is entered, each time in another one of all calls of the work: Python looks for
-signals there.  It writes what went wrong, a line each, and last the number of calls of the work.
+``python -m helpers.interrupted WORK ROWS CALLS SEED`` raises KeyboardInterrupt itself,
+where a function of this package is entered, each time in another one of all calls of the work:
+Python looks for signals there.  It writes what went wrong, a line each, and last the number of
+calls of the work.
 """
 
 import contextlib
@@ -26,12 +27,12 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from interrupted_works import WORKS, clusters
 
 import fasttsne
 from fasttsne import TSNEEmbedding, files
 from fasttsne.runtime import large_arrays
 from fasttsne.runtime.progress import listeners
+from helpers.interrupted_works import WORKS, clusters
 
 
 def digest(value):

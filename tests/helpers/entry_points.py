@@ -1,6 +1,6 @@
 """Every entry point, run in threads and in processes at once; as a program, one scenario.
 
-    python entry_points.py SCENARIO
+    python -m helpers.entry_points SCENARIO
 
 prints what differs from the bits that an entry point gives alone, and "done" at the end.
 """

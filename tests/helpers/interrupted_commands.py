@@ -10,9 +10,9 @@ import sys
 import time
 
 import numpy as np
-from interrupted_works import clusters
 
 from fasttsne import TSNEEmbedding, files
+from helpers.interrupted_works import clusters
 
 PROGRAM = [sys.executable, "-m", "fasttsne"]
 QUICK = (

@@ -1,6 +1,6 @@
 """Command lines that are wrong, drawn by a seed; as a program, some of them in one process.
 
-    python wrong_commands.py SEED FIRST LAST
+    python -m helpers.wrong_commands SEED FIRST LAST
 
 runs them in a folder of its own, and prints each one that does not end as it should: with exit code
 2, one line on standard error, no exception, within seconds, and nothing written.

@@ -3,7 +3,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+# Environment of a process that imports helpers, as pytest does by pythonpath of pyproject.toml.
+WITH_HELPERS = {
+    "PYTHONPATH": os.pathsep.join(
+        [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
+}
 # Override what matters to a test: {**QUICK, "n_iter": 30}.
 QUICK = {"early_exaggeration_iter": 10, "n_iter": 10, "random_state": 0}
 
@@ -26,3 +33,8 @@ def run_python(*arguments, folder=None, timeout=120, **environment):
         cwd=folder,
         env={**os.environ, **environment},
     )
+
+
+def run_helper(name, *arguments, **options):
+    """Run a program of ``tests/helpers``: one whose process may crash, hang or be killed."""
+    return run_python("-m", f"helpers.{name}", *arguments, **WITH_HELPERS, **options)

@@ -1,6 +1,6 @@
 """Links between built pages that lead nowhere.
 
-    python tests/links.py docs/_build/html
+    python tests/helpers/links.py docs/_build/html
 
 Links to other sites are not looked at.
 """

@@ -1,10 +1,10 @@
-"""Attempts to crash the process through public objects: nonsense and exceptions are allowed.
+"""Attempts to crash the process through public objects; as a program, some of them in one process.
 
-Each attempt corrupts one array, number or matrix that an object holds, before it is used, in a
-callback, in its pickle or from another thread, and then uses the object.  As a program,
-``python test_crash_attempts.py SEED FIRST LAST``, it makes attempts in one process, and prints the
-name of each before it; the test starts such processes and looks how they end.  With
-``FASTTSNE_HYPOTHESIS=nightly`` there are more, other ones each day.
+    python -m helpers.crash_attempts SEED FIRST LAST
+
+Nonsense and exceptions are allowed.  Each attempt corrupts one array, number or matrix that an
+object holds, before it is used, in a callback, in its pickle or from another thread, and then uses
+the object.  The name of each is printed before it.
 """
 
 import contextlib
@@ -14,14 +14,11 @@ import os
 import pickle
 import sys
 import threading
-import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import pytest
 import scipy.sparse as sp
-from quick import run_python
 
 from fasttsne import TSNE, TSNEEmbedding, affinity
 from fasttsne import nearest_neighbors as nn
@@ -30,9 +27,6 @@ from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
 from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion import make_repulsion
 
-NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
-SEED, N_ATTEMPTS = (int(time.time()) // 86_400, 20_000) if NIGHTLY else (0, 600)
-N_PROCESSES = 4  # at least; one that ends early is followed by another
 FAR = (2**31 - 1, -(2**31), 10**6, -1, 10**9)  # numbers of rows that are none
 X = np.random.default_rng(0).integers(0, 9, (60, 6)).astype(np.float32)
 FIT = {"perplexity": 8, "early_exaggeration_iter": 8, "n_iter": 8, "random_state": 0, "n_jobs": 1}
@@ -370,32 +364,6 @@ def main(seed, first, last):
     for number in range(first, last):
         attempt(number, seed)
     say("end")
-
-
-# ---- the test
-
-
-def crashes_of(first, last):
-    """The attempts of a range that ended their process, as (output, exit code)."""
-    crashes = []
-    while first < last:
-        # What was never written is not zero, so that its use is seen.
-        result = run_python(__file__, SEED, first, last, timeout=7200, MALLOC_PERTURB_="165")
-        lines = result.stdout.splitlines()
-        if result.returncode == 0 and lines[-1:] == ["end"]:
-            break
-        start = max(i for i, line in enumerate(lines) if line.startswith("attempt "))
-        crashes.append((result.returncode, lines[start:], result.stderr[-2000:]))
-        first = int(lines[start].split()[1].rstrip(":")) + 1
-    return crashes
-
-
-@pytest.mark.slow
-def test_nothing_crashes_the_process():
-    bounds = np.linspace(0, N_ATTEMPTS, N_PROCESSES + 1).astype(int)
-    with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(crashes_of, bounds[:-1], bounds[1:]))
-    assert not any(found), f"seed {SEED}: {[crash for crashes in found for crash in crashes]}"
 
 
 if __name__ == "__main__":

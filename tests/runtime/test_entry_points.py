@@ -2,13 +2,11 @@
 
 import os
 import sys
-from pathlib import Path
 
 import pytest
-from hostile.entry_points import SCENARIOS
-from quick import run_python
+from helpers.entry_points import SCENARIOS
+from helpers.quick import run_helper
 
-PROGRAM = Path(__file__).with_name("entry_points.py")
 # Of the time of a scenario most is that of its processes or fits.
 SLOW = set(SCENARIOS) - {"one map"}
 
@@ -22,6 +20,6 @@ def test_same_bits(scenario):
         pytest.skip("there is no fork")
     if sys.platform == "win32" and scenario == "interrupts":
         pytest.skip("POSIX signals and limits")
-    result = run_python(PROGRAM, scenario, timeout=600)
+    result = run_helper("entry_points", scenario, timeout=600)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "done\n"

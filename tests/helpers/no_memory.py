@@ -1,6 +1,6 @@
 """Entry points where memory ends; as a program, all of them in one process.
 
-    python no_memory.py
+    python -m helpers.no_memory
 
 prints each that neither gives the bits that it gives with enough memory nor raises MemoryError.
 """
@@ -11,9 +11,7 @@ import sys
 import warnings
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1]))
-
-from hostile.entry_points import ENTRY_POINTS, make_map
+from helpers.entry_points import ENTRY_POINTS, make_map
 
 say = functools.partial(print, flush=True)
 # MiB above what the process has.

@@ -1,6 +1,6 @@
 """Reads damaged files of some formats, and prints what came of each; a program of its own.
 
-    python damaged_files.py SEED FIRST LAST FORMAT ...
+    python -m helpers.damaged_files SEED FIRST LAST FORMAT ...
 
 A process of its own, since a library that reads a format may crash, hang or take all memory.
 """
@@ -20,15 +20,12 @@ import numpy as np
 import scipy.io
 import scipy.sparse as sp
 
-sys.path.append(str(Path(__file__).parent))
-
-from damage import damaged
-
 from fasttsne import TSNE, TSNEEmbedding, files
 from fasttsne.datasets import load_digits
 from fasttsne.io.write_tables import write_map
 from fasttsne.runtime import stored_rows
 from fasttsne.runtime.validation import check_data
+from helpers.damage import damaged
 
 say = functools.partial(print, flush=True)
 X = load_digits()[0][:200].astype(np.float32)

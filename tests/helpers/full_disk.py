@@ -1,6 +1,6 @@
 """Writes each kind of file to a disk that is full, and prints what goes wrong; a program.
 
-    python full_disk.py FOLDER [fill]
+    python -m helpers.full_disk FOLDER [fill]
 
 The folder is empty.  Without "fill" files may not grow beyond a limit, as if the disk were full;
 with it the folder's file system, a small one, is filled.

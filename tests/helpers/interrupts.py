@@ -12,9 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
-PROGRAM = Path(__file__).with_name("interrupted.py")
 # Seconds after which a process hangs, to start and to answer.
 START, ANSWER = 600, 120
 # A signal that nothing was heard of for so long is lost.
@@ -49,7 +47,7 @@ class Process:
         self._errors = folder / "errors.txt"
         with open(self._errors, "w") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, PROGRAM, name, str(n)],
+                [sys.executable, "-m", "helpers.interrupted", name, str(n)],
                 text=True,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
