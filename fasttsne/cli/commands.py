@@ -32,8 +32,10 @@ from fasttsne.datasets import load_digits
 from fasttsne.drawing.page import HTML_EXTENSIONS
 from fasttsne.drawing.scatter import IMAGE_EXTENSIONS
 from fasttsne.drawing.writers import WRITERS
+from fasttsne.fit.backend import LocalBackend
+from fasttsne.fit.request import FitRequest
+from fasttsne.fit.run import run_fit
 from fasttsne.io import embedding_file
-from fasttsne.io.fit_checkpoint import FitCheckpoint
 from fasttsne.io.read_tables import KEYED, has_keys
 from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.nearest_neighbors.select import perplexity_for
@@ -51,13 +53,6 @@ FRAME_INTERVAL = 2
 SCORE_IS_LOW = 3
 
 
-class _Repeatable(TSNE):
-    """A fit whose checkpoint becomes the embedding: the same command may be given again."""
-
-    def _open_checkpoint(self, *arguments):
-        return FitCheckpoint(self.checkpoint, *arguments, replaces_embedding=True)
-
-
 def fit(options):
     check_outputs(options)
     table = read_data(options.data, options, key=options.key)
@@ -71,21 +66,24 @@ def fit(options):
     params.setdefault("callbacks_every_iters", FRAME_INTERVAL if frames else PROGRESS_INTERVAL)
     progress = None if options.quiet else Progress()
     used = [c for c in (progress, frames) if c is not None]
-    tsne = _Repeatable(callbacks=used, **params)
+    tsne = TSNE(callbacks=used, **params)
     if progress is not None:
         progress.receive_plan(tsne.plan(X.shape[0]))
     start = time.perf_counter()
+    started: list[TSNEEmbedding] = []
     interrupted = False
     try:
-        tsne.fit(X)
+        # The checkpoint becomes the embedding: the same command may be given again.
+        request = FitRequest.make(tsne.get_params(), X)
+        run_fit(request, LocalBackend(request, replaces_embedding=True), started.append)
     except KeyboardInterrupt:
-        if not hasattr(tsne, "embedding_"):
+        if not started:
             raise
         interrupted = True
     finally:
         if progress is not None:
             progress.close()
-    embedding = tsne.embedding_
+    (embedding,) = started
     seconds = time.perf_counter() - start
     if interrupted:
         print_error("interrupted: writing the current embedding")

@@ -26,6 +26,7 @@ from fasttsne.io.archive import (
 from fasttsne.io.fingerprint import generator_state, set_generator_state
 from fasttsne.io.search_file import check_neighbors
 from fasttsne.nearest_neighbors import PrecomputedDistanceMatrix, PrecomputedNeighbors
+from fasttsne.nearest_neighbors.index import Index
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.state import DescentState, RunState
 from fasttsne.optimize.stopping import Check
@@ -119,22 +120,24 @@ class FitCheckpoint:
             "parameters to go on, give another checkpoint, or remove the file"
         )
 
-    def find_neighbors(self, index: Any) -> tuple[Any, Any]:
-        """Return the neighbours of all rows: those of the file, or else found, and written.
+    def neighbors(self, index: Index) -> tuple[Any, Any]:
+        """Return indices and distances, from the checkpoint if it has them; else search and save.
 
-        index : as of :func:`fasttsne.nearest_neighbors.make_index`.
+        Given neighbours are not saved.
         """
         if isinstance(index, (PrecomputedNeighbors, PrecomputedDistanceMatrix)):
-            given: tuple[Any, Any] = index.build()
-            return given
-        if not self._has_graph:
-            if self._has_run and self.needs_graph:
-                raise ValueError(
-                    f"checkpoint {self.path} has lost its neighbours, {self.graph_path}; remove it"
-                )
-            found: tuple[Any, Any] = index.build()
-            self._is_complete = self._write_graph(index, found) or not self.needs_graph
-            return found
+            return index.build()
+        if self._has_graph:
+            return self._read_graph(index)
+        if self._has_run and self.needs_graph:
+            raise ValueError(
+                f"checkpoint {self.path} has lost its neighbours, {self.graph_path}; remove it"
+            )
+        found = index.build()
+        self._is_complete = self._write_graph(index, found) or not self.needs_graph
+        return found
+
+    def _read_graph(self, index: Any) -> tuple[Any, Any]:
         log.info("neighbours are those of %s", self.graph_path)
         with open_archive(self.graph_path, GRAPH, FORMAT, WHAT) as archive:
             read = self._read_tables(archive, index.n_samples)

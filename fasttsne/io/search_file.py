@@ -21,6 +21,7 @@ from fasttsne.affinity.neighbor_based import KNNAffinities
 from fasttsne.io.archive import check_type, to_python_scalar
 from fasttsne.io.fingerprint import fingerprint
 from fasttsne.nearest_neighbors.changing import GONE, ChangingIndex, Part, stack_rows
+from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.packages import BACKENDS
 from fasttsne.nearest_neighbors.select import make_index
 from fasttsne.runtime.canonical import check_finite
@@ -272,15 +273,20 @@ def restore_affinities(header: Header, arrays: Arrays, n: int) -> KNNAffinities:
     if not np.array_equal(np.sort(left), np.arange(n)):
         raise ValueError(f"the parts of the index do not have the {n} rows once each")
     has_rows = all(part.rows.shape[0] == len(part.numbers) for part in parts)
-    return FAMILIES[header["family"]].restore(
+    index = (
         _make_index(parts, [part.rows for part in parts], n, k)
         if has_rows
-        else IndexWithoutRows(parts, n, k),
-        (indices, distances, units),
-        n_used,
-        header["symmetrize"],
-        header["n_jobs"],
-        check_type(header["parameters"], "parameters", dict),
+        else IndexWithoutRows(parts, n, k)
+    )
+    graph = KNNGraph(
+        index,
+        np.ascontiguousarray(indices, np.int32),
+        np.ascontiguousarray(distances, np.float32),
+        units,
+    )
+    parameters = check_type(header["parameters"], "parameters", dict)
+    return FAMILIES[header["family"]].restore(
+        graph, n_used, header["symmetrize"], header["n_jobs"], parameters
     )
 
 

@@ -32,6 +32,7 @@ def test_correlations(pair, monkeypatch, method, sample_size):
     assert parts.standard_error == pytest.approx(whole.standard_error, rel=1e-5)
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(
     "scaled",
     [
@@ -108,6 +109,7 @@ def test_what_is_constant_or_unknown(pair, monkeypatch, is_blocked):
         metrics.stress(X, np.zeros_like(Y), sample_size=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", [metrics.stress, metrics.distance_correlation])
 def test_memory_does_not_grow_with_the_pairs(monkeypatch, measure):
     """Four times the pairs take as much; all of them at once would take four times as much."""
