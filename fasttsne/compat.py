@@ -13,7 +13,10 @@ from types import ModuleType
 from typing import Any
 
 # Old module, below fasttsne: the modules that have its classes now.
-MOVED: dict[str, tuple[str, ...]] = {}
+MOVED: dict[str, tuple[str, ...]] = {
+    "optimize.choices": ("optimize.plan",),
+    "optimize.parameter": ("optimize.parameters",),
+}
 # Classes that have another name now.
 RENAMED: dict[str, str] = {}
 

@@ -99,7 +99,7 @@ def _examined(value):
     if isinstance(value, RunPlan):
         return {"text": str(value)}
     if isinstance(value, tuple) and isinstance(value[0], Stage):
-        return {"text": [str(stage) for stage in value], **_optimized(start(), value)}
+        return _optimized(start(), value)
     if hasattr(value, "partial_fit"):
         return _of_estimator(value)
     if hasattr(value, "fit"):
