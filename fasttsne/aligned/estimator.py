@@ -15,7 +15,7 @@ from fasttsne.embedding import TSNEEmbedding
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
 from fasttsne.fit.stages import run_phases
 from fasttsne.optimize.callback import as_callbacks, progress_listeners
-from fasttsne.optimize.ties import Ties
+from fasttsne.optimize.target_term import Ties
 from fasttsne.runtime.progress import listening
 from fasttsne.runtime.progress_display import progress_shown
 from fasttsne.runtime.typing import Rows

@@ -22,14 +22,20 @@ from fasttsne.embedding.partial import (
 from fasttsne.embedding.update import drop, update
 from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
-from fasttsne.optimize.called import call_optimizer, is_called
+from fasttsne.optimize.custom_optimizer import is_custom, run_custom_optimizer
 from fasttsne.optimize.descent import GradientDescent
-from fasttsne.optimize.parameter import documented
-from fasttsne.optimize.parameters import DEFAULTS, OPTIMIZE, TRANSFORM, check_params, without_numpy
+from fasttsne.optimize.parameters import (
+    DEFAULTS,
+    OPTIMIZE,
+    TRANSFORM,
+    check_params,
+    documented,
+    without_numpy,
+)
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, resolve_phase
-from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.schedule import Iterations
+from fasttsne.optimize.state import RunState, StateSaver
 from fasttsne.repulsion.fixed_reference import FixedRepulsion
 from fasttsne.runtime.typing import FilePath, RandomState, Rows
 
@@ -252,23 +258,23 @@ class TSNEEmbedding(ArrayWithState):
         phase: Phase,
         propagate_exception: bool = False,
         params: Mapping[str, Any] | None = None,
-        keeper: Keeper | None = None,
-        go_on_from: RunState | None = None,
+        saver: StateSaver | None = None,
+        resume_from: RunState | None = None,
     ) -> "TSNEEmbedding":
         """Carry out a phase of a plan, in place; errors and the result are those of ``optimize``.
 
         Parameters
         ----------
         params : those of ``optimize``, for an optimizer of a user's own; None is the embedding's.
-        keeper, go_on_from : as of ``GradientDescent.run``.
+        saver, resume_from : as of ``GradientDescent.run``.
         """
 
         held = with_targets(self, phase)
 
         def descend() -> float:
-            if is_called(self.optimizer):
-                return call_optimizer(self, held, params or self.all_params())
-            return self.optimizer.run(self, self.objective(phase), held, keeper, go_on_from)
+            if is_custom(self.optimizer):
+                return run_custom_optimizer(self, held, params or self.all_params())
+            return self.optimizer.run(self, self.objective(phase), held, saver, resume_from)
 
         self._optimize_by(descend, propagate_exception)
         return self

@@ -12,8 +12,13 @@ from fasttsne.embedding.new_rows import as_new_rows, check_new_rows, warn_of_far
 from fasttsne.embedding.relocation import N_PLACES, relocate_free_points, relocate_misplaced_points
 from fasttsne.objective.free_points import FreePointsDivergence
 from fasttsne.optimize.descent import GradientDescent
-from fasttsne.optimize.methods import is_auto, resolve_fixed_method
-from fasttsne.optimize.plan import Phase, resolve_held, resolve_joining
+from fasttsne.optimize.plan import (
+    Phase,
+    is_auto,
+    resolve_fixed_method,
+    resolve_held,
+    resolve_joining,
+)
 from fasttsne.repulsion import make_repulsion
 from fasttsne.repulsion.fixed_reference import make_field
 from fasttsne.runtime.typing import Rows

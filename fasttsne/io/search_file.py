@@ -284,10 +284,22 @@ def restore_affinities(header: Header, arrays: Arrays, n: int) -> KNNAffinities:
         np.ascontiguousarray(distances, np.float32),
         units,
     )
-    parameters = check_type(header["parameters"], "parameters", dict)
     return FAMILIES[header["family"]].restore(
-        graph, n_used, header["symmetrize"], header["n_jobs"], parameters
+        graph, n_used, header["symmetrize"], header["n_jobs"], _parameters(header)
     )
+
+
+def _parameters(header: Header) -> dict[str, Any]:
+    """Return the parameters of the family; the first files of 0.2.0 have them by argument."""
+    if "parameters" in header:
+        parameters: dict[str, Any] = check_type(header["parameters"], "parameters", dict)
+        return parameters
+    arguments = check_type(header["arguments"], "arguments", dict)
+    parameters = dict(check_type(header["attributes"], "attributes", dict))
+    for given in "perplexity", "perplexities":
+        if given in arguments:
+            parameters[f"effective_{given}_"] = arguments[given]
+    return parameters
 
 
 def check_restorable(header: Header, arrays: Arrays, index: Any, n: int) -> None:

@@ -122,7 +122,7 @@ def test_runs_are_announced_and_ended(digits):
             self.heard = []
 
         def receive_settings(self, settings):
-            self.heard.append((settings.n_iter, settings.exaggeration, settings.may_settle))
+            self.heard.append((settings.n_iter, settings.exaggeration, settings.may_stop_early))
 
         def optimization_about_to_start(self):
             self.heard.append("start")

@@ -203,7 +203,6 @@ add_fit(
 add_fit("auto with density", density_weight=0.2, **AUTO, about=KL)
 add_fit("auto with tol and exaggeration", tol=1e-3, exaggeration=2, **AUTO, about=KL)
 add_fit("classical 750", n_iter=500, early_exaggeration_iter=250, about=KL)
-add("schedule stages", runs.stages_of_all_sizes)
 add("schedule stages given", runs.staged, **KL)
 add_fit(
     "schedule stages of fit",

@@ -16,10 +16,11 @@ from fasttsne import (
     initialization,
     metrics,
     scanpy,
-    schedule,
 )
 from fasttsne import nearest_neighbors as nn
 from fasttsne.callbacks import Callback, EmbeddingRecorder, ErrorLogger
+from fasttsne.optimize.schedule import Stage
+from fasttsne.optimize.stopping import LossConverged
 from golden.data import (
     QUICK,
     blobs,
@@ -254,35 +255,6 @@ def starts():
     }
 
 
-STAGE = (
-    "n_iter",
-    "exaggeration",
-    "learning_rate",
-    "momentum",
-    "until",
-    "tol",
-    "least",
-    "check_every",
-    "patience",
-)
-
-
-def stages_of_all_sizes():
-    """The automatic stages from 3 rows to a million, as one table of numbers."""
-    rows = []
-    for n in (3, 699, 700, 701, 4_999, 5_000, 29_999, 30_000, 1_000_000):
-        stages = (
-            *schedule.early_exaggeration(n, 12, 1.0, "auto", "auto"),
-            *schedule.until_it_settles(n, 1.0, "auto", "auto", "auto"),
-            *schedule.classical(750, n, 4.0, "auto", "auto"),
-        )
-        for stage in stages:
-            values = {name: getattr(stage, name) for name in STAGE}
-            values["until"] = len(stage.until or "")
-            rows.append([float(value) for value in values.values()])
-    return {"stages": rows}
-
-
 def estimated():
     """The estimator with scikit-learn's conventions."""
     from fasttsne.sklearn import TSNE as Estimator
@@ -306,9 +278,9 @@ def of_2018():
 
 
 STAGES = (
-    schedule.Stage(15, 12.0, 20.0, 0.5),
-    schedule.Stage(12, 4.0, 60.0, 0.8),
-    schedule.Stage(40, 1.0, 250.0, 0.9, "settled", 5e-3, 10, 5, 1),
+    Stage(15, 12.0, 20.0, 0.5),
+    Stage(12, 4.0, 60.0, 0.8),
+    Stage(40, 1.0, 250.0, 0.9, LossConverged(5e-3, 10, 5, 1)),
 )
 
 

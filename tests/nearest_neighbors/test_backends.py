@@ -77,7 +77,6 @@ def test_annoy_has_the_names_of_opentsne(digits):
 
 
 def test_annoy_refuses_inner_products(digits):
-    """Also in an index of version 0.1.0, which had the metric."""
     with pytest.raises(ValueError, match=r"metric='dot' gives inner products.*metric='cosine'"):
         make(Annoy, digits, 5, metric="dot")
     with pytest.raises(ValueError, match="metric='dot' gives inner products"):

@@ -312,7 +312,7 @@ def test_quality_on_both_sides_of_the_exact_search(clusters, n):
 
 @pytest.mark.parametrize("columns", [144, 145, 160])
 def test_quality_on_both_sides_of_the_reduction(clusters, columns):
-    """Some widths failed in 0.1.0: the projection was in Fortran order."""
+    """Of any width: the projection may be in Fortran order."""
     X = clusters[:, :columns]
     index = Approx(X, 10, n_jobs=2, random_state=0)
     found, _ = index.build()
