@@ -151,6 +151,7 @@ def test_runs_are_announced_and_ended(digits):
     ]
 
 
+@pytest.mark.slow
 def test_early_stopping_stops_the_main_phase(digits):
     settings = {"early_exaggeration_iter": 250, "n_iter": 1000, "random_state": 0}
     plain = TSNE(**settings).fit(digits)
