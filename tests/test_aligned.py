@@ -60,6 +60,7 @@ def test_without_ties_partners_are_apart(parts):
     assert [embedding.anchors for embedding in free] == [None, None]
 
 
+@pytest.mark.slow
 def test_a_stronger_alignment_brings_partners_nearer(parts):
     fits = [
         AlignedTSNE(w, random_state=0, n_jobs=2).fit(parts[0], [pairs(range(SHARED))])
@@ -72,6 +73,7 @@ def test_a_stronger_alignment_brings_partners_nearer(parts):
     assert divergences[2] < 1.2 * divergences[0]
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("tied_to", ["mean", "adjacent"])
 def test_the_same_bits_for_any_number_of_threads(digits, tied_to):
     X = [digits, digits[100:400, :30], digits[50:]]
@@ -114,6 +116,7 @@ def test_maps_that_are_tied_are_centered_together(digits):
     assert np.abs(first.mean(axis=0)).max() > 1e-6
 
 
+@pytest.mark.slow
 def test_weights_say_which_pairs_matter(parts):
     model = AlignedTSNE(0.05, random_state=0, n_jobs=2)
     relation = pairs(range(SHARED))

@@ -22,7 +22,17 @@ ROOT = DOCS.parent
 PAGES = [page for page in (ROOT / "README.rst", *sorted(DOCS.glob("*.rst"))) if page.exists()]
 PAGES_WITH_CODE = [page for page in PAGES if list(blocks(page.read_text(encoding="utf-8")))]
 RUN_PAGE = ROOT / "tests" / "helpers" / "pages.py"
-SLOW = {"command_line", "choose", "living_maps"}
+SLOW = {
+    "choose",
+    "cluster",
+    "command_line",
+    "drawing",
+    "in_your_package",
+    "large",
+    "living_maps",
+    "migrating",
+    "trust",
+}
 EXAMPLES = [name for name, (path, _) in MODULES.items() if ">>> " in path.read_text()]
 KINDS = ("class", "function")
 WITHOUT_PAGE = {"check_method", "kl_divergence"}  # of fasttsne.objective, for the package itself

@@ -174,6 +174,7 @@ def test_rows_of_a_zarr_store(tmp_path):
     assert np.load(tmp_path / "map.npy").shape == (3500, 2)
 
 
+@pytest.mark.slow
 def test_rows_of_a_zarr_store_on_a_cluster(tmp_path):
     for package in ("zarr", "distributed", "matplotlib"):
         pytest.importorskip(package)
@@ -195,6 +196,7 @@ def test_rows_of_a_zarr_store_on_a_cluster(tmp_path):
     assert (tmp_path / "map.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_stream_of_batches(tmp_path):
     for package in ("matplotlib", "PIL"):
         pytest.importorskip(package)

@@ -36,7 +36,10 @@ NEEDED = {
     "drawing": "plotly",
     "dask: local cluster": "distributed",
 }
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc and signals are Linux's")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="/proc and signals are Linux's"),
+    pytest.mark.alone,
+]
 
 
 def often(names, often):
@@ -48,6 +51,7 @@ def moments():
     return random.Random(None if NIGHTLY else 0)
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("name", often(WORKS, OFTEN))
 def test_interrupts_in_each_part(name, tmp_path):
     pytest.importorskip(NEEDED.get(name, "numpy"))
@@ -56,6 +60,7 @@ def test_interrupts_in_each_part(name, tmp_path):
     assert outcome.n_sent == SIGNALS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", often(WORKS, ("map: update",)))
 def test_interrupts_where_functions_are_entered(name, tmp_path):
     """Python looks for signals there, and the work is inside of what it does with contexts."""
@@ -85,6 +90,7 @@ def commands(tmp_path_factory):
 
 
 # SIGTERM ends the process at once; what is written then stays a part under another name.
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGSTOP])
 @pytest.mark.parametrize("name", often(COMMANDS, ("fit",)))
 def test_signals_of_each_command(name, number, commands, tmp_path):

@@ -64,6 +64,7 @@ def test_show_config(capsys):
         assert word in shown
 
 
+@pytest.mark.slow
 def test_a_source_folder_says_why_it_cannot_be_imported(tmp_path):
     """As in a checkout whose package was installed elsewhere."""
     sources = Path(fasttsne.__file__).parent
@@ -192,6 +193,7 @@ sys.exit(pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", sys.arg
 """
 
 
+@pytest.mark.slow
 def test_tests_are_collected_without_extras():
     """As where wheels are tested, on every platform: what needs more is skipped."""
     environment = {
@@ -262,6 +264,7 @@ def test_verbose_is_a_matter_of_one_fit(digits):
         log.propagate = True
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize(
     "before", ["", "logging.basicConfig()", "log.addHandler(logging.NullHandler())"]
 )

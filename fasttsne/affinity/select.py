@@ -45,12 +45,10 @@ def affinities_of_graph(
 ) -> Affinities:
     """Return the affinities of a neighbour graph for one perplexity, or several."""
     if np.ndim(perplexity):
-        return MultiscaleMixture.from_neighbors(
-            graph, perplexities=perplexity, n_jobs=n_jobs, verbose=verbose
+        return MultiscaleMixture(
+            perplexities=perplexity, n_jobs=n_jobs, verbose=verbose, knn_index=graph
         )
-    return PerplexityBasedNN.from_neighbors(
-        graph, perplexity=perplexity, n_jobs=n_jobs, verbose=verbose
-    )
+    return PerplexityBasedNN(perplexity=perplexity, n_jobs=n_jobs, verbose=verbose, knn_index=graph)
 
 
 def n_neighbors(perplexity: Any, n_samples: int | None) -> int:

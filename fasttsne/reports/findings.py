@@ -1,7 +1,7 @@
 """Warnings: where an embedding should not be read as it seems."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -50,7 +50,7 @@ class Finding:
     kind: str
     title: str
     text: str
-    rows: np.ndarray = field(default_factory=lambda: NO_ROWS)
+    rows: np.ndarray
 
     def __str__(self) -> str:
         return f"{self.title}: {self.text}"
@@ -95,13 +95,13 @@ def _stopped(given: ReportInput, found: Scores) -> Iterator[Finding]:
             "more."
         )
     if text is not None:
-        yield Finding("stopped", "The run was stopped early", text)
+        yield Finding("stopped", "The run was stopped early", text, NO_ROWS)
 
 
 def _column(given: ReportInput, found: Scores) -> Iterator[Finding]:
     column = dominating_column(given.X, given.column_names, given.metric)
     if column is not None:
-        yield Finding("column", "One column decides", str(column))
+        yield Finding("column", "One column decides", str(column), NO_ROWS)
 
 
 def _graph(given: ReportInput, found: Scores) -> Iterator[Finding]:
@@ -114,6 +114,7 @@ def _graph(given: ReportInput, found: Scores) -> Iterator[Finding]:
             "The graph lacks neighbours",
             f"Of the 15 true nearest neighbours it has {recall:.0%} on average, and for one row in "
             f"a hundred at most {tail:.0%}: what it lacks the map cannot show.",
+            NO_ROWS,
         )
 
 
@@ -228,6 +229,7 @@ def _labels(given: ReportInput, found: Scores) -> Iterator[Finding]:
             "The map mixes labels",
             f"{shown:.0%} of the points have the label of their neighbours in the map, "
             f"{true:.0%} in the data.",
+            NO_ROWS,
         )
 
 

@@ -714,6 +714,7 @@ def test_columns_of_a_map_that_have_missing_values(birds, capsys):
         assert f"new{ending}: 1 column used: wing; not used: name" in capsys.readouterr().out
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("kind", ["numbers", "days", "seconds"])
 def test_names_of_rows_that_are_no_texts(birds, kind):
     """In text files an integer may be read as one or as a float, and dates of any precision."""

@@ -21,6 +21,7 @@ import fasttsne
 import fasttsne.dask
 from fasttsne.runtime.progress import listening
 
+pytestmark = pytest.mark.slow
 NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
 SEED = str(int(time.time()) // 86_400) if NIGHTLY else "0"
 N = int(os.environ.get("FASTTSNE_DAMAGED", 60 if NIGHTLY else 4))

@@ -67,6 +67,7 @@ def client(tmp_path_factory):
             yield client
 
 
+@pytest.mark.thin(2)
 @pytest.mark.filterwarnings("ignore:X.* more than 10,000 times as far out")
 @pytest.mark.parametrize(
     ("kind", "n", "d", "parameters"),
@@ -92,6 +93,7 @@ def test_any_data_and_parameters(client, kind, n, d, parameters):
     assert_same(client, rows_of(kind, n, d), **parameters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["noise_between_clusters", "two_scales"])
 def test_rows_that_are_hard_to_search(client, kind):
     """Some search on beyond the near cells; some are not told apart by float32."""
@@ -99,11 +101,13 @@ def test_rows_that_are_hard_to_search(client, kind):
     assert_same(client, X, perplexity=10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunks", [(1000, 3), ((1, 3000, 499), 8)])
 def test_any_chunks(client, chunks):
     assert_same(client, rows_of("float32", 3500, 8), chunks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_workers", "n_threads"), [pytest.param(1, 1, marks=pytest.mark.slow), (1, 2), (3, 1)]
 )
@@ -144,6 +148,7 @@ def sparse_chunks(X, folder):
     return chunks.map_blocks(sp.csr_matrix, meta=sp.csr_matrix((0, 0), dtype=X.dtype))
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("store", [zarr_array, data_frame, anndata, sparse_chunks])
 def test_any_storage(client, store, tmp_path):
     X = rows_of("float32", 3200, 8)
@@ -222,6 +227,7 @@ def test_progress_callbacks_and_messages(client, caplog):
     assert [name for name in dict.fromkeys(stages) if name in expected] == expected
 
 
+@pytest.mark.slow
 def test_encrypted_connections(tmp_path):
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl, which makes certificates")

@@ -47,6 +47,7 @@ def test_a_map_of_few_rows_does_not_collapse(digits, n):
     assert np.std(embedding) > 3
 
 
+@pytest.mark.thin(4)
 @pytest.mark.filterwarnings("ignore:perplexity")
 @pytest.mark.parametrize("kind", [np.float32, np.float64, sp.csr_matrix])
 @pytest.mark.parametrize("first", [2, 5, 10, 31, 60])
@@ -77,6 +78,7 @@ def used_by(affinities):
     return getattr(affinities, "effective_perplexity_", None) or affinities.effective_perplexities_
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:perplexity")
 def test_a_map_of_few_rows_grows_into_that_of_all(digits):
     X, rows = digits[:300], np.arange(300)
@@ -90,6 +92,7 @@ def test_a_map_of_few_rows_grows_into_that_of_all(digits):
         assert found < 1.1 * whole.kl_divergence  # 4 times as much, when the perplexity stayed
 
 
+@pytest.mark.thin(1)
 @pytest.mark.filterwarnings("ignore:perplexit")
 @pytest.mark.parametrize("keep", ["rows", "index"])
 @pytest.mark.parametrize("perplexity", [30, [5, 30]])

@@ -319,6 +319,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
     assert shape == "(1000000, 2)"
 
 
+@pytest.mark.slow
 def test_rows_that_do_not_fit_together(digits):
     """They are refused before one is read; those of a block are placed."""
     embedding = TSNE(**QUICK).fit(digits[:300])

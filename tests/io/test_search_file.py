@@ -86,6 +86,7 @@ def test_a_map_whose_rows_changed(digits, old, tmp_path, keep):
     check_same(loaded, changed, digits)
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     ("family", "more"),
     [

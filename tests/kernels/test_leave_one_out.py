@@ -94,6 +94,7 @@ def wide_case(rng):
     return sp.csr_matrix(sp.block_diag([P / 4] * 4)), np.ascontiguousarray(wide, np.float32)
 
 
+@pytest.mark.slow
 def test_a_wide_map_has_a_grid_for_many_rows(rng):
     P, y = wide_case(rng)
     few, many = (make_point_field(y, 1.0, 2, n_rows=n) for n in (10, None))

@@ -31,6 +31,7 @@ def digits(n):
     return np.vstack([X, more])
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("data", [digits, blobs, lambda n: rolled_sheet(n)[0]])
 def test_are_those_of_points_let_go(data):
     embedding = TSNE(random_state=0, early_exaggeration_iter=100, n_iter=150).fit(data(2000))

@@ -121,6 +121,7 @@ except ImportError as error:
 """
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(
     ("metric", "neighbors", "expected"),
     [
@@ -225,6 +226,7 @@ def test_a_metric_that_nobody_has(rng):
         make_index("auto", rng.normal(size=(9, 2)), 3, metric="nonsense")
 
 
+@pytest.mark.slow
 def test_a_long_search_is_announced(rng, caplog, monkeypatch):
     X = rng.normal(size=(5000, 3))
     with caplog.at_level("INFO", "fasttsne"):
@@ -245,6 +247,7 @@ def test_a_long_search_is_announced(rng, caplog, monkeypatch):
     assert caplog.text.rstrip().endswith(" s")
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("metric", ["l1", "hamming", "euclidean"])
 def test_exact_search_does_not_depend_on_threads(rng, metric):
     X = rng.integers(0, 4, (3000, 5)).astype(float)

@@ -48,6 +48,7 @@ def plain(embedding, P, dof, bh_params, fft_params, reference_embedding, n_jobs,
     return error, reference.gradient(P, embedding, dof) / 4
 
 
+@pytest.mark.thin(12)
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("dof", [0.5, 1])
 @pytest.mark.parametrize("function", ["bh", "fft", "exact"])

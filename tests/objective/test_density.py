@@ -61,6 +61,7 @@ def test_gradient_is_the_derivative_of_the_loss(rng, d, dof):
             assert gradient[i, c] == pytest.approx(slope, rel=1e-3, abs=1e-3 * abs(gradient).max())
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("n_iter", [300, "auto"])
 def test_a_map_shows_density(unequal, n_iter):
     plain = TSNE(n_iter=n_iter, random_state=0).fit(unequal)

@@ -124,6 +124,7 @@ def test_what_was_left_out_and_the_plan_are_in_it(clouds, tmp_path):
     assert "The run was stopped early" in text
 
 
+@pytest.mark.slow
 def test_size_of_a_large_page(tmp_path):
     """As MNIST's: 70,000 points with labels and all values; it may have 6 MB."""
     rng = np.random.default_rng(0)

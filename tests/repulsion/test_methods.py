@@ -51,6 +51,7 @@ def make_map(kind, span, d):
     return (span * y).astype(np.float32)
 
 
+@pytest.mark.thin(48)
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["uniform", "clustered", "outlier"])
 @pytest.mark.parametrize("span", [2e-4, 1, 10, 100, 1000])
@@ -65,6 +66,7 @@ def test_force_error(name, kind, span, d):
     assert z == pytest.approx(exact_z, rel=2e-2)
 
 
+@pytest.mark.thin(6)
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("dof", [0.5, 2.0, 10.0])
 @pytest.mark.parametrize("name", ["fft", "bh 0.5"])

@@ -77,6 +77,7 @@ def test_files_of_ours():
     assert [line for line in lines if not line.endswith((": same", ": refused"))] == []
 
 
+@pytest.mark.thin(2)
 @linux
 @pytest.mark.parametrize(
     "package",
@@ -219,6 +220,7 @@ def test_a_page_of_a_parquet_file(tmp_path):
         files.read_table(path)
 
 
+@pytest.mark.thin(1)
 @linux
 @pytest.mark.parametrize("end", [b"2 2 1E", b"2 2 1E\0\n", b"2 2 1E-", b"2 2 1E5x"])
 def test_matrices_that_end_within_a_number(tmp_path, end):

@@ -45,6 +45,7 @@ def test_a_map_that_flies_apart(digits, method, n_components):
     assert np.isfinite(embedding.optimize(5, learning_rate=1).kl_divergence)
 
 
+@pytest.mark.thin(9)
 @unsettled
 @pytest.mark.parametrize("method", ["exact", "bh", "fft"])
 @pytest.mark.parametrize(
@@ -94,6 +95,7 @@ def test_new_points_that_fly_away(digits):
     assert np.isfinite(partial.optimize(3).kl_divergence)
 
 
+@pytest.mark.thin(4)
 @unsettled
 @pytest.mark.parametrize("dof", [1, 50])
 @pytest.mark.parametrize("far", [1e3, 1e15])
@@ -205,6 +207,7 @@ def test_affinities_of_any_scale(scale):
         PrecomputedAffinities(matrix, normalize=False)
 
 
+@pytest.mark.thin(6)
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("unit", [1e-200, 1.0, 1e200])
 @pytest.mark.parametrize("neighbors", ["exact", "approx"])
@@ -253,6 +256,7 @@ def with_far_row(X, value, entries=slice(None)):
     return X
 
 
+@pytest.mark.thin(12)
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix, "file"])
 @pytest.mark.parametrize("value", [1e12, -1e20, 1e300])
 @pytest.mark.parametrize("entries", [slice(None), 10])
@@ -329,6 +333,7 @@ def test_the_warning_names_rows_and_columns(digits, form, entries, columns):
         TSNE(**QUICK).fit(form(X))
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("value", [1e12, 1e300])
 def test_the_map_of_the_others(digits, value):
     """With right neighbours of all rows."""
@@ -360,6 +365,7 @@ def random_data(rng):
     return [np.asarray, sp.csr_matrix][rng.integers(2)](X.astype(dtype))
 
 
+@pytest.mark.thin(12)
 @pytest.mark.parametrize(
     "seed", [*range(30), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(30, 200))]
 )
@@ -397,6 +403,7 @@ def test_ordinary_data_is_not_warned_of(rng, name):
         TSNE(**QUICK).fit(X)
 
 
+@pytest.mark.thin(6)
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
 @pytest.mark.parametrize("value", [1e20, 1e300])
 @pytest.mark.parametrize("change", ["update", "replace", "transform", "transform to a file"])
@@ -479,6 +486,7 @@ NOTHING = "the map shows nothing of the data"
 CLASSICAL = {"early_exaggeration_iter": 100, "n_iter": 100}
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     "params",
     [
@@ -506,6 +514,7 @@ def test_a_start_that_float32_takes_for_one_place(digits, rng):
         embedding.optimize(150)
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("rate", [1e6, 1e10])
 @pytest.mark.parametrize("method", ["exact", "bh", "fft"])
 def test_a_map_that_is_thrown_apart(digits, rate, method):

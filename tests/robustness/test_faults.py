@@ -326,6 +326,7 @@ def test_a_checkpoint_where_there_is_no_folder(digits):
 # ---- full disks and no memory, for each kind of output and each entry point
 
 
+@pytest.mark.slow
 @linux
 def test_full_disks(tmp_path):
     """An error that names the file; the old one stays, and nothing else does."""

@@ -33,6 +33,11 @@ def test_what_only_looks_like_numbers_is_refused(dtype):
         TSNE(**QUICK).fit(X)
 
 
+def test_dates_without_a_row_are_refused():
+    with pytest.raises(TypeError, match="X must hold real numbers; got dtype"):
+        TSNE(**QUICK).fit(np.empty((0, 2), "M8[s]"))
+
+
 @pytest.mark.parametrize("kind", ["csr", "csc", "bsr", "coo"])
 @pytest.mark.parametrize("value", [-1, 30, 10**6])
 @pytest.mark.parametrize("use", ["data", "neighbors", "affinities", "embedding"])
@@ -59,6 +64,7 @@ def test_sparse_matrices_whose_parts_do_not_fit(change):
         TSNE(**QUICK).fit(matrix)
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("method", ["fft", "bh", "exact"])
 def test_small_types_of_numbers(digits, method):
     """In eight bits most sums of theirs would overflow."""

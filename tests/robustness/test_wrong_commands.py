@@ -305,6 +305,7 @@ def test_wrong_commands_in_one_process(tmp_path):
     assert result.stdout == ""
 
 
+@pytest.mark.slow
 @posix
 def test_wrong_commands_in_processes_of_their_own(tmp_path):
     prepare(tmp_path)

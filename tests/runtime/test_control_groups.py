@@ -137,6 +137,7 @@ def test_fits_within_a_limit():
     assert "a fit of 200,000 rows and 20 columns takes about" in outputs[200_000][-1]
 
 
+@pytest.mark.slow
 def test_reports_within_a_limit():
     """A small map has its report where a large one says that it does not fit."""
     outputs = {}

@@ -11,6 +11,7 @@ from helpers.quick import run_helper
 SLOW = set(SCENARIOS) - {"one map"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "scenario",
     [pytest.param(each, marks=pytest.mark.slow) if each in SLOW else each for each in SCENARIOS],

@@ -110,6 +110,7 @@ BEGINNING = {"partitioning into cells", "neighbours of a sample", "search"}
 COMMON = {"conditional affinities", "early exaggeration", "main phase"}
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
@@ -173,6 +174,7 @@ LINE = re.compile(
 )
 
 
+@pytest.mark.slow
 def test_progress_in_a_pipe():
     """In a log: few lines, whole ones, no carriage returns."""
     result = run_python("-c", PROGRAM)
