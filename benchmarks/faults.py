@@ -25,8 +25,8 @@ import fasttsne.dask
 from fasttsne.runtime.progress import listening
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from clusters import processes
-from hostile_rows import noise_between_clusters
+from helpers.clusters import processes
+from helpers.hostile_rows import noise_between_clusters
 
 N_ROWS, CHUNKS = 9_000, (700, 3)
 PARAMETERS = {

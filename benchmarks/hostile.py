@@ -2,7 +2,7 @@
 
     python benchmarks/hostile.py [--rows 50000] [--k 90] [--data plane text ...]
 
-Prints, for the built-in search as "auto" takes it, of the kinds of ``tests/hostile_rows.py`` and
+Prints, for the built-in search as "auto" takes it, of ``tests/helpers/hostile_rows.py`` and
 
 moved digits   14 shifts of MNIST's images (FASTTSNE_DATA)
 one row        all rows equal
@@ -31,7 +31,7 @@ from scipy.spatial.distance import cdist
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
-from hostile_rows import (
+from helpers.hostile_rows import (
     DATA,
     NOISE_SHARE,
     SHIFTS,

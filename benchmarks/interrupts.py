@@ -4,8 +4,8 @@
     python benchmarks/interrupts.py --times 3 --works "map: update" files
     python benchmarks/interrupts.py --commands all --signals INT TERM STOP
 
-Each work of ``tests/interrupted_works.py`` runs in a process of its own, which SIGINT is sent to by
-another.  With ``--commands`` it is the command line's commands, each signal to a new process;
+Each work of ``tests/helpers/interrupted_works.py`` runs in its own process; another sends
+SIGINT to it.  With ``--commands`` it is the command line's commands, each signal to a new process;
 STOP is followed by CONT, after which a command must succeed.
 
 Shown are the seconds that it takes, how many signals were sent and came while it worked, and the
@@ -22,9 +22,9 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from interrupted_commands import COMMANDS, Commands
-from interrupted_works import WORKS
-from interrupts import Outcome, interrupt
+from helpers.interrupted_commands import COMMANDS, Commands
+from helpers.interrupted_works import WORKS
+from helpers.interrupts import Outcome, interrupt
 
 
 def main():

@@ -44,7 +44,7 @@ try "" examples/execute.py simple_usage
 if [ -d "${FASTTSNE_DATA:-/nowhere}/mnist" ]; then try "" examples/execute.py animation; fi
 
 # What else the README names; tests/test_docs.py compares.
-try "" tests/pages.py README.rst
+try "" tests/helpers/pages.py README.rst
 try "" benchmarks/compare.py --help
 if [ -d "${FASTTSNE_DATA:-/nowhere}/mnist" ]; then
   try "" benchmarks/figures.py --data mnist --programs fasttsne-auto
@@ -54,7 +54,5 @@ else
 fi
 echo "== bash ci/docs.sh"
 bash ci/docs.sh
-# That the tests begin; ci/test.sh runs them.
-echo "== bash ci/test.sh --collect-only"
-bash ci/test.sh --collect-only -q | tail -n 3
+# And bash ci/test.sh, which .ci/run runs after this.
 echo "the README's first command leaves a checkout that works: $("$python" --version)"

@@ -35,15 +35,16 @@ case $kind in
     chosen=(
       "$tests"/{affinity,embedding,kernels,linalg,metrics,nearest_neighbors,objective,optimize}
       "$tests"/{reports,repulsion,runtime}
-      "$tests"/test_{aligned,crash_attempts,fault_injection,initialization,layouts}.py
-      "$tests"/test_{malformed_input,tsne}.py
-      --deselect tests/test_fault_injection.py::test_no_memory
+      "$tests"/robustness/test_{arrays,extreme_numbers,faults,refused_input}.py
+      "$tests"/test_{aligned,initialization,layouts,tsne}.py
+      --deselect tests/robustness/test_faults.py::test_no_memory
+      --deselect tests/robustness/test_faults.py::test_full_disks
       --deselect tests/runtime/test_threads.py::test_threads_that_the_system_does_not_start
       --deselect tests/runtime/test_control_groups.py
       # They try what Python writes during 3,000 iterations, which take a minute each here.
       --deselect tests/runtime/test_progress.py::test_progress_
       # Their limits of a second are not for kernels that are several times slower; signals at
-      # random moments are sent by test_fault_injection.py, too.
+      # random moments are sent by test_faults.py, too.
       --deselect tests/runtime/test_signals.py::test_ctrl_c_in_each_stage
       --deselect tests/runtime/test_signals.py::test_signals_are_noticed_in_time
       --deselect tests/runtime/test_signals.py::test_kernels_look_for_signals

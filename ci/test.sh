@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Make an environment, build and install the package with its test extra, run the tests: those
-# that are not marked as slow, on all cores, or all of them where EXTRAS is "all" (one after the
-# other: some measure time and memory) or the arguments are -m "".
+# Make an environment, build and install the package with its test extra, run the tests that are not
+# marked as slow, on all cores; where EXTRAS is "all", then those that are, and at last, one after
+# the other, those that measure time, memory or processes (marked as alone).
 #
 #   PYTHON   the interpreter to use (default: python3)
 #   VENV     where the environment goes (default: .venv-test)
-#   EXTRAS   further extras, such as "hnsw pynndescent" (default: annoy, which is compiled: what needs
-#            it is skipped where that fails); "all": every one, and Chromium with its driver from
-#            Debian where root runs this; then a skipped test fails unless tests/skips.py has the reason
+#   EXTRAS   further extras, such as "hnsw pynndescent" (default: none); "all": every one, and
+#            Chromium with its driver from Debian where root runs this; then a skipped test fails
+#            unless tests/helpers/skips.py has the reason
 # Arguments are passed on to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,14 +15,13 @@ cd "$(dirname "$0")/.."
 venv=${VENV:-.venv-test}
 [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
 python=$(cd "$venv/bin" && pwd)/python
-install() { "$python" -m pip install --quiet "$@" >"$venv/pip.log" 2>&1; }
+# Python compiles what the tests import, a small part of what is installed.
+install() { "$python" -m pip install --quiet --no-compile "$@" >"$venv/pip.log" 2>&1; }
 
 install --upgrade "pip>=24" && install ".[test]" || { cat "$venv/pip.log" >&2; exit 1; }
-extras=${EXTRAS-annoy}
+extras=${EXTRAS-}
 missing=
-chosen=(-m "not slow" -n auto)
 if [ "$extras" = all ]; then
-  chosen=()
   export FASTTSNE_ALL_EXTRAS=1
   extras=$(cd "$venv" && "$python" -c '
 from importlib.metadata import metadata
@@ -50,5 +49,20 @@ if [ -z "${FASTTSNE_DATA:-}" ] && [ -d ../shared/data ]; then
 fi
 config=$PWD/pyproject.toml
 cd "$venv"
-exec "$python" -m pytest -c "$config" --rootdir "$(dirname "$config")" -p no:cacheprovider \
-  "$tests" ${chosen[@]+"${chosen[@]}"} "$@"
+# Each process of the tests has a core; more threads of BLAS would wait on each other.
+run_tests() {
+  "$python" -m pytest -c "$config" --rootdir "$(dirname "$config")" -p no:cacheprovider \
+    -p no:zarr "$tests" "$@"  # it imports the package in each process
+}
+export OPENBLAS_NUM_THREADS=1
+if [ "${EXTRAS-}" != all ]; then
+  run_tests -m "not slow" -n auto "$@"
+  exit
+fi
+failed=0
+some() { run_tests "$@" || [ $? = 5 ] || failed=1; }  # 5: the arguments name no such test
+some -m "not slow and not alone" -n auto "$@"
+some -m "slow and not alone" -n auto "$@"
+unset OPENBLAS_NUM_THREADS
+some -m alone "$@"
+exit $failed

@@ -168,7 +168,7 @@ def trust():
 def report():
     """The page of a report on the digits, as Chromium draws it (extras report and browser)."""
     sys.path.append(str(FOLDER.parent.parent / "tests"))
-    import browsers
+    from helpers import browsers
 
     X, y = load_digits()
     found = fasttsne.report(X, TSNE(random_state=0).fit(X), labels=y)

@@ -5,14 +5,15 @@
 
 import importlib
 import os
+import random
 import signal
 import sys
 from datetime import timedelta
-from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
+from helpers import skips
 
 from fasttsne import _kernels
 from fasttsne.datasets import load_digits
@@ -23,7 +24,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # An example that takes so long hangs.
 COMMON = {"deadline": timedelta(seconds=60), "print_blob": True}
-hypothesis.settings.register_profile("ci", max_examples=200, derandomize=True, **COMMON)
+# A fixed table of examples, the longer one where everything is tested.
+hypothesis.settings.register_profile(
+    "ci",
+    max_examples=200 if os.environ.get("FASTTSNE_ALL_EXTRAS") == "1" else 40,
+    derandomize=True,
+    **COMMON,
+)
 hypothesis.settings.register_profile(
     "nightly",
     max_examples=int(os.environ.get("FASTTSNE_EXAMPLES", 10_000)),
@@ -32,10 +39,6 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile(os.environ.get("FASTTSNE_HYPOTHESIS", "ci"))
 
-# Tests import the helpers beside them, in golden/ and old_files/.
-sys.path.append(str(Path(__file__).parent))
-
-skips = importlib.import_module("skips")
 LEVELS = _kernels._available_levels()
 NOTES_OF_PROCESSES: set[str] = set()
 
@@ -54,7 +57,7 @@ def kernel(request):
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """Chromium, for the tests of one file; without selenium they are skipped."""
-    driver = importlib.import_module("browsers").start(tmp_path_factory.mktemp("profile"))
+    driver = importlib.import_module("helpers.browsers").start(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
 
@@ -81,11 +84,28 @@ def pytest_addoption(parser):
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before those that are not asked for are left out
 def pytest_collection_modifyitems(config, items):
     update = config.getoption("--update-golden")
     kept = [item for item in items if item.name.startswith("test_update_golden") == update]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
+    mark_most_cases_slow(items)
+
+
+def mark_most_cases_slow(items):
+    """Of a test with the mark ``thin(n)`` the quick suite runs n cases, always the same ones."""
+    cases = {}
+    for item in items:
+        if item.get_closest_marker("thin"):
+            cases.setdefault(item.nodeid.split("[")[0], []).append(item)
+    for name, found in cases.items():
+        quick = [item for item in found if not item.get_closest_marker("slow")]
+        (n,) = found[0].get_closest_marker("thin").args
+        chosen = random.Random(name).sample(quick, min(n, len(quick)))
+        for item in quick:
+            if item not in chosen:
+                item.add_marker("slow")
 
 
 def fail_if_unnamed(report):
@@ -93,7 +113,7 @@ def fail_if_unnamed(report):
     reason = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else None
     if reason and not skips.is_expected(reason):
         report.outcome = "failed"
-        report.longrepr = f"{reason}\nThis reason is not named in tests/skips.py."
+        report.longrepr = f"{reason}\nThis reason is not named in tests/helpers/skips.py."
     return report
 
 

@@ -5,16 +5,15 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import QUICK
+from helpers.quick import QUICK
 
 from fasttsne import TSNE, AlignedTSNE, TSNEEmbedding, schedule
 from fasttsne.callbacks import Checkpoint
 from fasttsne.datasets import load_digits
 from fasttsne.objective import make_objective
 from fasttsne.objective.joint import JointObjective
-from fasttsne.optimize.joint_preconditioner import JointPreconditioner
-from fasttsne.optimize.preconditioner import Preconditioner
-from fasttsne.optimize.ties import Ties, TieTerm
+from fasttsne.optimize.preconditioner import JointPreconditioner, Preconditioner
+from fasttsne.optimize.target_term import Ties, TieTerm
 
 SHARED = 150
 
@@ -60,6 +59,7 @@ def test_without_ties_partners_are_apart(parts):
     assert [embedding.anchors for embedding in free] == [None, None]
 
 
+@pytest.mark.slow
 def test_a_stronger_alignment_brings_partners_nearer(parts):
     fits = [
         AlignedTSNE(w, random_state=0, n_jobs=2).fit(parts[0], [pairs(range(SHARED))])
@@ -72,6 +72,7 @@ def test_a_stronger_alignment_brings_partners_nearer(parts):
     assert divergences[2] < 1.2 * divergences[0]
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("tied_to", ["mean", "adjacent"])
 def test_the_same_bits_for_any_number_of_threads(digits, tied_to):
     X = [digits, digits[100:400, :30], digits[50:]]
@@ -114,6 +115,7 @@ def test_maps_that_are_tied_are_centered_together(digits):
     assert np.abs(first.mean(axis=0)).max() > 1e-6
 
 
+@pytest.mark.slow
 def test_weights_say_which_pairs_matter(parts):
     model = AlignedTSNE(0.05, random_state=0, n_jobs=2)
     relation = pairs(range(SHARED))

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from quick import QUICK, run_python
+from helpers.quick import QUICK, run_python
 
 import fasttsne
 from fasttsne import TSNE

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from links import dead_links
-from pages import blocks
-from quick import run_python
+from helpers.links import dead_links
+from helpers.pages import blocks
+from helpers.quick import run_python
 from test_house import LAYERS, MODULES
 
 from fasttsne.optimize import parameters
@@ -21,7 +21,19 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 ROOT = DOCS.parent
 PAGES = [page for page in (ROOT / "README.rst", *sorted(DOCS.glob("*.rst"))) if page.exists()]
 PAGES_WITH_CODE = [page for page in PAGES if list(blocks(page.read_text(encoding="utf-8")))]
-SLOW = {"command_line", "choose", "living_maps"}
+RUN_PAGE = ROOT / "tests" / "helpers" / "pages.py"
+SLOW = {
+    "choose",
+    "cluster",
+    "command_line",
+    "drawing",
+    "in_your_package",
+    "large",
+    "living_maps",
+    "migrating",
+    "single_cell",
+    "trust",
+}
 EXAMPLES = [name for name, (path, _) in MODULES.items() if ">>> " in path.read_text()]
 KINDS = ("class", "function")
 WITHOUT_PAGE = {"check_method", "kl_divergence"}  # of fasttsne.objective, for the package itself
@@ -38,7 +50,11 @@ NEEDS = {"animation": "PIL", "callbacks.live_plot": "matplotlib", "sklearn": "sk
 )
 def test_blocks_of_a_page_run(page, tmp_path):
     result = run_python(
-        ROOT / "tests" / "pages.py", page, folder=tmp_path, timeout=300, MPLBACKEND="Agg"
+        RUN_PAGE,
+        page,
+        folder=tmp_path,
+        timeout=300,
+        MPLBACKEND="Agg",
     )
     assert result.returncode == 0, result.stdout + result.stderr
     left_out = json.loads(result.stdout.splitlines()[-1])
@@ -71,9 +87,9 @@ def test_a_page_that_is_wrong_fails(tmp_path):
     bash = ".. code-block:: bash\n\n    no-such-program\n"
     for code in (">>> 1 + 1\n3\n", python.replace("1", "x"), bash, f"{python}\n{text}"):
         (tmp_path / "page.rst").write_text(f"Title\n=====\n\n{code}")
-        assert run_python(ROOT / "tests" / "pages.py", tmp_path / "page.rst").returncode == 1
+        assert run_python(RUN_PAGE, tmp_path / "page.rst").returncode == 1
     (tmp_path / "page.rst").write_text(".. needs: no_such\n\n.. code-block:: python\n\n    x\n")
-    result = run_python(ROOT / "tests" / "pages.py", tmp_path / "page.rst")
+    result = run_python(RUN_PAGE, tmp_path / "page.rst")
     assert "page.rst:5 needs no_such" in result.stdout
 
 

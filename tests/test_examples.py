@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quick import run_python
+from helpers.quick import run_python
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("FASTTSNE_DATA", "nowhere")) / "mnist"
@@ -70,6 +70,7 @@ def test_mnist_of_a_local_copy(utils):
     assert np.bincount(y).tolist() == [6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958]
 
 
+@pytest.mark.slow
 @needs_mnist
 def test_mnist_is_downloaded_once(utils, serve, tmp_path, monkeypatch):
     url = serve(DATA)
@@ -174,6 +175,7 @@ def test_rows_of_a_zarr_store(tmp_path):
     assert np.load(tmp_path / "map.npy").shape == (3500, 2)
 
 
+@pytest.mark.slow
 def test_rows_of_a_zarr_store_on_a_cluster(tmp_path):
     for package in ("zarr", "distributed", "matplotlib"):
         pytest.importorskip(package)
@@ -195,6 +197,7 @@ def test_rows_of_a_zarr_store_on_a_cluster(tmp_path):
     assert (tmp_path / "map.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_stream_of_batches(tmp_path):
     for package in ("matplotlib", "PIL"):
         pytest.importorskip(package)

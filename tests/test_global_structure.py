@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import QUICK
+from helpers.quick import QUICK
 from scipy.linalg import orthogonal_procrustes
 
 from fasttsne import TSNE, Anchors, TSNEEmbedding
@@ -13,8 +13,8 @@ from fasttsne.cli import main
 from fasttsne.initialization import initial_positions
 from fasttsne.metrics import distance_correlation, neighbor_recall
 from fasttsne.optimize.descent import GradientDescent
-from fasttsne.optimize.reference_term import STRENGTH, ReferenceTerm
 from fasttsne.optimize.schedule import STRUCTURE_FACTOR, Stage
+from fasttsne.optimize.target_term import STRENGTH, ReferenceTerm
 
 TURN = np.array([[0.6, -0.8], [-0.8, -0.6]])  # a reflection
 
@@ -39,6 +39,7 @@ def test_distances_say_more_and_neighbors_stay(digits, plain, structured):
     assert strong.kl_divergence > structured.kl_divergence > plain.kl_divergence
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("optimizer", ["preconditioned", "momentum"])
 @pytest.mark.parametrize(("n_components", "method"), [(1, "fft"), (2, "bh"), (3, "exact")])
 @pytest.mark.parametrize("weight", [1e-6, 0.5, 1])
@@ -145,6 +146,7 @@ def test_it_is_kept_with_the_map(digits, structured, tmp_path):
         np.testing.assert_array_equal(np.asarray(again.optimize(30, n_jobs=2)), expected)
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("when", [15, 60, 170])
 def test_a_fit_goes_on_from_its_checkpoint(digits, structured, tmp_path, when):
     class KilledError(Exception):
@@ -162,6 +164,7 @@ def test_a_fit_goes_on_from_its_checkpoint(digits, structured, tmp_path, when):
     np.testing.assert_array_equal(TSNE(global_structure=0.15, **model).fit(digits), structured)
 
 
+@pytest.mark.slow
 def test_beside_anchors(digits, plain):
     targets = np.asarray(plain)[:, ::-1] + 40
     weights = np.where(np.arange(500) < 50, np.inf, np.where(np.arange(500) < 100, 0.5, 0))
@@ -178,6 +181,7 @@ def test_beside_anchors(digits, plain):
     assert held < 0.7 * free
 
 
+@pytest.mark.slow
 def test_beside_density(digits):
     maps = [
         TSNE(global_structure=weight, density_weight=0.1, random_state=0).fit(digits)
@@ -187,6 +191,7 @@ def test_beside_density(digits):
     assert drawn > plain + 0.03
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("hold", [np.inf, 0.001])
 def test_new_rows_join(digits, hold):
     old = TSNE(global_structure=0.15, random_state=0).fit(digits[:450])

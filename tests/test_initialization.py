@@ -9,6 +9,7 @@ from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.linalg import spectral as _spectral
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("solver", ["full", "randomized", "auto"])
 @pytest.mark.parametrize("shape", [(300, 40), (40, 300), (700, 600)])
 def test_pca_equals_svd(rng, solver, shape):
@@ -80,6 +81,7 @@ def same_up_to_sign(got, want):
     return all(abs(np.corrcoef(a, b)[0, 1]) > 1 - 1e-5 for a, b in zip(got.T, want.T, strict=True))
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("n_components", [1, 2, 3])
 @pytest.mark.parametrize("dense_up_to", [0, 10_000])
 def test_spectral_equals_dense_decomposition(affinities, monkeypatch, n_components, dense_up_to):
@@ -154,6 +156,7 @@ def star(n):
     return A
 
 
+@pytest.mark.thin(14)
 @pytest.mark.parametrize("n_components", [1, 2, 3])
 @pytest.mark.parametrize("dense_up_to", [0, 10_000])
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import signal
 import sys
 
 import pytest
-from interrupted_commands import COMMANDS, Commands
-from interrupted_works import WORKS
-from interrupts import PROGRAM, interrupt
-from quick import run_python
+from helpers.interrupted_commands import COMMANDS, Commands
+from helpers.interrupted_works import WORKS
+from helpers.interrupts import interrupt
+from helpers.quick import run_helper
 
 NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
 SIGNALS = int(os.environ.get("FASTTSNE_SIGNALS", 10 if NIGHTLY else 3))
@@ -36,7 +36,10 @@ NEEDED = {
     "drawing": "plotly",
     "dask: local cluster": "distributed",
 }
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc and signals are Linux's")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="/proc and signals are Linux's"),
+    pytest.mark.alone,
+]
 
 
 def often(names, often):
@@ -48,6 +51,7 @@ def moments():
     return random.Random(None if NIGHTLY else 0)
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("name", often(WORKS, OFTEN))
 def test_interrupts_in_each_part(name, tmp_path):
     pytest.importorskip(NEEDED.get(name, "numpy"))
@@ -56,14 +60,15 @@ def test_interrupts_in_each_part(name, tmp_path):
     assert outcome.n_sent == SIGNALS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", often(WORKS, ("map: update",)))
 def test_interrupts_where_functions_are_entered(name, tmp_path):
     """Python looks for signals there, and the work is inside of what it does with contexts."""
     pytest.importorskip(NEEDED.get(name, "numpy"))
     (tmp_path / "work").mkdir()
     (tmp_path / "temporary").mkdir()
-    result = run_python(
-        PROGRAM,
+    result = run_helper(
+        "interrupted",
         name,
         150,
         10 * SIGNALS,
@@ -85,6 +90,7 @@ def commands(tmp_path_factory):
 
 
 # SIGTERM ends the process at once; what is written then stays a part under another name.
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGSTOP])
 @pytest.mark.parametrize("name", often(COMMANDS, ("fit",)))
 def test_signals_of_each_command(name, number, commands, tmp_path):

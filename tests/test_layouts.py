@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import QUICK
+from helpers.quick import QUICK
 
 from fasttsne import TSNE, affinity, initialization
 from fasttsne.linalg.chunks import is_memmapped
@@ -135,12 +135,14 @@ def expected(counts, fractions):
     return {X.dtype: _everything(X, X[:9]) for X in (counts, fractions)}
 
 
+@pytest.mark.thin(12)
 @pytest.mark.parametrize("form", FLOAT32)
 def test_one_map_of_float32_values(counts, expected, form):
     make = FLOAT32[form]
     assert _everything(make(counts), make(counts[:9])) == expected[counts.dtype]
 
 
+@pytest.mark.thin(8)
 @pytest.mark.parametrize("form", FORMS)
 def test_one_map_of_float64_values(fractions, expected, form):
     make = FORMS[form]
@@ -153,6 +155,7 @@ def test_one_map_of_a_file(tmp_path, counts, expected):
     assert _everything(rows, rows[:9]) == expected[counts.dtype]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", SPARSE)
 def test_one_map_of_large_sparse_rows(monkeypatch, counts, form):
     """What is not made dense is in one form, too."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quick import run_python
+from helpers.quick import run_python
 
 import fasttsne
 from fasttsne import TSNE, _kernels
@@ -64,6 +64,7 @@ def test_show_config(capsys):
         assert word in shown
 
 
+@pytest.mark.slow
 def test_a_source_folder_says_why_it_cannot_be_imported(tmp_path):
     """As in a checkout whose package was installed elsewhere."""
     sources = Path(fasttsne.__file__).parent
@@ -74,6 +75,7 @@ def test_a_source_folder_says_why_it_cannot_be_imported(tmp_path):
     assert "pip install --editable ." in result.stderr
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("level", _kernels._available_levels())
 def test_simd_level_can_be_forced(level):
     result = run_python("-c", "import fasttsne; fasttsne.show_config()", FASTTSNE_SIMD=level)
@@ -155,6 +157,7 @@ print("it", "runs" if build.runs(program, [], ["-ltwo"]) else "does not run")
 """
 
 
+@pytest.mark.slow
 def test_the_build_tries_openmp_with_ldflags(tmp_path):
     """They name the folder of LLVM's library on macOS, without which it does not link."""
     setup = Path(fasttsne.__file__).parents[1] / "setup.py"
@@ -192,6 +195,7 @@ sys.exit(pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", sys.arg
 """
 
 
+@pytest.mark.slow
 def test_tests_are_collected_without_extras():
     """As where wheels are tested, on every platform: what needs more is skipped."""
     environment = {
@@ -262,6 +266,7 @@ def test_verbose_is_a_matter_of_one_fit(digits):
         log.propagate = True
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize(
     "before", ["", "logging.basicConfig()", "log.addHandler(logging.NullHandler())"]
 )

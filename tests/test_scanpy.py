@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import QUICK
+from helpers.quick import QUICK
 
 import fasttsne
 from fasttsne.nearest_neighbors import Exact
@@ -70,6 +70,7 @@ def test_a_graph_that_serves_is_used(rows):
     assert np.array_equal(adata.obsm["X_tsne"], np.float32(expected))
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize(
     ("graph", "asked"),
     [
@@ -271,6 +272,7 @@ def samples(rows, **settings):
     return old, new
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("use_rep", ["X", "X_pca"])
 @pytest.mark.parametrize("hold", [np.inf, 0.01])
 def test_a_second_sample_joins(rows, use_rep, hold):
@@ -290,6 +292,7 @@ def test_a_second_sample_joins(rows, use_rep, hold):
     update(third, new.copy())  # the joined sample has a map that others can join
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("change", ["file", "copy", "subset", "view"])
 def test_a_map_can_be_joined_in_another_session(rows, tmp_path, change):
     """The parameters are in ``uns``, the affinities are made anew."""

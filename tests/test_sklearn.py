@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import QUICK
+from helpers.quick import QUICK
 from scipy.spatial.distance import cdist
 
 import fasttsne
@@ -140,6 +140,7 @@ def test_bad_parameters(pictures, params, error, message):
         TSNE(**params).fit(pictures)
 
 
+@pytest.mark.slow
 def test_stopping_without_progress(pictures):
     errors = []
     tsne = TSNE(
@@ -401,6 +402,7 @@ def test_scores_of_maps_for_searches(pictures):
         MapScorer("nonsense")
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("measure", ["trustworthiness", "density_correlation", "label_accuracy"])
 def test_scores_of_few_rows(pictures, measure):
     """Where k is not given, folds of ten rows have a score, too."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import PEAK_MEMORY, QUICK, run_python
-from storages import Slices
+from helpers.quick import PEAK_MEMORY, QUICK, run_python
+from helpers.storages import Slices
 
 from fasttsne import TSNE, affinity, initialization, metrics
 from fasttsne.embedding import new_rows
@@ -108,6 +108,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(canonical, "CHUNK_SIZE", 5000)
 
 
+@pytest.mark.thin(18)
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("storage", STORAGES)
@@ -140,6 +141,7 @@ MAPS = [
 ]
 
 
+@pytest.mark.thin(3)
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize(("storage", "limit"), MAPS)
 def test_one_map(rows, expected, storage, limit, tmp_path):
@@ -452,6 +454,7 @@ def test_no_temporary_folder(rows, tmp_path):
         TSNE(temp_folder=5).plan(100)
 
 
+@pytest.mark.thin(1)
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("storage", ["HDF5, chunks", "memory map, Fortran", "memory map"])
 def test_scikit_learns_estimator_takes_them(rows, expected, storage, tmp_path):

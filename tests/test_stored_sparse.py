@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import PEAK_MEMORY, QUICK, run_python
-from storages import Slices
+from helpers.quick import PEAK_MEMORY, QUICK, run_python
+from helpers.storages import Slices
 
 from fasttsne import TSNE, affinity, estimate_memory, files, initialization
 from fasttsne.cli import main
@@ -98,6 +98,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(stored_sparse, "BLOCK_BYTES", 2**13)
 
 
+@pytest.mark.thin(6)
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("storage", STORAGES)
 def test_rows_of_every_storage_are_the_same_matrix(rows, storage, tmp_path):
@@ -140,6 +141,7 @@ def made_of(X, new):
     }
 
 
+@pytest.mark.thin(1)
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize(
     "storage",
@@ -184,6 +186,7 @@ def test_rows_that_are_not_sorted_and_stored_twice(rows, tmp_path):
     assert np.array_equal(made["indices"][:], doubled.indices)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_blocks")
 def test_each_entry_is_read_once(rows):
     for dtype, n_by_transform in (("f4", 2), ("i4", 1)):
@@ -281,6 +284,7 @@ def test_entries_that_cannot_be_read(rows, monkeypatch):
         TSNE(**QUICK).fit(made)
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("ending", [".h5ad", ".h5", ".zarr"])
 def test_the_command_line_leaves_them_in_the_file(rows, everything, ending, tmp_path):
     path = tmp_path / f"rows{ending}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quick import QUICK
+from helpers.quick import QUICK
 
 import fasttsne
 from fasttsne import TSNE, TSNEEmbedding
@@ -27,6 +27,7 @@ def label_accuracy(points, labels, k=10):
     return (votes.argmax(1) == labels).mean()
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("method", ["exact", "bh", "fft"])
 def test_the_digits_come_apart(method):
     X, labels = load_digits()
@@ -47,6 +48,7 @@ def test_other_dimensions(n_components):
     assert label_accuracy(embedding, labels) > 0.9
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("n_components", [2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", ["exact", "bh", "fft"])
 def test_same_seed_same_map_for_any_number_of_threads(digits, method, n_components):
@@ -74,6 +76,7 @@ def test_random_state_matters(digits):
     np.testing.assert_array_equal(first, generator)
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("dtype", [np.float16, np.uint8, np.int32, np.int64, np.float64, bool])
 def test_dtypes(digits, dtype):
     X = (digits > 8) if dtype is bool else digits
@@ -95,6 +98,7 @@ def test_read_only_fortran_and_strided_input(digits):
     np.testing.assert_array_equal(TSNE(**SHORT).fit(read_only), expected)
 
 
+@pytest.mark.thin(9)
 @pytest.mark.parametrize("method", ["exact", "bh", "fft"])
 @pytest.mark.parametrize(
     "X",

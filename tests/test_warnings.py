@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from quick import QUICK
+from helpers.quick import QUICK
 
 from fasttsne import TSNE
 from fasttsne.affinity import Multiscale, PerplexityBasedNN

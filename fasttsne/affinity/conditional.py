@@ -15,7 +15,7 @@ from fasttsne import _kernels
 from fasttsne.affinity.base import check_symmetrize
 from fasttsne.affinity.csr import joint_affinities, neighbors_to_csr
 from fasttsne.linalg.chunks import iter_chunks
-from fasttsne.linalg.robust import SIZE_QUANTILE
+from fasttsne.nearest_neighbors.graph import to_scaled_float32
 from fasttsne.runtime import large_arrays
 from fasttsne.runtime.progress import iter_rows
 from fasttsne.runtime.threads import resolve_n_jobs
@@ -23,39 +23,6 @@ from fasttsne.runtime.threads import resolve_n_jobs
 Dtype: TypeAlias = type[np.float32] | type[np.float64]
 # Newton steps, in double precision, from an entropy that is right to 1e-5.
 N_REFINEMENTS = 3
-# Distances so many times those of three quarters of a row's neighbours are shortened to so many.
-FAR_RATIO = 1e4
-SHORTENED_RATIO = 100
-
-
-def to_scaled_float32(distances: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return distances as float32 and the scale by which each row was divided, (n,) float64."""
-    distances = np.asarray(distances)
-    if distances.size:
-        distances = _shorten_far(distances)
-    scales = np.ones(len(distances))
-    if distances.dtype != np.float32:
-        largest = distances.max(axis=1).astype(np.float64)
-        scales[largest > 0] = largest[largest > 0]
-        distances = distances / scales[:, None]
-    return np.ascontiguousarray(distances, np.float32), scales
-
-
-def _shorten_far(distances: np.ndarray) -> np.ndarray:
-    """Return distances, those far beyond most of their row shortened.
-
-    Their affinities vanish either way; the others, as fractions of them, would lose all digits.
-    """
-    position = int(SIZE_QUANTILE * (distances.shape[1] - 1))
-    # Neighbours are nearly always sorted, and then this is the answer.
-    rows = np.flatnonzero(distances.max(axis=1) / FAR_RATIO > distances[:, position])
-    some = distances[rows]
-    most = np.partition(some, position, axis=1)[:, position, None]
-    is_far = (some / FAR_RATIO > most) & (most > 0)
-    if is_far.any():
-        distances = distances.copy()
-        distances[rows] = np.where(is_far, most * SHORTENED_RATIO, some)
-    return distances
 
 
 def from_perplexity(

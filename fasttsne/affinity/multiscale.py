@@ -8,6 +8,7 @@ import numpy as np
 from fasttsne.affinity.base import NewAffinities, check_symmetrize
 from fasttsne.affinity.conditional import Dtype, from_average, from_mixture
 from fasttsne.affinity.neighbor_based import KNNAffinities, n_rows_or_none
+from fasttsne.nearest_neighbors.graph import KNNGraph, SearchSpec, find_neighbors
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.select import MAX_PERPLEXITY, n_neighbors_for, perplexity_for
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
@@ -70,31 +71,22 @@ class MultiscaleMixture(KNNAffinities):
         random_state: RandomState = None,
         verbose: bool = False,
         knn_kwargs: Settings = None,
-        knn_index: Index | None = None,
+        knn_index: Index | KNNGraph | None = None,
     ):
-        super().__init__(n_jobs, verbose)
         perplexities = _readable_twice(perplexities)
-        wanted = _as_list(perplexities)
-        self._mode = check_symmetrize(symmetrize)
-        self.symmetrize = symmetrize
-        n_samples = n_rows_or_none(data)
-        if n_samples is None:
-            k = n_neighbors_for(max(wanted))
-        else:
-            k = _n_neighbors_for(_clip_perplexities(wanted, n_samples), n_samples)
-        self._find_neighbors(
-            data,
-            k,
-            knn_index,
-            method,
-            metric=metric,
-            metric_params=metric_params,
-            n_jobs=n_jobs,
-            random_state=random_state,
-            verbose=verbose,
-            knn_kwargs=knn_kwargs,
-        )
+        check_symmetrize(symmetrize)
+        k = self.n_neighbors(perplexities, n_rows_or_none(data))
+        spec = SearchSpec(method, metric, metric_params, n_jobs, random_state, verbose, knn_kwargs)
+        super().__init__(find_neighbors(data, k, spec, knn_index), symmetrize, n_jobs, verbose)
         self._compute(perplexities, self._usable(perplexities))
+
+    @staticmethod
+    def n_neighbors(perplexities: float | Iterable[float] | None, n_samples: int | None) -> int:
+        """Return how many neighbours of each of n rows to search for."""
+        wanted = _as_list(perplexities)
+        if n_samples is None:
+            return n_neighbors_for(max(wanted))
+        return _n_neighbors_for(_clip_perplexities(wanted, n_samples), n_samples)
 
     def set_perplexities(self, new_perplexities: float | Iterable[float]) -> None:
         """Compute P for other perplexities from the neighbours that were found.

@@ -8,14 +8,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.affinity.base import Affinities, NewAffinities, check_symmetrize
-from fasttsne.affinity.conditional import Dtype, row_normalized_csr, to_scaled_float32
+from fasttsne.affinity.conditional import Dtype, row_normalized_csr
 from fasttsne.affinity.csr import csr_from_arrays, joint_affinities, neighbors_to_csr
-from fasttsne.nearest_neighbors import PrecomputedNeighbors, make_index, neighbor_lists
+from fasttsne.nearest_neighbors import neighbor_lists
 from fasttsne.nearest_neighbors.changing import ChangingIndex
+from fasttsne.nearest_neighbors.graph import KNNGraph, SearchSpec, scaled_distances
 from fasttsne.nearest_neighbors.index import Index, Neighbors
-from fasttsne.nearest_neighbors.known import find_neighbors
 from fasttsne.nearest_neighbors.select import perplexity_for
-from fasttsne.runtime.canonical import to_canonical_floats
 from fasttsne.runtime.stored_sparse import as_stored_sparse
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
@@ -43,21 +42,16 @@ def get_knn_index(
     k, metric, metric_params, n_jobs, random_state, verbose, knn_kwargs : as for
         :class:`fasttsne.nearest_neighbors.KNNIndex`.
     """
-    return make_index(
-        method,
-        data,
-        k,
-        metric=metric,
-        metric_params=metric_params,
-        n_jobs=n_jobs,
-        random_state=random_state,
-        verbose=verbose,
-        knn_kwargs=knn_kwargs,
-    )
+    spec = SearchSpec(method, metric, metric_params, n_jobs, random_state, verbose, knn_kwargs)
+    return spec.make_index(data, k)
 
 
 class KNNAffinities(Affinities):
-    """Base class of affinities between each row and its nearest neighbours."""
+    """Base class of affinities between each row and its nearest neighbours.
+
+    They are made from a neighbour graph.  Constructors of the families search for it, unless they
+    are given one in place of an index: :meth:`from_neighbors`.
+    """
 
     # Attributes that decide P beside the neighbours, and how each is checked.
     PARAMETERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
@@ -68,28 +62,46 @@ class KNNAffinities(Affinities):
     _mode: str
     _n_used: int  # neighbours of each row
 
-    def __init__(self, n_jobs: int | None = -1, verbose: bool = False):
+    def __init__(
+        self,
+        graph: KNNGraph,
+        symmetrize: bool | str = True,
+        n_jobs: int | None = -1,
+        verbose: bool = False,
+    ):
         super().__init__(verbose)
-        self.n_jobs = n_jobs
+        self._mode = check_symmetrize(symmetrize, self._DEFAULT_MODE)
+        self.symmetrize, self.n_jobs, self.knn_index = symmetrize, n_jobs, graph.index
+        self._indices, self._distances, self._units = graph.indices, graph.distances, graph.units
+
+    @classmethod
+    def from_neighbors(cls, graph: KNNGraph, **parameters: Any) -> Any:
+        """Return the affinities of a neighbour graph: nothing is searched.
+
+        Parameters
+        ----------
+        graph : KNNGraph
+            The neighbours of all rows.
+        parameters
+            Of the constructor, besides the search.
+        """
+        return cls(knn_index=graph, **parameters)  # type: ignore[call-arg]
 
     @classmethod
     def restore(
         cls,
-        knn_index: Any,
-        neighbors: tuple[np.ndarray, np.ndarray, np.ndarray],
+        graph: KNNGraph,
         n_used: int,
         symmetrize: bool | str,
         n_jobs: int | None,
         parameters: Mapping[str, Any],
     ) -> "KNNAffinities":
-        """Return affinities of known neighbours; P is computed when it is first asked for.
+        """Return saved affinities; P is computed when it is first asked for.
 
         Parameters
         ----------
-        knn_index : object with ``query``
-            The index that found the neighbours.
-        neighbors : tuple of arrays, shapes (n, k), (n, k) and (n,)
-            Indices, distances in units of each row, and these units.
+        graph : KNNGraph
+            The neighbours of all rows.
         n_used : int
             Number of nearest neighbours that have affinities, at most k.
         symmetrize, n_jobs
@@ -103,14 +115,10 @@ class KNNAffinities(Affinities):
             If a parameter is missing or out of range.
         """
         self = cls.__new__(cls)
-        KNNAffinities.__init__(self, n_jobs)
-        self._mode = check_symmetrize(symmetrize, cls._DEFAULT_MODE)
-        self.symmetrize, self.knn_index, self._n_used = symmetrize, knn_index, n_used
+        KNNAffinities.__init__(self, graph, symmetrize, n_jobs)
+        self._n_used = n_used
         for name, check in cls.PARAMETERS.items():
             setattr(self, name, check(parameters[name]))
-        indices, distances, self._units = neighbors
-        self._indices = np.ascontiguousarray(indices, np.int32)
-        self._distances = np.ascontiguousarray(distances, np.float32)
         self._is_given, self._is_put_off = False, True
         return self
 
@@ -121,30 +129,6 @@ class KNNAffinities(Affinities):
     @property
     def _n_threads(self) -> int:
         return resolve_n_jobs(self.n_jobs)
-
-    def _find_neighbors(
-        self, data: Rows | None, k: int, knn_index: Index | None, method: Neighbors, **search: Any
-    ) -> None:
-        """Find the neighbours of all rows, with the given index or a new one for k neighbours."""
-        if knn_index is None:
-            if data is None and isinstance(method, str):
-                raise ValueError("data is needed where no neighbours or knn_index are given")
-            knn_index = get_knn_index(data, method, k, **search)
-        elif data is not None:
-            raise ValueError("data and knn_index were both given; the index has its own data")
-        self.knn_index = knn_index
-        indices, distances = find_neighbors(knn_index)
-        if not type(knn_index).__module__.startswith("fasttsne."):
-            # Kernels trust row indices: those of users' objects and subclasses are checked.
-            indices, distances = PrecomputedNeighbors(indices, distances).build()
-        self._indices = np.ascontiguousarray(indices, np.int32)
-        self._distances, self._units = self._scaled(distances)
-
-    def _scaled(self, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return distances as float32, and their scales; of given ones the type says nothing."""
-        if getattr(self.knn_index, "metric", None) == "precomputed":
-            distances = to_canonical_floats(distances)
-        return to_scaled_float32(distances)
 
     def joined_by(
         self, X: Rows, rows: np.ndarray | None = None
@@ -186,7 +170,7 @@ class KNNAffinities(Affinities):
             indices, distances = neighbor_lists.search_all(change.index, k)
         result.knn_index.k = indices.shape[1]
         result._indices = np.ascontiguousarray(indices, np.int32)
-        result._distances, result._units = result._scaled(distances)
+        result._distances, result._units = scaled_distances(change.index, distances)
         result._recompute()
         return result
 
@@ -290,7 +274,9 @@ class KNNAffinities(Affinities):
             raise ValueError(
                 f"knn_index.query must give row indices from 0 to {self.n_samples - 1}"
             )
-        P = row_normalized_csr(rows, conditional(*self._scaled(distances)), self.n_samples)
+        P = row_normalized_csr(
+            rows, conditional(*scaled_distances(self.knn_index, distances)), self.n_samples
+        )
         return (P, indices, distances) if return_distances else P
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from fasttsne.affinity.base import NewAffinities, check_symmetrize
 from fasttsne.affinity.conditional import Dtype, from_perplexity
 from fasttsne.affinity.neighbor_based import KNNAffinities, clip_perplexity, n_rows_or_none
+from fasttsne.nearest_neighbors.graph import KNNGraph, SearchSpec, find_neighbors
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.select import MAX_PERPLEXITY, n_neighbors_for, resolve_k_neighbors
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
@@ -39,7 +40,8 @@ class PerplexityBasedNN(KNNAffinities):
     verbose : print how long each step takes, to standard error.
     k_neighbors : "auto" is three times the perplexity, or all other rows if there are fewer.
     knn_kwargs : settings of the search.
-    knn_index : an existing index, with ``build`` and ``query``, instead of data.
+    knn_index : an existing index, with ``build`` and ``query``, or a
+        :class:`fasttsne.nearest_neighbors.KNNGraph`, instead of data.
 
     Attributes
     ----------
@@ -69,24 +71,13 @@ class PerplexityBasedNN(KNNAffinities):
         verbose: bool = False,
         k_neighbors: int | str = "auto",
         knn_kwargs: Settings = None,
-        knn_index: Index | None = None,
+        knn_index: Index | KNNGraph | None = None,
     ):
-        super().__init__(n_jobs, verbose)
         perplexity = _check_perplexity(perplexity)
-        self._mode = check_symmetrize(symmetrize)
-        self.symmetrize = symmetrize
-        self._find_neighbors(
-            data,
-            resolve_k_neighbors(k_neighbors, perplexity, n_rows_or_none(data)),
-            knn_index,
-            method,
-            metric=metric,
-            metric_params=metric_params,
-            n_jobs=n_jobs,
-            random_state=random_state,
-            verbose=verbose,
-            knn_kwargs=knn_kwargs,
-        )
+        check_symmetrize(symmetrize)
+        spec = SearchSpec(method, metric, metric_params, n_jobs, random_state, verbose, knn_kwargs)
+        k = resolve_k_neighbors(k_neighbors, perplexity, n_rows_or_none(data))
+        super().__init__(find_neighbors(data, k, spec, knn_index), symmetrize, n_jobs, verbose)
         self._compute(perplexity)
 
     def set_perplexity(self, new_perplexity: float) -> None:

@@ -8,7 +8,8 @@ from fasttsne.affinity.base import Affinities
 from fasttsne.affinity.multiscale import MultiscaleMixture
 from fasttsne.affinity.perplexity import PerplexityBasedNN
 from fasttsne.affinity.precomputed import PrecomputedAffinities
-from fasttsne.nearest_neighbors.select import MAX_PERPLEXITY
+from fasttsne.nearest_neighbors.graph import KNNGraph
+from fasttsne.nearest_neighbors.select import MAX_PERPLEXITY, resolve_k_neighbors
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_number
 
@@ -16,7 +17,7 @@ from fasttsne.runtime.validation import check_number
 def make_affinities(
     X: Any, given: Affinities | Rows | None, perplexity: Any, **search: Any
 ) -> Affinities:
-    """The affinities that are given, or those of the rows of X.
+    """Return the given affinities, or make them of the rows of X.
 
     Parameters
     ----------
@@ -28,12 +29,33 @@ def make_affinities(
     if given is None:
         several = np.ndim(perplexity) > 0
         return (MultiscaleMixture if several else PerplexityBasedNN)(X, perplexity, **search)
+    return as_affinities(given, None if X is None else np.shape(X)[0])
+
+
+def as_affinities(given: Affinities | Rows, n_samples: int | None) -> Affinities:
+    """Return given affinities, of so many rows unless that is None."""
     affinities = given if isinstance(given, Affinities) else PrecomputedAffinities(given)
-    if X is not None and np.shape(X)[0] != affinities.n_samples:
-        raise ValueError(
-            f"affinities are of {affinities.n_samples} rows, but X has {np.shape(X)[0]}"
-        )
+    if n_samples is not None and n_samples != affinities.n_samples:
+        raise ValueError(f"affinities are of {affinities.n_samples} rows, but X has {n_samples}")
     return affinities
+
+
+def affinities_of_graph(
+    graph: KNNGraph, perplexity: Any, n_jobs: int | None, verbose: bool
+) -> Affinities:
+    """Return the affinities of a neighbour graph for one perplexity, or several."""
+    if np.ndim(perplexity):
+        return MultiscaleMixture(
+            perplexities=perplexity, n_jobs=n_jobs, verbose=verbose, knn_index=graph
+        )
+    return PerplexityBasedNN(perplexity=perplexity, n_jobs=n_jobs, verbose=verbose, knn_index=graph)
+
+
+def n_neighbors(perplexity: Any, n_samples: int | None) -> int:
+    """Return how many neighbours of each of n rows one perplexity takes, or several."""
+    if np.ndim(perplexity):
+        return MultiscaleMixture.n_neighbors(perplexity, n_samples)
+    return resolve_k_neighbors("auto", perplexity, n_samples)
 
 
 def check_perplexity(perplexity: Any) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 from fasttsne.affinity.base import NewAffinities, check_symmetrize
 from fasttsne.affinity.conditional import Dtype
 from fasttsne.affinity.neighbor_based import KNNAffinities, check_n_neighbors, n_rows_or_none
+from fasttsne.nearest_neighbors.graph import KNNGraph, SearchSpec, find_neighbors
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.utils import Timer
@@ -40,23 +41,12 @@ class Uniform(KNNAffinities):
         random_state: RandomState = None,
         verbose: bool = False,
         knn_kwargs: Settings = None,
-        knn_index: Index | None = None,
+        knn_index: Index | KNNGraph | None = None,
     ):
-        super().__init__(n_jobs, verbose)
-        self._mode = check_symmetrize(symmetrize, self._DEFAULT_MODE)
-        self.symmetrize = symmetrize
-        self._find_neighbors(
-            data,
-            check_n_neighbors(k_neighbors, n_rows_or_none(data), "k_neighbors"),
-            knn_index,
-            method,
-            metric=metric,
-            metric_params=metric_params,
-            n_jobs=n_jobs,
-            random_state=random_state,
-            verbose=verbose,
-            knn_kwargs=knn_kwargs,
-        )
+        check_symmetrize(symmetrize)
+        spec = SearchSpec(method, metric, metric_params, n_jobs, random_state, verbose, knn_kwargs)
+        k = check_n_neighbors(k_neighbors, n_rows_or_none(data), "k_neighbors")
+        super().__init__(find_neighbors(data, k, spec, knn_index), symmetrize, n_jobs, verbose)
         with Timer("computing affinities, uniform", verbose):
             self._set_joint()
 

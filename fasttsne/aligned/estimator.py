@@ -1,6 +1,5 @@
 """The estimator: starts that are alike, one descent of all maps, and maps that join later."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,23 +7,20 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from fasttsne.aligned.joint import JointDescent
 from fasttsne.aligned.relations import Links, Relation, check_relation, check_relations
 from fasttsne.anchors import Anchors
 from fasttsne.callbacks import Checkpoint, ErrorApproximations, LivePlot, VerifyExaggerationError
 from fasttsne.embedding import TSNEEmbedding
-from fasttsne.embedding.joint import JointDescent
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
+from fasttsne.fit.stages import run_phases
 from fasttsne.optimize.callback import as_callbacks, progress_listeners
-from fasttsne.optimize.descent import OptimizationInterrupt
-from fasttsne.optimize.ties import Ties
+from fasttsne.optimize.target_term import Ties
 from fasttsne.runtime.progress import listening
 from fasttsne.runtime.progress_display import progress_shown
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_choice, check_number
 from fasttsne.tsne import TSNE
-from fasttsne.utils import Timer
-
-log = logging.getLogger("fasttsne.aligned")
 
 # Measured by benchmarks/aligned.py.
 ALIGNMENT = 0.002
@@ -184,16 +180,9 @@ class AlignedTSNE:
         phases = tsne.plan(round(np.mean([len(m) for m in maps]))).phases
         for embedding in maps if not phases else ():
             embedding.optimize(0, inplace=True)  # its KL divergence
-        for phase in phases:
-            try:
-                with Timer(phase.name, tsne.verbose):
-                    descent.run(phase)
-            except OptimizationInterrupt:
-                log.info("stopped by a callback")
-                break
-        else:
-            for i, embedding in enumerate(maps if phases else ()):
-                embedding.warn_of_no_map(phases[-1], f"map {i}")
+        is_whole = run_phases(enumerate(phases), lambda _, phase: descent.run(phase), tsne.verbose)
+        for i, embedding in enumerate(maps if phases and is_whole else ()):
+            embedding.warn_of_no_map(phases[-1], f"map {i}")
 
 
 def _check_data_sets(

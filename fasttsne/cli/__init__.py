@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from fasttsne._version import __version__
 from fasttsne.cli import commands, options
 from fasttsne.cli.outputs import check_files_differ
-from fasttsne.cli.stderr import print_error
-from fasttsne.cli.streams import Stream
+from fasttsne.cli.streams import Stream, print_error
 from fasttsne.utils import nearest_name
 
 # Errors of users, shown without traceback.

@@ -27,18 +27,20 @@ from fasttsne.cli.outputs import (
     write_pictures,
 )
 from fasttsne.cli.progress import Progress
-from fasttsne.cli.stderr import print_error
+from fasttsne.cli.streams import print_error
 from fasttsne.datasets import load_digits
 from fasttsne.drawing.page import HTML_EXTENSIONS
 from fasttsne.drawing.scatter import IMAGE_EXTENSIONS
 from fasttsne.drawing.writers import WRITERS
+from fasttsne.fit.backend import LocalBackend
+from fasttsne.fit.request import FitRequest
+from fasttsne.fit.run import run_fit
 from fasttsne.io import embedding_file
-from fasttsne.io.fit_checkpoint import FitCheckpoint
 from fasttsne.io.read_tables import KEYED, has_keys
 from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.optimize import parameters
-from fasttsne.reports.tables import error_of
+from fasttsne.reports.catalogue import format_error
 from fasttsne.runtime.build_info import show_config
 from fasttsne.runtime.progress import listening
 from fasttsne.tsne import TSNE, TSNEEmbedding
@@ -49,13 +51,6 @@ PROGRESS_INTERVAL = 25
 FRAME_INTERVAL = 2
 # Exit code of a report with a score below its limit.
 SCORE_IS_LOW = 3
-
-
-class _Repeatable(TSNE):
-    """A fit whose checkpoint becomes the embedding: the same command may be given again."""
-
-    def _open_checkpoint(self, *arguments):
-        return FitCheckpoint(self.checkpoint, *arguments, replaces_embedding=True)
 
 
 def fit(options):
@@ -71,21 +66,24 @@ def fit(options):
     params.setdefault("callbacks_every_iters", FRAME_INTERVAL if frames else PROGRESS_INTERVAL)
     progress = None if options.quiet else Progress()
     used = [c for c in (progress, frames) if c is not None]
-    tsne = _Repeatable(callbacks=used, **params)
+    tsne = TSNE(callbacks=used, **params)
     if progress is not None:
         progress.receive_plan(tsne.plan(X.shape[0]))
     start = time.perf_counter()
+    started: list[TSNEEmbedding] = []
     interrupted = False
     try:
-        tsne.fit(X)
+        # The checkpoint becomes the embedding: the same command may be given again.
+        request = FitRequest.make(tsne.get_params(), X)
+        run_fit(request, LocalBackend(request, replaces_embedding=True), started.append)
     except KeyboardInterrupt:
-        if not hasattr(tsne, "embedding_"):
+        if not started:
             raise
         interrupted = True
     finally:
         if progress is not None:
             progress.close()
-    embedding = tsne.embedding_
+    (embedding,) = started
     seconds = time.perf_counter() - start
     if interrupted:
         print_error("interrupted: writing the current embedding")
@@ -204,7 +202,7 @@ def metrics(options):
         "distance_correlation": scores.distance_correlation(X, points, **common),
     }
     for name, value in found.items():
-        print(f"{name:<20}  {value:.4f}  {error_of(value, 4)}".rstrip())
+        print(f"{name:<20}  {value:.4f}  {format_error(value, 4)}".rstrip())
 
 
 def report(options):

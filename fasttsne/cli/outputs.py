@@ -10,7 +10,7 @@ import numpy as np
 from fasttsne import animation, files, plotting
 from fasttsne.cli.inputs import NO_LABELS
 from fasttsne.cli.options import WITH_FILES
-from fasttsne.cli.stderr import print_error
+from fasttsne.cli.streams import print_error
 from fasttsne.drawing.page import HTML_EXTENSIONS
 from fasttsne.drawing.scatter import IMAGE_EXTENSIONS, save_figure, unmanaged_axes
 from fasttsne.drawing.writers import WRITERS, find_writer

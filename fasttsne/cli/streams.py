@@ -1,7 +1,8 @@
-"""Standard output and error as no command fails by: closed, without a reader, on a full disk."""
+"""Standard streams that never fail a command (closed pipe, full disk), and its messages."""
 
 import contextlib
 import os
+import sys
 
 
 class Stream:
@@ -48,3 +49,8 @@ class Stream:
         """What is left in the buffer would fail again when the interpreter ends."""
         with contextlib.suppress(OSError, ValueError), open(os.devnull, "w") as null:
             os.dup2(null.fileno(), self._stream.fileno())
+
+
+def print_error(message: str) -> None:
+    """Print one line on standard error."""
+    print("fasttsne:", " ".join(message.split()), file=sys.stderr)

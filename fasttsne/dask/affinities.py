@@ -11,9 +11,7 @@ from fasttsne.affinity.multiscale import MultiscaleMixture
 from fasttsne.affinity.neighbor_based import KNNAffinities
 from fasttsne.affinity.perplexity import PerplexityBasedNN
 from fasttsne.dask.graph import ClusterGraph, conditional_affinities, symmetric_graph
-from fasttsne.dask.neighbors import search_class
 from fasttsne.dask.objective import ClusterKLDivergence
-from fasttsne.nearest_neighbors.known import find_neighbors
 
 WITHOUT_GRAPH = (
     "the graph of affinities was on the cluster, which has its memory back since the fit ended: "
@@ -30,26 +28,17 @@ class ClusterAffinities(KNNAffinities):
 
     kl_divergence = ClusterKLDivergence
     graph: ClusterGraph | None = None
-    _tables: Any = None
-    _n_samples = 0
 
     @property
     def n_samples(self) -> int:
-        return self._n_samples
-
-    def _find_neighbors(
-        self, data: Any, k: int, knn_index: Any, method: Any, **search: Any
-    ) -> None:
-        search_for = search_class(method, search["metric"])
-        self.knn_index = search_for(data, k, **search)
-        self._tables = find_neighbors(self.knn_index)
-        self._n_samples, self.knn_index.data = len(data), None  # so that workers need not keep them
-        # Of the tables, what is asked of the arrays that the local affinities have.
-        self._indices = np.broadcast_to(np.int32(0), self._tables[0].shape)
+        return int(self._indices.shape[0])
 
     def _set_joint(self, k: int | None = None) -> None:
         k = min(self._indices.shape[1] if k is None else k, self._indices.shape[1])
-        tables, self._tables = list(self._tables), None  # which workers may forget soon
+        tables = [self._indices, self._distances]
+        # Workers may forget the tables soon; this is what is asked of local arrays.
+        self._indices = np.broadcast_to(np.int32(0), self._indices.shape)
+        self._distances = np.broadcast_to(np.float32(0), self._indices.shape)
         cluster, edges = tables[0].cluster, tables[0].edges
         conditional = conditional_affinities(tables, self._weights_elsewhere(), k)
         self.graph = symmetric_graph(cluster, conditional, edges)
@@ -85,10 +74,10 @@ class ClusterAffinities(KNNAffinities):
 
     def forget_graph(self) -> None:
         """Leave to the workers what is theirs."""
-        self.graph = self._tables = None
+        self.graph = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "graph": None, "_tables": None}
+        return {**vars(self), "graph": None}
 
 
 class ClusterPerplexity(ClusterAffinities, PerplexityBasedNN):

@@ -4,28 +4,24 @@ from collections.abc import Mapping
 from typing import Any
 
 import dask.array as da
-import numpy as np
 from distributed import Client, default_client
 from numpy.typing import ArrayLike
 
-from fasttsne.affinity.base import Affinities
 from fasttsne.anchors import Anchors
-from fasttsne.dask.affinities import ClusterMixture, ClusterPerplexity
-from fasttsne.dask.checkpoint import ClusterCheckpoint
+from fasttsne.dask.backend import DaskBackend
 from fasttsne.dask.cluster import Cluster
-from fasttsne.dask.reading import as_dask_array, read_rows
+from fasttsne.dask.reading import as_dask_array
 from fasttsne.dask.transform import transformed
 from fasttsne.embedding import TSNEEmbedding
-from fasttsne.initialization import initial_positions, pca_of_rows
-from fasttsne.memory import MemoryPlan
+from fasttsne.fit.estimator import Estimator
+from fasttsne.fit.request import FitRequest
+from fasttsne.fit.run import run_fit
 from fasttsne.optimize.parameters import TRANSFORM, check_params
-from fasttsne.runtime.typing import RandomGenerator
-from fasttsne.tsne import TSNE as LocalTSNE
 
 __all__ = ["TSNE"]
 
 
-class TSNE(LocalTSNE):
+class TSNE(Estimator):
     """t-SNE on a Dask cluster, with the map of the local fit to the last bit.
 
     Rows, neighbours and affinities stay on the workers.  This process holds the map, what the
@@ -83,24 +79,24 @@ class TSNE(LocalTSNE):
         """
         if affinities is not None:
             raise NotImplementedError("affinities must be None on a cluster")
-        if anchors is not None and isinstance(
-            self.initialization if initialization is None else initialization, str
-        ):
-            raise NotImplementedError(
-                "with anchors on a cluster, initialization must be an array of positions"
-            )
-        self._check_distributed()
+        params = super().get_params()
+        if initialization is None:
+            initialization = params["initialization"]
+        _check_distributed(params, initialization, anchors)
         rows = as_dask_array(X)
         with Cluster(self._client()).in_use() as cluster:
-            self._cluster = cluster
             cluster.wait_for_workers("planning")
             vars(self).pop("embedding_", None)  # which is of other rows than those from here on
             self._rows = rows  # which ``transform`` reads again
+            request = FitRequest.make(params, rows, None, initialization, anchors)
             try:
-                return super().fit(rows, None, initialization, anchors)
+                return run_fit(request, DaskBackend(request, cluster), self._keep)
             finally:
-                del self._cluster
                 self._forget_cluster()
+
+    def fit_transform(self, X: Any, y: object = None) -> TSNEEmbedding:
+        """Embed the rows of a Dask collection, as :meth:`fit`; y is not used."""
+        return self.fit(X)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the client and all parameters by name, as :meth:`fasttsne.TSNE.get_params`."""
@@ -163,51 +159,20 @@ class TSNE(LocalTSNE):
             raise ValueError(f"client must not be closed; got {self.client!r}")
         return self.client
 
-    def _check_distributed(self) -> None:
-        """Raise NotImplementedError for parameters that have no meaning on a cluster yet."""
-        if self.density_weight:
-            raise NotImplementedError("density_weight is not distributed yet; it must be 0")
-        if not isinstance(self.negative_gradient_method, str):
-            raise NotImplementedError("negative_gradient_method must be a name on a cluster")
-        if isinstance(self.initialization, str) and self.initialization == "spectral":
-            raise NotImplementedError(
-                "initialization 'spectral' is not distributed; use 'pca', 'random' or an array"
-            )
 
-    def _open_checkpoint(
-        self, fingerprint: Mapping[str, str], generator: RandomGenerator
-    ) -> ClusterCheckpoint:
-        assert self.checkpoint is not None
-        return ClusterCheckpoint(self._cluster, self.checkpoint, fingerprint, generator)
-
-    def _plan_memory(self, X: Any) -> MemoryPlan:
-        return MemoryPlan(0, 2**62)
-
-    def _read(self, X: da.Array, memory: MemoryPlan) -> Any:
-        return read_rows(self._cluster, X)
-
-    @staticmethod
-    def _make_affinities(X: Any, given: None, perplexity: Any, **search: Any) -> Affinities:
-        kind = ClusterMixture if np.ndim(perplexity) else ClusterPerplexity
-        affinities: Affinities = kind(X, perplexity, **search)
-        return affinities
-
-    @staticmethod
-    def _initial_positions(
-        initialization: Any,
-        X: Any,
-        P: Any,
-        n_components: int,
-        random_state: Any,
-        n_jobs: Any,
-        verbose: bool,
-        components: Any,
-    ) -> np.ndarray:
-        is_pca = isinstance(initialization, str) and initialization == "pca"
-        if is_pca and components is None:
-            return pca_of_rows(
-                X, n_components, random_state=random_state, verbose=verbose, n_jobs=n_jobs
-            )
-        return initial_positions(
-            initialization, X, P, n_components, random_state, n_jobs, verbose, components
+def _check_distributed(
+    params: Mapping[str, Any], initialization: Any, anchors: Anchors | None
+) -> None:
+    """Raise NotImplementedError for what has no meaning on a cluster yet."""
+    if params["density_weight"]:
+        raise NotImplementedError("density_weight is not distributed yet; it must be 0")
+    if not isinstance(params["negative_gradient_method"], str):
+        raise NotImplementedError("negative_gradient_method must be a name on a cluster")
+    if isinstance(initialization, str) and initialization == "spectral":
+        raise NotImplementedError(
+            "initialization 'spectral' is not distributed; use 'pca', 'random' or an array"
+        )
+    if anchors is not None and isinstance(initialization, str):
+        raise NotImplementedError(
+            "with anchors on a cluster, initialization must be an array of positions"
         )

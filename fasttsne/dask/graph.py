@@ -12,10 +12,10 @@ import numpy as np
 import scipy.sparse as sp
 from distributed import Future
 
-from fasttsne.affinity.conditional import to_scaled_float32
 from fasttsne.affinity.csr import merge_directions
 from fasttsne.dask.cluster import Cluster
 from fasttsne.dask.remote_rows import RemoteRows
+from fasttsne.nearest_neighbors.graph import to_scaled_float32
 from fasttsne.objective.edges import PIECE, CSREdges, largest_value
 
 CONDITIONAL, SYMMETRIC, ENTROPY = "conditional affinities", "symmetric affinities", "entropy of P"

@@ -315,7 +315,8 @@ class ParquetColumns(Columns):
         schema = self._file.schema_arrow
         _refuse_equal_names(schema.names)
         self.types = dict(zip(schema.names, schema.types, strict=True))
-        self.names, self.n_rows = tuple(schema.names), self._file.metadata.num_rows
+        self.names = tuple(schema.names)
+        self.n_rows: int = self._file.metadata.num_rows
         self.parameters = _read_parameters(schema.metadata or {})
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -435,7 +436,7 @@ class ParquetRows:
         return len(items)
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return self._file.n_rows
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         first, end, step = rows.indices(self.shape[0])

@@ -26,9 +26,9 @@ from fasttsne.io.archive import (
 from fasttsne.io.fingerprint import generator_state, set_generator_state
 from fasttsne.io.search_file import check_neighbors
 from fasttsne.nearest_neighbors import PrecomputedDistanceMatrix, PrecomputedNeighbors
+from fasttsne.nearest_neighbors.index import Index
 from fasttsne.optimize.plan import Phase
-from fasttsne.optimize.run_state import RunState
-from fasttsne.optimize.state import DescentState
+from fasttsne.optimize.state import DescentState, RunState
 from fasttsne.optimize.stopping import Check
 from fasttsne.runtime import large_arrays
 from fasttsne.runtime.typing import FilePath, RandomGenerator
@@ -120,22 +120,24 @@ class FitCheckpoint:
             "parameters to go on, give another checkpoint, or remove the file"
         )
 
-    def find_neighbors(self, index: Any) -> tuple[Any, Any]:
-        """Return the neighbours of all rows: those of the file, or else found, and written.
+    def neighbors(self, index: Index) -> tuple[Any, Any]:
+        """Return indices and distances, from the checkpoint if it has them; else search and save.
 
-        index : as of :func:`fasttsne.nearest_neighbors.make_index`.
+        Given neighbours are not saved.
         """
         if isinstance(index, (PrecomputedNeighbors, PrecomputedDistanceMatrix)):
-            given: tuple[Any, Any] = index.build()
-            return given
-        if not self._has_graph:
-            if self._has_run and self.needs_graph:
-                raise ValueError(
-                    f"checkpoint {self.path} has lost its neighbours, {self.graph_path}; remove it"
-                )
-            found: tuple[Any, Any] = index.build()
-            self._is_complete = self._write_graph(index, found) or not self.needs_graph
-            return found
+            return index.build()
+        if self._has_graph:
+            return self._read_graph(index)
+        if self._has_run and self.needs_graph:
+            raise ValueError(
+                f"checkpoint {self.path} has lost its neighbours, {self.graph_path}; remove it"
+            )
+        found = index.build()
+        self._is_complete = self._write_graph(index, found) or not self.needs_graph
+        return found
+
+    def _read_graph(self, index: Any) -> tuple[Any, Any]:
         log.info("neighbours are those of %s", self.graph_path)
         with open_archive(self.graph_path, GRAPH, FORMAT, WHAT) as archive:
             read = self._read_tables(archive, index.n_samples)
@@ -215,9 +217,9 @@ class FitCheckpoint:
         """Return the state from which a phase goes on; None where it begins."""
         return self.state if phase == self.phase else None
 
-    def keeper(self, phase: int) -> "StateKeeper":
-        """Return what keeps the states of a phase."""
-        return StateKeeper(self, phase)
+    def saver(self, phase: int) -> "CheckpointWriter":
+        """Return what saves the states of a phase."""
+        return CheckpointWriter(self, phase)
 
     def write_run(self, phase: int, state: RunState) -> None:
         """Write the state of the map, unless its neighbours could not be written."""
@@ -241,7 +243,7 @@ def _warn_unwritten(path: FilePath, error: OSError) -> None:
     log.warning("the checkpoint %s cannot be written: %s", path, error)
 
 
-class StateKeeper:
+class CheckpointWriter:
     """Writes the state at the beginning of a phase, and at intervals."""
 
     def __init__(self, checkpoint: FitCheckpoint, phase: int):
@@ -251,7 +253,7 @@ class StateKeeper:
     def is_due(self) -> bool:
         return time.perf_counter() >= self._next
 
-    def keep(self, state: RunState) -> None:
+    def save(self, state: RunState) -> None:
         start = time.perf_counter()
         self._checkpoint.write_run(self._phase, state)
         seconds = time.perf_counter() - start
@@ -282,8 +284,8 @@ def _to_state(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> RunState
     check_type(header["is_preconditioned"], "is_preconditioned", bool)
     checks = tuple(Check(*_check_numbers(values)) for values in header["checks"])
     return RunState(
-        arrays.pop("embedding"),
-        descent,
+        embedding=arrays["embedding"],
+        descent=descent,
         checks=checks,
         kept=arrays.get("kept"),
         vector=arrays.get("vector"),

@@ -6,6 +6,7 @@ from fasttsne.nearest_neighbors import packages
 from fasttsne.nearest_neighbors.approx import Approx
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS as METRICS
 from fasttsne.nearest_neighbors.exact import Exact
+from fasttsne.nearest_neighbors.graph import KNNGraph, SearchSpec
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.nearest_neighbors.packages import BACKENDS as BACKENDS
 from fasttsne.nearest_neighbors.precomputed import PrecomputedDistanceMatrix, PrecomputedNeighbors
@@ -24,10 +25,12 @@ __all__ = [
     "Approx",
     "Exact",
     "Faiss",
+    "KNNGraph",
     "KNNIndex",
     "NNDescent",
     "PrecomputedDistanceMatrix",
     "PrecomputedNeighbors",
+    "SearchSpec",
     "Sklearn",
     "make_index",
 ]

@@ -72,7 +72,7 @@ def refuse_not_numbers(X: Any, array: np.ndarray, name: str) -> NoReturn:
     if others and columns is not None:
         names = [columns[j] for j in others]
         message += f"; the columns {names} are not numbers: leave them out, or encode them"
-    elif others:
+    elif others and len(array):
         i, j = _first_other(array[:, others[0]]), others[0]
         value = array[i].tolist()[j]
         message += f"; {name}[{i}, {j}] is {value!r}: leave out column {j}, or encode it as numbers"

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from quick import QUICK
+from helpers.quick import QUICK
 
 from fasttsne import TSNE
 from fasttsne.callbacks import LivePlot

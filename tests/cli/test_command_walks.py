@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse as sp
+from helpers.quick import run_python
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -30,7 +31,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from quick import run_python
 
 from fasttsne import TSNEEmbedding
 from fasttsne.cli import main

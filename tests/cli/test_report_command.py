@@ -108,6 +108,7 @@ def test_a_column_of_a_larger_unit(tmp_path, monkeypatch, capsys):
     assert finding["text"].startswith("body_mass_g makes 99.9%")
 
 
+@pytest.mark.slow
 def test_metrics_of_a_sample_have_their_errors(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     X = np.random.default_rng(0).normal(size=(2100, 3)).astype(np.float32)

@@ -58,6 +58,7 @@ def check_written(folder):
 
 
 # The reader has gone before the first line comes.
+@pytest.mark.thin(1)
 @posix
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_nobody_reads_the_output(folder, unbuffered):
@@ -67,6 +68,7 @@ def test_nobody_reads_the_output(folder, unbuffered):
     check_written(folder)
 
 
+@pytest.mark.slow
 @posix
 def test_nobody_reads_output_and_errors(folder):
     """The messages are lost, the map is not."""
@@ -75,6 +77,7 @@ def test_nobody_reads_output_and_errors(folder):
     check_written(folder)
 
 
+@pytest.mark.thin(1)
 @posix
 @pytest.mark.parametrize("arguments", [("config",), ("--help",), ("--version",)])
 def test_no_traceback_for_short_answers(folder, arguments):
@@ -83,6 +86,7 @@ def test_no_traceback_for_short_answers(folder, arguments):
     assert errors == ""
 
 
+@pytest.mark.thin(1)
 @posix
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-", "<&-"])
 def test_closed_streams(folder, closed):
@@ -98,6 +102,7 @@ def test_errors_do_not_go_to_standard_output(folder):
     assert (code, output) == (2, "")
 
 
+@pytest.mark.slow
 @linux
 def test_full_disk(folder):
     code, _, errors = shell(folder, '"$@" >/dev/full', *FIT)

@@ -14,13 +14,14 @@ pytest.importorskip("distributed")
 pytest.importorskip("dask.array")
 
 import dask.array as da
-from clusters import processes
-from hostile.damage import damage_one
+from helpers.clusters import processes
+from helpers.damage import damage_one
 
 import fasttsne
 import fasttsne.dask
 from fasttsne.runtime.progress import listening
 
+pytestmark = pytest.mark.slow
 NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
 SEED = str(int(time.time()) // 86_400) if NIGHTLY else "0"
 N = int(os.environ.get("FASTTSNE_DAMAGED", 60 if NIGHTLY else 4))

@@ -14,8 +14,8 @@ pytest.importorskip("dask.array")
 
 import dask
 import dask.array as da
-from clusters import processes
 from distributed import Client, Future
+from helpers.clusters import processes
 
 import fasttsne
 import fasttsne.dask
@@ -23,6 +23,7 @@ from fasttsne.dask import cluster as cluster_module
 from fasttsne.dask.cluster import ClusterError
 from fasttsne.runtime.progress import listening
 
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # processes that are killed, and times
 FEW = {"random_state": 0, "n_iter": 15, "early_exaggeration_iter": 15, "n_jobs": 1}
 STAGES = (
     "reading rows",

@@ -1,6 +1,6 @@
 """Dask is not needed, and not imported, before it is used."""
 
-from quick import run_python
+from helpers.quick import run_python
 
 
 def test_import_of_fasttsne_leaves_dask_alone():

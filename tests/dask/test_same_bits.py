@@ -12,10 +12,10 @@ pytest.importorskip("distributed")
 pytest.importorskip("dask.array")
 
 import dask.array as da
-import hostile_rows
-from clusters import processes
 from distributed import Client, LocalCluster
 from distributed.security import Security
+from helpers import hostile_rows
+from helpers.clusters import processes
 
 import fasttsne
 import fasttsne.dask
@@ -67,6 +67,7 @@ def client(tmp_path_factory):
             yield client
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:X.* more than 10,000 times as far out")
 @pytest.mark.parametrize(
     ("kind", "n", "d", "parameters"),
@@ -92,6 +93,7 @@ def test_any_data_and_parameters(client, kind, n, d, parameters):
     assert_same(client, rows_of(kind, n, d), **parameters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["noise_between_clusters", "two_scales"])
 def test_rows_that_are_hard_to_search(client, kind):
     """Some search on beyond the near cells; some are not told apart by float32."""
@@ -99,11 +101,13 @@ def test_rows_that_are_hard_to_search(client, kind):
     assert_same(client, X, perplexity=10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunks", [(1000, 3), ((1, 3000, 499), 8)])
 def test_any_chunks(client, chunks):
     assert_same(client, rows_of("float32", 3500, 8), chunks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_workers", "n_threads"), [pytest.param(1, 1, marks=pytest.mark.slow), (1, 2), (3, 1)]
 )
@@ -118,6 +122,18 @@ def test_any_workers(n_workers, n_threads):
         Client(cluster),  # the current one
     ):
         assert_same(None, rows_of("float32", 3500, 8))
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_workers_in_this_process(kind):
+    """The other tests have processes, and take seconds."""
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+        ) as cluster,
+        Client(cluster),
+    ):
+        assert_same(None, rows_of(kind, 1600, 8))
 
 
 def zarr_array(X, folder):
@@ -144,6 +160,7 @@ def sparse_chunks(X, folder):
     return chunks.map_blocks(sp.csr_matrix, meta=sp.csr_matrix((0, 0), dtype=X.dtype))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", [zarr_array, data_frame, anndata, sparse_chunks])
 def test_any_storage(client, store, tmp_path):
     X = rows_of("float32", 3200, 8)
@@ -151,6 +168,7 @@ def test_any_storage(client, store, tmp_path):
     assert_same(client, np.maximum(X, 0) if store is sparse_chunks else X, data=data)
 
 
+@pytest.mark.slow
 def test_scanpy_takes_this_path(client):
     anndata = pytest.importorskip("anndata")
     X = rows_of("float32", 700, 8)
@@ -167,6 +185,7 @@ def test_scanpy_takes_this_path(client):
     np.testing.assert_array_equal(adata.obsm["again"], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [8, pytest.param(150, marks=pytest.mark.slow)])
 def test_transform_is_lazy_and_the_same(client, d):
     X, new = rows_of("float32", 3500, d), rows_of("float64", 3600, d)[3500:]
@@ -180,6 +199,7 @@ def test_transform_is_lazy_and_the_same(client, d):
     np.testing.assert_array_equal(client.compute(placed).result(), expected)
 
 
+@pytest.mark.slow
 def test_what_is_left_without_the_cluster(client):
     X = rows_of("float32", 700, 8)
     estimator = fasttsne.dask.TSNE(client, **FEW)
@@ -197,6 +217,7 @@ def test_what_is_left_without_the_cluster(client):
     np.testing.assert_array_equal(client.compute(placed).result(), expected)
 
 
+@pytest.mark.slow
 def test_progress_callbacks_and_messages(client, caplog):
     heard, stages = [], []
 
@@ -222,6 +243,7 @@ def test_progress_callbacks_and_messages(client, caplog):
     assert [name for name in dict.fromkeys(stages) if name in expected] == expected
 
 
+@pytest.mark.slow
 def test_encrypted_connections(tmp_path):
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl, which makes certificates")

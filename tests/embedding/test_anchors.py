@@ -5,12 +5,12 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import QUICK
+from helpers.quick import QUICK
 
 from fasttsne import TSNE, Anchors, TSNEEmbedding
 from fasttsne._kernels import gradient_step
 from fasttsne.initialization import near_anchors
-from fasttsne.optimize.anchor_term import AnchorTerm
+from fasttsne.optimize.target_term import AnchorTerm
 from fasttsne.runtime.missing import is_missing
 
 METHODS = ("exact", "bh", "fft")
@@ -31,6 +31,7 @@ def distances(embedding, targets):
     return np.linalg.norm(np.asarray(embedding) - targets, axis=1)
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("n_iter", ["auto", 60])
 @pytest.mark.parametrize("n_jobs", [1, 2])
@@ -47,6 +48,7 @@ def test_pinned_points_are_at_their_targets(first, method, n_iter, n_jobs):
     assert np.median(distances(embedding, targets)[~pinned]) < 0.1 * targets.std()
 
 
+@pytest.mark.thin(6)
 @pytest.mark.parametrize("n_components", [1, 2, 3])
 @pytest.mark.parametrize("n_iter", ["auto", 100])
 @pytest.mark.parametrize("weight", [1e-6, 1e-3, 1, 1e3, 1e6])
@@ -127,6 +129,7 @@ def test_free_points_start_between_their_neighbours(first):
 LINE = np.column_stack([np.linspace(-10, 10, 40), np.zeros(40)])
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("weight", [np.inf, 0.01])
 @pytest.mark.parametrize(
     "places",

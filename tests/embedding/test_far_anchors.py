@@ -32,6 +32,7 @@ def check(embedding, anchors, whole):
     assert embedding.kl_divergence < 1.1 * whole.kl_divergence
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("place", [100, 1e4, -1e6, 1e9])
 @pytest.mark.parametrize("method", ["exact", "bh", "fft"])
 def test_a_point_is_pinned_far_from_the_origin(whole, place, method):
@@ -50,6 +51,7 @@ def test_a_point_is_pinned_where_doubles_are_coarse(whole, place):
     check(TSNE(random_state=0).fit(affinities=whole.affinities, anchors=anchors), anchors, whole)
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     "params",
     [
@@ -126,6 +128,7 @@ def test_anchors_that_hold_all_points_in_one_place_are_warned_of(whole):
             )
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("direction", [[1, 0], [0, 1], [1, -0.3], [1, 2, 0], [0, 0, 1]])
 def test_targets_on_a_line(whole, rng, direction):
     """No force leaves the line that all points start on."""
@@ -157,6 +160,7 @@ def test_distinct_targets_are_where_points_start(whole, rng):
     np.testing.assert_array_equal(near_anchors(start, targets, np.ones(500), P), targets)
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("n_components", [1, 2, 3])
 @pytest.mark.parametrize("n_iter", ["auto", 100])
 @pytest.mark.parametrize("exaggeration", [None, 0.01, 4])
@@ -183,6 +187,7 @@ def test_no_finite_weight_disturbs_other_points(whole, rng, n_components, n_iter
         assert maps[0].kl_divergence < 1.1 * whole.kl_divergence
 
 
+@pytest.mark.slow
 def test_more_hold_holds_more(digits):
     embedding = TSNE(random_state=0).fit(digits[:400])
     moves = []
@@ -193,6 +198,7 @@ def test_more_hold_holds_more(digits):
     assert moves[-1] == 0
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("tied_to", ["mean", "adjacent"])
 @pytest.mark.parametrize("weight", [1e45, 1e300])
 def test_ties_of_any_weight(digits, tied_to, weight):

@@ -47,6 +47,7 @@ def test_a_map_of_few_rows_does_not_collapse(digits, n):
     assert np.std(embedding) > 3
 
 
+@pytest.mark.thin(4)
 @pytest.mark.filterwarnings("ignore:perplexity")
 @pytest.mark.parametrize("kind", [np.float32, np.float64, sp.csr_matrix])
 @pytest.mark.parametrize("first", [2, 5, 10, 31, 60])
@@ -61,6 +62,7 @@ def test_rows_that_join_a_few_have_the_neighbours_of_a_fit(digits, first, kind):
     assert one.multiply(other).nnz > 0.97 * other.nnz
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:perplexit")
 @pytest.mark.parametrize("perplexity", [30, [5, 30]])
 @pytest.mark.parametrize("neighbors", ["auto", "exact"])
@@ -77,6 +79,7 @@ def used_by(affinities):
     return getattr(affinities, "effective_perplexity_", None) or affinities.effective_perplexities_
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:perplexity")
 def test_a_map_of_few_rows_grows_into_that_of_all(digits):
     X, rows = digits[:300], np.arange(300)
@@ -90,6 +93,7 @@ def test_a_map_of_few_rows_grows_into_that_of_all(digits):
         assert found < 1.1 * whole.kl_divergence  # 4 times as much, when the perplexity stayed
 
 
+@pytest.mark.thin(1)
 @pytest.mark.filterwarnings("ignore:perplexit")
 @pytest.mark.parametrize("keep", ["rows", "index"])
 @pytest.mark.parametrize("perplexity", [30, [5, 30]])

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import PEAK_MEMORY, QUICK, run_python
+from helpers.quick import PEAK_MEMORY, QUICK, run_python
+from helpers.storages import Slices
 from scipy.spatial.distance import cdist
-from storages import Slices
 
 from fasttsne import TSNE, affinity
 from fasttsne.embedding import new_rows
@@ -81,6 +81,7 @@ STORAGES = {
 }
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("storage", STORAGES)
 def test_blocks_give_the_bits_of_one_call(embedding, rows, expected, storage, tmp_path):
     X = STORAGES[storage](rows[1], tmp_path)
@@ -319,6 +320,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
     assert shape == "(1000000, 2)"
 
 
+@pytest.mark.slow
 def test_rows_that_do_not_fit_together(digits):
     """They are refused before one is read; those of a block are placed."""
     embedding = TSNE(**QUICK).fit(digits[:300])

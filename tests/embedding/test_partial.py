@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse
-from quick import QUICK
+from helpers.quick import QUICK
 from scipy.spatial.distance import cdist
 
 from fasttsne import TSNE, PartialTSNEEmbedding, TSNEEmbedding, affinity, initialization
@@ -44,6 +44,7 @@ def embedding(request, data):
     ).fit(data[0])
 
 
+@pytest.mark.thin(1)
 def test_new_rows_land_among_their_kind(embedding, data):
     _, labels, X, expected = data
     before = np.array(embedding)
@@ -97,6 +98,7 @@ def test_fields_equal_the_exact_sum(rng, method, dof):
     assert error < 2e-2
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("dof", [0.5, 1.0, 2.0])
 def test_a_field_that_is_used_often_has_a_large_grid(rng, dof):
     points = rng.normal(0, 150, (600, 2)).astype(np.float32)
@@ -161,6 +163,7 @@ def watched(partial, **params):
     return partial.optimize(60, callbacks=lambda *_: None, callbacks_every_iters=1000, **params)
 
 
+@pytest.mark.thin(2)
 @pytest.mark.filterwarnings("ignore:the map has not settled")
 @pytest.mark.parametrize(
     ("method", "d", "dof"),

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from quick import QUICK
+from helpers.quick import QUICK
 from scipy.spatial.distance import cdist
 
 from fasttsne import TSNE, Anchors, TSNEEmbedding, affinity
@@ -159,6 +159,7 @@ def test_held_points_drift_by_little(digits, old):
     assert 0 < drifts[0] < 0.02 * before.std()
 
 
+@pytest.mark.slow
 def test_ten_updates_are_as_good_as_one_fit(digits):
     embedding = TSNE(random_state=0).fit(digits[:300])
     for first in range(300, 500, 20):

@@ -337,6 +337,7 @@ def test_many_walks():
     walk(int(os.environ.get("FASTTSNE_EXAMPLES", 5000)) if NIGHTLY else 200)
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("keep", ["rows", "index"])
 @pytest.mark.parametrize("perplexity", [5, 30, 100])
 @pytest.mark.filterwarnings("ignore:perplexity")

@@ -394,6 +394,7 @@ def start_writer(folder):
     return writer, folder / writer.stdout.readline().strip()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="of other processes nothing is known there")
 def test_what_a_process_left_is_removed_once_it_is_dead(tmp_path):
     """At once, and never while it lives, however long it has not written."""

@@ -83,6 +83,7 @@ def test_there_is_no_pickle_inside(embedding, tmp_path):
         assert all(archive[name].dtype.kind in "fiU" for name in archive.files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["exact", "bh", "fft"])
 def test_250_more_iterations_are_the_same_bits(method, affinities, tmp_path):
     start = TSNEEmbedding(
@@ -96,6 +97,7 @@ def test_250_more_iterations_are_the_same_bits(method, affinities, tmp_path):
     assert loaded.kl_divergence == start.kl_divergence
 
 
+@pytest.mark.thin(5)
 @pytest.mark.parametrize("duplicate", ["save", "pickle", "deepcopy"])
 @pytest.mark.parametrize("when", [1, 20, 21, 22, 100, 101, 102, 150])
 def test_a_run_resumes_from_the_middle(affinities, tmp_path, when, duplicate):

@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import QUICK, run_python
+from helpers.quick import QUICK, run_python
 
 from fasttsne import TSNE, TSNEEmbedding, schedule
 from fasttsne.affinity import PerplexityBasedNN
@@ -121,6 +121,7 @@ with atomic_write(sys.argv[1]) as temp_path:
 """
 
 
+@pytest.mark.slow
 @posix
 def test_a_fit_that_succeeds_removes_what_was_left_of_its_files(digits, tmp_path):
     """Another process began to write them, and was killed."""
@@ -202,6 +203,7 @@ def params_of(case):
     return params
 
 
+@pytest.mark.thin(8)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("moment", [(START, None), (EARLY, 15), (MAIN, 1), (MAIN, 24)])
 def test_any_fit_goes_on_to_the_same_bits(case, moment, path, digits):
@@ -298,6 +300,7 @@ def test_an_address(protocol, path, digits):
         TSNE(**QUICK, checkpoint="nowhere://run.npz").fit(digits)
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("moment", [(START, None), (MAIN, 5)])
 @pytest.mark.parametrize(
     ("changed", "message"),
@@ -371,6 +374,7 @@ def rewrite(file, change):
         np.savez(out, header=np.array(json.dumps(header)), **arrays)
 
 
+@pytest.mark.thin(6)
 @pytest.mark.parametrize(
     ("name", "change"),
     [
@@ -501,6 +505,7 @@ assert (TSNE(**fit, checkpoint="run.npz").fit(X) == expected).all()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them")
 def test_a_full_disk_does_not_end_the_fit(tmp_path):
     result = run_python("-c", LIMITED, folder=tmp_path)
@@ -523,6 +528,7 @@ def test_estimator_of_scikit_learn(path, digits):
     assert not path.exists()
 
 
+@pytest.mark.slow
 @posix
 def test_command_line(tmp_path):
     """The same command goes on, and leaves the map in the file, as without an interruption."""
@@ -551,7 +557,7 @@ def test_command_line(tmp_path):
     assert not (tmp_path / "run.graph.npz").exists()
 
 
-def test_rows_of_many_columns_go_on_from_the_components_of_their_search(path, rng):
+def test_rows_of_many_columns_resume_from_the_components_of_their_search(path, rng):
     X = (rng.normal(size=(4000, 3)) @ rng.normal(size=(3, 160))).astype(np.float32)
     expected = TSNE(**QUICK).fit(X)
     stop(X, path, EARLY, 1, **QUICK)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quick import PEAK_MEMORY, QUICK, run_python
+from helpers.quick import PEAK_MEMORY, QUICK, run_python
 
 from fasttsne import TSNE, files
 from fasttsne.runtime import stored_rows

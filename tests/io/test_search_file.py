@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import QUICK
+from helpers.quick import QUICK
 
 from fasttsne import TSNE, TSNEEmbedding, affinity
 from fasttsne.nearest_neighbors import Approx, Exact
@@ -86,6 +86,7 @@ def test_a_map_whose_rows_changed(digits, old, tmp_path, keep):
     check_same(loaded, changed, digits)
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     ("family", "more"),
     [

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from rounded import rounded
+from helpers.rounded import rounded
 
 from fasttsne._kernels import reference
 from fasttsne.objective.edges import RowBlock, edges_of, pack_blocks, pack_edges

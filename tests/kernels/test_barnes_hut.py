@@ -23,6 +23,7 @@ def test_theta_zero_is_exact(rng, n, d):
     np.testing.assert_allclose(out, expected, atol=1e-5 * max(abs(expected).max(), 1))
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("dof", [0.5, 1.0, 10.0])
 def test_error_falls_with_theta(rng, d, dof):

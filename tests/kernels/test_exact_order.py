@@ -1,6 +1,6 @@
 """The order of candidates by float64; what it is for is in tests/nearest_neighbors."""
 
-from quick import run_python
+from helpers.quick import run_python
 
 FEW_CANDIDATES = """
 import numpy as np

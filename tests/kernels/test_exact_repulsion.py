@@ -12,6 +12,7 @@ def exact_repulsion(kernel, y, out, dof, n_threads):
     return module.exact_repulsion(y, padded_columns(y), out, dof, z_sums, n_threads)
 
 
+@pytest.mark.thin(20)
 @pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 33, 250])
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("dof", [0.5, 1.0, 10.0])

@@ -44,6 +44,7 @@ def self_join(points, k, kept=None, n_threads=2):
     return ranked(candidates, points, points, k, n_threads)
 
 
+@pytest.mark.thin(6)
 @pytest.mark.parametrize("n", [2, 24, 25, 800])
 @pytest.mark.parametrize("d", [1, 7, 130])
 def test_self_join_equals_reference(rng, n, d):
@@ -146,6 +147,7 @@ def make_cells(points, kept):
     return cells
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("n_near", [9, 20])
 @pytest.mark.parametrize(
     "bound", [Bound(-1e6), Bound(0.95), Bound(1.2), Bound(0.5, 0.5, 0.1), Bound(0.1, 1.0, 0.25)]

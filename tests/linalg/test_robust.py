@@ -58,6 +58,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.thin(18)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NAMES)
 def test_ordinary_data_has_no_far_rows(rng, name, form):
@@ -69,6 +70,7 @@ def test_ordinary_data_has_no_far_rows(rng, name, form):
     assert row_distances(X, frame.origin).max() <= frame.radius
 
 
+@pytest.mark.thin(20)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("value", [1e8, 1e12, -1e20, 1e300, np.finfo(float).max])
 @pytest.mark.parametrize("entries", [np.s_[7], np.s_[7, 2], np.s_[::30], np.s_[5::40, [1, 3]]])

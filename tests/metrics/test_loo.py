@@ -1,8 +1,8 @@
 """The leave-one-out scores: against letting points go by SciPy, and whether they find tears."""
 
-import loo_twin
 import numpy as np
 import pytest
+from helpers import loo_twin
 from scipy.spatial import cKDTree
 from scipy.stats import rankdata, spearmanr
 
@@ -31,6 +31,7 @@ def digits(n):
     return np.vstack([X, more])
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("data", [digits, blobs, lambda n: rolled_sheet(n)[0]])
 def test_are_those_of_points_let_go(data):
     embedding = TSNE(random_state=0, early_exaggeration_iter=100, n_iter=150).fit(data(2000))
@@ -63,6 +64,7 @@ def stretches(sheet, embedding):
     return lengths.max(1) / np.median(lengths)
 
 
+@pytest.mark.slow
 def test_find_a_torn_sheet(maps_of_a_roll):
     sheet, whole, torn = maps_of_a_roll
     is_torn = stretches(sheet, torn) > 10

@@ -52,6 +52,7 @@ def covered(measure, pair, seeds, sample_size):
 
 
 # ``benchmarks/coverage.py`` has more data sets, sizes and seeds.
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     ("name", "sample_size", "seeds"),
     [
@@ -85,6 +86,7 @@ def values(pair):
 VALUES = "neighbor_recall", "trustworthiness", "continuity", "continuity of digits", "skewed"
 
 
+@pytest.mark.thin(5)
 @pytest.mark.parametrize("name", VALUES)
 @pytest.mark.parametrize("m", [200, 600, 1000])
 def test_intervals_of_means_hold_and_are_not_too_wide(values, name, m):

@@ -151,6 +151,7 @@ def assert_same(got, want):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.thin(8)
 def test_build(subject):
     index = subject.make()
     subject.check(index.build(), subject.X, K, is_self=True)
@@ -182,6 +183,7 @@ def test_queries_do_not_depend_on_each_other(independent):
         assert_same(alone, [array[row : row + 1] for array in together])
 
 
+@pytest.mark.thin(4)
 def test_bits_do_not_depend_on_threads(any_threads):
     search, results = any_threads, set()
     for n_jobs in (1, 2, 3, -1):
@@ -196,6 +198,7 @@ def test_same_seed_same_neighbours(subject):
     assert_same(subject.make().build(), subject.make().build())
 
 
+@pytest.mark.thin(7)
 def test_any_random_state(search):
     for state in (None, np.random.RandomState(0), np.random.default_rng(0)):
         index = search.make(random_state=state)
@@ -227,6 +230,7 @@ def test_result_is_not_changed_by_its_owner(search):
     assert_same(index.build(), copies)
 
 
+@pytest.mark.thin(8)
 def test_pickled_it_answers_the_same(subject):
     index = subject.make()
     index.build()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import QUICK
+from helpers.quick import QUICK
 from scipy.spatial.distance import cdist
 
 from fasttsne import TSNE

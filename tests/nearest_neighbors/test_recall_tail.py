@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 import pytest
-from hostile_rows import DATA, NOISE_SHARE, TAIL_RECALL, metric_of, true_recalls
+from helpers.hostile_rows import DATA, NOISE_SHARE, TAIL_RECALL, metric_of, true_recalls
 
 from fasttsne.nearest_neighbors import Approx, approx
 from fasttsne.nearest_neighbors.builtin.search_plan import RecallSample
@@ -24,6 +24,7 @@ def check(kind, rng, n, k):
     return index, found
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("kind", ["plane", "cauchy", "lattice", "moved spots"])
 def test_tail_of_the_recall(kind, rng):
     check(kind, rng, 20_000, 30)

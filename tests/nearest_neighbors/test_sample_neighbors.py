@@ -32,6 +32,7 @@ DATA = {
 }
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 @pytest.mark.parametrize("name", DATA)
 def test_they_are_those_of_the_exact_search(rng, monkeypatch, name, metric):

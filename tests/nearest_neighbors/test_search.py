@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hostile_rows import two_scales
+from helpers.hostile_rows import two_scales
 from scipy.spatial.distance import cdist
 
 import fasttsne
@@ -70,6 +70,7 @@ def levels(request, monkeypatch):
     monkeypatch.setattr(clusters, "MAX_CLUSTERS_ONE_LEVEL", request.param)
 
 
+@pytest.mark.thin(2)
 @pytest.mark.usefixtures("levels")
 @pytest.mark.parametrize("recall", [0.8, 0.95, 0.99])
 def test_approx_has_the_recall_that_it_says(clustered, recall):
@@ -102,6 +103,7 @@ def test_approx_on_noise_without_cells_is_not_silently_bad(rng):
     assert index.recall_ >= 0.95
 
 
+@pytest.mark.thin(2)
 @pytest.mark.usefixtures("levels")
 @pytest.mark.parametrize("kind", ["all equal", "half duplicated", "one column"])
 def test_approx_awkward_data(rng, kind):
@@ -370,6 +372,7 @@ def test_a_callable_that_returns_nan_is_refused(rng, returned):
 
 
 # By its definition, Russell and Rao's distance of equal rows is the share of their zeros.
+@pytest.mark.thin(20)
 @pytest.mark.parametrize("metric", sorted({*METRICS, *exact.OTHER_METRICS} - {"russellrao"}))
 @pytest.mark.parametrize("form", [np.float32, np.float64, sp.csr_matrix])
 def test_equal_rows_are_at_distance_0(rng, metric, form):
@@ -392,6 +395,7 @@ def test_equal_rows_are_at_distance_0(rng, metric, form):
     assert not np.isnan(pairwise).any()
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("metric", ["braycurtis", "dice", "sokalsneath"])
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
 def test_rows_of_zeros_are_neighbours(rng, metric, form):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from quick import run_python
+from helpers.quick import run_python
 
 from fasttsne.nearest_neighbors import (
     Annoy,
@@ -121,6 +121,7 @@ except ImportError as error:
 """
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(
     ("metric", "neighbors", "expected"),
     [
@@ -158,6 +159,7 @@ def test_without_packages_a_metric_is_the_same_search_or_an_error(metric, neighb
     assert result.stdout.strip() == expected, result.stderr
 
 
+@pytest.mark.slow
 def test_a_function_that_needs_a_package_to_be_approximate():
     result = run_python("-c", WITHOUT_PACKAGES.format(metric="function", neighbors="approx"))
     assert "with neighbors='approx' needs PyNNDescent" in result.stdout, result.stderr
@@ -225,6 +227,7 @@ def test_a_metric_that_nobody_has(rng):
         make_index("auto", rng.normal(size=(9, 2)), 3, metric="nonsense")
 
 
+@pytest.mark.slow
 def test_a_long_search_is_announced(rng, caplog, monkeypatch):
     X = rng.normal(size=(5000, 3))
     with caplog.at_level("INFO", "fasttsne"):
@@ -245,6 +248,7 @@ def test_a_long_search_is_announced(rng, caplog, monkeypatch):
     assert caplog.text.rstrip().endswith(" s")
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("metric", ["l1", "hamming", "euclidean"])
 def test_exact_search_does_not_depend_on_threads(rng, metric):
     X = rng.integers(0, 4, (3000, 5)).astype(float)
@@ -307,9 +311,10 @@ def test_quality_on_both_sides_of_the_exact_search(clusters, n):
     assert (index.query(X[:50], 1)[0].ravel() == np.arange(50)).all()
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("columns", [144, 145, 160])
 def test_quality_on_both_sides_of_the_reduction(clusters, columns):
-    """Some widths failed in 0.1.0: the projection was in Fortran order."""
+    """Of any width: the projection may be in Fortran order."""
     X = clusters[:, :columns]
     index = Approx(X, 10, n_jobs=2, random_state=0)
     found, _ = index.build()

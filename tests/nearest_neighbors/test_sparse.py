@@ -63,6 +63,7 @@ def test_query(counts):
     assert indices.dtype == np.int32
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("columns", [60, 500])
 @pytest.mark.parametrize("metric", ["euclidean", "correlation"])
 def test_approx(rng, columns, metric):

@@ -4,13 +4,13 @@ import pickle
 
 import numpy as np
 import pytest
-from quick import QUICK
-from rounded import rounded
+from helpers.quick import QUICK
+from helpers.rounded import rounded
 
 from fasttsne import TSNE, TSNEEmbedding, initialization, tsne
 from fasttsne._kernels import reference
 from fasttsne.affinity import PerplexityBasedNN, PrecomputedAffinities
-from fasttsne.compat.functions import kl_divergence_exact
+from fasttsne.functions import kl_divergence_exact
 
 BH_PARAMS = {"theta": 0.2}
 FFT_PARAMS = {"n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1}
@@ -48,6 +48,7 @@ def plain(embedding, P, dof, bh_params, fft_params, reference_embedding, n_jobs,
     return error, reference.gradient(P, embedding, dof) / 4
 
 
+@pytest.mark.thin(12)
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("dof", [0.5, 1])
 @pytest.mark.parametrize("function", ["bh", "fft", "exact"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from rounded import rounded
+from helpers.rounded import rounded
 
 from fasttsne import TSNE, TSNEEmbedding
 from fasttsne._kernels import reference
@@ -61,6 +61,7 @@ def test_gradient_is_the_derivative_of_the_loss(rng, d, dof):
             assert gradient[i, c] == pytest.approx(slope, rel=1e-3, abs=1e-3 * abs(gradient).max())
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("n_iter", [300, "auto"])
 def test_a_map_shows_density(unequal, n_iter):
     plain = TSNE(n_iter=n_iter, random_state=0).fit(unequal)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from rounded import rounded
+from helpers.rounded import rounded
 
 from fasttsne import TSNEEmbedding, initialization
 from fasttsne._kernels import reference
@@ -61,6 +61,7 @@ def affinities(digits):
     return PerplexityBasedNN(digits, 15)
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("dof", [0.5, 1, 2, 10])
 def test_methods_agree_on_a_map_of_any_kernel(digits, affinities, d, dof):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from helpers.rounded import rounded
 from hypothesis import given
 from hypothesis import strategies as st
-from rounded import rounded
 
 from fasttsne._kernels import reference
 from fasttsne.objective import KLDivergence, Objective
@@ -58,6 +58,7 @@ def points(request, rng):
     return rng.normal(0, 3, (700, request.param))
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("dof", [0.5, 1.0, 4.0])
 def test_equals_the_dense_twin(points, rng, dof):
     P = neighbor_affinities(points)
@@ -97,6 +98,7 @@ def test_is_near_the_inverse_of_the_curvature(points):
     assert 0.6 * after.max() < M.largest < 1.0001 * max(after.max(), MIN_LARGEST)
 
 
+@pytest.mark.slow
 def test_later_estimates_start_from_the_last_vector(rng):
     points = rng.normal(0, 3, (700, 2))
     P = neighbor_affinities(points)

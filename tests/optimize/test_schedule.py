@@ -152,6 +152,7 @@ def repeated_rows(n_copies, n_clusters=1, seed=0):
     return np.repeat(rows, n_copies, axis=0)
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize(("n_copies", "n_clusters"), [(5, 1), (5, 4), (3, 4)])
 def test_rows_that_are_there_several_times(n_copies, n_clusters, caplog):
     """Their islands are in each other's way: the loss goes on falling, and so does the descent."""
@@ -173,6 +174,7 @@ def test_nothing_is_untangled_where_the_loss_ends_as_it_should(digits, perplexit
     assert not caplog.records
 
 
+@pytest.mark.slow
 def test_a_state_in_the_reserve_is_continued_to_the_bit():
     """From the last iterations before it, within it and after it."""
     X = repeated_rows(5)[:400]
@@ -187,21 +189,22 @@ def test_a_state_in_the_reserve_is_continued_to_the_bit():
         def is_due(self):
             return True
 
-        def keep(self, state):
+        def save(self, state):
             self.states.append(state)
 
-    whole, keeper = start.copy(), Every()
-    whole.run(phase, keeper=keeper)
-    stages = [state.stage for state in keeper.states]
+    whole, saver = start.copy(), Every()
+    whole.run(phase, saver=saver)
+    stages = [state.stage for state in saver.states]
     assert set(stages) == {0, 1, 2, 3}
     for stage in 1, 2, 3:
         first = stages.index(stage)
-        for state in keeper.states[first : first + 200 : 70]:
-            again = start.copy().run(phase, go_on_from=state)
+        for state in saver.states[first : first + 200 : 70]:
+            again = start.copy().run(phase, resume_from=state)
             np.testing.assert_array_equal(np.asarray(again), np.asarray(whole))
             assert again.optimizer.iteration == whole.optimizer.iteration
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("start", ["pca", "random", "spectral"])
 def test_a_sheet_unfolds_from_any_start(start):
     """A rolled sheet: what is far apart on it is far apart in the map."""

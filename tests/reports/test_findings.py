@@ -55,6 +55,7 @@ def is_split(X, embedding):
     return "split" in kinds(X, embedding, sample=50)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_one_gaussian_is_split_by_a_low_perplexity(seed):
     """The map's own graph has the same gaps: those of the sample."""
@@ -63,6 +64,7 @@ def test_one_gaussian_is_split_by_a_low_perplexity(seed):
     assert not is_split(X, fasttsne.TSNE(random_state=seed).fit(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_two_gaussians_that_are_apart_have_a_gap(seed):
     X = np.random.default_rng(seed).normal(size=(1000, 5))
@@ -79,6 +81,7 @@ def test_points_that_have_not_arrived(clouds):
     assert np.array_equal(stranded.rows, np.arange(40))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_early(clouds):
     X, _ = clouds
     short = fasttsne.TSNE(random_state=0, early_exaggeration_iter=10, n_iter=10).fit(X)

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from browsers import errors, loaded_files, move_to, needs_chromium, until, webdriver, wheel
+from helpers.browsers import errors, loaded_files, move_to, needs_chromium, until, webdriver, wheel
 
 import fasttsne
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from quick import run_python
+from helpers.quick import run_python
 
 from fasttsne._kernels import reference
 from fasttsne.repulsion import MeshRepulsion
@@ -98,6 +98,7 @@ def test_environment_chooses_the_engine(pyfftw):
     assert kl[1] == pytest.approx(kl[0], rel=1e-3)
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize(
     ("value", "code", "message"),
     [

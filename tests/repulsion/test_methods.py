@@ -7,8 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fasttsne.metrics.single_point_field import make_point_field
-from fasttsne.optimize.methods import EXACT_MAX_POINTS, resolve_method
+from fasttsne.metrics.loo import make_point_field
+from fasttsne.optimize.plan import EXACT_MAX_POINTS, resolve_method
 from fasttsne.repulsion import METHODS as NAMES
 from fasttsne.repulsion import (
     AutoRepulsion,
@@ -51,6 +51,7 @@ def make_map(kind, span, d):
     return (span * y).astype(np.float32)
 
 
+@pytest.mark.thin(48)
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["uniform", "clustered", "outlier"])
 @pytest.mark.parametrize("span", [2e-4, 1, 10, 100, 1000])
@@ -65,6 +66,7 @@ def test_force_error(name, kind, span, d):
     assert z == pytest.approx(exact_z, rel=2e-2)
 
 
+@pytest.mark.thin(6)
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("dof", [0.5, 2.0, 10.0])
 @pytest.mark.parametrize("name", ["fft", "bh 0.5"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from control_groups import memory_group, run_in_group
+from helpers.control_groups import memory_group, run_in_group
 
 from fasttsne.runtime.memory import _free_in_groups, available_memory
 
@@ -125,6 +125,7 @@ def test_pages_of_files_are_free(tmp_path):
     assert abs(int(result.stdout)) < 20 * MIB, result.stderr
 
 
+@pytest.mark.slow
 def test_fits_within_a_limit():
     """One ends with its tables in files, one says that it does not fit; none is killed."""
     outputs = {}
@@ -137,6 +138,7 @@ def test_fits_within_a_limit():
     assert "a fit of 200,000 rows and 20 columns takes about" in outputs[200_000][-1]
 
 
+@pytest.mark.slow
 def test_reports_within_a_limit():
     """A small map has its report where a large one says that it does not fit."""
     outputs = {}

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from quick import run_python
+from helpers.quick import run_python
 
 from fasttsne.runtime import large_arrays
 from fasttsne.runtime.large_arrays import AppendedArray, check_free_space, large_arrays_within

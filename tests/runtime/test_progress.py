@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quick import QUICK, run_python
+from helpers.quick import QUICK, run_python
 
 from fasttsne import TSNE
 from fasttsne.affinity import MultiscaleMixture
@@ -110,6 +110,7 @@ BEGINNING = {"partitioning into cells", "neighbours of a sample", "search"}
 COMMON = {"conditional affinities", "early exaggeration", "main phase"}
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
@@ -173,6 +174,7 @@ LINE = re.compile(
 )
 
 
+@pytest.mark.slow
 def test_progress_in_a_pipe():
     """In a log: few lines, whole ones, no carriage returns."""
     result = run_python("-c", PROGRAM)
@@ -187,6 +189,7 @@ def test_progress_in_a_pipe():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 def test_progress_on_a_terminal():
     """One line, overwritten, and gone at the end; messages stand on lines of their own."""

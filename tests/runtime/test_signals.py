@@ -9,10 +9,11 @@ import time
 
 import numpy as np
 import pytest
-from quick import run_python
+from helpers.quick import run_python
 
 from fasttsne import TSNE
 
+pytestmark = pytest.mark.alone
 posix = pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be sent SIGINT")
 
 # Prints each stage when it begins, and then what ended the fit.

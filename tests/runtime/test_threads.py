@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from quick import QUICK
+from helpers.quick import QUICK
 
 from fasttsne import TSNE
 from fasttsne.runtime.threads import resolve_n_jobs

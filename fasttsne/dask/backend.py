@@ -1,0 +1,75 @@
+"""The cluster as the place where a fit runs."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from fasttsne.affinity import Affinities
+from fasttsne.affinity.select import n_neighbors
+from fasttsne.dask.affinities import ClusterMixture, ClusterPerplexity
+from fasttsne.dask.checkpoint import ClusterCheckpoint
+from fasttsne.dask.cluster import Cluster
+from fasttsne.dask.neighbors import search_class
+from fasttsne.dask.reading import read_rows
+from fasttsne.fit.request import FitRequest
+from fasttsne.fit.store import NullStore, StageStore
+from fasttsne.initialization import initial_positions, pca_of_rows
+from fasttsne.nearest_neighbors.graph import KNNGraph
+
+
+class DaskBackend:
+    """Workers that hold rows, neighbours and affinities; a :class:`fasttsne.fit.backend.Backend`.
+
+    Parameters
+    ----------
+    request : FitRequest
+        What is to be fitted.
+    cluster : Cluster
+        The workers.
+    """
+
+    def __init__(self, request: FitRequest, cluster: Cluster):
+        self._request, self._cluster = request, cluster
+
+    def read(self, X: Any) -> Any:
+        return read_rows(self._cluster, X)
+
+    def open_store(self, X: Any) -> StageStore:
+        request = self._request
+        path = request.params["checkpoint"]
+        if path is None:
+            return NullStore()
+        return ClusterCheckpoint(self._cluster, path, request.fingerprint(X), request.generator)
+
+    def memory(self) -> AbstractContextManager[None]:
+        return nullcontext()  # workers spill to disk as Dask is told
+
+    def make_index(self, data: Any) -> Any:
+        spec = self._request.search()
+        k = n_neighbors(self._request.params["perplexity"], len(data))
+        return search_class(spec.method, spec.metric)(data, k, **spec.settings())
+
+    def as_graph(self, index: Any, indices: Any, distances: Any) -> KNNGraph:
+        index.data = None  # workers need not keep the rows
+        return KNNGraph(index, indices, distances, None)
+
+    def make_affinities(self, graph: KNNGraph) -> Affinities:
+        params = self._request.params
+        perplexity, verbose = params["perplexity"], params["verbose"]
+        made: Affinities
+        if np.ndim(perplexity):
+            made = ClusterMixture.from_neighbors(graph, perplexities=perplexity, verbose=verbose)
+        else:
+            made = ClusterPerplexity.from_neighbors(graph, perplexity=perplexity, verbose=verbose)
+        return made
+
+    def positions(
+        self, initialization: Any, X: Any, P: Any, random_state: Any, components: Any
+    ) -> np.ndarray:
+        params, d = self._request.params, self._request.n_components
+        n_jobs, verbose = params["n_jobs"], params["verbose"]
+        is_pca = isinstance(initialization, str) and initialization == "pca"
+        if is_pca and components is None:
+            return pca_of_rows(X, d, random_state=random_state, verbose=verbose, n_jobs=n_jobs)
+        return initial_positions(initialization, X, P, d, random_state, n_jobs, verbose, components)

@@ -1,0 +1,1 @@
+"""The fit: read rows, find neighbours, make affinities and a start, descend."""

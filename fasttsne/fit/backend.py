@@ -1,0 +1,121 @@
+"""Where the rows and arrays of a fit live, and the memory they may take."""
+
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import numpy as np
+
+from fasttsne.affinity import Affinities
+from fasttsne.affinity.select import affinities_of_graph, n_neighbors
+from fasttsne.fit.request import FitRequest
+from fasttsne.fit.store import NullStore, StageStore
+from fasttsne.initialization import initial_positions
+from fasttsne.io.fit_checkpoint import FitCheckpoint
+from fasttsne.memory import plan_memory
+from fasttsne.nearest_neighbors.graph import KNNGraph
+from fasttsne.nearest_neighbors.index import Index
+from fasttsne.runtime.large_arrays import large_arrays_within
+from fasttsne.runtime.validation import check_data
+
+
+class Backend(Protocol):
+    """What a fit needs of the place where it runs."""
+
+    def read(self, X: Any) -> Any:
+        """Return rows in canonical form."""
+
+    def open_store(self, X: Any) -> StageStore:
+        """Return the store of what the fit keeps to resume; X is in canonical form."""
+
+    def memory(self) -> AbstractContextManager[None]:
+        """Return the context in which large arrays are made."""
+
+    def make_index(self, data: Any) -> Index:
+        """Return the index of the neighbour search."""
+
+    def as_graph(self, index: Index, indices: Any, distances: Any) -> KNNGraph:
+        """Return the graph of the neighbours that an index has found."""
+
+    def make_affinities(self, graph: KNNGraph) -> Affinities:
+        """Return the affinities of a neighbour graph."""
+
+    def positions(
+        self, initialization: Any, X: Any, P: Any, random_state: Any, components: Any
+    ) -> np.ndarray:
+        """Return initial positions, as :func:`fasttsne.initialization.initial_positions`."""
+
+
+class LocalBackend:
+    """Memory and temporary files of this process.
+
+    Parameters
+    ----------
+    request : FitRequest
+        What is to be fitted.
+    replaces_embedding : bool, default False
+        Whether the checkpoint's path may be that of a saved embedding, which is lost.
+
+    Raises
+    ------
+    MemoryError
+        If the fit takes more memory than the machine has.
+    """
+
+    def __init__(self, request: FitRequest, replaces_embedding: bool = False):
+        self._request = request
+        self._replaces_embedding = replaces_embedding
+        params = request.params
+        self._memory = plan_memory(
+            request.X if request.has_features else None,
+            params["memory_limit"],
+            params["temp_folder"],
+            params["perplexity"],
+            request.n_components,
+        )
+
+    def read(self, X: Any) -> Any:
+        return check_data(
+            X,
+            accept_sparse=True,
+            memory_limit=self._memory.rows,
+            temp_folder=self._request.params["temp_folder"],
+        )
+
+    def open_store(self, X: Any) -> StageStore:
+        request = self._request
+        path = request.params["checkpoint"]
+        if path is None:
+            return NullStore()
+        return FitCheckpoint(
+            path, request.fingerprint(X), request.generator, self._replaces_embedding
+        )
+
+    def memory(self) -> AbstractContextManager[None]:
+        return large_arrays_within(self._memory.tables, self._request.params["temp_folder"])
+
+    def make_index(self, data: Any) -> Index:
+        n_samples = None if data is None else int(np.shape(data)[0])
+        k = n_neighbors(self._request.params["perplexity"], n_samples)
+        return self._request.search().make_index(data, k)
+
+    def as_graph(self, index: Index, indices: Any, distances: Any) -> KNNGraph:
+        return KNNGraph.of(index, indices, distances)
+
+    def make_affinities(self, graph: KNNGraph) -> Affinities:
+        params = self._request.params
+        return affinities_of_graph(graph, params["perplexity"], params["n_jobs"], params["verbose"])
+
+    def positions(
+        self, initialization: Any, X: Any, P: Any, random_state: Any, components: Any
+    ) -> np.ndarray:
+        params = self._request.params
+        return initial_positions(
+            initialization,
+            X,
+            P,
+            self._request.n_components,
+            random_state,
+            params["n_jobs"],
+            params["verbose"],
+            components,
+        )
