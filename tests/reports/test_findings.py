@@ -61,20 +61,18 @@ def is_split(X, embedding):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_one_gaussian_is_split_by_a_low_perplexity(seed):
+def test_one_gaussian_is_split_by_a_low_perplexity():
     """The map's own graph has the same gaps: those of the sample."""
-    X = np.random.default_rng(seed).normal(size=(1000, 2))
-    assert is_split(X, fasttsne.TSNE(perplexity=5, random_state=seed).fit(X))
-    assert not is_split(X, fasttsne.TSNE(random_state=seed).fit(X))
+    X = np.random.default_rng(0).normal(size=(1000, 2))
+    assert is_split(X, fasttsne.TSNE(perplexity=5, random_state=0).fit(X))
+    assert not is_split(X, fasttsne.TSNE(random_state=0).fit(X))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_two_gaussians_that_are_apart_have_a_gap(seed):
-    X = np.random.default_rng(seed).normal(size=(1000, 5))
+def test_two_gaussians_that_are_apart_have_a_gap():
+    X = np.random.default_rng(0).normal(size=(1000, 5))
     X[:500, 0] += 6
-    assert not is_split(X, fasttsne.TSNE(random_state=seed).fit(X))
+    assert not is_split(X, fasttsne.TSNE(random_state=0).fit(X))
 
 
 def test_points_that_have_not_arrived(clouds):
