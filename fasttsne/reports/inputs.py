@@ -18,7 +18,7 @@ from fasttsne.memory import estimate_memory
 from fasttsne.metrics.estimate import check_points
 from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances
 from fasttsne.nearest_neighbors.select import perplexity_for
-from fasttsne.optimize.methods import is_auto
+from fasttsne.optimize.plan import is_auto
 from fasttsne.runtime.column_names import column_names
 from fasttsne.runtime.labels import as_labels
 from fasttsne.runtime.memory import available_memory, format_bytes

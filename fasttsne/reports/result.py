@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from fasttsne import plotting
 from fasttsne.affinity import Affinities
 from fasttsne.io.fingerprint import fingerprint
+from fasttsne.optimize.parameters import WITHOUT_EFFECT
 from fasttsne.reports import catalogue
 from fasttsne.reports.catalogue import MEANINGS, POINT_TITLES, downsample_curve, usual_range
 from fasttsne.reports.findings import Finding, find_all
@@ -32,8 +33,6 @@ from fasttsne.utils import require
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Parameters of a run on which the map does not depend.
-WITHOUT_EFFECT = ("callbacks", "callbacks_every_iters", "n_jobs", "verbose")
 # By which values of points a map is coloured: the first that is known.
 COLORS = ("neighbors_near", "neighbor_recall", "island")
 
