@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.runtime.labels import as_labels
-from fasttsne.runtime.missing import is_missing
+from fasttsne.runtime.validation import as_labels, is_missing
 
 
 def encoded_labels(labels: ArrayLike, n: int) -> tuple[np.ndarray, np.ndarray]:

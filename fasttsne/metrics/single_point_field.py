@@ -5,12 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.repulsion.barnes_hut import TreeRepulsion
+from fasttsne.repulsion.barnes_hut import TreeRepulsion, bounding_box
 from fasttsne.repulsion.exact import ExactRepulsion, padded_columns
-from fasttsne.repulsion.limits import FALLBACK_THETA, MAX_LINE_CELLS, max_cells
-from fasttsne.repulsion.mesh.layout import LINEAR_SPAN
-from fasttsne.repulsion.mesh.mesh import MeshRepulsion
-from fasttsne.repulsion.morton import bounding_box
+from fasttsne.repulsion.mesh import MeshRepulsion
+from fasttsne.repulsion.mesh.layout import FALLBACK_THETA, LINEAR_SPAN, MAX_LINE_CELLS, max_cells
 
 # Up to so many points, the sum over all costs no more than a grid.
 EXACT_MAX_POINTS = 1000

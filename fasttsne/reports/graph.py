@@ -11,9 +11,9 @@ from scipy.spatial import cKDTree
 
 from fasttsne.affinity import Affinities, PerplexityBasedNN
 from fasttsne.nearest_neighbors.select import perplexity_for
-from fasttsne.runtime.starting_threads import starting_threads
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, Rows, Settings
+from fasttsne.utils import starting_threads
 
 USUAL_PERPLEXITY = 30
 # Of more rows no graph is made for the report: the search would take minutes.

@@ -14,11 +14,8 @@ from fasttsne.embedding.full import TSNEEmbedding
 from fasttsne.metrics.samples import check_points
 from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances
 from fasttsne.reports.graph import MAX_SEARCHED, make_graph
-from fasttsne.runtime.column_names import column_names
-from fasttsne.runtime.labels import as_labels
-from fasttsne.runtime.missing import is_missing
 from fasttsne.runtime.typing import Metric, Rows, Settings
-from fasttsne.runtime.validation import check_data
+from fasttsne.runtime.validation import as_labels, check_data, column_names, is_missing
 
 # The fewest rows whose neighbours can be compared.
 MIN_ROWS = 4

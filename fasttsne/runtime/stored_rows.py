@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.runtime.progress import Progress, stage
-from fasttsne.runtime.starting_threads import starting_threads
+from fasttsne.utils import starting_threads
 
 log = logging.getLogger("fasttsne")
 
