@@ -9,8 +9,7 @@ import scipy.sparse as sp
 
 from fasttsne.objective.kl import kl_divergence
 from fasttsne.optimize.callback import Callback
-from fasttsne.optimize.methods import resolve_fixed_method
-from fasttsne.optimize.plan import Phase, resolve_phase
+from fasttsne.optimize.plan import Phase, resolve_fixed_method, resolve_phase
 from fasttsne.repulsion import make_repulsion
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_number
@@ -36,9 +35,7 @@ class EarlyStopping(Callback):
     stopped_at : the iteration at which the last run was stopped, or None.
     """
 
-    # For pickles of version 0.1.0, which do not have them.
     _is_active = True
-    _n_without_improvement = 0
 
     def __init__(self, min_delta: float = 1e-3, patience: int = 3, exaggerated: bool = False):
         self.min_delta = check_number(min_delta, "min_delta", low=0)

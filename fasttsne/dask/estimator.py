@@ -13,15 +13,15 @@ from fasttsne.dask.cluster import Cluster
 from fasttsne.dask.reading import as_dask_array
 from fasttsne.dask.transform import transformed
 from fasttsne.embedding import TSNEEmbedding
+from fasttsne.fit.estimator import Estimator
 from fasttsne.fit.request import FitRequest
 from fasttsne.fit.run import run_fit
 from fasttsne.optimize.parameters import TRANSFORM, check_params
-from fasttsne.tsne import TSNE as LocalTSNE
 
 __all__ = ["TSNE"]
 
 
-class TSNE(LocalTSNE):
+class TSNE(Estimator):
     """t-SNE on a Dask cluster, with the map of the local fit to the last bit.
 
     Rows, neighbours and affinities stay on the workers.  This process holds the map, what the
@@ -79,7 +79,7 @@ class TSNE(LocalTSNE):
         """
         if affinities is not None:
             raise NotImplementedError("affinities must be None on a cluster")
-        params = LocalTSNE.get_params(self)
+        params = super().get_params()
         if initialization is None:
             initialization = params["initialization"]
         _check_distributed(params, initialization, anchors)
@@ -93,6 +93,10 @@ class TSNE(LocalTSNE):
                 return run_fit(request, DaskBackend(request, cluster), self._keep)
             finally:
                 self._forget_cluster()
+
+    def fit_transform(self, X: Any, y: object = None) -> TSNEEmbedding:
+        """Embed the rows of a Dask collection, as :meth:`fit`; y is not used."""
+        return self.fit(X)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the client and all parameters by name, as :meth:`fasttsne.TSNE.get_params`."""

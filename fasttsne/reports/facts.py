@@ -7,11 +7,9 @@ import numpy as np
 
 from fasttsne.affinity import Affinities
 from fasttsne.io.fingerprint import fingerprint
+from fasttsne.optimize.parameters import WITHOUT_EFFECT
 from fasttsne.reports.subject import Subject
 from fasttsne.runtime.build_info import build_info
-
-# Parameters of a run on which the map does not depend.
-WITHOUT_EFFECT = ("callbacks", "callbacks_every_iters", "n_jobs", "verbose")
 
 
 def facts_of(subject: Subject, seed: int, seconds: float) -> dict[str, dict[str, str]]:

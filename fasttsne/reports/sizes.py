@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fasttsne.optimize.methods import is_auto
+from fasttsne.optimize.plan import is_auto
 from fasttsne.runtime.validation import check_number
 
 # Numbers of a data set that a neighbour measure reads: sample x rows x columns.
