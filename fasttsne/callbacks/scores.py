@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne import metrics
-from fasttsne.metrics.samples import sample_rows
+from fasttsne.metrics.estimate import sample_rows
 from fasttsne.optimize.callback import Callback
 from fasttsne.runtime.stored_sparse import load_sparse
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.metrics.samples import check_rows, sample_rows
+from fasttsne.metrics.estimate import check_rows, sample_rows
 from fasttsne.nearest_neighbors.builtin.ranks import Distances, nearest_of
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings

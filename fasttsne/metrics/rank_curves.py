@@ -7,11 +7,12 @@ from numpy.typing import ArrayLike
 
 from fasttsne.metrics.estimate import (
     Estimate,
+    check_rows,
     estimate_mean,
     estimate_penalized,
+    sample_rows,
     standard_error_of_mean,
 )
-from fasttsne.metrics.samples import check_rows, sample_rows
 from fasttsne.nearest_neighbors.builtin.ranks import make_distances, max_rank_counts
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings

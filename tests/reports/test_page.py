@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fasttsne
-from fasttsne.reports.page_data import NO_NEIGHBOR
+from fasttsne.reports.page import NO_NEIGHBOR
 
 pytest.importorskip("jinja2", reason="needs Jinja2: the extra report")
 
@@ -72,7 +72,6 @@ def test_texts_of_strangers_are_escaped(clouds, tmp_path):
 
 
 def test_a_sample_of_many_points(clouds, tmp_path, monkeypatch):
-    monkeypatch.setattr("fasttsne.reports.page_data.MAX_SHOWN", 100)
     monkeypatch.setattr("fasttsne.reports.page.MAX_SHOWN", 100)
     X, embedding, labels = clouds
     report = fasttsne.report(X, embedding, labels=labels)

@@ -12,9 +12,8 @@ import fasttsne
 from fasttsne import metrics
 from fasttsne.datasets import load_digits
 from fasttsne.reports import Comparison, Report
-from fasttsne.reports.catalogue import MEANINGS
-from fasttsne.reports.graph import BLOCK_ROWS, nearest_points
-from fasttsne.reports.usual import usual_range, usual_scores
+from fasttsne.reports.catalogue import MEANINGS, usual_range, usual_scores
+from fasttsne.reports.islands import BLOCK_ROWS, nearest_points
 
 X, y = load_digits()
 X, y = X[:600], y[:600]
@@ -223,7 +222,7 @@ def test_maps_of_other_programs_take_a_graph_that_is_made(embedding, report):
 
 
 def test_without_a_graph(embedding, monkeypatch):
-    monkeypatch.setattr("fasttsne.reports.subject.MAX_SEARCHED", 500)
+    monkeypatch.setattr("fasttsne.reports.inputs.MAX_SEARCHED", 500)
     found = fasttsne.report(X, np.asarray(embedding), labels=y)
     assert {"jumps", "loose", "neighbors_near"} < set(found.left_out)
     assert "continuity" in found.scores
