@@ -34,7 +34,7 @@ PAUSES = (0.1, 1.0)
 
 
 class UnusableRowsError(ValueError):
-    """Rows were read, and are no numbers: another try would find the same."""
+    """Rows could be read but are not numeric; retrying cannot help."""
 
 
 class Storage(Protocol):
