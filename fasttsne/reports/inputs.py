@@ -295,7 +295,7 @@ def _are_dates(labels: np.ndarray) -> bool:
     return labels.dtype.kind in "mM"
 
 
-def _maker(found: Any) -> str:
+def _maker(found: object) -> str:
     if isinstance(found, TSNEEmbedding):
         return "fasttsne"
     program = type(found).__module__.partition(".")[0]
