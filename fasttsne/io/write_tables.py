@@ -18,8 +18,7 @@ from fasttsne.io.atomic import atomic_write
 from fasttsne.io.columns import DELIMITERS, extension, import_compression, import_pyarrow
 from fasttsne.io.parquet import to_metadata
 from fasttsne.io.read_tables import handler_for
-from fasttsne.runtime.labels import as_labels
-from fasttsne.runtime.missing import is_missing
+from fasttsne.runtime.validation import as_labels, is_missing
 
 # Coordinates are the columns of this name and a number.
 COORDINATE = "tsne_"

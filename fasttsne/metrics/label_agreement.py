@@ -18,11 +18,9 @@ from fasttsne.nearest_neighbors.builtin.ranks import (
     make_distances,
     nearest_of,
 )
-from fasttsne.runtime.labels import as_labels
-from fasttsne.runtime.missing import is_missing
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
-from fasttsne.runtime.validation import check_number
+from fasttsne.runtime.validation import as_labels, check_number, is_missing
 
 # Distances in memory at a time.
 BLOCK_ENTRIES = 2**18

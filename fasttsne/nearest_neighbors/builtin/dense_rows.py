@@ -21,7 +21,7 @@ from fasttsne.nearest_neighbors.builtin.prepared_rows import (
     PreparedRows,
     lengths,
 )
-from fasttsne.runtime import large_arrays
+from fasttsne.runtime import memory
 from fasttsne.runtime.progress import stage
 
 # Up to so many rows and packed numbers, the product of each pair of rows updates both.
@@ -278,7 +278,7 @@ class DenseRows(PreparedRows):
         if not low <= self.n_columns <= high or not self.points.is_source:
             return None
         values = self.points.values
-        out = large_arrays.empty(values.shape, np.uint8, "the rows in bytes")
+        out = memory.allocate(values.shape, np.uint8, "the rows in bytes")
         for a, chunk in chunks.iter_chunks(values):
             if chunk.min() < 0 or chunk.max() > 255:
                 return None
