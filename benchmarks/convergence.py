@@ -9,13 +9,13 @@ All descents start from the same P and principal components.  Data are named KIN
 has the kinds.
 
 preconditioned  the default; "tol=1e-4" the same until less of the loss is left
-momentum        the automatic schedule of version 0.1.0
+momentum        the automatic schedule without preconditioned steps
 classical       250 + 500, 1,500 and 5,000 iterations, one run
 arranged        plain steps from where preconditioned ones begin to converge
 
 its, seconds   gradients and time of the descent, without callbacks, the median of ``--rounds``;
                with ``--n-jobs 1`` processor time, which other work on the machine disturbs little
-KL             of the map, and its ratio to that of "momentum" (version 0.1.0)
+KL             of the map, and its ratio to that of "momentum"
 time, fit      ratio to "momentum" of the seconds, and of the whole fit's, P and start included
 labels, order  see ``quality.py``; rank correlation of distances along the roll or line, in the map
 recall         of 10, 30 and 90 neighbours

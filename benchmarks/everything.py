@@ -5,8 +5,8 @@
     python benchmarks/everything.py --list
 
 Run it in an environment made from ``benchmarks/requirements.txt`` with hnswlib and pynndescent;
-``--former`` is the Python of one with version 0.1.0.  What is printed goes to a file for each run,
-and ``page.rst`` in the same folder has all of them, with the commands, the machine and its load.
+``--former`` is the Python of an earlier version.  What is printed goes to a file for each run, and
+``page.rst`` in the same folder has all of them, with the commands, the machine and its load.
 A run whose file is there is not repeated.  Everything takes several hours, and 16 GB of memory.
 docs/targets.rst says what the figures were to be.
 """
@@ -86,7 +86,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", default=list(RUNS), choices=list(RUNS))
     parser.add_argument("--skip", nargs="+", default=[], choices=list(RUNS))
-    parser.add_argument("--former", help="Python with version 0.1.0")
+    parser.add_argument("--former", help="Python with an earlier version")
     parser.add_argument("--out", type=Path, default=Path("benchmark-results"))
     parser.add_argument("--list", action="store_true", help="the commands only")
     options = parser.parse_args()
@@ -95,7 +95,7 @@ def main():
         print("\n".join(f"{name:18} python benchmarks/{RUNS[name]}" for name in chosen))
         return
     if not options.former and any("FORMER" in RUNS[name] for name in chosen):
-        parser.error("--former is needed: the Python of an environment with version 0.1.0")
+        parser.error("--former is needed: the Python of an environment with an earlier version")
     options.out.mkdir(exist_ok=True)
     for name in chosen:
         if not result_path(options.out, name).exists():

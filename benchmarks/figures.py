@@ -7,7 +7,7 @@
 Every fit runs in a process of its own, after a small one that does not count: imports and
 compilation.  Tables are reStructuredText.  ``--growth`` fits synthetic clusters of so many
 rows instead, and draws the time against them.  Run it on an idle machine, in an environment
-made from ``benchmarks/requirements.txt``; ``--former`` is the Python of one with version 0.1.0.
+made from ``benchmarks/requirements.txt``; ``--former`` is the Python of an earlier version.
 Data "cells" and "segments" need what ``real_data.py`` names.
 
 peak     MiB, beyond the input and what the process held before
@@ -43,7 +43,7 @@ PROGRAMS = [
     "tsne-h2pack",
     "sklearn",
 ]
-FORMER = "fasttsne 0.1.0"
+FORMER = "fasttsne, earlier"
 TITLES = {"fasttsne-auto": "fasttsne, all defaults", "fasttsne": "fasttsne, classical"}
 MOST_ROWS = {"sklearn": 5000, "tsne-h2pack": 5000, "sklearnex": 100_000}
 DATA = {
@@ -174,7 +174,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", nargs="+", default=list(DATA), choices=list(DATA))
     parser.add_argument("--programs", nargs="+", default=[*PROGRAMS], choices=list(FITS))
-    parser.add_argument("--former", help="Python with version 0.1.0, to fit with it, too")
+    parser.add_argument("--former", help="Python with an earlier version, to fit with it, too")
     parser.add_argument("--rows", type=int, default=200_000, help="of clusters")
     parser.add_argument("--iterations", type=int, default=750)
     parser.add_argument("--growth", type=int, nargs="+", metavar="ROWS")

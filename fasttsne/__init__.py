@@ -16,11 +16,10 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fasttsne import affinity, initialization, nearest_neighbors, tsne, utils
+from fasttsne import affinity, compat, initialization, nearest_neighbors, tsne, utils
 from fasttsne._version import __version__
 from fasttsne.aligned import AlignedTSNE
 from fasttsne.anchors import Anchors
-from fasttsne.compat import old_paths
 from fasttsne.embedding.full import TSNEEmbedding
 from fasttsne.embedding.partial import PartialTSNEEmbedding
 from fasttsne.memory import estimate_memory
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 # Names that are imported on demand, for a fast start, and their module.
 LATE_NAMES = {"Report": "reports", "compare": "reports", "report": "reports"}
 
-old_paths.install()
+compat.install()
 
 
 def __getattr__(name: str) -> ModuleType | Any:

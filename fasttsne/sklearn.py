@@ -32,8 +32,7 @@ from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.callback import Callbacks
-from fasttsne.optimize.parameter import documented
-from fasttsne.optimize.parameters import SKLEARN, check_params
+from fasttsne.optimize.parameters import SKLEARN, check_params, documented
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, split_iterations
 from fasttsne.optimize.schedule import Iterations
@@ -80,14 +79,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         scikit-learn counts; ``partial_fit`` with a finite ``hold`` counts anew.
     n_features_in_, feature_names_in_ : columns of X, and their names where it has any.
     """
-
-    # Of pickles of version 0.1.0, too.
-    optimizer: str = "auto"
-    memory_limit: float | str = "auto"
-    temp_folder: FilePath | None = None
-    checkpoint: FilePath | None = None
-    global_structure: float = 0
-    global_reference: str | ArrayLike = "pca"
 
     def __init__(
         self,
@@ -341,7 +332,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @property
     def embedding_object_(self) -> tsne.TSNEEmbedding:
-        """The name of ``embedding_`` in version 0.1.0."""
+        """The first name of ``embedding_``, which pickles of version 0.2.0 have."""
         return self.embedding_
 
     @property
@@ -353,7 +344,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return int(self.embedding_.shape[1])
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if "embedding_object_" in state:  # version 0.1.0 had the points beside it
+        if "embedding_object_" in state:  # with the points beside it
             state = {**state, "embedding_": state["embedding_object_"]}
             del state["embedding_object_"]
         super().__setstate__(state)

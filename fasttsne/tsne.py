@@ -14,8 +14,8 @@ from fasttsne.fit.run import prepare_fit, run_fit
 from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
 from fasttsne.optimize.descent import GradientDescent as gradient_descent
 from fasttsne.optimize.descent import OptimizationInterrupt
-from fasttsne.optimize.parameter import documented
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
+from fasttsne.optimize.parameters import documented
 from fasttsne.runtime.typing import Rows
 
 __all__ = [

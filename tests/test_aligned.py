@@ -12,9 +12,8 @@ from fasttsne.callbacks import Checkpoint
 from fasttsne.datasets import load_digits
 from fasttsne.objective import make_objective
 from fasttsne.objective.joint import JointObjective
-from fasttsne.optimize.joint_preconditioner import JointPreconditioner
-from fasttsne.optimize.preconditioner import Preconditioner
-from fasttsne.optimize.ties import Ties, TieTerm
+from fasttsne.optimize.preconditioner import JointPreconditioner, Preconditioner
+from fasttsne.optimize.target_term import Ties, TieTerm
 
 SHARED = 150
 

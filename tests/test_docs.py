@@ -31,6 +31,7 @@ SLOW = {
     "large",
     "living_maps",
     "migrating",
+    "single_cell",
     "trust",
 }
 EXAMPLES = [name for name, (path, _) in MODULES.items() if ">>> " in path.read_text()]

@@ -70,6 +70,7 @@ def test_mnist_of_a_local_copy(utils):
     assert np.bincount(y).tolist() == [6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958]
 
 
+@pytest.mark.slow
 @needs_mnist
 def test_mnist_is_downloaded_once(utils, serve, tmp_path, monkeypatch):
     url = serve(DATA)

@@ -13,8 +13,8 @@ from fasttsne.cli import main
 from fasttsne.initialization import initial_positions
 from fasttsne.metrics import distance_correlation, neighbor_recall
 from fasttsne.optimize.descent import GradientDescent
-from fasttsne.optimize.reference_term import STRENGTH, ReferenceTerm
 from fasttsne.optimize.schedule import STRUCTURE_FACTOR, Stage
+from fasttsne.optimize.target_term import STRENGTH, ReferenceTerm
 
 TURN = np.array([[0.6, -0.8], [-0.8, -0.6]])  # a reflection
 

@@ -75,6 +75,7 @@ def test_a_source_folder_says_why_it_cannot_be_imported(tmp_path):
     assert "pip install --editable ." in result.stderr
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("level", _kernels._available_levels())
 def test_simd_level_can_be_forced(level):
     result = run_python("-c", "import fasttsne; fasttsne.show_config()", FASTTSNE_SIMD=level)
@@ -156,6 +157,7 @@ print("it", "runs" if build.runs(program, [], ["-ltwo"]) else "does not run")
 """
 
 
+@pytest.mark.slow
 def test_the_build_tries_openmp_with_ldflags(tmp_path):
     """They name the folder of LLVM's library on macOS, without which it does not link."""
     setup = Path(fasttsne.__file__).parents[1] / "setup.py"

@@ -1,7 +1,7 @@
 """Public names stay where they are, and take what they took.
 
-``surface.json`` has those of "documented" modules with their signatures: what is in ``__all__``,
-or defined there.  Of other "importable" modules it has the classes, which pickles name.
+``surface.json`` has the names of documented modules with their signatures: what is in ``__all__``,
+or defined there.
 ``pytest --update-golden tests/test_surface.py`` replaces it.
 """
 
@@ -9,14 +9,10 @@ import enum
 import importlib
 import inspect
 import json
-import pkgutil
 import re
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-
-import fasttsne
 
 PATH = Path(__file__).parent / "surface.json"
 PAGES = Path(__file__).parents[1] / "docs" / "api"
@@ -40,19 +36,6 @@ def module(name):
     if need is not None:
         pytest.importorskip(need)
     return importlib.import_module(name)
-
-
-def all_modules():
-    """Names of all modules without an underscore in front of a part."""
-    found = ["fasttsne"]
-    folders = [(fasttsne.__path__, "fasttsne.")]
-    while folders:
-        for part in pkgutil.iter_modules(*folders.pop()):
-            if not part.name.rpartition(".")[2].startswith("_"):
-                found.append(part.name)
-                if part.ispkg and (part.name not in NEEDS or find_spec(NEEDS[part.name])):
-                    folders.append((importlib.import_module(part.name).__path__, f"{part.name}."))
-    return sorted(found)
 
 
 def kind(value) -> str:
@@ -153,20 +136,14 @@ def members(cls) -> dict:
 
 def snapshot() -> dict:
     """All of it, as ``surface.json`` keeps it."""
-    levels = {"documented": {}, "importable": {}}
-    for name in sorted({*all_modules(), *DOCUMENTED}):  # of these some have moved
+    found = {}
+    for name in sorted(DOCUMENTED):
         namespace = module(name)
         names = public_names(namespace)
         if not hasattr(namespace, "__all__"):
             names = [n for n in names if is_defined_in(name, getattr(namespace, n))]
-        if name in DOCUMENTED:
-            found = {n: described(getattr(namespace, n), name) for n in names}
-            levels["documented"][name] = found
-        else:
-            classes = [n for n in names if kind(getattr(namespace, n)) == "class"]
-            if classes:
-                levels["importable"][name] = classes
-    return levels
+        found[name] = {n: described(getattr(namespace, n), name) for n in names}
+    return found
 
 
 def incompatible(old: list[str] | None, new: list[str] | None) -> list[str]:
@@ -212,25 +189,18 @@ def faults_of(was: dict, value) -> list[str]:
     return faults
 
 
-SNAPSHOT = json.loads(PATH.read_text()) if PATH.exists() else {"documented": {}, "importable": {}}
+SNAPSHOT = json.loads(PATH.read_text()) if PATH.exists() else {}
 
 
-@pytest.mark.parametrize("name", SNAPSHOT["documented"])
+@pytest.mark.parametrize("name", SNAPSHOT)
 def test_documented(name):
     namespace = module(name)
-    for member, was in SNAPSHOT["documented"][name].items():
+    for member, was in SNAPSHOT[name].items():
         assert hasattr(namespace, member), (
             f"{name}.{member} is gone; it was of {was.get('from', name)}"
         )
         faults = faults_of(was, getattr(namespace, member))
         assert not faults, f"{name}.{member}: " + "; ".join(faults)
-
-
-@pytest.mark.parametrize("name", SNAPSHOT["importable"])
-def test_importable(name):
-    namespace = module(name)
-    gone = [n for n in SNAPSHOT["importable"][name] if not hasattr(namespace, n)]
-    assert not gone, f"{name} has no {', '.join(gone)} any more"
 
 
 def test_all_cores_are_the_default_everywhere():
@@ -240,8 +210,7 @@ def test_all_cores_are_the_default_everywhere():
 
 
 def test_snapshot_is_of_all_documented_modules():
-    assert set(SNAPSHOT["documented"]) == set(DOCUMENTED)
-    assert len(SNAPSHOT["importable"]) > 20
+    assert set(SNAPSHOT) == set(DOCUMENTED)
     if PAGES.exists():
         assert {page.stem for page in PAGES.glob("fasttsne*.rst")} <= set(DOCUMENTED)
 

@@ -1,7 +1,7 @@
 """The kernels one by one, on one thread.
 
 Both revisions run this file, the newer one's: what has moved in between is looked up in its
-places of today, then in those of version 0.1.0.
+places of today, then in earlier ones.
 """
 
 from importlib import import_module
@@ -25,12 +25,12 @@ def find(*paths):
     raise ImportError(f"none of {', '.join(paths)}")
 
 
-Objective = find("objective.kl.KLDivergence", "objective.Objective")
-bounding_box = find("repulsion.morton.bounding_box", "_curve.bounding_box")
-particle_mesh = find("_kernels.particle_mesh", "_kernels.grid")
-gradient_step = find("_kernels.gradient_step", "_kernels.step")
+Objective = find("objective.kl.KLDivergence")
+bounding_box = find("repulsion.morton.bounding_box")
+particle_mesh = find("_kernels.particle_mesh")
+gradient_step = find("_kernels.gradient_step")
 perplexity = find("_kernels.perplexity")
-symmetrize = find("affinity.csr.symmetrize", "affinity.base.symmetrized")
+symmetrize = find("affinity.csr.symmetrize")
 
 
 @pytest.fixture
@@ -41,13 +41,8 @@ def forces(points):
 @pytest.mark.parametrize("with_error", [False, True], ids=["forces", "with-kl"])
 def test_attraction(benchmark, X, points, with_error):
     objective = Objective(PerplexityBasedNN(X, n_jobs=-1).P, lambda y, out: 1.0, 2)
-    reorder, compute = (
-        (objective.reorder, objective.compute_forces)
-        if hasattr(objective, "reorder")
-        else (objective.renumber, objective.evaluate)
-    )
-    reorder(np.arange(len(X), dtype=np.int32))
-    benchmark(compute, points[: len(X)].astype(float), with_error)
+    objective.reorder(np.arange(len(X), dtype=np.int32))
+    benchmark(objective.compute_forces, points[: len(X)].astype(float), with_error)
 
 
 def test_mesh_spread(benchmark, points):
@@ -128,13 +123,9 @@ def test_symmetrize(benchmark, neighbors):
 
 
 def test_step(benchmark, points):
-    """Forces to a gradient and a step; one kernel in 0.1.0."""
+    """Forces to a gradient and a step."""
     y, force = points.astype(float), np.full_like(points, 1e-3)
     update, gains = np.zeros_like(force), np.ones_like(force)
-    if not hasattr(gradient_step, "combine_forces"):
-        settings = 1.0, 1, 1, 0.8, None, 5, 1
-        benchmark(gradient_step.gradient_step, y, update, gains, force, force, *settings)
-        return
     n_blocks = gradient_step.count_blocks(len(y))
     gradient, scratch = np.empty_like(y), (np.empty((n_blocks + 1, 2)), np.empty(n_blocks, int))
 

@@ -7,15 +7,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from fasttsne.aligned.joint import JointDescent
 from fasttsne.aligned.relations import Links, Relation, check_relation, check_relations
 from fasttsne.anchors import Anchors
 from fasttsne.callbacks import Checkpoint, ErrorApproximations, LivePlot, VerifyExaggerationError
 from fasttsne.embedding import TSNEEmbedding
-from fasttsne.embedding.joint import JointDescent
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
 from fasttsne.fit.stages import run_phases
 from fasttsne.optimize.callback import as_callbacks, progress_listeners
-from fasttsne.optimize.ties import Ties
+from fasttsne.optimize.target_term import Ties
 from fasttsne.runtime.progress import listening
 from fasttsne.runtime.progress_display import progress_shown
 from fasttsne.runtime.typing import Rows

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.optimize.ties import Links
+from fasttsne.optimize.target_term import Links
 
 # Rows of a data set and of the next: a dict, or (m, 2) row numbers; None: the first rows of both.
 Relation: TypeAlias = Mapping[int, int] | ArrayLike | None

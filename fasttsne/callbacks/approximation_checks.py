@@ -8,8 +8,7 @@ import scipy.sparse as sp
 
 from fasttsne.callbacks.base import Callback
 from fasttsne.objective.kl import kl_divergence
-from fasttsne.optimize.methods import resolve_fixed_method
-from fasttsne.optimize.plan import Phase, resolve_phase
+from fasttsne.optimize.plan import Phase, resolve_fixed_method, resolve_phase
 from fasttsne.repulsion import make_repulsion
 from fasttsne.runtime.threads import resolve_n_jobs
 

@@ -29,9 +29,7 @@ class EarlyStopping(Callback):
     stopped_at : the iteration at which the last run was stopped, or None.
     """
 
-    # For pickles of version 0.1.0, which do not have them.
     _is_active = True
-    _n_without_improvement = 0
 
     def __init__(self, min_delta: float = 1e-3, patience: int = 3, exaggerated: bool = False):
         self.min_delta = check_number(min_delta, "min_delta", low=0)

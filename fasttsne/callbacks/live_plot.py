@@ -47,7 +47,6 @@ class LivePlot(Callback):
     n_drawn : number of redraws.
     """
 
-    # Not in pickles of version 0.1.0.
     _display: "_NotebookDisplay | _WindowDisplay | None" = None  # of a figure that was made here
     _next_draw_time = -math.inf
 

@@ -29,10 +29,10 @@ class ProgressBar(Callback):
     """
 
     shows_progress = True
-    _display: Display | None = None  # pickles of version 0.1.0 do not have it
 
     def __init__(self, use_tqdm: bool | None = None):
         self.use_tqdm = use_tqdm
+        self._display: Display | None = None
         self._n_iter: int | None = None
         self._bar: _TqdmBar | _TextBar | None = None
 

@@ -37,8 +37,6 @@ class EmbeddingRecorder(Callback):
         Where ``path`` is an address: frames are added to a local file.
     """
 
-    _n_calls = 0  # pickles of version 0.1.0 do not have it
-
     def __init__(self, every: int | FilePath = 1, path: FilePath | int | None = None):
         if isinstance(every, (str, os.PathLike)):  # the path first, as Checkpoint has it
             every, path = 1 if path is None else path, every

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from fasttsne import metrics
 from fasttsne.callbacks.base import Callback
-from fasttsne.metrics.samples import sample_rows
+from fasttsne.metrics.estimate import sample_rows
 from fasttsne.runtime.refused_input import refuse_containers
 from fasttsne.runtime.stored_sparse import load_sparse
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings

@@ -40,7 +40,7 @@ from fasttsne.io.read_tables import KEYED, has_keys
 from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.optimize import parameters
-from fasttsne.reports.tables import error_of
+from fasttsne.reports.catalogue import format_error
 from fasttsne.runtime.build_info import show_config
 from fasttsne.runtime.progress import listening
 from fasttsne.tsne import TSNE, TSNEEmbedding
@@ -202,7 +202,7 @@ def metrics(options):
         "distance_correlation": scores.distance_correlation(X, points, **common),
     }
     for name, value in found.items():
-        print(f"{name:<20}  {value:.4f}  {error_of(value, 4)}".rstrip())
+        print(f"{name:<20}  {value:.4f}  {format_error(value, 4)}".rstrip())
 
 
 def report(options):

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.optimize.plan import Phase
-from fasttsne.optimize.stopping import COLLAPSED_STD
 from fasttsne.runtime.validation import check_choice, check_coordinates, refuse_masked
 from fasttsne.utils import warn_user
 
 # A map of a larger share of the KL divergence of all points in one place shows nothing; if that is
 # not above the second, all affinities are equal, and there is nothing to show.
 SHOWS_NOTHING, MIN_WORST = 0.99, 1e-3
+# A map of a smaller standard deviation has collapsed to a point.
+COLLAPSED_STD = 1e-3
 # Of a reference: squares of smaller numbers are no doubles.
 MIN_SIZE = 1e-150
 

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.anchors import Anchors, check_anchors, check_movable
+from fasttsne.embedding.array import ArrayWithState
 from fasttsne.embedding.checks import check_points, check_reference, warn_of_no_map, with_targets
-from fasttsne.embedding.growing import GrowingMap
 from fasttsne.embedding.new_rows import warn_of_far_rows
 from fasttsne.embedding.partial import (
     PartialTSNEEmbedding,
@@ -19,16 +19,23 @@ from fasttsne.embedding.partial import (
     transform,
     transform_to,
 )
+from fasttsne.embedding.update import drop, update
 from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
-from fasttsne.optimize.called import call_optimizer, is_called
+from fasttsne.optimize.custom_optimizer import is_custom, run_custom_optimizer
 from fasttsne.optimize.descent import GradientDescent
-from fasttsne.optimize.parameter import documented
-from fasttsne.optimize.parameters import DEFAULTS, OPTIMIZE, TRANSFORM, check_params, without_numpy
+from fasttsne.optimize.parameters import (
+    DEFAULTS,
+    OPTIMIZE,
+    TRANSFORM,
+    check_params,
+    documented,
+    without_numpy,
+)
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, resolve_phase
-from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.schedule import Iterations
+from fasttsne.optimize.state import RunState, StateSaver
 from fasttsne.repulsion.fixed_reference import FixedRepulsion
 from fasttsne.runtime.typing import FilePath, RandomState, Rows
 
@@ -39,7 +46,7 @@ if TYPE_CHECKING:
 MIN_JUDGED_ITER = 100
 
 
-class TSNEEmbedding(GrowingMap):
+class TSNEEmbedding(ArrayWithState):
     """A t-SNE map of a data set, (n_samples, n_components) float64.
 
     It is an array: slices, arithmetic and NumPy functions give plain arrays.
@@ -88,6 +95,8 @@ class TSNEEmbedding(GrowingMap):
     gradient_descent_params: dict[str, Any]
     anchors: Anchors | None
     global_reference: np.ndarray | None
+    _divergence: float | None
+    _is_divergence_deferred = False
     # Each with the key that it was made for.
     _cached_objective: tuple[tuple[object, ...], Objective, sp.csr_matrix] | None
     _cached_repulsion: tuple[tuple[object, ...], np.ndarray, FixedRepulsion] | None
@@ -122,6 +131,23 @@ class TSNEEmbedding(GrowingMap):
         self.gradient_descent_params = gradient_descent_params
         self.kl_divergence = None
         return self
+
+    @property
+    def kl_divergence(self) -> float | None:
+        """The KL divergence of the map; of one whose rows changed made when it is asked for."""
+        if self._is_divergence_deferred:
+            phase = resolve_phase("divergence", 0, self.all_params(callbacks=None), len(self))
+            points = np.array(self)
+            self.kl_divergence = GradientDescent().run(points, self.objective(phase), phase)
+        return self._divergence
+
+    @kl_divergence.setter
+    def kl_divergence(self, value: float | None) -> None:
+        self._divergence, self._is_divergence_deferred = value, False
+
+    def defer_divergence(self) -> None:
+        """Make the KL divergence, whose cost goes with all rows, when it is asked for."""
+        self._is_divergence_deferred = True
 
     def save(self, path: FilePath, keep: str = "map") -> None:
         """Write the embedding to one .npz file, without pickle, to continue later or elsewhere.
@@ -232,23 +258,23 @@ class TSNEEmbedding(GrowingMap):
         phase: Phase,
         propagate_exception: bool = False,
         params: Mapping[str, Any] | None = None,
-        keeper: Keeper | None = None,
-        go_on_from: RunState | None = None,
+        saver: StateSaver | None = None,
+        resume_from: RunState | None = None,
     ) -> "TSNEEmbedding":
         """Carry out a phase of a plan, in place; errors and the result are those of ``optimize``.
 
         Parameters
         ----------
         params : those of ``optimize``, for an optimizer of a user's own; None is the embedding's.
-        keeper, go_on_from : as of ``GradientDescent.run``.
+        saver, resume_from : as of ``GradientDescent.run``.
         """
 
         held = with_targets(self, phase)
 
         def descend() -> float:
-            if is_called(self.optimizer):
-                return call_optimizer(self, held, params or self.all_params())
-            return self.optimizer.run(self, self.objective(phase), held, keeper, go_on_from)
+            if is_custom(self.optimizer):
+                return run_custom_optimizer(self, held, params or self.all_params())
+            return self.optimizer.run(self, self.objective(phase), held, saver, resume_from)
 
         self._optimize_by(descend, propagate_exception)
         return self
@@ -375,6 +401,102 @@ class TSNEEmbedding(GrowingMap):
         warn_of_far_rows(X, self.affinities.knn_index)
         arguments = self, X, perplexity, initialization, k, phases, common
         return transform(*arguments) if out is None else transform_to(out, *arguments)
+
+    def update(
+        self,
+        X: Rows,
+        hold: float = np.inf,
+        n_iter: int | str = "auto",
+        random_state: RandomState = 0,
+        replace: ArrayLike | None = None,
+    ) -> "TSNEEmbedding":
+        """A map of the rows of this one and of new ones, which join it; this one is not changed.
+
+        New rows find neighbours among the old ones and each other, old rows take new ones into
+        their lists, and new points act on each other too, unlike in :meth:`transform`.  Those of
+        a kind that is not there yet come together, but find room only where ``hold`` is finite.
+        A row that is there already joins once more, beside the first.  New points are gathered
+        first, then each looks for its best place among those of its strongest neighbours, which
+        old points that do not move may bar it from, and settles there.
+
+        Parameters
+        ----------
+        X : (m, n_features) new rows, as those the affinities were made of.
+        hold : how strongly old points stay where they are, as the weight of
+            :class:`fasttsne.Anchors`: infinity pins them, so that the cost is that of the new
+            rows; 0 lets them go.  Held points, too, may leave for the places of neighbours, where
+            that lowers the loss.  It holds in this call only: the map that is returned has the
+            anchors that this one has.  Where many rows are placed in a wide map of two dimensions,
+            the field of the old points takes up to 1 GB while it is made, whatever the
+            ``memory_limit`` of the fit was.
+        n_iter : iterations; "auto" is 40 of the new points, after they have looked for places,
+            and where ``hold`` is finite an annealing of the exaggeration and the main phase of the
+            whole map after them.
+        random_state : of small differences between the starts of new points.
+        replace : (m,) numbers of rows of this map, or an (n_samples,) boolean mask: X has their
+            new values, in this order.  They keep their numbers, and find their places as new
+            rows do; where they were, and anchors that they had, do not matter.
+
+        Returns
+        -------
+        TSNEEmbedding
+            (n_samples + m, n_components), the old points first; (n_samples, n_components) with
+            ``replace``.
+
+        Raises
+        ------
+        NotImplementedError
+            With precomputed affinities, distances or lists of neighbours, and for a map from a
+            file that has no index.
+        ValueError, TypeError
+            Where X does not fit, or ``replace`` has a number twice, one that is no row of the map,
+            or all rows.
+        """
+        self.raise_if_view()
+        grown: TSNEEmbedding = update(self, X, hold, n_iter, random_state, replace)
+        return grown
+
+    def drop(self, rows: ArrayLike) -> "TSNEEmbedding":
+        """A map without some rows; the others stay where they are, and this map is not changed.
+
+        Rows that had one of them as a neighbour find others in its place: the cost is that of
+        a query for each such row, and of all affinities.  :meth:`optimize` lets the others move
+        to the room that is left.
+
+        Parameters
+        ----------
+        rows : integers from 0 to n_samples - 1, each at most once, or an (n_samples,) boolean
+            mask.
+
+        Returns
+        -------
+        TSNEEmbedding
+            The rows that are left, in their order, numbered anew.
+
+        Raises
+        ------
+        NotImplementedError
+            As for :meth:`update`, and where an index of a user's own has no attribute ``data``.
+        ValueError, TypeError
+            Where rows are no numbers of rows, or fewer than two would be left.
+        """
+        self.raise_if_view()
+        smaller: TSNEEmbedding = drop(self, rows)
+        return smaller
+
+    def raise_if_view(self) -> None:
+        """Raise ValueError for an array that NumPy made of an embedding: it has no state.
+
+        And for one whose shape or type was changed, or whose affinities are of other rows.
+        """
+        if self.affinities is None:
+            raise ValueError("this array is a view of an embedding; use the embedding itself")
+        n = self.affinities.n_samples
+        if self.dtype != np.float64 or self.ndim != 2 or len(self) != n or self.shape[1] > 3:
+            raise ValueError(
+                f"the embedding must be float64 of shape ({n}, 1 to 3), as its affinities are of "
+                f"{n} rows; got {self.dtype} of shape {self.shape}"
+            )
 
     def plot(
         self, labels: ArrayLike | None = None, ax: "Axes | None" = None, **params: Any

@@ -8,12 +8,17 @@ from numpy.typing import ArrayLike
 
 from fasttsne import initialization as init
 from fasttsne.anchors import Anchors
-from fasttsne.embedding.better_places import N_PLACES, go_from_wrong_places, go_to_better_places
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows, warn_of_far_rows
+from fasttsne.embedding.relocation import N_PLACES, relocate_free_points, relocate_misplaced_points
 from fasttsne.objective.free_points import FreePointsDivergence
 from fasttsne.optimize.descent import GradientDescent
-from fasttsne.optimize.methods import is_auto, resolve_fixed_method
-from fasttsne.optimize.plan import Phase, resolve_held, resolve_joining
+from fasttsne.optimize.plan import (
+    Phase,
+    is_auto,
+    resolve_fixed_method,
+    resolve_held,
+    resolve_joining,
+)
 from fasttsne.repulsion import make_repulsion
 from fasttsne.repulsion.fixed_reference import make_field
 from fasttsne.runtime.typing import Rows
@@ -72,7 +77,7 @@ def update(
     )
     np.asarray(result)[free] = _joined(P, fixed, start, noise, phases)
     if np.isinf(hold):
-        result.put_off_divergence()
+        result.defer_divergence()
         return result
     result.anchors = _anchors(embedding, len(order), others, hold)
     params = result.all_params()
@@ -105,7 +110,7 @@ def drop(embedding: Any, rows: ArrayLike) -> Any:
         anchors,
         None if reference is None else reference[left],
     )
-    result.put_off_divergence()
+    result.defer_divergence()
     return result
 
 
@@ -222,7 +227,7 @@ def _leave_wrong_places(embedding: Any, phase: Phase, noise: np.ndarray) -> None
     field = make_field(
         points, method, phase.dof, phase.n_threads, dict(phase.accuracy), n_evaluations
     )
-    np.asarray(embedding)[:] = go_from_wrong_places(
+    np.asarray(embedding)[:] = relocate_misplaced_points(
         embedding.affinities.P_float32,
         np.asarray(embedding),
         field,
@@ -259,6 +264,6 @@ def _joined(
     )
     free = np.ascontiguousarray(start)
     GradientDescent().run(free, objective, gathering)
-    free = go_to_better_places(P, fixed, free, objective, settling.exaggeration, noise)
+    free = relocate_free_points(P, fixed, free, objective, settling.exaggeration, noise)
     GradientDescent().run(free, objective, settling)
     return free

@@ -17,21 +17,10 @@ from fasttsne.io.fingerprint import fingerprint
 from fasttsne.linalg.dominance import EUCLIDEAN
 from fasttsne.nearest_neighbors.graph import SearchSpec
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
-from fasttsne.optimize.parameters import check_params
+from fasttsne.optimize.parameters import WITHOUT_EFFECT, check_params
 from fasttsne.optimize.plan import RunPlan, resolve
 from fasttsne.runtime.typing import RandomGenerator, Rows
 from fasttsne.runtime.validation import check_choice, check_random_state
-
-# Parameters on which the map does not depend.
-WITHOUT_EFFECT = (
-    "n_jobs",
-    "callbacks",
-    "callbacks_every_iters",
-    "verbose",
-    "memory_limit",
-    "temp_folder",
-    "checkpoint",
-)
 
 
 class Source(Enum):

@@ -162,8 +162,8 @@ def descend(embedding: TSNEEmbedding, plan: RunPlan, store: StageStore, verbose:
         embedding.run(
             phase,
             propagate_exception=True,
-            keeper=store.keeper(number),
-            go_on_from=store.state_of(number),
+            saver=store.saver(number),
+            resume_from=store.state_of(number),
         )
 
     if not plan.phases:

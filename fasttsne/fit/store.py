@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from fasttsne.nearest_neighbors.index import Index
 from fasttsne.optimize.plan import Phase
-from fasttsne.optimize.run_state import Keeper, RunState
+from fasttsne.optimize.state import RunState, StateSaver
 
 
 class StageStore(Protocol):
@@ -30,7 +30,7 @@ class StageStore(Protocol):
     def state_of(self, phase: int) -> RunState | None:
         """Return the state from which a phase resumes; None at its beginning."""
 
-    def keeper(self, phase: int) -> Keeper | None:
+    def saver(self, phase: int) -> StateSaver | None:
         """Return what saves the states of a phase."""
 
     def remove(self) -> None:
@@ -52,7 +52,7 @@ class NullStore:
     def state_of(self, phase: int) -> RunState | None:
         return None
 
-    def keeper(self, phase: int) -> Keeper | None:
+    def saver(self, phase: int) -> StateSaver | None:
         return None
 
     def remove(self) -> None:

@@ -51,7 +51,7 @@ READ_HEADER_OF_4_BYTES = np.lib.format.read_array_header_2_0
 END_OF_DIRECTORY, MANY_ENTRIES = struct.Struct("<4s4H2LH"), 0xFFFF
 # Bytes that are read at a time.
 PIECE_BYTES = 2**22
-# What the header calls the checksums of the arrays, CRC-32 by name; files of 0.1.0 have none.
+# What the header calls the checksums of the arrays, CRC-32 by name.
 CHECKSUMS = "checksums"
 
 

@@ -19,12 +19,10 @@ from fasttsne.anchors import Anchors
 from fasttsne.io import search_file
 from fasttsne.io.archive import check_type, open_archive, to_python_scalar, write_archive
 from fasttsne.optimize.descent import GradientDescent
-from fasttsne.optimize.parameters import MAX_THETA
 from fasttsne.optimize.state import DescentState, check_state
 from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.typing import FilePath, Rows
 from fasttsne.runtime.validation import check_choice, check_sparse_indices
-from fasttsne.utils import warn_user
 
 KIND = "fasttsne embedding"
 # Files with what new rows need have format 2, others 1.
@@ -225,7 +223,7 @@ def _make_embedding(cls, header, arrays):
         negative_gradient_method=header["negative_gradient_method"],
         anchors=_anchors(arrays),
         global_reference=arrays.get("global_reference"),
-        **_descent_params(header),
+        **check_type(header["gradient_descent_params"], "gradient_descent_params", dict),
     )
     embedding.optimizer = optimizer
     error = header["kl_divergence"]
@@ -252,16 +250,6 @@ def _anchors(arrays):
     if "anchor_targets" not in arrays:
         return None
     return Anchors(arrays["anchor_targets"], arrays["anchor_weights"])
-
-
-def _descent_params(header):
-    """The parameters of ``optimize``; version 0.1.0 let theta be larger than is of use."""
-    params = check_type(header["gradient_descent_params"], "gradient_descent_params", dict)
-    theta = params.get("theta", 0)
-    if isinstance(theta, (int, float)) and theta > MAX_THETA:
-        warn_user(f"theta {theta:g} is too coarse; using {MAX_THETA:g}")
-        params["theta"] = MAX_THETA
-    return params
 
 
 def _affinity_matrix(arrays, n):

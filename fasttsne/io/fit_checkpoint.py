@@ -28,8 +28,7 @@ from fasttsne.io.search_file import check_neighbors
 from fasttsne.nearest_neighbors import PrecomputedDistanceMatrix, PrecomputedNeighbors
 from fasttsne.nearest_neighbors.index import Index
 from fasttsne.optimize.plan import Phase
-from fasttsne.optimize.run_state import RunState
-from fasttsne.optimize.state import DescentState
+from fasttsne.optimize.state import DescentState, RunState
 from fasttsne.optimize.stopping import Check
 from fasttsne.runtime import large_arrays
 from fasttsne.runtime.typing import FilePath, RandomGenerator
@@ -218,9 +217,9 @@ class FitCheckpoint:
         """Return the state from which a phase goes on; None where it begins."""
         return self.state if phase == self.phase else None
 
-    def keeper(self, phase: int) -> "StateKeeper":
-        """Return what keeps the states of a phase."""
-        return StateKeeper(self, phase)
+    def saver(self, phase: int) -> "CheckpointWriter":
+        """Return what saves the states of a phase."""
+        return CheckpointWriter(self, phase)
 
     def write_run(self, phase: int, state: RunState) -> None:
         """Write the state of the map, unless its neighbours could not be written."""
@@ -244,7 +243,7 @@ def _warn_unwritten(path: FilePath, error: OSError) -> None:
     log.warning("the checkpoint %s cannot be written: %s", path, error)
 
 
-class StateKeeper:
+class CheckpointWriter:
     """Writes the state at the beginning of a phase, and at intervals."""
 
     def __init__(self, checkpoint: FitCheckpoint, phase: int):
@@ -254,7 +253,7 @@ class StateKeeper:
     def is_due(self) -> bool:
         return time.perf_counter() >= self._next
 
-    def keep(self, state: RunState) -> None:
+    def save(self, state: RunState) -> None:
         start = time.perf_counter()
         self._checkpoint.write_run(self._phase, state)
         seconds = time.perf_counter() - start
@@ -285,8 +284,8 @@ def _to_state(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> RunState
     check_type(header["is_preconditioned"], "is_preconditioned", bool)
     checks = tuple(Check(*_check_numbers(values)) for values in header["checks"])
     return RunState(
-        arrays.pop("embedding"),
-        descent,
+        embedding=arrays["embedding"],
+        descent=descent,
         checks=checks,
         kept=arrays.get("kept"),
         vector=arrays.get("vector"),

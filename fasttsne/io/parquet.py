@@ -303,7 +303,7 @@ def to_metadata(parameters: str) -> dict[str, str]:
 
 
 def _read_parameters(metadata: Mapping[bytes, bytes]) -> dict[str, object]:
-    """Return the parameters of the fit; files of 0.1.0 have no checksum of them."""
+    """Return the parameters of the fit."""
     text = metadata.get(b"fasttsne", b"{}")
     if metadata.get(b"fasttsne_crc32", b"") not in (b"", b"%d" % zlib.crc32(text)):
         raise ValueError("its parameters are not those that were written")

@@ -20,7 +20,7 @@ from fasttsne.affinity import (
 from fasttsne.affinity.neighbor_based import KNNAffinities
 from fasttsne.io.archive import check_type, to_python_scalar
 from fasttsne.io.fingerprint import fingerprint
-from fasttsne.nearest_neighbors.changing import GONE, ChangingIndex, Part, stack_rows
+from fasttsne.nearest_neighbors.changing import REMOVED, ChangingIndex, Part, stack_rows
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.packages import BACKENDS
 from fasttsne.nearest_neighbors.select import make_index
@@ -46,7 +46,7 @@ class SavedPart(NamedTuple):
     header : dict
         Its search and parameters.
     numbers : array of int32, shape (rows,)
-        Positions of its rows in the map, ``GONE`` for dropped rows.
+        Positions of its rows in the map, ``REMOVED`` for dropped rows.
     search : dict of arrays
         What the search has built.
     rows : array or CSR matrix
@@ -60,7 +60,7 @@ class SavedPart(NamedTuple):
 
     def rows_among(self, X: Any) -> Any:
         """Return all rows of the part, given the rows X of the map."""
-        is_left = self.numbers != GONE
+        is_left = self.numbers != REMOVED
         rows = X[self.numbers[is_left]]
         if self.rows.shape[0] == 0:
             return rows
@@ -213,7 +213,7 @@ def _from_part(part: Part, keep: str) -> tuple[Header, Arrays]:
     arrays = {f"search_{name}": array for name, array in arrays.items()}
     arrays["numbers"] = part.numbers
     # Dropped rows are still in the search's cells.
-    is_kept = np.full(len(part.numbers), keep == "rows") | (part.numbers == GONE)
+    is_kept = np.full(len(part.numbers), keep == "rows") | (part.numbers == REMOVED)
     return header, {**arrays, **_from_rows(data if is_kept.all() else data[is_kept])}
 
 
@@ -269,7 +269,7 @@ def restore_affinities(header: Header, arrays: Arrays, n: int) -> KNNAffinities:
         _read_part(part, arrays, f"part{i}_")
         for i, part in enumerate(check_type(header["parts"], "parts", list))
     ]
-    left = np.concatenate([part.numbers[part.numbers != GONE] for part in parts])
+    left = np.concatenate([part.numbers[part.numbers != REMOVED] for part in parts])
     if not np.array_equal(np.sort(left), np.arange(n)):
         raise ValueError(f"the parts of the index do not have the {n} rows once each")
     has_rows = all(part.rows.shape[0] == len(part.numbers) for part in parts)
@@ -284,10 +284,22 @@ def restore_affinities(header: Header, arrays: Arrays, n: int) -> KNNAffinities:
         np.ascontiguousarray(distances, np.float32),
         units,
     )
-    parameters = check_type(header["parameters"], "parameters", dict)
     return FAMILIES[header["family"]].restore(
-        graph, n_used, header["symmetrize"], header["n_jobs"], parameters
+        graph, n_used, header["symmetrize"], header["n_jobs"], _parameters(header)
     )
+
+
+def _parameters(header: Header) -> dict[str, Any]:
+    """Return the parameters of the family; the first files of 0.2.0 have them by argument."""
+    if "parameters" in header:
+        parameters: dict[str, Any] = check_type(header["parameters"], "parameters", dict)
+        return parameters
+    arguments = check_type(header["arguments"], "arguments", dict)
+    parameters = dict(check_type(header["attributes"], "attributes", dict))
+    for given in "perplexity", "perplexities":
+        if given in arguments:
+            parameters[f"effective_{given}_"] = arguments[given]
+    return parameters
 
 
 def check_restorable(header: Header, arrays: Arrays, index: Any, n: int) -> None:

@@ -63,7 +63,7 @@ class Projection(NamedTuple):
     directions : (columns, rank) float32.
     scale : the directions are orthonormal vectors divided by it.
     max_residual : largest length, divided by the scale, of what a row loses by the projection,
-        far rows not counted; 0 where it is not known, as in what version 0.1.0 pickled.
+        far rows not counted; 0 where it is not known.
     """
 
     origin: np.ndarray

@@ -16,8 +16,6 @@ class RowHashIndex:
     X : (n, columns) array or CSR matrix.
     """
 
-    _is_sparse: bool | None = None  # pickles of version 0.1.0 do not have it
-
     def __init__(self, X):
         self._is_sparse = sp.issparse(X)
         self._set(_digests(X, self._is_sparse))
@@ -31,13 +29,13 @@ class RowHashIndex:
         digests = np.empty_like(self._sorted)
         digests[self._row] = self._sorted
         result = RowHashIndex.__new__(RowHashIndex)
-        result._is_sparse = sp.issparse(X) if self._is_sparse is None else self._is_sparse
+        result._is_sparse = self._is_sparse
         result._set(np.concatenate([digests, _digests(X, result._is_sparse)]))
         return result
 
     def find(self, X) -> np.ndarray:
         """Return the index of the first row that equals each row of X, -1 where there is none."""
-        wanted = _digests(X, sp.issparse(X) if self._is_sparse is None else self._is_sparse)
+        wanted = _digests(X, self._is_sparse)
         index = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
         return np.where(self._sorted[index] == wanted, self._row[index], -1)
 

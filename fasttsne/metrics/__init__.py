@@ -22,17 +22,21 @@ of such numbers.  No result depends on the number of threads.
 ============================ =================================================================
 """
 
-from fasttsne.metrics.correlations import density_correlation, distance_correlation
 from fasttsne.metrics.estimate import Estimate
-from fasttsne.metrics.graph_recall import graph_recall
 from fasttsne.metrics.label_agreement import LabelAgreement, label_agreement
 from fasttsne.metrics.local_distortion import LocalDistortion, local_distortion
 from fasttsne.metrics.loo import LooScores, loo_scores
-from fasttsne.metrics.neighborhoods import continuity, neighbor_recall, trustworthiness
-from fasttsne.metrics.pseudo_bic import pBIC
+from fasttsne.metrics.neighborhoods import (
+    continuity,
+    density_correlation,
+    graph_recall,
+    neighbor_recall,
+    pBIC,
+    trustworthiness,
+)
 from fasttsne.metrics.rank_curves import RankCurves, rank_curves
 from fasttsne.metrics.stability import Stability, stability
-from fasttsne.metrics.stress import StressCurve, stress
+from fasttsne.metrics.stress import StressCurve, distance_correlation, stress
 
 __all__ = [
     "Estimate",

@@ -1,16 +1,58 @@
-"""A measure with its standard error."""
+"""Samples of rows, and estimates from them with their standard errors."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances
+from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
+from fasttsne.runtime.validation import check_data, check_number, check_random_state, refuse_masked
+
 # Half of a 95 % interval, in standard errors.
 NORMAL_95 = 1.959964
-# Fewer rows say too little about the others for an interval.
+# Samples of fewer rows have no interval.
 MIN_ROWS = 30
 # Where a few rows decide, fewer may well lack them: so many rows, or neighbours of rows.
 MIN_ROWS_OF_RARE, MIN_NEIGHBORS = 200, 2000
+# Squares of coordinates in this range, and their sums, are floats.
+MIN_SIZE, MAX_SIZE = 1e-100, 1e100
+
+
+def check_rows(
+    X: Rows, embedding: ArrayLike, metric: Metric = "euclidean", metric_params: Settings = None
+) -> tuple[Distances, np.ndarray]:
+    """Return the distances between rows of X and the points, (n, d) float, of as many rows."""
+    points = check_points(embedding)
+    distances = make_distances(X, metric, metric_params)
+    if distances.n_samples != len(points):
+        raise ValueError(
+            f"embedding must have as many rows as X, {distances.n_samples}; got {len(points)}"
+        )
+    return distances, points
+
+
+def check_points(embedding: ArrayLike, min_rows: int = 1) -> np.ndarray:
+    """Return the points of a map as a plain array, (n, d)."""
+    refuse_masked(embedding, "embedding")
+    points: np.ndarray = check_data(np.asarray(embedding), "embedding", min_rows)
+    with np.errstate(over="ignore"):
+        size = float(np.ptp(points, axis=0).max())
+    if size and not MIN_SIZE <= size <= MAX_SIZE:
+        raise ValueError(
+            f"embedding must spread over {MIN_SIZE:g} to {MAX_SIZE:g}, or squared distances are no "
+            f"numbers; it spreads over {size:g}: multiply it by a constant"
+        )
+    return points
+
+
+def sample_rows(n: int, size: int | None, random_state: RandomState) -> np.ndarray:
+    """Return the indices of a sample of rows in ascending order, all if there are no more."""
+    if size is not None:
+        size = check_number(size, "sample_size", low=2, integer=True)
+    if size is None or size >= n:
+        return np.arange(n)
+    return np.sort(check_random_state(random_state).permutation(n)[:size])
 
 
 class Estimate(float):
@@ -20,8 +62,8 @@ class Estimate(float):
 
     Attributes
     ----------
-    standard_error : of a measure of a sample of rows, for that of all rows: half of a 95 %
-        interval, divided by 1.96.  0 where all rows were measured, NaN where it is not known, as
+    standard_error : of the measure as an estimate for all rows: half of a 95 % interval, divided
+        by 1.96.  0 where all rows were measured, NaN where it is not known, as
         for samples of fewer than 30 rows.
     rows : (m,) indices of the rows that were measured, ascending, or None.
     values : (m,) float64, what each of these rows has, whose mean is the measure; or None for
@@ -56,10 +98,10 @@ class Estimate(float):
 
 
 def estimate_mean(values: np.ndarray, rows: np.ndarray, n: int) -> Estimate:
-    """Return the mean of what a sample of n rows has, 0 to 1, with its standard error.
+    """Return the mean of a sample's values, 0 to 1, with its standard error; n is all rows.
 
-    Rows that have NaN are left out.  Where all others have one value, the standard error is that
-    of :func:`estimate_share` for a sample of which something is so of all.
+    NaN are left out.  Where all others are equal, it is the standard error of a share of 1
+    (:func:`estimate_share`).
     """
     kept = values[~np.isnan(values)]
     if len(kept) == 0:
@@ -71,10 +113,7 @@ def estimate_mean(values: np.ndarray, rows: np.ndarray, n: int) -> Estimate:
 
 
 def estimate_penalized(values: np.ndarray, rows: np.ndarray, n: int, k: int) -> Estimate:
-    """Return the mean of what k neighbours of each row of a sample have, of which few are bad.
-
-    The standard error is not known of fewer than 2,000 neighbours.
-    """
+    """Return the mean penalty of k neighbours of each row; unknown error below 2,000 of them."""
     found = estimate_mean(values, rows, n)
     if len(rows) < n and len(rows) * k < MIN_NEIGHBORS:
         found.standard_error = float("nan")
@@ -82,10 +121,10 @@ def estimate_penalized(values: np.ndarray, rows: np.ndarray, n: int, k: int) -> 
 
 
 def estimate_share(is_so: np.ndarray, rows: np.ndarray, n: int) -> Estimate:
-    """Return the share of a sample of n rows of which something is so, (m,) bool.
+    """Return the share of a sample's rows, of n, with a property, (m,) bool.
 
-    The standard error is that of two more rows of which it is so, and two of which it is not: a
-    sample in which it is so of all does not say that it is so of all rows.
+    Agresti-Coull: the standard error adds two successes and two failures, so that an all-success
+    sample keeps a positive error.
 
     Source: Agresti & Coull 1998, Approximate is better than "exact" for interval estimation of
     binomial proportions.
@@ -97,10 +136,9 @@ def estimate_share(is_so: np.ndarray, rows: np.ndarray, n: int) -> Estimate:
 
 
 def estimate_share_beyond(values: np.ndarray, factor: float, rows: np.ndarray, n: int) -> Estimate:
-    """Return the share of a sample of n rows with more than so many times the median, (m,).
+    """Return the share of a sample's values, (m,), beyond a multiple of their median.
 
-    The standard error is also that of the median: it has the share if the median were one standard
-    error lower, and higher.
+    The standard error includes the median's, from the shares one standard error to each side.
     """
     m = len(values)
     found = estimate_share(values > factor * np.median(values), rows, n)
@@ -115,10 +153,9 @@ def estimate_share_beyond(values: np.ndarray, factor: float, rows: np.ndarray, n
 def standard_error_between(
     values: np.ndarray, mean: float, m: int, n: int, low: float, high: float
 ) -> float:
-    """Return the standard error of a mean of what lies between two ends, with rare low values.
+    """Return the standard error of a mean of values between two ends, with rare low values.
 
-    It is that of two more rows, one with each end: a sample that lacks the rare values that all
-    rows have shows too small a variance, and too high a mean.
+    It adds two rows, one at each end: a sample without the rare values has too small a variance.
     """
     if m >= n:
         return 0.0
@@ -131,13 +168,12 @@ def standard_error_between(
 def standard_error_of_mean(values: np.ndarray, m: int, n: int) -> np.ndarray:
     """Return the standard error of the mean over m rows drawn from n without replacement, (...).
 
-    It is 1 / 1.96 of the longer half of a 95 % interval that takes the skewness of the values
-    into account.  It is NaN of fewer than 30 values, and where all are equal: such a sample does
-    not say how far others differ.
+    It is 1 / 1.96 of the longer half of a 95 % interval that allows for skewness; NaN of fewer
+    than 30 values, and of equal ones.
 
     Parameters
     ----------
-    values : (rows, ...), what each row has, or its influence on a measure.
+    values : (m, ...) values of the rows, or their influences on a measure.
 
     Source: Hall 1992, On the removal of skewness by transformation.
     """
@@ -160,11 +196,17 @@ def jackknifed(left_out: np.ndarray) -> np.ndarray:
     return influence
 
 
-def _longer_half(skewness: np.ndarray) -> np.ndarray:
-    """Return the longer half of the interval of a mean by the normal one's.
+def pearson(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the correlation of two vectors; NaN where one is constant."""
+    if not (np.ptp(a) > 0 and np.ptp(b) > 0):  # less their mean, equal values need not be 0
+        return float("nan")
+    a, b = a - a.mean(), b - b.mean()
+    scale = np.sqrt(a @ a) * np.sqrt(b @ b)  # a product of the squares may overflow
+    return float(a @ b / scale) if scale > 0 else float("nan")
 
-    skewness : of the mean, at least 0.
-    """
+
+def _longer_half(skewness: np.ndarray) -> np.ndarray:
+    """Return the longer half of a mean's interval, by the normal one's, for its skewness >= 0."""
     skewness = np.maximum(skewness, 1e-6)  # of 0 it is the limit
     end = 1 - np.cbrt(1 - skewness * (NORMAL_95 + skewness / 6))
     longer: np.ndarray = 3 * end / skewness / NORMAL_95

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.metrics.samples import check_rows, sample_rows
+from fasttsne.metrics.estimate import check_rows, sample_rows
 from fasttsne.nearest_neighbors.builtin.ranks import Distances, nearest_of
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
@@ -56,7 +56,7 @@ def local_distortion(
     ----------
     k : neighbours of each row, at least as many as dimensions plus one.
 
-    The others are those of :func:`neighbor_recall`.  Each row has a value of its own, so that a
+    Other parameters are as for :func:`neighbor_recall`.  Each row has a value of its own, so that a
     sample has no standard errors.
 
     Source: Venna 2007 and Aupetit 2007 (stretching and compression of projections); the Jacobian

@@ -1,15 +1,21 @@
-"""How free each point of a map is: the scores of the leave-one-out map."""
+"""Leave-one-out scores: how firmly each point of an embedding is held where it is."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
+from fasttsne import _kernels
 from fasttsne.affinity import Affinities
-from fasttsne.metrics.samples import check_points, sample_rows
-from fasttsne.metrics.single_point_field import leave_one_out, make_point_field
+from fasttsne.metrics.estimate import check_points, sample_rows
 from fasttsne.objective.edges import edges_of
+from fasttsne.repulsion.barnes_hut import TreeRepulsion
+from fasttsne.repulsion.exact import ExactRepulsion, padded_columns
+from fasttsne.repulsion.limits import FALLBACK_THETA, MAX_LINE_CELLS, max_cells
+from fasttsne.repulsion.mesh.layout import LINEAR_SPAN
+from fasttsne.repulsion.mesh.mesh import MeshRepulsion
+from fasttsne.repulsion.morton import bounding_box
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import RandomState
 from fasttsne.runtime.validation import check_number
@@ -22,6 +28,22 @@ SHARE, N_NEAREST, N_DIRECTIONS = 0.8, 10, 2
 # many times the usual one is not held.  Good maps have few of them: benchmarks/trust.py.
 PERTURBATION_LIMIT = 5.0
 SINGULARITY_LIMIT = 10.0
+# Up to so many points, the sum over all costs no more than a grid.
+EXACT_MAX_POINTS = 1000
+# The field reaches so much of the map's extent beyond it.
+MARGIN = 0.05
+# The second derivative needs splines of a higher order than the forces of a descent.
+MESH_PARAMS = {"n_interpolation_points": 4, "min_num_intervals": 50, "ints_in_interval": 1}
+# A grid beyond the limits of a descent's is finer, where there is room: errors of curvatures are
+# then a quarter of the others, 0.003 for 0.011 in the median of MNIST's map.
+FINE_PARAMS = {**MESH_PARAMS, "ints_in_interval": 0.7}
+# Padded cells of the largest grid.  It takes 14 bytes a cell while it is made: less than 1 GB.
+# A grid for one evaluation of forces has to be smaller (``repulsion.limits``); this one is made
+# once, and each row reads it some fifty times.
+MAX_FIELD_CELLS = 2**26
+# A row's sums over all points cost as much as so many cells for each point.
+CELLS_PER_PAIR = 0.2
+NO_SELF_FORCE = np.zeros(_kernels.particle_mesh.SELF_FORCE_TERMS, np.float32)
 
 
 @dataclass(frozen=True)
@@ -63,22 +85,20 @@ def loo_scores(
     random_state: RandomState = 0,
     n_jobs: int | None = -1,
 ) -> LooScores:
-    """Return where a map is discontinuous, and which of its points could as well be elsewhere.
+    """Return where an embedding is discontinuous, and which of its points are hardly held.
 
-    A map of all rows makes a map of one: where does a new row go while all others stay?  That is
-    the minimum of the loss as a function of one point, a landscape with several valleys.  A point
-    *jumps* where a small change of its row makes another valley the deepest: the map is torn
-    there, or a group that is one in the data was split.  It is *loose* where its valley is flat in
-    some direction: its position there is arbitrary.
+    The loss as a function of one point, while all others stay, may have several minima.  A point
+    *jumps* where a small change of its row makes another minimum the deepest: the embedding is
+    torn there, or has split a group of the data.  It is *loose* where its minimum is flat in some
+    direction: its position there is arbitrary.
 
     The row is moved four fifths of the way to a neighbour in the graph: its affinities become a
     mean of its own and the neighbour's.  Directions are the two of its ten strongest neighbours
-    that lie farthest from it in the map; descents start where the point is and at the neighbour.
-    So a jump is found on both sides of a tear, where benchmarks/trust.py says how often.
+    that lie farthest from it in the embedding; descents start at the point and at the neighbour.
 
-    The repulsion comes from a grid where that is made sooner than the sums over all points are
-    for these rows.  It takes up to 1 GB, whatever the ``memory_limit`` of the fit was.  All 70,000
-    points of MNIST take four seconds of the processor; by sums a row takes a millisecond there.
+    The repulsion comes from a grid where that costs less than sums over all points for these rows.
+    It takes up to 1 GB, whatever the ``memory_limit`` of the fit was.  All 70,000 points of MNIST
+    take four seconds of the processor; by sums a row takes a millisecond there.
 
     Parameters
     ----------
@@ -104,16 +124,7 @@ def loo_scores(
     n_threads = resolve_n_jobs(n_jobs)
     field = make_point_field(points, dof, n_threads, n_rows=len(rows))
     curvature, perturbation, target, toward = leave_one_out(
-        edges_of(P, "affinities.P"),
-        points,
-        rows,
-        field,
-        exaggeration,
-        SHARE,
-        N_NEAREST,
-        N_DIRECTIONS,
-        dof,
-        n_threads,
+        edges_of(P, "affinities.P"), points, rows, field, exaggeration, dof, n_threads
     )
     with np.errstate(divide="ignore"):
         singularity = np.where(curvature > 0, 1 / np.maximum(curvature, 0), np.inf)
@@ -141,3 +152,117 @@ def _fitted(embedding: Any) -> tuple[np.ndarray, sp.csr_matrix, float]:
     if not np.ptp(points, axis=0).any():
         raise ValueError("embedding must have points that are not all equal")
     return np.ascontiguousarray(points, np.float32), affinities.P_float32, float(embedding.dof)
+
+
+class PointField(NamedTuple):
+    """What ``leave_one_out`` needs of a map beside its points.
+
+    z : sum of the similarities of all pairs.
+    sources : (d, capacity) float32 points, transposed and padded, for sums over all; or None.
+    cells, origin, spacing, mean, table : the potential on a grid, where there are no sources.
+    box : (2, d), where it is known.
+    """
+
+    z: float
+    sources: np.ndarray | None
+    cells: np.ndarray | None
+    origin: np.ndarray | None
+    spacing: float
+    mean: float
+    table: np.ndarray | None
+    box: np.ndarray
+
+
+def make_point_field(
+    points: np.ndarray,
+    dof: float,
+    n_threads: int,
+    is_exact: bool = False,
+    n_rows: int | None = None,
+) -> PointField:
+    """Return the field of a map, (n, d) float32, from a grid unless that would be too large.
+
+    Parameters
+    ----------
+    is_exact : by sums over all points in any case.
+    n_rows : how many points will be left out, for which a larger grid may pay; None is all.
+    """
+    low, high = bounding_box(points)
+    margin = np.float32(MARGIN) * (high - low).max()
+    box = low - margin, high + margin
+    limits = np.stack(box).astype(np.float64)
+    is_small = len(points) <= EXACT_MAX_POINTS or float((high - low).max()) < LINEAR_SPAN
+    mesh = None if is_exact or is_small else _mesh(points, box, dof, n_threads, n_rows)
+    scratch = np.empty_like(points)
+    if mesh is None:
+        tree = TreeRepulsion(dof, FALLBACK_THETA[points.shape[1]], n_threads)
+        z = (ExactRepulsion(dof, n_threads) if is_small else tree)(points, scratch)
+        return PointField(z, padded_columns(points), None, None, 1.0, 0.0, None, limits)
+    cells, spacing, constant = mesh.potential(points, box)
+    mean = len(points) * constant
+    own = np.empty(len(points), np.float32)
+    _kernels.particle_mesh.gather(
+        points, cells, box[0], spacing, mesh.polynomials, NO_SELF_FORCE, scratch, n_threads, own
+    )
+    # What a grid says that a point contributes to its own potential is 1 but for its errors.
+    z = float(own.sum(dtype=np.float64)) + len(points) * (mean - 1)
+    table = with_curvatures(mesh.polynomials)
+    return PointField(z, None, cells, box[0], spacing, mean, table, limits)
+
+
+def _mesh(
+    points: np.ndarray,
+    box: tuple[np.ndarray, np.ndarray],
+    dof: float,
+    n_threads: int,
+    n_rows: int | None,
+) -> MeshRepulsion | None:
+    """Return the mesh for so many rows; None where sums over all points cost less."""
+    n, d = points.shape
+    n_pairs = n * (n if n_rows is None else n_rows)
+    possible = MAX_LINE_CELLS if d == 1 else MAX_FIELD_CELLS
+    worthwhile = min(CELLS_PER_PAIR * n_pairs, possible)
+    attempts = (
+        (MESH_PARAMS, max_cells(n, d)),
+        (FINE_PARAMS, worthwhile),
+        (MESH_PARAMS, worthwhile),
+    )
+    for params, limit in attempts:
+        mesh = MeshRepulsion.from_params(dof, n_threads, params)
+        if mesh.padded_cells(box) <= limit:
+            return mesh
+    return None
+
+
+def with_curvatures(polynomials: np.ndarray) -> np.ndarray:
+    """Return the table of a spline's weights and slopes, (2, p, 8), with second derivatives."""
+    p = polynomials.shape[1]
+    table = np.zeros((3, *polynomials.shape[1:]), np.float32)
+    table[:2] = polynomials
+    powers = np.arange(p - 2, 0, -1, dtype=np.float32)
+    table[2, : p - 2] = polynomials[1, : p - 2] * powers[:, None]
+    return table
+
+
+def leave_one_out(
+    graph: tuple[np.ndarray, np.ndarray, np.ndarray],
+    points: np.ndarray,
+    rows: np.ndarray,
+    field: PointField,
+    exaggeration: float,
+    dof: float,
+    n_threads: int,
+    n_directions: int = N_DIRECTIONS,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return smallest curvature, perturbation, target and direction of each row.
+
+    graph : row pointers, columns and values of the affinities, from ``edges_of``.
+    """
+    m, d = len(rows), points.shape[1]
+    found = np.empty(m), np.empty(m), np.empty((m, d)), np.empty(m, np.int32)
+    z, *potential = field
+    setting = exaggeration, SHARE, N_NEAREST, n_directions, dof
+    _kernels.leave_one_out.leave_one_out(
+        *graph, points, rows.astype(np.int32), z, *setting, *potential, *found, n_threads
+    )
+    return found

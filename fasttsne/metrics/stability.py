@@ -1,4 +1,4 @@
-"""What several maps of the same rows agree on."""
+"""Agreement of several embeddings of one data set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.metrics.labels import encoded_labels
-from fasttsne.metrics.samples import check_points
+from fasttsne.metrics.estimate import check_points
+from fasttsne.metrics.label_agreement import encoded_labels
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_number

@@ -15,12 +15,12 @@ from fasttsne.nearest_neighbors.neighbor_lists import Lists, nearest_of
 from fasttsne.nearest_neighbors.select import make_index
 
 # Of a row that has left.
-GONE = -1
+REMOVED = -1
 SETTINGS = "metric", "metric_params", "n_jobs"
 
 
 class Part(NamedTuple):
-    """The index of some rows, and their numbers, (rows,) int32: ``GONE`` of those that left."""
+    """The index of some rows, and their numbers, (rows,) int32: ``REMOVED`` of those that left."""
 
     index: Any
     numbers: np.ndarray
@@ -28,7 +28,7 @@ class Part(NamedTuple):
     @property
     def n_left(self) -> int:
         """Rows that have not left."""
-        return int(np.count_nonzero(self.numbers != GONE))
+        return int(np.count_nonzero(self.numbers != REMOVED))
 
 
 class ChangingIndex:
@@ -75,7 +75,7 @@ class ChangingIndex:
         found, order = [], []
         for part in self.parts:
             place = np.full(max(part.numbers.max(initial=0), numbers.max(initial=0)) + 1, -1)
-            is_left = np.flatnonzero(part.numbers != GONE)
+            is_left = np.flatnonzero(part.numbers != REMOVED)
             place[part.numbers[is_left]] = is_left
             wanted = np.flatnonzero(place[numbers] >= 0)
             if len(wanted):
@@ -86,7 +86,7 @@ class ChangingIndex:
     def without(self, numbers: np.ndarray) -> "ChangingIndex":
         """Return the index without some rows; the others keep their numbers."""
         changed = [
-            Part(index, np.where(np.isin(old, numbers), GONE, old).astype(np.int32))
+            Part(index, np.where(np.isin(old, numbers), REMOVED, old).astype(np.int32))
             for index, old in self.parts
         ]
         return ChangingIndex(changed, self.k)
@@ -94,7 +94,7 @@ class ChangingIndex:
     def renumbered(self, new: np.ndarray) -> "ChangingIndex":
         """Return the index with ``new[i]`` as the number of row i."""
         changed = [
-            Part(index, np.where(old == GONE, GONE, new[old]).astype(np.int32))
+            Part(index, np.where(old == REMOVED, REMOVED, new[old]).astype(np.int32))
             for index, old in self.parts
         ]
         return ChangingIndex(changed, self.k)
@@ -116,7 +116,7 @@ class ChangingIndex:
         """
         kept, joined = self._split_parts(X.shape[0])
         found = [_query(part, X, n_looked_at) for part in kept if part.n_left]
-        left = [part.numbers != GONE for part in joined]
+        left = [part.numbers != REMOVED for part in joined]
         data = [_data_of(part.index)[is_left] for part, is_left in zip(joined, left, strict=True)]
         own = [part.numbers[is_left] for part, is_left in zip(joined, left, strict=True)]
         # The caller may fill its array with the next batch.
@@ -150,7 +150,7 @@ class ChangingIndex:
         if hasattr(first, "metric_params_of_data"):
             settings["metric_params"] = first.metric_params_of_data()
         if X.shape[0] == 1:  # an index needs a row and a neighbour
-            X, numbers = stack_rows([X, X]), np.append(numbers, GONE)
+            X, numbers = stack_rows([X, X]), np.append(numbers, REMOVED)
         k = min(self.k, X.shape[0] - 1)
         return Part(make_index("auto", X, k, random_state=0, **settings), numbers.astype(np.int32))
 
@@ -171,7 +171,7 @@ def _query(part: Part, X: Any, k: int) -> Lists:
     rows = np.arange(len(indices))
     while True:
         numbers = part.numbers[indices]
-        is_left = numbers != GONE
+        is_left = numbers != REMOVED
         is_enough = is_left.sum(axis=1) >= k
         first = np.argsort(~is_left[is_enough], axis=1, kind="stable")[:, :k]
         for table, values in zip(out, (numbers, distances), strict=True):

@@ -27,7 +27,7 @@ MAX_PERPLEXITY = 2**31 // NEIGHBORS_PER_PERPLEXITY
 
 def n_neighbors_for(perplexity: float) -> int:
     """Return how many neighbours of each row a perplexity takes."""
-    return int(NEIGHBORS_PER_PERPLEXITY * perplexity)
+    return int(NEIGHBORS_PER_PERPLEXITY * float(perplexity))
 
 
 def perplexity_for(n_neighbors: int) -> float:

@@ -14,8 +14,14 @@ from fasttsne.optimize import schedule
 from fasttsne.optimize.callback import Callbacks, as_callbacks, notify
 from fasttsne.optimize.loop import Loop, OptimizationInterrupt
 from fasttsne.optimize.plan import Phase, number_or_none
-from fasttsne.optimize.run_state import Keeper, RunState
-from fasttsne.optimize.state import DescentState, WorkingPoints, check_state, initial_state
+from fasttsne.optimize.state import (
+    DescentState,
+    RunState,
+    StateSaver,
+    WorkingPoints,
+    check_state,
+    initial_state,
+)
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_coordinates
 from fasttsne.utils import warn_user
@@ -45,7 +51,7 @@ class GradientDescent:
 
     @property
     def state(self) -> DescentState | None:
-        """What the next call continues with; in a callback, as of the last step before it."""
+        """What the next call resumes from; in a callback, the state after the last step."""
         if self._running is None:
             return self._state
         points, iteration = self._running
@@ -57,7 +63,7 @@ class GradientDescent:
 
     @property
     def iteration(self) -> int:
-        """Number of iterations of all calls; to ask for ``state`` costs more."""
+        """Number of iterations of all calls; cheaper than ``state.iteration``."""
         if self._running is not None:
             return self._running[1]
         return 0 if self._state is None else self._state.iteration
@@ -90,7 +96,7 @@ class GradientDescent:
         self.state = dataclasses.replace(state, **changed)
 
     def copy(self) -> "GradientDescent":
-        """A copy whose steps do not change this one."""
+        """Return a deep copy."""
         return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -101,8 +107,8 @@ class GradientDescent:
         embedding: np.ndarray,
         objective: Objective,
         phase: Phase,
-        keeper: Keeper | None = None,
-        go_on_from: RunState | None = None,
+        saver: StateSaver | None = None,
+        resume_from: RunState | None = None,
     ) -> float:
         """Optimize ``embedding``, (n, d) float64, in place; return its error.
 
@@ -110,8 +116,8 @@ class GradientDescent:
         ----------
         objective : :class:`fasttsne.objective.Objective` of the map's shape.
         phase : :class:`fasttsne.optimize.plan.Phase`, which says what is done.
-        keeper : keeps states of the run, for checkpoints, or None.
-        go_on_from : one of them, of the same phase, to go on from.
+        saver : saves states of the run, for checkpoints, or None.
+        resume_from : one of them, of the same phase.
 
         Raises
         ------
@@ -130,10 +136,10 @@ class GradientDescent:
         check_coordinates(embedding, "embedding")
         notify(phase.callbacks, "receive_settings", phase)
         notify(phase.callbacks, "optimization_about_to_start")
-        if go_on_from is not None:
-            go_on_from.check(objective.shape, phase)
-            embedding[...] = go_on_from.embedding
-            self.state = go_on_from.descent
+        if resume_from is not None:
+            resume_from.check(objective.shape, phase)
+            embedding[...] = resume_from.embedding
+            self.state = resume_from.descent
         state = self.state
         if state is None or state.update.shape != embedding.shape:
             order = objective.sorting(embedding) if objective.gains_by_order else None
@@ -141,11 +147,11 @@ class GradientDescent:
         # The caller's order may change; what is checked must not.
         state = dataclasses.replace(state, order=np.array(state.order))
         check_state(state, embedding.shape, "optimizer.state.")
-        loop = Loop(self, state, embedding, objective, phase, keeper)
+        loop = Loop(self, state, embedding, objective, phase, saver)
         try:
-            loop.run(go_on_from)
+            loop.run(resume_from)
         finally:
-            # Whatever ended the loop, the caller finds the map and the state as of the last step.
+            # Whatever ended the loop, the caller gets the map and the state after the last step.
             loop.points.restore_array(embedding)
             loop.points.write_to(embedding)
             self._running = None

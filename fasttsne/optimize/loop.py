@@ -5,30 +5,38 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fasttsne import _kernels
 from fasttsne.objective.base import Objective
-from fasttsne.objective.joint import JointObjective
 from fasttsne.optimize.callback import is_stop
-from fasttsne.optimize.joint_preconditioner import JointPreconditioner
 from fasttsne.optimize.plan import Phase
-from fasttsne.optimize.preconditioner import Preconditioner
-from fasttsne.optimize.run_state import Keeper, RunState
 from fasttsne.optimize.schedule import Stage
-from fasttsne.optimize.select_term import make_term
-from fasttsne.optimize.state import DescentState, WorkingPoints, reordering_is_due
-from fasttsne.optimize.stopping import LOSS_LEFT, Check, Decision, StoppingRule
-from fasttsne.optimize.target_term import TargetTerm, far_origin
+from fasttsne.optimize.state import (
+    DescentState,
+    RunState,
+    StateSaver,
+    WorkingPoints,
+    reordering_is_due,
+)
+from fasttsne.optimize.step_rules import MomentumSteps, PreconditionedSteps, StepRule
+from fasttsne.optimize.stopping import (
+    LOSS_LEFT,
+    Check,
+    Decision,
+    GoesBack,
+    LossEstimator,
+    ReserveRule,
+    StoppingRule,
+)
+from fasttsne.optimize.target_term import (
+    AnchorTerm,
+    ReferenceTerm,
+    TargetTerm,
+    Ties,
+    TieTerm,
+    far_origin,
+)
 from fasttsne.runtime import progress
-from fasttsne.runtime.validation import MAX_COORDINATE
 
 log = logging.getLogger("fasttsne.optimizer")
-
-# Iterations from one preconditioner to the next: in the first ones of a stage the map changes most.
-REBUILD_EVERY, REBUILD_EVERY_AT_FIRST, N_AT_FIRST = 10, 5, 20
-
-# Rows that go through all iterations in one call, in which Ctrl-C is not noticed: 250 iterations
-# of so many take a tenth of a second.
-MAX_FEW_ROWS = 100
 
 
 class OptimizationInterrupt(InterruptedError):
@@ -46,73 +54,112 @@ class OptimizationInterrupt(InterruptedError):
         self.final_embedding = final_embedding
 
 
-class Watched(Protocol):
-    """What the loop tells the optimizer while it runs."""
+class OptimizerStatus(Protocol):
+    """What a run publishes of itself, for callbacks."""
 
     loss_left: float | None
     _running: tuple[WorkingPoints, int] | None
 
 
-class Loop:
-    """The iterations of one ``run``: stages one after the other, with one count of steps."""
+class Recorder:
+    """The callbacks of a run, and its progress."""
 
     def __init__(
         self,
-        optimizer: Watched,
+        status: OptimizerStatus,
+        embedding: np.ndarray,
+        phase: Phase,
+        shown: progress.Progress,
+    ):
+        self._status, self._embedding = status, embedding
+        self._callbacks, self._every = phase.callbacks, phase.callbacks_every_iters
+        self._progress = shown
+
+    def is_due(self, step: int) -> bool:
+        """Return whether callbacks are called in this iteration, counted from 1."""
+        return bool(self._callbacks) and step % self._every == 0
+
+    def call(self, points: WorkingPoints, step: int, iteration: int, error: float) -> None:
+        """Call every callback, also after one that stops the run; they may move points."""
+        points.write_to(self._embedding)
+        self._status._running = points, iteration
+        answers = [callback(step, error, self._embedding) for callback in self._callbacks]
+        points.check_array(self._embedding)
+        if any([is_stop(answer) for answer in answers]):
+            raise OptimizationInterrupt(error, self._embedding)
+        points.read_from(self._embedding)
+
+    def extend(self, n_iter: int) -> None:
+        """Add the iterations of a stage in reserve."""
+        assert self._progress.total is not None
+        self._progress.total += n_iter
+
+    def advance(self, n_iter: int, error: float | None = None) -> None:
+        """Report iterations, and the error where it is known."""
+        note, left = None, self._status.loss_left
+        if error is not None:
+            share = "" if left is None else f", about {100 * max(left, 0):.2g} % of it left"
+            note = f"KL divergence {error:.4f}{share}"
+        self._progress.advance(n_iter, note)
+
+
+class Loop:
+    """The iterations of one ``run``: stages one after the other, with one count of steps.
+
+    Attributes
+    ----------
+    points : in the order of the loop, after the last step.
+    iteration : number of iterations of all calls.
+    """
+
+    def __init__(
+        self,
+        status: OptimizerStatus,
         state: DescentState,
         embedding: np.ndarray,
         objective: Objective,
         phase: Phase,
-        keeper: Keeper | None = None,
+        saver: StateSaver | None = None,
     ):
-        self.optimizer, self.embedding, self._keeper = optimizer, embedding, keeper
-        self.objective, self.phase = objective, phase
+        self._status, self._embedding, self._saver = status, embedding, saver
+        self._objective, self._phase = objective, phase
         self.points = WorkingPoints.from_state(embedding, state)
-        self.iteration = state.iteration  # of all calls
-        self.step = 0  # of this one
-        objective.reorder(self.points.order)
-        self.anchors = make_term(phase, objective)
-        if self.anchors is not None:
-            self.anchors.reorder(self.points.order)
-            self.anchors.pin(self.points.y)
-        self._recenters = objective.is_translation_invariant and (
-            self.anchors is None or self.anchors.keeps_center
-        )
-        objective.set_origin(self._origin())
-        n, d = embedding.shape
-        n_blocks = _kernels.gradient_step.count_blocks(n)
-        self._scratch = np.empty((n_blocks + 1, d)), np.empty(n_blocks, np.int64)
-        self._preconditioned: PreconditionedSteps | None = None
-        self._is_preconditioned = False  # the stage is
-        self._rate = 0.0
-        self._shortening = 1.0  # of preconditioned steps
+        self.iteration, self._step = state.iteration, 0
+        self._target = target = make_target(phase, objective)
+        self._take_over_order()
+        if target is not None:
+            target.pin(self.points.y)
+        recenters = objective.is_translation_invariant and (target is None or target.keeps_center)
+        objective.set_origin(self._origin(recenters))
+        self._plain = MomentumSteps(objective, phase, target, recenters)
+        self._preconditioned = PreconditionedSteps(objective, phase, target, recenters)
+        self._steps: StepRule = self._plain
         # The rule and the checks of the last stage with a rule, where that did not end it.
         self._unfinished: tuple[StoppingRule, list[Check]] | None = None
         self._kept: np.ndarray | None = None
 
-    def _origin(self) -> np.ndarray | None:
-        """Return the place about which forces are computed: None is 0, to which maps are moved."""
-        moves = self._recenters and self.phase.n_iter > 0
-        if moves or not self.objective.is_translation_invariant:
+    def _origin(self, recenters: bool) -> np.ndarray | None:
+        """Return the point about which forces are computed: None is 0."""
+        if not self._objective.is_translation_invariant or (recenters and self._phase.n_iter > 0):
             return None
-        return far_origin(self.points.y) if self.anchors is None else self.anchors.origin
+        return far_origin(self.points.y) if self._target is None else self._target.origin
 
     def run(self, state: RunState | None = None) -> None:
         """Run all stages, or, from a state, the iterations that are left."""
-        first = 0 if state is None else state.stage
-        phase, self.step = self.phase, 0 if state is None else state.step
+        phase = self._phase
+        first, self._step = (0, 0) if state is None else (state.stage, state.step)
         with progress.stage(
-            phase.name, phase.n_iter, progress.ITERATIONS, phase.may_stop_early, self.step
-        ) as self._progress:
+            phase.name, phase.n_iter, progress.ITERATIONS, phase.may_stop_early, self._step
+        ) as shown:
+            self._recorder = Recorder(self._status, self._embedding, phase, shown)
             for index, stage in enumerate(phase.stages[first:], first):
                 resumed = state if index == first else None
-                if getattr(stage, "is_reserve", False):  # stages of version 0.1.0 do not say
+                if stage.is_reserve:
                     if resumed is None and not self._much_is_left():
                         continue
-                    assert self._progress.total is not None
-                    self._progress.total += stage.n_iter
+                    self._recorder.extend(stage.n_iter)
                 self._run_stage(index, stage, resumed)
-        left = self.optimizer.loss_left
+        left = self._status.loss_left
         if self._unfinished is not None and left is not None and left > LOSS_LEFT:
             log.warning(
                 "the run ended at its limit with an estimated %.0f %% of the loss left to be "
@@ -125,28 +172,24 @@ class Loop:
         if self._unfinished is None:
             return False
         rule, checks = self._unfinished
-        return hasattr(rule, "leaves_much") and rule.leaves_much(checks)
+        return isinstance(rule, ReserveRule) and rule.leaves_much(checks)
 
     def _run_stage(self, index: int, stage: Stage, state: RunState | None) -> None:
         rule = stage.stopping
         checks: list[Check] = []
-        start = 0
+        first = 0
         if state is None:
             self._start(stage)
         else:
-            self._go_on(state)
-            start, checks = state.number, list(state.checks)
-        for number in range(start + self._run_rows(stage, start), stage.n_iter):
-            self._keep_state(index, number, checks)
+            self._resume(state)
+            checks, first = list(state.checks), state.number
+        for number in range(first + self._run_rows(stage, first), stage.n_iter):
+            self._save_if_due(index, number, checks)
             self._sort_if_due()
-            if self.anchors is not None:
-                self.anchors.begin(self.points.y, stage)
-            check = rule is not None and number % rule.check_every == 0
-            report = bool(self.phase.callbacks) and self._is_reported(self.step + 1)
-            gradient, error = self.objective.gradient(
-                self.points.y, stage.exaggeration, with_error=report or check
-            )
-            if rule is not None and check:
+            is_check = rule is not None and number % rule.check_every == 0
+            is_report = self._recorder.is_due(self._step + 1)
+            gradient, error = self._gradient(stage, is_check or is_report)
+            if rule is not None and is_check:
                 assert error is not None
                 checks.append(self._check(number, error, stage.exaggeration))
                 decision = self._decide(rule, checks)
@@ -154,285 +197,131 @@ class Loop:
                     log.info("stage %r ended after %d iterations: %s", stage.name, number, rule)
                     self._unfinished = None
                     return
-                if decision is Decision.SLOW_DOWN:
-                    self._slow_down(checks[-1].loss)
-                elif decision is Decision.GO_BACK:
-                    self._slow_down(checks.pop().loss)
-                    self._go_back()
-                    if self.anchors is not None:
-                        self.anchors.begin(self.points.y, stage)
-                    gradient, error = self.objective.gradient(
-                        self.points.y, stage.exaggeration, with_error=report
-                    )
-                elif getattr(rule, "goes_back", False):
-                    self._keep()
-            self.step += 1
-            if report:
+                if decision is Decision.GO_BACK:
+                    gradient, error = self._gradient(stage, is_report)
+            self._step += 1
+            if is_report:
                 assert error is not None
-                self._call_callbacks(error)
-            self._take_step(*self._direction(gradient, number, stage), stage.momentum)
-            self._progress.advance(1, self._note(error))
+                self._recorder.call(self.points, self._step, self.iteration, error)
+            self._steps.take(self.points, gradient, number, stage)
+            self.iteration += 1
+            self._recorder.advance(1, error)
         if rule is not None:
             self._unfinished = rule, checks
 
-    def _run_rows(self, stage: Stage, start: int) -> int:
-        """Run iterations of few rows that do not depend on each other in one call; their number.
+    def _start(self, stage: Stage) -> None:
+        """Begin a stage; the momentum of one kind of steps means nothing to the other."""
+        before = self._steps
+        self._steps = self._preconditioned if stage.is_preconditioned else self._plain
+        self._steps.start(stage)
+        if stage.starts_anew or self._steps is not before:
+            self.points.update[...] = 0
+        if stage.starts_anew:
+            self.points.gains[...] = 1
 
-        None are run where somebody watches them, or a row needs more than that call can.
-        """
-        n, n_iter = len(self.points.y), stage.n_iter - start
-        is_watched = stage.stopping or self.phase.callbacks or self._keeper or self.anchors
-        if n > MAX_FEW_ROWS or n_iter <= 0 or is_watched or self._is_preconditioned:
+    def _resume(self, state: RunState) -> None:
+        """Continue in the middle of a stage; points and counts are those of the constructor."""
+        self._steps = self._preconditioned if state.is_preconditioned else self._plain
+        for steps in self._plain, self._preconditioned:
+            steps.resume(state, self.points.order)
+        self._kept = None if state.kept is None else state.kept.copy()
+        self._status.loss_left = state.loss_left
+
+    def _run_rows(self, stage: Stage, first: int) -> int:
+        """Run the iterations that are left in one call, where that is possible; return how many."""
+        n_iter = stage.n_iter - first
+        is_watched = stage.stopping or self._phase.callbacks or self._saver or self._target
+        if is_watched or n_iter <= 0 or not self._steps.run_rows(self.points, stage, n_iter):
             return 0
-        rows = self.objective.row_tasks()
-        if rows is None:
-            return 0
-        points, phase = self.points, self.phase
-        before = [array.copy() for array in (points.y, points.update, points.gains)]
-        gradient = np.empty_like(points.y)  # which the task does not own
-        np.copyto(rows.points, points.y, casting="same_kind")
-        step = _kernels.gradient_step.row_task(
-            points.y,
-            points.update,
-            points.gains,
-            gradient,
-            *rows[1:],
-            stage.exaggeration,
-            self._rate,
-            stage.momentum,
-            phase.max_grad_norm,
-            phase.max_step_norm,
-        )
-        tasks = (*rows.tasks, step)
-        if not _kernels.row_descent.descend(tasks, n, n_iter, self.objective.n_threads):
-            points.y[...], points.update[...], points.gains[...] = before
-            return 0
-        self.step += n_iter
+        self._step += n_iter
         self.iteration += n_iter
-        self._progress.advance(n_iter, None)
+        self._recorder.advance(n_iter)
         return n_iter
 
-    def _start(self, stage: Stage) -> None:
-        """Make ready for the kind of steps; one kind does not go on with the speed of another."""
-        # Stages of version 0.1.0 say neither.
-        is_preconditioned = getattr(stage, "is_preconditioned", False)
-        starts_anew = getattr(stage, "starts_anew", False)
-        if is_preconditioned and self._preconditioned is None:
-            self._preconditioned = PreconditionedSteps(self.objective, self.anchors)
-        if starts_anew or is_preconditioned != self._is_preconditioned:
-            self.points.update[...] = 0
-        if starts_anew:
-            self.points.gains[...] = 1
-        self._is_preconditioned = is_preconditioned
-        self._rate = stage.learning_rate
-        if is_preconditioned:  # what was too long is so in later stages
-            self._rate *= self._shortening
-
-    def _go_on(self, state: RunState) -> None:
-        """Take up a run in the middle; points and counts are those of the constructor."""
-        if state.spacing is not None:
-            self._preconditioned = PreconditionedSteps(self.objective, self.anchors)
-            vector = None if state.vector is None else state.vector[self.points.order]
-            self._preconditioned.preconditioner.go_on(vector, state.spacing)
-        self._is_preconditioned = state.is_preconditioned
-        self._rate, self._shortening = state.rate, state.shortening
-        self._kept = None if state.kept is None else state.kept.copy()
-        self.optimizer.loss_left = state.loss_left
-
-    def _keep_state(self, stage: int, number: int, checks: list[Check]) -> None:
-        """Hand out the state before an iteration, where one is wanted and it is a whole one."""
-        if self._keeper is None or not self._keeper.is_due():
+    def _save_if_due(self, stage: int, number: int, checks: list[Check]) -> None:
+        """Save the state before an iteration, where it is due and the steps can be resumed."""
+        if self._saver is None or not self._saver.is_due() or not self._steps.is_resumable(number):
             return
-        if self._is_preconditioned and not rebuild_is_due(number):
-            return
-        points, vector, spacing = self.points, None, None
-        if self._preconditioned is not None:
-            found, spacing = self._preconditioned.preconditioner.vector_and_spacing()
-            if found is not None:
-                vector = np.empty_like(found)
-                vector[points.order] = found
-        embedding = np.empty_like(points.y)
-        points.write_to(embedding)
-        self._keeper.keep(
+        embedding = np.empty_like(self.points.y)
+        self.points.write_to(embedding)
+        vector, spacing = self._preconditioned.vector_and_spacing(self.points.order)
+        self._saver.save(
             RunState(
-                embedding,
-                points.to_state(self.iteration),
-                stage,
-                number,
-                self.step,
-                tuple(checks),
-                self._rate,
-                self._shortening,
-                self._is_preconditioned,
-                self.optimizer.loss_left,
-                self._kept,
-                vector,
-                spacing,
+                embedding=embedding,
+                descent=self.points.to_state(self.iteration),
+                stage=stage,
+                number=number,
+                step=self._step,
+                checks=tuple(checks),
+                rate=self._steps.rate,
+                shortening=self._preconditioned.shortening,
+                is_preconditioned=self._steps.is_preconditioned,
+                loss_left=self._status.loss_left,
+                kept=self._kept,
+                vector=vector,
+                spacing=spacing,
             )
         )
-
-    def _slow_down(self, loss: float) -> None:
-        """Halve the steps, and drop the speed."""
-        log.info("the loss rose to %.4f: slowing down", loss)
-        self._rate /= 2
-        self.points.update[...] = 0
-        if self._is_preconditioned:
-            self._shortening /= 2
-
-    def _keep(self) -> None:
-        """Keep the map, in the caller's order, to go back to."""
-        if self._kept is None:
-            self._kept = np.empty_like(self.points.y)
-        self.points.write_to(self._kept)
-
-    def _go_back(self) -> None:
-        if self._kept is not None:
-            self.points.read_from(self._kept)
-            if self._preconditioned is not None:
-                self._preconditioned.outdate()
-
-    def _direction(
-        self, gradient: np.ndarray, number: int, stage: Stage
-    ) -> tuple[np.ndarray, float]:
-        """Where iteration ``number`` of a stage goes, and the length of its steps."""
-        if not self._is_preconditioned:
-            return gradient, self._rate
-        assert self._preconditioned is not None
-        pulls = None
-        if self.anchors is not None:
-            self.anchors.pull(self.points.y, gradient)
-            pulls = self.anchors.curvature(stage.exaggeration)
-        direction, unit = self._preconditioned.direction(self.points.y, gradient, number, pulls)
-        return direction, self._rate * unit / stage.exaggeration
 
     def _sort_if_due(self) -> None:
-        if self.objective.gains_by_order and reordering_is_due(self.iteration):
-            self.points = self.points.reordered(self.objective.sorting(self.points.y))
-            self.objective.reorder(self.points.order)
-            if self.anchors is not None:
-                self.anchors.reorder(self.points.order)
-            if self._preconditioned is not None:
-                self._preconditioned.reorder()
+        if self._objective.gains_by_order and reordering_is_due(self.iteration):
+            self.points = self.points.reordered(self._objective.sorting(self.points.y))
+            self._take_over_order()
+            self._preconditioned.reorder()
 
-    def _is_reported(self, step: int) -> bool:
-        return step % self.phase.callbacks_every_iters == 0
+    def _take_over_order(self) -> None:
+        self._objective.reorder(self.points.order)
+        if self._target is not None:
+            self._target.reorder(self.points.order)
 
-    def _decide(self, rule: StoppingRule, checks: list[Check]) -> Decision:
-        share_left = getattr(rule, "share_left", None)
-        if share_left is not None:
-            self.optimizer.loss_left = share_left(checks)
-            if self.optimizer.loss_left is not None:
-                log.debug("%.2g of the loss is left", self.optimizer.loss_left)
-        return rule.decide(checks)
-
-    def _note(self, error: float | None) -> str | None:
-        """What progress says besides the iteration, where it is known anew."""
-        if error is None:
-            return None
-        share = self.optimizer.loss_left
-        left = "" if share is None else f", about {100 * max(share, 0):.2g} % of it left"
-        return f"KL divergence {error:.4f}{left}"
+    def _gradient(self, stage: Stage, with_error: bool) -> tuple[np.ndarray, float | None]:
+        if self._target is not None:
+            self._target.begin(self.points.y, stage)
+        return self._objective.gradient(self.points.y, stage.exaggeration, with_error=with_error)
 
     def _check(self, number: int, error: float, exaggeration: float) -> Check:
-        more = 0.0 if self.anchors is None else self.anchors.loss(self.points.y)
+        more = 0.0 if self._target is None else self._target.loss(self.points.y)
         return Check(
             number,
-            self.objective.loss(error) + more,
-            self.objective.exaggerated_loss(error, exaggeration) + more,
+            self._objective.loss(error) + more,
+            self._objective.exaggerated_loss(error, exaggeration) + more,
             float(np.std(self.points.y)),
-            self.objective.approximation,
+            self._objective.approximation,
         )
 
-    def _call_callbacks(self, error: float) -> None:
-        self.points.write_to(self.embedding)
-        self.optimizer._running = self.points, self.iteration
-        # Every callback is called, also after one that stops the run.
-        answers = [call(self.step, error, self.embedding) for call in self.phase.callbacks]
-        self.points.check_array(self.embedding)
-        if any([is_stop(answer) for answer in answers]):
-            raise OptimizationInterrupt(error, self.embedding)
-        self.points.read_from(self.embedding)
+    def _decide(self, rule: StoppingRule, checks: list[Check]) -> Decision:
+        """Return the decision of a rule, after having carried it out unless it ends the stage."""
+        if isinstance(rule, LossEstimator):
+            self._status.loss_left = rule.share_left(checks)
+            if self._status.loss_left is not None:
+                log.debug("%.2g of the loss is left", self._status.loss_left)
+        decision = rule.decide(checks)
+        if decision is Decision.SLOW_DOWN:
+            self._halve_step(checks[-1].loss)
+        elif decision is Decision.GO_BACK:
+            self._halve_step(checks.pop().loss)
+            if self._kept is not None:
+                self.points.read_from(self._kept)
+                self._preconditioned.invalidate()
+        elif decision is Decision.CONTINUE and isinstance(rule, GoesBack) and rule.goes_back:
+            if self._kept is None:
+                self._kept = np.empty_like(self.points.y)
+            self.points.write_to(self._kept)
+        return decision
 
-    def _take_step(self, gradient: np.ndarray, rate: float, momentum: float) -> None:
-        points, phase, anchors = self.points, self.phase, self.anchors
-        weights = targets = None
-        if anchors is not None:
-            if anchors.looks_ahead and not self._is_preconditioned:
-                step = momentum * points.update - rate * points.gains * gradient
-                anchors.look_ahead(points.y, step)
-            weights = anchors.pins if self._is_preconditioned else anchors.weights
-            targets = anchors.targets
-        if gradient.shape != points.y.shape:
-            raise ValueError(f"gradient must have the shape {points.y.shape}; got {gradient.shape}")
-        n_stuck = _kernels.gradient_step.gradient_step(
-            points.y,
-            points.update,
-            points.gains,
-            gradient,
-            *self._scratch,
-            rate,
-            momentum,
-            phase.max_grad_norm,
-            phase.max_step_norm,
-            self.objective.n_threads,
-            recenter=self._recenters,
-            adapt_gains=not self._is_preconditioned,
-            weights=weights,
-            targets=targets,
-        )
-        self.iteration += 1
-        if n_stuck:
-            n_wrong = np.count_nonzero(~np.isfinite(gradient).all(axis=1))
-            if n_wrong:
-                raise ValueError(
-                    f"the gradient of {self.objective.source} is not finite for {n_wrong} of "
-                    f"{len(points.y)} points; it must be"
-                )
-            raise OverflowError(
-                f"the optimization diverged: {n_stuck} of {len(points.y)} points would move "
-                f"beyond {MAX_COORDINATE:g}.  Give a smaller learning_rate (it is {rate:g}), "
-                f"max_step_norm (it is {phase.max_step_norm}) or density_weight, or another "
-                "early_exaggeration or exaggeration"
-            )
+    def _halve_step(self, loss: float) -> None:
+        """Halve the steps, and drop their momentum."""
+        log.info("the loss rose to %.4f: slowing down", loss)
+        self._steps.halve()
+        self.points.update[...] = 0
 
 
-class PreconditionedSteps:
-    """Directions by a preconditioner that is kept near the map as it moves."""
-
-    def __init__(self, objective: Objective, anchors: TargetTerm | None):
-        if not objective.has_curvature:
-            raise ValueError(
-                "a preconditioned stage needs an objective whose curvature is known; "
-                f"{type(objective).__name__} has none"
-            )
-        self.preconditioner = (
-            JointPreconditioner(objective, anchors)
-            if isinstance(objective, JointObjective)
-            else Preconditioner(objective)
-        )
-        self._is_outdated = True
-
-    def reorder(self) -> None:
-        """The points have another order from now on."""
-        self.preconditioner.reorder()
-        self.outdate()
-
-    def outdate(self) -> None:
-        """The map is another from now on."""
-        self._is_outdated = True
-
-    def direction(
-        self, y: np.ndarray, gradient: np.ndarray, number: int, pulls: np.ndarray | None
-    ) -> tuple[np.ndarray, float]:
-        """The direction of iteration ``number`` of a stage, and the unit of its steps' length."""
-        if self._is_outdated or rebuild_is_due(number):
-            self.preconditioner.rebuild(y, pulls)
-            self._is_outdated = False
-        direction, _ = self.preconditioner.apply(gradient)
-        return direction, 1 / self.preconditioner.largest
-
-
-def rebuild_is_due(number: int) -> bool:
-    """Whether the preconditioner is made anew in iteration ``number`` of a stage."""
-    every = REBUILD_EVERY_AT_FIRST if number < N_AT_FIRST else REBUILD_EVERY
-    return number % every == 0
+def make_target(phase: Phase, objective: Objective) -> TargetTerm | None:
+    """Return what draws the points of a phase to targets, or None."""
+    n_threads = objective.n_threads
+    if isinstance(phase.anchors, Ties):
+        return TieTerm(phase.anchors, Objective.scale / objective.scale, n_threads)
+    anchors = None if phase.anchors is None else AnchorTerm(phase.anchors, n_threads)
+    if phase.reference is None:
+        return anchors
+    return ReferenceTerm(phase.reference, phase.global_structure, anchors, n_threads)

@@ -5,31 +5,25 @@
 and the command line read it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from fasttsne.anchors import Anchors
 from fasttsne.objective.callable import ObjectiveFunction
-from fasttsne.optimize import momentum_schedule, schedule
+from fasttsne.objective.functions import NAMES
+from fasttsne.optimize import schedule
 from fasttsne.optimize.callback import CallbackFunction, as_callbacks
-from fasttsne.optimize.choices import Choice, choices
-from fasttsne.optimize.methods import (
-    is_auto,
-    resolve_fixed_method,
-    resolve_method,
-    resolve_optimizer,
-)
-from fasttsne.optimize.parameters import ACCURACY, without_numpy
+from fasttsne.optimize.parameters import ACCURACY, TSNE, without_numpy
 from fasttsne.optimize.schedule import Iterations, Stage
 from fasttsne.optimize.stopping import MUCH_LEFT
-from fasttsne.optimize.ties import Ties
+from fasttsne.optimize.target_term import Ties
+from fasttsne.repulsion import METHODS
 from fasttsne.runtime.threads import resolve_n_jobs, usable_cores
 
 __all__ = [
@@ -56,6 +50,29 @@ HELD_GATHERING_ITER = 100
 HELD_EXAGGERATION = 4.0
 # Up to so many points, more threads than cores make an iteration many times slower.
 OVERSUBSCRIBED_MIN_POINTS = 10_000
+# Up to so many points the sum over all pairs is the fastest (benchmarks/crossover.py).
+EXACT_MAX_POINTS = 700
+# From so many points on an optimizer that is called gets the FFT function for "auto".
+FFT_MIN_POINTS = 10_000
+# Parameters, as a plan lists them.
+LISTED = (
+    "early_exaggeration",
+    "early_exaggeration_iter",
+    "n_iter",
+    "optimizer",
+    "tol",
+    "learning_rate",
+    "initial_momentum",
+    "final_momentum",
+    "negative_gradient_method",
+    "exaggeration",
+    "dof",
+    "max_grad_norm",
+    "max_step_norm",
+    "density_weight",
+    "global_structure",
+)
+STAGE_LINE = "{:20}{:13}{:>10}{:>14}{:>20}{:>10}  {}"
 
 
 @dataclass(frozen=True)
@@ -98,25 +115,40 @@ class Phase:
     @property
     def n_iter(self) -> int:
         """Number of iterations, at most, without stages in reserve."""
-        return sum(stage.n_iter for stage in self.stages if not _is_reserve(stage))
+        return sum(stage.n_iter for stage in self.stages if not stage.is_reserve)
 
     @property
     def n_reserve_iter(self) -> int:
         """Number of iterations of stages in reserve."""
-        return sum(stage.n_iter for stage in self.stages if _is_reserve(stage))
+        return sum(stage.n_iter for stage in self.stages if stage.is_reserve)
 
     @property
     def may_stop_early(self) -> bool:
         """Whether there may be fewer."""
         return any(stage.stopping is not None for stage in self.stages)
 
-    # The name of version 0.1.0.
-    may_settle = may_stop_early
-
     @property
     def exaggeration(self) -> float:
         """The largest of all stages."""
         return max((stage.exaggeration for stage in self.stages), default=1.0)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The value of one parameter, and who decided it.
+
+    Attributes
+    ----------
+    parameter, value : its name, and its value, given or default.
+    decided_by : "given", "default", or for "auto" the rule.
+    """
+
+    parameter: str
+    value: object
+    decided_by: str
+
+    def __str__(self) -> str:
+        return f"{self.parameter:26}{_shown(self.value):18}{self.decided_by}"
 
 
 @dataclass(frozen=True)
@@ -185,10 +217,10 @@ def _stage_lines(phase: str, stages: Sequence[Stage]) -> list[str]:
             n_iter,
             _range(f"{first.exaggeration:.4g}", f"{last.exaggeration:.4g}"),
             "by curvature"
-            if _is_preconditioned(first)
+            if first.is_preconditioned
             else _range(f"{first.learning_rate:.5g}", f"{last.learning_rate:.5g}"),
             f"{first.momentum:.3g}",
-            condition if _is_reserve(first) else rule,
+            condition if first.is_reserve else rule,
         ).rstrip()
     ]
 
@@ -197,21 +229,8 @@ def _range(first: str, last: str) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def _is_preconditioned(stage: Stage) -> bool:
-    """Stages of version 0.1.0 do not say."""
-    return getattr(stage, "is_preconditioned", False)
-
-
-def _is_reserve(stage: Stage) -> bool:
-    """Stages of version 0.1.0 do not say."""
-    return getattr(stage, "is_reserve", False)
-
-
-STAGE_LINE = "{:20}{:13}{:>10}{:>14}{:>20}{:>10}  {}"
-
-
 def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
-    """The plan of a fit.
+    """Return the plan of a fit.
 
     Parameters
     ----------
@@ -225,12 +244,13 @@ def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
 
     early_iter = wanted["early_exaggeration_iter"]
     if is_auto(early_iter):
-        early_iter = _automatic_schedule(wanted).automatic_early_exaggeration(
+        early_iter = schedule.automatic_early_exaggeration(
             n_samples,
             early,
             final,
             number_or_none(wanted["learning_rate"]),
             number_or_none(wanted["initial_momentum"]),
+            _is_preconditioned(wanted),
         )
     first = {
         **wanted,
@@ -252,12 +272,12 @@ def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
     return RunPlan(
         n_samples,
         tuple(phase for phase in phases if phase.n_iter),
-        tuple(choices(wanted, n_samples)),
+        tuple(_choices(wanted, n_samples)),
     )
 
 
 def split_iterations(max_iter: int, early_exaggeration_iter: Iterations) -> tuple[int, int]:
-    """Iterations of both phases of the classical schedule, from their sum."""
+    """Return the iterations of both phases of the classical schedule, from their sum."""
     if isinstance(early_exaggeration_iter, tuple):
         raise ValueError("early_exaggeration_iter must be a number or 'auto' with max_iter")
     early = number_or_none(early_exaggeration_iter)
@@ -268,7 +288,7 @@ def split_iterations(max_iter: int, early_exaggeration_iter: Iterations) -> tupl
 def resolve_phase(
     name: str, n_iter: Iterations, params: Mapping[str, Any], n_samples: int
 ) -> Phase:
-    """The plan of one ``optimize`` call.
+    """Return the plan of one ``optimize`` call.
 
     Parameters
     ----------
@@ -281,8 +301,9 @@ def resolve_phase(
     if isinstance(n_iter, tuple):
         stages = n_iter
     elif isinstance(n_iter, str):  # "auto"
-        stages = _automatic_schedule(params).automatic_main_phase(
-            n_samples, exaggeration, rate, momentum, number_or_none(params["tol"])
+        tol, is_preconditioned = number_or_none(params["tol"]), _is_preconditioned(params)
+        stages = schedule.automatic_main_phase(
+            n_samples, exaggeration, rate, momentum, tol, is_preconditioned
         )
     else:
         stages = schedule.classical(n_iter, n_samples, exaggeration, rate, momentum)
@@ -292,13 +313,13 @@ def resolve_phase(
 def resolve_new_points(
     n_iter: int, params: Mapping[str, Any], n_samples: int, n_fixed: int
 ) -> Phase:
-    """The plan of ``optimize`` for new points in a fixed map.
+    """Return the plan of ``optimize`` for new points in a fixed embedding.
 
     Parameters
     ----------
     n_iter : number of iterations.
     params : those of ``optimize``, checked, all of them.
-    n_samples, n_fixed : number of new points, and of points of the map.
+    n_samples, n_fixed : number of new points, and of fixed ones.
     """
     rate = number_or_none(params["learning_rate"])
     stages = schedule.classical(
@@ -316,7 +337,7 @@ def resolve_new_points(
 def resolve_joining(
     n_iter: int | str, params: Mapping[str, Any], n_samples: int, n_free: int, is_held: bool
 ) -> tuple[Phase, Phase]:
-    """The plans for ``n_free`` of ``n_samples`` points, new ones among others that do not move.
+    """Return the plans for ``n_free`` of ``n_samples`` points, new ones among fixed ones.
 
     They are gathered with exaggeration in the first phase, so that those which belong to nothing
     that is there find each other.
@@ -344,31 +365,25 @@ def resolve_joining(
 
 
 def resolve_held(n_iter: int | str, params: Mapping[str, Any], n_samples: int) -> tuple[Phase, ...]:
-    """The plans for all points of a map in which new ones have found places, and old ones are held.
+    """Return the plans for all points of an embedding: new ones, and old ones that are held.
 
     "auto" anneals the exaggeration once more before the main phase: what new points are stuck
-    between gives way.  Between the two, points may leave wrong places.
+    between gives way.  Between the two, points may be relocated.
     """
     phase = resolve_phase("held", n_iter, params, n_samples)
     if not is_auto(n_iter) or params["density_weight"]:
         return (phase,)
     final = exaggeration_of(params)
     rate, momentum = number_or_none(params["learning_rate"]), number_or_none(params["momentum"])
-    stages = _automatic_schedule(params).automatic_early_exaggeration(
-        n_samples, HELD_EXAGGERATION * final, final, rate, momentum
+    stages = schedule.automatic_early_exaggeration(
+        n_samples, HELD_EXAGGERATION * final, final, rate, momentum, _is_preconditioned(params)
     )
-    annealing = tuple(stage for stage in stages if stage.name == "annealing")
-    if not annealing:
-        return (phase,)
+    annealing = tuple(stage for stage in stages if not stage.is_preconditioned)
     return replace(phase, name="held, annealing", stages=annealing), phase
 
 
-def _automatic_schedule(params: Mapping[str, Any]) -> ModuleType:
-    return schedule if resolve_optimizer(params) == "preconditioned" else momentum_schedule
-
-
 def exaggeration_of(params: Mapping[str, Any]) -> float:
-    """The exaggeration as a number: 1 where it is None."""
+    """Return the exaggeration as a number: 1 where it is None."""
     return 1.0 if params["exaggeration"] is None else float(params["exaggeration"])
 
 
@@ -392,11 +407,123 @@ def _phase(
 
 
 def _threads_for(n_jobs: int | None, n_samples: int) -> int:
-    """The number of threads: for few points not more than cores, which would be slower."""
+    """Return the number of threads: for few points at most the cores, else it is slower."""
     n_threads = resolve_n_jobs(n_jobs)
     return min(n_threads, usable_cores()) if n_samples <= OVERSUBSCRIBED_MIN_POINTS else n_threads
 
 
 def number_or_none(value: Any) -> float | None:
-    """A number, or None for "auto"."""
+    """Return a number, or None for "auto"."""
     return None if is_auto(value) else value
+
+
+def _choices(wanted: Mapping[str, Any], n_samples: int) -> Iterator[Choice]:
+    """Yield who decided each parameter of a fit; the numbers are in the stages."""
+    is_automatic, has_stages = is_auto(wanted["n_iter"]), isinstance(wanted["n_iter"], tuple)
+    optimizer = resolve_optimizer(wanted)
+    max_iter = schedule.MAX_ITER if optimizer == "preconditioned" else schedule.UNTANGLING_ITER
+    rules = {
+        "early_exaggeration": f"{schedule.EARLY_EXAGGERATION:g} (Belkina et al. 2019)",
+        "early_exaggeration_iter": "until arranged, then annealing",
+        "n_iter": "until little of the loss is left",
+        "optimizer": optimizer,
+        "tol": f"{schedule.TOL:g}, but at most {max_iter} iterations",
+        "learning_rate": "n_samples / exaggeration (Belkina et al. 2019)",
+        "initial_momentum": f"{schedule.CLASSICAL_MOMENTUM:g}",
+        "final_momentum": f"{schedule.CLASSICAL_MOMENTUM:g}",
+        "negative_gradient_method": (
+            f"exact, as up to {EXACT_MAX_POINTS} points"
+            if n_samples <= EXACT_MAX_POINTS
+            else "tree or FFT, by the size of the map"
+        ),
+    }
+    if optimizer == "momentum":
+        rules["early_exaggeration_iter"] = "annealing"
+    unused = {}
+    if is_automatic:
+        rules["final_momentum"] = f"{schedule.INERT_MOMENTUM:g} in the inert stage"
+        rules["learning_rate"] += f", in the inert stage times {schedule.INERT_LEARNING_RATE:g}"
+        if optimizer == "momentum":
+            rules["final_momentum"] += f", then {schedule.UNTANGLING_MOMENTUM:g}"
+            rules["learning_rate"] = rules["learning_rate"].replace("inert stage", "main phase")
+    else:
+        unused["tol"] = "not used: n_iter is given"
+        if not is_auto(wanted["early_exaggeration_iter"]):
+            rules["optimizer"] = "momentum: numbers of iterations are given"
+    if has_stages:
+        unused["final_momentum"] = "not used: the stages have their own"
+    for name in LISTED:
+        value = wanted[name]
+        if name in unused:
+            yield Choice(name, value, unused[name])
+        elif is_auto(value):
+            yield Choice(name, value, rules[name])
+        elif isinstance(value, tuple):
+            yield Choice(name, f"{len(value)} stages", "given")
+        else:
+            yield Choice(name, value, "default" if value == TSNE[name].default else "given")
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def resolve_method(method: str | ObjectiveFunction, n_samples: int) -> str | ObjectiveFunction:
+    """Return the method of repulsion for a name: "exact", "bh", "fft", or "auto".
+
+    "auto" is "bh" or "fft", whichever is faster in each iteration.  Functions and names of
+    registered objectives are returned unchanged.
+    """
+    if callable(method) or method not in METHODS:
+        return method
+    return _fastest(METHODS[method], n_samples)
+
+
+def resolve_fixed_method(method: str | ObjectiveFunction | None, n_samples: int) -> str:
+    """Return the method for the repulsion of fixed points, which no function of a user's has."""
+    name = method if isinstance(method, str) and method in METHODS else "auto"
+    return _fastest(METHODS[name], n_samples)
+
+
+def resolve_function_method(method: str, n_samples: int) -> str:
+    """Return the method whose function an optimizer of a user's own gets."""
+    method = METHODS[method]
+    return ("fft" if n_samples >= FFT_MIN_POINTS else "bh") if is_auto(method) else method
+
+
+def _fastest(method: str, n_samples: int) -> str:
+    return "exact" if is_auto(method) and n_samples <= EXACT_MAX_POINTS else method
+
+
+def resolve_optimizer(params: Mapping[str, Any]) -> str:
+    """Return the optimizer of phases without a number of iterations.
+
+    "auto" is "momentum" where the curvature is not known, which only that of the KL divergence is,
+    and with an exaggeration below 1, where there is no minimum to converge to.
+
+    Raises
+    ------
+    ValueError
+        Where "preconditioned" is asked for with another objective.
+    """
+    optimizer, method = params["optimizer"], params["negative_gradient_method"]
+    has_curvature = NAMES.get(method, method) in METHODS
+    if optimizer == "preconditioned" and not has_curvature:
+        raise ValueError(
+            'optimizer="preconditioned" needs the curvature of the KL divergence, which is not '
+            f"that of negative_gradient_method={method!r}; use "
+            '"auto" or "momentum"'
+        )
+    if is_auto(optimizer):
+        has_minimum = (params["exaggeration"] or 1) >= 1
+        return "preconditioned" if has_curvature and has_minimum else "momentum"
+    return str(optimizer)
+
+
+def _is_preconditioned(params: Mapping[str, Any]) -> bool:
+    return resolve_optimizer(params) == "preconditioned"
+
+
+def is_auto(value: object) -> bool:
+    """Return whether a value is the word "auto"."""
+    return isinstance(value, str) and value == "auto"

@@ -10,11 +10,14 @@ diagonal of their stiffness matrix, C interpolates from a grid twice as wide and
 stiffness matrix of the hats there.  See "The preconditioner" in ``docs/math.rst``.
 """
 
+import math
+
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.objective import Objective
-from fasttsne.optimize.hat_grid import HatGrid
+from fasttsne.objective.base import Objective
+from fasttsne.objective.joint import JointObjective
+from fasttsne.optimize.target_term import TargetTerm, TieTerm
 
 # The coarse grid has so many nodes, unless the map has fewer points to each than this.
 MAX_COARSE_NODES = 400
@@ -41,6 +44,18 @@ POINTS_PER_THREAD = 4000
 # Smaller pivots and diagonals, relative to the mean and the largest, are rounding.
 MIN_PIVOT = 1e-9
 MIN_DIAGONAL = 1e-12
+# Positions that say where the map is, and which share of them may be outside on each side.
+N_SAMPLED = 500
+OUTSIDE = 0.005
+# The box around the others is widened by this share of its width on each side.
+MARGIN = 0.25
+# Cells of the coarse grid, with and without points.
+MAX_CELLS = 40_000
+# How far the number of coarse nodes may be from what is wanted before the spacing is changed.
+MIN_FOUND, MAX_FOUND = 0.8, 1.3
+MAX_TRIES = 10
+# Of the margin, where all points are in one place: as a share of its coordinates, and altogether.
+MIN_MARGIN_SHARE, MIN_MARGIN = 1e-9, 1e-30
 
 
 class Preconditioner:
@@ -75,18 +90,18 @@ class Preconditioner:
         self._has_vector = False
 
     def reorder(self) -> None:
-        """Forget what depends on the order of points, which is another from now on."""
+        """Forget what depends on the order of points, which has changed."""
         self._has_vector = False
 
     def vector_and_spacing(self) -> tuple[np.ndarray | None, float]:
-        """Return what the next :meth:`rebuild` begins with: :meth:`go_on` takes it.
+        """Return what :meth:`resume` takes.
 
         It is the vector of the power iteration, None where that begins anew, and the spacing of
         the grid as a share of the map's width.
         """
         return self._vector if self._has_vector else None, self._grid.relative_spacing
 
-    def go_on(self, vector: np.ndarray | None, spacing: float) -> None:
+    def resume(self, vector: np.ndarray | None, spacing: float) -> None:
         """Begin the next :meth:`rebuild` with these."""
         self._has_vector = vector is not None
         if vector is not None:
@@ -94,7 +109,7 @@ class Preconditioner:
         self._grid.set_relative_spacing(spacing)
 
     def rebuild(self, y: np.ndarray, pulls: np.ndarray | None = None) -> None:
-        """Become the preconditioner of the map y, (n, d) float64.
+        """Compute the preconditioner of the map y, (n, d) float64.
 
         pulls : (n,) float32, the diagonal of W, in units of L; infinite where points do not move.
         """
@@ -123,9 +138,9 @@ class Preconditioner:
         self.largest = max(largest, MIN_LARGEST)
 
     def apply(self, gradient: np.ndarray) -> tuple[np.ndarray, float]:
-        """M times a gradient, (n, d) float64, and the product of the two.
+        """Return M times a gradient, (n, d) float64, and the product of the two.
 
-        The direction belongs to this object: the next call overwrites it.
+        The next call overwrites the direction.
         """
         grid = self._grid
         product: float = _kernels.hat_grid.apply(
@@ -145,11 +160,11 @@ class Preconditioner:
         return self._direction, product
 
     def _multiply(self, y: np.ndarray) -> None:
-        """Degrees and moments of the map, and L times the vector."""
+        """Compute degrees and moments of the map, and L times the vector."""
         self._objective.edge_moments(y, self._vector, self._degree, self._moments, self._product)
 
     def _assemble(self) -> None:
-        """The stiffness matrices, the coarse one factored, and scratch arrays of their sizes."""
+        """Compute the stiffness matrices, factor the coarse one, and allocate scratch arrays."""
         grid, kernels = self._grid, _kernels.hat_grid
         n_cells, n_corners = grid.corners.shape
         band = np.empty((grid.n_coarse_nodes, grid.bandwidth + 1))
@@ -182,9 +197,9 @@ class Preconditioner:
         self._scratch = [np.empty(shape) for shape in shapes]
 
     def _improve_vector(self) -> float:
-        """A step of the power iteration: the vector becomes M B times itself, of length one.
+        """Take a step of the power iteration: the vector becomes M B times itself, of length one.
 
-        Returns the Rayleigh quotient of B v, which is at most the largest eigenvalue.
+        Return the Rayleigh quotient of B v, which is at most the largest eigenvalue.
         """
         product = self._curvature_product
         np.multiply(self._vector, self.shift, out=product, dtype=np.float64)
@@ -203,5 +218,146 @@ class Preconditioner:
 
 
 def _inner_product(a: np.ndarray, b: np.ndarray) -> float:
-    """In float64; not by BLAS, whose sums depend on how many threads it has."""
+    """Return it in float64; not by BLAS, whose sums depend on how many threads it has."""
     return float(np.einsum("ij,ij->", a, b, dtype=np.float64))
+
+
+class JointPreconditioner(Preconditioner):
+    """A preconditioner of several embeddings whose points are tied to each other.
+
+    Ties hold partners together, but not embeddings that move together.  The preconditioner of each
+    one alone, which has the weights of ties on its diagonal, would hold back both.  So there is one
+    more, of all points, without the ties and without a local part, whose hat functions have the
+    same value for all embeddings at a place: it moves what is common to them.
+
+    Parameters
+    ----------
+    objective : of which each part has a curvature; y and gradients are in its order of points.
+    target : what ties its points to each other, or None.
+    """
+
+    _jacobi = 0.0
+
+    def __init__(self, objective: JointObjective, target: TargetTerm | None):
+        super().__init__(objective)
+        self._target = target
+        self._blocks = [(part, Preconditioner(part.objective)) for part in objective.parts]
+
+    def reorder(self) -> None:
+        super().reorder()
+        for _, block in self._blocks:
+            block.reorder()
+
+    def rebuild(self, y: np.ndarray, pulls: np.ndarray | None = None) -> None:
+        for part, block in self._blocks:
+            own = None if pulls is None else pulls[part.rows] / np.float32(part.share)
+            block.rebuild(y[part.rows], own)
+        self._weights = pulls
+        super().rebuild(y)
+
+    def apply(self, gradient: np.ndarray) -> tuple[np.ndarray, float]:
+        direction, total = super().apply(gradient)
+        for part, block in self._blocks:
+            own, product = block.apply(gradient[part.rows])
+            direction[part.rows] += own / part.share
+            total += product / part.share
+        return direction, total
+
+    def _add_pulls(self, product: np.ndarray) -> None:
+        if self._weights is None:
+            return
+        change = self._vector.astype(np.float64)
+        if isinstance(self._target, TieTerm):
+            change -= self._target.average(change)
+        product += self._weights[:, None] * change
+
+
+class HatGrid:
+    """A grid of hat functions: nodes a spacing apart, coarse ones two, where the map has points.
+
+    Parameters
+    ----------
+    shape : (n, d) of the map.
+    n_coarse : how many coarse nodes are wanted; there may be a fifth fewer, or a third more.
+
+    Attributes
+    ----------
+    points, starts, fractions, halves, corners, coarse_corners, parents : which cell each point is
+        in and which nodes each cell has, as ``_kernels.hat_grid`` takes them.
+    relative_spacing : the width of its cells as a share of the map's, of the last :meth:`lay`.
+    low, spacing, shape : the grid's first corner, the width of its cells, their number along each
+        coordinate.
+    n_coarse_nodes : how many there are.
+    bandwidth : how far apart the numbers of two coarse nodes of one cell can be.
+    """
+
+    def __init__(self, shape: tuple[int, int], n_coarse: float):
+        n, d = shape
+        self._n_wanted = n_coarse
+        # A share of the map's width: from one map to the next it hardly changes.
+        self.relative_spacing = 0.5 * n_coarse ** (-1 / d)
+        self._min_relative_spacing = 0.5 * MAX_CELLS ** (-1 / d)
+        self._cell_of, self.points = np.empty((2, n), np.int32)
+        self.fractions = np.empty(shape, np.float32)
+
+    def set_relative_spacing(self, spacing: float) -> None:
+        """Take over the spacing of another grid for as many points."""
+        if not self._min_relative_spacing <= spacing <= 0.5:
+            raise ValueError(f"the spacing of the grid is {spacing!r} of the map's width")
+        self.relative_spacing = spacing
+
+    def lay(self, y: np.ndarray) -> None:
+        """Lay the grid over the points y, (n, d) float64."""
+        low, high = _box(y)
+        for _ in range(MAX_TRIES):
+            self._lay(y, low, high)
+            found = self.n_coarse_nodes / self._n_wanted
+            if MIN_FOUND <= found <= MAX_FOUND:
+                return
+            spacing = self.relative_spacing * found ** (1 / y.shape[1])
+            spacing = min(max(spacing, self._min_relative_spacing), 0.5)
+            if spacing == self.relative_spacing:
+                return
+            self.relative_spacing = spacing
+
+    def _lay(self, y: np.ndarray, low: list[float], high: list[float]) -> None:
+        sides = list(zip(low, high, strict=True))
+        self.spacing = spacing = self.relative_spacing * max(b - a for a, b in sides)
+        self.shape = shape = [2 * max(math.ceil((b - a) / (2 * spacing)), 1) for a, b in sides]
+        self.low = np.array(
+            [(a + b - m * spacing) / 2 for (a, b), m in zip(sides, shape, strict=True)]
+        )
+        n_places, cells_along = math.prod(shape), np.array(shape, np.int64)
+        ends = np.empty(n_places, np.int32)
+        _kernels.hat_grid.sort_points(
+            y, self.low, spacing, cells_along, self._cell_of, ends, self.points, self.fractions
+        )
+        n_node_places = math.prod(m + 1 for m in shape)
+        n_corners = 2 ** len(shape)
+        starts, halves = np.empty(n_places + 1, np.int32), np.empty(n_places, np.uint8)
+        corners, coarse_corners = np.empty((2, n_places, n_corners), np.int32)
+        parents = np.empty((n_node_places, n_corners), np.int32)
+        n_cells, n_nodes, self.n_coarse_nodes, self.bandwidth = _kernels.hat_grid.number_nodes(
+            ends,
+            cells_along,
+            np.empty(n_node_places, np.int32),
+            np.empty(math.prod(m // 2 + 1 for m in shape), np.int32),
+            starts,
+            halves,
+            corners,
+            coarse_corners,
+            parents,
+        )
+        self.starts, self.halves = starts[: n_cells + 1], halves[:n_cells]
+        self.corners, self.coarse_corners = corners[:n_cells], coarse_corners[:n_cells]
+        self.parents = parents[:n_nodes]
+
+
+def _box(y: np.ndarray) -> tuple[list[float], list[float]]:
+    """Return two corners of a box around almost all points."""
+    sample = np.sort(y[:: max(1, len(y) // N_SAMPLED)], axis=0)
+    n_outside = int(OUTSIDE * len(sample))
+    low, high = sample[n_outside], sample[len(sample) - 1 - n_outside]
+    farthest = np.maximum(np.abs(low), np.abs(high))
+    margin = np.maximum(MARGIN * (high - low), MIN_MARGIN_SHARE * farthest + MIN_MARGIN)
+    return (low - margin).tolist(), (high + margin).tolist()

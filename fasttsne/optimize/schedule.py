@@ -17,10 +17,12 @@ and what is misplaced when convergence begins stays so.  Its stages:
   that are there several times, whose islands are in each other's way;
 - settling: the same with short steps, in which the last oscillations end.
 
+Without preconditioned steps (``optimizer="momentum"``, and objectives whose curvature is not known)
+it is annealing, inert, and plain steps with momentum in place of converging and settling.
+
 All is the same for any number of points.  Measured by benchmarks/convergence.py.
 """
 
-from abc import ABC
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -33,6 +35,8 @@ EARLY_EXAGGERATION = 12.0
 ARRANGING_ITER = 20
 # Fewer levels, or iterations of each, leave more points among strangers.
 ANNEALING_LEVELS, ANNEALING_ITER = 24, 4
+# The same without preconditioned steps.
+MOMENTUM_ANNEALING_LEVELS, MOMENTUM_ANNEALING_ITER = 18, 5
 # A learning rate in units of n.
 INERT_ITER, INERT_LEARNING_RATE, INERT_MOMENTUM = 50, 2.0, 0.96
 # Converging iterations: large sheets at a small perplexity still unfold after 1,000, slowly.
@@ -60,7 +64,7 @@ DENSITY_SHARE = 0.3
 
 
 @dataclass(frozen=True)
-class Stage(ABC):  # abstract, so that those of version 0.1.0 can be registered as such, too
+class Stage:
     """Iterations with the same settings.
 
     Attributes
@@ -104,15 +108,25 @@ def automatic_early_exaggeration(
     final_exaggeration: float,
     learning_rate: float | None = None,
     momentum: float | None = None,
+    is_preconditioned: bool = True,
 ) -> tuple[Stage, ...]:
-    """Early exaggeration and its annealing to ``final_exaggeration``, for ``n_samples`` rows.
+    """Return early exaggeration and its annealing to ``final_exaggeration``.
 
-    ``learning_rate`` and ``momentum`` are those of the plain steps; None is the schedule's own.
+    Parameters
+    ----------
+    n_samples : number of rows.
+    learning_rate, momentum : of the plain steps; None is the schedule's own.
+    is_preconditioned : whether preconditioned steps are taken before the plain ones.
     """
-    factors = np.geomspace(exaggeration, final_exaggeration, ANNEALING_LEVELS + 1)[:-1]
+    levels, n_iter = MOMENTUM_ANNEALING_LEVELS, MOMENTUM_ANNEALING_ITER
+    arranging: tuple[Stage, ...] = ()
+    if is_preconditioned:
+        levels, n_iter = ANNEALING_LEVELS, ANNEALING_ITER
+        stage = _preconditioned(ARRANGING_ITER, exaggeration, "arranging")
+        arranging = (replace(stage, structure_factor=STRUCTURE_FACTOR),)
     annealing = (
         Stage(
-            ANNEALING_ITER,
+            n_iter,
             float(factor),
             float(learning_rate or default_learning_rate(n_samples, factor)),
             CLASSICAL_MOMENTUM if momentum is None else momentum,
@@ -120,10 +134,9 @@ def automatic_early_exaggeration(
             "annealing",
             structure_factor=STRUCTURE_FACTOR,
         )
-        for factor in factors
+        for factor in np.geomspace(exaggeration, final_exaggeration, levels + 1)[:-1]
     )
-    arranging = _preconditioned(ARRANGING_ITER, exaggeration, "arranging")
-    return (replace(arranging, structure_factor=STRUCTURE_FACTOR), *annealing)
+    return (*arranging, *annealing)
 
 
 def automatic_main_phase(
@@ -132,39 +145,48 @@ def automatic_main_phase(
     learning_rate: float | None = None,
     momentum: float | None = None,
     tol: float | None = None,
+    is_preconditioned: bool = True,
 ) -> tuple[Stage, ...]:
-    """The main phase until little of the loss is left, for ``n_samples`` rows.
+    """Return the main phase until little of the loss is left.
 
-    ``learning_rate`` and ``momentum`` are those of the plain steps; None is the schedule's own.
-    With a given ``tol`` the converging stage may take 5,000 iterations, else 100.
+    Parameters
+    ----------
+    n_samples : number of rows.
+    learning_rate, momentum : of the plain steps; None is the schedule's own.
+    tol : the share of the loss that may be left, for which the converging stage may take 5,000
+        iterations; None is 0.01, and 100 iterations, or 1,000 plain ones.
+    is_preconditioned : whether converging and settling steps are preconditioned.
     """
     usual = default_learning_rate(n_samples, exaggeration)
-    inert_rate = INERT_LEARNING_RATE * usual if learning_rate is None else learning_rate
-    untangling_rate = UNTANGLING_LEARNING_RATE * usual if learning_rate is None else learning_rate
-    n_iter, tol = (MAX_ITER, TOL) if tol is None else (MAX_ITER_FOR_TOL, tol)
-    untangling = Stage(
+    inert = Stage(
+        INERT_ITER,
+        exaggeration,
+        float(INERT_LEARNING_RATE * usual if learning_rate is None else learning_rate),
+        INERT_MOMENTUM if momentum is None else momentum,
+        None,
+        "inert",
+        starts_anew=True,
+        structure_factor=STRUCTURE_FACTOR,
+    )
+    max_iter = MAX_ITER if tol is None else MAX_ITER_FOR_TOL
+    tol = TOL if tol is None else tol
+    plain = Stage(
         UNTANGLING_ITER,
         exaggeration,
-        float(untangling_rate),
+        float(UNTANGLING_LEARNING_RATE * usual if learning_rate is None else learning_rate),
         UNTANGLING_MOMENTUM if momentum is None else momentum,
         LossLeft(tol, UNTANGLING_MIN_ITER),
         "untangling",
         starts_anew=True,
         is_reserve=True,
     )
+    if not is_preconditioned:
+        n_iter = max(max_iter, UNTANGLING_ITER)
+        return inert, replace(plain, n_iter=n_iter, name="converging", is_reserve=False)
     return (
-        Stage(
-            INERT_ITER,
-            exaggeration,
-            float(inert_rate),
-            INERT_MOMENTUM if momentum is None else momentum,
-            None,
-            "inert",
-            starts_anew=True,
-            structure_factor=STRUCTURE_FACTOR,
-        ),
-        _preconditioned(n_iter, exaggeration, "converging", LossLeft(tol)),
-        *([untangling] if n_samples <= UNTANGLING_MAX_POINTS else []),
+        inert,
+        _preconditioned(max_iter, exaggeration, "converging", LossLeft(tol)),
+        *([plain] if n_samples <= UNTANGLING_MAX_POINTS else []),
         _preconditioned(
             SETTLING_ITER, exaggeration, "settling", None, SETTLING_STEP, SETTLING_MOMENTUM
         ),

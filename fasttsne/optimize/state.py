@@ -1,13 +1,16 @@
-"""The state of an optimization: what the next call continues with, and the loop's own arrays."""
+"""The state of an optimization: between two calls, in the middle of a phase, and in the loop."""
 
 import warnings
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from fasttsne import _kernels
+from fasttsne.optimize.plan import Phase
+from fasttsne.optimize.stopping import Check
 from fasttsne.runtime.canonical import check_finite
-from fasttsne.runtime.validation import MAX_COORDINATE, is_permutation
+from fasttsne.runtime.validation import MAX_COORDINATE, check_coordinates, is_permutation
 
 # Iterations, counted over all calls, at which points are sorted along the space-filling curve of
 # the map: often while the map is made, seldom later.
@@ -17,7 +20,7 @@ REORDER_EVERY = 1000
 
 @dataclass
 class DescentState:
-    """What the next call continues with; arrays are in the caller's order of rows.
+    """What the next call resumes from; arrays are in the caller's order of rows.
 
     Attributes
     ----------
@@ -33,7 +36,7 @@ class DescentState:
 
 
 def initial_state(embedding: np.ndarray, order: np.ndarray | None = None) -> DescentState:
-    """The state before the first iteration; None is the order of the rows."""
+    """Return the state before the first iteration; None is the order of the rows."""
     n = len(embedding)
     return DescentState(
         update=np.zeros(embedding.shape, np.float32),
@@ -43,7 +46,7 @@ def initial_state(embedding: np.ndarray, order: np.ndarray | None = None) -> Des
 
 
 def check_state(state: DescentState, shape: tuple[int, ...], name: str) -> None:
-    """Raise ValueError where a state is not of points of this shape: kernels trust it."""
+    """Raise ValueError where a state is not of points of this shape, which kernels rely on."""
     for part, array in ("update", state.update), ("gains", state.gains):
         if not _is_array(array, np.float32, shape):
             raise ValueError(f"{name}{part} is not float32 of shape {shape}")
@@ -61,8 +64,77 @@ def _is_array(value: object, dtype: type, shape: tuple[int, ...]) -> bool:
     return isinstance(value, np.ndarray) and value.dtype == dtype and value.shape == shape
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunState:
+    """The state before an iteration of a phase; arrays are in the order of the rows.
+
+    The preconditioner, if there is one, is rebuilt in this iteration: only the vector of its power
+    iteration and its spacing are kept.
+
+    Attributes
+    ----------
+    embedding : (n, d) float64.
+    descent : steps, gains, order, and the number of iterations of all phases.
+    stage, number, step : of the stage in the phase, the iteration in the stage, and the iteration
+        in the phase, each from 0.
+    checks : of the stage so far.
+    rate : learning rate of the stage, after its halvings.
+    shortening : product of all halvings of preconditioned steps.
+    is_preconditioned : whether the iteration before was.
+    loss_left : of the optimizer.
+    kept : (n, d) float64, the embedding to which the loop may go back, or None.
+    vector : (n, d) float32, of the preconditioner, or None.
+    spacing : of its grid, or None.
+    """
+
+    embedding: np.ndarray
+    descent: DescentState
+    stage: int
+    number: int
+    step: int
+    checks: tuple[Check, ...]
+    rate: float
+    shortening: float
+    is_preconditioned: bool
+    loss_left: float | None
+    kept: np.ndarray | None = None
+    vector: np.ndarray | None = None
+    spacing: float | None = None
+
+    def check(self, shape: tuple[int, int], phase: Phase) -> None:
+        """Raise ValueError for what is no state of an embedding of this shape in this phase."""
+        _check_points(self.embedding, "embedding", shape)
+        if self.kept is not None:
+            _check_points(self.kept, "kept", shape)
+        if self.vector is not None:
+            if not _is_array(self.vector, np.float32, shape):
+                raise ValueError(f"vector is {self.vector.dtype} of shape {self.vector.shape}")
+            check_finite(self.vector, "vector")
+        check_state(self.descent, shape, "state_")
+        if not 0 <= self.stage < len(phase.stages):
+            raise ValueError(f"it has a stage {self.stage} of {len(phase.stages)}")
+        if not 0 <= self.number < phase.stages[self.stage].n_iter or self.step < self.number:
+            raise ValueError(f"it has an iteration {self.number} of stage {self.stage}")
+
+
+def _check_points(array: np.ndarray, name: str, shape: tuple[int, int]) -> None:
+    if not _is_array(array, np.float64, shape):
+        raise ValueError(f"{name} is {array.dtype} of shape {array.shape}")
+    check_coordinates(array, name)
+
+
+class StateSaver(Protocol):
+    """Saves states of a run, from which it can be resumed."""
+
+    def is_due(self) -> bool:
+        """Whether a state should be saved now."""
+
+    def save(self, state: RunState) -> None:
+        """Save a state, whose arrays nobody else changes."""
+
+
 def reordering_is_due(iteration: int) -> bool:
-    """Whether points are sorted before the iteration of this number, counted from 0."""
+    """Return whether points are sorted before the iteration of this number, from 0."""
     return iteration in REORDER_AT or (iteration > 0 and iteration % REORDER_EVERY == 0)
 
 
@@ -86,7 +158,7 @@ class WorkingPoints:
         return cls(order, y, state.update[order], state.gains[order])
 
     def reordered(self, change: np.ndarray) -> "WorkingPoints":
-        """The same in another order: row r is what row ``change[r]`` was."""
+        """Return the points in another order: row r is what row ``change[r]`` was."""
         return WorkingPoints(
             self.order[change], self.y[change], self.update[change], self.gains[change]
         )
@@ -104,7 +176,7 @@ class WorkingPoints:
             )
 
     def restore_array(self, embedding: np.ndarray) -> bool:
-        """Make it a writeable array of its dtype and shape again; return whether it was another."""
+        """Restore its dtype, shape and write flag; return whether one of them had changed."""
         kind = embedding.dtype, embedding.shape, embedding.flags.writeable
         if kind == (self.y.dtype, self.y.shape, True):
             return False

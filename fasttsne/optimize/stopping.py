@@ -1,15 +1,14 @@
 """When a stage of gradient descent ends before its last iteration, and when its steps shrink.
 
-A rule is pure: its ``decide`` looks at the checks of a stage so far, which are numbers, and
-answers.  The loop of ``fasttsne.optimize.descent`` makes the checks and carries the
-answer out.
+A rule is pure: its ``decide`` maps the checks of a stage so far, which are numbers, to a decision.
+``fasttsne.optimize.loop`` makes the checks and carries the decision out.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 # How often the learning rate may be halved in a stage where the loss rises.
 MAX_HALVINGS = 4
@@ -23,12 +22,6 @@ MIN_LOSS = 1e-6
 MUCH_LEFT = 0.015
 # A run that ends with more than this share left was stopped early: a report and the log say so.
 LOSS_LEFT = 0.05
-# An embedding of a smaller standard deviation has collapsed to a point.
-COLLAPSED_STD = 1e-3
-# Iterations after which a collapsed embedding need not be exaggerated any longer.
-COLLAPSED_MIN_ITER = 20
-# An embedding whose standard deviation grows by this factor from check to check is expanding.
-EXPANSION = 1.5
 
 
 class Check(NamedTuple):
@@ -71,10 +64,7 @@ class Decision(Enum):
 class StoppingRule(Protocol):
     """What a stage has as its ``stopping``.
 
-    A rule that may answer ``Decision.GO_BACK`` has an attribute ``goes_back = True``: then maps
-    are kept at its checks.  One that estimates what is left of the loss has a method
-    ``share_left(checks)``, which returns a share or None; progress shows it.  One after which a
-    stage in reserve may follow has a method ``leaves_much(checks)``, which returns a bool.
+    A rule may be one of :class:`GoesBack`, :class:`LossEstimator` and :class:`ReserveRule`, too.
     """
 
     @property
@@ -82,7 +72,30 @@ class StoppingRule(Protocol):
         """Iterations between two checks; the first is before the first iteration."""
 
     def decide(self, checks: Sequence[Check]) -> Decision:
-        """Answer after the last of the checks of a stage; there is at least one."""
+        """Decide after the last of the checks of a stage; there is at least one."""
+
+
+@runtime_checkable
+class GoesBack(Protocol):
+    """A rule that may decide ``Decision.GO_BACK``: the embedding is kept at its checks."""
+
+    goes_back: ClassVar[bool]
+
+
+@runtime_checkable
+class LossEstimator(Protocol):
+    """A rule that estimates what is left of the loss, which progress shows."""
+
+    def share_left(self, checks: Sequence[Check]) -> float | None:
+        """Return the share of the loss after the last of the checks, or None."""
+
+
+@runtime_checkable
+class ReserveRule(Protocol):
+    """A rule after which a stage in reserve may follow."""
+
+    def leaves_much(self, checks: Sequence[Check]) -> bool:
+        """Return whether the stage in reserve is worth its time, at the end of this one."""
 
 
 @dataclass(frozen=True)
@@ -188,58 +201,3 @@ class LossConverged:
 
     def __str__(self) -> str:
         return f"loss falls by less than {self.tol:.2g} of itself"
-
-
-@dataclass(frozen=True)
-class ExaggeratedLossConverged:
-    """Stop early exaggeration where the exaggerated loss hardly falls and the map does not expand.
-
-    That loss is exaggeration * sum p (log p - log w) + log Z.  A small random initialization
-    shows little decrease while it is still expanding, and a folded sheet between two of
-    its folds: hence the minimum number of iterations.
-
-    Attributes
-    ----------
-    tol : decrease in an iteration, in units of the exaggeration, below which there is none.
-    min_iter : iterations before the stage may end, unless the embedding has collapsed.
-    exaggeration : of the stage.
-    check_every : iterations between two checks.
-    """
-
-    tol: float
-    min_iter: int
-    exaggeration: float
-    check_every: int = 10
-
-    def decide(self, checks: Sequence[Check]) -> Decision:
-        now = checks[-1]
-        min_iter = self.min_iter if now.std > COLLAPSED_STD else COLLAPSED_MIN_ITER
-        if len(checks) < 2 or now.iteration < min_iter:
-            return Decision.CONTINUE
-        decrease = checks[-2].exaggerated_loss - now.exaggerated_loss
-        falls = decrease >= self.tol * self.exaggeration * self.check_every
-        expands = now.std > EXPANSION * checks[-2].std
-        return Decision.CONTINUE if falls or expands else Decision.STOP
-
-    def __str__(self) -> str:
-        return f"exaggerated loss falls by less than {self.tol * self.exaggeration:.2g}"
-
-
-@dataclass(frozen=True)
-class Collapsed:
-    """Stop where the embedding is collapsed to a point, in which nothing can separate.
-
-    Attributes
-    ----------
-    check_every : iterations between two checks.
-    """
-
-    check_every: int
-
-    def decide(self, checks: Sequence[Check]) -> Decision:
-        now = checks[-1]
-        stops = now.iteration > 0 and now.std < COLLAPSED_STD
-        return Decision.STOP if stops else Decision.CONTINUE
-
-    def __str__(self) -> str:
-        return f"map is collapsed after {self.check_every}"

@@ -13,9 +13,8 @@ maps of the same rows.  Both are also names of :mod:`fasttsne` itself.  The meas
 :mod:`fasttsne.metrics`.
 """
 
-from fasttsne.reports.comparison import Comparison
+from fasttsne.reports.comparison import Comparison, compare
 from fasttsne.reports.findings import Finding
-from fasttsne.reports.make import compare, report
-from fasttsne.reports.result import Report
+from fasttsne.reports.result import Report, report
 
 __all__ = ["Comparison", "Finding", "Report", "compare", "report"]

@@ -1,19 +1,28 @@
-"""What each score of a report means, for readers who do not know its name."""
+"""The scores of a report in words and tables: meanings, usual ranges, text and HTML."""
 
+import html
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from fasttsne.metrics.estimate import NORMAL_95
+
+# The width of a text table's warnings.
+WIDTH = 88
+# Values of a curve that are kept, evenly spaced in the logarithm of their number.
+MAX_CURVE_VALUES = 200
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What is said about a score.
-
-    Attributes
-    ----------
-    title : its name for readers.
-    text : a sentence on what it means.
-    low, high : the ends of its range; None where there is no end.
-    better : "high", "low", or None where neither is.
-    """
+    """The name of a score for readers, a sentence on what it means, its range (None where it has
+    no end), and whether "high" or "low" is better, or neither (None)."""
 
     title: str
     text: str
@@ -143,3 +152,88 @@ POINT_TITLES = {
     "n_equal": "Rows equal to this",
 }
 OVER_MAGNITUDES = ("perturbation", "singularity", "area", "anisotropy")
+
+
+@cache
+def usual_scores() -> dict[str, Any]:
+    """Return benchmarks/usual_scores.py's table: its command, data sets and quantiles by score."""
+    text = (files("fasttsne") / "data" / "usual_scores.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def usual_range(name: str) -> tuple[float, float] | None:
+    """Return what most maps of real data have; None for scores that depend on the data alone."""
+    found = usual_scores()["ranges"].get(name)
+    return None if found is None else (found[0], found[2])
+
+
+def format_value(value: float) -> str:
+    """Return a number with three digits after the point."""
+    return f"{value:.3f}"
+
+
+def format_error(score: float, digits: int = 3) -> str:
+    """Return half of the 95 % interval of a score; empty where all rows were measured."""
+    error = getattr(score, "standard_error", 0.0)
+    if np.isnan(error):
+        return "± not known"
+    return f"± {NORMAL_95 * error:.{digits}f}" if error > 0 else ""
+
+
+def format_usual(name: str) -> str:
+    """Return the usual range as text."""
+    limits = usual_range(name)
+    return "" if limits is None else f"{format_value(limits[0])} to {format_value(limits[1])}"
+
+
+def score_rows(scores: Mapping[str, float]) -> list[list[str]]:
+    """Return the table of one report, in the order of the catalogue."""
+    return [
+        ["score", "value", "", "usual"],
+        *(
+            [name, format_value(scores[name]), format_error(scores[name]), format_usual(name)]
+            for name in MEANINGS
+            if name in scores
+        ),
+    ]
+
+
+def text_table(headline: str, rows: Sequence[Sequence[str]], warnings: Sequence[str]) -> str:
+    """Return a table whose first column is text and whose others are numbers.
+
+    rows : texts, the first row the names of columns.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [headline, ""]
+    for first, *others in rows:
+        cells = [first.ljust(widths[0])]
+        cells += [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    lines += [""] * bool(warnings)
+    for text in warnings:
+        lines += textwrap.wrap(f"! {text}", WIDTH, subsequent_indent="  ")
+    return "\n".join(lines)
+
+
+def html_table(headline: str, rows: Sequence[Sequence[str]], warnings: Sequence[str]) -> str:
+    """Return the table of ``text_table`` for a notebook, with all texts escaped."""
+    head, *body = [[html.escape(text) for text in row] for row in rows]
+    parts = [f"<p>{html.escape(headline)}</p><table><thead><tr>"]
+    parts += [f"<th>{text}</th>" for text in head]
+    parts.append("</tr></thead><tbody>")
+    for first, *others in body:
+        cells = "".join(f'<td style="text-align:right">{text}</td>' for text in others)
+        parts.append(f'<tr><th style="text-align:left">{first}</th>{cells}</tr>')
+    parts.append("</tbody></table>")
+    parts += [f"<p>⚠ {html.escape(text)}</p>" for text in warnings]
+    return "".join(parts)
+
+
+def downsample_curve(curve: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the curve at ``MAX_CURVE_VALUES`` places at most, the first and last among them."""
+    n = len(next(iter(curve.values())))
+    if n <= MAX_CURVE_VALUES:
+        return dict(curve)
+    places = np.unique(np.geomspace(1, n, MAX_CURVE_VALUES).round().astype(int)) - 1
+    return {name: values[places] for name, values in curve.items()}

@@ -1,15 +1,19 @@
 """Reports on several maps of the same rows, side by side."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fasttsne.reports import figures, page_comparison, tables
-from fasttsne.reports.catalogue import MEANINGS
-from fasttsne.reports.page_template import check_path, write_text
-from fasttsne.reports.result import Report
-from fasttsne.runtime.typing import FilePath
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fasttsne.reports import catalogue
+from fasttsne.reports.inputs import check_input, integer_seed, resolve_sample, with_graph
+from fasttsne.reports.page import write_comparison
+from fasttsne.reports.result import Report, check_axes, draw_map, draw_rank_curves, make_report
+from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,12 +35,12 @@ class Comparison:
         """Values by the name of the score, by the name of the map."""
         return {
             name: {each: r.scores[name] for each, r in self.reports.items() if name in r.scores}
-            for name in MEANINGS
+            for name in catalogue.MEANINGS
             if any(name in r.scores for r in self.reports.values())
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The reports, as JSON can express them, by the name of the map."""
+        """Return the reports, as JSON can express them, by the name of the map."""
         return {name: each.to_dict() for name, each in self.reports.items()}
 
     def to_html(self, path: FilePath, title: str | None = None) -> Path:
@@ -55,8 +59,8 @@ class Comparison:
         ImportError
             Without Jinja2: the extra ``report``.
         """
-        path = check_path(path)
-        return write_text(path, page_comparison.make_page(self, title))
+        rows = self._rows()[1:]
+        return write_comparison(self.reports, self.headline, rows, path, title)
 
     def plot(self, axes: Sequence["Axes"] | None = None) -> Sequence["Axes"]:
         """Draw small multiples of the maps, and their curves R_NX in one more Axes.
@@ -74,20 +78,12 @@ class Comparison:
         ImportError
             Without Matplotlib: the extra ``plot``.
         """
-        return figures.plot_comparison(self.reports, axes)
-
-    def _rows(self) -> list[list[str]]:
-        names = list(self.reports)
-        rows = [["score", *names, "usual"]]
-        for name, values in self.scores.items():
-            cells = [tables.shown(values[each]) if each in values else "" for each in names]
-            rows.append([name, *cells, tables.usual_of(name)])
-        return rows
-
-    def _findings(self) -> list[str]:
-        return [
-            f"{name}: {finding}" for name, each in self.reports.items() for finding in each.findings
-        ]
+        axes = check_axes(axes, len(self.reports) + 1, f"{len(self.reports)} maps")
+        for ax, (name, report) in zip(axes, self.reports.items(), strict=False):
+            draw_map(report, ax, name)
+        draw_rank_curves(self.reports, axes[-1])
+        axes[-1].legend(frameon=False)
+        return axes
 
     @property
     def headline(self) -> str:
@@ -96,8 +92,62 @@ class Comparison:
         count = len(self.reports)
         return f"{count} map{'' if count == 1 else 's'} of {n:,} rows"
 
+    def _rows(self) -> list[list[str]]:
+        rows = [["score", *self.reports, "usual"]]
+        for name, values in self.scores.items():
+            cells = [
+                catalogue.format_value(values[each]) if each in values else ""
+                for each in self.reports
+            ]
+            rows.append([name, *cells, catalogue.format_usual(name)])
+        return rows
+
+    def _warnings(self) -> list[str]:
+        return [f"{name}: {each}" for name, r in self.reports.items() for each in r.findings]
+
     def __repr__(self) -> str:
-        return tables.text_table(self.headline, self._rows(), self._findings())
+        return catalogue.text_table(self.headline, self._rows(), self._warnings())
 
     def _repr_html_(self) -> str:
-        return tables.html_table(self.headline, self._rows(), self._findings())
+        return catalogue.html_table(self.headline, self._rows(), self._warnings())
+
+
+def compare(
+    maps: Mapping[str, Any],
+    X: Rows,
+    labels: ArrayLike | None = None,
+    sample: int | str | None = "auto",
+    random_state: RandomState = 0,
+    n_jobs: int | None = -1,
+    *,
+    metric: Metric | None = None,
+    metric_params: Settings = None,
+    perplexity: float | None = None,
+) -> Comparison:
+    """Measure several maps of the same rows, of one program or of several.
+
+    All are measured on the same sample.  The graph of neighbours, too, is one for all maps that
+    have none of their own.
+
+    Parameters
+    ----------
+    maps : maps by name, each as ``embedding`` of :func:`report`.
+
+    Other parameters, and errors, are as for :func:`report`.
+
+    Returns
+    -------
+    Comparison
+    """
+    if not isinstance(maps, Mapping) or not maps:
+        raise TypeError(f"maps must be a dictionary of at least one map; got {maps!r:.60}")
+    seed, graph, found = integer_seed(random_state), None, {}
+    for name, embedding in maps.items():
+        start = time.perf_counter()
+        given = check_input(X, embedding, labels, metric, metric_params)
+        spec = resolve_sample(sample, np.shape(given.X), seed, n_jobs)
+        given = with_graph(given, spec, perplexity, graph)
+        if not given.graph_is_own:
+            graph = given.affinities
+        found[str(name)] = make_report(given, spec, start)
+    return Comparison(found)

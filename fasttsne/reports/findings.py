@@ -1,4 +1,4 @@
-"""Warnings: where a map should not be read as it seems."""
+"""Warnings: where an embedding should not be read as it seems."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ import numpy as np
 
 from fasttsne.linalg.dominance import dominating_column
 from fasttsne.optimize.stopping import LOSS_LEFT
-from fasttsne.reports.measured import Measured
-from fasttsne.reports.subject import Subject
-from fasttsne.reports.usual import usual_range
+from fasttsne.reports.catalogue import usual_range
+from fasttsne.reports.inputs import ReportInput
+from fasttsne.reports.measure import Scores
 
 # A row whose affinities are to such a share to other islands is at a gap of the map.  Where the
 # data have the gap, too, such rows are the sparse ones of their island: their mean rank is .9 for
@@ -20,7 +20,7 @@ AT_GAP, LARGEST_SPARSENESS, FEWEST_AT_GAP, SHARE_AT_GAP = 0.15, 0.65, 8, 0.02
 MOST_AT_GAPS = 0.5
 # Share of the points for which rims, jumps, or points that are not held are worth a word.
 MANY_AT_RIMS, MANY_JUMPS, MANY_LOOSE = 0.025, 0.05, 0.05
-# Many are also those that are more than is usual by this factor.
+# A share is also large beyond the usual one times this factor.
 BEYOND_USUAL = 1.5
 # An island most of whose affinities are elsewhere has not arrived.
 STRANDED, MANY_STRANDED = 0.5, 0.01
@@ -30,6 +30,8 @@ MANY_EQUAL, SHARE_EQUAL = 10, 0.05
 SHORT_RUN = 250
 LOW_GRAPH_RECALL, LOW_TAIL = 0.85, 0.3
 CLEARER = 0.05
+
+NO_ROWS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,9 @@ class Finding:
         return f"{self.title}: {self.text}"
 
 
-def find_all(subject: Subject, measured: Measured) -> tuple[Finding, ...]:
-    """All that is to be warned of, the gravest first."""
-    finders: tuple[Callable[[Subject, Measured], Iterator[Finding]], ...] = (
+def find_all(given: ReportInput, found: Scores) -> tuple[Finding, ...]:
+    """Return all warnings, the gravest first."""
+    finders: tuple[Callable[[ReportInput, Scores], Iterator[Finding]], ...] = (
         _stopped,
         _column,
         _graph,
@@ -67,68 +69,57 @@ def find_all(subject: Subject, measured: Measured) -> tuple[Finding, ...]:
         _duplicates,
         _labels,
     )
-    return tuple(finding for find in finders for finding in find(subject, measured))
+    return tuple(finding for find in finders for finding in find(given, found))
 
 
-NO_ROWS = np.empty(0, np.int64)
-
-
-def _stopped(subject: Subject, measured: Measured) -> Iterator[Finding]:
-    if not subject.graph_is_own or subject.embedding is None:
+def _stopped(given: ReportInput, found: Scores) -> Iterator[Finding]:
+    if not given.graph_is_own or given.embedding is None:
         return
-    title, optimizer = "The run was stopped early", subject.embedding.optimizer
+    optimizer = given.embedding.optimizer
     left = getattr(optimizer, "loss_left", None)
     iteration = getattr(optimizer, "iteration", None)
-    if subject.embedding.kl_divergence is None:
-        yield Finding(
-            "stopped",
-            title,
-            "The map was never optimized, or its last run was interrupted: where "
-            "points are is not final.",
-            NO_ROWS,
+    text = None
+    if given.embedding.kl_divergence is None:
+        text = (
+            "The map was never optimized, or its last run was interrupted: where points are is "
+            "not final."
         )
     elif left is not None and left > LOSS_LEFT:
-        yield Finding(
-            "stopped",
-            title,
-            f"An estimated {left:.0%} of the loss was left to be gained: "
-            "groups may still be on their way.",
-            NO_ROWS,
+        text = (
+            f"An estimated {left:.0%} of the loss was left to be gained: groups may still be on "
+            "their way."
         )
     elif left is None and iteration is not None and iteration < SHORT_RUN:
-        yield Finding(
-            "stopped",
-            title,
-            f"It had {iteration} iterations; "
-            f"maps of fixed length usually take {SHORT_RUN} and more.",
-            NO_ROWS,
+        text = (
+            f"It had {iteration} iterations; maps of fixed length usually take {SHORT_RUN} and "
+            "more."
         )
+    if text is not None:
+        yield Finding("stopped", "The run was stopped early", text, NO_ROWS)
 
 
-def _column(subject: Subject, measured: Measured) -> Iterator[Finding]:
-    found = dominating_column(subject.X, subject.column_names, subject.metric)
-    if found is not None:
-        yield Finding("column", "One column decides", str(found), NO_ROWS)
+def _column(given: ReportInput, found: Scores) -> Iterator[Finding]:
+    column = dominating_column(given.X, given.column_names, given.metric)
+    if column is not None:
+        yield Finding("column", "One column decides", str(column), NO_ROWS)
 
 
-def _graph(subject: Subject, measured: Measured) -> Iterator[Finding]:
-    recall = measured.scores.get("graph_recall")
-    tail = measured.scores.get("graph_recall_tail")
-    if not subject.graph_is_own or recall is None or tail is None:
+def _graph(given: ReportInput, found: Scores) -> Iterator[Finding]:
+    recall, tail = map(found.scores.get, ("graph_recall", "graph_recall_tail"))
+    if not given.graph_is_own or recall is None or tail is None:
         return
     if recall < LOW_GRAPH_RECALL or tail < LOW_TAIL:
         yield Finding(
             "graph",
             "The graph lacks neighbours",
-            f"Of the 15 true nearest neighbours it has "
-            f"{recall:.0%} on average, and for one row in a hundred at most {tail:.0%}: what "
-            "it lacks the map cannot show.",
+            f"Of the 15 true nearest neighbours it has {recall:.0%} on average, and for one row in "
+            f"a hundred at most {tail:.0%}: what it lacks the map cannot show.",
             NO_ROWS,
         )
 
 
-def _stranded(subject: Subject, measured: Measured) -> Iterator[Finding]:
-    islands = measured.islands
+def _stranded(given: ReportInput, found: Scores) -> Iterator[Finding]:
+    islands = found.islands
     if islands is None or islands.elsewhere is None or len(islands.sizes) < 2:
         return
     mean = np.bincount(islands.island, islands.elsewhere) / islands.sizes
@@ -155,8 +146,8 @@ def _stranded(subject: Subject, measured: Measured) -> Iterator[Finding]:
         )
 
 
-def _split(subject: Subject, measured: Measured) -> Iterator[Finding]:
-    islands = measured.gaps
+def _split(given: ReportInput, found: Scores) -> Iterator[Finding]:
+    islands = found.gaps
     if islands is None or islands.elsewhere is None or islands.sparseness is None:
         return
     at_gap = (islands.elsewhere > AT_GAP) & islands.is_large[islands.island]
@@ -175,35 +166,34 @@ def _split(subject: Subject, measured: Measured) -> Iterator[Finding]:
             "split",
             "Gaps that the data may not have",
             f"{_count(len(split), 'island')} with {islands.sizes[split].sum():,} points go on "
-            "beyond a gap of the "
-            f"map: {_count(len(rim), 'point')} at their rims, where the data are as dense as "
-            "elsewhere, have neighbours in other islands.  Do not take these islands for separate "
-            "groups without another sign of it.",
+            f"beyond a gap of the map: {_count(len(rim), 'point')} at their rims, where the data "
+            "are as dense as elsewhere, have neighbours in other islands.  Do not take these "
+            "islands for separate groups without another sign of it.",
             np.sort(rim),
         )
 
 
-def _jumps(subject: Subject, measured: Measured) -> Iterator[Finding]:
-    share = measured.scores.get("jumps")
+def _jumps(given: ReportInput, found: Scores) -> Iterator[Finding]:
+    share = found.scores.get("jumps")
     usual = usual_range("jumps")
     many = MANY_JUMPS if usual is None else max(MANY_JUMPS, BEYOND_USUAL * usual[1])
     if share is not None and share > many:
         yield Finding(
             "jumps",
             "The map is torn",
-            f"{share:.0%} of the points would move far away if their "
-            "row changed a little: the gaps between here and there are the map's.",
-            np.flatnonzero(measured.points["jumps"] == 1),
+            f"{share:.0%} of the points would move far away if their row changed a little: the "
+            "gaps between here and there are the map's.",
+            np.flatnonzero(found.points["jumps"] == 1),
         )
 
 
-def _loose(subject: Subject, measured: Measured) -> Iterator[Finding]:
-    values = measured.points.get("singularity")
+def _loose(given: ReportInput, found: Scores) -> Iterator[Finding]:
+    values = found.points.get("singularity")
     if values is None:
         return
     rows = np.flatnonzero(np.isposinf(values))
     n_known = int((~np.isnan(values)).sum())
-    if subject.graph_is_own and len(rows) > MANY_LOOSE * n_known:
+    if given.graph_is_own and len(rows) > MANY_LOOSE * n_known:
         yield Finding(
             "loose",
             "Points that are not at a minimum",
@@ -213,8 +203,8 @@ def _loose(subject: Subject, measured: Measured) -> Iterator[Finding]:
         )
 
 
-def _duplicates(subject: Subject, measured: Measured) -> Iterator[Finding]:
-    count = measured.points.get("n_equal")
+def _duplicates(given: ReportInput, found: Scores) -> Iterator[Finding]:
+    count = found.points.get("n_equal")
     if count is None:
         return
     share, largest = float((count > 0).mean()), int(count.max()) + 1
@@ -222,16 +212,14 @@ def _duplicates(subject: Subject, measured: Measured) -> Iterator[Finding]:
         yield Finding(
             "duplicates",
             "Rows that are equal",
-            f"{share:.1%} of the rows are equal to others, up "
-            f"to {largest:,} to one another: they lie on one another, and large sets of them are "
-            "islands that mean no more than that.",
+            f"{share:.1%} of the rows are equal to others, up to {largest:,} to one another: they "
+            "lie on one another, and large sets of them are islands that mean no more than that.",
             np.flatnonzero(count > 0),
         )
 
 
-def _labels(subject: Subject, measured: Measured) -> Iterator[Finding]:
-    shown = measured.scores.get("label_accuracy")
-    true = measured.scores.get("label_accuracy_in_data")
+def _labels(given: ReportInput, found: Scores) -> Iterator[Finding]:
+    shown, true = map(found.scores.get, ("label_accuracy", "label_accuracy_in_data"))
     if shown is None or true is None:
         return
     error = 2 * np.hypot(shown.standard_error, true.standard_error)
@@ -239,8 +227,8 @@ def _labels(subject: Subject, measured: Measured) -> Iterator[Finding]:
         yield Finding(
             "labels",
             "The map mixes labels",
-            f"{shown:.0%} of the points have the label of their "
-            f"neighbours in the map, {true:.0%} in the data.",
+            f"{shown:.0%} of the points have the label of their neighbours in the map, "
+            f"{true:.0%} in the data.",
             NO_ROWS,
         )
 

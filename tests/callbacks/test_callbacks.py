@@ -122,7 +122,7 @@ def test_runs_are_announced_and_ended(digits):
             self.heard = []
 
         def receive_settings(self, settings):
-            self.heard.append((settings.n_iter, settings.exaggeration, settings.may_settle))
+            self.heard.append((settings.n_iter, settings.exaggeration, settings.may_stop_early))
 
         def optimization_about_to_start(self):
             self.heard.append("start")
@@ -151,6 +151,7 @@ def test_runs_are_announced_and_ended(digits):
     ]
 
 
+@pytest.mark.slow
 def test_early_stopping_stops_the_main_phase(digits):
     settings = {"early_exaggeration_iter": 250, "n_iter": 1000, "random_state": 0}
     plain = TSNE(**settings).fit(digits)

@@ -68,6 +68,7 @@ def data(rows, tmp_path):
     return tmp_path / "rows.npy"
 
 
+@pytest.mark.slow
 def test_version_and_help():
     assert run("--version").stdout == f"fasttsne {__version__}\n"
     assert "fit" in run("--help").stdout
@@ -446,6 +447,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, expected):
     assert os.listdir(tmp_path) == ["map.csv"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_can_be_continued(data, expected, tmp_path):
     output, run_file = tmp_path / "map.npy", tmp_path / "run.npz"
     result = run("fit", data, "-o", output, "-q", "--checkpoint", run_file, *QUICK)
@@ -550,6 +552,7 @@ def test_updates_that_are_refused(data, rows, tmp_path, capsys):
         assert not (tmp_path / "out.npy").exists()
 
 
+@pytest.mark.slow
 def test_metrics(data, rows, expected, tmp_path):
     np.save(tmp_path / "map.npy", expected)
     result = run("metrics", data, tmp_path / "map.npy", "-k", "5")
@@ -808,6 +811,7 @@ def test_columns_of_a_table(flowers, expected, tmp_path, capsys, choice):
     assert table.columns["kind"][4] == "k1"
 
 
+@pytest.mark.slow
 def test_a_table_that_pandas_wrote_without_names(rows, expected, tmp_path):
     path, output = tmp_path / "frame.csv", tmp_path / "map.npy"
     pytest.importorskip("pandas").DataFrame(rows).to_csv(path, index=False)

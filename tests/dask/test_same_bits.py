@@ -67,7 +67,7 @@ def client(tmp_path_factory):
             yield client
 
 
-@pytest.mark.thin(2)
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:X.* more than 10,000 times as far out")
 @pytest.mark.parametrize(
     ("kind", "n", "d", "parameters"),
@@ -124,6 +124,18 @@ def test_any_workers(n_workers, n_threads):
         assert_same(None, rows_of("float32", 3500, 8))
 
 
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_workers_in_this_process(kind):
+    """The other tests have processes, and take seconds."""
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+        ) as cluster,
+        Client(cluster),
+    ):
+        assert_same(None, rows_of(kind, 1600, 8))
+
+
 def zarr_array(X, folder):
     zarr = pytest.importorskip("zarr")
     array = zarr.create_array(
@@ -148,7 +160,7 @@ def sparse_chunks(X, folder):
     return chunks.map_blocks(sp.csr_matrix, meta=sp.csr_matrix((0, 0), dtype=X.dtype))
 
 
-@pytest.mark.thin(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("store", [zarr_array, data_frame, anndata, sparse_chunks])
 def test_any_storage(client, store, tmp_path):
     X = rows_of("float32", 3200, 8)
@@ -156,6 +168,7 @@ def test_any_storage(client, store, tmp_path):
     assert_same(client, np.maximum(X, 0) if store is sparse_chunks else X, data=data)
 
 
+@pytest.mark.slow
 def test_scanpy_takes_this_path(client):
     anndata = pytest.importorskip("anndata")
     X = rows_of("float32", 700, 8)
@@ -172,6 +185,7 @@ def test_scanpy_takes_this_path(client):
     np.testing.assert_array_equal(adata.obsm["again"], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [8, pytest.param(150, marks=pytest.mark.slow)])
 def test_transform_is_lazy_and_the_same(client, d):
     X, new = rows_of("float32", 3500, d), rows_of("float64", 3600, d)[3500:]
@@ -185,6 +199,7 @@ def test_transform_is_lazy_and_the_same(client, d):
     np.testing.assert_array_equal(client.compute(placed).result(), expected)
 
 
+@pytest.mark.slow
 def test_what_is_left_without_the_cluster(client):
     X = rows_of("float32", 700, 8)
     estimator = fasttsne.dask.TSNE(client, **FEW)
@@ -202,6 +217,7 @@ def test_what_is_left_without_the_cluster(client):
     np.testing.assert_array_equal(client.compute(placed).result(), expected)
 
 
+@pytest.mark.slow
 def test_progress_callbacks_and_messages(client, caplog):
     heard, stages = [], []
 

@@ -10,7 +10,7 @@ from helpers.quick import QUICK
 from fasttsne import TSNE, Anchors, TSNEEmbedding
 from fasttsne._kernels import gradient_step
 from fasttsne.initialization import near_anchors
-from fasttsne.optimize.anchor_term import AnchorTerm
+from fasttsne.optimize.target_term import AnchorTerm
 from fasttsne.runtime.missing import is_missing
 
 METHODS = ("exact", "bh", "fft")

@@ -62,6 +62,7 @@ def test_rows_that_join_a_few_have_the_neighbours_of_a_fit(digits, first, kind):
     assert one.multiply(other).nnz > 0.97 * other.nnz
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:perplexit")
 @pytest.mark.parametrize("perplexity", [30, [5, 30]])
 @pytest.mark.parametrize("neighbors", ["auto", "exact"])

@@ -81,6 +81,7 @@ STORAGES = {
 }
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("storage", STORAGES)
 def test_blocks_give_the_bits_of_one_call(embedding, rows, expected, storage, tmp_path):
     X = STORAGES[storage](rows[1], tmp_path)

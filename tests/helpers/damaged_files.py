@@ -140,12 +140,7 @@ FORMATS = {
         load_map,
         True,
     ),
-    "map_0.1.0.npz": (lambda path: shutil.copy(OLD_FILES / "automatic.npz", path), load_map, True),
-    "density_0.1.0.npz": (
-        lambda path: shutil.copy(OLD_FILES / "density.npz", path),
-        load_map,
-        True,
-    ),
+    "density.npz": (lambda path: shutil.copy(OLD_FILES / "density.npz", path), load_map, True),
     "table.npz": (write_own, parts_of_table, True),
     "table.parquet": (write_own, parts_of_table, True),
     "table.csv": (write_text, parts_of_table, False),

@@ -83,6 +83,7 @@ def test_there_is_no_pickle_inside(embedding, tmp_path):
         assert all(archive[name].dtype.kind in "fiU" for name in archive.files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["exact", "bh", "fft"])
 def test_250_more_iterations_are_the_same_bits(method, affinities, tmp_path):
     start = TSNEEmbedding(

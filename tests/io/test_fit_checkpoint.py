@@ -557,7 +557,7 @@ def test_command_line(tmp_path):
     assert not (tmp_path / "run.graph.npz").exists()
 
 
-def test_rows_of_many_columns_go_on_from_the_components_of_their_search(path, rng):
+def test_rows_of_many_columns_resume_from_the_components_of_their_search(path, rng):
     X = (rng.normal(size=(4000, 3)) @ rng.normal(size=(3, 160))).astype(np.float32)
     expected = TSNE(**QUICK).fit(X)
     stop(X, path, EARLY, 1, **QUICK)

@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 from helpers import loo_twin
 
-from fasttsne.metrics.single_point_field import leave_one_out, make_point_field
+from fasttsne.metrics.loo import leave_one_out, make_point_field
 from fasttsne.objective.edges import edges_of
 
 
@@ -21,9 +21,7 @@ def case(rng, n, d, spread):
 
 def run(P, y, rows, dof=1.0, is_exact=True, exaggeration=1.0, n_threads=2):
     field = make_point_field(y, dof, n_threads, is_exact)
-    return leave_one_out(
-        edges_of(P, "P"), y, np.asarray(rows), field, exaggeration, 0.8, 10, 2, dof, n_threads
-    )
+    return leave_one_out(edges_of(P, "P"), y, np.asarray(rows), field, exaggeration, dof, n_threads)
 
 
 @pytest.mark.parametrize(("d", "dof"), [(1, 1.0), (2, 1.0), (2, 0.7), (2, 3.0), (3, 1.0)])

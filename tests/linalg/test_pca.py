@@ -119,6 +119,7 @@ def test_approximate_components_and_their_projection(rng, n):
     assert scores.var(0).sum() > 0.999 * variances[:5].sum()
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("n_columns", [160, 400])
 def test_leading_scores_are_nearly_those_of_all_columns(rng, n_columns):
     """Up to their sign, which is that of the exact components."""

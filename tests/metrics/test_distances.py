@@ -1,5 +1,7 @@
 """Stress by scale, and the Jacobian of the map."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -45,6 +47,40 @@ def test_stress_of_what_has_no_size(pair):
         metrics.stress(X, np.zeros((120, 2)))
     with pytest.raises(ValueError, match="some are unknown"):
         metrics.stress(sp.random(120, 120, 0.1, format="csr"), X, metric="precomputed")
+
+
+@pytest.mark.parametrize("sample_size", [None, 110])
+def test_pairs_of_more_rows_than_memory_holds_are_sampled(pair, monkeypatch, sample_size):
+    # As an attribute of the package, stress is the function.
+    monkeypatch.setattr(import_module("fasttsne.metrics.stress"), "MAX_PAIR_ROWS", 100)
+    curve = metrics.stress(*pair, sample_size=sample_size)
+    correlation = metrics.distance_correlation(*pair, sample_size=sample_size)
+    for found in (curve, correlation):
+        np.testing.assert_array_equal(found.rows, metrics.stress(*pair, sample_size=100).rows)
+    assert correlation == metrics.distance_correlation(*pair, sample_size=100)
+    assert 0 < correlation.standard_error < 0.1
+    assert np.isnan(curve.total.standard_error)  # not known of fewer than 200 rows
+    whole = metrics.distance_correlation(pair[0][:100], pair[1][:100], sample_size=None)
+    assert whole.standard_error == 0
+
+
+def test_correlation_of_large_numbers(pair):
+    """Squares of the squares are not numbers."""
+    X, Y = pair
+    expected = metrics.distance_correlation(X.astype(float), Y, "pearson", sample_size=100)
+    found = metrics.distance_correlation(X.astype(float) * 1e140, Y, "pearson", sample_size=100)
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert found.standard_error == pytest.approx(expected.standard_error, rel=1e-6)
+
+
+@pytest.mark.parametrize("method", ["spearman", "pearson"])
+def test_constant_distances_have_no_correlation(pair, method):
+    X, Y = pair
+    assert np.isnan(metrics.distance_correlation(X, np.zeros_like(Y), method, sample_size=None))
+    # Their mean is not 0.1 in floating point.
+    equal = 0.1 * (1 - np.eye(120))
+    found = metrics.distance_correlation(equal, Y, method, "precomputed", sample_size=None)
+    assert np.isnan(found)
 
 
 @pytest.mark.parametrize("sample_size", [None, 100])

@@ -64,6 +64,7 @@ def stretches(sheet, embedding):
     return lengths.max(1) / np.median(lengths)
 
 
+@pytest.mark.slow
 def test_find_a_torn_sheet(maps_of_a_roll):
     sheet, whole, torn = maps_of_a_roll
     is_torn = stretches(sheet, torn) > 10

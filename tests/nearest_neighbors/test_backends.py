@@ -77,7 +77,6 @@ def test_annoy_has_the_names_of_opentsne(digits):
 
 
 def test_annoy_refuses_inner_products(digits):
-    """Also in an index of version 0.1.0, which had the metric."""
     with pytest.raises(ValueError, match=r"metric='dot' gives inner products.*metric='cosine'"):
         make(Annoy, digits, 5, metric="dot")
     with pytest.raises(ValueError, match="metric='dot' gives inner products"):
@@ -242,6 +241,7 @@ def descent(digits):
     return index, index.build()
 
 
+@pytest.mark.slow
 def test_descent_finds_the_neighbours_of_exact(digits, descent):
     index, (indices, _) = descent
     check_graph(index, digits.astype(float), 15)
@@ -249,11 +249,13 @@ def test_descent_finds_the_neighbours_of_exact(digits, descent):
     assert recall(index.query(digits[:50], 7)[0], Exact(digits, 7).query(digits[:50], 7)[0]) > 0.9
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("metric", ["cosine", "correlation", "sqeuclidean"])
 def test_descent_metrics_in_their_own_units(digits, descent, metric):
     check_graph(NNDescent(digits, 15, metric=metric), digits.astype(float), 15, metric)
 
 
+@pytest.mark.slow
 def test_descent_sparse_rows_and_another_metric(digits, descent):
     X = sp.csr_matrix(digits)
     index = NNDescent(X, 10, metric="cityblock", random_state=0)
@@ -267,6 +269,7 @@ def test_descent_settings_go_to_the_library(digits, descent):
     assert NNDescent(digits, 15, knn_kwargs={"n_iters": 1}).build()[0].shape == (500, 15)
 
 
+@pytest.mark.slow
 def test_nndescent_compiles_functions_and_has_mahalanobis(rng, caplog):
     pytest.importorskip("pynndescent")
     X = rng.normal(size=(120, 3)).astype(np.float32)

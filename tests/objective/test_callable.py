@@ -10,7 +10,7 @@ from helpers.rounded import rounded
 from fasttsne import TSNE, TSNEEmbedding, initialization, tsne
 from fasttsne._kernels import reference
 from fasttsne.affinity import PerplexityBasedNN, PrecomputedAffinities
-from fasttsne.compat.functions import kl_divergence_exact
+from fasttsne.functions import kl_divergence_exact
 
 BH_PARAMS = {"theta": 0.2}
 FFT_PARAMS = {"n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1}

@@ -1,20 +1,28 @@
 """What an object that was read from an old file says and does, as arrays by name."""
 
 import pickle
+import shutil
+import tempfile
 import warnings
 from pathlib import Path
 
 import numpy as np
 from golden.cases import one_thread
-from golden.data import digits, new_digits, of_affinities, of_map, of_partial, places
+from golden.data import QUICK, digits, new_digits, of_affinities, of_map, of_partial, places
 
-from fasttsne import PartialTSNEEmbedding, TSNEEmbedding, affinity, schedule
+from fasttsne import TSNE, PartialTSNEEmbedding, TSNEEmbedding, affinity
 from fasttsne.callbacks import Callback, EarlyStopping
 from fasttsne.functions import gradient_descent
 from fasttsne.nearest_neighbors import KNNIndex, PrecomputedDistanceMatrix
-from fasttsne.optimizer import DescentState, GradientDescent
+from fasttsne.optimize.descent import GradientDescent
+from fasttsne.optimize.plan import RunPlan
+from fasttsne.optimize.schedule import Stage
+from fasttsne.optimize.state import DescentState
 
 FOLDER = Path(__file__).parent
+SHORT = {**QUICK, "perplexity": 5}
+# Of the fit whose checkpoint is here.
+CHECKPOINT = {"perplexity": 5, "random_state": 0, "n_jobs": 1, "callbacks_every_iters": 1}
 
 
 def rows(n: int = 60):
@@ -35,15 +43,25 @@ def start():
 def read(name: str):
     """The object in a file of this folder."""
     path = FOLDER / name
+    if name == "run.npz":
+        return _resumed()
     if path.suffix == ".npz":
-        return TSNEEmbedding.load(path)
+        return TSNEEmbedding.load(path, rows() if name == "index.npz" else None)
     if path.suffix == ".npy":
         return np.load(path)
     return pickle.loads(path.read_bytes())
 
 
+def _resumed() -> TSNEEmbedding:
+    """The fit that the checkpoint resumes."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("run.npz", "run.graph.npz"):
+            shutil.copy(FOLDER / name, folder)
+        return TSNE(**CHECKPOINT, checkpoint=Path(folder, "run.npz")).fit(rows())
+
+
 def examined(value) -> dict:
-    """The arrays of an object: as it is, and after it went on."""
+    """The arrays of an object: as it is, and after it was optimized further."""
     with warnings.catch_warnings(), one_thread():
         warnings.simplefilter("ignore")
         return {name: _as_array(array) for name, array in _examined(value).items()}
@@ -59,9 +77,9 @@ def _as_array(value):
 
 def _examined(value):
     if isinstance(value, TSNEEmbedding):
-        return {**of_map(value), **_text(value), **_gone_on(value), **_placed(value)}
+        return {**of_map(value), **_text(value), **_optimized(value), **_placed(value)}
     if isinstance(value, PartialTSNEEmbedding):
-        return {**of_partial(value), **_gone_on(value, learning_rate=0.2)}
+        return {**of_partial(value), **_optimized(value, learning_rate=0.2)}
     if isinstance(value, affinity.Affinities):
         return {**of_affinities(value), **_new(lambda: value.to_new(new_rows()).data)}
     if isinstance(value, KNNIndex):
@@ -70,16 +88,18 @@ def _examined(value):
         found = {"count": value.iteration, **vars(value.state)}
         if isinstance(value, gradient_descent):
             further = TSNEEmbedding(start(), start().affinities, optimizer=value)
-            found |= _gone_on(further)
+            found |= _optimized(further)
         return found
     if isinstance(value, DescentState):
         return vars(value)
     if isinstance(value, EarlyStopping):
-        return {**_attributes(value), **_gone_on(start(), 150, callbacks=value)}
+        return {**_attributes(value), **_optimized(start(), 150, callbacks=value)}
     if isinstance(value, Callback):
         return _attributes(value)
-    if isinstance(value, tuple) and isinstance(value[0], schedule.Stage):
-        return {"text": [str(stage) for stage in value], **_gone_on(start(), value)}
+    if isinstance(value, RunPlan):
+        return {"text": str(value)}
+    if isinstance(value, tuple) and isinstance(value[0], Stage):
+        return _optimized(start(), value)
     if hasattr(value, "partial_fit"):
         return _of_estimator(value)
     if hasattr(value, "fit"):
@@ -87,7 +107,7 @@ def _examined(value):
     return {"array": value}
 
 
-def _gone_on(embedding, n_iter=20, **params):
+def _optimized(embedding, n_iter=20, **params):
     params = {"n_jobs": 1, "callbacks_every_iters": 5, **params}
     further = embedding.optimize(n_iter, **params)
     return {
@@ -133,8 +153,8 @@ def _of_index(index):
 def _of_estimator(estimator):
     known_and_new = np.concatenate([rows()[:3], new_rows()])
     return {
-        **_gone_on(estimator.embedding_),
-        "map": np.asarray(estimator.embedding_, np.float32),
+        **_optimized(estimator.embedding_object_),
+        "map": np.asarray(estimator.embedding_object_, np.float32),
         "kl": estimator.kl_divergence_,
         "iterations": estimator.n_iter_,
         "columns": estimator.n_features_in_,

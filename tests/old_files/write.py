@@ -1,28 +1,30 @@
-"""How the files of this folder were made, with version 0.1.0; not to be run with a later one.
+"""How the files of this folder were made, with version 0.2.0; not to be run with a later one.
 
-    PYTHONPATH=.:tests python -m old_files.write
-    PYTHONPATH=.:tests FASTTSNE_SIMD=portable python -m old_files.write expected
+    PYTHONPATH=FOLDER_OF_0.2.0:tests python -m old_files.write
+    PYTHONPATH=FOLDER_OF_0.2.0:tests FASTTSNE_SIMD=portable python -m old_files.write expected
 
 The first writes the files, and what comes of them to ``avx2.json`` and ``avx2.npz``; the second
 only what comes of the same files at the other SIMD level.
 """
 
+import contextlib
 import pickle
 import sys
 import warnings
 
 import numpy as np
+import scipy.sparse as sp
 from golden import store
-from golden.data import QUICK
-from old_files.examine import FOLDER, examined, new_rows, read, rows, start
+from old_files.examine import CHECKPOINT, FOLDER, SHORT, examined, new_rows, read, rows, start
 
 import fasttsne
-from fasttsne import TSNE, _kernels, affinity, callbacks, functions, schedule
+from fasttsne import TSNE, Anchors, _kernels, affinity, callbacks, functions
 from fasttsne import nearest_neighbors as nn
-from fasttsne.optimizer import GradientDescent
+from fasttsne.optimize.descent import GradientDescent
+from fasttsne.optimize.schedule import Stage
+from fasttsne.optimize.stopping import LossConverged, LossLeft
 from fasttsne.sklearn import TSNE as Estimator
 
-SHORT = {**QUICK, "perplexity": 5}
 FAMILIES = {
     "PerplexityBasedNN": {"perplexity": 5},
     "FixedSigmaNN": {"sigma": 8.0, "k": 9},
@@ -39,7 +41,7 @@ def fit(**params):
 
 
 def lists():
-    """Neighbours and distances, as somebody else may have found them."""
+    """Neighbours and distances, as other programs may have found them."""
     return nn.Exact(rows(), 9).build()
 
 
@@ -64,6 +66,17 @@ def embeddings():
     yield "embedding_distances", TSNE(metric="precomputed", **SHORT).fit(matrix())
     yield "embedding_function", fit(negative_gradient_method=functions.kl_divergence_bh)
     yield "embedding_callbacks", fit(callbacks=(callbacks.ErrorLogger(),), n_iter=0)
+    yield "embedding_sparse", TSNE(**SHORT).fit(sp.csr_matrix(rows()))
+    yield "embedding_reference", fit(global_structure=0.2)
+    yield "embedding_anchors", TSNE(**SHORT).fit(rows(), anchors=anchors())
+    yield "embedding_updated", fit().update(new_rows(), n_iter=10).drop([3, 7])
+
+
+def anchors():
+    """Two pinned points, and one that is held."""
+    targets, weights = np.zeros((60, 2)), np.zeros(60)
+    targets[:3], weights[:3] = [[1, 2], [-2, 1], [0, 3]], [np.inf, np.inf, 0.1]
+    return Anchors(targets, weights)
 
 
 def parts():
@@ -87,13 +100,10 @@ def parts():
     yield "optimizer", optimizer
     yield "optimizer_of_points", fit().transform(new_rows(), n_iter=10, perplexity=4).optimizer
     yield "state", fit().optimizer.state
-    yield (
-        "stages",
-        (
-            schedule.Stage(10, 12.0, 5.0, 0.5),
-            schedule.Stage(20, 1.0, 60.0, 0.9, "settled", 5e-3, 10, 5, 1),
-        ),
-    )
+    rules = LossConverged(5e-3, 10, 5, 1), LossLeft(0.01)
+    stages = (Stage(20, 1.0, 60.0, 0.9, rule) for rule in rules)
+    yield "stages", (Stage(10, 12.0, 5.0, 0.5), *stages)
+    yield "plan", TSNE(dof=0.8).plan(60)
     yield "sklearn_estimator", Estimator(**SHORT, method="exact").fit(rows())
     yield "tsne", TSNE(**SHORT, early_exaggeration=8, callbacks=None)
 
@@ -119,11 +129,25 @@ def write_maps():
     """What ``save``, Checkpoint and EmbeddingRecorder write."""
     fit().save(FOLDER / "classical.npz")
     fit(density_weight=0.2, dof=0.8, max_step_norm=None).save(FOLDER / "density.npz")
+    fit().save(FOLDER / "rows.npz", keep="rows")
+    fit().save(FOLDER / "index.npz", keep="index")
+    TSNE(**SHORT).fit(rows(), anchors=anchors()).save(FOLDER / "anchors.npz")
     fit(early_exaggeration_iter="auto", n_iter="auto").save(FOLDER / "automatic.npz")
     fit(n_components=1, early_exaggeration_iter=0, n_iter=0).save(FOLDER / "before.npz")
     fit(callbacks=callbacks.Checkpoint(FOLDER / "checkpoint.npz"), callbacks_every_iters=8)
     recorder = callbacks.EmbeddingRecorder(path=FOLDER / "recorder.npy")
     fit(callbacks=recorder, callbacks_every_iters=10)
+
+
+def write_checkpoint():
+    """What a fit with ``checkpoint`` leaves that is killed in its main phase."""
+
+    def kill(iteration, error, embedding):
+        if embedding.optimizer.iteration > 150:
+            raise KeyboardInterrupt
+
+    with contextlib.suppress(KeyboardInterrupt):
+        TSNE(**CHECKPOINT, checkpoint=FOLDER / "run.npz", callbacks=kill).fit(rows())
 
 
 def write_pickles():
@@ -136,15 +160,16 @@ def write_pickles():
 def write_expected():
     """What comes of the files at this SIMD level."""
     paths = [path for kind in ("npz", "npy", "pickle") for path in sorted(FOLDER.glob(f"*.{kind}"))]
-    names = [path.name for path in paths if path.stem not in _kernels.SIMD_LEVELS]
+    names = [path.name for path in paths if path.stem not in (*_kernels.SIMD_LEVELS, "run.graph")]
     cases = {name: store.golden(examined(read(name))) for name in names}
     store.write(_kernels.simd, cases, FOLDER)
 
 
 if __name__ == "__main__":
-    assert fasttsne.__version__ == "0.1.0"
+    assert fasttsne.__version__ == "0.2.0"
     warnings.simplefilter("ignore")
     if "expected" not in sys.argv:
         write_maps()
         write_pickles()
+        write_checkpoint()
     write_expected()

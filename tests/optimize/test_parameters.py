@@ -5,7 +5,7 @@ import inspect
 import pytest
 from helpers.quick import QUICK
 
-from fasttsne import TSNE, TSNEEmbedding, schedule
+from fasttsne import TSNE, TSNEEmbedding
 from fasttsne.optimize import parameters
 from fasttsne.optimize.parameters import OPTIMIZE, SKLEARN, TRANSFORM
 from fasttsne.optimize.schedule import Stage
@@ -85,8 +85,3 @@ def test_stages_are_checked(digits, changes, error, message):
         embedding.optimize((Stage(**{**stage, **changes}),))
     with pytest.raises(TypeError, match="or a tuple of stages; got"):
         embedding.optimize([Stage(**stage)])
-
-
-def test_the_end_of_a_stage_of_version_0_1_0_is_checked():
-    with pytest.raises(ValueError, match="until must be one of 'settled'"):
-        schedule.Stage(20, 1.0, 100.0, 0.8, until="setled")

@@ -8,7 +8,7 @@ import pytest
 
 from fasttsne import TSNE
 from fasttsne.callbacks import Callback
-from fasttsne.optimize.methods import EXACT_MAX_POINTS, resolve_method
+from fasttsne.optimize.plan import EXACT_MAX_POINTS, resolve_method
 
 
 def test_numbers_are_the_classical_schedule():

@@ -189,17 +189,17 @@ def test_a_state_in_the_reserve_is_continued_to_the_bit():
         def is_due(self):
             return True
 
-        def keep(self, state):
+        def save(self, state):
             self.states.append(state)
 
-    whole, keeper = start.copy(), Every()
-    whole.run(phase, keeper=keeper)
-    stages = [state.stage for state in keeper.states]
+    whole, saver = start.copy(), Every()
+    whole.run(phase, saver=saver)
+    stages = [state.stage for state in saver.states]
     assert set(stages) == {0, 1, 2, 3}
     for stage in 1, 2, 3:
         first = stages.index(stage)
-        for state in keeper.states[first : first + 200 : 70]:
-            again = start.copy().run(phase, go_on_from=state)
+        for state in saver.states[first : first + 200 : 70]:
+            again = start.copy().run(phase, resume_from=state)
             np.testing.assert_array_equal(np.asarray(again), np.asarray(whole))
             assert again.optimizer.iteration == whole.optimizer.iteration
 

@@ -10,12 +10,9 @@ from fasttsne import TSNE
 from fasttsne.datasets import load_digits
 from fasttsne.optimize.schedule import Stage
 from fasttsne.optimize.stopping import (
-    COLLAPSED_MIN_ITER,
     MAX_HALVINGS,
     Check,
-    Collapsed,
     Decision,
-    ExaggeratedLossConverged,
     LossConverged,
     LossLeft,
 )
@@ -70,33 +67,6 @@ def test_another_approximation_is_no_rise_of_the_loss():
     switched = course([3, 3.1, 3.0, 2.0], 10, method=["fft", "bh", "bh", "bh"])
     assert decisions(rule, switched) == [GO, GO, GO, GO]
     assert decisions(rule, course([3, 3.1], 10))[-1] is SLOW
-
-
-@pytest.mark.parametrize(("decrease", "expected"), [(0.3, GO), (1e-4, STOP)])
-def test_exaggerated_loss(decrease, expected):
-    rule = ExaggeratedLossConverged(tol=1e-3, min_iter=20, exaggeration=12.0)
-    losses = [9 - decrease * i for i in range(4)]
-    assert decisions(rule, course(losses, 10)) == [GO, GO, expected, expected]
-
-
-def test_exaggeration_goes_on_while_the_map_expands():
-    rule = ExaggeratedLossConverged(tol=1e-3, min_iter=0, exaggeration=12.0)
-    checks = course([9, 9, 9, 9], 10, std=[1e-2, 2e-2, 4e-2, 5e-2])
-    assert decisions(rule, checks) == [GO, GO, GO, STOP]
-
-
-def test_a_collapsed_map_is_not_exaggerated_for_long():
-    rule = ExaggeratedLossConverged(tol=1e-3, min_iter=125, exaggeration=12.0)
-    checks = course([9] * 4, 10, std=1e-4)
-    stop = decisions(rule, checks).index(STOP)
-    assert checks[stop].iteration == COLLAPSED_MIN_ITER
-    assert STOP not in decisions(rule, course([9] * 4, 10, std=1.0))
-
-
-def test_collapsed():
-    rule = Collapsed(12)
-    assert decisions(rule, course([9, 9], 12, std=1e-4)) == [GO, STOP]
-    assert decisions(rule, course([9, 9], 12, std=1e-2)) == [GO, GO]
 
 
 def test_what_is_left_follows_from_the_last_decrease():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fasttsne
-from fasttsne.reports.page_data import NO_NEIGHBOR
+from fasttsne.reports.page import NO_NEIGHBOR
 
 pytest.importorskip("jinja2", reason="needs Jinja2: the extra report")
 
@@ -72,7 +72,6 @@ def test_texts_of_strangers_are_escaped(clouds, tmp_path):
 
 
 def test_a_sample_of_many_points(clouds, tmp_path, monkeypatch):
-    monkeypatch.setattr("fasttsne.reports.page_data.MAX_SHOWN", 100)
     monkeypatch.setattr("fasttsne.reports.page.MAX_SHOWN", 100)
     X, embedding, labels = clouds
     report = fasttsne.report(X, embedding, labels=labels)
@@ -130,7 +129,10 @@ def test_size_of_a_large_page(tmp_path):
     """As MNIST's: 70,000 points with labels and all values; it may have 6 MB."""
     rng = np.random.default_rng(0)
     report = fasttsne.report(
-        rng.normal(size=(2000, 4)), rng.normal(size=(2000, 2)), labels=rng.integers(10, size=2000)
+        rng.normal(size=(2000, 4)),
+        rng.normal(size=(2000, 2)),
+        labels=rng.integers(10, size=2000),
+        sample=100,
     )
     size = report.to_html(tmp_path / "report.html").stat().st_size
     per_point = (size - 60_000) / 2000

@@ -7,8 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fasttsne.metrics.single_point_field import make_point_field
-from fasttsne.optimize.methods import EXACT_MAX_POINTS, resolve_method
+from fasttsne.metrics.loo import make_point_field
+from fasttsne.optimize.plan import EXACT_MAX_POINTS, resolve_method
 from fasttsne.repulsion import METHODS as NAMES
 from fasttsne.repulsion import (
     AutoRepulsion,

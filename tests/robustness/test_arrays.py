@@ -632,6 +632,7 @@ def test_strange_rows(name, old, points):
         assert faults({name: ROWS[name]}, STRANGE, lambda change: change(X), old, points) == {}
 
 
+@pytest.mark.thin(5)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", MAPS)
 def test_strange_maps(name, old, points):

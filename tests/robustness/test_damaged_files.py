@@ -35,8 +35,7 @@ OURS = (
     "map_index.npz",
     "map_parts.npz",
     "map_sparse.npz",
-    "map_0.1.0.npz",
-    "density_0.1.0.npz",
+    "density.npz",
     "table.npz",
 )
 OTHERS = {

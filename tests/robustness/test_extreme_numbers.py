@@ -540,6 +540,7 @@ def test_aligned_maps_that_cannot_move(digits):
         AlignedTSNE(**parameters).fit([digits[:200], digits[100:300]], relations=[{}])
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(
     "X",
     [

@@ -125,6 +125,7 @@ def test_pages_of_files_are_free(tmp_path):
     assert abs(int(result.stdout)) < 20 * MIB, result.stderr
 
 
+@pytest.mark.slow
 def test_fits_within_a_limit():
     """One ends with its tables in files, one says that it does not fit; none is killed."""
     outputs = {}

@@ -189,6 +189,7 @@ def test_progress_in_a_pipe():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 def test_progress_on_a_terminal():
     """One line, overwritten, and gone at the end; messages stand on lines of their own."""

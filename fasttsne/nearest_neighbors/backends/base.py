@@ -32,9 +32,6 @@ class BackendIndex(KNNIndex):
     def __getstate__(self):
         return {name: value for name, value in vars(self).items() if name != "_rows"}
 
-    def __setstate__(self, state):  # version 0.1.0 pickled the prepared rows
-        super().__setstate__({name: value for name, value in state.items() if name != "_rows"})
-
     def _points(self, X):
         """Return rows as the package takes them, in float32."""
         if sp.issparse(self.data):

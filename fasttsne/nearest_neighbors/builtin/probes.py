@@ -10,7 +10,7 @@ from fasttsne import _kernels
 from fasttsne.linalg.pca import Projection
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
 from fasttsne.nearest_neighbors.builtin.cells import pack_cells
-from fasttsne.nearest_neighbors.builtin.packing import PANEL_ROWS, TILE_ROWS, block_rows, pack
+from fasttsne.nearest_neighbors.builtin.packing import PANEL_ROWS, TILE_ROWS, pack
 from fasttsne.nearest_neighbors.builtin.prepared_rows import QUERY_BATCH_SIZE
 from fasttsne.nearest_neighbors.builtin.reduction import reduce_queries, score_norms
 
@@ -33,25 +33,9 @@ class Probes:
     def __init__(self, cells, origin, projection, n_probed: int, kept: float, k: int):
         self._packed = None  # until the first query that memory is free
         self.index_map, self.starts, self.sizes = cells.index_map, cells.starts, cells.sizes
-        # Names of version 0.1.0: indexes are pickled.
-        self.centres = cells.centroids
+        self.centres = cells.centroids  # indexes are pickled: names stay
         self.projection, self.origin = projection, origin
         self.n_probed, self.kept, self.k = n_probed, kept, k
-
-    def __setstate__(self, state):
-        """Read also what version 0.1.0 pickled: blocks of equal size around the origin zero."""
-        vars(self).update(state)
-        if "order" in state:
-            self._read_blocks(vars(self).pop("order"))
-
-    def _read_blocks(self, order):
-        n, size = len(order), block_rows(self.centres.shape[1])
-        tiles = -(-n // TILE_ROWS)
-        blocks = np.arange(0, n, size)
-        self.starts = np.append(blocks // TILE_ROWS, tiles).astype(np.int32)
-        self.sizes = np.diff(np.append(blocks, n))
-        self.index_map = np.resize(order, tiles * TILE_ROWS).astype(np.int32)
-        self.origin = vars(self).get("origin")
 
     def to_arrays(self) -> tuple[dict, dict[str, np.ndarray]]:
         """Return numbers, as JSON can express them, and arrays, for a file."""

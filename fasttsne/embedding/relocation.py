@@ -31,7 +31,7 @@ BLOCK_NEIGHBORS = 2**21
 MIN_LENGTH = 16
 
 
-def go_to_better_places(
+def relocate_free_points(
     P: sp.csr_matrix,
     fixed: np.ndarray,
     free: np.ndarray,
@@ -60,7 +60,7 @@ def go_to_better_places(
     return _best_places(P, points, free, noise, objective.dof, exaggeration, others)
 
 
-def go_from_wrong_places(
+def relocate_misplaced_points(
     P: sp.csr_matrix,
     y: np.ndarray,
     field: FixedRepulsion,

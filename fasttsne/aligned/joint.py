@@ -12,10 +12,9 @@ from fasttsne.embedding.full import TSNEEmbedding
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.joint import JointObjective
 from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
-from fasttsne.optimize.methods import resolve_method
-from fasttsne.optimize.plan import Phase
+from fasttsne.optimize.plan import Phase, resolve_method
 from fasttsne.optimize.state import DescentState
-from fasttsne.optimize.ties import Ties
+from fasttsne.optimize.target_term import Ties
 
 
 class JointDescent:

@@ -8,8 +8,8 @@ import scipy.sparse as sp
 
 from fasttsne import Anchors
 from fasttsne._kernels import reference
-from fasttsne.embedding import better_places
-from fasttsne.embedding.better_places import N_PLACES, go_from_wrong_places, go_to_better_places
+from fasttsne.embedding import relocation
+from fasttsne.embedding.relocation import N_PLACES, relocate_free_points, relocate_misplaced_points
 from fasttsne.objective.free_points import FreePointsDivergence
 from fasttsne.repulsion.exact import ExactRepulsion
 from fasttsne.repulsion.fixed_reference import ExactField
@@ -45,7 +45,7 @@ def expected_place(i, P, fixed, free, exaggeration, dof):
 def test_each_point_goes_to_its_best_place(rng, d, dof, exaggeration):
     P, fixed, free, objective = made(rng, d, dof)
     before, noise = free.copy(), np.zeros_like(free)
-    got = go_to_better_places(P, fixed, free, objective, exaggeration, noise)
+    got = relocate_free_points(P, fixed, free, objective, exaggeration, noise)
     expected = [expected_place(i, P, fixed, free, exaggeration, dof) for i in range(len(free))]
     np.testing.assert_allclose(got, expected, rtol=1e-6)
     np.testing.assert_array_equal(free, before)
@@ -58,14 +58,14 @@ def test_points_at_their_best_places_stay(rng):
     free = fixed[:8].astype(np.float64)
     P = sp.csr_matrix((np.full(8, 1 / 16, np.float32), (np.arange(8), np.arange(8))), (8, 58))
     objective = FreePointsDivergence(P, fixed, ExactField(fixed, 1.0, 1), ExactRepulsion(1.0, 1))
-    got = go_to_better_places(P, fixed, free, objective, 1.0, np.ones_like(free))
+    got = relocate_free_points(P, fixed, free, objective, 1.0, np.ones_like(free))
     np.testing.assert_array_equal(got, free)
 
 
 def test_points_without_neighbours_stay(rng):
     P, fixed, free, objective = made(rng, 2)
     none = sp.csr_matrix(P.shape, dtype=np.float32)
-    got = go_to_better_places(none, fixed, free, objective, 1.0, np.ones_like(free))
+    got = relocate_free_points(none, fixed, free, objective, 1.0, np.ones_like(free))
     np.testing.assert_array_equal(got, free)
 
 
@@ -78,7 +78,7 @@ def test_a_point_gets_past_a_cluster(rng):
     )
     objective = FreePointsDivergence(P, fixed, ExactField(fixed, 1.0, 1), ExactRepulsion(1.0, 1))
     start = np.array([[-30.0, 0.0]])
-    got = go_to_better_places(P, fixed, start, objective, 1.0, np.full((1, 2), 0.01))
+    got = relocate_free_points(P, fixed, start, objective, 1.0, np.full((1, 2), 0.01))
     assert np.linalg.norm(got - [30, 0]) < 5
 
 
@@ -107,14 +107,14 @@ def test_a_point_that_leaves_lowers_the_loss(rng, d, dof, hold):
     targets = y.copy()
     anchors = None if hold is None else Anchors(targets, np.where(np.arange(n) == 0, 0, hold))
     field = ExactField(y.astype(np.float32), dof, 1)
-    got = go_from_wrong_places(P, y, field, dof, 1.0, anchors, np.full((n, d), 1e-3))
+    got = relocate_misplaced_points(P, y, field, dof, 1.0, anchors, np.full((n, d), 1e-3))
     assert np.linalg.norm(got[0] - y[0]) > 5
     moved = y.copy()
     moved[0] = got[0]
     assert loss_of(P, moved, dof, anchors) < loss_of(P, y, dof, anchors)
     if anchors is not None:
         pinned = Anchors(targets, np.where(np.arange(n) < 30, np.inf, 1e6))
-        got = go_from_wrong_places(P, y, field, dof, 1.0, pinned, np.full((n, d), 1e-3))
+        got = relocate_misplaced_points(P, y, field, dof, 1.0, pinned, np.full((n, d), 1e-3))
         np.testing.assert_array_equal(got, y)
 
 
@@ -126,10 +126,10 @@ def test_blocks_make_no_difference(rng, monkeypatch, n_neighbors):
     P[3] = 1e-3
     P = P.tocsr().astype(np.float32)
     noise = np.zeros_like(free)
-    expected = go_to_better_places(P, fixed, free, objective, 1.0, noise)
-    monkeypatch.setattr(better_places, "BLOCK_NEIGHBORS", n_neighbors)
-    monkeypatch.setattr(better_places, "MIN_LENGTH", 1)
-    got = go_to_better_places(P, fixed, free, objective, 1.0, noise)
+    expected = relocate_free_points(P, fixed, free, objective, 1.0, noise)
+    monkeypatch.setattr(relocation, "BLOCK_NEIGHBORS", n_neighbors)
+    monkeypatch.setattr(relocation, "MIN_LENGTH", 1)
+    got = relocate_free_points(P, fixed, free, objective, 1.0, noise)
     np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
@@ -143,7 +143,7 @@ def test_memory_does_not_grow_with_the_longest_row(rng):
     y = rng.normal(0, 20, (n, 2))
     field = ExactField(y.astype(np.float32), 1.0, 1)
     tracemalloc.start()
-    go_from_wrong_places(P, y, field, 1.0, 1.0, None, np.full((n, 2), 1e-3))
+    relocate_misplaced_points(P, y, field, 1.0, 1.0, None, np.full((n, 2), 1e-3))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2e8  # 16 million pairs, of 50 bytes each
@@ -156,5 +156,5 @@ def test_points_of_a_very_wide_map_stay(rng):
     P = sp.csr_matrix((np.full(n, 1 / n, np.float32), (np.arange(n), np.arange(n)[::-1])), (n, n))
     field = ExactField(y.astype(np.float32), 1.0, 1)
     with np.errstate(all="raise"):
-        got = go_from_wrong_places(P, y, field, 1.0, 1.0, None, np.full((n, 2), 1e-3))
+        got = relocate_misplaced_points(P, y, field, 1.0, 1.0, None, np.full((n, 2), 1e-3))
     np.testing.assert_array_equal(got, y)

@@ -1,5 +1,5 @@
-"""Optimizers of a user's own: instances of a class derived from ``GradientDescent``, which
-differ from it in their ``__call__`` and are called as openTSNE calls its optimizers.
+"""Custom optimizers: instances of a class derived from ``GradientDescent`` with its own
+``__call__``, which is called as openTSNE calls its optimizers.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,33 +10,31 @@ import numpy as np
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.functions import NAMES
 from fasttsne.optimize.descent import GradientDescent
-from fasttsne.optimize.methods import resolve_function_method
-from fasttsne.optimize.plan import Phase
+from fasttsne.optimize.plan import Phase, resolve_function_method
 
 _OWN_CALL = GradientDescent.__call__
 
 
-def is_called(optimizer: GradientDescent) -> bool:
-    """Whether an optimizer's ``__call__`` is not that of this package."""
+def is_custom(optimizer: GradientDescent) -> bool:
+    """Return whether an optimizer's ``__call__`` is not that of this package."""
     return getattr(type(optimizer), "__call__", _OWN_CALL) is not _OWN_CALL  # noqa: B004
 
 
-def call_optimizer(embedding: Any, phase: Phase, params: Mapping[str, Any]) -> float:
-    """Let an optimizer that is called move an embedding in place; return the error.
+def run_custom_optimizer(embedding: Any, phase: Phase, params: Mapping[str, Any]) -> float:
+    """Call the custom optimizer of an embedding, which moves it in place; return the error.
 
-    It gets the learning rate, momentum and exaggeration of the first plain stage, and a P of its
-    own.
+    It gets the learning rate, momentum and exaggeration of the first plain stage, and a copy of P.
 
     Parameters
     ----------
-    params : those of ``optimize`` as the user gave them.
+    params : of ``optimize``, as the user gave them.
     """
     if phase.anchors is not None or phase.reference is not None:
         raise ValueError(
             "anchors and global_structure cannot be used with an optimizer of a user's own"
         )
     callbacks = params["callbacks"]
-    first = next(s for s in phase.stages if not getattr(s, "is_preconditioned", False))
+    first = next(stage for stage in phase.stages if not stage.is_preconditioned)
     error: float
     error, result = embedding.optimizer(
         embedding=embedding,
@@ -62,7 +60,7 @@ def call_optimizer(embedding: Any, phase: Phase, params: Mapping[str, Any]) -> f
 
 
 def _function(method: str | ObjectiveFunction, n_samples: int) -> ObjectiveFunction:
-    """The objective function of a method."""
+    """Return the objective function of a method."""
     if callable(method):
         return method
     name = resolve_function_method(method, n_samples)

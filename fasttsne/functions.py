@@ -1,4 +1,4 @@
-"""Names of ``fasttsne.functions`` in version 0.1.0."""
+"""The KL divergence as functions, and the optimizer, with openTSNE's arguments."""
 
 from fasttsne.objective.callable import BH_PARAMS, FFT_PARAMS, FunctionObjective
 from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_exact, kl_divergence_fft

@@ -1,1 +1,0 @@
-"""What exists only because code written for openTSNE or older versions calls it."""
