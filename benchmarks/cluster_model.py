@@ -128,7 +128,7 @@ def measure_attraction(embedding):
     moments = np.empty((len(y), 3), np.float32)
     start = time.process_time()
     for _ in range(5):
-        _kernels.attraction.attraction(*objective._edges, y, out, 1.0, False, 1)
+        _kernels.attraction.attraction(*objective._edges.packed, y, out, 1.0, False, 1)
     attraction = (time.process_time() - start) / 5
     start = time.process_time()
     objective.edge_moments(y, y, degree, moments, product)

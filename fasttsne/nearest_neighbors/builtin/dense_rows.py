@@ -9,6 +9,7 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.linalg import chunks, pca
 from fasttsne.linalg.robust import robust_frame
+from fasttsne.linalg.rows import as_rows
 from fasttsne.nearest_neighbors.builtin.block_pairs import all_block_pairs
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
 from fasttsne.nearest_neighbors.builtin.error_bounds import error_bounds
@@ -306,7 +307,7 @@ class DenseRows(PreparedRows):
 
 def _largest(X):
     """Return the largest absolute value of an array, read in chunks."""
-    return float(chunks.fold_chunks(X, chunks.CHUNK_SIZE, _larger, -np.inf))
+    return float(as_rows(X).fold(chunks.CHUNK_SIZE, _larger, -np.inf))
 
 
 def _larger(largest, first, chunk):
