@@ -30,7 +30,7 @@ from common import clusters
 from memory import set_back, status
 
 import fasttsne
-from fasttsne.runtime.progress import listening
+from fasttsne.runtime.progress import report_progress_to
 
 LOOPBACK = Path("/sys/class/net/lo/statistics/rx_bytes")
 PARAMETERS = {"random_state": 0, "n_jobs": 2}
@@ -114,7 +114,7 @@ def measured(act, n_rows, client=None):
     set_back()
     if client:
         client.run(set_back)
-    with listening(times):
+    with report_progress_to(times):
         result = act()
     own = status("VmHWM") - before
     peaks = client.run(status, "VmHWM") if client else {}

@@ -22,7 +22,7 @@ from common import clusters
 from fasttsne import TSNE, _kernels
 from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.objective import make_objective
-from fasttsne.runtime.progress import listening
+from fasttsne.runtime.progress import report_progress_to
 
 K, N_ITER, N_MOMENTS = 90, 276, 30
 FEW_ROWS = 20_000
@@ -73,7 +73,7 @@ def measure(n: int, d: int) -> Costs:
     powers = (np.log(np.divide(large[:2], small[:2])) / np.log(4)).tolist()
     X, affinities = large[2:]
     iterations = Iterations()
-    with listening(iterations):
+    with report_progress_to(iterations):
         embedding = TSNE(n_jobs=1, random_state=0).fit(
             affinities=affinities, initialization=(X[:, :2] / X[:, 0].std() * 1e-4)
         )
@@ -94,7 +94,7 @@ def measure(n: int, d: int) -> Costs:
 def measure_search_and_graph(n, d):
     X = clusters(n, d)
     moments = []
-    with listening(lambda progress: moments.append((progress.name, time.process_time()))):
+    with report_progress_to(lambda progress: moments.append((progress.name, time.process_time()))):
         start = time.process_time()
         affinities = PerplexityBasedNN(X, perplexity=K / 3, n_jobs=1, random_state=0)
         end = time.process_time()
@@ -128,7 +128,7 @@ def measure_attraction(embedding):
     moments = np.empty((len(y), 3), np.float32)
     start = time.process_time()
     for _ in range(5):
-        _kernels.attraction.attraction(*objective._edges, y, out, 1.0, False, 1)
+        _kernels.attraction.attraction(*objective._edges.packed, y, out, 1.0, False, 1)
     attraction = (time.process_time() - start) / 5
     start = time.process_time()
     objective.edge_moments(y, y, degree, moments, product)

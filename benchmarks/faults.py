@@ -22,7 +22,7 @@ import numpy as np
 
 import fasttsne
 import fasttsne.dask
-from fasttsne.runtime.progress import listening
+from fasttsne.runtime.progress import report_progress_to
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from helpers.clusters import processes
@@ -61,7 +61,7 @@ def main():
 
 def stages_of_a_fit(client, X):
     names = []
-    with listening(lambda progress: names.append(progress.name)):
+    with report_progress_to(lambda progress: names.append(progress.name)):
         fit(client, X)
     return names
 
@@ -75,7 +75,7 @@ def kill_in(stage, n_times, cluster, client, X, expected):
     n_good, longest = 0, 0.0
     for _ in range(n_times):
         killed, start = [], time.perf_counter()
-        with listening(once_in(stage, lambda killed=killed: kill_soon(cluster, killed))):
+        with report_progress_to(once_in(stage, lambda killed=killed: kill_soon(cluster, killed))):
             same = np.array_equal(fit(client, X), expected)
         longest = max(longest, time.perf_counter() - start)
         for timer in killed:

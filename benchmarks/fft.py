@@ -16,8 +16,8 @@ import numpy as np
 import scipy.fft
 from common import median_seconds
 
+from fasttsne.repulsion.mesh import GRIDS
 from fasttsne.repulsion.mesh.influence import student_influence
-from fasttsne.repulsion.mesh.mesh import GRIDS
 from fasttsne.utils import is_package_installed
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
-from fasttsne.repulsion.mesh import mesh as mesh_module
+from fasttsne.repulsion import mesh as mesh_module
 from fasttsne.repulsion.mesh.layout import SPACING
 
 # Of the table in docs/math.rst: units of the map.

@@ -25,7 +25,7 @@ import ast, hashlib, sys
 import numpy as np
 from fasttsne import TSNE
 from fasttsne.io import fit_checkpoint
-from fasttsne.runtime.progress import listening
+from fasttsne.runtime.progress import report_progress_to
 fit_checkpoint.MIN_INTERVAL = fit_checkpoint.MIN_SHARE = 0  # it is written whenever it can be
 n, parameters = int(sys.argv[1]), ast.literal_eval(sys.argv[2])
 rng = np.random.default_rng(0)
@@ -36,7 +36,7 @@ def tell(progress):
         last[:] = [progress.name]
         print(progress.name, flush=True)
 print("reading", flush=True)
-with listening(tell):
+with report_progress_to(tell):
     embedding = TSNE(random_state=0, n_jobs=2, checkpoint="run.npz", **parameters).fit(X)
 print("map", hashlib.sha256(np.asarray(embedding)).hexdigest(), embedding.kl_divergence)
 """

@@ -232,7 +232,7 @@ def print_table(results):
     for n in TABLE_ROWS:
         for d in TABLE_COLUMNS:
             peak = memory.estimate_memory(n, d)["peak"]
-            least, files = memory.min_memory(n, d)
+            least, files = memory._needed_bytes(n, d, 30, 2), memory._table_bytes(n, d, 30)
             sizes = (f"{size / 1e9:.1f} GB" for size in (peak, least, files))
             print(
                 f"{n:12,}{d:9,}{duration(model.seconds(n, d)):>10}",

@@ -18,10 +18,9 @@ from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.initialization import pca
 from fasttsne.nearest_neighbors import Approx
 from fasttsne.objective.kl import KLDivergence
-from fasttsne.repulsion.auto import AutoRepulsion
-from fasttsne.repulsion.barnes_hut import TreeRepulsion
-from fasttsne.repulsion.mesh.mesh import MeshRepulsion
-from fasttsne.repulsion.morton import bounding_box, curve_order
+from fasttsne.repulsion import AutoRepulsion
+from fasttsne.repulsion.barnes_hut import TreeRepulsion, bounding_box, curve_order
+from fasttsne.repulsion.mesh import MeshRepulsion
 
 
 def compare(name, functions, turns):

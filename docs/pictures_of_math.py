@@ -9,7 +9,7 @@ from fasttsne import TSNE, plotting
 from fasttsne.callbacks import EmbeddingRecorder
 from fasttsne.datasets import load_digits
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
-from fasttsne.repulsion.morton import curve_order
+from fasttsne.repulsion.barnes_hut import curve_order
 
 BLUE, RED, GREY = "#0072b2", "#d55e00", "#b4b4b4"
 STAGES = ("arranging", "annealing", "inert", "converging", "settling")

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.runtime.missing import is_missing
-from fasttsne.runtime.validation import MAX_COORDINATE, refuse_masked
+from fasttsne.runtime.validation import MAX_COORDINATE, is_missing, refuse_masked
 from fasttsne.utils import warn_user
 
 __all__ = ["Anchors"]

@@ -14,6 +14,11 @@ from typing import Any
 
 # Old module, below fasttsne: the modules that have its classes now.
 MOVED: dict[str, tuple[str, ...]] = {
+    "callbacks.approximation_checks": ("callbacks.error_checks",),
+    "callbacks.base": ("optimize.callback",),
+    "callbacks.checkpoint": ("callbacks.recorder",),
+    "callbacks.early_stopping": ("callbacks.error_checks",),
+    "callbacks.error_logger": ("callbacks.progress",),
     "optimize.choices": ("optimize.plan",),
     "optimize.parameter": ("optimize.parameters",),
 }

@@ -22,7 +22,7 @@ from fasttsne.linalg.pca import (
     principal_components,
 )
 from fasttsne.linalg.spectral import spectral_embedding
-from fasttsne.runtime.progress_display import progress_shown
+from fasttsne.runtime.progress import progress_shown
 from fasttsne.runtime.typing import RandomGenerator, RandomState, Rows
 from fasttsne.runtime.validation import (
     check_choice,

@@ -15,8 +15,12 @@ from fasttsne.nearest_neighbors.builtin.candidates import BUFFER_RANGE, N_EXTRA_
 from fasttsne.nearest_neighbors.builtin.cells import SEARCH_BATCH
 from fasttsne.nearest_neighbors.builtin.reduction import N_COMPONENTS
 from fasttsne.nearest_neighbors.select import resolve_k_neighbors
-from fasttsne.runtime.large_arrays import check_free_space
-from fasttsne.runtime.memory import available_memory, check_memory_limit, format_bytes
+from fasttsne.runtime.memory import (
+    available_memory,
+    check_free_space,
+    check_memory_limit,
+    format_bytes,
+)
 from fasttsne.runtime.stored_rows import is_storage
 from fasttsne.runtime.stored_sparse import (
     ENTRY_BYTES,
@@ -174,17 +178,6 @@ def plan_memory(
     files = (rows if rows > plan.rows else 0) + max(_table_bytes(n, d, u) - plan.tables, 0)
     check_free_space(files, temp_folder)
     return plan
-
-
-def min_memory(
-    n_samples: int, n_features: int, perplexity: float = 30, n_components: int = 2
-) -> tuple[int, int]:
-    """Return the bytes that a fit takes in memory whatever its limit is, and those of its files.
-
-    The files are of neighbours and affinities; the rows are in one already.
-    """
-    needed = _needed_bytes(n_samples, n_features, perplexity, n_components)
-    return needed, _table_bytes(n_samples, n_features, perplexity)
 
 
 def _count_entries(X: Any) -> int | None:

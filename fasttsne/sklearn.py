@@ -37,8 +37,7 @@ from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, split_iterations
 from fasttsne.optimize.schedule import Iterations
 from fasttsne.repulsion import METHODS
-from fasttsne.runtime.progress import unheard
-from fasttsne.runtime.progress_display import progress_shown
+from fasttsne.runtime.progress import progress_shown, suppress_progress
 from fasttsne.runtime.stored_sparse import is_elsewhere
 from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_data, refuse_masked
@@ -244,7 +243,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         with Timer(f"placing {len(points)} rows", self.verbose), progress_shown(self.verbose):
             check_new_rows(rows)
             for first, block in iter_new_rows(rows):
-                with unheard():
+                with suppress_progress():
                     points[first : first + block.shape[0]] = self._place(block)
         return points
 

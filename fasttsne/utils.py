@@ -1,4 +1,4 @@
-"""Logging, timing, and imports of optional packages."""
+"""Logging, timing, optional packages, and threads that cannot be started."""
 
 import contextlib
 import difflib
@@ -65,16 +65,6 @@ class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # has an index
         super().emit(record)
 
 
-def show_messages() -> None:
-    """Print log messages of the package on standard error, from now on.
-
-    It does nothing if the logger "fasttsne" or the root logger has a handler.
-    """
-    if not _has_handler():
-        log.addHandler(_make_handler())
-        log.setLevel(logging.INFO)
-
-
 def _has_handler() -> bool:
     """Whether the program has a handler that gets the package's messages."""
     found = [*log.handlers, *(logging.getLogger().handlers if log.propagate else ())]
@@ -96,7 +86,7 @@ class _ShownMessages:
     def __init__(self) -> None:
         self._lock, self._n_blocks = threading.Lock(), 0
         self._handler: logging.Handler | None = None
-        self._level: int | None = None  # that of before, where another was set
+        self._level: int | None = None  # the level before, where another was set
 
     def __enter__(self) -> None:
         with self._lock:
@@ -117,7 +107,7 @@ class _ShownMessages:
                 return
             if self._handler is not None:
                 log.removeHandler(self._handler)
-            # Somebody may have set another one meanwhile.
+            # The program may have set another one meanwhile.
             if self._level is not None and log.level == logging.INFO:
                 log.setLevel(self._level)
 
@@ -275,3 +265,17 @@ def require(module: str, feature: str, extra: str) -> ModuleType:
         raise ImportError(
             f"{feature} needs the package {module!r}: pip install 'fasttsne[{extra}]'"
         ) from error
+
+
+@contextlib.contextmanager
+def starting_threads() -> Iterator[None]:
+    """Raise MemoryError where no thread can be started, of which Python makes a RuntimeError.
+
+    Each needs memory for its stack; or the number of processes is limited.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        raise MemoryError("the system starts no thread: a limit of memory or processes") from error

@@ -26,7 +26,7 @@ def find(*paths):
 
 
 Objective = find("objective.kl.KLDivergence")
-bounding_box = find("repulsion.morton.bounding_box")
+bounding_box = find("repulsion.barnes_hut.bounding_box", "repulsion.morton.bounding_box")
 particle_mesh = find("_kernels.particle_mesh")
 gradient_step = find("_kernels.gradient_step")
 perplexity = find("_kernels.perplexity")

@@ -16,7 +16,7 @@ from fasttsne.affinity.base import check_symmetrize
 from fasttsne.affinity.csr import joint_affinities, neighbors_to_csr
 from fasttsne.linalg.chunks import iter_chunks
 from fasttsne.nearest_neighbors.graph import to_scaled_float32
-from fasttsne.runtime import large_arrays
+from fasttsne.runtime import memory
 from fasttsne.runtime.progress import iter_rows
 from fasttsne.runtime.threads import resolve_n_jobs
 
@@ -41,7 +41,7 @@ def from_perplexity(
     precision : (n,) float64 array that receives beta of exp(-beta d^2), or None.
     dtype : float32, as a run reads them, with an entropy right to 1e-5; or float64.
     """
-    out = large_arrays.empty(distances.shape, np.float32, "the table of conditional affinities")
+    out = memory.allocate(distances.shape, np.float32, "the table of conditional affinities")
     if precision is None and dtype == np.float64:
         precision = np.empty(len(distances))
     for rows in iter_rows("conditional affinities", len(distances), distances.shape[1]):

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne import _kernels
-from fasttsne.runtime.large_arrays import AppendedArray
+from fasttsne.runtime.memory import AppendedArray
 from fasttsne.runtime.progress import stage
 
 # Row pointers, columns and values.

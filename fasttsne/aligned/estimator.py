@@ -16,8 +16,7 @@ from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
 from fasttsne.fit.stages import run_phases
 from fasttsne.optimize.callback import as_callbacks, progress_listeners
 from fasttsne.optimize.target_term import Ties
-from fasttsne.runtime.progress import listening
-from fasttsne.runtime.progress_display import progress_shown
+from fasttsne.runtime.progress import progress_shown, report_progress_to
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_choice, check_number
 from fasttsne.tsne import TSNE
@@ -113,7 +112,7 @@ class AlignedTSNE:
         sizes = _check_data_sets(X)
         links = check_relations(relations, weights, sizes)
         heard = progress_listeners(as_callbacks(tsne.callbacks))
-        with listening(*heard), progress_shown(tsne.verbose):
+        with report_progress_to(*heard), progress_shown(tsne.verbose):
             maps = _prepare(tsne, X, links)
             self.embeddings_ = maps
             self._descend(tsne, maps, links)

@@ -6,15 +6,16 @@ from 1 within each ``optimize`` call; the error is the KL divergence of the embe
 exaggeration; the embedding is the array that is being optimized, in the order of the samples.
 """
 
-from fasttsne.callbacks.approximation_checks import ErrorApproximations, VerifyExaggerationError
-from fasttsne.callbacks.base import Callback, as_callbacks
-from fasttsne.callbacks.checkpoint import Checkpoint
-from fasttsne.callbacks.early_stopping import EarlyStopping
-from fasttsne.callbacks.error_logger import ErrorLogger
+from fasttsne.callbacks.error_checks import (
+    EarlyStopping,
+    ErrorApproximations,
+    VerifyExaggerationError,
+)
 from fasttsne.callbacks.live_plot import LivePlot
-from fasttsne.callbacks.progress import ProgressBar
-from fasttsne.callbacks.recorder import EmbeddingRecorder
+from fasttsne.callbacks.progress import ErrorLogger, ProgressBar
+from fasttsne.callbacks.recorder import Checkpoint, EmbeddingRecorder
 from fasttsne.callbacks.scores import ScoreRecorder
+from fasttsne.optimize.callback import Callback, as_callbacks
 
 __all__ = [
     "Callback",

@@ -1,14 +1,23 @@
-"""A progress bar, or a line of text."""
+"""Callbacks that show how far an optimization is: a bar, a line of text, a line at each call."""
 
 import sys
 import time
 from typing import Any
 
-from fasttsne.callbacks.base import Callback
+from fasttsne.optimize.callback import Callback
 from fasttsne.optimize.plan import Phase
-from fasttsne.runtime.progress import ITERATIONS, Progress
-from fasttsne.runtime.progress_display import SHOWN_AFTER, Display, clock, make_display
-from fasttsne.utils import is_package_installed, require
+from fasttsne.runtime.progress import (
+    ITERATIONS,
+    Listener,
+    Progress,
+    TqdmSink,
+    clock,
+    describe_loss_left,
+    is_terminal,
+    make_sink,
+    make_tqdm,
+)
+from fasttsne.utils import is_package_installed
 
 
 class ProgressBar(Callback):
@@ -32,22 +41,30 @@ class ProgressBar(Callback):
 
     def __init__(self, use_tqdm: bool | None = None):
         self.use_tqdm = use_tqdm
-        self._display: Display | None = None
         self._n_iter: int | None = None
-        self._bar: _TqdmBar | _TextBar | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._sink: Listener | None = None  # of the stages before a run
+        self._bar: Any = None  # tqdm's, of a run
+        self._is_running = self._line_is_open = False
+        self._start, self._first = 0.0, 0  # when the run began, and the iterations before it
 
     def __getstate__(self) -> dict[str, Any]:
-        # Bars have streams, which cannot be copied.
-        return {**self.__dict__, "_bar": None, "_display": None}
+        """Leave out bars, whose streams cannot be copied."""
+        return {"use_tqdm": self.use_tqdm, "_n_iter": self._n_iter}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.use_tqdm, self._n_iter = state["use_tqdm"], state["_n_iter"]
+        self._clear()
 
     def receive_progress(self, progress: Progress) -> None:
-        if progress.unit == ITERATIONS:  # a run has its own bar
-            if self._bar is not None:
-                self._bar.first = int(progress.first)
+        if progress.unit == ITERATIONS:  # shown by calls
+            self._first = int(progress.first)
             return
-        if self._display is None:
-            self._display = _TqdmDisplay() if self._uses_tqdm() else make_display()
-        self._display(progress)
+        if self._sink is None:
+            self._sink = TqdmSink() if self._uses_tqdm() else make_sink()
+        self._sink(progress)
 
     def _uses_tqdm(self) -> bool:
         if sys.stderr is None:  # tqdm writes to it without asking
@@ -59,89 +76,56 @@ class ProgressBar(Callback):
 
     def optimization_about_to_start(self) -> None:
         self.optimization_ended()
-        self._bar = (_TqdmBar if self._uses_tqdm() else _TextBar)(self._n_iter)
+        self._is_running, self._start, self._first = True, time.perf_counter(), 0
+        self._bar = make_tqdm(total=self._n_iter, unit="it") if self._uses_tqdm() else None
 
     def __call__(self, iteration: int, error: float, embedding: Any) -> None:
-        if self._bar is None:
+        if not self._is_running:
             self.optimization_about_to_start()
-        assert self._bar is not None
-        self._bar.show(iteration, f"{error:.4f}{_left(embedding)}")
+        optimizer = getattr(embedding, "optimizer", None)  # any array may be passed
+        text = f"{error:.4f}{describe_loss_left(getattr(optimizer, 'loss_left', None))}"
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"KL {text}", refresh=False)
+            self._bar.update(iteration - self._bar.n)
+        elif sys.stderr is not None:  # else print would write to standard output
+            self._print(f"{self._describe(iteration)}, KL divergence {text}")
+
+    def _describe(self, iteration: int) -> str:
+        if self._n_iter is None:
+            return f"iteration {iteration}"
+        seconds = time.perf_counter() - self._start
+        left = seconds / (iteration - self._first) * (self._n_iter - iteration)
+        return f"iteration {iteration}/{self._n_iter}, {clock(left)} left"
+
+    def _print(self, text: str) -> None:
+        self._line_is_open = is_terminal()
+        if self._line_is_open:
+            print(f"\r{text:60s}", end="", file=sys.stderr, flush=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
     def optimization_ended(self) -> None:
         if self._bar is not None:
             self._bar.close()
-            self._bar = None
-
-
-def _import_tqdm() -> Any:
-    return require("tqdm.auto", "ProgressBar(use_tqdm=True)", "progress").tqdm
-
-
-class _TqdmDisplay(Display):
-    """A bar for each stage, gone when it ends."""
-
-    _bar: Any = None
-    _of: Progress | None = None
-
-    def __call__(self, progress: Progress) -> None:
-        if progress.seconds <= SHOWN_AFTER:
-            return
-        if self._bar is None or self._of is not progress:
-            total = None if progress.total is None else round(progress.total)
-            unit = f" {progress.unit}"
-            self._bar = _import_tqdm()(
-                total=total, desc=progress.name, unit=unit, unit_scale=True, leave=False
-            )
-            self._of = progress
-        self._bar.update(round(progress.done) - self._bar.n)
-        if progress.has_ended:
-            self._bar.close()
-            self._bar = None
-
-
-class _TqdmBar:
-    first = 0
-
-    def __init__(self, n_iter: int | None):
-        self._bar = _import_tqdm()(total=n_iter, unit="it")
-
-    def show(self, iteration: int, error: str) -> None:
-        self._bar.set_postfix_str(f"KL {error}", refresh=False)
-        self._bar.update(iteration - self._bar.n)
-
-    def close(self) -> None:
-        self._bar.close()
-
-
-class _TextBar:
-    first = 0  # iterations that were done before
-
-    def __init__(self, n_iter: int | None):
-        self._n_iter = n_iter
-        self._start = time.perf_counter()
-        self._overwrite = hasattr(sys.stderr, "isatty") and sys.stderr.isatty()
-        self._open = False
-
-    def show(self, iteration: int, error: str) -> None:
-        if sys.stderr is None:  # print would write to standard output instead
-            return
-        seconds = time.perf_counter() - self._start
-        text = f"iteration {iteration}"
-        if self._n_iter is not None:
-            left = seconds / (iteration - self.first) * (self._n_iter - iteration)
-            text += f"/{self._n_iter}, {clock(left)} left"
-        text += f", KL divergence {error}"
-        if self._overwrite:
-            text = f"\r{text:60s}"
-        print(text, end="" if self._overwrite else "\n", file=sys.stderr, flush=True)
-        self._open = self._overwrite
-
-    def close(self) -> None:
-        if self._open:
+        if self._line_is_open:
             print(file=sys.stderr)
+        self._bar, self._is_running, self._line_is_open = None, False, False
 
 
-def _left(embedding: Any) -> str:
-    """The share of the loss that is estimated to be left, where it is known."""
-    share = getattr(getattr(embedding, "optimizer", None), "loss_left", None)
-    return "" if share is None else f", about {100 * max(share, 0):.2g} % of it left"
+class ErrorLogger(Callback):
+    """Print the iteration, the KL divergence, and the time since the last call."""
+
+    def __init__(self) -> None:
+        self.optimization_about_to_start()
+
+    def optimization_about_to_start(self) -> None:
+        self._iteration = 0
+        self._time = time.perf_counter()
+
+    def __call__(self, iteration: int, error: float, embedding: Any) -> None:
+        now = time.perf_counter()
+        print(
+            f"Iteration {iteration:5d}, KL divergence {error:7.4f}, "
+            f"{iteration - self._iteration} iterations in {now - self._time:.2f} s"
+        )
+        self._iteration, self._time = iteration, now

@@ -7,12 +7,17 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne import metrics
-from fasttsne.callbacks.base import Callback
 from fasttsne.metrics.estimate import sample_rows
-from fasttsne.runtime.refused_input import refuse_containers
+from fasttsne.optimize.callback import Callback
 from fasttsne.runtime.stored_sparse import load_sparse
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
-from fasttsne.runtime.validation import check_choice, check_number, check_shape, refuse_masked
+from fasttsne.runtime.validation import (
+    check_choice,
+    check_number,
+    check_shape,
+    refuse_containers,
+    refuse_masked,
+)
 
 # What takes rows and points alone.
 MEASURES = (

@@ -42,7 +42,7 @@ from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.optimize import parameters
 from fasttsne.reports.catalogue import format_error
 from fasttsne.runtime.build_info import show_config
-from fasttsne.runtime.progress import listening
+from fasttsne.runtime.progress import report_progress_to
 from fasttsne.tsne import TSNE, TSNEEmbedding
 from fasttsne.utils import is_package_installed, require
 
@@ -141,7 +141,7 @@ def transform(options):
     n, is_array = new.data.shape[0], options.output.suffix.lower() == ".npy"
     out = options.output if is_array else np.empty((n, points.shape[1]))
     settings = given(options, parameters.TRANSFORM)
-    with listening(Progress().receive_progress):
+    with report_progress_to(Progress().receive_progress):
         embedding = TSNE(points.shape[1], **params).prepare_initial(data, initialization=points)
         embedding.transform(new.data, out=out, **settings)
     if not is_array:
@@ -158,7 +158,7 @@ def update(options):
     old = TSNEEmbedding.load(options.map, X=data)
     new = read_new_data(options.new, options, columns)
     start = time.perf_counter()
-    with listening(Progress().receive_progress):
+    with report_progress_to(Progress().receive_progress):
         embedding = old.update(new.data, **given(options, ("hold", "n_iter", "random_state")))
     seconds = time.perf_counter() - start
     error = embedding.kl_divergence

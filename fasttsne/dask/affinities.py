@@ -1,4 +1,4 @@
-"""The affinities of a fit on a cluster: as the local ones, their neighbours and graph elsewhere."""
+"""Affinities whose neighbour graph stays on the workers."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,8 +10,9 @@ from fasttsne.affinity.conditional import from_mixture, from_perplexity
 from fasttsne.affinity.multiscale import MultiscaleMixture
 from fasttsne.affinity.neighbor_based import KNNAffinities
 from fasttsne.affinity.perplexity import PerplexityBasedNN
+from fasttsne.dask.edges import ActorEdges
 from fasttsne.dask.graph import ClusterGraph, conditional_affinities, symmetric_graph
-from fasttsne.dask.objective import ClusterKLDivergence
+from fasttsne.objective.edges import edge_source
 
 WITHOUT_GRAPH = (
     "the graph of affinities was on the cluster, which has its memory back since the fit ended: "
@@ -26,7 +27,6 @@ class ClusterAffinities(KNNAffinities):
     are (:mod:`fasttsne.dask.transform`).
     """
 
-    kl_divergence = ClusterKLDivergence
     graph: ClusterGraph | None = None
 
     @property
@@ -40,10 +40,10 @@ class ClusterAffinities(KNNAffinities):
         self._indices = np.broadcast_to(np.int32(0), self._indices.shape)
         self._distances = np.broadcast_to(np.float32(0), self._indices.shape)
         cluster, edges = tables[0].cluster, tables[0].edges
-        conditional = conditional_affinities(tables, self._weights_elsewhere(), k)
+        conditional = conditional_affinities(tables, self._remote_weights(), k)
         self.graph = symmetric_graph(cluster, conditional, edges)
 
-    def _weights_elsewhere(self) -> Callable[[np.ndarray], np.ndarray]:
+    def _remote_weights(self) -> Callable[[np.ndarray], np.ndarray]:
         """Return the function of ``_weights``, for a worker."""
         raise NotImplementedError
 
@@ -72,7 +72,7 @@ class ClusterAffinities(KNNAffinities):
             "reads them there"
         )
 
-    def forget_graph(self) -> None:
+    def release_graph(self) -> None:
         """Leave to the workers what is theirs."""
         self.graph = None
 
@@ -81,14 +81,20 @@ class ClusterAffinities(KNNAffinities):
 
 
 class ClusterPerplexity(ClusterAffinities, PerplexityBasedNN):
-    """Those of one perplexity."""
+    """Affinities of a single perplexity."""
 
-    def _weights_elsewhere(self) -> Callable[[np.ndarray], np.ndarray]:
+    def _remote_weights(self) -> Callable[[np.ndarray], np.ndarray]:
         return partial(from_perplexity, perplexity=self.effective_perplexity_, n_threads=1)
 
 
 class ClusterMixture(ClusterAffinities, MultiscaleMixture):
-    """Those of several."""
+    """Affinities of a mixture of perplexities."""
 
-    def _weights_elsewhere(self) -> Callable[[np.ndarray], np.ndarray]:
+    def _remote_weights(self) -> Callable[[np.ndarray], np.ndarray]:
         return partial(from_mixture, perplexities=self.effective_perplexities_, n_threads=1)
+
+
+@edge_source.register
+def _edges_of_cluster(P: ClusterGraph, dof: float, n_threads: int) -> ActorEdges:
+    """Return the edges of ``ClusterAffinities.P_float32``; workers use the threads they have."""
+    return ActorEdges(P, dof)

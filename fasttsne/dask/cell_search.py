@@ -39,7 +39,7 @@ class Search(NamedTuple):
     k: int
 
 
-class OpenCell(NamedTuple):
+class UnfinishedCell(NamedTuple):
     """A cell with rows whose search goes on, which are open.
 
     reached : the cells beyond the near ones that these may reach.
@@ -51,7 +51,7 @@ class OpenCell(NamedTuple):
     reaches: np.ndarray
 
 
-class Found(NamedTuple):
+class FirstPassResult(NamedTuple):
     """What a first search found: a table of rows, and the others.
 
     table : ids, indices and distances, (m,) and (m, k), of the rows that are not open.
@@ -59,7 +59,7 @@ class Found(NamedTuple):
     """
 
     table: tuple[np.ndarray, np.ndarray, np.ndarray]
-    open_cells: dict[int, OpenCell]
+    open_cells: dict[int, UnfinishedCell]
 
 
 def coordinates(frame: DenseRows, group: Group) -> np.ndarray:
@@ -107,7 +107,7 @@ def nearest_in_group(
     return keys, packed.norms[np.minimum(places, len(packed.norms) - 1)]
 
 
-class World:
+class CellShard:
     """Some of all cells, with their rows; the others have none.
 
     Parameters
@@ -176,28 +176,28 @@ def search_at_first(
     cells: np.ndarray,
     table: Any,
     *parts: Group,
-) -> Found:
+) -> FirstPassResult:
     """Search the rows of a range of cells, ``own``, in those that are near.
 
     And beyond, where the cells that they may reach are here.
     """
-    world, tables, open_cells = World(frame, projection, cells, table, parts), [], {}
+    shard, tables, open_cells = CellShard(frame, projection, cells, table, parts), [], {}
     n_near = near.shape[1]
-    for batch in world.cells._search_near(int(own[0]), near, how.bound, how.n_kept, 1):
+    for batch in shard.cells._search_near(int(own[0]), near, how.bound, how.n_kept, 1):
         first, last, candidates, _, is_open = batch
-        rows = world.rows_between(first, last)
+        rows = shard.rows_between(first, last)
         if how.n_far == n_near:
             is_open[:] = False  # there is nothing beyond
         elif is_open.any():
-            open_cells.update(_search_beyond(world, how, n_near, *batch))
+            open_cells.update(_search_beyond(shard, how, n_near, *batch))
         done = np.flatnonzero(is_open == 0)
-        tables.append(world.nearest(rows[done], candidates.take(done), how.k))
+        tables.append(shard.nearest(rows[done], candidates.take(done), how.k))
     ids, indices, distances = (np.concatenate(each) for each in zip(*tables, strict=True))
-    return Found((ids, indices, distances), open_cells)
+    return FirstPassResult((ids, indices, distances), open_cells)
 
 
 def _search_beyond(
-    world: World,
+    shard: CellShard,
     how: Search,
     n_near: int,
     first: int,
@@ -205,24 +205,24 @@ def _search_beyond(
     candidates: Candidates,
     reaches: np.ndarray,
     is_open: np.ndarray,
-) -> dict[int, OpenCell]:
+) -> dict[int, UnfinishedCell]:
     """Go on with the open rows of a batch of cells; return the cells in which that is not possible.
 
     The others are no longer open: all that they may reach is here.
     """
-    cells, rows, open_cells = world.cells, world.rows_between(first, last), {}
+    cells, rows, open_cells = shard.cells, shard.rows_between(first, last), {}
     is_here, goes_on = cells.sizes > 0, np.zeros_like(is_open)
     far = cells._far_cells(first, last, is_open, n_near, how.n_far, 1)
-    limits = _limits(world, rows, candidates, reaches, how.bound)
+    limits = _limits(shard, rows, candidates, reaches, how.bound)
     firsts = cells.firsts[first : last + 1] - cells.firsts[first]
     for c in cells._open_cells(first, last, is_open).tolist():
         part = slice(firsts[c], firsts[c + 1])
         some = np.flatnonzero(is_open[part]) + part.start
-        reached = _reached(world, rows[some], limits[some], far[c], how.bound)
+        reached = _reached(shard, rows[some], limits[some], far[c], how.bound)
         if is_here[reached].all():
             goes_on[some], is_open[some] = True, False
         else:
-            open_cells[first + c] = OpenCell(reached, is_open[part], reaches[part])
+            open_cells[first + c] = UnfinishedCell(reached, is_open[part], reaches[part])
     if goes_on.any():
         cells._compare(first, far, how.bound, candidates, reaches, goes_on, True, 1)
     return open_cells
@@ -242,20 +242,20 @@ def search_again(
 ) -> tuple[np.ndarray, ...]:
     """Search the open rows of some cells, ``own``, in those that are near and beyond.
 
-    is_open, reaches : of their rows, as of :class:`OpenCell`.  Returns a table.
+    is_open, reaches : of their rows, as of :class:`UnfinishedCell`.  Returns a table.
     """
-    world, tables, begin = World(frame, projection, cells, table, parts), [], 0
-    far = world.cells.nearest(own, how.n_far, 1)[:, near.shape[1] :]
-    for first, last, run in _runs(world.cells, own):
-        rows = world.rows_between(first, last)
+    shard, tables, begin = CellShard(frame, projection, cells, table, parts), [], 0
+    far = shard.cells.nearest(own, how.n_far, 1)[:, near.shape[1] :]
+    for first, last, run in _runs(shard.cells, own):
+        rows = shard.rows_between(first, last)
         part, begin = slice(begin, begin + len(rows)), begin + len(rows)
         candidates = Candidates(len(rows), how.n_kept)
         for probed in near[run], far[run]:
-            world.cells._compare(
+            shard.cells._compare(
                 first, probed, how.bound, candidates, reaches[part], is_open[part], True, 1
             )
         some = np.flatnonzero(is_open[part])
-        tables.append(world.nearest(rows[some], candidates.take(some), how.k))
+        tables.append(shard.nearest(rows[some], candidates.take(some), how.k))
     return tuple(np.concatenate(each) for each in zip(*tables, strict=True))
 
 
@@ -272,10 +272,10 @@ def _runs(cells: Cells, own: np.ndarray) -> Iterator[tuple[int, int, slice]]:
 
 
 def _limits(
-    world: World, rows: np.ndarray, candidates: Any, reaches: np.ndarray, bound: Bound
+    shard: CellShard, rows: np.ndarray, candidates: Any, reaches: np.ndarray, bound: Bound
 ) -> np.ndarray:
     """Return how far rows search beyond the near cells, at most; see ``cell_search.pxd``."""
-    own = world.points[rows] - world.cells.origin
+    own = shard.points[rows] - shard.cells.origin
     norms = np.einsum("ij,ij->i", own, own, dtype=np.float64)
     squares = candidates.thresholds[: len(rows)].astype(np.float64) + norms * (1 + SLACK)
     reaches = reaches + SLACK * np.abs(reaches)
@@ -284,7 +284,7 @@ def _limits(
 
 
 def _reached(
-    world: World, rows: np.ndarray, limits: np.ndarray, far: np.ndarray, bound: Bound
+    shard: CellShard, rows: np.ndarray, limits: np.ndarray, far: np.ndarray, bound: Bound
 ) -> np.ndarray:
     """Return which cells of ``far`` some rows may reach, and some more.
 
@@ -295,8 +295,8 @@ def _reached(
     a product of matrices, of which the largest number in each column decides.  All cells are
     taken to be reached by rows too far out for float32.
     """
-    cells, more, less = world.cells, np.float32(1 + SLACK), np.float32(1 - SLACK)
-    own, limits = world.points[rows] - cells.origin, limits.astype(np.float32)
+    cells, more, less = shard.cells, np.float32(1 + SLACK), np.float32(1 - SLACK)
+    own, limits = shard.points[rows] - cells.origin, limits.astype(np.float32)
     widths = np.float32(bound.width * (1 + SLACK)) * cells.radii[far]
     with np.errstate(invalid="ignore", over="ignore"):
         rest = less * np.einsum("ij,ij->i", own, own) - more * limits**2

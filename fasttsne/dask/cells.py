@@ -16,8 +16,8 @@ from distributed import Future
 
 from fasttsne.dask.cell_search import (
     Group,
-    OpenCell,
     Search,
+    UnfinishedCell,
     coordinates,
     nearest_in_group,
     search_again,
@@ -146,7 +146,7 @@ class ClusterCells(Cells):
         n_kept = min(plan.n_candidates, len(self.order) - 1)
         near = self.near[:, : max(plan.n_near, self._n_least)]
         how = Search(plan.n_far, plan.bound, n_kept, k)
-        table = self._cluster.submit(SEARCH, _as_it_is, (self.centroids, self.radii, self.origin))
+        table = self._cluster.submit(SEARCH, _identity, (self.centroids, self.radii, self.origin))
         searched = []
         for a, b in zip(self.group_cells[:-1], self.group_cells[1:], strict=True):
             own = np.arange(a, b)
@@ -186,7 +186,9 @@ class ClusterCells(Cells):
                 parts.append(self._cluster.submit(SEARCH, take_cells, group, wanted))
         return self._cluster.submit(SEARCH, partial(run, cells), table, *parts)
 
-    def _in_parts(self, open_cells: dict[int, OpenCell], near: np.ndarray) -> Iterator[np.ndarray]:
+    def _in_parts(
+        self, open_cells: dict[int, UnfinishedCell], near: np.ndarray
+    ) -> Iterator[np.ndarray]:
         """Yield the numbers of open cells, ascending, with which not too many rows are read."""
         limit = max(GROUP_NUMBERS // self._rows.n_columns, 1)
         part: list[int] = []
@@ -262,5 +264,5 @@ def _layout(frame: DenseRows, group: Group) -> tuple[np.ndarray, ...]:
     return group.ids, group.sizes, *cell_means(points, np.arange(len(points)), firsts)
 
 
-def _as_it_is(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value

@@ -166,7 +166,7 @@ class Cluster:
         """
         left = dict(zip(futures, [1.0] * len(futures) if amounts is None else amounts, strict=True))
         unit = "tasks" if amounts is None else "rows"
-        watch = Watch(self, name)
+        watch = StallMonitor(self, name)
         with stage(name, sum(left.values()), unit) as progress:
             while left:
                 with (
@@ -184,7 +184,7 @@ class Cluster:
         self, name: str, futures: Sequence[Future], amounts: Sequence[float] | None = None
     ) -> list[Any]:
         """The same, and return what the tasks returned."""
-        watch = Watch(self, name)
+        watch = StallMonitor(self, name)
         while True:
             self.finish(name, futures, amounts)
             watch.look(1, "")
@@ -211,7 +211,7 @@ class Cluster:
             raise ClusterError(f"the stage {name!r} was cancelled, or data that it needs was lost")
 
 
-class Watch:
+class StallMonitor:
     """Sees that a stage does not wait for what cannot come, and says what it waits for."""
 
     def __init__(self, cluster: Cluster, name: str):

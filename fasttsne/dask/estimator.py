@@ -139,7 +139,7 @@ class TSNE(Estimator):
     def _forget_cluster(self) -> None:
         embedding = vars(self).get("embedding_")
         if embedding is not None:
-            embedding.affinities.forget_graph()
+            embedding.affinities.release_graph()
             embedding._cached_objective = None
 
     def _client(self) -> Client:

@@ -15,8 +15,13 @@ import scipy.sparse as sp
 from fasttsne.dask.cluster import Cluster
 from fasttsne.dask.remote_rows import RemoteRows
 from fasttsne.runtime.canonical import check_finite, to_canonical_floats
-from fasttsne.runtime.refused_input import refuse_containers
-from fasttsne.runtime.validation import MAX_DENSE_NUMBERS, check_shape, refuse_masked, to_numbers
+from fasttsne.runtime.validation import (
+    MAX_DENSE_NUMBERS,
+    check_shape,
+    refuse_containers,
+    refuse_masked,
+    to_numbers,
+)
 
 STAGE = "reading rows"
 # Numbers of a block, at most, and rows at least.

@@ -1,9 +1,4 @@
-"""Rows that lie on the workers, in blocks, as an array that the local stages can read.
-
-It has what they ask of an array: ``shape``, ``dtype``, some rows by their numbers, and what runs
-where the rows are: sums over chunks in their order (``fold_chunks``), and functions of each row
-(``map_rows``, ``map_chunks``).  Results do not depend on where blocks begin.
-"""
+"""Rows that lie on the workers, in blocks; results do not depend on where blocks begin."""
 
 import copy
 import itertools
@@ -15,9 +10,10 @@ import numpy as np
 from distributed import Future
 
 from fasttsne.dask.cluster import Cluster
+from fasttsne.linalg.rows import RowSource
 
 
-class RemoteRows:
+class RemoteRows(RowSource):
     """Rows on the workers.
 
     Parameters
@@ -69,12 +65,15 @@ class RemoteRows:
         """Fetch rows by their numbers, or a slice of them."""
         if isinstance(rows, slice):
             rows = np.arange(*rows.indices(len(self)))
-        rows = np.asarray(rows)
-        out = np.empty((len(rows), self.shape[1]), self.dtype)
-        block = np.searchsorted(self.edges, rows, "right") - 1
+        return self.take(np.asarray(rows))
+
+    def take(self, ids: np.ndarray) -> np.ndarray:
+        """See the base; the rows are fetched."""
+        out = np.empty((len(ids), self.shape[1]), self.dtype)
+        block = np.searchsorted(self.edges, ids, "right") - 1
         wanted = [(b, np.flatnonzero(block == b)) for b in np.unique(block)]
         parts = [
-            self.cluster.submit("rows of a sample", _take, self.blocks[b], rows[at] - self.edges[b])
+            self.cluster.submit("rows of a sample", _take, self.blocks[b], ids[at] - self.edges[b])
             for b, at in wanted
         ]
         for (_, at), part in zip(
@@ -83,10 +82,8 @@ class RemoteRows:
             out[at] = part
         return out
 
-    def fold_chunks(
-        self, size: int, function: Callable[..., Any], state: Any, *arguments: Any
-    ) -> Any:
-        """See :func:`fasttsne.linalg.chunks.fold_chunks`: each worker goes on where one ended."""
+    def fold(self, size: int, function: Callable[..., Any], state: Any, *arguments: Any) -> Any:
+        """See the base; each worker resumes from the state of the one before."""
         step = max(size // self.shape[1], 1)
         regions = self._regions(step)
         for region in regions:
@@ -94,8 +91,8 @@ class RemoteRows:
             state = self.cluster.submit(self.name, run, state, *self._pieces(region))
         return self.cluster.results(self.name, [state])[0]
 
-    def map_chunks(self, size: int, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
-        """Return ``function(first, chunk, *arguments)`` of all chunks, one after the other."""
+    def map(self, size: int, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
+        """See the base; the arrays are fetched."""
         step = max(size // self.shape[1], 1)
         regions = self._regions(step)
         parts = [
@@ -106,13 +103,8 @@ class RemoteRows:
             )
             for region in regions
         ]
-        return np.concatenate(self.cluster.results(self.name, parts))
-
-    def map_rows(self, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
-        """Return ``function(block, *arguments)`` of all rows, which do not depend on each other."""
-        run = partial(_call, function, arguments)
-        found = self.cluster.results(self.name, self.submit_blocks(self.name, run), self.sizes)
-        return np.concatenate(found)
+        sizes = [region.stop - region.first for region in regions]
+        return np.concatenate(self.cluster.results(self.name, parts, sizes))
 
     def _regions(self, step: int) -> list["Region"]:
         """Return parts of whole chunks, about as large as the blocks."""
@@ -176,7 +168,3 @@ def _map(function: Any, arguments: Any, step: int, first: int, *pieces: Any) -> 
     rows = _join(pieces)
     parts = [function(first + a, rows[a : a + step], *arguments) for a in range(0, len(rows), step)]
     return np.concatenate(parts)
-
-
-def _call(function: Any, arguments: Any, block: np.ndarray, first: int) -> Any:
-    return function(block, *arguments)

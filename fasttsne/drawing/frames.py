@@ -12,9 +12,8 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.drawing.axis_limits import smoothed_axis_limits
 from fasttsne.drawing.style import PointColors, check_opacity, default_point_style, raster_table
-from fasttsne.runtime.starting_threads import starting_threads
 from fasttsne.runtime.validation import check_number
-from fasttsne.utils import require
+from fasttsne.utils import require, starting_threads
 
 MIN_RADIUS = 0.6  # pixels
 MAX_LEGEND_ENTRIES = 40

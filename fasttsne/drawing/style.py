@@ -6,9 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from fasttsne.runtime.labels import as_labels
-from fasttsne.runtime.missing import is_missing
-from fasttsne.runtime.validation import check_choice, check_number
+from fasttsne.runtime.validation import as_labels, check_choice, check_number, is_missing
 from fasttsne.utils import require
 
 # The first six are those of Okabe and Ito (2008).  Each further one is the color of medium

@@ -15,11 +15,15 @@ from fasttsne.nearest_neighbors.changing import ChangingIndex
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime.canonical import check_finite, check_stored
 from fasttsne.runtime.progress import stage
-from fasttsne.runtime.refused_input import refuse_containers
 from fasttsne.runtime.stored_rows import is_memmapped, is_storage, iter_blocks
 from fasttsne.runtime.stored_sparse import StoredSparse, as_stored_sparse, load_sparse
 from fasttsne.runtime.typing import Rows
-from fasttsne.runtime.validation import check_data, check_shape, check_sparse_indices
+from fasttsne.runtime.validation import (
+    check_data,
+    check_shape,
+    check_sparse_indices,
+    refuse_containers,
+)
 
 # Rows of a block, and its bytes in the storage: together with what placing them takes, 100 to
 # 200 MB (benchmarks/many_points.py).

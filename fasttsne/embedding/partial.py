@@ -21,8 +21,7 @@ from fasttsne.optimize.plan import Phase, resolve_new_points
 from fasttsne.repulsion.fixed_reference import FixedRepulsion, make_field
 from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.memory import available_memory, format_bytes
-from fasttsne.runtime.progress import unheard
-from fasttsne.runtime.progress_display import progress_shown
+from fasttsne.runtime.progress import progress_shown, suppress_progress
 from fasttsne.runtime.stored_rows import is_storage
 from fasttsne.runtime.stored_sparse import is_elsewhere, load_sparse
 from fasttsne.runtime.typing import Rows
@@ -184,7 +183,7 @@ def prepare_partial(
         parts = []
         with Timer(f"computing affinities of {rows.shape[0]} new rows", verbose):
             for first, block in iter_new_rows(rows):
-                with unheard():
+                with suppress_progress():
                     parts.append(prepare(block, given(first, block)))
         P, start = sp.vstack([P for P, _ in parts], "csr"), np.concatenate([y for _, y in parts])
     else:
@@ -272,7 +271,7 @@ def transform_to(
             write(0, transform(reference, rows, perplexity, given(0, rows), *arguments))
         else:
             for first, block in iter_new_rows(rows):
-                with unheard():
+                with suppress_progress():
                     start = given(first, block)
                     places = transform(reference, block, perplexity, start, *arguments)
                 write(first, np.asarray(places))

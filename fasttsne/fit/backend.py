@@ -14,7 +14,7 @@ from fasttsne.io.fit_checkpoint import FitCheckpoint
 from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index
-from fasttsne.runtime.large_arrays import large_arrays_within
+from fasttsne.runtime.memory import memory_budget
 from fasttsne.runtime.validation import check_data
 
 
@@ -91,7 +91,7 @@ class LocalBackend:
         )
 
     def memory(self) -> AbstractContextManager[None]:
-        return large_arrays_within(self._memory.tables, self._request.params["temp_folder"])
+        return memory_budget(self._memory.tables, self._request.params["temp_folder"])
 
     def make_index(self, data: Any) -> Index:
         n_samples = None if data is None else int(np.shape(data)[0])

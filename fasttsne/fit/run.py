@@ -16,8 +16,7 @@ from fasttsne.fit.stages import (
 )
 from fasttsne.fit.store import NullStore, StageStore
 from fasttsne.optimize.callback import as_callbacks, progress_listeners
-from fasttsne.runtime.progress import listening
-from fasttsne.runtime.progress_display import progress_shown
+from fasttsne.runtime.progress import progress_shown, report_progress_to
 
 
 def run_fit(
@@ -30,7 +29,7 @@ def run_fit(
     """
     params = request.params
     listeners = progress_listeners(as_callbacks(params["callbacks"]))
-    with listening(*listeners), progress_shown(params["verbose"]):
+    with report_progress_to(*listeners), progress_shown(params["verbose"]):
         embedding, store = _begin(request, backend, backend.open_store)
         on_start(embedding)
         descend(embedding, request.plan(len(embedding)), store, params["verbose"])

@@ -22,7 +22,7 @@ from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.optimize.descent import OptimizationInterrupt
 from fasttsne.optimize.parameters import OPTIMIZE
 from fasttsne.optimize.plan import Phase, RunPlan
-from fasttsne.runtime.column_names import column_names
+from fasttsne.runtime.validation import column_names
 from fasttsne.utils import Timer
 
 log = logging.getLogger("fasttsne.tsne")

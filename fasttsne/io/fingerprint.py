@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.affinity import Affinities
+from fasttsne.linalg.rows import RowSource
 from fasttsne.runtime.progress import iter_rows
 
 # Texts up to this length stand for themselves, and messages can show them.
@@ -31,8 +32,8 @@ def fingerprint(value: Any, name: str = "value") -> str:
         return text if len(text) <= MAX_TEXT else f"text {_hash(text.encode())}"
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape} {_hash_rows(value, name)}"
-    if hasattr(value, "fold_chunks"):  # rows on other machines
-        digest = value.fold_chunks(CHUNK_NUMBERS, _add_to_hash, b"")
+    if isinstance(value, RowSource):  # rows on other machines
+        digest = value.fold(CHUNK_NUMBERS, _add_to_hash, b"")
         return f"{value.dtype} {value.shape} in chunks {digest.hex()}"
     if sp.issparse(value):
         return _of_sparse(sp.csr_array(value), name)

@@ -30,7 +30,7 @@ from fasttsne.nearest_neighbors.index import Index
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.state import DescentState, RunState
 from fasttsne.optimize.stopping import Check
-from fasttsne.runtime import large_arrays
+from fasttsne.runtime import memory
 from fasttsne.runtime.typing import FilePath, RandomGenerator
 
 log = logging.getLogger("fasttsne.tsne")
@@ -307,6 +307,6 @@ def _read_table(archive: Archive, name: str, n: int) -> np.ndarray:
     def allocate(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         if len(shape) != 2 or shape[0] != n or shape[1] >= n:
             raise ValueError(f"its {name} have the shape {shape}")
-        return large_arrays.empty(shape, dtype, f"the table of {name}")
+        return memory.allocate(shape, dtype, f"the table of {name}")
 
     return archive.array(name, allocate)

@@ -31,9 +31,8 @@ from fasttsne.io.columns import (
     to_metadata,
 )
 from fasttsne.io.read_tables import handler_for
-from fasttsne.runtime.labels import as_labels
-from fasttsne.runtime.missing import is_missing
 from fasttsne.runtime.typing import FilePath
+from fasttsne.runtime.validation import as_labels, is_missing
 
 if TYPE_CHECKING:
     import pyarrow as pa

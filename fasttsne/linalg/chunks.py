@@ -1,41 +1,19 @@
 """Iteration over chunks of rows, which keeps temporaries small, and scaling against overflow."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse
 
+from fasttsne.linalg.rows import CHUNK_SIZE as CHUNK_SIZE
+from fasttsne.linalg.rows import as_rows
+from fasttsne.linalg.rows import iter_chunks as iter_chunks
 from fasttsne.runtime.stored_rows import is_memmapped as is_memmapped
 
-# Numbers in a chunk.
-CHUNK_SIZE = 2**18
 # The squares of float32 numbers in this range neither overflow nor vanish.
 FLOAT32_SQUARE_RANGE = 1e-10, 1e10
 # Rows farther out than this, in units of the data, are clipped: they are far from all of the data.
 MAX_ROW_SIZE = 1e12
-
-
-def iter_chunks(X: np.ndarray, size: int = CHUNK_SIZE):
-    """Yield the rows of X in chunks of about ``size`` numbers, as (first row, chunk)."""
-    step = max(size // X.shape[1], 1)
-    for a in range(0, X.shape[0], step):
-        yield a, X[a : a + step]
-
-
-def fold_chunks(
-    X: Any, size: int, function: Callable[..., Any], state: Any, *arguments: Any
-) -> Any:
-    """Return the last state of ``state = function(state, first, chunk, *arguments)``.
-
-    It is called for one chunk after the other, in their order, so that sums are always the same.
-    Rows that lie on other machines have a method of this name, and are not fetched.
-    """
-    if hasattr(X, "fold_chunks"):
-        return X.fold_chunks(size, function, state, *arguments)
-    for first, chunk in iter_chunks(X, size):
-        state = function(state, first, chunk, *arguments)
-    return state
 
 
 def rows_within(rows: Sequence[int] | np.ndarray, first: int, n: int) -> np.ndarray:
@@ -57,7 +35,7 @@ def mean_and_max_deviation(X, without: Sequence[int] = ()) -> tuple[np.ndarray, 
         return np.asarray(total).ravel() / X.shape[0] * scale, largest
     low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
     total = np.zeros(X.shape[1])
-    low, high, total = fold_chunks(X, CHUNK_SIZE, _add_chunk, (low, high, total), without)
+    low, high, total = as_rows(X).fold(CHUNK_SIZE, _add_chunk, (low, high, total), without)
     with np.errstate(over="ignore", invalid="ignore"):
         mean = total / (len(X) - len(without))
         if not np.isfinite(mean).all():  # the sums overflow near the largest float

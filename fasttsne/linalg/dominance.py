@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fasttsne.linalg.chunks import CHUNK_SIZE, fold_chunks
 from fasttsne.linalg.robust import robust_frame
+from fasttsne.linalg.rows import CHUNK_SIZE, as_rows
 from fasttsne.utils import warn_user
 
 # Squared distances are sums of squares over columns, which have the shares of their variances.
@@ -98,7 +98,7 @@ def _largest_correlation(X: np.ndarray, column: int) -> float:
     origin = X[0].astype(np.float64)
     largest = np.maximum(X.max(0), -X.min(0)).astype(np.float64)
     unit = np.where(largest > 0, largest, 1.0)
-    state = fold_chunks(X, CHUNK_SIZE, _add_products, (0.0, 0.0, 0.0), origin, unit, column)
+    state = as_rows(X).fold(CHUNK_SIZE, _add_products, (0.0, 0.0, 0.0), origin, unit, column)
     sums, squares, products = (each / len(X) for each in state)
     variances = np.maximum(squares - sums**2, 0)  # rounding
     covariances = products - sums * sums[column]

@@ -14,6 +14,7 @@ import scipy.sparse
 from fasttsne.linalg import chunks, products
 from fasttsne.linalg.products import matmul
 from fasttsne.linalg.robust import RobustFrame, robust_frame
+from fasttsne.linalg.rows import CHUNK_SIZE, RowSource, as_rows
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_random_state
@@ -155,21 +156,13 @@ def leading_scores(scores: np.ndarray, directions: np.ndarray, rank: int) -> np.
     directions : (columns, m) float32, orthonormal up to a scale.
     """
     n, m = scores.shape
-    if hasattr(scores, "fold_chunks"):  # rows on other machines
-        mean = scores.fold_chunks(chunks.CHUNK_SIZE, _add_rows, np.zeros(m)) / n
-    else:
-        mean = scores.mean(0, dtype=np.float64)
-    mean = mean.astype(np.float32)
-    gram = chunks.fold_chunks(scores, chunks.CHUNK_SIZE, _add_gram_around, np.zeros((m, m)), mean)
+    rows = as_rows(scores)
+    mean = (rows.fold(CHUNK_SIZE, _add_rows, np.zeros(m)) / n).astype(np.float32)
+    gram = rows.fold(CHUNK_SIZE, _add_gram_around, np.zeros((m, m)), mean)
     rotation = _leading_eigenvectors(gram, rank)
     loadings = matmul(directions.astype(np.float64), rotation)
     rotation *= np.sign(loadings[np.abs(loadings).argmax(0), np.arange(rank)])
-    if hasattr(scores, "map_chunks"):
-        return scores.map_chunks(chunks.CHUNK_SIZE, _rotated, mean, rotation)
-    out = np.empty((n, rank), np.float32)
-    for a, chunk in chunks.iter_chunks(scores):
-        out[a : a + len(chunk)] = _rotated(a, chunk, mean, rotation)
-    return out
+    return rows.map(CHUNK_SIZE, _rotated, mean, rotation)
 
 
 def _add_rows(total, first, chunk):
@@ -239,14 +232,14 @@ class _CenteredData:
             out = self._sparse_product(loadings)
             if squares is not None:
                 squares[:] = squared_lengths(self.X, self.mean)
-        elif hasattr(self.X, "map_chunks"):  # rows on other machines
-            out = self.X.map_chunks(CENTERED_SIZE, _scores_of_chunk, self.centering, loadings)
+        elif squares is None:
+            how = self.centering, loadings, self.n_threads
+            out = self._rows.map(CENTERED_SIZE, _scores_of_chunk, *how)
         else:
             out = np.empty((self.X.shape[0], loadings.shape[1]), self.X.dtype)
             for a, chunk in self._centered_chunks(with_far=True):
                 out[a : a + len(chunk)] = matmul(chunk, loadings, self.n_threads)
-                if squares is not None:
-                    squares[a : a + len(chunk)] = np.einsum("ij,ij->i", chunk, chunk)
+                squares[a : a + len(chunk)] = np.einsum("ij,ij->i", chunk, chunk)
         if len(self.far):
             ordinary = np.delete(out, self.far, 0)
             out[self.far] = np.clip(out[self.far], ordinary.min(0), ordinary.max(0))
@@ -271,12 +264,12 @@ class _CenteredData:
 
     def _fold_centered(self, function, state, *arguments):
         """Return the last of ``state = function(state, centered chunk, *arguments)``."""
-        if hasattr(self.X, "fold_chunks"):  # rows on other machines
-            how = self.centering, function, *arguments
-            return self.X.fold_chunks(CENTERED_SIZE, _fold_centered_chunk, state, *how)
-        for _, chunk in self._centered_chunks():
-            state = function(state, chunk, *arguments)
-        return state
+        how = self.centering, function, *arguments
+        return self._rows.fold(CENTERED_SIZE, _fold_centered_chunk, state, *how)
+
+    @property
+    def _rows(self) -> RowSource:
+        return as_rows(self.X, self.purpose)
 
     def _gram_matrix(self):
         """Return Y^T Y for the centered data Y, (columns, columns)."""
@@ -343,8 +336,9 @@ def _fold_centered_chunk(state, first, chunk, centering, function, *arguments):
     return function(state, centering(first, chunk), *arguments)
 
 
-def _scores_of_chunk(first, chunk, centering, loadings):
-    return matmul(centering(first, chunk, with_far=True), loadings)
+def _scores_of_chunk(first, chunk, centering, loadings, n_threads):
+    scores = matmul(centering(first, chunk, with_far=True), loadings, n_threads)
+    return scores.astype(loadings.dtype, copy=False)
 
 
 def _add_gram_product(out, chunk, basis, n_threads):

@@ -85,14 +85,6 @@ def finished_gram(out: np.ndarray, n_columns: int) -> np.ndarray:
     return np.triu(out) + np.triu(out, 1).T
 
 
-def gram_matrix_float64(chunks, n_columns: int) -> np.ndarray:
-    """Return the same in double precision, which is as fast for fewer than 64 columns."""
-    out = np.zeros((n_columns, n_columns))
-    for chunk in chunks:
-        out = add_gram_float64(out, chunk)
-    return out
-
-
 def add_gram_float64(out: np.ndarray, chunk: np.ndarray) -> np.ndarray:
     """Add chunk.T @ chunk in double precision, in place; return it."""
     step = max(SINGLE_THREAD_MATMUL // len(out) ** 2, 1)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 
-from fasttsne.linalg.chunks import CHUNK_SIZE, fold_chunks, iter_chunks
+from fasttsne.linalg.rows import CHUNK_SIZE, as_rows
 from fasttsne.utils import warn_user
 
 # Rows of which origin and size are computed; odd, so that a median is a value of the data.
@@ -165,7 +165,7 @@ def _reach(X, origin):
     if scipy.sparse.issparse(X):
         return float(np.abs(X.data).max(initial=0)) + float(np.abs(origin).max())
     bounds = origin.astype(np.float64), origin.astype(np.float64)
-    low, high = fold_chunks(X, CHUNK_SIZE, _widen, bounds)
+    low, high = as_rows(X).fold(CHUNK_SIZE, _widen, bounds)
     with np.errstate(over="ignore"):
         return float(np.maximum(high - origin, origin - low).max())
 
@@ -177,18 +177,16 @@ def _widen(bounds, first, chunk):
 
 def row_distances(X, origin: np.ndarray) -> np.ndarray:
     """Return the largest |x - origin| of each row, (n,) float64; infinite where that overflows."""
-    if hasattr(X, "map_rows"):  # rows on other machines
-        return X.map_rows(row_distances, origin)
+    if not scipy.sparse.issparse(X):
+        return as_rows(X).map(CHUNK_SIZE, _dense_distances, origin)
     with np.errstate(over="ignore"):
-        return (_sparse_distances if scipy.sparse.issparse(X) else _dense_distances)(X, origin)
+        return _sparse_distances(X, origin)
 
 
-def _dense_distances(X, origin):
-    out = np.empty(len(X))
-    for a, chunk in iter_chunks(X):
+def _dense_distances(first, chunk, origin):
+    with np.errstate(over="ignore"):
         difference = np.subtract(chunk, origin, dtype=np.float64)
-        np.abs(difference, out=difference).max(1, out=out[a : a + len(chunk)])
-    return out
+        return np.abs(difference, out=difference).max(1)
 
 
 def _sparse_distances(X, origin):

@@ -11,7 +11,7 @@ from fasttsne.runtime.validation import check_data, check_number, check_random_s
 
 # Half of a 95 % interval, in standard errors.
 NORMAL_95 = 1.959964
-# Fewer rows say too little about the others for an interval.
+# Samples of fewer rows have no interval.
 MIN_ROWS = 30
 # Where a few rows decide, fewer may well lack them: so many rows, or neighbours of rows.
 MIN_ROWS_OF_RARE, MIN_NEIGHBORS = 200, 2000
@@ -62,8 +62,8 @@ class Estimate(float):
 
     Attributes
     ----------
-    standard_error : of a measure of a sample of rows, for that of all rows: half of a 95 %
-        interval, divided by 1.96.  0 where all rows were measured, NaN where it is not known, as
+    standard_error : of the measure as an estimate for all rows: half of a 95 % interval, divided
+        by 1.96.  0 where all rows were measured, NaN where it is not known, as
         for samples of fewer than 30 rows.
     rows : (m,) indices of the rows that were measured, ascending, or None.
     values : (m,) float64, what each of these rows has, whose mean is the measure; or None for
@@ -100,7 +100,7 @@ class Estimate(float):
 def estimate_mean(values: np.ndarray, rows: np.ndarray, n: int) -> Estimate:
     """Return the mean of a sample's values, 0 to 1, with its standard error; n is all rows.
 
-    NaN are left out.  Where all others are equal, the standard error is that of a share of 1
+    NaN are left out.  Where all others are equal, it is the standard error of a share of 1
     (:func:`estimate_share`).
     """
     kept = values[~np.isnan(values)]

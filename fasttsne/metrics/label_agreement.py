@@ -18,11 +18,9 @@ from fasttsne.nearest_neighbors.builtin.ranks import (
     make_distances,
     nearest_of,
 )
-from fasttsne.runtime.labels import as_labels
-from fasttsne.runtime.missing import is_missing
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
-from fasttsne.runtime.validation import check_number
+from fasttsne.runtime.validation import as_labels, check_number, is_missing
 
 # Distances in memory at a time.
 BLOCK_ENTRIES = 2**18
@@ -34,10 +32,10 @@ class LabelAgreement:
 
     Attributes
     ----------
-    accuracy, accuracy_in_data : share of rows whose label is that of most of their k nearest
+    accuracy, accuracy_in_data : share of rows whose label is the majority of their k nearest
         others, 0 to 1.
     silhouette, silhouette_in_data : mean silhouette, -1 to 1: whether a row is nearer to rows of
-        its own label than to those of the nearest other one.
+        its own label than to rows of the nearest other label.
     labels : (labels,) the distinct labels.
     """
 
@@ -61,7 +59,7 @@ def label_agreement(
 ) -> LabelAgreement:
     """Return accuracy of k nearest neighbours and silhouette, of the map and of the data.
 
-    A map whose silhouette is far above that of the data separates more than the data do; one
+    A map whose silhouette is far above the data's separates more than the data do; one
     whose accuracy is below mixes what the data separate.
 
     Parameters
@@ -74,7 +72,7 @@ def label_agreement(
     sample_size : number of rows, chosen at random; None is all.  Neighbours are looked for among
         all rows with a label; mean distances, for silhouettes, are those to the sample.
 
-    The others are those of :func:`neighbor_recall`.
+    Other parameters are as for :func:`neighbor_recall`.
 
     Returns
     -------

@@ -56,7 +56,7 @@ def local_distortion(
     ----------
     k : neighbours of each row, at least as many as dimensions plus one.
 
-    The others are those of :func:`neighbor_recall`.  Each row has a value of its own, so that a
+    Other parameters are as for :func:`neighbor_recall`.  Each row has a value of its own, so that a
     sample has no standard errors.
 
     Source: Venna 2007 and Aupetit 2007 (stretching and compression of projections); the Jacobian

@@ -91,8 +91,8 @@ def trustworthiness(
     ----------
     k : neighbours of each row, less than n / 2.
 
-    The others are those of :func:`neighbor_recall`; ``values`` of the result are the terms of the
-    sampled rows.
+    Other parameters are as for :func:`neighbor_recall`; ``values`` of the result are the terms of
+    the sampled rows.
 
     Source: Venna & Kaski 2001, Neighborhood preservation in nonlinear projection methods.
     """
@@ -118,7 +118,7 @@ def continuity(
     tears: the formula is that of :func:`trustworthiness`, over the k nearest j of each i in the
     data; r(i, j) is the rank of j among the neighbours of i in the embedding.
 
-    The parameters are those of :func:`trustworthiness`.
+    The parameters are as for :func:`trustworthiness`.
 
     Source: Venna & Kaski 2001, Neighborhood preservation in nonlinear projection methods.
     """
@@ -151,7 +151,7 @@ def graph_recall(
     embedding : :class:`fasttsne.TSNEEmbedding`, or :class:`fasttsne.affinity.Affinities`.
     k : neighbours of each row, less than n.  A graph of fewer neighbours cannot have them all.
 
-    The others are those of :func:`neighbor_recall`.
+    Other parameters are as for :func:`neighbor_recall`.
     """
     affinities = getattr(embedding, "affinities", embedding)
     if not isinstance(affinities, Affinities):
@@ -185,10 +185,10 @@ def density_correlation(
 ) -> Estimate:
     """Return the correlation between local densities in the data and in the embedding.
 
-    It is that of the log of the root mean squared distance to the k nearest neighbours, over
-    the rows where that is positive in both.  t-SNE's is near 0: it makes clusters equally dense.
+    A density is the log of the root mean squared distance to the k nearest neighbours; rows where
+    that is 0 in either are left out.  t-SNE's is near 0: it makes clusters equally dense.
 
-    The parameters are those of :func:`neighbor_recall`.
+    The parameters are as for :func:`neighbor_recall`.
 
     Source: Narayan, Berger & Cho 2021 (local radius); see :mod:`fasttsne.density`.
     """

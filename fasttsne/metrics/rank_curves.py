@@ -30,7 +30,7 @@ class RankCurves:
     ----------
     k : (n - 2,) sizes of neighbourhoods, 1 to n - 2.
     q_nx : (n - 2,) mean share of the k nearest neighbours that data and map have in common, 0 to 1.
-    r_nx : (n - 2,) the same beyond chance, ((n - 1) Q_NX - k) / (n - 1 - k): 1 is perfect, 0 is a
+    r_nx : (n - 2,) Q_NX beyond chance, ((n - 1) Q_NX - k) / (n - 1 - k): 1 is perfect, 0 is a
         random map.
     r_nx_error : (n - 2,) its standard errors; 0 where all rows were compared, NaN where they are
         not known.  Of more than 512 sizes, those between are interpolated.
@@ -40,8 +40,8 @@ class RankCurves:
     global_ : mean of Q_NX beyond k_max; it ends with 1 - 1 / (n - 1) for any map.  The errors of
         both are not known of a sample, since its k_max is another one.
     at : size of the neighbourhoods of the next three.
-    neighbor_recall, trustworthiness, continuity : as the functions of these names say, of the same
-        rows.
+    neighbor_recall, trustworthiness, continuity : as the functions of these names return, for
+        these rows.
     rows : indices of the rows that were compared.
     """
 
@@ -126,7 +126,7 @@ class _Sums:
         self._kept: list[tuple[np.ndarray, ...]] = []
 
     def add(self, counts: np.ndarray, excess: np.ndarray) -> None:
-        """Add rows: what ``max_rank_counts`` has of them."""
+        """Add a block of rows, as ``max_rank_counts`` yields it."""
         shared = np.cumsum(counts[:, : self.n - 2], axis=1, dtype=np.float64)
         self.shared += shared.sum(0)
         areas = (shared @ self._area_of_shared - self._area_of_chance) / self._scale

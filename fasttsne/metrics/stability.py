@@ -1,4 +1,4 @@
-"""What several maps of the same rows agree on."""
+"""Agreement of several embeddings of one data set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

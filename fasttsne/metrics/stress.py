@@ -96,7 +96,7 @@ def stress(
     sample_size : number of rows, chosen at random, of which all pairs are compared; None is all.
         It is at most 4,096, whose pairs take less than 1 GB.
 
-    The others are those of :func:`neighbor_recall`.  Standard errors are those of the jackknife
+    Other parameters are as for :func:`neighbor_recall`.  Standard errors are by the jackknife
     that leaves out a row at a time, for the scales of this sample.
 
     Raises
@@ -147,14 +147,14 @@ def distance_correlation(
     sample_size : number of rows, chosen at random, of which all pairs are compared; None is all.
         It is at most 4,096, whose pairs take less than 1 GB.
 
-    The others are those of :func:`neighbor_recall`.
+    Other parameters are as for :func:`neighbor_recall`.
 
     Returns
     -------
     Estimate
-        From -1 to 1; NaN where all distances are equal.  The standard error is that of a function
-        of two rows at a time: to first order it is twice that of the rows' mean influences.  That
-        of "spearman" is for distances without ties; with many equal ones it is too small.
+        From -1 to 1; NaN where all distances are equal.  The standard error, of a U-statistic of
+        two rows, is to first order twice that of the rows' mean influences.  For "spearman" it
+        assumes distances without ties; with many equal ones it is too small.
 
     Source: Kobak & Berens 2019, The art of using t-SNE for single-cell transcriptomics (CPD);
     Hoeffding 1948 (the standard error of U-statistics).

@@ -34,7 +34,7 @@ from fasttsne.nearest_neighbors.builtin.search_plan import (
 )
 from fasttsne.nearest_neighbors.builtin.sparse_rows import SparseRows
 from fasttsne.nearest_neighbors.index import KNNIndex
-from fasttsne.runtime import large_arrays
+from fasttsne.runtime import memory
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.stored_rows import is_memmapped
 from fasttsne.runtime.typing import RandomGenerator
@@ -151,8 +151,8 @@ class Approx(CachedRowsMixin, KNNIndex):
         """Return the nearest neighbours that a search finds: indices and distances."""
         n, k = self.n_samples, self.k
         found = (
-            large_arrays.empty((n, k), np.int32, "the table of neighbours"),
-            large_arrays.empty((n, k), np.float32, "the table of their distances"),
+            memory.allocate((n, k), np.int32, "the table of neighbours"),
+            memory.allocate((n, k), np.float32, "the table of their distances"),
         )
         for array in found:
             _take_pages(array)

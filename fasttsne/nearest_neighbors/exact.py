@@ -14,10 +14,9 @@ from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.nearest_neighbors.packages import PACKAGES_BY_METRIC, package_for
-from fasttsne.runtime.starting_threads import starting_threads
 from fasttsne.runtime.typing import Metric, Settings
 from fasttsne.runtime.validation import check_data, check_number
-from fasttsne.utils import log, warn_user
+from fasttsne.utils import log, starting_threads, warn_user
 
 # Distances computed at a time by SciPy.
 BLOCK_ENTRIES = 2**22

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.runtime.canonical import rows_fit_float32
-from fasttsne.runtime.progress_display import progress_shown
+from fasttsne.runtime.progress import progress_shown
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import (

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from fasttsne.nearest_neighbors.backends.results import drop_self
+from fasttsne.nearest_neighbors.backends.base import drop_self
 from fasttsne.nearest_neighbors.exact import smallest_columns
 from fasttsne.nearest_neighbors.index import KNNIndex, check_k
 from fasttsne.runtime.typing import Rows

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fasttsne.repulsion.morton import curve_order
+from fasttsne.repulsion.barnes_hut import curve_order
 from fasttsne.runtime.threads import resolve_n_jobs
 
 

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne import _kernels
 from fasttsne.linalg.robust import largest_ordinary
+from fasttsne.objective.edges import LocalEdges
 from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion import Repulsion
 
@@ -76,9 +77,11 @@ class DensityObjective(KLDivergence):
 
     def compute_forces(self, y: np.ndarray, with_error: bool = False) -> float | None:
         error = super().compute_forces(y, with_error)
-        assert self._edges is not None
+        assert isinstance(self._edges, LocalEdges)  # a cluster refuses density_weight
+        packed = self._edges.packed
+        assert packed is not None
         _kernels.local_radii.radii(
-            *self._edges, self._points, self.dof, self._sums, self._squares, self.n_threads
+            *packed, self._points, self.dof, self._sums, self._squares, self.n_threads
         )
         self.correlation, slope = correlation_and_gradient(self._target_radii, self._squares)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -88,7 +91,7 @@ class DensityObjective(KLDivergence):
         self._factors[:, 0] = a
         self._factors[:, 1] = a * self._squares
         _kernels.local_radii.forces(
-            *self._edges,
+            *packed,
             self._points,
             self._factors,
             self.dof,

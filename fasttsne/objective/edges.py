@@ -5,8 +5,9 @@ where it is farther: along the curve that sorts the points of a map most neighbo
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from functools import singledispatch
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -26,6 +27,42 @@ VALUE_RANGE, MIN_EXPONENT = 32, -115
 PIECE_EDGES = 2**23
 # Values that are looked at together.
 PIECE = 1 << 20
+
+
+class Entropy(NamedTuple):
+    """Sums over all affinities that no embedding changes: ``sum p log p``, and ``sum p``."""
+
+    negative_entropy: float
+    total: float
+
+
+class EdgeSource(Protocol):
+    """The edges of an affinity graph, local or remote, for points in the order of ``reorder``."""
+
+    def reorder(self, order: np.ndarray) -> None:
+        """Serve points in another order: row r of what follows is the point ``order[r]``."""
+
+    def start_attraction(
+        self, y: np.ndarray, forces: np.ndarray, with_cross: bool
+    ) -> Callable[[], float]:
+        """Begin to write the attractive forces at ``y``; return a function that waits for them.
+
+        y, forces : (n, d) float32.  The function returns ``sum p (-log w)``, or 0 without it.
+        """
+
+    def moments(
+        self,
+        y: np.ndarray,
+        v: np.ndarray,
+        degree: np.ndarray,
+        moments: np.ndarray,
+        product: np.ndarray,
+    ) -> None:
+        """Write what :meth:`fasttsne.objective.Objective.edge_moments` writes, at float32 ``y``."""
+
+    @property
+    def entropy(self) -> Entropy:
+        """The sums over all affinities, computed once."""
 
 
 class PackedEdges(NamedTuple):
@@ -202,3 +239,85 @@ def _take(size: int, dtype: type, spare: list[Any]) -> np.ndarray | None:
                 del spare[i]
                 return whole[:size]
     return None
+
+
+class LocalEdges:
+    """The edges of a CSR matrix in this process; an :class:`EdgeSource`.
+
+    Attributes
+    ----------
+    packed : PackedEdges in the order of the last ``reorder``, or None.
+    """
+
+    def __init__(self, P: sp.csr_matrix, dof: float, n_threads: int):
+        self._csr = edges_of(P, "affinities.P")
+        self._largest = largest_value(self._csr[2])
+        self._dof, self._n_threads = dof, n_threads
+        self._partial_sums = np.empty(_kernels.attraction.count_blocks(P.shape[0]))
+        self._entropy: Entropy | None = None
+        self.packed: PackedEdges | None = None
+
+    def reorder(self, order: np.ndarray) -> None:
+        indptr, columns, values = self._csr
+        if indptr[-1] > min(len(columns), len(values)) or (
+            columns.size and not 0 <= columns.min() <= columns.max() < len(order)
+        ):
+            raise ValueError("affinities.P was changed in place: its indices are out of bounds")
+        spare, self.packed = list(self.packed or ()), None
+        position = np.empty(len(order), np.int32)
+        position[order] = np.arange(len(order), dtype=np.int32)
+        self.packed = pack_edges(
+            self._csr, order, position, self._largest, self._n_threads, spare=spare
+        )
+
+    def start_attraction(
+        self, y: np.ndarray, forces: np.ndarray, with_cross: bool
+    ) -> Callable[[], float]:
+        assert self.packed is not None
+        cross: float = _kernels.attraction.attraction(
+            *self.packed, y, forces, self._dof, with_cross, self._n_threads, self._partial_sums
+        )
+        return lambda: cross
+
+    def moments(
+        self,
+        y: np.ndarray,
+        v: np.ndarray,
+        degree: np.ndarray,
+        moments: np.ndarray,
+        product: np.ndarray,
+    ) -> None:
+        assert self.packed is not None
+        _kernels.attraction.edge_moments(
+            *self.packed, y, v, self._dof, degree, moments, product, self._n_threads
+        )
+
+    @property
+    def entropy(self) -> Entropy:
+        if self._entropy is None:
+            entropy, total, values = 0.0, 0.0, self._csr[2]
+            for start in range(0, len(values), PIECE):
+                p = values[start : start + PIECE]
+                p = p[p > 0]
+                total += p.sum(dtype=np.float64)
+                entropy += (p * np.log(p)).sum(dtype=np.float64)
+            self._entropy = Entropy(float(entropy), float(total))
+        return self._entropy
+
+
+@singledispatch
+def edge_source(P: Any, dof: float, n_threads: int) -> EdgeSource:
+    """Return the edges of a graph of affinities.
+
+    A graph that is not a CSR matrix of this process registers its own source for its class.
+
+    Parameters
+    ----------
+    P : scipy.sparse.csr_matrix, shape (n, n)
+        The affinities.
+    dof : float
+        Degrees of freedom of the kernel.
+    n_threads : int
+        How many threads share the work.
+    """
+    return LocalEdges(P, dof, n_threads)

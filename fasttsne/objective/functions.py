@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
-from fasttsne.repulsion.morton import curve_order
+from fasttsne.repulsion.barnes_hut import curve_order
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_coordinates
 

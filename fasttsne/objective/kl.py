@@ -6,14 +6,12 @@
 P itself is never changed: exaggeration scales the attractive forces.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import scipy.sparse as sp
 
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective
-from fasttsne.objective.edges import PIECE, PackedEdges, edges_of, largest_value, pack_edges
+from fasttsne.objective.edges import edge_source
 from fasttsne.repulsion import Repulsion
 from fasttsne.runtime.validation import check_number, is_permutation
 
@@ -27,7 +25,7 @@ class KLDivergence(Objective):
 
     Parameters
     ----------
-    P : (n, n) CSR matrix of affinities.
+    P : (n, n) CSR matrix of affinities, or a graph with an :func:`edge_source` of its own.
     repulsion : one of ``fasttsne.repulsion``: called with points, (n, d) float32, and an array of
         that shape for the forces, it returns Z.
     n_components : dimensions of the map, at most 3.
@@ -52,20 +50,12 @@ class KLDivergence(Objective):
     ):
         super().__init__((P.shape[0], n_components), n_threads)
         check_number(n_components, "n_components", low=1, high=3, integer=True)
-        self._P = P
         self.repulsion = repulsion
         self.dof = dof
         self._points, self.attractive, self.repulsive = np.empty((3, *self.shape), np.float32)
-        self._partial_sums = np.empty(_kernels.attraction.count_blocks(P.shape[0]))
         self.z = 1.0
-        self._edges: PackedEdges | None = None
+        self._edges = edge_source(P, dof, n_threads)
         self._order: np.ndarray | None = None
-        self._negative_entropy: float | None = None
-        self._read_edges(P)
-
-    def _read_edges(self, P: sp.csr_matrix) -> None:
-        self._indptr, self._columns, self._values = edges_of(P, "affinities.P")
-        self._largest = largest_value(self._values)
 
     def reorder(self, order: np.ndarray) -> None:
         """Take another order of points, as the base says; it costs as much as a few iterations."""
@@ -73,23 +63,8 @@ class KLDivergence(Objective):
             return
         if len(order) != self.shape[0] or not is_permutation(order):
             raise ValueError(f"order must be a permutation of 0 to {self.shape[0] - 1}")
-        columns, n_edges = self._columns, self._indptr[-1]
-        if n_edges > min(len(columns), len(self._values)) or (
-            columns.size and not 0 <= columns.min() <= columns.max() < len(order)
-        ):
-            raise ValueError("affinities.P was changed in place: its indices are out of bounds")
         self._order = None  # an interrupt must not leave edges in another order than this
-        spare, self._edges = list(self._edges or ()), None
-        position = np.empty(len(order), np.int32)
-        position[order] = np.arange(len(order), dtype=np.int32)
-        self._edges = pack_edges(
-            (self._indptr, self._columns, self._values),
-            order,
-            position,
-            self._largest,
-            self.n_threads,
-            spare=spare,
-        )
+        self._edges.reorder(order)
         self._order = order.copy()
 
     def gradient(
@@ -107,30 +82,14 @@ class KLDivergence(Objective):
             if array.shape != y.shape:
                 raise ValueError(f"y and forces must have the shape {self.shape}; got {y.shape}")
         self.round(y, self._points)
-        attraction = self._start_attraction(with_error)
+        attraction = self._edges.start_attraction(self._points, self.attractive, with_error)
         z = self.repulsion(self._points, self.repulsive)
         cross = attraction()
         self.z = max(z, MIN_Z_PER_POINT * len(y))
         if not with_error:
             return None
-        return self._entropy_term() + cross + float(np.log(self.z)) * self._total
-
-    def _start_attraction(self, with_cross: bool) -> Callable[[], float]:
-        """Compute ``attractive`` at ``_points``, at the latest when what is returned is called.
-
-        That returns the cross term.
-        """
-        assert self._edges is not None
-        cross: float = _kernels.attraction.attraction(
-            *self._edges,
-            self._points,
-            self.attractive,
-            self.dof,
-            with_cross,
-            self.n_threads,
-            self._partial_sums,
-        )
-        return lambda: cross
+        entropy = self._edges.entropy
+        return entropy.negative_entropy + cross + float(np.log(self.z)) * entropy.total
 
     def edge_moments(
         self,
@@ -140,11 +99,8 @@ class KLDivergence(Objective):
         moments: np.ndarray,
         product: np.ndarray,
     ) -> None:
-        assert self._edges is not None
         self.round(y, self._points)
-        _kernels.attraction.edge_moments(
-            *self._edges, self._points, v, self.dof, degree, moments, product, self.n_threads
-        )
+        self._edges.moments(self._points, v, degree, moments, product)
 
     def exaggerated_loss(self, error: float, exaggeration: float) -> float:
         """exaggeration * sum p (log p - log w) + log Z."""
@@ -157,23 +113,12 @@ class KLDivergence(Objective):
 
     def error_of_one_place(self) -> float:
         n = self.shape[0]
-        return self._entropy_term() + float(np.log(n * (n - 1.0))) * self._total
+        entropy = self._edges.entropy
+        return entropy.negative_entropy + float(np.log(n * (n - 1.0))) * entropy.total
 
     @property
     def approximation(self) -> str | None:
         return getattr(self.repulsion, "last_method", None)
-
-    def _entropy_term(self) -> float:
-        """sum p log p, which no map changes; computed when first asked for, in pieces."""
-        if self._negative_entropy is None:
-            entropy = total = 0.0
-            for start in range(0, len(self._values), PIECE):
-                p = self._values[start : start + PIECE]
-                p = p[p > 0]
-                total += p.sum(dtype=np.float64)
-                entropy += (p * np.log(p)).sum(dtype=np.float64)
-            self._negative_entropy, self._total = float(entropy), float(total)
-        return self._negative_entropy
 
 
 def kl_divergence(

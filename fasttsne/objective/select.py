@@ -82,7 +82,4 @@ def make_objective(
         return DensityObjective(
             P, repulsion, n_components, dof, n_threads, affinities.log_radii(), density_weight
         )
-    # That of edges which are not in this process.
-    make = getattr(affinities, "kl_divergence", KLDivergence)
-    objective: Objective = make(P, repulsion, n_components, dof, n_threads)
-    return objective
+    return KLDivergence(P, repulsion, n_components, dof, n_threads)

@@ -98,7 +98,7 @@ class Recorder:
         """Report iterations, and the error where it is known."""
         note, left = None, self._status.loss_left
         if error is not None:
-            share = "" if left is None else f", about {100 * max(left, 0):.2g} % of it left"
+            share = progress.describe_loss_left(left)
             note = f"KL divergence {error:.4f}{share}"
         self._progress.advance(n_iter, note)
 

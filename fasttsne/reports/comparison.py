@@ -133,7 +133,7 @@ def compare(
     ----------
     maps : maps by name, each as ``embedding`` of :func:`report`.
 
-    The others, and errors, are those of :func:`report`.
+    Other parameters, and errors, are as for :func:`report`.
 
     Returns
     -------

@@ -20,7 +20,7 @@ AT_GAP, LARGEST_SPARSENESS, FEWEST_AT_GAP, SHARE_AT_GAP = 0.15, 0.65, 8, 0.02
 MOST_AT_GAPS = 0.5
 # Share of the points for which rims, jumps, or points that are not held are worth a word.
 MANY_AT_RIMS, MANY_JUMPS, MANY_LOOSE = 0.025, 0.05, 0.05
-# Beyond what is usual by this factor, there are many, too.
+# A share is also large beyond the usual one times this factor.
 BEYOND_USUAL = 1.5
 # An island most of whose affinities are elsewhere has not arrived.
 STRANDED, MANY_STRANDED = 0.5, 0.01

@@ -19,13 +19,17 @@ from fasttsne.metrics.estimate import check_points
 from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.optimize.plan import is_auto
-from fasttsne.runtime.column_names import column_names
-from fasttsne.runtime.labels import as_labels
 from fasttsne.runtime.memory import available_memory, format_bytes
-from fasttsne.runtime.missing import is_missing
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
-from fasttsne.runtime.validation import check_data, check_number, check_random_state
+from fasttsne.runtime.validation import (
+    as_labels,
+    check_data,
+    check_number,
+    check_random_state,
+    column_names,
+    is_missing,
+)
 
 # The fewest rows whose neighbours can be compared.
 MIN_ROWS = 4
@@ -291,7 +295,7 @@ def _are_dates(labels: np.ndarray) -> bool:
     return labels.dtype.kind in "mM"
 
 
-def _maker(found: Any) -> str:
+def _maker(found: object) -> str:
     if isinstance(found, TSNEEmbedding):
         return "fasttsne"
     program = type(found).__module__.partition(".")[0]

@@ -10,8 +10,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from fasttsne.affinity import Affinities
-from fasttsne.runtime.starting_threads import starting_threads
 from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.utils import starting_threads
 
 # Neighbours in the graph, and in the embedding, that are compared.
 N_STRONGEST, N_NEAR = 10, 30

@@ -27,7 +27,7 @@ K, K_DENSITY, K_DISTORTION, K_GRAPH = 10, 30, 15, 15
 OF_NEIGHBORS = "neighbor_recall", "trustworthiness", "continuity"
 # Share of rows that the tail of the graph's recall leaves out.
 TAIL = 0.01
-# Fewer neighbours than those of such a perplexity show gaps of the sample, not of the data.
+# A graph of smaller perplexity shows gaps of the sample, not of the data.
 MIN_PERPLEXITY_FOR_GAPS = 15
 NO_GRAPH = "needs the graph of neighbours, which is not made for so many rows"
 UNKNOWN_GRAPH = "the graph that the map was made of is not known"

@@ -1,7 +1,7 @@
 """The HTML pages of a report and of a comparison: one file each, by templates of Jinja2.
 
 Points and their values are in the page as its script reads them: coordinates have 16 bits, values
-8; arrays are base64.  Texts are those of users: they become text of the page, never markup.
+8; arrays are base64.  Texts come from users: they become text of the page, never markup.
 """
 
 import base64
@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fasttsne.drawing.page import HTML_EXTENSIONS, choose_points
 from fasttsne.drawing.style import PointColors, color_points, to_hex
@@ -138,7 +138,7 @@ def write_comparison(
     )
 
 
-def _write(path: FilePath, template: str, feature: str, **values: Any) -> Path:
+def _write(path: FilePath, template: str, feature: str, **values: object) -> Path:
     """Write a page, whole or not at all; all values are escaped.
 
     Raises
@@ -192,10 +192,10 @@ def _scaled_points(flat: np.ndarray, shown: np.ndarray, size: float) -> np.ndarr
     return scaled
 
 
-def _describe_score(name: str, scores: Mapping[str, Estimate]) -> dict[str, Any]:
+def _describe_score(name: str, scores: Mapping[str, Estimate]) -> dict[str, object]:
     """Return what the table has of a score; its bar has places on the range, in percent."""
     score, meaning, usual = scores[name], MEANINGS[name], catalogue.usual_range(name)
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "name": name,
         "title": meaning.title,
         "text": meaning.text,
@@ -218,7 +218,7 @@ def _describe_score(name: str, scores: Mapping[str, Estimate]) -> dict[str, Any]
 
 def _small_map(
     name: str, report: ReportContent, colors: PointColors, shown: np.ndarray
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return a map of a comparison; marks of a colour are one path of lines without length."""
     flat, note = to_plane(report.embedding)
     places = np.round(_scaled_points(flat, shown, SIDE), 1)
@@ -257,14 +257,14 @@ class _Frame:
             "y_ticks": [(round(float(self.place_y(t)), 1), f"{t:g}") for t in y_ticks],
         }
 
-    def place_x(self, x: Any) -> np.ndarray:
+    def place_x(self, x: ArrayLike) -> np.ndarray:
         first, last = self._x_ends
         place: np.ndarray = MARGIN_LEFT + (self._log(x) - first) / (last - first) * (
             WIDTH - 8 - MARGIN_LEFT
         )
         return place
 
-    def place_y(self, y: Any) -> np.ndarray:
+    def place_y(self, y: ArrayLike) -> np.ndarray:
         bottom = HEIGHT - MARGIN_BOTTOM
         place: np.ndarray = bottom + (np.asarray(y) - self.low) / (self.high - self.low) * (
             8 - bottom
@@ -288,7 +288,7 @@ def _steps(low: float, high: float) -> list[float]:
     return [round(i * step, 10) for i in range(int(np.ceil(low / step)), int(high / step) + 1)]
 
 
-def _curves(curves: Mapping[str, Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
+def _curves(curves: Mapping[str, Mapping[str, np.ndarray]]) -> list[dict[str, object]]:
     """Return the curves of a report that can be drawn: texts, ticks, paths of line and band."""
     found = []
     if "ranks" in curves:
@@ -317,7 +317,7 @@ def _curves(curves: Mapping[str, Mapping[str, np.ndarray]]) -> list[dict[str, An
 
 def _draw_curve(
     curve: Mapping[str, np.ndarray], x_name: str, y_name: str, error_name: str, is_log: bool
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """Return ticks and the paths of a curve and its 95 % interval; None of fewer than 2 points."""
     part = downsample_curve(curve)
     x, y, error = part[x_name], part[y_name], part[error_name]
@@ -334,7 +334,7 @@ def _draw_curve(
     return {"line": frame.path(x, y), "band": band, **frame.ticks}
 
 
-def _rank_lines(curves: Mapping[str, Mapping[str, np.ndarray] | None]) -> dict[str, Any] | None:
+def _rank_lines(curves: Mapping[str, Mapping[str, np.ndarray] | None]) -> dict[str, object] | None:
     """Return the curves R_NX of several maps in one frame: ticks, and a path for each name."""
     parts = {}
     for name, curve in curves.items():
@@ -377,7 +377,7 @@ def _pack(values: np.ndarray, dtype: str) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype).tobytes()).decode("ascii")
 
 
-def _neighbors(strongest: np.ndarray | None, shown: np.ndarray, n: int) -> dict[str, Any] | None:
+def _neighbors(strongest: np.ndarray | None, shown: np.ndarray, n: int) -> dict[str, object] | None:
     """Return for each shown point the places of its neighbours among those that are shown."""
     if strongest is None:
         return None
@@ -387,10 +387,10 @@ def _neighbors(strongest: np.ndarray | None, shown: np.ndarray, n: int) -> dict[
     return {"k": near.shape[1], "data": _pack(near, "<u4")}
 
 
-def _layers(report: ReportContent, shown: np.ndarray) -> list[dict[str, Any]]:
+def _layers(report: ReportContent, shown: np.ndarray) -> list[dict[str, object]]:
     """Return what points can be coloured by, in the order of the page's list."""
     points = report.points
-    layers: list[dict[str, Any] | None] = []
+    layers: list[dict[str, object] | None] = []
     if report.labels is not None:
         layers.append(_label_layer(report.labels, shown))
     if report.findings and points["finding"].any():
@@ -410,7 +410,7 @@ def _class_colors(count: int) -> list[str]:
     return [to_hex(color) for color in table]
 
 
-def _label_layer(labels: np.ndarray, shown: np.ndarray) -> dict[str, Any] | None:
+def _label_layer(labels: np.ndarray, shown: np.ndarray) -> dict[str, object] | None:
     colors = color_points(labels, len(labels))
     if colors.limits is not None:
         return _values("label", "Label", labels.astype(np.float64), shown, False)
@@ -426,7 +426,7 @@ def _label_layer(labels: np.ndarray, shown: np.ndarray) -> dict[str, Any] | None
     return _classes("label", "Label", codes[shown], texts, hexes)
 
 
-def _island_layer(island: np.ndarray, shown: np.ndarray) -> dict[str, Any] | None:
+def _island_layer(island: np.ndarray, shown: np.ndarray) -> dict[str, object] | None:
     n_islands = int(island.max()) + 1
     if n_islands == 1:
         return None
@@ -439,7 +439,7 @@ def _island_layer(island: np.ndarray, shown: np.ndarray) -> dict[str, Any] | Non
 
 def _classes(
     name: str, title: str, codes: np.ndarray, texts: list[str], colors: list[str]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     return {
         "name": name,
         "title": title,
@@ -452,7 +452,7 @@ def _classes(
 
 def _values(
     name: str, title: str, values: np.ndarray, shown: np.ndarray, over_magnitudes: bool
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """Return values in steps between two quantiles; None where all are equal."""
     known = values[np.isfinite(values)]
     if over_magnitudes:

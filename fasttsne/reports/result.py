@@ -87,7 +87,7 @@ class Report(ReportContent):
         ----------
         points : also what each point has, as lists.
         """
-        found: dict[str, Any] = {
+        found: dict[str, object] = {
             "scores": {name: self._score(name) for name in self.scores},
             "findings": [
                 {"kind": f.kind, "title": f.title, "text": f.text, "n_rows": len(f.rows)}
@@ -150,7 +150,7 @@ class Report(ReportContent):
             axes[2].set_ylim(bottom=0)
         return axes
 
-    def _score(self, name: str) -> dict[str, Any]:
+    def _score(self, name: str) -> dict[str, object]:
         score, usual = self.scores[name], usual_range(name)
         error = score.standard_error
         return {
@@ -254,7 +254,7 @@ def _as_table(found: Scores, findings: tuple[Finding, ...], n: int) -> np.ndarra
     return table
 
 
-def _as_list(values: np.ndarray) -> list[Any]:
+def _as_list(values: np.ndarray) -> list[object]:
     if values.dtype.kind != "f":
         return list(values.tolist())
     return [value if np.isfinite(value) else None for value in values.tolist()]
@@ -290,7 +290,7 @@ def _run_facts(given: ReportInput) -> dict[str, str]:
     if not given.graph_is_own:
         return {"graph": f"{_describe_graph(embedding.affinities)}, made for this report"}
     optimizer = embedding.optimizer
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "graph": _describe_graph(embedding.affinities),
         "iterations": getattr(optimizer, "iteration", None),
         "KL divergence": embedding.kl_divergence,
@@ -315,7 +315,7 @@ def _describe_graph(affinities: Affinities) -> str:
     return kind if perplexity is None else f"{kind}, perplexity {_fact(perplexity)}"
 
 
-def _fact(value: Any) -> str:
+def _fact(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, (np.random.RandomState, np.random.Generator)):

@@ -12,12 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.repulsion.barnes_hut import TreeRepulsion
+from fasttsne.repulsion.barnes_hut import TreeRepulsion, bounding_box
 from fasttsne.repulsion.exact import padded_columns
-from fasttsne.repulsion.limits import FALLBACK_THETA, max_cells, max_field_cells
-from fasttsne.repulsion.mesh.layout import LINEAR_SPAN
-from fasttsne.repulsion.mesh.mesh import MeshRepulsion
-from fasttsne.repulsion.morton import bounding_box
+from fasttsne.repulsion.mesh import MeshRepulsion
+from fasttsne.repulsion.mesh.layout import FALLBACK_THETA, LINEAR_SPAN, max_cells, max_field_cells
 
 # The grid reaches so much of the map's extent beyond it: new points may land outside.
 MARGIN, MARGIN_OF_LARGE = 0.1, 0.02

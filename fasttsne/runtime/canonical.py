@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.runtime.large_arrays import TemporaryFile
-from fasttsne.runtime.memory import check_memory_limit
+from fasttsne.runtime.memory import TemporaryFile, check_memory_limit
 from fasttsne.runtime.stored_rows import Storage, is_storage, iter_blocks, iter_parts
 
 # Numbers that are compared with their float32 values at a time.

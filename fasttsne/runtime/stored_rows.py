@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.runtime.progress import Progress, stage
-from fasttsne.runtime.starting_threads import starting_threads
+from fasttsne.utils import starting_threads
 
 log = logging.getLogger("fasttsne")
 
@@ -34,7 +34,7 @@ PAUSES = (0.1, 1.0)
 
 
 class UnusableRowsError(ValueError):
-    """Rows were read, and are no numbers: another try would find the same."""
+    """Rows could be read but are not numeric; retrying cannot help."""
 
 
 class Storage(Protocol):

@@ -4,12 +4,15 @@ import math
 import numbers
 import os
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sized
+from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, NoReturn, overload
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
 from fasttsne import _kernels
 from fasttsne.runtime.canonical import (
@@ -17,12 +20,6 @@ from fasttsne.runtime.canonical import (
     fits_float32,
     read_canonical,
     to_canonical_floats,
-)
-from fasttsne.runtime.refused_input import (
-    column_names,
-    refuse_containers,
-    refuse_missing,
-    refuse_not_numbers,
 )
 from fasttsne.runtime.stored_rows import is_storage
 from fasttsne.runtime.stored_sparse import as_stored_sparse, is_sparse_chunks, load_sparse
@@ -95,7 +92,7 @@ def to_numbers(X: Any, name: str) -> np.ndarray:
             array = array.astype(np.float64, casting="unsafe" if array.dtype == object else "safe")
         except (TypeError, ValueError):
             refuse_not_numbers(X, array, name)
-    columns = column_names(X)
+    columns = _columns_of(X)
     if columns is not None and array.ndim == 2 and array.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
             may_be_missing = np.isnan(array.sum(dtype=np.float64))
@@ -331,3 +328,173 @@ def check_random_state(random_state: RandomState) -> RandomGenerator:
         "random_state must be None, an integer, or a NumPy RandomState or Generator; "
         f"got {random_state!r}"
     )
+
+
+def refuse_containers(X: Any, name: str) -> None:
+    """Raise TypeError for what holds the rows but is not the rows, ValueError for ragged lists."""
+    if isinstance(X, (str, bytes, PathLike)):
+        raise TypeError(
+            f"{name} is a file name or text, {X!r}; pass its rows: fasttsne.files.read_rows({X!r})"
+        )
+    if hasattr(X, "obsm") and hasattr(X, "X"):
+        layers = ", ".join(f"{name}.obsm[{key!r}]" for key in X.obsm) or "no obsm"
+        raise TypeError(
+            f"{name} is an AnnData; pass {name}.X or one of its layers ({layers}), or use "
+            "fasttsne.scanpy.tsne"
+        )
+    if isinstance(X, (list, tuple)):
+        _refuse_texts(X, name)  # before an array with the room of the longest for each is made
+        lengths = [len(row) if isinstance(row, Sized) else -1 for row in X]
+        if len(set(lengths)) > 1:
+            row = next(i for i, length in enumerate(lengths) if length != lengths[0])
+            values = ["one number" if n < 0 else f"{n} values" for n in lengths]
+            raise ValueError(
+                f"{name} must have rows of the same length; {name}[0] has {values[0]}, "
+                f"{name}[{row}] has {values[row]}"
+            )
+
+
+def _refuse_texts(X: Any, name: str) -> None:
+    """Raise TypeError for texts in one dimension."""
+    if len(X) and isinstance(X[0], (str, bytes)):
+        raise TypeError(
+            f"{name} has texts, the first {X[0][:40]!r}; make vectors of them first, as "
+            f"scikit-learn's TfidfVectorizer().fit_transform({name}) or sentence embeddings"
+        )
+
+
+def refuse_not_numbers(X: Any, array: np.ndarray, name: str) -> NoReturn:
+    """Raise for data that are not real numbers: what is wrong, and what to pass instead.
+
+    Parameters
+    ----------
+    X, array : what the user passed, and the same as an array or sparse matrix.
+
+    Raises
+    ------
+    TypeError
+        For what is no number.
+    ValueError
+        Where all are numbers, but some are missing.
+    """
+    message = f"{name} must hold real numbers; got dtype {array.dtype}"
+    if array.dtype.kind == "c":
+        raise TypeError(
+            f"{message}; pass numpy.hstack([{name}.real, {name}.imag]) or numpy.abs({name})"
+        ) from None
+    if array.ndim == 1:
+        _refuse_texts(array, name)
+    if array.ndim != 2:
+        raise TypeError(message) from None
+    columns = _columns_of(X)
+    others = [j for j, column in enumerate(array.T) if not _is_numeric(column)]
+    if array.dtype.kind in "US":
+        message += ", text" if others else f", text; pass {name}.astype(float)"
+    if others and columns is not None:
+        names = [columns[j] for j in others]
+        message += f"; the columns {names} are not numbers: leave them out, or encode them"
+    elif others and len(array):
+        i, j = _first_other(array[:, others[0]]), others[0]
+        value = array[i].tolist()[j]
+        message += f"; {name}[{i}, {j}] is {value!r}: leave out column {j}, or encode it as numbers"
+    elif array.dtype == object:
+        refuse_missing(array, name, columns)
+    raise TypeError(message) from None
+
+
+def refuse_missing(array: np.ndarray, name: str, columns: Any) -> None:
+    """Raise ValueError where numbers are missing: in which row, and in which columns.
+
+    columns : their names, or None.
+    """
+    rows = [int(missing.argmax()) if missing.any() else -1 for missing in map(is_missing, array.T)]
+    wrong = [j for j, row in enumerate(rows) if row >= 0]
+    if wrong:
+        j, i = wrong[0], rows[wrong[0]]
+        where, others = f"{name}[{i}, {j}]", ""
+        if columns is not None:
+            where = f"row {i} of the column {columns[j]!r}"
+            more = [str(columns[j]) for j in wrong[1:]]
+            others = f" (others are missing in {', '.join(more)})" if more else ""
+        raise ValueError(
+            f"{name} must be finite; {where} is {array[i, j]}, a missing value{others}: replace "
+            "such values, or leave out the rows or the columns"
+        ) from None
+
+
+def _first_other(column: np.ndarray) -> int:
+    """Return the row of the first value that is not a number."""
+    return next((i for i in range(len(column)) if not _is_numeric(column[i : i + 1])), 0)
+
+
+def _is_numeric(values: np.ndarray) -> bool:
+    """Return whether values, (n,), are numbers where they are not missing."""
+    try:
+        if values.dtype == object:
+            values = values[~is_missing(values)]
+        values.astype(np.float64)
+    except (TypeError, ValueError):
+        return False
+    return values.dtype.kind not in "mM"
+
+
+def is_missing(values: np.ndarray) -> np.ndarray:
+    """Return which values of an array, (n,) of any type, are missing: (n,) bool."""
+    found = np.zeros(len(values), bool)
+    if values.dtype.kind in "fc":
+        found = np.isnan(values)
+    elif values.dtype.kind in "mM":
+        found = np.isnat(values)
+    elif values.dtype.kind == "O":
+        # Who has a value of pandas has imported it.  NA != NA is NA, which is no truth value.
+        NA = getattr(sys.modules.get("pandas"), "NA", None)
+        each = (v is None or v is NA or (_is_single(v) and v != v) for v in values)
+        found = np.fromiter(each, bool, len(values))
+    return found
+
+
+def _is_single(value: Any) -> bool:
+    """Whether a value is no array: SciPy compares matrices without a look at their indices."""
+    return getattr(value, "shape", ()) == ()
+
+
+def as_labels(labels: ArrayLike, n: int, name: str = "labels") -> np.ndarray:
+    """Return labels as an array in which missing ones can be told from the others.
+
+    Parameters
+    ----------
+    labels : (n,) numbers or text: an array, a list, or a column of a data frame.  Missing are
+        those of :func:`is_missing`.
+    n : number of rows.
+    name : of the argument, for the message.
+
+    Raises
+    ------
+    ValueError
+        If there is not one for each row.
+    """
+    listed = labels if isinstance(labels, (list, tuple)) else ()
+    has_text = any(isinstance(label, (str, bytes)) for label in listed)
+    # Of text in a list NumPy would make an array with the room of the longest for each, and of NaN
+    # beside it text, too.
+    array = np.asarray(labels, object if has_text else None)
+    if array.shape != (n,):
+        raise ValueError(f"{name} must have the shape ({n},), one a row; got {array.shape}")
+    return array
+
+
+def column_names(X: Any) -> list[str] | None:
+    """Return the names of the columns of pandas, polars and PyArrow tables, None of other rows.
+
+    Numbers, which pandas gives to columns without a name, are no names.
+    """
+    columns = _columns_of(X)
+    if columns is None or callable(columns):
+        return None
+    names = list(columns)
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def _columns_of(X: Any) -> Any:
+    """Return what a data frame or table calls its columns, None of anything else."""
+    return getattr(X, "column_names", getattr(X, "columns", None))  # PyArrow's, or all others'

@@ -378,7 +378,7 @@ def test_progress_where_there_is_no_standard_error(digits, capsys, monkeypatch, 
     """As in pythonw.exe, or after ``2>&-``."""
     if use_tqdm:
         pytest.importorskip("tqdm")
-    monkeypatch.setattr("fasttsne.callbacks.progress.SHOWN_AFTER", -1)
+    monkeypatch.setattr("fasttsne.runtime.progress.SHOWN_AFTER", -1)
     monkeypatch.setattr(sys, "stderr", None)
     watched = TSNE(**SHORT, callbacks=ProgressBar(use_tqdm), callbacks_every_iters=10).fit(digits)
     monkeypatch.undo()

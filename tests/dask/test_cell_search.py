@@ -6,9 +6,9 @@ import pytest
 pytest.importorskip("distributed")
 
 from fasttsne.dask.cell_search import (
+    CellShard,
     Group,
     Search,
-    World,
     _reached,
     _runs,
     search_again,
@@ -98,21 +98,21 @@ def test_cells_that_may_be_reached(searched, rng):
     """All that float64 says, and few more."""
     _, cells, group, frame = searched
     every, table = np.arange(cells.n_cells), (cells.centroids, cells.radii, cells.origin)
-    world, bound, n_found = World(frame, None, every, table, [group]), Bound(0.9, 0.5, 0.5), []
+    shard, bound, n_found = CellShard(frame, None, every, table, [group]), Bound(0.9, 0.5, 0.5), []
     for cell in range(0, cells.n_cells, 7):
-        rows = world.rows_between(cell, cell + 1)
+        rows = shard.rows_between(cell, cell + 1)
         limits = rng.uniform(-1, 4, len(rows))
-        own = world.points[rows].astype(np.float64) - cells.origin
+        own = shard.points[rows].astype(np.float64) - cells.origin
         distances = np.linalg.norm(own[:, None] - cells.centroids.astype(np.float64), axis=2)
         ends = limits[:, None] + bound.width * cells.radii
-        found = _reached(world, rows, limits, every, bound)
+        found = _reached(shard, rows, limits, every, bound)
         assert np.isin(every[(distances <= ends).any(0)], found).all()
         assert (distances <= 1.01 * ends)[:, found].any(0).all()
         n_found.append(len(found))
     assert min(n_found) > 0
     assert np.mean(n_found) < cells.n_cells / 2
     limits[0] = np.inf
-    np.testing.assert_array_equal(_reached(world, rows, limits, every, bound), every)
+    np.testing.assert_array_equal(_reached(shard, rows, limits, every, bound), every)
 
 
 def test_runs_are_consecutive_and_not_too_long(searched):

@@ -19,7 +19,7 @@ from helpers.damage import damage_one
 
 import fasttsne
 import fasttsne.dask
-from fasttsne.runtime.progress import listening
+from fasttsne.runtime.progress import report_progress_to
 
 pytestmark = pytest.mark.slow
 NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
@@ -62,7 +62,7 @@ def fit(client, X, tmp_path):
     estimator = fasttsne.dask.TSNE(
         client, **FEW, neighbors="approx", checkpoint=tmp_path / "run.npz"
     )
-    with listening(interrupt), pytest.raises(KeyboardInterrupt):
+    with report_progress_to(interrupt), pytest.raises(KeyboardInterrupt):
         fit()
     return fit
 

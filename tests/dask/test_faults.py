@@ -21,7 +21,7 @@ import fasttsne
 import fasttsne.dask
 from fasttsne.dask import cluster as cluster_module
 from fasttsne.dask.cluster import ClusterError
-from fasttsne.runtime.progress import listening
+from fasttsne.runtime.progress import report_progress_to
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]  # processes that are killed, and times
 FEW = {"random_state": 0, "n_iter": 15, "early_exaggeration_iter": 15, "n_jobs": 1}
@@ -102,7 +102,7 @@ def held(client):
 )
 def test_a_worker_that_is_killed(cluster, client, X, expected, stage):
     listen = in_stage(stage, lambda: cluster.kill(cluster.workers[0]))
-    with listening(listen):
+    with report_progress_to(listen):
         found = fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
     assert listen.heard
     np.testing.assert_array_equal(np.asarray(found), expected)
@@ -118,7 +118,7 @@ def test_no_worker_is_left(cluster, client, X, monkeypatch, stage):
             cluster.kill(worker)
 
     with (
-        listening(in_stage(stage, kill_all)),
+        report_progress_to(in_stage(stage, kill_all)),
         pytest.raises(ClusterError, match="no worker is left in the stage"),
     ):
         fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
@@ -136,7 +136,7 @@ def test_a_late_worker_is_used(cluster, client, X, expected):
 
     holds = {}
     look = in_stage("main phase", lambda: holds.update(client.has_what()))
-    with listening(in_stage("rows of a sample", start), look):
+    with report_progress_to(in_stage("rows of a sample", start), look):
         found = fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
     np.testing.assert_array_equal(np.asarray(found), expected)
     (late,) = set(client.nthreads()) - before
@@ -147,7 +147,7 @@ def test_a_late_worker_is_used(cluster, client, X, expected):
 def test_interrupt_frees_the_workers(client, X, stage):
     estimator = fasttsne.dask.TSNE(client, **FEW)
     with (
-        listening(in_stage(stage, lambda: signal.raise_signal(signal.SIGINT))),
+        report_progress_to(in_stage(stage, lambda: signal.raise_signal(signal.SIGINT))),
         pytest.raises(KeyboardInterrupt),
     ):
         estimator.fit(chunks(X))
@@ -162,7 +162,7 @@ def test_a_fit_goes_on_from_its_checkpoint(client, X, expected, protocol, tmp_pa
     path = f"{protocol}{(tmp_path / 'run.npz').as_posix()}"
     estimator = fasttsne.dask.TSNE(client, **FEW, checkpoint=path)
     with (
-        listening(in_stage("main phase", lambda: signal.raise_signal(signal.SIGINT))),
+        report_progress_to(in_stage("main phase", lambda: signal.raise_signal(signal.SIGINT))),
         pytest.raises(KeyboardInterrupt),
     ):
         estimator.fit(chunks(X))
@@ -171,7 +171,7 @@ def test_a_fit_goes_on_from_its_checkpoint(client, X, expected, protocol, tmp_pa
     with pytest.raises(ValueError, match="is of another fit: X was float32"):
         estimator.fit(chunks(other))
     stages = []
-    with listening(lambda progress: stages.append(progress.name)):
+    with report_progress_to(lambda progress: stages.append(progress.name)):
         found = estimator.fit(da.from_array(X, chunks=(1000, 5)))
     np.testing.assert_array_equal(np.asarray(found), expected)
     assert "main phase" in stages
@@ -186,7 +186,9 @@ def test_a_fit_goes_on_from_its_checkpoint(client, X, expected, protocol, tmp_pa
 def test_a_checkpoint_that_lost_a_block(client, X, tmp_path):
     estimator = fasttsne.dask.TSNE(client, **FEW, checkpoint=tmp_path / "run.npz")
     with (
-        listening(in_stage("early exaggeration", lambda: signal.raise_signal(signal.SIGINT))),
+        report_progress_to(
+            in_stage("early exaggeration", lambda: signal.raise_signal(signal.SIGINT))
+        ),
         pytest.raises(KeyboardInterrupt),
     ):
         estimator.fit(chunks(X))
@@ -206,7 +208,7 @@ def test_cancel(client, X, stage):
         client.cancel([Future(key, client) for key in list(client.futures)])
 
     with (
-        listening(in_stage(stage, cancel)),
+        report_progress_to(in_stage(stage, cancel)),
         pytest.raises(ClusterError, match="was cancelled, or data that it needs was lost"),
     ):
         fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
@@ -224,7 +226,7 @@ def test_the_scheduler_dies(tmp_path, X, stage):
         cluster.start_worker()
         client = cluster.client(1)
         with (
-            listening(in_stage(stage, cluster.kill_scheduler)),
+            report_progress_to(in_stage(stage, cluster.kill_scheduler)),
             pytest.raises((ClusterError, OSError)),
         ):
             fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
@@ -334,7 +336,10 @@ def test_a_client_that_is_closed(client, X):
 def test_a_client_that_is_closed_within_a_fit(client, X, stage):
     """By a callback, say: whatever the fit asks the client next."""
     listen = in_stage(stage, client.close)
-    with listening(listen), pytest.raises(ClusterError, match="the client was closed during the"):
+    with (
+        report_progress_to(listen),
+        pytest.raises(ClusterError, match="the client was closed during the"),
+    ):
         fasttsne.dask.TSNE(client, **FEW).fit(chunks(X))
     assert listen.heard
 

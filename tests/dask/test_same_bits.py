@@ -20,7 +20,7 @@ from helpers.clusters import processes
 import fasttsne
 import fasttsne.dask
 import fasttsne.scanpy
-from fasttsne.runtime.progress import listening
+from fasttsne.runtime.progress import report_progress_to
 
 FEW = {"random_state": 0, "n_iter": 12, "early_exaggeration_iter": 12, "n_jobs": 2}
 
@@ -225,7 +225,7 @@ def test_progress_callbacks_and_messages(client, caplog):
         heard.append(iteration)
 
     X = rows_of("float32", 3500, 8)
-    with listening(lambda progress: stages.append(progress.name)):
+    with report_progress_to(lambda progress: stages.append(progress.name)):
         embedding = fasttsne.dask.TSNE(
             client, **FEW, callbacks=callback, callbacks_every_iters=5
         ).fit(da.from_array(X, chunks=(900, -1)))

@@ -11,7 +11,7 @@ from fasttsne import TSNE, Anchors, TSNEEmbedding
 from fasttsne._kernels import gradient_step
 from fasttsne.initialization import near_anchors
 from fasttsne.optimize.target_term import AnchorTerm
-from fasttsne.runtime.missing import is_missing
+from fasttsne.runtime.validation import is_missing
 
 METHODS = ("exact", "bh", "fft")
 

@@ -14,7 +14,7 @@ from fasttsne import TSNE, affinity
 from fasttsne.embedding import new_rows
 from fasttsne.runtime import stored_rows
 from fasttsne.runtime.memory import available_memory
-from fasttsne.runtime.progress import listening
+from fasttsne.runtime.progress import report_progress_to
 
 N_NEW = 500
 SHORT = {"n_iter": 10}
@@ -174,7 +174,7 @@ def test_progress_of_one_stage(embedding, rows, make):
     def hear(progress):
         heard.append((progress.name, progress.done, progress.total))
 
-    with listening(hear):
+    with report_progress_to(hear):
         embedding.transform(make(rows[1]), out=np.empty((N_NEW, 2)), **SHORT)
     assert {name for name, *_ in heard} <= {"reading rows", "placing rows"}
     assert heard[-1] == ("placing rows", N_NEW, N_NEW)

@@ -11,12 +11,12 @@ from fasttsne import TSNE, PartialTSNEEmbedding, TSNEEmbedding, affinity, initia
 from fasttsne._kernels import reference as twins
 from fasttsne.datasets import load_digits
 from fasttsne.embedding.partial import make_fixed_repulsion
-from fasttsne.optimize.loop import MAX_FEW_ROWS
 from fasttsne.optimize.parameters import DEFAULTS
 from fasttsne.optimize.plan import resolve_new_points
+from fasttsne.optimize.step_rules import MAX_FEW_ROWS
 from fasttsne.repulsion import ExactRepulsion
 from fasttsne.repulsion.fixed_reference import MeshField, TreeField, make_field
-from fasttsne.repulsion.limits import MAX_FIELD_CELLS, max_field_cells
+from fasttsne.repulsion.mesh.layout import MAX_FIELD_CELLS, max_field_cells
 
 PARAMS = {"theta": 0.2, "n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1}
 

@@ -30,7 +30,7 @@ import numpy as np
 
 import fasttsne
 from fasttsne import TSNEEmbedding, files
-from fasttsne.runtime import large_arrays
+from fasttsne.runtime import memory
 from fasttsne.runtime.progress import listeners
 from helpers.interrupted_works import WORKS, clusters
 
@@ -105,7 +105,7 @@ class Leftovers:
                 if os.path.lexists(f"/proc/self/fd/{fd}")
             ]
             problems.append(f"open files {names}")
-        if listeners() or large_arrays._budget.get() is not None:
+        if listeners() or memory._budget.get() is not None:
             problems.append("a context that was not left")
         temporary = set(os.listdir(tempfile.gettempdir())) - self._temporary
         if temporary:

@@ -9,7 +9,7 @@ from fasttsne.metrics.loo import leave_one_out, make_point_field
 from fasttsne.nearest_neighbors import Exact
 from fasttsne.objective.edges import edges_of, pack_edges
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
-from fasttsne.repulsion.morton import bounding_box, curve_order
+from fasttsne.repulsion.barnes_hut import bounding_box, curve_order
 
 
 def a_map(rng, n=600):

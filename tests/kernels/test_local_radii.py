@@ -18,7 +18,7 @@ def P(rng):
 def edges_of(P, d):
     objective = KLDivergence(sp.csr_matrix(P), None, d)
     objective.reorder(np.arange(len(P), dtype=np.int32))
-    return objective._edges
+    return objective._edges.packed
 
 
 def radii(kernel, P, y, dof, n_threads=2):

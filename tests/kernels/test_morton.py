@@ -3,7 +3,7 @@ import pytest
 
 from fasttsne import _kernels
 from fasttsne._kernels import reference
-from fasttsne.repulsion.morton import bounding_box, curve_order, sort_along_curve
+from fasttsne.repulsion.barnes_hut import bounding_box, curve_order, sort_along_curve
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])

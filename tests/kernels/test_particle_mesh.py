@@ -4,8 +4,7 @@ import pytest
 from fasttsne import _kernels
 from fasttsne._kernels import reference
 from fasttsne.repulsion.mesh.grid import Grid
-from fasttsne.repulsion.mesh.influence import student_influence
-from fasttsne.repulsion.mesh.splines import polynomials
+from fasttsne.repulsion.mesh.influence import polynomials, student_influence
 
 SPACING = 0.4
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fasttsne import _kernels
-from fasttsne.repulsion.mesh.fft_plan import fft_plan
+from fasttsne.repulsion.mesh.grid import fft_plan
 from fasttsne.repulsion.mesh.layout import padded_size, transform_sizes
 
 # Each radix alone after the first, and together; 1,080 has all of them.

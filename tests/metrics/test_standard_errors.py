@@ -15,9 +15,9 @@ from fasttsne.metrics.estimate import estimate_penalized, estimate_share, estima
 def pair():
     """Clusters in five dimensions and a noisy map of them."""
     rng = np.random.default_rng(0)
-    labels = rng.integers(0, 4, 1500)
-    X = rng.normal(0, 4, (4, 5))[labels] + rng.normal(0, rng.gamma(2, 0.5, (1500, 1)), (1500, 5))
-    Y = X[:, :2] + rng.normal(0, 0.7, (1500, 2))
+    labels = rng.integers(0, 4, 1000)
+    X = rng.normal(0, 4, (4, 5))[labels] + rng.normal(0, rng.gamma(2, 0.5, (1000, 1)), (1000, 5))
+    Y = X[:, :2] + rng.normal(0, 0.7, (1000, 2))
     return X.astype(np.float32), Y.astype(np.float32), labels
 
 
@@ -56,8 +56,8 @@ def covered(measure, pair, seeds, sample_size):
 @pytest.mark.parametrize(
     ("name", "sample_size", "seeds"),
     [
-        *((name, 40, 100) for name in MEASURES if name not in OF_RARE),
-        *((name, 200, 30) for name in MEASURES),
+        *((name, 40, 50) for name in MEASURES if name not in OF_RARE),
+        *((name, 200, 30) for name in OF_RARE),
     ],
 )
 def test_intervals_hold(pair, name, sample_size, seeds):
@@ -86,9 +86,7 @@ def values(pair):
 VALUES = "neighbor_recall", "trustworthiness", "continuity", "continuity of digits", "skewed"
 
 
-@pytest.mark.thin(5)
-@pytest.mark.parametrize("name", VALUES)
-@pytest.mark.parametrize("m", [200, 600, 1000])
+@pytest.mark.parametrize(("name", "m"), [*((name, 200) for name in VALUES), ("skewed", 600)])
 def test_intervals_of_means_hold_and_are_not_too_wide(values, name, m):
     """Of the skewed values, those of a plain standard error hold in 83 % of samples of 200."""
     n, whole, rng = len(values[name]), values[name].mean(), np.random.default_rng(0)
@@ -171,14 +169,14 @@ def test_a_sample_in_which_all_rows_are_equal_has_an_error(pair):
 def test_intervals_of_silhouettes_hold_where_few_rows_are_in_a_wrong_place():
     """Two groups; one row in forty is in the other one's place."""
     rng = np.random.default_rng(0)
-    labels = rng.integers(0, 2, 3000)
-    place = np.where(rng.random(3000) < 1 / 40, 1 - labels, labels)
-    points = rng.normal(0, 0.05, (3000, 2)) + place[:, None]
+    labels = rng.integers(0, 2, 2000)
+    place = np.where(rng.random(2000) < 1 / 40, 1 - labels, labels)
+    points = rng.normal(0, 0.05, (2000, 2)) + place[:, None]
 
     def silhouette(X, Y, labels, **sample):
         return metrics.label_agreement(X, Y, labels, **sample).silhouette
 
-    assert np.mean(covered(silhouette, (points, points, labels), 60, 100)) >= 0.9
+    assert np.mean(covered(silhouette, (points, points, labels), 40, 100)) >= 0.9
 
 
 def test_scales_of_stress(pair):

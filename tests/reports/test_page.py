@@ -129,7 +129,10 @@ def test_size_of_a_large_page(tmp_path):
     """As MNIST's: 70,000 points with labels and all values; it may have 6 MB."""
     rng = np.random.default_rng(0)
     report = fasttsne.report(
-        rng.normal(size=(2000, 4)), rng.normal(size=(2000, 2)), labels=rng.integers(10, size=2000)
+        rng.normal(size=(2000, 4)),
+        rng.normal(size=(2000, 2)),
+        labels=rng.integers(10, size=2000),
+        sample=100,
     )
     size = report.to_html(tmp_path / "report.html").stat().st_size
     per_point = (size - 60_000) / 2000

@@ -6,7 +6,7 @@ from helpers.quick import run_python
 
 from fasttsne._kernels import reference
 from fasttsne.repulsion import MeshRepulsion
-from fasttsne.repulsion.mesh.fftw_grid import FFTWGrid
+from fasttsne.repulsion.mesh.grid import FFTWGrid
 from fasttsne.repulsion.mesh.influence import quick_influence, student_influence
 
 FIT = """

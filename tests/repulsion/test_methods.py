@@ -18,7 +18,7 @@ from fasttsne.repulsion import (
     make_repulsion,
 )
 from fasttsne.repulsion.fixed_reference import make_field
-from fasttsne.repulsion.limits import (
+from fasttsne.repulsion.mesh.layout import (
     CALL_OVERHEAD_IN_CELLS,
     FAST_CELLS_PER_POINT,
     MAX_CELLS_PER_POINT,
@@ -26,8 +26,9 @@ from fasttsne.repulsion.limits import (
     MIN_CELL_LIMIT,
     max_cells,
     max_fast_cells,
+    padded_size,
+    transform_sizes,
 )
-from fasttsne.repulsion.mesh.layout import padded_size, transform_sizes
 
 ROWS = 3000
 # Bounds of the error in 1-D and 2-D, and in 3-D, where the default spacing is wider.

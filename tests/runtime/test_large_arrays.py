@@ -6,36 +6,36 @@ import numpy as np
 import pytest
 from helpers.quick import run_python
 
-from fasttsne.runtime import large_arrays
-from fasttsne.runtime.large_arrays import AppendedArray, check_free_space, large_arrays_within
+from fasttsne.runtime import memory
+from fasttsne.runtime.memory import AppendedArray, check_free_space, memory_budget
 from fasttsne.runtime.stored_rows import is_memmapped
 
 
 def test_without_a_budget_all_is_in_memory():
-    array = large_arrays.empty((10, 3), np.float32, "a table")
+    array = memory.allocate((10, 3), np.float32, "a table")
     assert array.shape == (10, 3)
     assert array.dtype == np.float32
     assert not is_memmapped(array)
 
 
 def test_what_does_not_fit_is_in_a_file(tmp_path):
-    with large_arrays_within(100, tmp_path):
-        first = large_arrays.empty((20,), np.float32, "a table")
-        second = large_arrays.empty((20,), np.float32, "a table")
+    with memory_budget(100, tmp_path):
+        first = memory.allocate((20,), np.float32, "a table")
+        second = memory.allocate((20,), np.float32, "a table")
         assert [is_memmapped(first), is_memmapped(second)] == [False, True]
         second[:] = np.arange(20)
         np.testing.assert_array_equal(second, np.arange(20))
         assert not list(tmp_path.iterdir())  # it has no name
         del first  # what it took can be taken again
-        assert not is_memmapped(large_arrays.empty((20,), np.float32, "a table"))
-    assert not is_memmapped(large_arrays.empty((200,), np.float32, "a table"))
+        assert not is_memmapped(memory.allocate((20,), np.float32, "a table"))
+    assert not is_memmapped(memory.allocate((200,), np.float32, "a table"))
 
 
 def test_budgets_inside_one_another(tmp_path):
-    with large_arrays_within(0, tmp_path):
-        with large_arrays_within(1000, tmp_path):
-            assert not is_memmapped(large_arrays.empty((20,), np.float32, "a table"))
-        assert is_memmapped(large_arrays.empty((20,), np.float32, "a table"))
+    with memory_budget(0, tmp_path):
+        with memory_budget(1000, tmp_path):
+            assert not is_memmapped(memory.allocate((20,), np.float32, "a table"))
+        assert is_memmapped(memory.allocate((20,), np.float32, "a table"))
 
 
 @pytest.mark.parametrize("n_bytes", [None, 0, 10**6])
@@ -49,7 +49,7 @@ def test_arrays_that_grow(tmp_path, n_bytes):
     if n_bytes is None:
         result = grow()
     else:
-        with large_arrays_within(n_bytes, tmp_path):
+        with memory_budget(n_bytes, tmp_path):
             result = grow()
     assert is_memmapped(result) == (n_bytes == 0)
     assert result.dtype == np.int32
@@ -59,16 +59,16 @@ def test_arrays_that_grow(tmp_path, n_bytes):
 
 
 def test_nothing_was_appended(tmp_path):
-    with large_arrays_within(0, tmp_path):
+    with memory_budget(0, tmp_path):
         assert len(AppendedArray(10, np.int32, "a list").finish()) == 0
-        assert large_arrays.empty((0, 5), np.int32, "a table").shape == (0, 5)
+        assert memory.allocate((0, 5), np.int32, "a table").shape == (0, 5)
 
 
 def test_a_full_disk_says_what_was_needed(tmp_path):
     needed = 2 * shutil.disk_usage(tmp_path).free
     match = rf"the table would exceed memory_limit, and needs {needed // 8 * 8:,} bytes in the temp"
-    with large_arrays_within(0, tmp_path), pytest.raises(OSError, match=match):
-        large_arrays.empty((needed // 8,), np.float64, "the table")
+    with memory_budget(0, tmp_path), pytest.raises(OSError, match=match):
+        memory.allocate((needed // 8,), np.float64, "the table")
     with pytest.raises(
         OSError, match=f"the fit would exceed memory_limit, and needs {needed:,} bytes"
     ):
@@ -77,8 +77,8 @@ def test_a_full_disk_says_what_was_needed(tmp_path):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with large_arrays_within(0, tmp_path / "none"), pytest.raises(OSError, match="none"):
-        large_arrays.empty((10,), np.float64, "the table")
+    with memory_budget(0, tmp_path / "none"), pytest.raises(OSError, match="none"):
+        memory.allocate((10,), np.float64, "the table")
 
 
 def test_no_file_is_left_open():

@@ -16,8 +16,7 @@ from helpers.quick import QUICK, run_python
 from fasttsne import TSNE
 from fasttsne.affinity import MultiscaleMixture
 from fasttsne.callbacks import Callback
-from fasttsne.runtime.progress import listening, stage
-from fasttsne.runtime.progress_display import describe
+from fasttsne.runtime.progress import describe, report_progress_to, stage
 
 
 class Heard(Callback):
@@ -66,9 +65,9 @@ def test_a_stage_of_unknown_length():
     assert describe(progress).startswith("spectral embedding: 7 products, ")
 
 
-def test_listeners_hear_begin_and_end_and_not_more_than_ten_times_a_second():
+def test_listeners_are_called_at_begin_and_end_and_not_more_than_ten_times_a_second():
     calls = []
-    with listening(lambda progress: calls.append((progress.done, progress.has_ended))):
+    with report_progress_to(lambda progress: calls.append((progress.done, progress.has_ended))):
         start = time.perf_counter()
         with stage("counting") as progress:
             while time.perf_counter() - start < 0.55:
@@ -84,7 +83,7 @@ def test_listeners_hear_begin_and_end_and_not_more_than_ten_times_a_second():
 def test_the_end_is_heard_after_an_error_too():
     ends = []
     with (
-        listening(lambda progress: ends.append(progress.has_ended)),
+        report_progress_to(lambda progress: ends.append(progress.has_ended)),
         contextlib.suppress(KeyError),
         stage("failing"),
     ):
@@ -99,7 +98,7 @@ def test_threads_do_not_hear_each_other():
         with stage("in a thread"):
             pass
 
-    with listening(heard.append):
+    with report_progress_to(heard.append):
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()
@@ -137,7 +136,7 @@ def test_stages_of_other_rows_are_heard(rng):
     X = sp.random(3500, 2000, 0.02, "csr", np.float32, random_state=0)
     TSNE(**QUICK, callbacks=heard, neighbors="exact", initialization="random").fit(X)
     assert heard.shares["comparing all rows"][-1] == 1
-    with listening(heard.receive_progress):
+    with report_progress_to(heard.receive_progress):
         MultiscaleMixture(rng.integers(0, 9, (200, 5)), perplexities=[5])
     assert heard.shares["reading rows"] == [0, 1]
 
@@ -155,7 +154,7 @@ def test_what_a_listener_raises_ends_the_fit(digits):
         TSNE(**QUICK, callbacks=Cancel()).fit(digits)
 
 
-def test_listening_does_not_change_the_map(digits):
+def test_reporting_does_not_change_the_map(digits):
     plain = TSNE(**QUICK).fit(digits)
     np.testing.assert_array_equal(plain, TSNE(**QUICK, callbacks=Heard()).fit(digits))
 

@@ -139,7 +139,7 @@ def convolve_columns(
     float[:, :, ::1] spectrum,  # INOUT (layers, rows, ELEMENT * blocks)
     const float[:, :, ::1] influence,  # IN (.., .., COLUMNS * blocks), half the modes of each axis
     const float[::1] multiplicity,  # IN (COLUMNS * blocks,): modes of a column, 0 in padding
-    row_plan,  # IN fasttsne.repulsion.mesh.fft_plan.FFTPlan for the padded rows
+    row_plan,  # IN fasttsne.repulsion.mesh.grid.FFTPlan for the padded rows
     layer_plan,  # IN, of the padded layers
     float[:, ::1] work,  # SCRATCH (threads, work_size)
     double[::1] energy,  # SCRATCH (blocks,)

@@ -25,7 +25,7 @@ cdef enum:
     ELEMENT = 2 * N_LINES  # floats of one complex number of each line
 
 
-cdef struct FFTPlan:  # of one length, as ``fasttsne.repulsion.mesh.fft_plan`` makes them
+cdef struct FFTPlan:  # of one length, as ``fasttsne.repulsion.mesh.grid`` makes them
     Py_ssize_t length
     Py_ssize_t count
     const int32_t *radices  # forward; the first is 4; backward they come from the last

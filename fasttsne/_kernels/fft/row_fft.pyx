@@ -164,7 +164,7 @@ def work_size(Py_ssize_t columns):
 def transform_rows(
     float[:, :, ::1] cells,  # IN or OUT (layers, rows, at least half the padded length, and 8)
     float[:, :, ::1] spectrum,  # OUT or IN (layers, rows, ELEMENT * blocks of eight modes)
-    plan,  # IN fasttsne.repulsion.mesh.fft_plan.FFTPlan for the padded columns
+    plan,  # IN fasttsne.repulsion.mesh.grid.FFTPlan for the padded columns
     float[:, ::1] work,  # SCRATCH (threads, work_size)
     bint inverse,
     int n_threads,

@@ -5,8 +5,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from fasttsne.nearest_neighbors.backends.base import BackendIndex
-from fasttsne.nearest_neighbors.backends.results import check_complete, drop_self
+from fasttsne.nearest_neighbors.backends.base import BackendIndex, check_complete, drop_self
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.utils import log
 

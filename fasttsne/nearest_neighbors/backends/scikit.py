@@ -5,8 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fasttsne.nearest_neighbors.backends.base import BackendIndex
-from fasttsne.nearest_neighbors.backends.results import check_complete
+from fasttsne.nearest_neighbors.backends.base import BackendIndex, check_complete
 from fasttsne.nearest_neighbors.exact import BOOLEAN_METRICS
 from fasttsne.runtime.validation import check_choice
 

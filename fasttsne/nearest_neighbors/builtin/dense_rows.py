@@ -9,6 +9,7 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.linalg import chunks, pca
 from fasttsne.linalg.robust import robust_frame
+from fasttsne.linalg.rows import as_rows
 from fasttsne.nearest_neighbors.builtin.block_pairs import all_block_pairs
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
 from fasttsne.nearest_neighbors.builtin.error_bounds import error_bounds
@@ -21,7 +22,7 @@ from fasttsne.nearest_neighbors.builtin.prepared_rows import (
     PreparedRows,
     lengths,
 )
-from fasttsne.runtime import large_arrays
+from fasttsne.runtime import memory
 from fasttsne.runtime.progress import stage
 
 # Up to so many rows and packed numbers, the product of each pair of rows updates both.
@@ -278,7 +279,7 @@ class DenseRows(PreparedRows):
         if not low <= self.n_columns <= high or not self.points.is_source:
             return None
         values = self.points.values
-        out = large_arrays.empty(values.shape, np.uint8, "the rows in bytes")
+        out = memory.allocate(values.shape, np.uint8, "the rows in bytes")
         for a, chunk in chunks.iter_chunks(values):
             if chunk.min() < 0 or chunk.max() > 255:
                 return None
@@ -306,7 +307,7 @@ class DenseRows(PreparedRows):
 
 def _largest(X):
     """Return the largest absolute value of an array, read in chunks."""
-    return float(chunks.fold_chunks(X, chunks.CHUNK_SIZE, _larger, -np.inf))
+    return float(as_rows(X).fold(chunks.CHUNK_SIZE, _larger, -np.inf))
 
 
 def _larger(largest, first, chunk):

@@ -15,7 +15,7 @@ from fasttsne.linalg import chunks
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
 from fasttsne.nearest_neighbors.builtin.float64_search import Float64Search
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS, to_metric
-from fasttsne.runtime import large_arrays
+from fasttsne.runtime import memory
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.validation import check_choice
 
@@ -148,8 +148,8 @@ class PreparedRows:
         name : of the stage, for those who show progress.
         """
         m = len(queries)
-        indices = large_arrays.empty((m, k), np.int32, "the table of neighbours")
-        distances = large_arrays.empty((m, k), np.float32, "the table of their distances")
+        indices = memory.allocate((m, k), np.int32, "the table of neighbours")
+        distances = memory.allocate((m, k), np.float32, "the table of their distances")
         n_kept = min(k + N_EXTRA_CANDIDATES + (self_indices is not None), self.n)
         with stage(name, m) as progress:
             for a in range(0, m, QUERY_BATCH_SIZE):

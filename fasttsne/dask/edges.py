@@ -1,28 +1,107 @@
-"""The actors of a descent: where the edges are, and what happens when a worker is lost."""
+"""Edges that stay on the workers while an embedding moves, and what happens when one is lost.
+
+In each iteration the workers are sent the embedding, 8 bytes a point in two dimensions, and send
+the forces on their points back, while the repulsion is computed in the client's process.
+"""
 
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from distributed import Actor, Future, TimeoutError
+from distributed import Actor, Future, TimeoutError, get_worker
 
-from fasttsne.dask.actors import EdgesActor
-from fasttsne.dask.cluster import LOOK_EVERY, Cluster, Watch, log
+from fasttsne import _kernels
+from fasttsne.dask.cluster import LOOK_EVERY, Cluster, StallMonitor, log
 from fasttsne.dask.graph import ClusterGraph
+from fasttsne.objective.edges import CSREdges, Entropy, PackedEdges, RowBlock, pack_blocks
 
 STAGE = "attraction"
+# Points whose cross terms the kernel adds up together, one after the other.
+BLOCK = 256
 
 # What each actor answered, and the numbers, in the map's order, of the points it is about.
 Answers = Iterator[tuple[np.ndarray, Any]]
+
+
+class EdgesActor:
+    """The edges of some blocks of rows, packed in the order of the map.
+
+    Parameters
+    ----------
+    firsts : the first row of each block.
+    largest : no value of the whole graph is larger.
+    dof : degrees of freedom of the kernel.
+    n_threads : of the worker; None is all that it has.
+    blocks : arrays of CSR matrices with n columns.
+    """
+
+    def __init__(
+        self,
+        firsts: list[int],
+        largest: float,
+        dof: float,
+        n_threads: int | None,
+        *blocks: CSREdges,
+    ):
+        self._firsts, self._blocks, self._largest, self._dof = firsts, blocks, largest, dof
+        self._n_threads = get_worker().state.nthreads if n_threads is None else n_threads
+        self._packed: PackedEdges | None = None
+        self._numbers = np.empty(0, np.int32)
+
+    def reorder(self, order: np.ndarray) -> int:
+        """Pack the edges anew: row r of maps is from now on the point ``order[r]``."""
+        position = np.empty(len(order), np.int32)
+        position[order] = np.arange(len(order), dtype=np.int32)
+        own = [
+            position[first : first + len(block[0]) - 1]
+            for first, block in zip(self._firsts, self._blocks, strict=True)
+        ]
+        self._numbers = np.sort(np.concatenate(own))
+        blocks = []
+        for numbers, block in zip(own, self._blocks, strict=True):
+            rows = np.argsort(numbers).astype(np.int32)
+            places = np.searchsorted(self._numbers, numbers[rows]).astype(np.int32)
+            blocks.append(RowBlock(block, rows, places))
+        spare, self._packed = list(self._packed or ()), None
+        self._packed = pack_blocks(
+            blocks, self._numbers, position, self._largest, self._n_threads, spare
+        )
+        return len(self._numbers)
+
+    def attract(self, y: np.ndarray, with_cross: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return forces on the actor's points, in the map's order, and their cross terms.
+
+        y : (n, d) float32.
+        """
+        assert self._packed is not None
+        m = len(self._numbers)
+        forces = np.empty((m, y.shape[1]), np.float32)
+        cross = np.empty(m, np.float32) if with_cross else None
+        _kernels.attraction.attraction_of(
+            *self._packed, self._numbers, y, forces, cross, self._dof, self._n_threads
+        )
+        return forces, cross
+
+    def moments(self, y: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return degrees, moments and products of the actor's points: ``edge_moments``."""
+        assert self._packed is not None
+        m, d = len(self._numbers), y.shape[1]
+        degree = np.empty(m, np.float32)
+        moments = np.empty((m, d * (d + 1) // 2), np.float32)
+        product = np.empty((m, d), np.float32)
+        _kernels.attraction.edge_moments(
+            *self._packed, y, v, self._dof, degree, moments, product, self._n_threads, self._numbers
+        )
+        return degree, moments, product
 
 
 class LostActor(Exception):
     """The worker of an actor is gone."""
 
 
-class Attractors:
-    """The edges of a graph in the hands of actors, one on each worker.
+class ActorEdges:
+    """The edges of a graph held by actors, one on each worker; an ``EdgeSource``.
 
     A worker that is lost takes its actor along: the others get its blocks, which the cluster
     computes again from what it still has, and the call is repeated.  Each block's answer is the
@@ -32,7 +111,7 @@ class Attractors:
     def __init__(self, graph: ClusterGraph, dof: float):
         self._graph, self._dof = graph, dof
         self._cluster: Cluster = graph.cluster
-        self._actors: list[_Placed] = []
+        self._actors: list[_PlacedActor] = []
         self._order: np.ndarray | None = None
         self._position = np.empty(0, np.int32)
         # The scheduler would have to pass every map on.
@@ -52,15 +131,46 @@ class Attractors:
                 placed.release()
             self._actors = []
             self._place(list(range(len(self._graph.blocks))), workers)
-        for _ in self.start("reorder", self._order)():
+        for _ in self._start("reorder", self._order)():
             pass
 
-    def start(self, method: str, *arguments: Any) -> Callable[[], Answers]:
+    def start_attraction(
+        self, y: np.ndarray, forces: np.ndarray, with_cross: bool
+    ) -> Callable[[], float]:
+        answers = self._start("attract", y, with_cross)
+
+        def wait() -> float:
+            cross = np.empty(len(y), np.float32) if with_cross else None
+            for numbers, (own, part) in answers():
+                forces[numbers] = own
+                if cross is not None:
+                    cross[numbers] = part
+            return 0.0 if cross is None else _sum_in_blocks(cross, self._dof)
+
+        return wait
+
+    def moments(
+        self,
+        y: np.ndarray,
+        v: np.ndarray,
+        degree: np.ndarray,
+        moments: np.ndarray,
+        product: np.ndarray,
+    ) -> None:
+        for numbers, parts in self._start("moments", y, v)():
+            for whole, part in zip((degree, moments, product), parts, strict=True):
+                whole[numbers] = part
+
+    @property
+    def entropy(self) -> Entropy:
+        return Entropy(float(self._graph.negative_entropy), float(self._graph.total))
+
+    def _start(self, method: str, *arguments: Any) -> Callable[[], Answers]:
         """Call a method of all actors; return a function that waits for their answers."""
         waiting = [(placed, self._call(placed, method, arguments)) for placed in self._actors]
 
         def answers() -> Answers:
-            left, watch = list(waiting), Watch(self._cluster, STAGE)
+            left, watch = list(waiting), StallMonitor(self._cluster, STAGE)
             while left:
                 placed, call = left.pop(0)
                 try:
@@ -73,13 +183,13 @@ class Attractors:
 
         return answers
 
-    def _call(self, placed: "_Placed", method: str, arguments: Any) -> Any:
+    def _call(self, placed: "_PlacedActor", method: str, arguments: Any) -> Any:
         try:
             return getattr(placed.actor, method)(*arguments)
         except RuntimeError:  # its worker is gone
             return None
 
-    def _wait(self, placed: "_Placed", call: Any, watch: Watch, n_left: int) -> Any:
+    def _wait(self, placed: "_PlacedActor", call: Any, watch: StallMonitor, n_left: int) -> Any:
         """Return an answer.
 
         Raises
@@ -100,7 +210,7 @@ class Attractors:
                 break
         raise LostActor
 
-    def _replace(self, lost: "_Placed", method: str) -> list["_Placed"]:
+    def _replace(self, lost: "_PlacedActor", method: str) -> list["_PlacedActor"]:
         """Give the blocks of a lost actor to the workers that are left."""
         self._cluster.check_open()
         log.warning("the worker %s was lost: its edges are made again", lost.worker)
@@ -121,8 +231,8 @@ class Attractors:
                 self._pack(placed)
         return self._actors[before:]
 
-    def _pack(self, placed: "_Placed") -> None:
-        watch = Watch(self._cluster, STAGE)
+    def _pack(self, placed: "_PlacedActor") -> None:
+        watch = StallMonitor(self._cluster, STAGE)
         try:
             self._wait(placed, self._call(placed, "reorder", (self._order,)), watch, 0)
         except LostActor:
@@ -135,7 +245,7 @@ class Attractors:
                 self._cluster.raise_if_failed(self._graph.blocks[b], STAGE)
             wanted = self._shares(blocks, workers)
             made = [self._make(worker, share) for worker, share in wanted.items() if share]
-            watch = Watch(self._cluster, STAGE)
+            watch = StallMonitor(self._cluster, STAGE)
             missing: list[int] = []
             for placed in made:
                 if self._is_made(placed, watch):
@@ -144,7 +254,7 @@ class Attractors:
                     missing += placed.blocks
             blocks, workers = missing, self._cluster.wait_for_workers(STAGE)
 
-    def _make(self, worker: str, blocks: list[int]) -> "_Placed":
+    def _make(self, worker: str, blocks: list[int]) -> "_PlacedActor":
         graph = self._graph
         firsts = [int(graph.edges[b]) for b in blocks]
         future = self._cluster.submit(
@@ -158,9 +268,9 @@ class Attractors:
             actor=True,
             workers=[worker],
         )
-        return _Placed(self._cluster, worker, blocks, future)
+        return _PlacedActor(self._cluster, worker, blocks, future)
 
-    def _is_made(self, placed: "_Placed", watch: Watch) -> bool:
+    def _is_made(self, placed: "_PlacedActor", watch: StallMonitor) -> bool:
         """Wait until an actor is there; return False where its worker is gone."""
         while not placed.future.done():
             time.sleep(0.005)
@@ -196,7 +306,7 @@ class Attractors:
             room[name] -= 1
         return {name: sorted(share) for name, share in shares.items()}
 
-    def _numbers(self, placed: "_Placed") -> np.ndarray:
+    def _numbers(self, placed: "_PlacedActor") -> np.ndarray:
         """Return the numbers of an actor's points in the map's order, ascending."""
         if placed.order is not self._order:
             edges = self._graph.edges
@@ -206,7 +316,7 @@ class Attractors:
         return placed.numbers
 
 
-class _Placed:
+class _PlacedActor:
     """An actor, its worker and its blocks."""
 
     def __init__(self, cluster: Cluster, worker: str, blocks: list[int], future: Future):
@@ -221,3 +331,11 @@ class _Placed:
         """Let the worker forget the actor."""
         self.future.release()
         self.actor._future.release()
+
+
+def _sum_in_blocks(values: np.ndarray, dof: float) -> float:
+    """Return the sum in the order of the kernel: row by row in blocks, and then the blocks."""
+    n_blocks = -(-len(values) // BLOCK)
+    padded = np.zeros((n_blocks, BLOCK))
+    padded.ravel()[: len(values)] = values
+    return float(np.sum(padded.cumsum(1)[:, -1] * np.float32(dof)))
