@@ -36,8 +36,8 @@ MESH_PARAMS = {"n_interpolation_points": 4, "min_num_intervals": 50, "ints_in_in
 # then a quarter of the others, 0.003 for 0.011 in the median of MNIST's map.
 FINE_PARAMS = {**MESH_PARAMS, "ints_in_interval": 0.7}
 # Padded cells of the largest grid.  It takes 14 bytes a cell while it is made: less than 1 GB.
-# A grid for one evaluation of forces has to be smaller (``repulsion.mesh.layout``); this one is made
-# once, and each row reads it some fifty times.
+# A grid for one evaluation of forces has to be smaller (``repulsion.mesh.layout``); this one is
+# made once, and each row reads it some fifty times.
 MAX_FIELD_CELLS = 2**26
 # A row's sums over all points cost as much as so many cells for each point.
 CELLS_PER_PAIR = 0.2
