@@ -199,7 +199,7 @@ def _sparse_distances(X, origin):
         for a in range(0, X.shape[0], step):
             rows = X[a : a + step][:, columns].toarray()
             out[a : a + step] = np.maximum(
-                out[a : a + step], _dense_distances(rows, origin[columns])
+                out[a : a + step], _dense_distances(a, rows, origin[columns])
             )
     return out
 
