@@ -40,11 +40,6 @@ def test_names_of_module_tsne():
     assert fasttsne.tsne.PartialTSNEEmbedding is fasttsne.PartialTSNEEmbedding
 
 
-def test_a_module_of_version_0_1_0():
-    old = importlib.import_module("fasttsne.callbacks.verification")
-    assert old.ErrorApproximations is fasttsne.callbacks.ErrorApproximations
-
-
 def test_import_is_light():
     code = (
         "import sys, fasttsne\n"
