@@ -399,7 +399,7 @@ def test_labels_of_another_length(data, tmp_path, capsys):
 
 def test_extras_are_named(tmp_path, monkeypatch, capsys, data):
     (tmp_path / "rows.parquet").write_bytes(b"PAR1")
-    for name in ("pyarrow", "polars", "pandas"):
+    for name in ("pyarrow", "pyarrow.csv", "pyarrow.parquet", "polars", "pandas"):
         monkeypatch.setitem(sys.modules, name, None)
     assert main(["fit", str(tmp_path / "rows.parquet")]) == 2
     assert "pip install 'fasttsne[files]'" in capsys.readouterr().err
