@@ -99,7 +99,7 @@ class TSNE(Estimator):
         return self.fit(X)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the client and all parameters by name, as :meth:`fasttsne.TSNE.get_params`."""
+        """Return the client and all parameters by name, as ``fasttsne.TSNE.get_params``."""
         return {"client": self.client, **super().get_params(deep)}
 
     def __sklearn_clone__(self) -> "TSNE":

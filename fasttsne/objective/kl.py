@@ -25,7 +25,7 @@ class KLDivergence(Objective):
 
     Parameters
     ----------
-    P : (n, n) CSR matrix of affinities, or a graph with an :func:`edge_source` of its own.
+    P : (n, n) CSR matrix of affinities, or a graph that ``edge_source`` knows.
     repulsion : one of ``fasttsne.repulsion``: called with points, (n, d) float32, and an array of
         that shape for the forces, it returns Z.
     n_components : dimensions of the map, at most 3.
