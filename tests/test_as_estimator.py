@@ -151,3 +151,17 @@ class TestByScikitLearn:
         assert twin.client is client
         assert twin.perplexity == 7
         assert twin.set_params(client=None).client is None
+        assert str(twin.plan(100)) == str(TSNE(perplexity=7).plan(100))
+
+    def test_a_class_with_parameters_of_its_own(self):
+        class Labelled(TSNE):
+            def __init__(self, label="", **parameters):
+                super().__init__(**parameters)
+                self.label = label
+
+            def get_params(self, deep=True):
+                return {**super().get_params(deep), "label": self.label}
+
+        np.testing.assert_array_equal(Labelled("a", **FIT).fit(X), TSNE(**FIT).fit(X))
+        with pytest.raises(TypeError, match=r"TSNE\.__init__\(\) got an unexpected"):
+            TSNE(nothing=1)

@@ -318,3 +318,11 @@ def test_plan_estimator_and_command_line(digits, tmp_path):
         == 0
     )
     np.testing.assert_array_equal(np.load(tmp_path / "map.npy"), expected)
+
+
+def test_anchors_do_not_move_a_start_at_the_reference():
+    X = np.random.default_rng(0).normal(size=(60, 5))
+    anchors = Anchors(X[:, :2], np.where(np.arange(60) < 9, 1.0, 0))
+    settings = {"perplexity": 5, "random_state": 0, "global_structure": 0.3}
+    tsne = TSNE(**settings, global_reference=X[:, :2])
+    np.testing.assert_array_equal(tsne.prepare_initial(X, anchors=anchors), tsne.prepare_initial(X))

@@ -1,5 +1,6 @@
 """The estimator: starts that are alike, one descent of all maps, and maps that join later."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from fasttsne.runtime.progress import progress_shown, report_progress_to
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_choice, check_number
 from fasttsne.tsne import TSNE
+
+log = logging.getLogger("fasttsne.aligned")
 
 # Measured by benchmarks/aligned.py.
 ALIGNMENT = 0.002
@@ -179,7 +182,9 @@ class AlignedTSNE:
         phases = tsne.plan(round(np.mean([len(m) for m in maps]))).phases
         for embedding in maps if not phases else ():
             embedding.optimize(0, inplace=True)  # its KL divergence
-        is_whole = run_phases(enumerate(phases), lambda _, phase: descent.run(phase), tsne.verbose)
+        is_whole = run_phases(
+            enumerate(phases), lambda _, phase: descent.run(phase), tsne.verbose, log
+        )
         for i, embedding in enumerate(maps if phases and is_whole else ()):
             embedding.warn_of_no_map(phases[-1], f"map {i}")
 

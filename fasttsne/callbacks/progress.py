@@ -19,6 +19,9 @@ from fasttsne.runtime.progress import (
 )
 from fasttsne.utils import is_package_installed
 
+# What a bar has while it is shown.
+TRANSIENT = ("_sink", "_bar", "_is_running", "_line_is_open", "_start", "_first")
+
 
 class ProgressBar(Callback):
     """Show how far a fit is on standard error: percent, rate and time left of each stage.
@@ -52,11 +55,11 @@ class ProgressBar(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out bars, whose streams cannot be copied."""
-        return {"use_tqdm": self.use_tqdm, "_n_iter": self._n_iter}
+        return {name: value for name, value in vars(self).items() if name not in TRANSIENT}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.use_tqdm, self._n_iter = state["use_tqdm"], state["_n_iter"]
         self._clear()
+        vars(self).update(state)
 
     def receive_progress(self, progress: Progress) -> None:
         if progress.unit == ITERATIONS:  # shown by calls

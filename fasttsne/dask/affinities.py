@@ -20,6 +20,23 @@ WITHOUT_GRAPH = (
 )
 
 
+class WorkerTables:
+    """Tables of neighbours on the workers, which are taken once: then workers may forget them."""
+
+    def __init__(self, *tables: Any):
+        self._tables = list(tables)
+
+    def take(self) -> list[Any]:
+        """Return indices and distances, and keep neither."""
+        if not self._tables:
+            raise ValueError(WITHOUT_GRAPH)
+        tables, self._tables = self._tables, []
+        return tables
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return WorkerTables, ()
+
+
 class ClusterAffinities(KNNAffinities):
     """What both families of affinities have in common on a cluster.
 
@@ -35,10 +52,7 @@ class ClusterAffinities(KNNAffinities):
 
     def _set_joint(self, k: int | None = None) -> None:
         k = min(self._indices.shape[1] if k is None else k, self._indices.shape[1])
-        tables = [self._indices, self._distances]
-        # Workers may forget the tables soon; this is what is asked of local arrays.
-        self._indices = np.broadcast_to(np.int32(0), self._indices.shape)
-        self._distances = np.broadcast_to(np.float32(0), self._indices.shape)
+        tables = self._distances.take()
         cluster, edges = tables[0].cluster, tables[0].edges
         conditional = conditional_affinities(tables, self._remote_weights(), k)
         self.graph = symmetric_graph(cluster, conditional, edges)

@@ -7,7 +7,7 @@ import numpy as np
 
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import n_neighbors
-from fasttsne.dask.affinities import ClusterMixture, ClusterPerplexity
+from fasttsne.dask.affinities import ClusterMixture, ClusterPerplexity, WorkerTables
 from fasttsne.dask.checkpoint import ClusterCheckpoint
 from fasttsne.dask.cluster import Cluster
 from fasttsne.dask.neighbors import search_class
@@ -52,7 +52,8 @@ class DaskBackend:
 
     def as_graph(self, index: Any, indices: Any, distances: Any) -> KNNGraph:
         index.data = None  # workers need not keep the rows
-        return KNNGraph(index, indices, distances, None)
+        shape = np.broadcast_to(np.int32(0), indices.shape)
+        return KNNGraph(index, shape, WorkerTables(indices, distances), None)
 
     def make_affinities(self, graph: KNNGraph) -> Affinities:
         params = self._request.params

@@ -79,7 +79,7 @@ class TSNE(Estimator):
         """
         if affinities is not None:
             raise NotImplementedError("affinities must be None on a cluster")
-        params = super().get_params()
+        params = self._params()
         if initialization is None:
             initialization = params["initialization"]
         _check_distributed(params, initialization, anchors)

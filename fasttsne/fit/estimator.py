@@ -128,7 +128,7 @@ class Estimator:
         ----------
         deep : not used: no parameter is an estimator.
         """
-        return {name: getattr(self, name) for name in PARAMETERS}
+        return self._params()
 
     def set_params(self, **params: Any) -> "Estimator":
         """Set parameters by name, and return the object; values are checked by :meth:`fit`.
@@ -156,9 +156,13 @@ class Estimator:
             Its ``str`` is a table.
         """
         n_samples = check_number(n_samples, "n_samples", low=1, integer=True)
-        params = self.get_params()
+        params = self._params()
         check_all(params)
         return resolve(params, n_samples)
+
+    def _params(self) -> dict[str, Any]:
+        """Return the parameters of a fit: classes that derive from this one may have others."""
+        return {name: getattr(self, name) for name in PARAMETERS}
 
     def _keep(self, embedding: TSNEEmbedding) -> None:
         self.embedding_ = embedding
@@ -179,6 +183,10 @@ class Estimator:
         from sklearn.utils import Tags, TargetTags
 
         return Tags(estimator_type=None, target_tags=TargetTags(required=False))
+
+
+# Errors name the class that programs use.
+Estimator.__init__.__qualname__ = "TSNE.__init__"
 
 
 def _is_default(value: object, default: object) -> bool:

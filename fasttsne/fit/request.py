@@ -22,6 +22,9 @@ from fasttsne.optimize.plan import RunPlan, resolve
 from fasttsne.runtime.typing import RandomGenerator, Rows
 from fasttsne.runtime.validation import check_choice, check_random_state
 
+# The automatic schedule of momentum: a checkpoint resumes under the one that it began with.
+MOMENTUM_SCHEDULE = "90 annealing, 50 inert, until the loss is left"
+
 
 class Source(Enum):
     """Where the neighbours of a fit come from."""
@@ -137,6 +140,8 @@ class FitRequest:
         values |= {"X": X, "affinities": self.affinities, "initialization": self.initialization}
         if self.anchors is not None:
             values["anchors"] = self.anchors.targets, self.anchors.weights
+        if self.params["optimizer"] == "momentum":
+            values["schedule"] = MOMENTUM_SCHEDULE
         return {name: fingerprint(value, name) for name, value in values.items()}
 
 

@@ -109,14 +109,14 @@ def make_start(
     if store.state is not None:
         return Start(store.state.embedding, reference)
     initialization = request.initialization
-    is_chosen = isinstance(initialization, str)
-    if is_chosen and reference is not None and not _is_pca(request.params["global_reference"]):
+    is_given = not _is_pca(request.params["global_reference"])
+    if is_given and reference is not None and isinstance(initialization, str):
         initialization = as_start(reference, request.generator)
     start = positions(initialization, request.generator)
     anchors = request.anchors
     if anchors is not None:
         check_anchors(anchors, *shape)
-        if is_chosen:
+        if isinstance(initialization, str):
             start = near_anchors(start, anchors.targets, anchors.weights, affinities.P_float32)
     return Start(start, reference)
 
@@ -173,7 +173,10 @@ def descend(embedding: TSNEEmbedding, plan: RunPlan, store: StageStore, verbose:
 
 
 def run_phases(
-    phases: Iterable[tuple[int, Phase]], run: Callable[[int, Phase], None], verbose: bool
+    phases: Iterable[tuple[int, Phase]],
+    run: Callable[[int, Phase], None],
+    verbose: bool,
+    log: logging.Logger = log,
 ) -> bool:
     """Run numbered phases in turn; return False if a callback stopped them."""
     for number, phase in phases:

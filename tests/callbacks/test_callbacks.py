@@ -431,3 +431,12 @@ def test_verification_follows_the_plan_of_the_run(digits):
     other = VerifyExaggerationError(TSNEEmbedding(start, PerplexityBasedNN(digits[:200], 40)))
     with pytest.raises(RuntimeError, match="reported a KL divergence"):
         embedding.optimize(10, **{**params, "callbacks": other})
+
+
+def test_a_bar_of_a_user_keeps_its_attributes():
+    class Labelled(ProgressBar):
+        def __init__(self, label):
+            super().__init__(use_tqdm=False)
+            self.label = label
+
+    assert copy.deepcopy(Labelled("x")).label == "x"
