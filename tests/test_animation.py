@@ -138,6 +138,7 @@ def test_more_classes_than_room(tmp_path, rng):
     assert read(path).shape == (1, 200, 300, 3)
 
 
+@pytest.mark.alone
 def test_long_names_of_classes_are_cut_quickly(tmp_path, rng):
     labels = np.array(["wide " * 1600, "narrow"])[np.arange(40) % 2]
     start = time.perf_counter()

@@ -6,6 +6,7 @@ types.  Python decompresses.
 """
 
 import builtins
+import contextlib
 import csv
 import importlib
 import io
@@ -101,7 +102,7 @@ class TextColumns(Columns):
             with _open(path) as file:
                 columns = read(file, DELIMITERS[extension(path)], self._n_skipped, is_number)
         except ValueError:  # text among numbers, or records of different lengths
-            columns = _by_csv(path, self._n_skipped > 0)
+            columns = _read_texts(path, self._n_skipped, len(names))
         self._columns = dict(zip(names, columns, strict=True))
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -118,7 +119,10 @@ class TextColumns(Columns):
         is_present = np.array([value is not None for value in values], bool)
         n_numbers = int(np.sum(is_number & is_present))
         is_mostly_numbers = n_numbers >= MOSTLY * is_present.sum() > 0
-        if reason == "text" and not is_number.all() and (is_chosen or is_mostly_numbers):
+        if reason == "text" and (is_chosen or is_mostly_numbers):
+            if is_number.all() and is_present.any():
+                self._columns[name] = values.astype(np.float64)
+                return None
             row = int(is_number.argmin())
             raise ValueError(
                 f"column {name!r} has {values[row]!r} {self._place_of(row)}, which is no number; "
@@ -165,8 +169,9 @@ def _is_number(value: object) -> bool:
 
 def _refuse_equal_names(names: Sequence[str]) -> None:
     counts = Counter(names)
-    if counts and max(counts.values()) > 1:
-        raise ValueError(f"it has more than one column {counts.most_common(1)[0][0]!r}")
+    twice = [name for name in names if counts[name] > 1]
+    if twice:
+        raise ValueError(f"it has more than one column {twice[0]!r}")
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -222,25 +227,25 @@ def _check_length(line: int, fields: Sequence[str], n_columns: int) -> None:
 
 
 def _by_pyarrow(
-    file: IO[bytes], delimiter: str, n_skipped: int, is_number: list[bool]
+    file: IO[bytes],
+    delimiter: str,
+    n_skipped: int,
+    is_number: list[bool],
+    others_are_text: bool = False,
 ) -> list[np.ndarray]:
     """Return the columns, of which some are numbers; ValueError where these have text."""
     arrow, reader = import_arrow(), require("pyarrow.csv", "a table", "files")
     keys = [str(i) for i in range(len(is_number))]
     # Types are otherwise those of the first block: whole numbers, where fractions follow.
-    floats = dict.fromkeys(itertools.compress(keys, is_number), arrow.float64())
+    types = dict.fromkeys(keys, arrow.string()) if others_are_text else {}
+    types |= dict.fromkeys(itertools.compress(keys, is_number), arrow.float64())
     found = reader.read_csv(
         arrow.PythonFile(file, "r"),
         reader.ReadOptions(column_names=keys, skip_rows=n_skipped),
         reader.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        reader.ConvertOptions(null_values=MISSING, strings_can_be_null=True, column_types=floats),
+        reader.ConvertOptions(null_values=MISSING, strings_can_be_null=True, column_types=types),
     )
-    return [
-        _to_typed(values) if arrow.types.is_string(kind) else values
-        for values, kind in zip(
-            (c.to_numpy() for c in found.columns), found.schema.types, strict=True
-        )
-    ]
+    return [column.to_numpy() for column in found.columns]
 
 
 def _by_numpy(
@@ -261,6 +266,17 @@ def _by_numpy(
     return list(rows.T)
 
 
+def _read_texts(path: Path, n_skipped: int, n_columns: int) -> list[np.ndarray]:
+    """Return the columns of a file whose first values do not say their types."""
+    delimiter, is_number = DELIMITERS[extension(path)], [False] * n_columns
+    if is_package_installed("pyarrow"):
+        # Python's csv names the record of another length, and has a limit of characters.
+        with contextlib.suppress(ValueError), _open(path) as file:
+            texts = _by_pyarrow(file, delimiter, n_skipped, is_number, others_are_text=True)
+            return [_to_typed(column) for column in texts]
+    return _by_csv(path, n_skipped > 0)
+
+
 def _by_csv(path: Path, has_names: bool) -> list[np.ndarray]:
     """Return the columns, of any types; ValueError for a record of another length."""
     columns: list[list[str]] = []
@@ -277,6 +293,9 @@ def _to_typed(texts: np.ndarray) -> np.ndarray:
     texts[[text in MISSING for text in texts]] = None
     if all(text in BOOLEANS for text in texts):
         return np.array([BOOLEANS[text] for text in texts])
+    # Python also reads 1_0 and digits of other scripts, which are names.
+    if any(text is not None and (not text.isascii() or "_" in text) for text in texts):
+        return texts
     try:
         return texts.astype(np.float64)
     except ValueError:
@@ -290,6 +309,7 @@ def import_arrow() -> ModuleType:
 
 def import_parquet() -> ModuleType:
     """Return the module that reads and writes Parquet files."""
+    require("pyarrow", "a .parquet file", "files")
     return require("pyarrow.parquet", "a .parquet file", "files")
 
 

@@ -166,3 +166,23 @@ def test_parquet(tmp_path):
     frame.to_parquet(tmp_path / "rows.parquet")
     with pytest.raises(ValueError, match="missing in the column 'y' \\(1, the first in row 1\\)"):
         files.read_table(tmp_path / "rows.parquet")
+
+
+def test_names_with_digits_stay_texts(parser, write):
+    """Python reads 1_23 and digits of other scripts as numbers."""
+    path = write("id,a,b\n1_23,1,2\n12_3,3,4\n\u0663,5,6\n")
+    table = files.read_table(path, leave_out="id")
+    assert table.columns["id"].tolist() == ["1_23", "12_3", "\u0663"]
+    np.testing.assert_array_equal(table.data, [[1, 2], [3, 4], [5, 6]])
+
+
+def test_a_chosen_column_without_values(parser, write):
+    with pytest.raises(ValueError, match=r"column 'b'.* on line 2"):
+        files.read_table(write("a,b\n1,\n2,\n"), columns=["b"])
+
+
+def test_a_long_text_among_numbers(write):
+    pytest.importorskip("pyarrow")
+    long = "x" * 200_000
+    table = files.read_table(write(f"a,b,c\n1,2,3\n4,5,{long}\n"), leave_out="c")
+    assert table.columns["c"].tolist() == ["3", long]

@@ -189,6 +189,7 @@ def test_dark_and_printed(page):
     until(lambda: ground() > 700)
 
 
+@pytest.mark.alone
 def test_many_points_are_there_in_time(browser, tmp_path):
     """As many as MNIST has; two seconds, and as much again for a computer that has other work."""
     rng = np.random.default_rng(0)

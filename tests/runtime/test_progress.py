@@ -65,6 +65,7 @@ def test_a_stage_of_unknown_length():
     assert describe(progress).startswith("spectral embedding: 7 products, ")
 
 
+@pytest.mark.alone
 def test_listeners_are_called_at_begin_and_end_and_not_more_than_ten_times_a_second():
     calls = []
     with report_progress_to(lambda progress: calls.append((progress.done, progress.has_ended))):
