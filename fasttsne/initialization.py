@@ -8,19 +8,18 @@ the clusters (Kobak & Berens 2019).
 import logging
 import numbers
 from collections.abc import Callable, Sized
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from fasttsne.linalg.chunks import iter_chunks
 from fasttsne.linalg.pca import (
     EXACT_MAX_SIZE,
     Projection,
     approximate_components,
     principal_components,
 )
+from fasttsne.linalg.rows import RowSource, iter_chunks
 from fasttsne.linalg.spectral import spectral_embedding
 from fasttsne.runtime.progress import progress_shown
 from fasttsne.runtime.typing import RandomGenerator, RandomState, Rows
@@ -209,7 +208,7 @@ def pca(
     Parameters
     ----------
     X : (n, columns) array or sparse matrix, which is not made dense where that would be more
-        than 2**24 numbers.
+        than 2**24 numbers; or a :class:`fasttsne.linalg.rows.RowSource`, as rows on workers are.
     svd_solver : "full" decomposes the covariance exactly; "randomized" (Halko et
         al. 2011) is much faster for many columns; "auto" takes the first up to
         200 rows or columns.  A component's sign is such that its largest loading
@@ -225,20 +224,8 @@ def pca(
     (n, n_components) float64 array.  Components that the data does not have
     (one column, equal rows) hold noise only.
     """
-    X = check_data(X, accept_sparse=True, dense_if_small=True)
-    return pca_of_rows(X, n_components, svd_solver, random_state, verbose, add_jitter, n_jobs)
-
-
-def pca_of_rows(
-    X: Any,
-    n_components: int = 2,
-    svd_solver: str = "auto",
-    random_state: RandomState = None,
-    verbose: bool = False,
-    add_jitter: bool = True,
-    n_jobs: int | None = -1,
-) -> np.ndarray:
-    """Return the same for rows in their canonical form, which may lie on other machines."""
+    if not isinstance(X, RowSource):
+        X = check_data(X, accept_sparse=True, dense_if_small=True)
     n_components = check_number(n_components, "n_components", low=1, integer=True)
     check_choice(svd_solver, "svd_solver", EXACT_MAX_SIZE)
     generator = check_random_state(random_state)

@@ -91,7 +91,7 @@ def test_levels_are_near(name):
 
 @pytest.mark.parametrize("method", ["exact", "bh", "fft"])
 def test_one_thread_has_the_bits_of_two(method):
-    """Those of two are golden."""
+    """The bits of two threads are golden."""
     two = computed(_kernels.simd, f"threads {method} n_jobs=2")
     one = fit(blobs(1_200), negative_gradient_method=method, n_jobs=1)
     for key, array in two.items():

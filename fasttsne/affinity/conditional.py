@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from fasttsne import _kernels
 from fasttsne.affinity.base import check_symmetrize
 from fasttsne.affinity.csr import joint_affinities, neighbors_to_csr
-from fasttsne.linalg.chunks import iter_chunks
+from fasttsne.linalg.rows import iter_chunks
 from fasttsne.nearest_neighbors.graph import to_scaled_float32
 from fasttsne.runtime import memory
 from fasttsne.runtime.progress import iter_rows

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,6 +20,9 @@ from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import warn_user
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 def get_knn_index(
@@ -75,7 +78,7 @@ class KNNAffinities(Affinities):
         self._indices, self._distances, self._units = graph.indices, graph.distances, graph.units
 
     @classmethod
-    def from_neighbors(cls, graph: KNNGraph, **parameters: Any) -> Any:
+    def from_neighbors(cls, graph: KNNGraph, **parameters: Any) -> "Self":
         """Return the affinities of a neighbour graph: nothing is searched.
 
         Parameters

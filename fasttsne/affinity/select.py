@@ -1,6 +1,6 @@
 """The affinities of a fit."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.select import MAX_PERPLEXITY, resolve_k_neighbors
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_number
+
+# The families of one perplexity, and of several.
+Families: TypeAlias = tuple[type[PerplexityBasedNN], type[MultiscaleMixture]]
+FAMILIES: Families = PerplexityBasedNN, MultiscaleMixture
 
 
 def make_affinities(
@@ -27,8 +31,7 @@ def make_affinities(
     search : keyword arguments of :class:`PerplexityBasedNN`.
     """
     if given is None:
-        several = np.ndim(perplexity) > 0
-        return (MultiscaleMixture if several else PerplexityBasedNN)(X, perplexity, **search)
+        return FAMILIES[np.ndim(perplexity) > 0](X, perplexity, **search)
     return as_affinities(given, None if X is None else np.shape(X)[0])
 
 
@@ -41,14 +44,15 @@ def as_affinities(given: Affinities | Rows, n_samples: int | None) -> Affinities
 
 
 def affinities_of_graph(
-    graph: KNNGraph, perplexity: Any, n_jobs: int | None, verbose: bool
+    graph: KNNGraph,
+    perplexity: Any,
+    n_jobs: int | None,
+    verbose: bool,
+    families: Families = FAMILIES,
 ) -> Affinities:
     """Return the affinities of a neighbour graph for one perplexity, or several."""
-    if np.ndim(perplexity):
-        return MultiscaleMixture(
-            perplexities=perplexity, n_jobs=n_jobs, verbose=verbose, knn_index=graph
-        )
-    return PerplexityBasedNN(perplexity=perplexity, n_jobs=n_jobs, verbose=verbose, knn_index=graph)
+    family = families[np.ndim(perplexity) > 0]
+    return family(None, perplexity, n_jobs=n_jobs, verbose=verbose, knn_index=graph)
 
 
 def n_neighbors(perplexity: Any, n_samples: int | None) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fasttsne.affinity import Affinities
-from fasttsne.affinity.select import n_neighbors
+from fasttsne.affinity.select import affinities_of_graph, n_neighbors
 from fasttsne.dask.affinities import ClusterMixture, ClusterPerplexity, WorkerTables
 from fasttsne.dask.checkpoint import ClusterCheckpoint
 from fasttsne.dask.cluster import Cluster
@@ -14,7 +14,6 @@ from fasttsne.dask.neighbors import search_class
 from fasttsne.dask.reading import read_rows
 from fasttsne.fit.request import FitRequest
 from fasttsne.fit.store import NullStore, StageStore
-from fasttsne.initialization import initial_positions, pca_of_rows
 from fasttsne.nearest_neighbors.graph import KNNGraph
 
 
@@ -57,20 +56,10 @@ class DaskBackend:
 
     def make_affinities(self, graph: KNNGraph) -> Affinities:
         params = self._request.params
-        perplexity, verbose = params["perplexity"], params["verbose"]
-        made: Affinities
-        if np.ndim(perplexity):
-            made = ClusterMixture.from_neighbors(graph, perplexities=perplexity, verbose=verbose)
-        else:
-            made = ClusterPerplexity.from_neighbors(graph, perplexity=perplexity, verbose=verbose)
-        return made
-
-    def positions(
-        self, initialization: Any, X: Any, P: Any, random_state: Any, components: Any
-    ) -> np.ndarray:
-        params, d = self._request.params, self._request.n_components
-        n_jobs, verbose = params["n_jobs"], params["verbose"]
-        is_pca = isinstance(initialization, str) and initialization == "pca"
-        if is_pca and components is None:
-            return pca_of_rows(X, d, random_state=random_state, verbose=verbose, n_jobs=n_jobs)
-        return initial_positions(initialization, X, P, d, random_state, n_jobs, verbose, components)
+        return affinities_of_graph(
+            graph,
+            params["perplexity"],
+            params["n_jobs"],
+            params["verbose"],
+            (ClusterPerplexity, ClusterMixture),
+        )

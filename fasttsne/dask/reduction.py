@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from fasttsne.dask.remote_rows import RemoteRows
-from fasttsne.linalg.chunks import iter_chunks, rows_within
 from fasttsne.linalg.pca import (
     CENTERED_SIZE,
     Centering,
@@ -16,6 +15,8 @@ from fasttsne.linalg.pca import (
     shortened,
 )
 from fasttsne.linalg.products import matmul
+from fasttsne.linalg.rows import iter_chunks
+from fasttsne.linalg.scaling import rows_within
 from fasttsne.nearest_neighbors.builtin.reduction import with_residuals
 
 STAGE = "reducing rows"

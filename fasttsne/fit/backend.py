@@ -3,13 +3,10 @@
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-import numpy as np
-
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import affinities_of_graph, n_neighbors
-from fasttsne.fit.request import FitRequest
+from fasttsne.fit.request import FitRequest, n_rows
 from fasttsne.fit.store import NullStore, StageStore
-from fasttsne.initialization import initial_positions
 from fasttsne.io.fit_checkpoint import FitCheckpoint
 from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.graph import KNNGraph
@@ -39,11 +36,6 @@ class Backend(Protocol):
     def make_affinities(self, graph: KNNGraph) -> Affinities:
         """Return the affinities of a neighbour graph."""
 
-    def positions(
-        self, initialization: Any, X: Any, P: Any, random_state: Any, components: Any
-    ) -> np.ndarray:
-        """Return initial positions, as :func:`fasttsne.initialization.initial_positions`."""
-
 
 class LocalBackend:
     """Memory and temporary files of this process.
@@ -53,7 +45,7 @@ class LocalBackend:
     request : FitRequest
         What is to be fitted.
     replaces_embedding : bool, default False
-        Whether the checkpoint's path may be that of a saved embedding, which is lost.
+        Whether the checkpoint may replace a saved embedding.
 
     Raises
     ------
@@ -94,8 +86,7 @@ class LocalBackend:
         return memory_budget(self._memory.tables, self._request.params["temp_folder"])
 
     def make_index(self, data: Any) -> Index:
-        n_samples = None if data is None else int(np.shape(data)[0])
-        k = n_neighbors(self._request.params["perplexity"], n_samples)
+        k = n_neighbors(self._request.params["perplexity"], n_rows(data))
         return self._request.search().make_index(data, k)
 
     def as_graph(self, index: Index, indices: Any, distances: Any) -> KNNGraph:
@@ -104,18 +95,3 @@ class LocalBackend:
     def make_affinities(self, graph: KNNGraph) -> Affinities:
         params = self._request.params
         return affinities_of_graph(graph, params["perplexity"], params["n_jobs"], params["verbose"])
-
-    def positions(
-        self, initialization: Any, X: Any, P: Any, random_state: Any, components: Any
-    ) -> np.ndarray:
-        params = self._request.params
-        return initial_positions(
-            initialization,
-            X,
-            P,
-            self._request.n_components,
-            random_state,
-            params["n_jobs"],
-            params["verbose"],
-            components,
-        )

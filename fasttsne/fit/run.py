@@ -54,5 +54,5 @@ def _begin(
         affinities = make_affinities(rows, graph, request, backend)
         n = affinities.n_samples
         store.read_run((n, request.n_components), request.plan(n).phases)
-        start = make_start(rows, graph, affinities, request, backend, store)
+        start = make_start(rows, graph, affinities, request, store)
     return make_embedding(start, affinities, request), store

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import as_affinities
@@ -15,13 +16,14 @@ from fasttsne.embedding.checks import check_reference, check_size
 from fasttsne.fit.backend import Backend
 from fasttsne.fit.request import FitRequest, Source, n_rows
 from fasttsne.fit.store import StageStore
-from fasttsne.initialization import as_start, near_anchors
+from fasttsne.initialization import as_start, initial_positions, near_anchors
 from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.linalg.robust import warn_of_far_rows
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.optimize.descent import OptimizationInterrupt
 from fasttsne.optimize.parameters import OPTIMIZE
 from fasttsne.optimize.plan import Phase, RunPlan
+from fasttsne.runtime.typing import RandomState
 from fasttsne.runtime.validation import column_names
 from fasttsne.utils import Timer
 
@@ -94,16 +96,23 @@ def make_start(
     graph: KNNGraph | None,
     affinities: Affinities,
     request: FitRequest,
-    backend: Backend,
     store: StageStore,
 ) -> Start:
-    """Return initial positions and the reference; a resumed fit has those of its store."""
+    """Return initial positions, of a resumed fit from its store, and the reference."""
     shape = affinities.n_samples, request.n_components
     components = graph.components if graph is not None and request.is_euclidean else None
 
-    def positions(initialization: Any, random_state: Any) -> np.ndarray:
-        P = affinities.P_float32
-        return backend.positions(initialization, rows.features, P, random_state, components)
+    def positions(initialization: str | ArrayLike, random_state: RandomState) -> np.ndarray:
+        return initial_positions(
+            initialization,
+            rows.features,
+            affinities.P_float32,
+            request.n_components,
+            random_state,
+            request.params["n_jobs"],
+            request.params["verbose"],
+            components,
+        )
 
     reference = _reference(request, shape, lambda: positions("pca", 0))
     if store.state is not None:

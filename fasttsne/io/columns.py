@@ -535,7 +535,7 @@ def _to_numbers(column: "pa.Array") -> np.ndarray:
 
 
 def _lengths(column: "pa.Array") -> np.ndarray:
-    """Return how many items each list of a column has; those of a missing one are none."""
+    """Return how many items each list of a column has; a missing list has 0."""
     compute = require("pyarrow.compute", "a .parquet file", "files")
     lengths: np.ndarray = compute.list_value_length(column).fill_null(0).to_numpy()
     return lengths

@@ -103,7 +103,7 @@ def read_columns(
 
 
 def _check_path(path: FilePath, key: str | None) -> Path:
-    """Return the path of a file that can be read; errors where there is none."""
+    """Return the path of a file that can be read."""
     if is_address(path):
         raise ValueError(NO_ADDRESS.format(path))
     path = Path(path)

@@ -11,10 +11,10 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from fasttsne.linalg import chunks, products
+from fasttsne.linalg import products, scaling
 from fasttsne.linalg.products import matmul
 from fasttsne.linalg.robust import RobustFrame, robust_frame
-from fasttsne.linalg.rows import CHUNK_SIZE, RowSource, as_rows
+from fasttsne.linalg.rows import CHUNK_SIZE, RowSource, as_rows, iter_chunks
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_random_state
@@ -190,16 +190,16 @@ class _CenteredData:
     def __init__(self, X, n_threads, purpose="principal components"):
         self.X, self.n_threads, self.purpose = X, n_threads, purpose
         self.is_sparse = scipy.sparse.issparse(X)
-        self.mean, largest = chunks.mean_and_max_deviation(X)
+        self.mean, largest = scaling.mean_and_max_deviation(X)
         self.frame = robust_frame(X, reach=2 * largest)
         self.far = self.frame.far
         if len(self.far):
-            self.mean, largest = chunks.mean_and_max_deviation(X, self.far)
+            self.mean, largest = scaling.mean_and_max_deviation(X, self.far)
             if self.is_sparse:
                 self.X = self.frame.clip_sparse(X)
-        self.scale = chunks.float32_scale(largest)
+        self.scale = scaling.float32_scale(largest)
         if self.is_sparse and self.scale != 1:
-            self.X = chunks.divide_sparse(self.X, self.scale)
+            self.X = scaling.divide_sparse(self.X, self.scale)
             self.mean, self.scale = self.mean / self.scale, 1.0
 
     def loadings(self, rank, random_state, svd_solver="auto", n_iterations=N_POWER_ITERATIONS):
@@ -248,7 +248,7 @@ class _CenteredData:
     def _centered_chunks(self, with_far=False):
         """Yield (first row, chunk); far rows are clipped, or zeros, which add nothing to sums."""
         with stage(self.purpose, len(self.X)) as progress:
-            for a, chunk in chunks.iter_chunks(self.X, CENTERED_SIZE):
+            for a, chunk in iter_chunks(self.X, CENTERED_SIZE):
                 yield a, self.centering(a, chunk, with_far)
                 progress.advance(len(chunk))
 
@@ -318,7 +318,7 @@ class Centering(NamedTuple):
         Far rows are clipped, or zeros, which add nothing to sums.
         """
         mean = (self.mean / self.scale if self.scale > 1 else self.mean).astype(self.dtype)
-        far = chunks.rows_within(self.frame.far, first, len(chunk))
+        far = scaling.rows_within(self.frame.far, first, len(chunk))
         if len(far):
             chunk = self.frame.clip(chunk)
         if self.scale > 1:  # differences of the largest numbers would overflow

@@ -5,7 +5,7 @@ from hashlib import blake2b
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.linalg.chunks import iter_chunks
+from fasttsne.linalg.rows import iter_chunks
 
 
 class RowHashIndex:

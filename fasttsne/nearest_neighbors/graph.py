@@ -13,14 +13,15 @@ from fasttsne.nearest_neighbors.select import make_index
 from fasttsne.runtime.canonical import to_canonical_floats
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 
-# Distances so many times those of three quarters of a row's neighbours are shortened to so many.
+# Distances above FAR_RATIO times the upper quartile of their row are shortened to
+# SHORTENED_RATIO times it.
 FAR_RATIO = 1e4
 SHORTENED_RATIO = 100
 
 
 @dataclass(frozen=True)
 class SearchSpec:
-    """A neighbour search and its settings, as of :func:`fasttsne.nearest_neighbors.make_index`."""
+    """A neighbour search and its settings (:func:`fasttsne.nearest_neighbors.make_index`)."""
 
     method: Neighbors = "auto"
     metric: Metric = "euclidean"
@@ -46,7 +47,7 @@ class KNNGraph:
     Attributes
     ----------
     index : Index
-        The index that found the neighbours; its ``query`` finds those of new rows.
+        The index that found the neighbours; its ``query`` finds the neighbours of new rows.
     indices : array of int32, shape (n, k)
         Row indices, nearest first.
     distances : array of float32, shape (n, k)

@@ -16,7 +16,7 @@ _OWN_CALL = GradientDescent.__call__
 
 
 def is_custom(optimizer: GradientDescent) -> bool:
-    """Return whether an optimizer's ``__call__`` is not that of this package."""
+    """Return whether an optimizer has a ``__call__`` of its own."""
     return getattr(type(optimizer), "__call__", _OWN_CALL) is not _OWN_CALL  # noqa: B004
 
 

@@ -220,7 +220,7 @@ class Loop:
             self.points.gains[...] = 1
 
     def _resume(self, state: RunState) -> None:
-        """Continue in the middle of a stage; points and counts are those of the constructor."""
+        """Continue in the middle of a stage; the constructor has restored points and counts."""
         self._steps = self._preconditioned if state.is_preconditioned else self._plain
         for steps in self._plain, self._preconditioned:
             steps.resume(state, self.points.order)

@@ -64,7 +64,7 @@ class ReportInput:
     X : the rows, or distances between them.
     distances : between any of the rows, which measures take in place of X: made once for all.
     points : (n, d) float64, the embedding as a plain array.
-    embedding : the embedding with its affinities, or None where there are none.
+    embedding : the embedding with its affinities, or None.
     estimator : what was fitted, or None.
     made_by : the program and type of the embedding, for readers.
     graph_is_own : whether the embedding was made from these affinities.

@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.linalg import chunks, pca
+from fasttsne.linalg import pca, scaling
 from fasttsne.linalg.robust import robust_frame
-from fasttsne.linalg.rows import as_rows
+from fasttsne.linalg.rows import CHUNK_SIZE, as_rows, iter_chunks
 from fasttsne.nearest_neighbors.builtin.block_pairs import all_block_pairs
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
 from fasttsne.nearest_neighbors.builtin.error_bounds import error_bounds
@@ -24,6 +24,7 @@ from fasttsne.nearest_neighbors.builtin.prepared_rows import (
 )
 from fasttsne.runtime import memory
 from fasttsne.runtime.progress import stage
+from fasttsne.runtime.stored_rows import is_memmapped
 
 # Up to so many rows and packed numbers, the product of each pair of rows updates both.
 # Beyond, and for files, batches of rows are compared with all others, some packed at a time.
@@ -108,9 +109,9 @@ class DenseRows(PreparedRows):
         if not is_angular(self.metric):
             largest = _largest(data)
             frame = robust_frame(data, 2 * largest)
-            self.unit = chunks.float32_unit(frame.size)
+            self.unit = scaling.float32_unit(frame.size)
             is_float32 = data.dtype == np.float32 and data.flags.c_contiguous
-            is_copied = not is_float32 or self.unit != 1 or largest >= chunks.MAX_ROW_SIZE
+            is_copied = not is_float32 or self.unit != 1 or largest >= scaling.MAX_ROW_SIZE
             if is_copied:
                 self._shift = frame.origin.astype(np.float64)
             else:
@@ -128,7 +129,7 @@ class DenseRows(PreparedRows):
             vars(rows).pop(name, None)
         rows.n, rows._are_copied = len(indices), True
         if reach > 0:
-            rows.unit = float(chunks.power_of_two(np.float64(reach)))
+            rows.unit = float(scaling.power_of_two(np.float64(reach)))
         rows._shift = center.coordinates()
         rows.origin = np.zeros(self.n_columns, np.float32)
         rows.points = rows.moved(self.points[indices])
@@ -139,18 +140,18 @@ class DenseRows(PreparedRows):
         """Return points of other rows as prepared by these."""
         values = np.empty(points.source.shape, np.float32)
         result = replace(points, values=values, whole=None, rows=None)
-        step = max(chunks.CHUNK_SIZE // self.n_columns, 1)
+        step = max(CHUNK_SIZE // self.n_columns, 1)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for a in range(0, len(points), step):
                 rows = points[a : a + step].coordinates()
                 if not is_angular(self.metric) or self.unit != 1:
-                    rows = chunks.clip_far_rows((rows - self._shift) / self.unit)
+                    rows = scaling.clip_far_rows((rows - self._shift) / self.unit)
                 result.values[a : a + step] = rows
         return result
 
     def prepare(self, X: np.ndarray) -> DensePoints:
         is_ready = X.dtype == np.float32 and X.flags.c_contiguous
-        if is_ready and not self._are_copied and _largest(X) < chunks.MAX_ROW_SIZE:
+        if is_ready and not self._are_copied and _largest(X) < scaling.MAX_ROW_SIZE:
             return DensePoints(X, X)
         return self.moved(DensePoints(X, X, self._frames(X)))
 
@@ -159,10 +160,10 @@ class DenseRows(PreparedRows):
         if not is_angular(self.metric):
             return None
         frames = np.empty((len(X), 3))
-        for a, chunk in chunks.iter_chunks(X):
+        for a, chunk in iter_chunks(X):
             unit, shift, scale = frames[a : a + len(chunk)].T
             rows = chunk.astype(np.float64)
-            unit[:] = chunks.power_of_two(np.abs(rows).max(1))
+            unit[:] = scaling.power_of_two(np.abs(rows).max(1))
             rows /= unit[:, None]
             shift[:] = rows.mean(1) if self.metric == "correlation" else 0
             norms = np.linalg.norm(rows - shift[:, None], axis=1)
@@ -193,7 +194,7 @@ class DenseRows(PreparedRows):
     def squared_lengths(queries: DensePoints, origin: np.ndarray) -> np.ndarray:
         """Return the squared lengths of prepared rows less an origin, (m,)."""
         squares = np.empty(len(queries))
-        for a, chunk in chunks.iter_chunks(queries.values):
+        for a, chunk in iter_chunks(queries.values):
             rows = chunk - origin
             squares[a : a + len(chunk)] = np.einsum("ij,ij->i", rows, rows)
         return squares
@@ -204,7 +205,7 @@ class DenseRows(PreparedRows):
 
     def self_kneighbors(self, k: int, n_threads: int):
         many = self.n > SELF_JOIN_MAX_SAMPLES or self.n * self.n_columns > MAX_PACKED_NUMBERS
-        if many or chunks.is_memmapped(self.points.values):
+        if many or is_memmapped(self.points.values):
             return super().self_kneighbors(k, n_threads)
         packed = self._pack(self.points.values, n_threads)
         candidates = Candidates(self.n, min(k + N_EXTRA_CANDIDATES, self.n - 1))
@@ -226,7 +227,7 @@ class DenseRows(PreparedRows):
         if is_angular(self.metric) or not self._are_copied:
             return np.ones(len(queries))
         squares = np.empty(len(queries))
-        for a, chunk in chunks.iter_chunks(queries.values):
+        for a, chunk in iter_chunks(queries.values):
             part = squares[a : a + len(chunk)]
             np.einsum("ij,ij->i", chunk, chunk, out=part, dtype=np.float64)
         return lengths(squares)
@@ -234,7 +235,7 @@ class DenseRows(PreparedRows):
     def _on_grid(self, points):
         if not points.is_source:
             return False
-        for _, chunk in chunks.iter_chunks(points.values):
+        for _, chunk in iter_chunks(points.values):
             rows = chunk - self.origin
             is_whole = (rows == np.rint(rows)).all()
             if not is_whole or np.einsum("ij,ij->i", rows, rows).max() > MAX_GRID_NORM:
@@ -247,9 +248,9 @@ class DenseRows(PreparedRows):
         if not self._are_copied and not queries.is_source:
             # The origin is subtracted before they are rounded.
             with np.errstate(over="ignore"):
-                rows = chunks.clip_far_rows(queries.source.astype(np.float64) - self.origin)
+                rows = scaling.clip_far_rows(queries.source.astype(np.float64) - self.origin)
             packed = pack(rows.astype(np.float32), n_threads=n_threads)
-        for first, points in chunks.iter_chunks(self.points.values, step * self.n_columns):
+        for first, points in iter_chunks(self.points.values, step * self.n_columns):
             candidates.compare_all(packed, self._pack(points, n_threads), first, n_threads)
             progress.advance(len(queries) * len(points) / self.n)
         return self._sizes(packed)
@@ -280,7 +281,7 @@ class DenseRows(PreparedRows):
             return None
         values = self.points.values
         out = memory.allocate(values.shape, np.uint8, "the rows in bytes")
-        for a, chunk in chunks.iter_chunks(values):
+        for a, chunk in iter_chunks(values):
             if chunk.min() < 0 or chunk.max() > 255:
                 return None
             part = out[a : a + len(chunk)]
@@ -294,7 +295,7 @@ class DenseRows(PreparedRows):
 
         center : one row, the origin.
         """
-        step = max(chunks.CHUNK_SIZE // self.n_columns, 1)
+        step = max(CHUNK_SIZE // self.n_columns, 1)
         origin = center.coordinates()
         rows = (queries.coordinates() - origin) / self.unit
         scores = np.empty((len(queries), self.n))
@@ -307,7 +308,7 @@ class DenseRows(PreparedRows):
 
 def _largest(X):
     """Return the largest absolute value of an array, read in chunks."""
-    return float(as_rows(X).fold(chunks.CHUNK_SIZE, _larger, -np.inf))
+    return float(as_rows(X).fold(CHUNK_SIZE, _larger, -np.inf))
 
 
 def _larger(largest, first, chunk):

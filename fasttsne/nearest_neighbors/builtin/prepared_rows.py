@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.linalg import chunks
+from fasttsne.linalg import scaling
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
 from fasttsne.nearest_neighbors.builtin.float64_search import Float64Search
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS, to_metric
@@ -19,8 +19,8 @@ from fasttsne.runtime import memory
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.validation import check_choice
 
-# Rows farther out than this may have been moved nearer: see ``chunks.clip_far_rows``.
-FAR_DISTANCE = 0.1 * chunks.MAX_ROW_SIZE
+# Rows farther out than this may have been moved nearer: see ``scaling.clip_far_rows``.
+FAR_DISTANCE = 0.1 * scaling.MAX_ROW_SIZE
 # Length of a row, divided by its largest entry and centered, that is only rounding.
 CONSTANT_ROW_NORM = 1e-14
 # Whole numbers up to this squared length have scores that float32 holds without rounding.

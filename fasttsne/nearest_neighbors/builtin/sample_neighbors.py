@@ -8,8 +8,8 @@ the k-th neighbour found among them is in truth.  The other rows are compared wi
 
 import numpy as np
 
-from fasttsne.linalg import chunks
 from fasttsne.linalg.pca import Projection
+from fasttsne.linalg.rows import iter_chunks
 from fasttsne.nearest_neighbors.builtin.candidates import Candidates
 from fasttsne.nearest_neighbors.builtin.packing import pack
 from fasttsne.nearest_neighbors.builtin.reduction import RESIDUAL_COSINE
@@ -42,7 +42,7 @@ def true_neighbors(rows, points, projection: Projection | None, sample, k, n_thr
     queries, own = rows.points[sample], _bounding_coordinates(points[sample])
     nearest = Candidates(len(sample), n_bounded)
     packed = pack(own, n_threads=n_threads)
-    for first, part in chunks.iter_chunks(points):
+    for first, part in iter_chunks(points):
         others = pack(_bounding_coordinates(part), n_threads=n_threads)
         nearest.compare_all(packed, others, first, n_threads)
     nearest.remove(sample.astype(np.int32))

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse
 
 from fasttsne import _kernels
-from fasttsne.linalg import chunks, pca
+from fasttsne.linalg import pca, scaling
 from fasttsne.linalg.robust import robust_frame
 from fasttsne.nearest_neighbors.builtin.error_bounds import error_bounds
 from fasttsne.nearest_neighbors.builtin.metrics import is_angular
@@ -96,7 +96,7 @@ class SparseRows(PreparedRows):
         super().__init__(data, metric)
         self.origin = np.zeros(self.n_columns, np.float32)
         if not is_angular(metric):
-            self.unit = chunks.float32_unit(robust_frame(data).size)
+            self.unit = scaling.float32_unit(robust_frame(data).size)
         self.points = self.prepare(data)
         growth = 1 + self.n_columns * float(np.square(self.points.means).max(initial=0))
         depth = int(np.diff(data.indptr).max(initial=0))
@@ -112,9 +112,9 @@ class SparseRows(PreparedRows):
             if not is_angular(self.metric):
                 values = np.nan_to_num(matrix.data, copy=False)  # infinities become the largest
                 size = _row_reduce(np.maximum, np.abs(values), X.indptr)
-                size = np.repeat(np.maximum(size, chunks.MAX_ROW_SIZE), np.diff(X.indptr))
-                is_far = size > chunks.MAX_ROW_SIZE
-                matrix.data = np.where(is_far, values / size * chunks.MAX_ROW_SIZE, values)
+                size = np.repeat(np.maximum(size, scaling.MAX_ROW_SIZE), np.diff(X.indptr))
+                is_far = size > scaling.MAX_ROW_SIZE
+                matrix.data = np.where(is_far, values / size * scaling.MAX_ROW_SIZE, values)
             return replace(points, matrix=matrix.astype(np.float32), means=means.astype(np.float32))
 
     def _frames(self, X):
@@ -124,7 +124,7 @@ class SparseRows(PreparedRows):
             return None
         counts = np.diff(X.indptr)
         values = X.data.astype(np.float64)
-        unit = chunks.power_of_two(_row_reduce(np.maximum, np.abs(values), X.indptr))
+        unit = scaling.power_of_two(_row_reduce(np.maximum, np.abs(values), X.indptr))
         values /= np.repeat(unit, counts)
         shift = np.zeros(n)
         if self.metric == "correlation":

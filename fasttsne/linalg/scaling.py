@@ -1,14 +1,11 @@
-"""Iteration over chunks of rows, which keeps temporaries small, and scaling against overflow."""
+"""Scaling of rows against overflow, and the means and deviations that decide it."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse
 
-from fasttsne.linalg.rows import CHUNK_SIZE as CHUNK_SIZE
-from fasttsne.linalg.rows import as_rows
-from fasttsne.linalg.rows import iter_chunks as iter_chunks
-from fasttsne.runtime.stored_rows import is_memmapped as is_memmapped
+from fasttsne.linalg.rows import CHUNK_SIZE, as_rows
 
 # The squares of float32 numbers in this range neither overflow nor vanish.
 FLOAT32_SQUARE_RANGE = 1e-10, 1e10
