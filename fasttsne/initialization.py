@@ -208,7 +208,7 @@ def pca(
     Parameters
     ----------
     X : (n, columns) array or sparse matrix, which is not made dense where that would be more
-        than 2**24 numbers; or a :class:`fasttsne.linalg.rows.RowSource`, as rows on workers are.
+        than 2**24 numbers; or a ``RowSource``, as rows on workers are.
     svd_solver : "full" decomposes the covariance exactly; "randomized" (Halko et
         al. 2011) is much faster for many columns; "auto" takes the first up to
         200 rows or columns.  A component's sign is such that its largest loading
