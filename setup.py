@@ -49,7 +49,7 @@ SIMD_KERNELS = [
     "optimize/morton",
     "repulsion/barnes_hut",
     "repulsion/exact_repulsion",
-    "repulsion/near_pairs",
+    "repulsion/split_mesh",
     "repulsion/particle_mesh",
 ]
 # Compiled once: no vector instructions to gain from, or to ask about.

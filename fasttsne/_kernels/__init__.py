@@ -84,7 +84,7 @@ knn_sparse = load_level(simd, "knn_sparse")
 leave_one_out = load_level(simd, "leave_one_out")
 local_radii = load_level(simd, "local_radii")
 morton = load_level(simd, "morton")
-near_pairs = load_level(simd, "near_pairs")
+split_mesh = load_level(simd, "split_mesh")
 neighbor_ranks = load_level(simd, "neighbor_ranks")
 particle_mesh = load_level(simd, "particle_mesh")
 perplexity = load_level(simd, "perplexity")
@@ -113,7 +113,7 @@ __all__ = [
     "local_radii",
     "morton",
     "neighbor_lists",
-    "near_pairs",
+    "split_mesh",
     "neighbor_ranks",
     "packed_edges",
     "particle_mesh",
