@@ -9,10 +9,16 @@ import numpy as np
 
 from fasttsne.dask.cluster import Cluster
 from fasttsne.dask.neighbors import as_tables
-from fasttsne.io.address import beside, exists, remove
-from fasttsne.io.archive import Archive, open_archive, write_archive
+from fasttsne.io.archive import (
+    Archive,
+    exists,
+    open_archive,
+    remove,
+    sibling_path,
+    write_archive,
+)
+from fasttsne.io.codec import check_neighbors
 from fasttsne.io.fit_checkpoint import FORMAT, TABLES, WHAT, FitCheckpoint
-from fasttsne.io.search_file import check_neighbors
 from fasttsne.runtime.typing import FilePath, RandomGenerator
 from fasttsne.runtime.validation import is_address
 
@@ -51,7 +57,7 @@ class ClusterCheckpoint(FitCheckpoint):
             remove(path)
 
     def _block_paths(self, n: int) -> list[FilePath]:
-        return [beside(self.graph_path, f".{i}") for i in range(n)]
+        return [sibling_path(self.graph_path, f".{i}") for i in range(n)]
 
     def _write_tables(self, tables: tuple[Any, Any]) -> dict[str, np.ndarray]:
         indices, distances = tables

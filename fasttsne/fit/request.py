@@ -13,7 +13,7 @@ from fasttsne.affinity.select import check_perplexity
 from fasttsne.anchors import Anchors, check_anchors, check_movable
 from fasttsne.embedding.checks import check_kind_of_reference
 from fasttsne.initialization import INITIALIZATIONS, check_positions
-from fasttsne.io.fingerprint import fingerprint
+from fasttsne.io.codec import fingerprint
 from fasttsne.linalg.dominance import EUCLIDEAN
 from fasttsne.nearest_neighbors.graph import SearchSpec
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
