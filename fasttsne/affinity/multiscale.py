@@ -170,8 +170,9 @@ class MultiscaleMixture(KNNAffinities):
             lambda distances, scales: self._conditional(distances, effective, self._n_threads),
         )
 
+    @staticmethod
     def check_perplexities(
-        self, perplexities: float | Iterable[float] | None, n_samples: int
+        perplexities: float | Iterable[float] | None, n_samples: int
     ) -> list[float]:
         """Return the perplexities that so many rows allow, in ascending order.
 

@@ -106,7 +106,7 @@ def make_start(
         return initial_positions(
             initialization,
             rows.features,
-            affinities.P_float32,
+            affinities.graph,
             request.n_components,
             random_state,
             request.params["n_jobs"],
