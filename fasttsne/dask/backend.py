@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
-import dask.array as da
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import affinities_of_graph, n_neighbors
@@ -23,9 +23,10 @@ from fasttsne.io.archive import Archive, open_archive, write_archive
 from fasttsne.io.fit_checkpoint import FORMAT, TABLES, WHAT, FitCheckpoint
 from fasttsne.io.search_file import check_neighbors
 from fasttsne.nearest_neighbors.graph import KNNGraph
+from fasttsne.nearest_neighbors.index import Index
 from fasttsne.objective.functions import NAMES
 from fasttsne.repulsion import METHODS
-from fasttsne.runtime.typing import FilePath, RandomGenerator
+from fasttsne.runtime.typing import FilePath, RandomGenerator, Rows
 from fasttsne.runtime.validation import is_address
 
 BLOCK = "fasttsne checkpoint, some neighbours"
@@ -53,10 +54,10 @@ class DaskBackend:
         self._request, self._cluster = request, cluster
         self._fetches_graph = fetches_graph or _needs_graph(request)
 
-    def read(self, X: da.Array) -> RemoteRows:
+    def read(self, X: Rows) -> RemoteRows:
         return read_rows(self._cluster, X)
 
-    def open_store(self, X: Any) -> StageStore:
+    def open_store(self, X: Rows | None) -> StageStore:
         request = self._request
         path = request.params["checkpoint"]
         if path is None:
@@ -66,12 +67,16 @@ class DaskBackend:
     def memory(self) -> AbstractContextManager[None]:
         return nullcontext()  # workers spill to disk as Dask is told
 
-    def make_index(self, data: RemoteRows) -> ClusterIndex:
+    def make_index(self, data: Rows | None) -> ClusterIndex:
+        assert isinstance(data, RemoteRows)
         spec = self._request.search()
         k = n_neighbors(self._request.params["perplexity"], len(data))
         return SEARCHES[str(spec.method)](data, k, **spec.settings())
 
-    def as_graph(self, index: Any, indices: RemoteRows, distances: RemoteRows) -> KNNGraph:
+    def as_graph(self, index: Index, indices: ArrayLike, distances: ArrayLike) -> KNNGraph:
+        assert isinstance(index, ClusterIndex)
+        assert isinstance(indices, RemoteRows)
+        assert isinstance(distances, RemoteRows)
         index.data = None  # workers need not keep the rows
         if not self._fetches_graph:
             return KNNGraph(index, indices, distances, None)
@@ -90,11 +95,11 @@ class DaskBackend:
 
 def _needs_graph(request: FitRequest) -> bool:
     """Whether a fit reads the whole graph in one process."""
-    params, is_named = request.params, isinstance(request.initialization, str)
-    method = params["negative_gradient_method"]
+    params, start = request.params, request.start
+    method, is_named = params["negative_gradient_method"], isinstance(start.initialization, str)
     return bool(
         params["density_weight"]
-        or (is_named and (request.initialization == "spectral" or request.anchors is not None))
+        or (is_named and (start.initialization == "spectral" or start.anchors is not None))
         or (NAMES.get(method, method) if callable(method) else method) not in METHODS
     )
 

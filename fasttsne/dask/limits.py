@@ -1,6 +1,6 @@
 """What is refused on a cluster, and why: one table."""
 
-from fasttsne.fit.request import FitRequest, Source
+from fasttsne.fit.request import FitRequest
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 
 # By parameter, or method of an embedding.
@@ -43,7 +43,7 @@ def refusal(name: str, found: object = None) -> ValueError:
 
 def check_request(request: FitRequest) -> None:
     """Raise ValueError for a search that cannot run on workers."""
-    if request.source is Source.AFFINITIES:
+    if request.affinities is not None:
         return
     neighbors, metric = request.params["neighbors"], request.params["metric"]
     if not (isinstance(neighbors, str) and neighbors in ("auto", "approx", "exact")):
