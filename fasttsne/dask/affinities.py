@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from fasttsne.affinity import Affinities, MultiscaleMixture, PerplexityBasedNN
+from fasttsne.affinity.multiscale import usable_perplexities
 from fasttsne.affinity.neighbor_based import KNNAffinities
 from fasttsne.dask.edges import ActorEdges
 from fasttsne.dask.graph import ClusterGraph, conditional_affinities, symmetric_graph
@@ -39,7 +40,7 @@ class Recipe:
             return affinities.recipe
         index = affinities.knn_index
         if not (isinstance(affinities, KNNAffinities) and isinstance(index, ClusterIndex)):
-            raise refusal("transform of given affinities")
+            raise refusal("transform")
         parameters = {name: vars(affinities)[name] for name in affinities.PARAMETERS}
         return cls(type(affinities), parameters, index)
 
@@ -76,7 +77,7 @@ class ClusterAffinities(Affinities):
             parameters = {"perplexity": perplexity, "effective_perplexity_": effective[0]}
         else:
             family = MultiscaleMixture
-            effective = MultiscaleMixture.check_perplexities(perplexity, self._n_samples)
+            effective = usable_perplexities(perplexity, self._n_samples)
             parameters = {"perplexities": perplexity, "effective_perplexities_": effective}
         self.recipe = Recipe(family, parameters, neighbors.index)
         vars(self).update(parameters)  # attributes of the family
@@ -103,7 +104,7 @@ class ClusterAffinities(Affinities):
         if self._has_P:
             return
         if self._remote is None:
-            raise refusal("P")
+            raise refusal("optimize, save")
         self.P = self._remote.fetch()
 
     def release_graph(self) -> None:
@@ -112,15 +113,15 @@ class ClusterAffinities(Affinities):
 
     def to_new(self, *arguments: object, **keywords: object) -> NoReturn:
         """Raise ValueError: the rows are on the workers."""
-        raise refusal("transform")
+        raise refusal("transform of an embedding")
 
     def joined_by(self, *arguments: object) -> NoReturn:
         """Raise ValueError: the rows are on the workers."""
-        raise refusal("update")
+        raise refusal("update, drop")
 
     def without(self, rows: np.ndarray) -> NoReturn:
         """Raise ValueError: the rows are on the workers."""
-        raise refusal("update")
+        raise refusal("update, drop")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_remote": None}

@@ -204,7 +204,7 @@ def _transformed(
     """
     recipe = Recipe.of(embedding.affinities)
     if rows is None:
-        raise refusal("transform of given affinities")
+        raise refusal("transform")
     if X.shape[1] != rows.shape[1]:
         raise ValueError(f"X must have {rows.shape[1]} columns, as the data has; got {X.shape[1]}")
     settings = {

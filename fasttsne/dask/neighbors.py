@@ -41,7 +41,7 @@ class ClusterIndex(KNNIndex):
 
     def query(self, X: object, k: int) -> NoReturn:
         """Raise ValueError: the rows are on the workers."""
-        raise refusal("transform")
+        raise refusal("transform of an embedding")
 
     def to_local(self, rows: np.ndarray) -> KNNIndex:
         """Return the local index with what this one has built, of one thread."""

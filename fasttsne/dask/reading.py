@@ -90,7 +90,7 @@ def read_rows(cluster: Cluster, X: da.Array, name: str = "X") -> RemoteRows:
     n, d = X.shape
     is_sparse = sp.issparse(X._meta)
     if is_sparse and n * d > MAX_DENSE_NUMBERS:
-        raise refusal("sparse chunks", (n, d))
+        raise refusal("X", (n, d))
     n_blocks = cluster.n_parts(n, MIN_BLOCK_ROWS, max(BLOCK_NUMBERS // d, 1))
     edges = np.arange(n_blocks + 1) * n // n_blocks
     rows = X.rechunk((tuple(np.diff(edges).tolist()), (d,)))

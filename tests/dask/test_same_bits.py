@@ -247,7 +247,7 @@ def test_given_affinities(client, has_rows):
     found = estimator.fit(rows, affinities=affinities)
     np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
     np.testing.assert_array_equal(found.transform(X[:9]), expected.transform(X[:9]))
-    with pytest.raises(ValueError, match=re.escape(REASONS["transform of given affinities"])):
+    with pytest.raises(ValueError, match=re.escape(REASONS["transform"])):
         estimator.transform(da.from_array(X[:50], chunks=(20, -1)))
 
 
@@ -260,7 +260,7 @@ def test_an_embedding_that_was_prepared_is_optimized_and_saved(client, tmp_path)
     for embedding in prepared, fasttsne.TSNEEmbedding.load(tmp_path / "map.npz"):
         np.testing.assert_array_equal(embedding.optimize(20), np.asarray(expected))
     for method in prepared.transform, prepared.update:
-        with pytest.raises(ValueError, match=re.escape(REASONS["transform"])):
+        with pytest.raises(ValueError, match=re.escape(REASONS["transform of an embedding"])):
             method(X[:9])
 
 
@@ -274,7 +274,7 @@ def test_a_callback_reads_the_graph(client):
 
     X = rows_of("float32", 3500, 8)
     expected = fasttsne.TSNE(**FEW).fit(X)
-    embedding = fasttsne.dask.TSNE(client, **FEW, callbacks=callback).fit(
+    embedding = fasttsne.dask.TSNE(client, **FEW, callbacks=callback, callbacks_every_iters=5).fit(
         da.from_array(X, chunks=(900, -1))
     )
     np.testing.assert_array_equal(np.asarray(embedding), np.asarray(expected))
@@ -293,11 +293,11 @@ def test_what_is_left_without_the_cluster(client, tmp_path):
         assert isinstance(same, fasttsne.TSNEEmbedding)
         np.testing.assert_array_equal(np.asarray(same), np.asarray(embedding))
         for name, method, argument in (
-            ("P", same.optimize, 5),
-            ("P", same.save, tmp_path / "map.npz"),
-            ("transform", same.transform, X),
-            ("update", same.update, X[:9]),
-            ("update", same.drop, [1]),
+            ("optimize, save", same.optimize, 5),
+            ("optimize, save", same.save, tmp_path / "map.npz"),
+            ("transform of an embedding", same.transform, X),
+            ("update, drop", same.update, X[:9]),
+            ("update, drop", same.drop, [1]),
         ):
             with pytest.raises(ValueError, match=re.escape(REASONS[name])):
                 method(argument)
