@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,10 +17,17 @@ from fasttsne.dask.reading import read_rows
 from fasttsne.dask.remote_rows import RemoteRows
 from fasttsne.fit.request import FitRequest
 from fasttsne.fit.store import NullStore, StageStore
-from fasttsne.io.address import beside, exists, remove
-from fasttsne.io.archive import Archive, open_archive, write_archive
+from fasttsne.io.archive import (
+    Archive,
+    Header,
+    exists,
+    open_archive,
+    remove,
+    sibling_path,
+    write_archive,
+)
+from fasttsne.io.codec import check_neighbors
 from fasttsne.io.fit_checkpoint import FORMAT, TABLES, WHAT, FitCheckpoint
-from fasttsne.io.search_file import check_neighbors
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index
 from fasttsne.objective.functions import NAMES
@@ -130,7 +136,7 @@ class ClusterCheckpoint(FitCheckpoint):
         _remove_all(self._block_paths(self._n_blocks))
 
     def _block_paths(self, n: int) -> list[FilePath]:
-        return [beside(self.graph_path, f".{i}") for i in range(n)]
+        return [sibling_path(self.graph_path, f".{i}") for i in range(n)]
 
     def _write_tables(self, tables: Tables) -> dict[str, np.ndarray]:
         indices, distances = tables
@@ -168,14 +174,14 @@ class ClusterCheckpoint(FitCheckpoint):
 
 
 def _write_block(
-    header: dict[str, Any], indices: np.ndarray, first: int, distances: np.ndarray, path: FilePath
+    header: Header, indices: np.ndarray, first: int, distances: np.ndarray, path: FilePath
 ) -> None:
     header = {**header, "first": first}
     write_archive(path, header, dict(zip(TABLES, (indices, distances), strict=True)))
 
 
 def _read_block(
-    header: dict[str, Any], first: int, shape: tuple[int, int], n: int, path: FilePath
+    header: Header, first: int, shape: tuple[int, int], n: int, path: FilePath
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return neighbours of some of n rows, from row ``first`` on."""
     with open_archive(path, BLOCK, FORMAT, WHAT) as archive:
