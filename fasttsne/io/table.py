@@ -490,7 +490,7 @@ class ParquetColumns(Columns):
         return reason
 
     def rows(self, names: tuple[str, ...], is_chosen: bool) -> "ParquetRows":
-        """Return rows of some columns of numbers; an error if the file says that some are missing."""
+        """Return rows of columns of numbers; an error if the file says that some are missing."""
         if any(self._n_missing[name] for name in names):
             raise self.missing_error(names, is_chosen)
         return ParquetRows(self, names, is_chosen)
