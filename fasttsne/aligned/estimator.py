@@ -9,14 +9,14 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from fasttsne.aligned.joint import JointDescent
-from fasttsne.aligned.relations import Links, Relation, check_relation, check_relations
+from fasttsne.aligned.relations import Relation, check_relation, check_relations
 from fasttsne.anchors import Anchors
 from fasttsne.callbacks import Checkpoint, ErrorApproximations, LivePlot, VerifyExaggerationError
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
 from fasttsne.fit.stages import run_phases
 from fasttsne.optimize.callback import as_callbacks, progress_listeners
-from fasttsne.optimize.target_term import Ties
+from fasttsne.optimize.target_term import Links, Ties
 from fasttsne.runtime.progress import progress_shown, report_progress_to
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_choice, check_number

@@ -1,16 +1,15 @@
 """The map: an array that knows its affinities and can be optimized further."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.anchors import Anchors, check_anchors, check_movable
 from fasttsne.embedding.array import ArrayWithState
-from fasttsne.embedding.checks import check_points, check_reference, warn_of_no_map, with_targets
 from fasttsne.embedding.new_rows import warn_of_far_rows
 from fasttsne.embedding.partial import (
     PartialTSNEEmbedding,
@@ -20,6 +19,7 @@ from fasttsne.embedding.partial import (
     transform_to,
 )
 from fasttsne.embedding.update import drop, update
+from fasttsne.initialization import MIN_SIZE, check_positions, spread
 from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.custom_optimizer import is_custom, run_custom_optimizer
@@ -38,12 +38,18 @@ from fasttsne.optimize.schedule import Iterations
 from fasttsne.optimize.state import RunState, StateSaver
 from fasttsne.repulsion.fixed_reference import FixedRepulsion
 from fasttsne.runtime.typing import FilePath, RandomState, Rows
+from fasttsne.utils import warn_user
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # A map of fewer iterations may still be as small as its start.
 MIN_JUDGED_ITER = 100
+# A map of a larger share of the KL divergence of all points in one place shows nothing; if that is
+# not above the second, all affinities are equal, and there is nothing to show.
+SHOWS_NOTHING, MIN_WORST = 0.99, 1e-3
+# A map of a smaller standard deviation has collapsed to a point.
+COLLAPSED_STD = 1e-3
 
 
 class TSNEEmbedding(ArrayWithState):
@@ -98,7 +104,7 @@ class TSNEEmbedding(ArrayWithState):
     _divergence: float | None
     _is_divergence_deferred = False
     # Each with the key that it was made for.
-    _cached_objective: tuple[tuple[object, ...], Objective, sp.csr_matrix] | None
+    _cached_objective: tuple[tuple[object, ...], Objective, object] | None
     _cached_repulsion: tuple[tuple[object, ...], np.ndarray, FixedRepulsion] | None
 
     def __new__(
@@ -117,12 +123,12 @@ class TSNEEmbedding(ArrayWithState):
             gradient_descent_params["optimizer"], optimizer = optimizer, None
         if not isinstance(affinities, Affinities):
             affinities = PrecomputedAffinities(affinities)
-        points = check_points(embedding, affinities.n_samples)
+        points = check_positions(embedding, (affinities.n_samples, None), "embedding")
         check_params({**gradient_descent_params, "dof": dof})
         check_anchors(anchors, *points.shape)
         self = points.view(cls)
         self.anchors = anchors
-        self.global_reference = check_reference(global_reference, points.shape)
+        self.global_reference = _check_reference(global_reference, points.shape)
         self.affinities = affinities
         self.dof = float(dof)
         self.negative_gradient_method = check_method(negative_gradient_method)
@@ -269,7 +275,7 @@ class TSNEEmbedding(ArrayWithState):
         saver, resume_from : as of ``GradientDescent.run``.
         """
 
-        held = with_targets(self, phase)
+        held = self._with_targets(phase)
 
         def descend() -> float:
             if is_custom(self.optimizer):
@@ -289,8 +295,44 @@ class TSNEEmbedding(ArrayWithState):
         """
         cached, n_iter = self._cached_objective, getattr(self.optimizer, "iteration", 0)
         worst = None if cached is None else cached[1].error_of_one_place()
-        if worst is not None and n_iter >= MIN_JUDGED_ITER and self.kl_divergence is not None:
-            warn_of_no_map(self, phase, worst, name)
+        error = self.kl_divergence
+        if worst is None or worst < MIN_WORST or n_iter < MIN_JUDGED_ITER or error is None:
+            return
+        anchors = self.anchors
+        moves = np.asarray(self)[slice(None) if anchors is None else ~anchors.is_pinned]
+        std = np.std(moves, axis=0).max()
+        # What draws points elsewhere may cost any KL divergence.
+        is_free = anchors is None and not (phase.global_structure or phase.density_weight)
+        if len(moves) > 1 and std < COLLAPSED_STD:
+            warn_user(
+                f"all points of {name} that can move are in one place, with a standard deviation "
+                f"of {std:.2g}: they could not leave it (see learning_rate, max_grad_norm, "
+                "max_step_norm and initialization), or exaggeration or anchors hold them there"
+            )
+        elif is_free and phase.exaggeration == 1 and error > SHOWS_NOTHING * worst:
+            warn_user(
+                f"{name} shows nothing of the data: its KL divergence is {error:.4g}, and "
+                f"{worst:.4g} where all points are in one place.  They were thrown far from each "
+                "other, or could hardly move: see learning_rate, max_grad_norm and max_step_norm"
+            )
+
+    def _with_targets(self, phase: Phase) -> Phase:
+        """Return a phase with what draws points to targets."""
+        reference = None
+        if phase.global_structure and len(self) > 1:
+            reference = _check_reference(self.global_reference, self.shape)
+            if reference is None:
+                raise ValueError(
+                    "global_structure needs a global_reference, which this embedding has not: make "
+                    "it by TSNE(global_structure=...), or give it one, "
+                    f"embedding.global_reference = an array of shape {self.shape}"
+                )
+            if spread(reference) < MIN_SIZE:  # for example after one of two rows was replaced
+                warn_user(
+                    "the points of global_reference are in one place: nothing is drawn to them"
+                )
+                reference = None
+        return replace(phase, anchors=self.anchors, reference=reference)
 
     def gradient_norm(self) -> float:
         """The norm of the KL divergence's gradient at the last report or end of ``optimize``."""
@@ -533,10 +575,10 @@ class TSNEEmbedding(ArrayWithState):
 
     def objective(self, phase: Phase) -> Objective:
         """The objective of a phase, cached while what it depends on is the same."""
-        P = self.affinities.P_float32
+        graph = self.affinities.graph
         key = (phase.method, phase.dof, phase.n_threads, phase.density_weight, phase.accuracy)
         cached = self._cached_objective
-        if cached is None or cached[0] != key or cached[2] is not P:
+        if cached is None or cached[0] != key or cached[2] is not graph:
             objective = make_objective(
                 phase.method,
                 self.affinities,
@@ -546,5 +588,16 @@ class TSNEEmbedding(ArrayWithState):
                 dict(phase.accuracy),
                 phase.density_weight,
             )
-            self._cached_objective = cached = key, objective, P
+            self._cached_objective = cached = key, objective, graph
         return cached[1]
+
+    def release_objective(self) -> None:
+        """Give back what the objective of the last run holds; the next run makes it anew."""
+        self._cached_objective = None
+
+
+def _check_reference(reference: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return what ``global_structure`` draws a map of this shape to."""
+    if reference is None:
+        return None
+    return check_positions(reference, (shape[0], shape[1]), "global_reference", ("pca",))

@@ -27,7 +27,6 @@ from fasttsne.runtime.stored_sparse import is_elsewhere, load_sparse
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import (
     check_choice,
-    check_coordinates,
     check_number,
     check_sparse_indices,
 )
@@ -78,9 +77,8 @@ class PartialTSNEEmbedding(ArrayWithState):
     ) -> "PartialTSNEEmbedding":
         P = _check_affinities(P, len(reference_embedding))
         check_params(gradient_descent_params)
-        self = _as_positions(
-            embedding, (P.shape[0], reference_embedding.shape[1]), "embedding"
-        ).view(cls)
+        shape = P.shape[0], reference_embedding.shape[1]
+        self = init.check_positions(embedding, shape, "embedding").view(cls)
         self.reference_embedding = reference_embedding
         self.P = P
         self.optimizer = GradientDescent() if optimizer is None else optimizer
@@ -302,7 +300,7 @@ def _given_positions(
         position = init.random(1, reference.shape[1], reference.random_state)
         positions = np.broadcast_to(position, (n_rows, reference.shape[1]))
     else:
-        positions = _as_positions(initialization, (n_rows, reference.shape[1]), "initialization")
+        positions = init.check_positions(initialization, (n_rows, reference.shape[1]))
     return lambda first, block: positions[first : first + block.shape[0]]
 
 
@@ -310,7 +308,7 @@ def _initial_positions(
     reference: Any, initialization: str | ArrayLike, neighbors: np.ndarray, distances: np.ndarray
 ) -> np.ndarray:
     if not isinstance(initialization, str):
-        return _as_positions(initialization, (len(neighbors), reference.shape[1]), "initialization")
+        return init.check_positions(initialization, (len(neighbors), reference.shape[1]))
     if initialization == "random":
         # One draw for all rows: the position of a row must not depend on how many there are.
         position = init.random(1, reference.shape[1], reference.random_state)
@@ -332,15 +330,3 @@ def _check_affinities(P: Rows, n_reference: int) -> sp.csr_matrix:
     if P.nnz and P.data.min() < 0:
         raise ValueError(f"P must not be negative; the minimum is {P.data.min()}")
     return P
-
-
-def _as_positions(positions: ArrayLike, shape: tuple[int, ...], name: str) -> np.ndarray:
-    """A copy as float64."""
-    positions = np.asarray(positions)
-    if positions.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers; got dtype {positions.dtype}")
-    if positions.shape != shape:
-        raise ValueError(f"{name} must have the shape {shape}; got {positions.shape}")
-    positions = np.array(positions, dtype=np.float64, order="C")
-    check_coordinates(positions, name)
-    return positions

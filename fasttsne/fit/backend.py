@@ -1,7 +1,9 @@
 """Where the rows and arrays of a fit live, and the memory they may take."""
 
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Protocol
+
+from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import affinities_of_graph, n_neighbors
@@ -12,25 +14,26 @@ from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index
 from fasttsne.runtime.memory import memory_budget
+from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_data
 
 
 class Backend(Protocol):
     """What a fit needs of the place where it runs."""
 
-    def read(self, X: Any) -> Any:
+    def read(self, X: Rows) -> Rows:
         """Return rows in canonical form."""
 
-    def open_store(self, X: Any) -> StageStore:
+    def open_store(self, X: Rows | None) -> StageStore:
         """Return the store of what the fit keeps to resume; X is in canonical form."""
 
     def memory(self) -> AbstractContextManager[None]:
         """Return the context in which large arrays are made."""
 
-    def make_index(self, data: Any) -> Index:
+    def make_index(self, data: Rows | None) -> Index:
         """Return the index of the neighbour search."""
 
-    def as_graph(self, index: Index, indices: Any, distances: Any) -> KNNGraph:
+    def as_graph(self, index: Index, indices: ArrayLike, distances: ArrayLike) -> KNNGraph:
         """Return the graph of the neighbours that an index has found."""
 
     def make_affinities(self, graph: KNNGraph) -> Affinities:
@@ -62,18 +65,19 @@ class LocalBackend:
             params["memory_limit"],
             params["temp_folder"],
             params["perplexity"],
-            request.n_components,
+            request.start.n_components,
         )
 
-    def read(self, X: Any) -> Any:
-        return check_data(
+    def read(self, X: Rows) -> Rows:
+        rows: Rows = check_data(
             X,
             accept_sparse=True,
             memory_limit=self._memory.rows,
             temp_folder=self._request.params["temp_folder"],
         )
+        return rows
 
-    def open_store(self, X: Any) -> StageStore:
+    def open_store(self, X: Rows | None) -> StageStore:
         request = self._request
         path = request.params["checkpoint"]
         if path is None:
@@ -85,11 +89,11 @@ class LocalBackend:
     def memory(self) -> AbstractContextManager[None]:
         return memory_budget(self._memory.tables, self._request.params["temp_folder"])
 
-    def make_index(self, data: Any) -> Index:
+    def make_index(self, data: Rows | None) -> Index:
         k = n_neighbors(self._request.params["perplexity"], n_rows(data))
         return self._request.search().make_index(data, k)
 
-    def as_graph(self, index: Index, indices: Any, distances: Any) -> KNNGraph:
+    def as_graph(self, index: Index, indices: ArrayLike, distances: ArrayLike) -> KNNGraph:
         return KNNGraph.of(index, indices, distances)
 
     def make_affinities(self, graph: KNNGraph) -> Affinities:

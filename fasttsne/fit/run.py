@@ -1,12 +1,12 @@
 """The road of a fit, from a request to an embedding."""
 
 from collections.abc import Callable
-from typing import Any
 
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.fit.backend import Backend
 from fasttsne.fit.request import FitRequest
 from fasttsne.fit.stages import (
+    FitRows,
     descend,
     find_neighbors,
     make_affinities,
@@ -16,6 +16,7 @@ from fasttsne.fit.stages import (
 )
 from fasttsne.fit.store import NullStore, StageStore
 from fasttsne.optimize.callback import as_callbacks, progress_listeners
+from fasttsne.optimize.plan import RunPlan
 from fasttsne.runtime.progress import progress_shown, report_progress_to
 
 
@@ -27,12 +28,14 @@ def run_fit(
     on_start : function
         Called with the embedding before it moves: after Ctrl-C it is the embedding so far.
     """
-    params = request.params
-    listeners = progress_listeners(as_callbacks(params["callbacks"]))
-    with report_progress_to(*listeners), progress_shown(params["verbose"]):
-        embedding, store = _begin(request, backend, backend.open_store)
+    verbose = request.params["verbose"]
+    listeners = progress_listeners(as_callbacks(request.params["callbacks"]))
+    with report_progress_to(*listeners), progress_shown(verbose):
+        rows = read_rows(request, backend)
+        store = backend.open_store(rows.data)
+        embedding, plan = _begin(rows, request, backend, store)
         on_start(embedding)
-        descend(embedding, request.plan(len(embedding)), store, params["verbose"])
+        descend(embedding, plan, store, verbose)
         store.remove()
     return embedding
 
@@ -40,19 +43,17 @@ def run_fit(
 def prepare_fit(request: FitRequest, backend: Backend) -> TSNEEmbedding:
     """Return the embedding of a request before its optimization; nothing is kept to resume."""
     with progress_shown(request.params["verbose"]):
-        return _begin(request, backend, lambda data: NullStore())[0]
+        return _begin(read_rows(request, backend), request, backend, NullStore())[0]
 
 
 def _begin(
-    request: FitRequest, backend: Backend, open_store: Callable[[Any], StageStore]
-) -> tuple[TSNEEmbedding, StageStore]:
-    """Return the embedding before its optimization, and what is kept to resume."""
-    rows = read_rows(request, backend)
-    store = open_store(rows.data)
+    rows: FitRows, request: FitRequest, backend: Backend, store: StageStore
+) -> tuple[TSNEEmbedding, RunPlan]:
+    """Return the embedding before its optimization, and the plan of that."""
     with backend.memory():
         graph = find_neighbors(rows, request, backend, store)
         affinities = make_affinities(rows, graph, request, backend)
-        n = affinities.n_samples
-        store.read_run((n, request.n_components), request.plan(n).phases)
+        plan = request.plan(affinities.n_samples)
+        store.read_run((affinities.n_samples, rows.start.n_components), plan.phases)
         start = make_start(rows, graph, affinities, request, store)
-    return make_embedding(start, affinities, request), store
+    return make_embedding(start, affinities, request), plan

@@ -3,27 +3,21 @@
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.select import as_affinities
-from fasttsne.anchors import check_anchors
 from fasttsne.embedding import TSNEEmbedding
-from fasttsne.embedding.checks import check_reference, check_size
 from fasttsne.fit.backend import Backend
-from fasttsne.fit.request import FitRequest, Source, n_rows
+from fasttsne.fit.request import FitRequest, n_rows
 from fasttsne.fit.store import StageStore
-from fasttsne.initialization import as_start, initial_positions, near_anchors
+from fasttsne.initialization import Start, StartSpec
 from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.linalg.robust import warn_of_far_rows
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.optimize.descent import OptimizationInterrupt
 from fasttsne.optimize.parameters import OPTIMIZE
 from fasttsne.optimize.plan import Phase, RunPlan
-from fasttsne.runtime.typing import RandomState
+from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import column_names
 from fasttsne.utils import Timer
 
@@ -32,7 +26,7 @@ log = logging.getLogger("fasttsne.tsne")
 
 @dataclass(frozen=True)
 class FitRows:
-    """The data of a fit in canonical form.
+    """The data of a fit in canonical form, and the start that it is asked for.
 
     Attributes
     ----------
@@ -40,38 +34,31 @@ class FitRows:
         What the search takes: rows of features, or a matrix of distances.
     features : array or None
         The rows of features, for principal components.
+    start : StartSpec
+        Checked; of another number of rows only where there are none here.
     """
 
-    data: Any
-    features: Any
-
-
-@dataclass(frozen=True)
-class Start:
-    """Initial positions, and the reference of ``global_structure``."""
-
-    positions: np.ndarray
-    reference: np.ndarray | None
+    data: Rows | None
+    features: Rows | None
+    start: StartSpec
 
 
 def read_rows(request: FitRequest, backend: Backend) -> FitRows:
     """Return the data in canonical form, and warn of what disturbs a map."""
-    if not request.has_features:
-        rows = FitRows(request.X, None)
-    else:
-        X = backend.read(request.X)
-        warn_of_far_rows(X)
-        warn_of_dominating_column(X, column_names(request.X), request.params["metric"])
-        rows = FitRows(X, X)
-    request.check_shapes(n_rows(rows.data))
-    return rows
+    if not request.has_features or request.X is None:
+        start = request.start.checked(n_rows(request.X), has_features=False)
+        return FitRows(request.X, None, start)
+    X = backend.read(request.X)
+    warn_of_far_rows(X)
+    warn_of_dominating_column(X, column_names(request.X), request.params["metric"])
+    return FitRows(X, X, request.start.checked(n_rows(X), has_features=True))
 
 
 def find_neighbors(
     rows: FitRows, request: FitRequest, backend: Backend, store: StageStore
 ) -> KNNGraph | None:
     """Return the neighbour graph; None if affinities are given."""
-    if request.source is Source.AFFINITIES:
+    if request.affinities is not None:
         return None
     index = backend.make_index(rows.data)
     return backend.as_graph(index, *store.neighbors(index))
@@ -99,53 +86,12 @@ def make_start(
     store: StageStore,
 ) -> Start:
     """Return initial positions, of a resumed fit from its store, and the reference."""
-    shape = affinities.n_samples, request.n_components
     components = graph.components if graph is not None and request.is_euclidean else None
-
-    def positions(initialization: str | ArrayLike, random_state: RandomState) -> np.ndarray:
-        return initial_positions(
-            initialization,
-            rows.features,
-            affinities.P_float32,
-            request.n_components,
-            random_state,
-            request.params["n_jobs"],
-            request.params["verbose"],
-            components,
-        )
-
-    reference = _reference(request, shape, lambda: positions("pca", 0))
-    if store.state is not None:
-        return Start(store.state.embedding, reference)
-    initialization = request.initialization
-    is_given = not _is_pca(request.params["global_reference"])
-    if is_given and reference is not None and isinstance(initialization, str):
-        initialization = as_start(reference, request.generator)
-    start = positions(initialization, request.generator)
-    anchors = request.anchors
-    if anchors is not None:
-        check_anchors(anchors, *shape)
-        if isinstance(initialization, str):
-            start = near_anchors(start, anchors.targets, anchors.weights, affinities.P_float32)
-    return Start(start, reference)
-
-
-def _is_pca(reference: Any) -> bool:
-    return isinstance(reference, str)
-
-
-def _reference(
-    request: FitRequest, shape: tuple[int, int], components: Callable[[], np.ndarray]
-) -> np.ndarray | None:
-    """Return the reference layout; deterministic, so that a resumed fit has the same one."""
-    if not request.params["global_structure"]:
-        return None
-    if _is_pca(request.params["global_reference"]):
-        return components()
-    reference = check_reference(request.params["global_reference"], shape)
-    assert reference is not None
-    check_size(reference)
-    return reference
+    spec = rows.start
+    if rows.data is None:  # only now it is known of how many rows
+        spec = spec.checked(affinities.n_samples, has_features=False)
+    resumed = None if store.state is None else store.state.embedding
+    return spec.make(rows.features, affinities.graph, request.generator, components, resumed)
 
 
 def make_embedding(start: Start, affinities: Affinities, request: FitRequest) -> TSNEEmbedding:
@@ -158,7 +104,7 @@ def make_embedding(start: Start, affinities: Affinities, request: FitRequest) ->
         random_state=params["random_state"],
         negative_gradient_method=params["negative_gradient_method"],
         momentum=params["final_momentum"],
-        anchors=request.anchors,
+        anchors=request.start.anchors,
         global_reference=start.reference,
         **{name: params[name] for name in OPTIMIZE if name != "momentum"},
     )

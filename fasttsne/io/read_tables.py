@@ -18,7 +18,7 @@ import numpy as np
 import scipy.io
 import scipy.sparse
 
-from fasttsne.io.archive import check_directory, check_size
+from fasttsne.io.archive import array_names, open_zip, read_array
 from fasttsne.io.columns import ParquetColumns, TextColumns, extension
 from fasttsne.io.table import Columns, Table, choose_columns, errors_name_file
 from fasttsne.runtime.stored_sparse import as_stored_sparse, load_sparse
@@ -196,25 +196,28 @@ def _read_npy(path: Path, key: str | None) -> Table:
 
 
 def _read_npz(path: Path, key: str | None) -> Table:
-    with np.load(path, allow_pickle=False) as archive:
-        names = archive.files
-        check_directory(archive)
-        for name in names:
-            check_size(archive, name)
+    with open(path, "rb") as file:
+        archive = open_zip(file)
+        names = array_names(archive)
         if key is None and {"format", "shape", "data"} <= set(names):
+            if archive.testzip() is not None:
+                raise ValueError("it is damaged")
             return Table(scipy.sparse.load_npz(path).tocsr())
-        data = archive[_select_key(names, key, USUAL_KEYS)]
-        columns = {}
+        data = read_array(archive, _select_key(names, key, USUAL_KEYS))
+        columns, texts = {}, {}
         for name in names:
-            with contextlib.suppress(ValueError):  # arrays of objects
-                if archive[name].shape == data.shape[:1]:
-                    columns[name] = archive[name]
-        text = str(archive["parameters"]) if "parameters" in names else "{}"
-        for name in {"labels", "ids"} & columns.keys():
-            columns[name] = _empty_as_none(columns[name])
-        own = {name: str(archive[f"{name}_name"]) for name in columns if f"{name}_name" in names}
+            with contextlib.suppress(TypeError):  # arrays of objects
+                array = read_array(archive, name)
+                if array.shape == ():
+                    texts[name] = str(array)
+                elif array.shape == data.shape[:1]:
+                    columns[name] = array
+    for name in {"labels", "ids"} & columns.keys():
+        columns[name] = _empty_as_none(columns[name])
+    own = {name: texts[f"{name}_name"] for name in columns if f"{name}_name" in texts}
     columns = {own.get(name, name): values for name, values in columns.items()}
-    return Table(data, columns, parameters=json.loads(text), ids=own.get("ids", "ids"))
+    parameters = json.loads(texts.get("parameters", "{}"))
+    return Table(data, columns, parameters=parameters, ids=own.get("ids", "ids"))
 
 
 def _empty_as_none(values: np.ndarray) -> np.ndarray:
