@@ -178,17 +178,7 @@ class MultiscaleMixture(KNNAffinities):
         Those larger than (n_samples - 1) / 3 are replaced by that value, once, with a
         warning.
         """
-        wanted = _as_list(perplexities)
-        usable = _clip_perplexities(wanted, n_samples)
-        if usable != wanted:
-            largest = perplexity_for(n_samples - 1)
-            too_large = ", ".join(f"{p:g}" for p in wanted if p > largest)
-            if too_large:
-                warn_user(
-                    f"perplexities {too_large} are too large for {n_samples} rows; "
-                    f"using {largest:g}"
-                )
-        return usable
+        return usable_perplexities(perplexities, n_samples)
 
 
 class Multiscale(MultiscaleMixture):
@@ -201,6 +191,22 @@ class Multiscale(MultiscaleMixture):
     """
 
     _conditional = staticmethod(from_average)
+
+
+def usable_perplexities(
+    perplexities: float | Iterable[float] | None, n_samples: int
+) -> list[float]:
+    """See :meth:`MultiscaleMixture.check_perplexities`."""
+    wanted = _as_list(perplexities)
+    usable = _clip_perplexities(wanted, n_samples)
+    if usable != wanted:
+        largest = perplexity_for(n_samples - 1)
+        too_large = ", ".join(f"{p:g}" for p in wanted if p > largest)
+        if too_large:
+            warn_user(
+                f"perplexities {too_large} are too large for {n_samples} rows; using {largest:g}"
+            )
+    return usable
 
 
 def _readable_twice(perplexities: Any) -> Any:

@@ -1,6 +1,6 @@
 """The affinities of a fit."""
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +14,7 @@ from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_number
 
 # The families of one perplexity, and of several.
-Families: TypeAlias = tuple[type[PerplexityBasedNN], type[MultiscaleMixture]]
-FAMILIES: Families = PerplexityBasedNN, MultiscaleMixture
+FAMILIES = PerplexityBasedNN, MultiscaleMixture
 
 
 def make_affinities(
@@ -44,14 +43,10 @@ def as_affinities(given: Affinities | Rows, n_samples: int | None) -> Affinities
 
 
 def affinities_of_graph(
-    graph: KNNGraph,
-    perplexity: Any,
-    n_jobs: int | None,
-    verbose: bool,
-    families: Families = FAMILIES,
+    graph: KNNGraph, perplexity: Any, n_jobs: int | None, verbose: bool
 ) -> Affinities:
     """Return the affinities of a neighbour graph for one perplexity, or several."""
-    family = families[np.ndim(perplexity) > 0]
+    family = FAMILIES[np.ndim(perplexity) > 0]
     return family(None, perplexity, n_jobs=n_jobs, verbose=verbose, knn_index=graph)
 
 
