@@ -147,18 +147,9 @@ def rows_from_arrays(arrays: Arrays) -> Matrix:
 
 
 class SavedPart(NamedTuple):
-    """A part of an index as a file has it.
+    """A part of an index as a file has it, of rows with these numbers in the map or ``REMOVED``.
 
-    Attributes
-    ----------
-    header : dict
-        Its search and parameters.
-    numbers : array of int32, shape (rows,)
-        Positions of its rows in the map, ``REMOVED`` for dropped rows.
-    search : dict of arrays
-        What the search has built.
-    rows : array or CSR matrix
-        All of its rows; without ``keep="rows"`` only the dropped ones, which cannot be given again.
+    Without ``keep="rows"`` its rows are only the removed ones, which cannot be given again.
     """
 
     header: Header
@@ -229,13 +220,7 @@ class IndexWithoutRows:
 
 
 def affinities_to_arrays(affinities: Affinities, keep: str) -> tuple[Header, Arrays]:
-    """Return what ``affinities_from_arrays`` reads; rows are among it if ``keep`` is "rows".
-
-    Raises
-    ------
-    TypeError, ValueError
-        If affinities or their search cannot be written.
-    """
+    """Return what ``affinities_from_arrays`` reads; rows are among it if ``keep`` is "rows"."""
     name = type(affinities).__name__
     if not isinstance(affinities, KNNAffinities) or type(affinities) is not FAMILIES.get(name):
         raise TypeError(
@@ -266,13 +251,7 @@ def affinities_to_arrays(affinities: Affinities, keep: str) -> tuple[Header, Arr
 
 
 def affinities_from_arrays(header: Header, arrays: Arrays, n: int) -> KNNAffinities:
-    """Return the affinities of n rows; if there are no rows, with an :class:`IndexWithoutRows`.
-
-    Raises
-    ------
-    ValueError, KeyError
-        If header or arrays are not right.
-    """
+    """Return the affinities of n rows; if there are no rows, with an :class:`IndexWithoutRows`."""
     indices, distances, units = (arrays[name] for name in ("neighbors", "distances", "units"))
     k = indices.shape[1] if indices.ndim == 2 else 0
     check_neighbors(indices, distances, (n, k), n)
@@ -315,10 +294,7 @@ def _parameters(header: Header) -> Header:
 
 
 def check_restorable(header: Header, arrays: Arrays, index: Index, n: int) -> None:
-    """Raise ValueError if affinities cannot be restored, also with rows that are given again.
-
-    index : the index that was written, which has the rows.
-    """
+    """Raise ValueError if affinities cannot be restored, with the rows of the index written."""
     restored = affinities_from_arrays(header, arrays, n).knn_index
     if isinstance(restored, IndexWithoutRows):
         restored.with_rows_of_parts([part.index.data for part in parts_of(index)])
@@ -425,9 +401,8 @@ def _with_arrays(state: object) -> object:
 def fingerprint(value: object, name: str = "value") -> str:
     """Return a short text that differs where two parameters or data sets do.
 
-    Functions and objects of a user's own count by their names only.
-
-    name : of the stage in which a large array is read.
+    Functions and objects of a user's own count by their names only; the stage in which a large
+    array is read has the name.
     """
     if isinstance(value, np.generic):
         value = value.item()

@@ -85,14 +85,9 @@ def save(
     keep: str = "map",
     columns: list[str] | None = None,
 ) -> None:
-    """Write an embedding to a file, atomically: after an error, the old file is unchanged.
+    """Write an embedding to a file: see :meth:`fasttsne.TSNEEmbedding.save`.
 
-    Parameters
-    ----------
-    embedding : :class:`fasttsne.TSNEEmbedding`.
-    path : the file; replaced if it exists.
     kl_divergence : replaces the one of the embedding, in the middle of a run.
-    keep : what of the affinities is kept, as for ``TSNEEmbedding.save``.
     columns : names of the columns of the rows, if they have any.
     """
     embedding.raise_if_view()
@@ -117,22 +112,7 @@ def save(
 
 
 def load(make: Callable[..., Loaded], path: FilePath, X: Rows | None = None) -> Loaded:
-    """Read an embedding from a file that :func:`save` wrote.
-
-    Parameters
-    ----------
-    make : the class of the embedding.
-    path : the file.
-    X : the rows of the map, for a file that has an index without them.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be opened.
-    ValueError
-        If it is not such a file, is damaged, or has the format of a later version, or X does not
-        belong to it.
-    """
+    """Make an embedding from a file that :func:`save` wrote: see ``TSNEEmbedding.load``."""
     with open_archive(path, KIND, FORMAT, WHAT) as archive:
         embedding = _from_arrays(make, archive.header, archive.arrays())
     affinities = embedding.affinities

@@ -51,7 +51,7 @@ TABLES = ("indices", "distances")
 
 
 class FitCheckpoint:
-    """The files of one fit.
+    """The files of one fit: a :class:`fasttsne.fit.store.StageStore`.
 
     Parameters
     ----------
@@ -60,19 +60,13 @@ class FitCheckpoint:
     generator : of the fit's random numbers, which resumes from its state, too.
     replaces_embedding : whether the path may have a saved embedding, which is lost.
 
-    Attributes
-    ----------
-    phase, state : from which the descent resumes, 0 and None where it begins; after ``read_run``.
-    needs_graph : whether the state of the map is of no use without its neighbours.
-
     Raises
     ------
     ValueError
-        Where a file is there that is damaged, no checkpoint, or one of another fit; or a saved
-        embedding.
+        If a file is there that is damaged, no checkpoint, or of another fit; or a saved embedding.
     """
 
-    needs_graph = True
+    needs_graph = True  # the state of the map is of no use without its neighbours
     phase: int = 0
     state: RunState | None = None
 
@@ -115,10 +109,7 @@ class FitCheckpoint:
             )
 
     def neighbors(self, index: Index) -> tuple[object, object]:
-        """Return indices and distances, from the checkpoint if it has them; else search and save.
-
-        Given neighbours are not saved.
-        """
+        """See ``StageStore``; given neighbours are not saved."""
         if isinstance(index, (PrecomputedNeighbors, PrecomputedDistanceMatrix)):
             return index.build()
         if self._has_graph:
@@ -169,13 +160,8 @@ class FitCheckpoint:
 
     def _header(self, kind: str) -> Header:
         """Return what each file of this fit says of itself."""
-        fingerprint = self._fingerprint
-        return {
-            "kind": kind,
-            "format": FORMAT,
-            "fasttsne": __version__,
-            "fingerprint": fingerprint,
-        }
+        own = {"kind": kind, "format": FORMAT, "fasttsne": __version__}
+        return {**own, "fingerprint": self._fingerprint}
 
     def _write(
         self, path: FilePath, kind: str, header: Header, to_arrays: Callable[[], Arrays]
@@ -189,10 +175,6 @@ class FitCheckpoint:
         return True
 
     def read_run(self, shape: tuple[int, int], phases: tuple[Phase, ...]) -> None:
-        """Read the state of the map, if there is one.
-
-        shape : of the map; phases : of the plan.
-        """
         if not self._has_run:
             return
         with open_archive(self.path, RUN, FORMAT, WHAT) as archive:
@@ -209,11 +191,9 @@ class FitCheckpoint:
         self.phase, self.state = phase, state
 
     def state_of(self, phase: int) -> RunState | None:
-        """Return the state from which a phase resumes; None where it begins."""
         return self.state if phase == self.phase else None
 
     def saver(self, phase: int) -> "CheckpointWriter":
-        """Return what saves the states of a phase."""
         return CheckpointWriter(self, phase)
 
     def write_run(self, phase: int, state: RunState) -> None:
@@ -224,7 +204,6 @@ class FitCheckpoint:
             self._write(self.path, RUN, header, lambda: arrays)
 
     def remove(self) -> None:
-        """Remove the files: the fit has succeeded."""
         if not self._is_embedding():
             remove(self.path)
         remove(self.graph_path)
