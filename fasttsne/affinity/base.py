@@ -80,7 +80,7 @@ class Affinities:
         return self._converted
 
     @property
-    def graph(self) -> Any:
+    def graph(self) -> object:
         """What a run makes its edges of: ``P_float32``, unless that is on other machines."""
         return self.P_float32
 
