@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from fasttsne.affinity.conditional import from_mixture, from_perplexity
-from fasttsne.affinity.multiscale import MultiscaleMixture
+from fasttsne.affinity.families import MultiscaleMixture, PerplexityBasedNN
 from fasttsne.affinity.neighbor_based import KNNAffinities
-from fasttsne.affinity.perplexity import PerplexityBasedNN
 from fasttsne.dask.edges import ActorEdges
 from fasttsne.dask.graph import ClusterGraph, conditional_affinities, symmetric_graph
 from fasttsne.objective.edges import edge_source
@@ -50,11 +49,10 @@ class ClusterAffinities(KNNAffinities):
     def n_samples(self) -> int:
         return int(self._indices.shape[0])
 
-    def _set_joint(self, k: int | None = None) -> None:
-        k = min(self._indices.shape[1] if k is None else k, self._indices.shape[1])
+    def _set_joint(self) -> None:
         tables = self._distances.take()
         cluster, edges = tables[0].cluster, tables[0].edges
-        conditional = conditional_affinities(tables, self._remote_weights(), k)
+        conditional = conditional_affinities(tables, self._remote_weights(), self._n_used)
         self.graph = symmetric_graph(cluster, conditional, edges)
 
     def _remote_weights(self) -> Callable[[np.ndarray], np.ndarray]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fasttsne.affinity import Affinities
-from fasttsne.affinity.select import affinities_of_graph, n_neighbors
+from fasttsne.affinity.families import affinities_of_graph, n_neighbors
 from fasttsne.dask.affinities import ClusterMixture, ClusterPerplexity, WorkerTables
 from fasttsne.dask.checkpoint import ClusterCheckpoint
 from fasttsne.dask.cluster import Cluster
