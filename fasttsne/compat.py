@@ -23,11 +23,12 @@ MOVED: dict[str, tuple[str, ...]] = {
     "callbacks.checkpoint": ("callbacks.recorder",),
     "callbacks.early_stopping": ("callbacks.error_checks",),
     "callbacks.error_logger": ("callbacks.progress",),
+    "io.search_file": ("io.codec",),
     "optimize.choices": ("optimize.plan",),
     "optimize.parameter": ("optimize.parameters",),
 }
 # Classes that have another name now.
-RENAMED: dict[str, str] = {}
+RENAMED = {"RowsLeftOut": "IndexWithoutRows"}
 
 
 class _OldModule(ModuleType):

@@ -1,8 +1,7 @@
 """Read data sets and labels from files, and write embeddings: the formats of the command line."""
 
-from fasttsne.io.columns import DELIMITERS
 from fasttsne.io.read_tables import USUAL_KEYS, USUAL_LAYER, read_rows, read_table, read_vector
-from fasttsne.io.table import Table
+from fasttsne.io.table import DELIMITERS, Table
 from fasttsne.io.write_tables import check_output, write_map
 
 __all__ = [

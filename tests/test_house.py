@@ -36,7 +36,7 @@ LATE_IMPORTS = {
     ("__init__", "__init__"),
     # Dask is not imported before it is used; workers may not have this package at all.
     ("scanpy", "dask.estimator"),
-    ("dask.versions", "dask.versions"),
+    ("dask.cluster", "dask.cluster"),
     ("scanpy", "reports"),
 }
 

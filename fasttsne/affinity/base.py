@@ -81,6 +81,11 @@ class Affinities:
             self._converted, self._checksum = P.astype(np.float32), checksum
         return self._converted
 
+    @property
+    def graph(self) -> sp.csr_matrix:
+        """What a run makes its edges of: ``P_float32``, unless that is on other machines."""
+        return self.P_float32
+
     def _make_P(self) -> None:
         """Make P, where that was put off until it is asked for."""
 

@@ -15,6 +15,22 @@ CSRArrays: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 # Edges that are made symmetric together, and blocks of them at most: for each, all are read.
 BLOCK_EDGES = 2**22
 MAX_BLOCKS = 6
+# Bytes of an edge: an int32 column and a float32 value; and while it is made symmetric, in both
+# directions, and both as one.
+EDGE_BYTES, BLOCK_EDGE_BYTES = 8, 14
+# Edges of the symmetric graph for each row and neighbour: 1.1 for two columns, 1.4 to 1.5 for ten
+# to a thousand (``python benchmarks/memory.py``).
+EDGES_PER_NEIGHBOR = {"plane": 1.1, "more": 1.45}
+
+
+def estimate_edges(n: int, d: int, k: int) -> float:
+    """Return the edges of the symmetric graph of k neighbours of (n, d) rows."""
+    return n * k * EDGES_PER_NEIGHBOR["plane" if d <= 2 else "more"]
+
+
+def estimate_bytes(n: int, k: int) -> float:
+    """Return what is in memory while a graph is made symmetric, besides the graph."""
+    return BLOCK_EDGE_BYTES * min(max(BLOCK_EDGES, 2 * n * k / MAX_BLOCKS), 2 * n * k)
 
 
 def joint_affinities(

@@ -339,13 +339,7 @@ class MultiscaleMixture(KNNAffinities):
         Those larger than (n_samples - 1) / 3 are replaced by that value, once, with a
         warning.
         """
-        wanted, largest = _as_list(perplexities), perplexity_for(n_samples - 1)
-        too_large = ", ".join(f"{p:g}" for p in wanted if p > largest)
-        if too_large:
-            warn_user(
-                f"perplexities {too_large} are too large for {n_samples} rows; using {largest:g}"
-            )
-        return _clip_perplexities(wanted, n_samples)
+        return usable_perplexities(perplexities, n_samples)
 
 
 class Multiscale(MultiscaleMixture):
@@ -358,6 +352,15 @@ class Multiscale(MultiscaleMixture):
     """
 
     _conditional = staticmethod(from_average)
+
+
+def usable_perplexities(perplexities: Perplexities, n_samples: int) -> list[float]:
+    """See :meth:`MultiscaleMixture.check_perplexities`."""
+    wanted, largest = _as_list(perplexities), perplexity_for(n_samples - 1)
+    too_large = ", ".join(f"{p:g}" for p in wanted if p > largest)
+    if too_large:
+        warn_user(f"perplexities {too_large} are too large for {n_samples} rows; using {largest:g}")
+    return _clip_perplexities(wanted, n_samples)
 
 
 def _clip_perplexities(perplexities: list[float], n_samples: int) -> list[float]:
@@ -493,10 +496,6 @@ class Uniform(KNNAffinities):
         return self._to_new(data, k, return_distances, lambda d, _: from_uniform(d))
 
 
-# The families of one perplexity, and of several.
-Families: TypeAlias = tuple[type[PerplexityBasedNN], type[MultiscaleMixture]]
-
-
 def make_affinities(
     X: Rows | None,
     given: Affinities | Rows | None,
@@ -532,13 +531,12 @@ def affinities_of_graph(
     perplexity: float | Iterable[float],
     n_jobs: int | None,
     verbose: bool,
-    families: Families = (PerplexityBasedNN, MultiscaleMixture),
 ) -> Affinities:
     """Return the affinities of a neighbour graph for one perplexity, or several."""
     common = {"n_jobs": n_jobs, "verbose": verbose}
     if isinstance(perplexity, Iterable):
-        return families[1].from_neighbors(graph, perplexities=perplexity, **common)
-    return families[0].from_neighbors(graph, perplexity=perplexity, **common)
+        return MultiscaleMixture.from_neighbors(graph, perplexities=perplexity, **common)
+    return PerplexityBasedNN.from_neighbors(graph, perplexity=perplexity, **common)
 
 
 def n_neighbors(perplexity: float | Iterable[float], n_samples: int | None) -> int:

@@ -1,20 +1,45 @@
-"""The cluster as the place where a fit runs."""
+"""The cluster as the place where a fit runs, and what it keeps in files to resume."""
 
+import os
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from functools import partial
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.families import affinities_of_graph, n_neighbors
-from fasttsne.dask.affinities import ClusterMixture, ClusterPerplexity, WorkerTables
-from fasttsne.dask.checkpoint import ClusterCheckpoint
-from fasttsne.dask.cluster import Cluster
-from fasttsne.dask.neighbors import search_class
+from fasttsne.dask.affinities import ClusterAffinities
+from fasttsne.dask.cluster import Cluster, check_fits
+from fasttsne.dask.neighbors import SEARCHES, ClusterIndex, Tables, as_tables
 from fasttsne.dask.reading import read_rows
+from fasttsne.dask.remote_rows import RemoteRows
 from fasttsne.fit.request import FitRequest
 from fasttsne.fit.store import NullStore, StageStore
+from fasttsne.io.archive import (
+    Archive,
+    Header,
+    exists,
+    open_archive,
+    remove,
+    sibling_path,
+    write_archive,
+)
+from fasttsne.io.codec import check_neighbors
+from fasttsne.io.fit_checkpoint import FORMAT, TABLES, WHAT, FitCheckpoint
 from fasttsne.nearest_neighbors.graph import KNNGraph
+from fasttsne.nearest_neighbors.index import Index
+from fasttsne.objective.functions import NAMES
+from fasttsne.repulsion import METHODS
+from fasttsne.runtime.typing import FilePath, RandomGenerator, Rows
+from fasttsne.runtime.validation import is_address
+
+BLOCK = "fasttsne checkpoint, some neighbours"
+WRITING, READING = "writing neighbours", "reading neighbours"
+# Of each neighbour in a graph in this process: its index, distance and conditional affinity, and
+# about 1.5 edges.
+NEIGHBOR_BYTES = 24
 
 
 class DaskBackend:
@@ -26,15 +51,19 @@ class DaskBackend:
         What is to be fitted.
     cluster : Cluster
         The workers.
+    fetches_graph : bool
+        Whether this process makes the affinities, of the neighbours that the workers find.  It does
+        where the request needs the whole graph.
     """
 
-    def __init__(self, request: FitRequest, cluster: Cluster):
+    def __init__(self, request: FitRequest, cluster: Cluster, fetches_graph: bool = False):
         self._request, self._cluster = request, cluster
+        self._fetches_graph = fetches_graph or _needs_graph(request)
 
-    def read(self, X: Any) -> Any:
+    def read(self, X: Rows) -> RemoteRows:
         return read_rows(self._cluster, X)
 
-    def open_store(self, X: Any) -> StageStore:
+    def open_store(self, X: Rows | None) -> StageStore:
         request = self._request
         path = request.params["checkpoint"]
         if path is None:
@@ -44,22 +73,128 @@ class DaskBackend:
     def memory(self) -> AbstractContextManager[None]:
         return nullcontext()  # workers spill to disk as Dask is told
 
-    def make_index(self, data: Any) -> Any:
+    def make_index(self, data: Rows | None) -> ClusterIndex:
+        assert isinstance(data, RemoteRows)
         spec = self._request.search()
         k = n_neighbors(self._request.params["perplexity"], len(data))
-        return search_class(spec.method, spec.metric)(data, k, **spec.settings())
+        return SEARCHES[str(spec.method)](data, k, **spec.settings())
 
-    def as_graph(self, index: Any, indices: Any, distances: Any) -> KNNGraph:
+    def as_graph(self, index: Index, indices: ArrayLike, distances: ArrayLike) -> KNNGraph:
+        assert isinstance(index, ClusterIndex)
+        assert isinstance(indices, RemoteRows)
+        assert isinstance(distances, RemoteRows)
         index.data = None  # workers need not keep the rows
-        shape = np.broadcast_to(np.int32(0), indices.shape)
-        return KNNGraph(index, shape, WorkerTables(indices, distances), None)
+        if not self._fetches_graph:
+            return KNNGraph(index, indices, distances, None)
+        n, k = indices.shape
+        check_fits(NEIGHBOR_BYTES * n * k, f"the graph of {n:,} rows and {k} neighbours of each")
+        return KNNGraph.of(index, indices[:], distances[:])
 
     def make_affinities(self, graph: KNNGraph) -> Affinities:
         params = self._request.params
-        return affinities_of_graph(
-            graph,
-            params["perplexity"],
-            params["n_jobs"],
-            params["verbose"],
-            (ClusterPerplexity, ClusterMixture),
+        if self._fetches_graph:
+            return affinities_of_graph(
+                graph, params["perplexity"], params["n_jobs"], params["verbose"]
+            )
+        return ClusterAffinities(graph, params["perplexity"], params["verbose"])
+
+
+def _needs_graph(request: FitRequest) -> bool:
+    """Whether a fit reads the whole graph in one process."""
+    params, start = request.params, request.start
+    method, is_named = params["negative_gradient_method"], isinstance(start.initialization, str)
+    return bool(
+        params["density_weight"]
+        or (is_named and (start.initialization == "spectral" or start.anchors is not None))
+        or (NAMES.get(method, method) if callable(method) else method) not in METHODS
+    )
+
+
+class ClusterCheckpoint(FitCheckpoint):
+    """The files of one fit, in a folder that all machines share, or at an address.
+
+    The archive of neighbours says which blocks there are; each is a file beside it, as
+    ``name.graph.3.npz``, which a worker writes.  Without them a resumed fit searches again.
+    """
+
+    needs_graph = False
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        path: FilePath,
+        fingerprint: Mapping[str, str],
+        generator: RandomGenerator,
+    ):
+        self._cluster, self._n_blocks = cluster, 0
+        super().__init__(
+            path if is_address(path) else os.path.abspath(path), fingerprint, generator
         )
+
+    def remove(self) -> None:
+        super().remove()
+        _remove_all(self._block_paths(self._n_blocks))
+
+    def _block_paths(self, n: int) -> list[FilePath]:
+        return [sibling_path(self.graph_path, f".{i}") for i in range(n)]
+
+    def _write_tables(self, tables: Tables) -> dict[str, np.ndarray]:
+        indices, distances = tables
+        self._n_blocks = len(indices.blocks)
+        paths = self._block_paths(self._n_blocks)
+        write = partial(_write_block, self._header(BLOCK))
+        written = indices.submit_blocks(WRITING, write, distances.blocks, paths)
+        self._cluster.finish(WRITING, written, indices.sizes)
+        if not all(map(exists, paths)):
+            with self._cluster.open_client() as client:
+                client.run(_remove_all, paths)
+            raise OSError("workers do not write to a folder of this machine, give an address")
+        # Of the tables, their types and columns.
+        return {"edges": indices.edges, "indices": indices[:0], "distances": distances[:0]}
+
+    def _read_tables(self, archive: Archive, n: int) -> tuple[np.ndarray, int, np.dtype]:
+        arrays = archive.arrays()
+        edges, indices, distances = (arrays[name] for name in ("edges", *TABLES))
+        if edges.ndim != 1 or edges[0] != 0 or edges[-1] != n or (np.diff(edges) <= 0).any():
+            raise ValueError(f"its blocks are not those of {n} rows")
+        return edges, indices.shape[1], distances.dtype
+
+    def _to_tables(self, edges: np.ndarray, k: int, dtype: np.dtype) -> Tables:
+        self._n_blocks = len(edges) - 1
+        sizes, header = np.diff(edges).tolist(), self._header(BLOCK)
+        paths = self._block_paths(self._n_blocks)
+        blocks = [
+            self._cluster.submit(
+                READING, _read_block, header, first, (size, k), int(edges[-1]), path
+            )
+            for first, size, path in zip(edges[:-1].tolist(), sizes, paths, strict=True)
+        ]
+        self._cluster.finish(READING, blocks, sizes)
+        return as_tables(self._cluster, blocks, edges, k, dtype)
+
+
+def _write_block(
+    header: Header, indices: np.ndarray, first: int, distances: np.ndarray, path: FilePath
+) -> None:
+    header = {**header, "first": first}
+    write_archive(path, header, dict(zip(TABLES, (indices, distances), strict=True)))
+
+
+def _read_block(
+    header: Header, first: int, shape: tuple[int, int], n: int, path: FilePath
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return neighbours of some of n rows, from row ``first`` on."""
+    with open_archive(path, BLOCK, FORMAT, WHAT) as archive:
+        if archive.header.get("fingerprint") != header["fingerprint"]:
+            raise ValueError("it is of another fit")
+        if archive.header.get("first") != first:
+            raise ValueError(f"it is of rows from {archive.header.get('first')} on, not {first}")
+        arrays = archive.arrays()
+        indices, distances = (arrays[name] for name in TABLES)
+        check_neighbors(indices, distances, shape, n)
+    return indices, distances
+
+
+def _remove_all(paths: list[FilePath]) -> None:
+    for path in paths:
+        remove(path)

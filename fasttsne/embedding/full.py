@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities, PrecomputedAffinities
@@ -105,7 +104,7 @@ class TSNEEmbedding(ArrayWithState):
     _divergence: float | None
     _is_divergence_deferred = False
     # Each with the key that it was made for.
-    _cached_objective: tuple[tuple[object, ...], Objective, sp.csr_matrix] | None
+    _cached_objective: tuple[tuple[object, ...], Objective, object] | None
     _cached_repulsion: tuple[tuple[object, ...], np.ndarray, FixedRepulsion] | None
 
     def __new__(
@@ -576,10 +575,10 @@ class TSNEEmbedding(ArrayWithState):
 
     def objective(self, phase: Phase) -> Objective:
         """The objective of a phase, cached while what it depends on is the same."""
-        P = self.affinities.P_float32
+        graph = self.affinities.graph
         key = (phase.method, phase.dof, phase.n_threads, phase.density_weight, phase.accuracy)
         cached = self._cached_objective
-        if cached is None or cached[0] != key or cached[2] is not P:
+        if cached is None or cached[0] != key or cached[2] is not graph:
             objective = make_objective(
                 phase.method,
                 self.affinities,
@@ -589,8 +588,12 @@ class TSNEEmbedding(ArrayWithState):
                 dict(phase.accuracy),
                 phase.density_weight,
             )
-            self._cached_objective = cached = key, objective, P
+            self._cached_objective = cached = key, objective, graph
         return cached[1]
+
+    def release_objective(self) -> None:
+        """Give back what the objective of the last run holds; the next run makes it anew."""
+        self._cached_objective = None
 
 
 def _check_reference(reference: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray | None:

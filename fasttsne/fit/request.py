@@ -9,7 +9,7 @@ from fasttsne.affinity import Affinities
 from fasttsne.affinity.families import check_perplexity
 from fasttsne.anchors import Anchors
 from fasttsne.initialization import INITIALIZATIONS, StartSpec
-from fasttsne.io.fingerprint import fingerprint
+from fasttsne.io.codec import fingerprint
 from fasttsne.linalg.dominance import EUCLIDEAN
 from fasttsne.nearest_neighbors.graph import SearchSpec
 from fasttsne.optimize.parameters import TSNE as PARAMETERS

@@ -90,7 +90,7 @@ def make_start(
     if rows.data is None:  # only now it is known of how many rows
         spec = spec.checked(affinities.n_samples, has_features=False)
     resumed = None if store.state is None else store.state.embedding
-    return spec.make(rows.features, affinities.P_float32, request.generator, components, resumed)
+    return spec.make(rows.features, affinities.graph, request.generator, components, resumed)
 
 
 def make_embedding(start: Start, affinities: Affinities, request: FitRequest) -> TSNEEmbedding:

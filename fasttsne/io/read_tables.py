@@ -8,19 +8,28 @@ and those of ``.h5ad`` and ``.parquet``, but for ``read_rows``.
 """
 
 import contextlib
+import io
 import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.io
 import scipy.sparse
 
-from fasttsne.io.archive import check_directory, check_size
-from fasttsne.io.columns import ParquetColumns, TextColumns, extension
-from fasttsne.io.table import Columns, Table, choose_columns, errors_name_file
+from fasttsne.io.archive import array_names, open_zip, read_array
+from fasttsne.io.atomic import check_regular
+from fasttsne.io.table import (
+    Columns,
+    ParquetColumns,
+    Table,
+    TextColumns,
+    choose_columns,
+    errors_name_file,
+    extension,
+)
 from fasttsne.runtime.stored_sparse import as_stored_sparse, load_sparse
 from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import is_address
@@ -35,8 +44,8 @@ USUAL_LAYER = "X_pca"
 CHUNKED = (".h5", ".hdf5", ".zarr")
 # Files of several arrays.
 KEYED = (".npz", ".h5ad", *CHUNKED)
-# Bytes of a Matrix Market file that are checked together, and of its end.
-BLOCK_BYTES, END_BYTES = 2**22, 1000
+# Bytes of the end of a Matrix Market file that has none of its last line.
+END_BYTES = 1000
 NO_ADDRESS = "{} is an address; only files are read and written: download it first"
 
 
@@ -88,11 +97,8 @@ def read_table(
 def read_columns(
     path: FilePath, key: str | None = None, texts: Sequence[str] = ()
 ) -> Mapping[str, np.ndarray]:
-    """Return the columns of a file by name, (n,) arrays; of a table all, also those of numbers.
+    """Return the columns of a file by name, (n,) arrays; of a table all, also the ones of numbers.
 
-    Parameters
-    ----------
-    path, key : as for :func:`read_table`.
     texts : columns that need not have numbers only.
     """
     path = _check_path(path, key)
@@ -110,12 +116,10 @@ def _check_path(path: FilePath, key: str | None) -> Path:
     handler_for(path, dict.fromkeys(EXTENSIONS), "read")
     if key is not None and not has_keys(path):
         raise ValueError(f"{path}: only {' '.join(KEYED)} files have keys; got key {key!r}")
-    if path.is_dir() and extension(path) != ".zarr":
-        raise IsADirectoryError(f"{path} is a folder")
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
-    if not (path.is_file() or path.is_dir()):
-        raise OSError(f"{path} is not a regular file")
+    if not (path.is_dir() and extension(path) == ".zarr"):
+        check_regular(path)
     return path
 
 
@@ -196,25 +200,28 @@ def _read_npy(path: Path, key: str | None) -> Table:
 
 
 def _read_npz(path: Path, key: str | None) -> Table:
-    with np.load(path, allow_pickle=False) as archive:
-        names = archive.files
-        check_directory(archive)
-        for name in names:
-            check_size(archive, name)
+    with open(path, "rb") as file:
+        archive = open_zip(file)
+        names = array_names(archive)
         if key is None and {"format", "shape", "data"} <= set(names):
+            if archive.testzip() is not None:
+                raise ValueError("it is damaged")
             return Table(scipy.sparse.load_npz(path).tocsr())
-        data = archive[_select_key(names, key, USUAL_KEYS)]
-        columns = {}
+        data = read_array(archive, _select_key(names, key, USUAL_KEYS))
+        columns, texts = {}, {}
         for name in names:
-            with contextlib.suppress(ValueError):  # arrays of objects
-                if archive[name].shape == data.shape[:1]:
-                    columns[name] = archive[name]
-        text = str(archive["parameters"]) if "parameters" in names else "{}"
-        for name in {"labels", "ids"} & columns.keys():
-            columns[name] = _empty_as_none(columns[name])
-        own = {name: str(archive[f"{name}_name"]) for name in columns if f"{name}_name" in names}
+            with contextlib.suppress(TypeError):  # arrays of objects
+                array = read_array(archive, name)
+                if array.shape == ():
+                    texts[name] = str(array)
+                elif array.shape == data.shape[:1]:
+                    columns[name] = array
+    for name in {"labels", "ids"} & columns.keys():
+        columns[name] = _empty_as_none(columns[name])
+    own = {name: texts[f"{name}_name"] for name in columns if f"{name}_name" in texts}
     columns = {own.get(name, name): values for name, values in columns.items()}
-    return Table(data, columns, parameters=json.loads(text), ids=own.get("ids", "ids"))
+    parameters = json.loads(texts.get("parameters", "{}"))
+    return Table(data, columns, parameters=parameters, ids=own.get("ids", "ids"))
 
 
 def _empty_as_none(values: np.ndarray) -> np.ndarray:
@@ -249,17 +256,17 @@ def _read_h5ad(path: Path, key: str | None) -> Table:
     stored = as_stored_sparse(data, str(path))
     if stored is not None:
         data = stored
-    elif not (hasattr(data, "dtype") and len(data.shape) == 2):  # a data frame
+    elif _is_group(data) or len(data.shape) != 2:  # a data frame
         data = anndata.io.read_elem(data)
         data = data if scipy.sparse.issparse(data) else np.asarray(data)
     # Old versions stored the table of observations as one array.
-    is_old = hasattr(file["obs"], "dtype")
-    obs = anndata.read_h5ad(path).obs if is_old else anndata.io.read_elem(file["obs"])
+    is_new = _is_group(file["obs"])
+    obs = anndata.io.read_elem(file["obs"]) if is_new else anndata.read_h5ad(path).obs
     return Table(data, {name: np.asarray(obs[name]) for name in obs.columns})
 
 
 def _read_chunked(path: Path, key: str | None) -> Table:
-    arrays = _find_arrays(path)
+    arrays = _with_sparse(_members_of(path), path)
     rows = arrays.pop(_choose_rows(arrays, key))
     columns = {}
     for name, array in arrays.items():
@@ -270,38 +277,25 @@ def _read_chunked(path: Path, key: str | None) -> Table:
     return Table(rows, columns)
 
 
-def _find_arrays(path: Path) -> dict[str, Any]:
-    """Return the data sets of a file, by name with slashes, as open objects of h5py or zarr.
-
-    A sparse matrix, as AnnData writes one, is a group of three arrays, and here a data set.
-    """
-    if path.suffix.lower() == ".zarr":
-        store = require("zarr", "a .zarr store", "files").open(path, mode="r")
-        members = {"": store}
-        if hasattr(store, "members"):
-            members |= dict(store.members(max_depth=None))
-        for name, member in members.items():
-            _refuse_pickles(name, member)
-        return _with_sparse(members, path) if hasattr(store, "members") else members
-    h5py = require("h5py", "an .h5 file", "files")
-    file = h5py.File(path, "r")
-    found: dict[str, Any] = {"": file}
-
-    def add(name: str, member: Any) -> None:
-        found[name] = member
-
-    file.visititems(add)
-    return _with_sparse(found, path)
+def _members_of(path: Path) -> dict[str, Any]:
+    """Return groups and data sets by name with slashes, as open objects of h5py or zarr."""
+    if path.suffix.lower() != ".zarr":
+        file = require("h5py", "an .h5 file", "files").File(path, "r")
+        members = {"": file}
+        file.visititems(members.__setitem__)
+        return members
+    store = require("zarr", "a .zarr store", "files").open(path, mode="r")
+    members = {"": store, **(dict(store.members(max_depth=None)) if _is_group(store) else {})}
+    for name, member in members.items():
+        codecs = () if _is_group(member) else (*(member.filters or ()), *(member.compressors or ()))
+        # Older versions of zarr's packages would unpickle.
+        if any(getattr(codec, "codec_id", None) == "pickle" for codec in codecs):
+            raise ValueError(f"its array {name!r} is pickled, which could execute anything")
+    return members
 
 
-def _refuse_pickles(name: str, member: Any) -> None:
-    """Raise ValueError for an array of zarr that older versions of its package would unpickle."""
-    codecs = [
-        *(getattr(member, "filters", None) or ()),
-        *(getattr(member, "compressors", None) or ()),
-    ]
-    if any(getattr(codec, "codec_id", None) == "pickle" for codec in codecs):
-        raise ValueError(f"its array {name!r} is pickled, which could execute anything")
+def _is_group(member: Any) -> bool:
+    return not hasattr(member, "dtype")
 
 
 def _with_sparse(members: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -312,7 +306,7 @@ def _with_sparse(members: dict[str, Any], path: Path) -> dict[str, Any]:
     for name, member in members.items():
         if name in sparse:
             found[name] = sparse[name]
-        elif hasattr(member, "dtype") and name.rpartition("/")[0] not in sparse:
+        elif not _is_group(member) and name.rpartition("/")[0] not in sparse:
             found[name] = member
     return found
 
@@ -344,42 +338,20 @@ def _read_mtx(path: Path, key: str | None) -> Table:
     what it cannot read of a number, and beyond the end of the file, in lines with zero bytes, as a
     disk leaves them, and in the last line where it has no end.
     """
-    end = _check_text(path)
-    with open(path, "rb") as file, warnings.catch_warnings():
-        # SciPy warns that it will return sparse arrays instead of matrices: both are fine.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        matrix = scipy.io.mmread(path if end.endswith(b"\n") else _Ended(file))
-    return Table(matrix.tocsr() if scipy.sparse.issparse(matrix) else matrix)
-
-
-class _Ended:
-    """A file whose last line has an end."""
-
-    def __init__(self, file: IO[bytes]):
-        self._file, self._is_at_end = file, False
-
-    def read(self, n: int = -1) -> bytes:
-        data = self._file.read(n)
-        if data or self._is_at_end:
-            return data
-        self._is_at_end = True
-        return b"\n"
-
-
-def _check_text(path: Path) -> bytes:
-    """Raise ValueError where a file is no text, or ends within a number; return its end."""
-    end = b""
-    with open(path, "rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            if b"\0" in block:
-                raise ValueError("it is no text, it has bytes that are zero")
-            end = (end + block)[-END_BYTES:]
-    if not end.endswith(b"\n"):
+    text = path.read_bytes()
+    if b"\0" in text:
+        raise ValueError("it is no text, it has bytes that are zero")
+    if not text.endswith(b"\n"):
         try:
-            float(end.split()[-1])
+            float(text[-END_BYTES:].split()[-1])
         except (IndexError, ValueError):
             raise ValueError("it ends in the middle of a line") from None
-    return end
+        text += b"\n"
+    with warnings.catch_warnings():
+        # SciPy warns that it will return sparse arrays instead of matrices: both are fine.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        matrix = scipy.io.mmread(io.BytesIO(text))
+    return Table(matrix.tocsr() if scipy.sparse.issparse(matrix) else matrix)
 
 
 # Readers of arrays, and of columns by name.

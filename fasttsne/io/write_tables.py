@@ -13,24 +13,23 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.io.archive import write_array
-from fasttsne.io.atomic import atomic_write
-from fasttsne.io.columns import (
+from fasttsne.io.atomic import atomic_write, check_regular
+from fasttsne.io.read_tables import handler_for
+from fasttsne.io.table import (
     DELIMITERS,
     extension,
     import_arrow,
     import_compression,
-    import_parquet,
     to_metadata,
 )
-from fasttsne.io.read_tables import handler_for
 from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import as_labels, is_missing
 
@@ -82,15 +81,59 @@ def write_map(
     """
     writer = handler_for(Path(path), _WRITERS, "write")
     points = np.asarray(embedding)
-    more: dict[str, Any] = {
-        "labels": None if labels is None else as_labels(labels, len(points)),
-        "kl_divergence": kl_divergence,
-        "ids": None if ids is None else as_labels(ids, len(points), "ids"),
-        "parameters": json.dumps(parameters) if parameters else None,
-    }
-    more.update(_names(ids=ids_name, labels=labels_name))
+    ids_name = _free_name(ids_name)
+    table = _MapTable(
+        points,
+        None if labels is None else as_labels(labels, len(points)),
+        None if ids is None else as_labels(ids, len(points), "ids"),
+        kl_divergence,
+        json.dumps(parameters) if parameters else None,
+        ids_name,
+        _free_name(labels_name, ids_name),
+    )
     with atomic_write(path) as temp_path:
-        writer(temp_path, points, {n: v for n, v in more.items() if v is not None})
+        writer(temp_path, table)
+
+
+@dataclass(frozen=True)
+class _MapTable:
+    """What is written; labels and ids have names that no other column has."""
+
+    points: np.ndarray
+    labels: np.ndarray | None
+    ids: np.ndarray | None
+    kl_divergence: float | None
+    parameters: str | None
+    ids_name: str
+    labels_name: str
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Return the columns of a table by name, None in place of each missing object."""
+        columns = {self.ids_name: self.ids}
+        columns.update((f"{COORDINATE}{i}", values) for i, values in enumerate(self.points.T, 1))
+        columns[self.labels_name] = self.labels
+        return {n: _missing_as(None, values) for n, values in columns.items() if values is not None}
+
+
+def _free_name(name: str, taken: str = "") -> str:
+    """Return the name of a column that is no coordinate's, and not taken."""
+    while is_coordinate(name) or name == taken:
+        name += "_"
+    return name
+
+
+def is_coordinate(name: str) -> bool:
+    """Whether a column of such a name has coordinates of an embedding: tsne_1, tsne_2, ..."""
+    return re.fullmatch(rf"{COORDINATE}\d+", name) is not None
+
+
+def _missing_as(value: str | None, values: np.ndarray) -> np.ndarray:
+    """Return values; of objects, another in place of each that stands for a missing one."""
+    if values.dtype != object:
+        return values
+    values = values.copy()
+    values[is_missing(values)] = value
+    return values
 
 
 def check_output(path: FilePath, endings: tuple[str, ...] | None = None) -> None:
@@ -112,14 +155,11 @@ def check_output(path: FilePath, endings: tuple[str, ...] | None = None) -> None
     if endings is None:
         handler_for(path, _WRITERS, "write")
         if extension(path) == ".parquet":
-            import_parquet()
+            import_arrow(".parquet")
         import_compression(path)
     elif path.suffix.lower() not in endings:
         raise ValueError(f"{path} must have one of the extensions {' '.join(endings)}")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder")
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} is not a regular file")
+    check_regular(path)
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(f"{path} exists and is not writable")
     folder = path.parent
@@ -132,53 +172,39 @@ def check_output(path: FilePath, endings: tuple[str, ...] | None = None) -> None
         raise PermissionError(f"{path}: the folder {folder} is not writable") from error
 
 
-def _write_npy(path: Path, points: np.ndarray, more: dict[str, Any]) -> None:
+def _write_npy(path: Path, table: _MapTable) -> None:
     # np.save to a file ignores a full disk at the end.
     buffer = io.BytesIO()
-    np.save(buffer, points)
-    with open(path, "wb") as file:
-        file.write(buffer.getbuffer())
+    np.save(buffer, table.points)
+    path.write_bytes(buffer.getbuffer())
 
 
-def _names(**names: str) -> dict[str, str]:
-    """Return the names of columns, each of which differs from the others and is no coordinate."""
-    taken: dict[str, str] = {}
-    for array, name in names.items():
-        while is_coordinate(name) or name in taken.values():
-            name += "_"
-        taken[f"{array}_name"] = name
-    return taken
-
-
-def is_coordinate(name: str) -> bool:
-    """Whether a column of such a name has coordinates of an embedding: tsne_1, tsne_2, ..."""
-    return re.fullmatch(rf"{COORDINATE}\d+", name) is not None
-
-
-def _write_npz(path: Path, points: np.ndarray, more: dict[str, Any]) -> None:
-    for array, usual in ("labels", "label"), ("ids", "id"):
-        if array not in more or more[f"{array}_name"] == usual:
-            del more[f"{array}_name"]
-    arrays = {name: _objects_to_text(value) for name, value in more.items()}
+def _write_npz(path: Path, table: _MapTable) -> None:
+    has_ids_name = table.ids is not None and table.ids_name != "id"
+    has_labels_name = table.labels is not None and table.labels_name != "label"
+    arrays = {
+        "embedding": table.points,
+        "labels": table.labels,
+        "kl_divergence": table.kl_divergence,
+        "ids": table.ids,
+        "parameters": table.parameters,
+        "ids_name": table.ids_name if has_ids_name else None,
+        "labels_name": table.labels_name if has_labels_name else None,
+    }
     with zipfile.ZipFile(path, "w") as archive:
-        for name, values in {"embedding": points, **arrays}.items():
-            write_array(archive, name, values)
+        for name, value in arrays.items():
+            if value is not None:
+                array = np.asarray(value)
+                if array.dtype == object:  # as text, which needs no pickle
+                    array = _missing_as("", array).astype(np.str_)
+                write_array(archive, name, array)
 
 
-def _objects_to_text(values: Any) -> np.ndarray:
-    """Return arrays of objects as text, which needs no pickle; missing values are empty."""
-    array = np.asarray(values)
-    if array.dtype != object or not array.ndim:
-        return array
-    text: np.ndarray = np.where(is_missing(array), "", array).astype(np.str_)
-    return text
-
-
-def _write_text(delimiter: str, path: Path, points: np.ndarray, more: dict[str, Any]) -> None:
+def _write_text(delimiter: str, path: Path, table: _MapTable) -> None:
     # The temporary file says how it is compressed, but not what of.
     with _compressed(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
         rows = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-        columns = _named_columns(points, more)
+        columns = table.columns()
         rows.writerow(columns)
         texts = (_dates_as_text(values).tolist() for values in columns.values())
         rows.writerows(zip(*texts, strict=True))
@@ -209,43 +235,25 @@ def _compressed(path: Path) -> Iterator[IO[bytes]]:
                 yield compressed
 
 
-def _write_parquet(path: Path, points: np.ndarray, more: dict[str, Any]) -> None:
-    pyarrow, parquet = import_arrow(), import_parquet()
-    columns = _named_columns(points, more)
-    table = pyarrow.table({name: _to_arrow(pyarrow, v) for name, v in columns.items()})
-    if "parameters" in more:
-        table = table.replace_schema_metadata(to_metadata(more["parameters"]))
-    parquet.write_table(table, path, write_page_checksum=True)
+def _write_parquet(path: Path, table: _MapTable) -> None:
+    columns = {name: _to_arrow(values) for name, values in table.columns().items()}
+    metadata = None if table.parameters is None else to_metadata(table.parameters)
+    found = import_arrow().table(columns, metadata=metadata)
+    import_arrow(".parquet").write_table(found, path, write_page_checksum=True)
 
 
-def _to_arrow(pyarrow: ModuleType, values: np.ndarray) -> "np.ndarray | pa.Array":
+def _to_arrow(values: np.ndarray) -> "np.ndarray | pa.Array":
     """Return a column for Arrow; objects of several types, which it does not take, as text."""
     if values.dtype != object:
         return values
+    arrow = import_arrow()
     try:
-        return pyarrow.array(values)
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
-        return pyarrow.array([None if value is None else str(value) for value in values])
+        return arrow.array(values)
+    except (arrow.ArrowInvalid, arrow.ArrowTypeError):
+        return arrow.array([None if value is None else str(value) for value in values])
 
 
-def _named_columns(points: np.ndarray, more: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Return the columns of a table by name."""
-    columns = {more["ids_name"]: more.get("ids")}
-    columns.update((f"{COORDINATE}{i}", values) for i, values in enumerate(points.T, 1))
-    columns[more["labels_name"]] = more.get("labels")
-    return {name: _missing_as_none(v) for name, v in columns.items() if v is not None}
-
-
-def _missing_as_none(values: np.ndarray) -> np.ndarray:
-    """Return the values, None in place of each object that stands for a missing one."""
-    if values.dtype != object:
-        return values
-    values = values.copy()
-    values[is_missing(values)] = None
-    return values
-
-
-_WRITERS: dict[str, Callable[[Path, np.ndarray, dict[str, Any]], None]] = {
+_WRITERS: dict[str, Callable[[Path, _MapTable], None]] = {
     ".npy": _write_npy,
     ".npz": _write_npz,
     **{kind: functools.partial(_write_text, mark) for kind, mark in DELIMITERS.items()},
@@ -254,21 +262,25 @@ _WRITERS: dict[str, Callable[[Path, np.ndarray, dict[str, Any]], None]] = {
 EXTENSIONS = tuple(_WRITERS)
 
 
+@runtime_checkable
+class RowTarget(Protocol):
+    """Where rows are written: an array, or what takes slices of rows as one does."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype: ...
+    def __setitem__(self, rows: slice, values: np.ndarray, /) -> None: ...
+
+
 @contextlib.contextmanager
-def row_writer(out: Any, shape: tuple[int, int]) -> Iterator[Callable[[int, np.ndarray], None]]:
+def row_writer(
+    out: RowTarget | FilePath, shape: tuple[int, int]
+) -> Iterator[Callable[[int, np.ndarray], None]]:
     """Yield a function that writes rows, given the index of the first, in order.
 
-    Parameters
-    ----------
-    out : an array of floats of this shape, or anything that takes slices of rows as one does; or
-        the path of an .npy file, which gets float64 and is replaced atomically, at the end.
-    shape : (rows, columns) of all that will be written.
-
-    Raises
-    ------
-    TypeError, ValueError, OSError
-        Before the first row: where ``out`` is something else, cannot be written, or the disk has
-        not enough space.
+    An .npy file gets float64 and is replaced atomically, at the end.  Errors come before the first
+    row: of what is no array, cannot be written, or does not fit on the disk.
     """
     if not isinstance(out, (str, os.PathLike)):
         _check_array(out, shape)
@@ -296,17 +308,16 @@ def row_writer(out: Any, shape: tuple[int, int]) -> Iterator[Callable[[int, np.n
         yield write_to_file
 
 
-def _check_array(out: Any, shape: tuple[int, int]) -> None:
-    dtype = getattr(out, "dtype", None)
-    if not hasattr(type(out), "__setitem__") or not isinstance(dtype, np.dtype):
+def _check_array(out: object, shape: tuple[int, int]) -> None:
+    if not isinstance(out, RowTarget) or not isinstance(out.dtype, np.dtype):
         raise TypeError(
             "out must be None, an array, or the path of an .npy file; got an object of type "
             f"{type(out).__name__}"
         )
-    if tuple(out.shape) != shape or dtype.kind != "f" or dtype.itemsize < 4:
+    if tuple(out.shape) != shape or out.dtype.kind != "f" or out.dtype.itemsize < 4:
         raise ValueError(
             f"out must have the shape {shape}, of float32 or float64; got {tuple(out.shape)}, "
-            f"{dtype}"
+            f"{out.dtype}"
         )
     try:
         out[:1] = np.full((1, shape[1]), np.nan)

@@ -72,14 +72,13 @@ def make_objective(
         method = NAMES.get(method, method)  # a function of ours costs less by its name
     if method not in METHODS and density_weight:
         raise ValueError("density_weight cannot be used with another objective function")
-    P = affinities.P_float32
     if callable(method):
+        P = affinities.P_float32
         return FunctionObjective(method, P, n_components, dof, accuracy, n_threads)
     if method in _REGISTERED:
         return _REGISTERED[method](affinities, n_components, dof=dof, n_threads=n_threads)
     repulsion = make_repulsion(method, dof, n_threads, accuracy)
     if density_weight:
-        return DensityObjective(
-            P, repulsion, n_components, dof, n_threads, affinities.log_radii(), density_weight
-        )
-    return KLDivergence(P, repulsion, n_components, dof, n_threads)
+        P, radii = affinities.P_float32, affinities.log_radii()
+        return DensityObjective(P, repulsion, n_components, dof, n_threads, radii, density_weight)
+    return KLDivergence(affinities.graph, repulsion, n_components, dof, n_threads)

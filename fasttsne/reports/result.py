@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne import plotting
 from fasttsne.affinity import Affinities
-from fasttsne.io.fingerprint import fingerprint
+from fasttsne.io.codec import fingerprint
 from fasttsne.optimize.parameters import WITHOUT_EFFECT
 from fasttsne.reports import catalogue
 from fasttsne.reports.catalogue import MEANINGS, POINT_TITLES, downsample_curve, usual_range

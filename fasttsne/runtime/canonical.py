@@ -58,6 +58,11 @@ def rows_fit_float32(rows: Any) -> np.ndarray:
     return result
 
 
+def estimate_bytes(n: int, d: int, dtype: np.dtype) -> int:
+    """Return the bytes of the float32 copy of (n, d) rows; 0 if they are floats already."""
+    return 0 if dtype in (np.float32, np.float64) else 4 * n * d
+
+
 def check_finite(array: np.ndarray, name: str, first: int = 0) -> None:
     """Raise ValueError where an array holds NaN or infinity.
 

@@ -14,7 +14,7 @@ import numbers
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -68,7 +68,7 @@ def _forget_pages(X: Any) -> None:
         owner.madvise(mmap.MADV_DONTNEED)
 
 
-def is_storage(X: Any, name: str) -> bool:
+def is_storage(X: object, name: str) -> TypeGuard[Storage]:
     """Return whether X is a storage of numbers in two dimensions, and not an array in memory.
 
     Raises
@@ -81,7 +81,7 @@ def is_storage(X: Any, name: str) -> bool:
     if isinstance(X, np.generic) or sp.issparse(X) or not hasattr(type(X), "__getitem__"):
         return False
     try:
-        shape, dtype = X.shape, X.dtype
+        shape, dtype = cast(Storage, X).shape, cast(Storage, X).dtype
     except AttributeError:
         return False
     except Exception as error:

@@ -6,13 +6,13 @@ an entry takes 8 bytes, a float32 value and an int32 column, whatever it takes i
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.runtime.canonical import check_finite, read_entries, to_canonical_floats
-from fasttsne.runtime.stored_rows import is_storage, iter_blocks
+from fasttsne.runtime.stored_rows import Storage, is_storage, iter_blocks
 
 # How such a matrix names its format, in the attributes of its group.
 ENCODINGS = {"csr_matrix": "csr", "csc_matrix": "csc"}
@@ -20,6 +20,11 @@ ENCODINGS = {"csr_matrix": "csr", "csc_matrix": "csc"}
 BLOCK_ROWS = 2**16
 BLOCK_BYTES = 2**24
 ENTRY_BYTES = 8
+
+
+def estimate_bytes(n: int, nnz: int) -> int:
+    """Return the bytes of a CSR matrix in memory: float32 values, int32 columns, row starts."""
+    return ENTRY_BYTES * nnz + 8 * n
 
 
 class StoredSparse:
@@ -164,7 +169,7 @@ def load_sparse(X: Any, name: str) -> Any:
     return X
 
 
-def is_sparse_chunks(X: Any) -> bool:
+def is_sparse_chunks(X: object) -> TypeGuard[Storage]:
     """Whether X is a dask array whose chunks are sparse matrices."""
     return bool(sp.issparse(getattr(X, "_meta", None)))
 
