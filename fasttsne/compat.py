@@ -24,6 +24,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "callbacks.early_stopping": ("callbacks.error_checks",),
     "callbacks.error_logger": ("callbacks.progress",),
     "io.search_file": ("io.codec",),
+    "objective.functions": ("objective.callable",),
     "optimize.choices": ("optimize.plan",),
     "optimize.parameter": ("optimize.parameters",),
 }

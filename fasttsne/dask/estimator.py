@@ -236,11 +236,7 @@ class Model:
     """A map with the rows of the data; Dask would send the embedding itself as a plain array."""
 
     def __init__(
-        self,
-        blocks: list[np.ndarray],
-        recipe: Recipe,
-        points: np.ndarray,
-        settings: dict[str, Any],
+        self, blocks: list[np.ndarray], recipe: Recipe, points: np.ndarray, settings: dict[str, Any]
     ):
         rows = check_data(np.concatenate([read_block(block) for block in blocks]))
         self.embedding = TSNEEmbedding(points, recipe.to_local(rows), **settings)
