@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from fasttsne.affinity import Affinities, MultiscaleMixture, PerplexityBasedNN
-from fasttsne.affinity.multiscale import usable_perplexities
+from fasttsne.affinity.families import usable_perplexities
 from fasttsne.affinity.neighbor_based import KNNAffinities
 from fasttsne.dask.edges import ActorEdges
 from fasttsne.dask.graph import ClusterGraph, conditional_affinities, symmetric_graph

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
-from fasttsne.affinity.select import affinities_of_graph, n_neighbors
+from fasttsne.affinity.families import affinities_of_graph, n_neighbors
 from fasttsne.dask.affinities import ClusterAffinities
 from fasttsne.dask.cluster import Cluster, check_fits
 from fasttsne.dask.neighbors import SEARCHES, ClusterIndex, Tables, as_tables
