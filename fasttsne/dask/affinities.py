@@ -54,7 +54,8 @@ class Recipe:
 class ClusterAffinities(Affinities):
     """Affinities of one perplexity or several, whose graph stays on the workers.
 
-    Where ``P`` is asked for during the fit it is fetched, and stays: the next phase reads it here.
+    Where ``P`` is asked for during the fit it is fetched, in single precision, and stays: the next
+    phase reads it here.
 
     Parameters
     ----------
@@ -94,18 +95,14 @@ class ClusterAffinities(Affinities):
 
     @property
     def graph(self) -> object:
-        return self._remote if self._remote and not self._has_P else self.P_float32
-
-    @property
-    def _has_P(self) -> bool:
-        return vars(self)["P"] is not None
+        has_P = self._remote is None or vars(self)["P"] is not None
+        return self.P_float32 if has_P else self._remote
 
     def _make_P(self) -> None:
-        if self._has_P:
-            return
-        if self._remote is None:
-            raise refusal("optimize, save")
-        self.P = self._remote.fetch()
+        if vars(self)["P"] is None:
+            if self._remote is None:
+                raise refusal("optimize, save")
+            self.P = self._remote.fetch()
 
     def release_graph(self) -> None:
         """Leave to the workers what is theirs: the fit has ended."""

@@ -52,8 +52,8 @@ class DaskBackend:
     cluster : Cluster
         The workers.
     fetches_graph : bool
-        Whether this process makes the affinities, of the neighbours that the workers find.  It does
-        where the request needs the whole graph.
+        Whether this process makes the affinities, as it does where the request needs the whole
+        graph.
     """
 
     def __init__(self, request: FitRequest, cluster: Cluster, fetches_graph: bool = False):
@@ -156,7 +156,7 @@ class ClusterCheckpoint(FitCheckpoint):
         arrays = archive.arrays()
         edges, indices, distances = (arrays[name] for name in ("edges", *TABLES))
         if edges.ndim != 1 or edges[0] != 0 or edges[-1] != n or (np.diff(edges) <= 0).any():
-            raise ValueError(f"its blocks are not those of {n} rows")
+            raise ValueError(f"its blocks do not have {n} rows")
         return edges, indices.shape[1], distances.dtype
 
     def _to_tables(self, edges: np.ndarray, k: int, dtype: np.dtype) -> Tables:

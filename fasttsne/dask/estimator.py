@@ -43,7 +43,7 @@ class TSNE(Estimator):
     Parameters
     ----------
     client : a ``distributed.Client``; None is the current one.
-    parameters : those of :class:`fasttsne.TSNE`.  ``n_jobs`` is of this process; workers use the
+    parameters : as for :class:`fasttsne.TSNE`.  ``n_jobs`` is of this process; workers use the
         threads that they have.  ``checkpoint`` is the path of a file in a folder that workers see,
         too, or an address as "s3://bucket/run.npz": they write the neighbours beside it.  Where
         they cannot, a warning says so, and a resumed fit searches once more.
@@ -51,7 +51,7 @@ class TSNE(Estimator):
 
     Attributes
     ----------
-    embedding_ : the embedding of the last ``fit``, as of :class:`fasttsne.TSNE`.
+    embedding_ : the embedding of the last ``fit``.
     """
 
     def __init__(self, client: Client | None = None, **parameters: Any):
@@ -72,7 +72,7 @@ class TSNE(Estimator):
         X : (n_samples, n_features) Dask array of real numbers, its chunks NumPy arrays (or SciPy
             sparse matrices, of up to 4,194,304 numbers in all); Dask data frame; ``zarr.Array``;
             AnnData with one of them as ``X``; NumPy array.
-        affinities, initialization, anchors : as of :class:`fasttsne.TSNE`.  Given affinities are
+        affinities, initialization, anchors : as for :class:`fasttsne.TSNE`.  Given affinities are
             read in this process.
 
         Returns
@@ -149,7 +149,7 @@ class TSNE(Estimator):
         Parameters
         ----------
         X : (m, n_features) Dask collection, as for :meth:`fit`.
-        parameters : those of :meth:`fasttsne.TSNEEmbedding.transform`, without ``out``.
+        parameters : as for :meth:`fasttsne.TSNEEmbedding.transform`, without ``out``.
 
         Returns
         -------
