@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from fasttsne.affinity import Affinities, MultiscaleMixture, PerplexityBasedNN
-from fasttsne.affinity.multiscale import usable_perplexities
+from fasttsne.affinity.families import usable_perplexities
 from fasttsne.affinity.neighbor_based import KNNAffinities
 from fasttsne.dask.edges import ActorEdges
 from fasttsne.dask.graph import ClusterGraph, conditional_affinities, symmetric_graph
@@ -30,7 +30,7 @@ class Recipe:
     """
 
     family: type[KNNAffinities]
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
     index: ClusterIndex
 
     @classmethod
@@ -70,7 +70,7 @@ class ClusterAffinities(Affinities):
         indices, self.knn_index = neighbors.indices, neighbors.index
         self._n_samples: int = len(indices)
         family: type[KNNAffinities]
-        parameters: dict[str, Any]
+        parameters: dict[str, object]
         if isinstance(perplexity, (int, float, np.number)):
             family = PerplexityBasedNN
             effective = [PerplexityBasedNN.check_perplexity(perplexity, self._n_samples - 1)]
@@ -93,7 +93,7 @@ class ClusterAffinities(Affinities):
         return self._n_samples
 
     @property
-    def graph(self) -> Any:
+    def graph(self) -> object:
         return self._remote if self._remote and not self._has_P else self.P_float32
 
     @property
@@ -123,8 +123,20 @@ class ClusterAffinities(Affinities):
         """Raise ValueError: the rows are on the workers."""
         raise refusal("update, drop")
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**super().__getstate__(), "_remote": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if "recipe" not in state:  # of version 0.2.0
+            family = PerplexityBasedNN if "perplexity" in state else MultiscaleMixture
+            parameters = {name: state[name] for name in family.PARAMETERS}
+            self.recipe = Recipe(family, parameters, state["knn_index"])
+            vars(self).update(P=None, _remote=None)
+
+
+# In pickles of version 0.2.0.
+ClusterPerplexity = ClusterMixture = ClusterAffinities
 
 
 @edge_source.register

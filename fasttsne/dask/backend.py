@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
-from fasttsne.affinity.select import affinities_of_graph, n_neighbors
+from fasttsne.affinity.families import affinities_of_graph, n_neighbors
 from fasttsne.dask.affinities import ClusterAffinities
 from fasttsne.dask.cluster import Cluster, check_fits
 from fasttsne.dask.neighbors import SEARCHES, ClusterIndex, Tables, as_tables
@@ -29,7 +29,7 @@ from fasttsne.io.codec import check_neighbors
 from fasttsne.io.fit_checkpoint import FORMAT, TABLES, WHAT, FitCheckpoint, StageStore
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index
-from fasttsne.objective.functions import NAMES
+from fasttsne.objective.callable import NAMES
 from fasttsne.repulsion import METHODS
 from fasttsne.runtime.typing import FilePath, RandomGenerator, Rows
 from fasttsne.runtime.validation import is_address

@@ -268,20 +268,16 @@ def check_workers(client: Client, workers: Sequence[str]) -> None:
     expected = own_versions()
     found = client.run(versions, workers=list(workers), on_error="return")
     for address, there in sorted(found.items()):
-        if isinstance(there, OSError):
-            continue  # it has left since
+        if there == expected or isinstance(there, OSError):  # which has left since
+            continue
         if not isinstance(there, dict):
             raise RuntimeError(
                 f"worker {address} cannot import fasttsne.dask ({there}): install there what the "
-                f"client has, fasttsne[dask]=={expected['fasttsne']}"
+                f"client has, fasttsne[dask]=={__version__}"
             )
-        shown = "; ".join(
-            f"{name} is {there.get(name)} there and {own} here"
-            for name, own in expected.items()
-            if there.get(name) != own
+        names = [name for name in expected if there.get(name) != expected[name]]
+        shown = (f"{name} is {there.get(name)} there and {expected[name]} here" for name in names)
+        raise RuntimeError(
+            f"worker {address} has other versions than the client, and would compute other bits: "
+            + "; ".join(shown)
         )
-        if shown:
-            raise RuntimeError(
-                f"worker {address} has other versions than the client, and would compute other "
-                f"bits: {shown}"
-            )

@@ -16,7 +16,15 @@ from distributed.actor import BaseActorFuture
 from fasttsne import _kernels
 from fasttsne.dask.cluster import LOOK_EVERY, Cluster, StallMonitor, log
 from fasttsne.dask.graph import ClusterGraph
-from fasttsne.objective.edges import CSREdges, Entropy, PackedEdges, RowBlock, pack_blocks
+from fasttsne.objective.edges import (
+    CSREdges,
+    Entropy,
+    Moments,
+    PackedEdges,
+    RowBlock,
+    inverse_order,
+    pack_blocks,
+)
 
 STAGE = "attraction"
 # Points whose cross terms the kernel adds up together, one after the other.
@@ -46,7 +54,7 @@ class EdgesActor:
 
     def reorder(self, order: np.ndarray) -> Answer:
         """Pack the edges anew: row r of maps is from now on the point ``order[r]``."""
-        position = _inverse(order)
+        position = inverse_order(order)
         own = [
             position[first : first + len(block[0]) - 1]
             for first, block in zip(self._firsts, self._blocks, strict=True)
@@ -138,7 +146,7 @@ class ActorEdges:
 
         Workers that have come since the last time get their share of the blocks.
         """
-        self._order, self._position = order.astype(np.int32), _inverse(order)
+        self._order, self._position = order.astype(np.int32), inverse_order(order)
         workers = self._cluster.wait_for_workers(STAGE)
         if set(workers) != {placed.worker for placed in self._actors}:
             for placed in self._actors:
@@ -162,16 +170,9 @@ class ActorEdges:
 
         return wait
 
-    def moments(
-        self,
-        y: np.ndarray,
-        v: np.ndarray,
-        degree: np.ndarray,
-        moments: np.ndarray,
-        product: np.ndarray,
-    ) -> None:
+    def moments(self, y: np.ndarray, v: np.ndarray, out: Moments) -> None:
         for numbers, parts in self._start(methodcaller("moments", y, v)):
-            for whole, part in zip((degree, moments, product), parts, strict=True):
+            for whole, part in zip(out, parts, strict=True):
                 whole[numbers] = part
 
     @property
@@ -308,13 +309,6 @@ class ActorEdges:
             placed.numbers = np.sort(np.concatenate(own))
             placed.order = self._order
         return placed.numbers
-
-
-def _inverse(order: np.ndarray) -> np.ndarray:
-    """Return the position of each point in an order, (n,) int32."""
-    position = np.empty(len(order), np.int32)
-    position[order] = np.arange(len(order), dtype=np.int32)
-    return position
 
 
 def _sum_in_blocks(values: np.ndarray, dof: float) -> float:

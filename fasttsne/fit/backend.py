@@ -6,7 +6,7 @@ from typing import Protocol
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
-from fasttsne.affinity.select import affinities_of_graph, n_neighbors
+from fasttsne.affinity.families import affinities_of_graph, n_neighbors
 from fasttsne.fit.request import FitRequest, n_rows
 from fasttsne.io.fit_checkpoint import FitCheckpoint, StageStore
 from fasttsne.memory import plan_memory

@@ -16,7 +16,7 @@ from fasttsne.fit.stages import (
 )
 from fasttsne.io.fit_checkpoint import StageStore
 from fasttsne.optimize.callback import as_callbacks, progress_listeners
-from fasttsne.optimize.plan import RunPlan
+from fasttsne.optimize.plan import RunPlan, resolve
 from fasttsne.runtime.progress import progress_shown, report_progress_to
 
 
@@ -53,7 +53,7 @@ def _begin(
     with backend.memory():
         graph = find_neighbors(rows, request, backend, store)
         affinities = make_affinities(rows, graph, request, backend)
-        plan = request.plan(affinities.n_samples)
+        plan = resolve(request.params, affinities.n_samples)
         store.read_run((affinities.n_samples, rows.start.n_components), plan.phases)
         start = make_start(rows, graph, affinities, request, store)
     return make_embedding(start, affinities, request), plan

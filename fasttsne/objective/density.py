@@ -91,12 +91,7 @@ class DensityObjective(KLDivergence):
         self._factors[:, 0] = a
         self._factors[:, 1] = a * self._squares
         _kernels.local_radii.forces(
-            *packed,
-            self._points,
-            self._factors,
-            self.dof,
-            self._density_forces,
-            self.n_threads,
+            *packed, self._points, self._factors, self.dof, self._density_forces, self.n_threads
         )
         # The gradient has repulsive / z, and is a quarter.
         self.repulsive += np.float32(self.z * self.weight / 4) * self._density_forces

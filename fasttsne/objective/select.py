@@ -1,13 +1,11 @@
 """The objective of a run, by the name or function that stands for it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from fasttsne.affinity import Affinities
 from fasttsne.objective.base import Objective
-from fasttsne.objective.callable import FunctionObjective, ObjectiveFunction
+from fasttsne.objective.callable import NAMES, FunctionObjective, ObjectiveFunction
 from fasttsne.objective.density import DensityObjective
-from fasttsne.objective.functions import NAMES
 from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion import METHODS, make_repulsion
 from fasttsne.runtime.validation import check_choice
@@ -52,18 +50,14 @@ def make_objective(
     n_components: int,
     dof: float,
     n_threads: int,
-    accuracy: Mapping[str, Any],
+    accuracy: Mapping[str, float],
     density_weight: float = 0,
 ) -> Objective:
-    """The objective of a map.
+    """Return the objective of a map.
 
     Parameters
     ----------
     method : a resolved method of repulsion, the name of a registered objective, or a function.
-    affinities : :class:`fasttsne.affinity.Affinities`.
-    n_components : dimensions of the map.
-    dof : degrees of freedom of the kernel.
-    n_threads : how many threads share the work.
     accuracy : theta, n_interpolation_points, min_num_intervals, ints_in_interval.
     density_weight : weight of the density term.
     """
