@@ -16,7 +16,6 @@ from fasttsne.dask.neighbors import SEARCHES, ClusterIndex, Tables, as_tables
 from fasttsne.dask.reading import read_rows
 from fasttsne.dask.remote_rows import RemoteRows
 from fasttsne.fit.request import FitRequest
-from fasttsne.fit.store import NullStore, StageStore
 from fasttsne.io.archive import (
     Archive,
     Header,
@@ -27,7 +26,7 @@ from fasttsne.io.archive import (
     write_archive,
 )
 from fasttsne.io.codec import check_neighbors
-from fasttsne.io.fit_checkpoint import FORMAT, TABLES, WHAT, FitCheckpoint
+from fasttsne.io.fit_checkpoint import FORMAT, TABLES, WHAT, FitCheckpoint, StageStore
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index
 from fasttsne.objective.callable import NAMES
@@ -67,7 +66,7 @@ class DaskBackend:
         request = self._request
         path = request.params["checkpoint"]
         if path is None:
-            return NullStore()
+            return StageStore()
         return ClusterCheckpoint(self._cluster, path, request.fingerprint(X), request.generator)
 
     def memory(self) -> AbstractContextManager[None]:
