@@ -22,6 +22,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "io.search_file": ("io.codec",),
     "optimize.choices": ("optimize.plan",),
     "optimize.parameter": ("optimize.parameters",),
+    "reports.comparison": ("reports.result",),
 }
 # Classes that have another name now.
 RENAMED = {"RowsLeftOut": "IndexWithoutRows"}
