@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from fasttsne.affinity.select import check_perplexity
+from fasttsne.affinity.families import check_perplexity
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.nearest_neighbors.builtin.ranks import make_distances
 from fasttsne.nearest_neighbors.exact import Exact

@@ -109,6 +109,11 @@ def from_sigma(
     return out
 
 
+def from_uniform(distances: np.ndarray, dtype: Dtype = np.float32) -> np.ndarray:
+    """Return equal affinities of all neighbours."""
+    return np.full(distances.shape, 1 / distances.shape[1], dtype)
+
+
 @np.errstate(under="ignore")  # weights of far perplexities vanish
 def from_mixture(
     distances: np.ndarray,

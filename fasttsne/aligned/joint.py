@@ -9,8 +9,8 @@ import scipy.sparse as sp
 
 from fasttsne.anchors import Anchors
 from fasttsne.embedding.full import TSNEEmbedding
+from fasttsne.objective.base import JointObjective
 from fasttsne.objective.callable import ObjectiveFunction
-from fasttsne.objective.joint import JointObjective
 from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
 from fasttsne.optimize.plan import Phase, resolve_method
 from fasttsne.optimize.state import DescentState

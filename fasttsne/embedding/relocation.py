@@ -17,8 +17,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.anchors import Anchors
-from fasttsne.objective.free_points import FreePointsDivergence
 from fasttsne.objective.kl import MIN_Z_PER_POINT
+from fasttsne.objective.points import FreePointsDivergence
 from fasttsne.repulsion.fixed_reference import FixedRepulsion
 
 # Places that a point looks at, those of its strongest neighbours.  Of MNIST, 7,000 rows in a map of

@@ -10,7 +10,7 @@ from fasttsne import initialization as init
 from fasttsne.anchors import Anchors
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows, warn_of_far_rows
 from fasttsne.embedding.relocation import N_PLACES, relocate_free_points, relocate_misplaced_points
-from fasttsne.objective.free_points import FreePointsDivergence
+from fasttsne.objective.points import FreePointsDivergence
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.plan import (
     Phase,

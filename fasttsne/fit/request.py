@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
-from fasttsne.affinity.select import check_perplexity
+from fasttsne.affinity.families import check_perplexity
 from fasttsne.anchors import Anchors
 from fasttsne.initialization import INITIALIZATIONS, StartSpec
 from fasttsne.io.codec import fingerprint
@@ -14,7 +14,7 @@ from fasttsne.linalg.dominance import EUCLIDEAN
 from fasttsne.nearest_neighbors.graph import SearchSpec
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.parameters import WITHOUT_EFFECT, check_params
-from fasttsne.optimize.plan import RunPlan, resolve
+from fasttsne.optimize.plan import resolve
 from fasttsne.runtime.typing import Params, RandomGenerator, Rows
 from fasttsne.runtime.validation import check_choice, check_random_state
 
@@ -94,10 +94,6 @@ class FitRequest:
         names = ("metric", "metric_params", "n_jobs", "verbose", "knn_kwargs")
         settings = {name: self.params[name] for name in names}
         return SearchSpec(self.params["neighbors"], random_state=self.generator, **settings)
-
-    def plan(self, n_samples: int) -> RunPlan:
-        """Return the plan of a fit of so many rows."""
-        return resolve(self.params, n_samples)
 
     def fingerprint(self, X: Rows | None) -> dict[str, str]:
         """Return fingerprints of all on which the map depends; X is in canonical form."""

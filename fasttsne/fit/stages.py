@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from fasttsne.affinity import Affinities
-from fasttsne.affinity.select import as_affinities
+from fasttsne.affinity.families import as_affinities
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.fit.backend import Backend
 from fasttsne.fit.request import FitRequest, n_rows
-from fasttsne.fit.store import StageStore
 from fasttsne.initialization import Start, StartSpec
+from fasttsne.io.fit_checkpoint import StageStore
 from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.linalg.robust import warn_of_far_rows
 from fasttsne.nearest_neighbors.graph import KNNGraph
@@ -45,13 +45,12 @@ class FitRows:
 
 def read_rows(request: FitRequest, backend: Backend) -> FitRows:
     """Return the data in canonical form, and warn of what disturbs a map."""
-    if not request.has_features or request.X is None:
-        start = request.start.checked(n_rows(request.X), has_features=False)
-        return FitRows(request.X, None, start)
-    X = backend.read(request.X)
-    warn_of_far_rows(X)
-    warn_of_dominating_column(X, column_names(request.X), request.params["metric"])
-    return FitRows(X, X, request.start.checked(n_rows(X), has_features=True))
+    X, features = request.X, None
+    if X is not None and request.has_features:
+        X = features = backend.read(X)
+        warn_of_far_rows(X)
+        warn_of_dominating_column(X, column_names(request.X), request.params["metric"])
+    return FitRows(X, features, request.start.checked(n_rows(X), request.has_features))
 
 
 def find_neighbors(

@@ -127,19 +127,10 @@ def _read_back(path: FilePath) -> None:
 
 @contextlib.contextmanager
 def open_archive(path: FilePath, kind: str, format: int, what: str) -> Iterator["Archive"]:
-    """Yield an archive to read from; what is raised of damaged ones within is a ValueError.
+    """Yield an archive to read from; ValueError if it is damaged, another, or of a later version.
 
-    Parameters
-    ----------
     kind, format : that the header must say; the format may be an earlier one.
     what : the file should be, for the message.
-
-    Raises
-    ------
-    OSError
-        Where the file cannot be opened or read.
-    ValueError
-        Where it is no such file, is damaged, or was written by a later version.
     """
     with open_for_reading(path) as file:
         try:
@@ -180,7 +171,7 @@ class Archive:
             raise ValueError(f"it was not written with this {', '.join(names)}")
 
     def arrays(self, without: Sequence[str] = ()) -> Arrays:
-        """Read all arrays but those of these names."""
+        """Read all arrays but some, by name."""
         names = [name for name in array_names(self._zip) if name not in ("header", *without)]
         return {name: read_array(self._zip, name) for name in names}
 

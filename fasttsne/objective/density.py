@@ -7,7 +7,7 @@ have in the data with the one that they have in the map,
 
     log sum_j p_ij d_ij^2 / sum_j p_ij    and    log sum_j w_ij r_ij^2 / sum_j w_ij,
 
-over the edges of the affinity graph, d being distances of rows and r those of points.
+over the edges of the affinity graph, d being distances of rows and r distances of points.
 t-SNE alone gives each row the same room.
 
 Source: Narayan, Berger & Cho 2021, Assessing single-cell transcriptomic variability through
@@ -91,12 +91,7 @@ class DensityObjective(KLDivergence):
         self._factors[:, 0] = a
         self._factors[:, 1] = a * self._squares
         _kernels.local_radii.forces(
-            *packed,
-            self._points,
-            self._factors,
-            self.dof,
-            self._density_forces,
-            self.n_threads,
+            *packed, self._points, self._factors, self.dof, self._density_forces, self.n_threads
         )
         # The gradient has repulsive / z, and is a quarter.
         self.repulsive += np.float32(self.z * self.weight / 4) * self._density_forces

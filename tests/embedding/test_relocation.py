@@ -10,7 +10,7 @@ from fasttsne import Anchors
 from fasttsne._kernels import reference
 from fasttsne.embedding import relocation
 from fasttsne.embedding.relocation import N_PLACES, relocate_free_points, relocate_misplaced_points
-from fasttsne.objective.free_points import FreePointsDivergence
+from fasttsne.objective.points import FreePointsDivergence
 from fasttsne.repulsion.exact import ExactRepulsion
 from fasttsne.repulsion.fixed_reference import ExactField
 
