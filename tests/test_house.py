@@ -29,7 +29,6 @@ LAYERS = (
 # Where an import waits until it is needed, for a fast start of the package.
 LATE_IMPORTS = {
     ("embedding.full", "plotting"),
-    ("embedding.full", "io.embedding_file"),
     ("callbacks.live_plot", "plotting"),
     ("callbacks.live_plot", "drawing.scatter"),
     ("drawing.scatter", "drawing.point_image"),

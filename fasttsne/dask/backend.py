@@ -16,7 +16,6 @@ from fasttsne.dask.neighbors import SEARCHES, ClusterIndex, Tables, as_tables
 from fasttsne.dask.reading import read_rows
 from fasttsne.dask.remote_rows import RemoteRows
 from fasttsne.fit.request import FitRequest
-from fasttsne.fit.store import NullStore, StageStore
 from fasttsne.io.archive import (
     Archive,
     Header,
@@ -27,7 +26,7 @@ from fasttsne.io.archive import (
     write_archive,
 )
 from fasttsne.io.codec import check_neighbors
-from fasttsne.io.fit_checkpoint import FORMAT, TABLES, WHAT, FitCheckpoint
+from fasttsne.io.fit_checkpoint import FORMAT, TABLES, WHAT, FitCheckpoint, StageStore
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index
 from fasttsne.objective.callable import NAMES
@@ -52,8 +51,8 @@ class DaskBackend:
     cluster : Cluster
         The workers.
     fetches_graph : bool
-        Whether this process makes the affinities, of the neighbours that the workers find.  It does
-        where the request needs the whole graph.
+        Whether this process makes the affinities, as it does where the request needs the whole
+        graph.
     """
 
     def __init__(self, request: FitRequest, cluster: Cluster, fetches_graph: bool = False):
@@ -67,7 +66,7 @@ class DaskBackend:
         request = self._request
         path = request.params["checkpoint"]
         if path is None:
-            return NullStore()
+            return StageStore()
         return ClusterCheckpoint(self._cluster, path, request.fingerprint(X), request.generator)
 
     def memory(self) -> AbstractContextManager[None]:
@@ -156,7 +155,7 @@ class ClusterCheckpoint(FitCheckpoint):
         arrays = archive.arrays()
         edges, indices, distances = (arrays[name] for name in ("edges", *TABLES))
         if edges.ndim != 1 or edges[0] != 0 or edges[-1] != n or (np.diff(edges) <= 0).any():
-            raise ValueError(f"its blocks are not those of {n} rows")
+            raise ValueError(f"its blocks do not have {n} rows")
         return edges, indices.shape[1], distances.dtype
 
     def _to_tables(self, edges: np.ndarray, k: int, dtype: np.dtype) -> Tables:

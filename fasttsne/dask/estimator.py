@@ -1,6 +1,7 @@
 """t-SNE whose rows and edges stay on a Dask cluster."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import dask
@@ -42,7 +43,7 @@ class TSNE(Estimator):
     Parameters
     ----------
     client : a ``distributed.Client``; None is the current one.
-    parameters : those of :class:`fasttsne.TSNE`.  ``n_jobs`` is of this process; workers use the
+    parameters : as for :class:`fasttsne.TSNE`.  ``n_jobs`` is of this process; workers use the
         threads that they have.  ``checkpoint`` is the path of a file in a folder that workers see,
         too, or an address as "s3://bucket/run.npz": they write the neighbours beside it.  Where
         they cannot, a warning says so, and a resumed fit searches once more.
@@ -50,7 +51,7 @@ class TSNE(Estimator):
 
     Attributes
     ----------
-    embedding_ : the embedding of the last ``fit``, as of :class:`fasttsne.TSNE`.
+    embedding_ : the embedding of the last ``fit``.
     """
 
     def __init__(self, client: Client | None = None, **parameters: Any):
@@ -59,7 +60,7 @@ class TSNE(Estimator):
 
     def fit(
         self,
-        X: Any = None,
+        X: object = None,
         affinities: Affinities | ArrayLike | None = None,
         initialization: str | ArrayLike | None = None,
         anchors: Anchors | None = None,
@@ -71,7 +72,7 @@ class TSNE(Estimator):
         X : (n_samples, n_features) Dask array of real numbers, its chunks NumPy arrays (or SciPy
             sparse matrices, of up to 4,194,304 numbers in all); Dask data frame; ``zarr.Array``;
             AnnData with one of them as ``X``; NumPy array.
-        affinities, initialization, anchors : as of :class:`fasttsne.TSNE`.  Given affinities are
+        affinities, initialization, anchors : as for :class:`fasttsne.TSNE`.  Given affinities are
             read in this process.
 
         Returns
@@ -92,23 +93,25 @@ class TSNE(Estimator):
             Where no worker is left: its message names the stage.
         """
 
-        def run(request: FitRequest, backend: Backend) -> TSNEEmbedding:
+        request = FitRequest.make(self._params(), _as_rows(X), affinities, initialization, anchors)
+        with self._backend(request) as backend:
             vars(self).pop("embedding_", None)  # which is of other rows than those from here on
             self._rows = request.X  # which ``transform`` reads again
             try:
                 return run_fit(request, backend, self._keep)
             finally:
-                self._release_graph()
+                embedding = vars(self).get("embedding_")
+                if embedding is not None and isinstance(embedding.affinities, ClusterAffinities):
+                    embedding.affinities.release_graph()
+                    embedding.release_objective()
 
-        return self._on_cluster(run, False, X, affinities, initialization, anchors)
-
-    def fit_transform(self, X: Any, y: object = None) -> TSNEEmbedding:
+    def fit_transform(self, X: object, y: object = None) -> TSNEEmbedding:
         """Embed the rows of a Dask collection, as :meth:`fit`; y is not used."""
         return self.fit(X)
 
     def prepare_initial(
         self,
-        X: Any = None,
+        X: object = None,
         affinities: Affinities | ArrayLike | None = None,
         initialization: str | ArrayLike | None = None,
         anchors: Anchors | None = None,
@@ -117,26 +120,20 @@ class TSNE(Estimator):
 
         Parameters and errors are those of :meth:`fit`.  It keeps no checkpoint.
         """
-        return self._on_cluster(prepare_fit, True, X, affinities, initialization, anchors)
+        request = FitRequest.make(self._params(), _as_rows(X), affinities, initialization, anchors)
+        with self._backend(request, fetches_graph=True) as backend:
+            return prepare_fit(request, backend)
 
-    def _on_cluster(
-        self,
-        run: Callable[[FitRequest, Backend], TSNEEmbedding],
-        fetches_graph: bool,
-        X: Any,
-        affinities: Affinities | ArrayLike | None,
-        initialization: str | ArrayLike | None,
-        anchors: Anchors | None,
-    ) -> TSNEEmbedding:
-        """Run a fit on the workers; without rows there is nothing for them to do."""
-        rows = None if X is None else as_dask_array(X)
-        request = FitRequest.make(self._params(), rows, affinities, initialization, anchors)
-        if rows is None:
-            return run(request, LocalBackend(request))
+    @contextmanager
+    def _backend(self, request: FitRequest, fetches_graph: bool = False) -> Iterator[Backend]:
+        """Yield the workers; without rows there is nothing for them to do."""
+        if request.X is None:
+            yield LocalBackend(request)
+            return
         check_request(request)
         with Cluster(self._client()).in_use() as cluster:
             cluster.wait_for_workers("planning")
-            return run(request, DaskBackend(request, cluster, fetches_graph))
+            yield DaskBackend(request, cluster, fetches_graph)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the client and all parameters by name, as ``fasttsne.TSNE.get_params``."""
@@ -146,13 +143,13 @@ class TSNE(Estimator):
         """Return an unfitted copy on the same cluster: a client cannot be copied."""
         return type(self)(**self.get_params())
 
-    def transform(self, X: Any, **parameters: Any) -> da.Array:
+    def transform(self, X: object, **parameters: object) -> da.Array:
         """Place new rows in the map of the last fit.
 
         Parameters
         ----------
         X : (m, n_features) Dask collection, as for :meth:`fit`.
-        parameters : those of :meth:`fasttsne.TSNEEmbedding.transform`, without ``out``.
+        parameters : as for :meth:`fasttsne.TSNEEmbedding.transform`, without ``out``.
 
         Returns
         -------
@@ -167,15 +164,9 @@ class TSNE(Estimator):
         check_params(parameters, {name: TRANSFORM[name] for name in TRANSFORM if name != "out"})
         return _transformed(embedding, self._rows, as_dask_array(X, min_rows=1), parameters)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Leave out the client, which is of this process."""
         return {**vars(self), "client": None}
-
-    def _release_graph(self) -> None:
-        embedding = vars(self).get("embedding_")
-        if embedding is not None and isinstance(embedding.affinities, ClusterAffinities):
-            embedding.affinities.release_graph()
-            embedding.release_objective()
 
     def _client(self) -> Client:
         if self.client is None:
@@ -195,12 +186,16 @@ class TSNE(Estimator):
         return self.client
 
 
+def _as_rows(X: object) -> da.Array | None:
+    return None if X is None else as_dask_array(X)
+
+
 def _transformed(
-    embedding: TSNEEmbedding, rows: da.Array | None, X: da.Array, parameters: Mapping[str, Any]
+    embedding: TSNEEmbedding, rows: da.Array | None, X: da.Array, parameters: Mapping[str, object]
 ) -> da.Array:
     """Return the positions of new rows; rows are those of the map.
 
-    No row depends on another, so that chunks of any size give the same.
+    No row depends on another: chunks of any size give the same.
     """
     recipe = Recipe.of(embedding.affinities)
     if rows is None:

@@ -30,7 +30,8 @@ from fasttsne.embedding.update import (
     settle,
 )
 from fasttsne.initialization import MIN_SIZE, check_positions, spread
-from fasttsne.io.write_tables import RowTarget
+from fasttsne.io import embedding_file
+from fasttsne.io.formats import RowTarget
 from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.custom_optimizer import is_custom, run_custom_optimizer
@@ -190,13 +191,11 @@ class TSNEEmbedding(ReferenceArray):
             With another ``keep`` than "map", where affinities were given, or the search or its
             metric is of a user's own.
         """
-        from fasttsne.io import embedding_file  # late, for a fast start
-
         embedding_file.save(self, path, keep=keep)
 
     @classmethod
     def load(cls, path: FilePath, X: Rows | None = None) -> "TSNEEmbedding":
-        """Read what :meth:`save` wrote; optimizing it further gives the bits it would have given.
+        """Load a saved embedding; further optimization is bit-identical to the original's.
 
         Parameters
         ----------
@@ -212,8 +211,6 @@ class TSNEEmbedding(ReferenceArray):
         ValueError
             Where it is no such file, damaged, or written by a later version, or X has other rows.
         """
-        from fasttsne.io import embedding_file
-
         return embedding_file.load(cls, path, X)
 
     @documented(parameters=OPTIMIZE.values())

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from fasttsne import initialization as init
 from fasttsne.embedding.array import ArrayWithState, ReferenceArray
 from fasttsne.embedding.new_rows import BLOCK_ROWS, as_new_rows, check_new_rows, iter_new_rows
-from fasttsne.io.write_tables import RowTarget, row_writer
+from fasttsne.io.formats import RowTarget, row_writer
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.points import NewPointsDivergence
 from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt

@@ -8,8 +8,7 @@ from numpy.typing import ArrayLike
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.families import affinities_of_graph, n_neighbors
 from fasttsne.fit.request import FitRequest, n_rows
-from fasttsne.fit.store import NullStore, StageStore
-from fasttsne.io.fit_checkpoint import FitCheckpoint
+from fasttsne.io.fit_checkpoint import FitCheckpoint, StageStore
 from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index
@@ -81,7 +80,7 @@ class LocalBackend:
         request = self._request
         path = request.params["checkpoint"]
         if path is None:
-            return NullStore()
+            return StageStore()
         return FitCheckpoint(
             path, request.fingerprint(X), request.generator, self._replaces_embedding
         )

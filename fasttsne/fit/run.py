@@ -14,7 +14,7 @@ from fasttsne.fit.stages import (
     make_start,
     read_rows,
 )
-from fasttsne.fit.store import NullStore, StageStore
+from fasttsne.io.fit_checkpoint import StageStore
 from fasttsne.optimize.callback import as_callbacks, progress_listeners
 from fasttsne.optimize.plan import RunPlan, resolve
 from fasttsne.runtime.progress import progress_shown, report_progress_to
@@ -43,7 +43,7 @@ def run_fit(
 def prepare_fit(request: FitRequest, backend: Backend) -> TSNEEmbedding:
     """Return the embedding of a request before its optimization; nothing is kept to resume."""
     with progress_shown(request.params["verbose"]):
-        return _begin(read_rows(request, backend), request, backend, NullStore())[0]
+        return _begin(read_rows(request, backend), request, backend, StageStore())[0]
 
 
 def _begin(

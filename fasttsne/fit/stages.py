@@ -9,8 +9,8 @@ from fasttsne.affinity.families import as_affinities
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.fit.backend import Backend
 from fasttsne.fit.request import FitRequest, n_rows
-from fasttsne.fit.store import StageStore
 from fasttsne.initialization import Start, StartSpec
+from fasttsne.io.fit_checkpoint import StageStore
 from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.linalg.robust import warn_of_far_rows
 from fasttsne.nearest_neighbors.graph import KNNGraph

@@ -171,7 +171,7 @@ class Archive:
             raise ValueError(f"it was not written with this {', '.join(names)}")
 
     def arrays(self, without: Sequence[str] = ()) -> Arrays:
-        """Read all arrays but those of these names."""
+        """Read all arrays but some, by name."""
         names = [name for name in array_names(self._zip) if name not in ("header", *without)]
         return {name: read_array(self._zip, name) for name in names}
 

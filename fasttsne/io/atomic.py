@@ -17,10 +17,9 @@ from typing import TypeAlias
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
-# Of the file's own name, in that of the temporary file: the length of names is limited.
+# Characters of the file's own name in the temporary one: the length of names is limited.
 MAX_STEM_LENGTH = 50
-# Seconds after which a temporary file that nobody has written to was left by a process that died,
-# of which nothing else is known.
+# Seconds after which a temporary file that has not changed was left by a process that died.
 ABANDONED_AFTER = 3600
 # Numbers in the name of a temporary file: where its process is, which one it is, and a random one.
 # Version 0.2.0 and those before had 16 random digits.
@@ -44,8 +43,8 @@ def atomic_write(path: FilePath, commit_on: tuple[type[BaseException], ...] = ()
     Yields
     ------
     Path
-        There is no such file yet.  Its extension is that of ``path``, for libraries that
-        choose a format by it.
+        There is no such file yet.  It has the extension of ``path``, by which libraries choose a
+        format.
 
     Raises
     ------

@@ -33,7 +33,7 @@ from fasttsne.optimize.stopping import Check
 from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.progress import iter_rows
 from fasttsne.runtime.typing import RandomGenerator, Rows
-from fasttsne.runtime.validation import check_data
+from fasttsne.runtime.validation import check_data, check_sparse_indices
 
 Matrix: TypeAlias = np.ndarray | sp.csr_matrix
 
@@ -43,11 +43,12 @@ FAMILIES: dict[str, type[KNNAffinities]] = {
     family.__name__: family
     for family in (PerplexityBasedNN, MultiscaleMixture, Multiscale, FixedSigmaNN, Uniform)
 }
-# Of the arrays of an optimizer's state.
-STATE = "state_"
+# Of the arrays of an optimizer's state, and the names of a matrix's, with their dtypes.
+STATE, CSR = "state_", ("data", "indices", "indptr")
+FLOATS, INTEGERS = (np.float32, np.float64), (np.int32, np.int64)
 # Texts up to this length are their own fingerprints, and messages can show them.
 MAX_TEXT = 60
-# Numbers whose hash is added to that of the chunks before.
+# Numbers in a chunk whose hash is added.
 CHUNK_NUMBERS = 2**20
 
 
@@ -127,7 +128,20 @@ def _to_check(values: object) -> Check:
 
 
 def csr_to_arrays(matrix: sp.csr_matrix, prefix: str) -> Arrays:
-    return {f"{prefix}{name}": getattr(matrix, name) for name in ("data", "indices", "indptr")}
+    return {f"{prefix}{name}": getattr(matrix, name) for name in CSR}
+
+
+def csr_from_arrays(arrays: Arrays, prefix: str, shape: tuple[int, ...]) -> sp.csr_matrix:
+    """Return a matrix, checked so that kernels cannot read outside of its arrays."""
+    parts = tuple(arrays[f"{prefix}{name}"] for name in CSR)
+    for name, array in zip(CSR, parts, strict=True):
+        dtypes = FLOATS if name == "data" else INTEGERS
+        if array.ndim != 1 or array.dtype not in dtypes:
+            raise ValueError(f"{prefix}{name} has dtype {array.dtype} and shape {array.shape}")
+    matrix = sp.csr_matrix(parts, shape=shape)
+    check_sparse_indices(matrix, f"the matrix of {prefix}data")
+    check_finite(matrix.data, f"{prefix}data")
+    return matrix
 
 
 def rows_to_arrays(rows: Matrix) -> Arrays:
@@ -140,10 +154,7 @@ def rows_to_arrays(rows: Matrix) -> Arrays:
 def rows_from_arrays(arrays: Arrays) -> Matrix:
     if "rows" in arrays:
         return arrays["rows"]
-    parts = tuple(arrays[f"rows_{name}"] for name in ("data", "indices", "indptr"))
-    rows = sp.csr_matrix(parts, shape=tuple(arrays["rows_shape"].tolist()))
-    rows.check_format()
-    return rows
+    return csr_from_arrays(arrays, "rows_", tuple(arrays["rows_shape"].tolist()))
 
 
 class SavedPart(NamedTuple):
@@ -224,8 +235,8 @@ def affinities_to_arrays(affinities: Affinities, keep: str) -> tuple[Header, Arr
     name = type(affinities).__name__
     if not isinstance(affinities, KNNAffinities) or type(affinities) is not FAMILIES.get(name):
         raise TypeError(
-            f"keep={keep!r} needs affinities of a family that is computed from data; those of this "
-            f'map are {name}: use keep="map", or pickle'
+            f"keep={keep!r} needs affinities of a family that is computed from data; this map "
+            f'has {name}: use keep="map", or pickle'
         )
     _ = affinities.P_float32  # follows changes in place
     if affinities._is_given:
@@ -332,7 +343,7 @@ def _part_to_arrays(part: Part, keep: str) -> tuple[Header, Arrays]:
     if not names or not isinstance(index.metric, str):
         metric = getattr(index, "metric", None)
         raise TypeError(
-            f"keep={keep!r} needs a search and a metric by name; those of this map are "
+            f"keep={keep!r} needs a search and a metric by name; this map has "
             f'{type(index).__name__} and {metric!r}: use keep="map", or pickle'
         )
     data = index.unchanged_data()
@@ -357,7 +368,7 @@ def _part_to_arrays(part: Part, keep: str) -> tuple[Header, Arrays]:
 def check_neighbors(
     indices: np.ndarray, distances: np.ndarray, shape: tuple[int, ...], n: int
 ) -> None:
-    """Kernels trust indices: raise ValueError where they are not those of some of n rows."""
+    """Raise ValueError for what are no neighbours among n rows: kernels trust indices."""
     if indices.dtype.kind not in "iu" or indices.shape != shape:
         raise ValueError(f"its neighbours are {indices.dtype} of shape {indices.shape}")
     if indices.size == 0 or not 0 <= indices.min() <= indices.max() < n:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fasttsne._version import __version__
 from fasttsne.io import embedding_file
@@ -35,7 +36,7 @@ from fasttsne.io.codec import (
 from fasttsne.nearest_neighbors import PrecomputedDistanceMatrix, PrecomputedNeighbors
 from fasttsne.nearest_neighbors.index import Index, KNNIndex
 from fasttsne.optimize.plan import Phase
-from fasttsne.optimize.state import RunState
+from fasttsne.optimize.state import RunState, StateSaver
 from fasttsne.runtime import memory
 from fasttsne.runtime.typing import FilePath, RandomGenerator
 
@@ -50,8 +51,41 @@ MIN_INTERVAL, MIN_SHARE = 30.0, 20.0
 TABLES = ("indices", "distances")
 
 
-class FitCheckpoint:
-    """The files of one fit: a :class:`fasttsne.fit.store.StageStore`.
+class StageStore:
+    """What a fit keeps of its stages to resume: the base class keeps nothing.
+
+    Attributes
+    ----------
+    phase : int
+        The first phase to run.
+    state : RunState or None
+        The state from which it resumes; None at its beginning.
+    """
+
+    phase: int = 0
+    state: RunState | None = None
+
+    def neighbors(self, index: Index) -> tuple[ArrayLike, ArrayLike]:
+        """Return indices and distances, from the store if it has them; else search and save."""
+        return index.build()
+
+    def read_run(self, shape: tuple[int, int], phases: tuple[Phase, ...]) -> None:
+        """Read ``phase`` and ``state`` of an embedding of this shape, if there is one."""
+
+    def state_of(self, phase: int) -> RunState | None:
+        """Return the state from which a phase resumes; None at its beginning."""
+        return self.state if phase == self.phase else None
+
+    def saver(self, phase: int) -> StateSaver | None:
+        """Return what saves the states of a phase."""
+        return None
+
+    def remove(self) -> None:
+        """Remove what was kept: the fit has succeeded."""
+
+
+class FitCheckpoint(StageStore):
+    """The files of one fit.
 
     Parameters
     ----------
@@ -67,8 +101,6 @@ class FitCheckpoint:
     """
 
     needs_graph = True  # the state of the map is of no use without its neighbours
-    phase: int = 0
-    state: RunState | None = None
 
     def __init__(
         self,
@@ -105,11 +137,11 @@ class FitCheckpoint:
             shown = (f"{name} was {found.get(name)} and is {own.get(name)}" for name in names)
             raise ValueError(
                 f"checkpoint {path} is of another fit: {'; '.join(shown)}.  Fit with the same data "
-                "and parameters to go on, give another checkpoint, or remove the file"
+                "and parameters to resume, give another checkpoint, or remove the file"
             )
 
-    def neighbors(self, index: Index) -> tuple[object, object]:
-        """See ``StageStore``; given neighbours are not saved."""
+    def neighbors(self, index: Index) -> tuple[ArrayLike, ArrayLike]:
+        """See the base class; given neighbours are not saved."""
         if isinstance(index, (PrecomputedNeighbors, PrecomputedDistanceMatrix)):
             return index.build()
         if self._has_graph:
@@ -127,8 +159,8 @@ class FitCheckpoint:
         self._is_complete = is_written or not self.needs_graph
         return found
 
-    def _read_graph(self, index: Index) -> tuple[object, object]:
-        log.info("neighbours are those of %s", self.graph_path)
+    def _read_graph(self, index: Index) -> tuple[ArrayLike, ArrayLike]:
+        log.info("neighbours are read from %s", self.graph_path)
         with open_archive(self.graph_path, GRAPH, FORMAT, WHAT) as archive:
             read = self._read_tables(archive, index.n_samples)
             if isinstance(index, KNNIndex):
@@ -186,12 +218,9 @@ class FitCheckpoint:
             state.check(shape, phases[phase])
             set_generator_state(self._generator, header["random_state"])
         log.info(
-            "going on from %s: %s, iteration %d", self.path, phases[phase].name, state.step + 1
+            "resuming from %s: %s, iteration %d", self.path, phases[phase].name, state.step + 1
         )
         self.phase, self.state = phase, state
-
-    def state_of(self, phase: int) -> RunState | None:
-        return self.state if phase == self.phase else None
 
     def saver(self, phase: int) -> "CheckpointWriter":
         return CheckpointWriter(self, phase)

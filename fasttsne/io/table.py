@@ -387,7 +387,7 @@ def _by_pyarrow(
     """Return the columns, of which some are numbers; ValueError where these have text."""
     arrow, reader = import_arrow(), import_arrow(".csv")
     keys = [str(i) for i in range(len(is_number))]
-    # Types are otherwise those of the first block: whole numbers, where fractions follow.
+    # Types are otherwise taken from the first block: whole numbers, where fractions follow.
     types = dict.fromkeys(itertools.compress(keys, is_number), arrow.float64())
     found = reader.read_csv(
         arrow.PythonFile(file, "r"),

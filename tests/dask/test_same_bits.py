@@ -4,6 +4,7 @@ import pickle
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ import fasttsne.scanpy
 from fasttsne.dask.limits import REASONS
 from fasttsne.runtime.progress import report_progress_to
 
+OLD_FILES = Path(__file__).parents[1] / "old_files"
 FEW = {"random_state": 0, "n_iter": 12, "early_exaggeration_iter": 12, "n_jobs": 2}
 
 
@@ -305,6 +307,24 @@ def test_what_is_left_without_the_cluster(client, tmp_path):
     placed = restored.transform(da.from_array(X[:50], chunks=(20, -1)))
     expected = fasttsne.TSNE(**FEW).fit(X).transform(X[:50])
     np.testing.assert_array_equal(client.compute(placed).result(), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "perplexity"),
+    [("one", "PerplexityBasedNN", 10), ("several", "MultiscaleMixture", [5, 20])],
+)
+def test_pickles_of_0_2_0(name, family, perplexity):
+    """``TSNE(perplexity=..., **FEW).fit(rows_of("float32", 160, 4))``, pickled on a cluster."""
+    X, new = rows_of("float32", 160, 4), rows_of("float32", 180, 4)[160:]
+    old = pickle.loads((OLD_FILES / f"embedding_cluster_{name}.pickle").read_bytes())
+    affinities = getattr(fasttsne.affinity, family)(X, perplexity)
+    expected = fasttsne.TSNEEmbedding(old, affinities).transform(new)
+    estimator = fasttsne.dask.TSNE()
+    estimator.embedding_, estimator._rows = old, da.from_array(X, chunks=(100, -1))
+    placed = estimator.transform(da.from_array(new, chunks=(15, -1)))
+    np.testing.assert_array_equal(placed.compute(scheduler="threads"), expected)
+    with pytest.raises(ValueError, match="the graph of affinities was on the cluster"):
+        old.optimize(5)
 
 
 @pytest.mark.slow
