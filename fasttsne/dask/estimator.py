@@ -93,7 +93,6 @@ class TSNE(Estimator):
         ClusterError
             Where no worker is left: its message names the stage.
         """
-
         request = FitRequest.make(self._params(), _as_rows(X), affinities, initialization, anchors)
         with self._backend(request) as backend:
             vars(self).pop("embedding_", None)  # which is of other rows than those from here on
@@ -119,7 +118,7 @@ class TSNE(Estimator):
     ) -> TSNEEmbedding:
         """Return the embedding before optimization, with all its affinities in this process.
 
-        Parameters and errors are those of :meth:`fit`.  It keeps no checkpoint.
+        See :meth:`fit` for parameters and errors.  It keeps no checkpoint.
         """
         request = FitRequest.make(self._params(), _as_rows(X), affinities, initialization, anchors)
         with self._backend(request, fetches_graph=True) as backend:
@@ -194,7 +193,7 @@ def _as_rows(X: object) -> da.Array | None:
 def _transformed(
     embedding: TSNEEmbedding, rows: da.Array | None, X: da.Array, parameters: Params
 ) -> da.Array:
-    """Return the positions of new rows; rows are those of the map.
+    """Return the positions of new rows, X, in the map of ``rows``.
 
     No row depends on another: chunks of any size give the same.
     """
