@@ -27,6 +27,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "objective.functions": ("objective.callable",),
     "optimize.choices": ("optimize.plan",),
     "optimize.parameter": ("optimize.parameters",),
+    "reports.comparison": ("reports.result",),
 }
 # Classes that have another name now.
 RENAMED = {"RowsLeftOut": "IndexWithoutRows"}

@@ -189,10 +189,14 @@ class KNNAffinities(Affinities):
         result.knn_index = change.index
         result._indices = np.ascontiguousarray(indices, np.int32)
         result._distances, result._units = scaled_distances(change.index, distances)
-        result._settle()
-        result.P = None
-        result._is_given, result._is_put_off = False, True
+        result._put_off()
         return result
+
+    def _put_off(self) -> None:
+        """Leave P to be computed when it is asked for."""
+        self._settle()
+        self.P = None
+        self._is_given, self._is_put_off = False, True
 
     def _n_wanted(self, n_samples: int) -> int:
         """Return how many neighbours each row should have when there are so many rows."""

@@ -1,8 +1,8 @@
 """Affinities whose neighbour graph stays on the workers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from fasttsne.dask.limits import refusal
 from fasttsne.dask.neighbors import ClusterIndex
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.objective.edges import edge_source
+from fasttsne.runtime.typing import Params
 from fasttsne.utils import Timer
 
 
@@ -30,7 +31,7 @@ class Recipe:
     """
 
     family: type[KNNAffinities]
-    parameters: Mapping[str, object]
+    parameters: Params
     index: ClusterIndex
 
     @classmethod
@@ -54,7 +55,8 @@ class Recipe:
 class ClusterAffinities(Affinities):
     """Affinities of one perplexity or several, whose graph stays on the workers.
 
-    Where ``P`` is asked for during the fit it is fetched, and stays: the next phase reads it here.
+    Where ``P`` is asked for during the fit it is fetched, in single precision, and stays: the next
+    phase reads it here.
 
     Parameters
     ----------
@@ -94,18 +96,14 @@ class ClusterAffinities(Affinities):
 
     @property
     def graph(self) -> object:
-        return self._remote if self._remote and not self._has_P else self.P_float32
-
-    @property
-    def _has_P(self) -> bool:
-        return vars(self)["P"] is not None
+        has_P = self._remote is None or vars(self)["P"] is not None
+        return self.P_float32 if has_P else self._remote
 
     def _make_P(self) -> None:
-        if self._has_P:
-            return
-        if self._remote is None:
-            raise refusal("optimize, save")
-        self.P = self._remote.fetch()
+        if vars(self)["P"] is None:
+            if self._remote is None:
+                raise refusal("optimize, save")
+            self.P = self._remote.fetch()
 
     def release_graph(self) -> None:
         """Leave to the workers what is theirs: the fit has ended."""
@@ -126,7 +124,7 @@ class ClusterAffinities(Affinities):
     def __getstate__(self) -> dict[str, object]:
         return {**super().__getstate__(), "_remote": None}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Params) -> None:
         vars(self).update(state)
         if "recipe" not in state:  # of version 0.2.0
             family = PerplexityBasedNN if "perplexity" in state else MultiscaleMixture

@@ -26,8 +26,8 @@ log = logging.getLogger("fasttsne.dask")
 PATIENCE = 60.0
 # Seconds that a cluster without workers may take to get one.
 WITHOUT_WORKERS = 30.0
-# Parts of rows for each thread, and parts at most: where all send something to all, their number
-# squared is that of the tasks, of which Dask's scheduler does some thousand in a second.
+# Parts of rows for each thread, and parts at most: where all send something to all, the number of
+# tasks is its square, and Dask's scheduler does some thousand tasks in a second.
 PARTS_PER_THREAD, MAX_PARTS = 3, 512
 # Seconds that workers get to forget what they held.
 FORGETTING = 5.0
@@ -186,8 +186,7 @@ class Cluster:
                 contextlib.suppress(OSError, KeyError, CancelledError),  # seen in the next round
                 self.open_client() as client,
             ):
-                found: list[Any] = client.gather(list(futures))
-                return found
+                return list(client.gather(list(futures)))
 
     def raise_if_failed(self, future: Future, name: str) -> None:
         """Raise what a task raised, or ClusterError where it has no result for another reason."""
@@ -257,7 +256,7 @@ def own_versions() -> dict[str, str]:
 def check_workers(client: Client, workers: Sequence[str]) -> None:
     """Raise RuntimeError where workers lack fasttsne, or have other versions than the client."""
 
-    # Sent as it is, not by the name of this module, which a worker may not have.
+    # A local function is pickled by value: a worker may not have this module.
     def versions() -> dict[str, str] | str:
         try:
             from fasttsne.dask.cluster import own_versions

@@ -1,6 +1,6 @@
 """t-SNE whose rows and edges stay on a Dask cluster."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,7 @@ from fasttsne.fit.request import FitRequest
 from fasttsne.fit.run import prepare_fit, run_fit
 from fasttsne.optimize.parameters import TRANSFORM, check_params
 from fasttsne.optimize.plan import resolve_fixed_method
+from fasttsne.runtime.typing import Params
 from fasttsne.runtime.validation import check_data
 
 __all__ = ["TSNE"]
@@ -43,7 +44,7 @@ class TSNE(Estimator):
     Parameters
     ----------
     client : a ``distributed.Client``; None is the current one.
-    parameters : those of :class:`fasttsne.TSNE`.  ``n_jobs`` is of this process; workers use the
+    parameters : as for :class:`fasttsne.TSNE`.  ``n_jobs`` is of this process; workers use the
         threads that they have.  ``checkpoint`` is the path of a file in a folder that workers see,
         too, or an address as "s3://bucket/run.npz": they write the neighbours beside it.  Where
         they cannot, a warning says so, and a resumed fit searches once more.
@@ -51,7 +52,7 @@ class TSNE(Estimator):
 
     Attributes
     ----------
-    embedding_ : the embedding of the last ``fit``, as of :class:`fasttsne.TSNE`.
+    embedding_ : the embedding of the last ``fit``.
     """
 
     def __init__(self, client: Client | None = None, **parameters: Any):
@@ -72,7 +73,7 @@ class TSNE(Estimator):
         X : (n_samples, n_features) Dask array of real numbers, its chunks NumPy arrays (or SciPy
             sparse matrices, of up to 4,194,304 numbers in all); Dask data frame; ``zarr.Array``;
             AnnData with one of them as ``X``; NumPy array.
-        affinities, initialization, anchors : as of :class:`fasttsne.TSNE`.  Given affinities are
+        affinities, initialization, anchors : as for :class:`fasttsne.TSNE`.  Given affinities are
             read in this process.
 
         Returns
@@ -135,13 +136,13 @@ class TSNE(Estimator):
             cluster.wait_for_workers("planning")
             yield DaskBackend(request, cluster, fetches_graph)
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, object]:
         """Return the client and all parameters by name, as ``fasttsne.TSNE.get_params``."""
         return {"client": self.client, **super().get_params(deep)}
 
     def __sklearn_clone__(self) -> "TSNE":
         """Return an unfitted copy on the same cluster: a client cannot be copied."""
-        return type(self)(**self.get_params())
+        return type(self)(self.client, **super().get_params())
 
     def transform(self, X: object, **parameters: object) -> da.Array:
         """Place new rows in the map of the last fit.
@@ -149,7 +150,7 @@ class TSNE(Estimator):
         Parameters
         ----------
         X : (m, n_features) Dask collection, as for :meth:`fit`.
-        parameters : those of :meth:`fasttsne.TSNEEmbedding.transform`, without ``out``.
+        parameters : as for :meth:`fasttsne.TSNEEmbedding.transform`, without ``out``.
 
         Returns
         -------
@@ -191,7 +192,7 @@ def _as_rows(X: object) -> da.Array | None:
 
 
 def _transformed(
-    embedding: TSNEEmbedding, rows: da.Array | None, X: da.Array, parameters: Mapping[str, object]
+    embedding: TSNEEmbedding, rows: da.Array | None, X: da.Array, parameters: Params
 ) -> da.Array:
     """Return the positions of new rows; rows are those of the map.
 
@@ -231,13 +232,13 @@ class Model:
     """A map with the rows of the data; Dask would send the embedding itself as a plain array."""
 
     def __init__(
-        self, blocks: list[np.ndarray], recipe: Recipe, points: np.ndarray, settings: dict[str, Any]
+        self, blocks: list[np.ndarray], recipe: Recipe, points: np.ndarray, settings: Params
     ):
         rows = check_data(np.concatenate([read_block(block) for block in blocks]))
         self.embedding = TSNEEmbedding(points, recipe.to_local(rows), **settings)
 
 
-def _place(block: np.ndarray, model: Model, parameters: dict[str, Any]) -> np.ndarray:
+def _place(block: np.ndarray, model: Model, parameters: Params) -> np.ndarray:
     embedding = model.embedding
     if not len(block):
         return np.empty((0, embedding.shape[1]))

@@ -1,6 +1,6 @@
 """Affinities on the workers: of each row to its neighbours, and their symmetric graph, by blocks.
 
-Edges are exchanged once: each block of rows sends every other those of its edges that end there.
+Edges are exchanged once: each block of rows sends every other block the edges that end there.
 """
 
 import itertools
@@ -150,7 +150,7 @@ def _piece(pieces: list[CSREdges], block: int) -> CSREdges:
 
 
 def _merge(n: int, firsts: np.ndarray, own: Conditional, *pieces: CSREdges) -> CSREdges:
-    """Return rows of (C + C^T) / 2n from those of C, and the edges that end in them, by block."""
+    """Return rows of (C + C^T) / 2n from rows of C and the edges that end in them, by block."""
     counts = np.array([np.diff(indptr) for indptr, _, _ in pieces])
     pointers = np.append(0, counts.sum(0).cumsum())
     columns = np.empty(pointers[-1], np.int32)

@@ -181,8 +181,8 @@ class Part:
 class JointObjective(Objective):
     """The mean of the losses of maps, weighted by their numbers of points.
 
-    The points of one map come after the points of the other.  The gradient is that of the sum of
-    the losses, each times its ``share``: a point moves as it does alone, by a learning rate for the
+    The points of one map come after the points of the other.  The gradient is of the sum of the
+    losses, each times its ``share``: a point moves as it does alone, by a learning rate for the
     mean number of points.
 
     Parameters

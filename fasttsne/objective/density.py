@@ -7,7 +7,7 @@ have in the data with the one that they have in the map,
 
     log sum_j p_ij d_ij^2 / sum_j p_ij    and    log sum_j w_ij r_ij^2 / sum_j w_ij,
 
-over the edges of the affinity graph, d being distances of rows and r those of points.
+over the edges of the affinity graph, d being distances of rows and r distances of points.
 t-SNE alone gives each row the same room.
 
 Source: Narayan, Berger & Cho 2021, Assessing single-cell transcriptomic variability through

@@ -124,7 +124,7 @@ class KLDivergence(Objective):
 def kl_divergence(
     P: sp.csr_matrix, y: np.ndarray, repulsion: Repulsion, dof: float = 1.0, n_threads: int = 1
 ) -> float:
-    """Return the KL divergence of one map, (n, d) array; other arguments are those of the class."""
+    """Return the KL divergence of one map, (n, d) array; see the class for the other arguments."""
     objective = KLDivergence(P, repulsion, y.shape[1], dof, n_threads)
     objective.reorder(np.arange(len(y), dtype=np.int32))
     error = objective.compute_forces(np.asarray(y), with_error=True)

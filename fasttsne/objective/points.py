@@ -56,8 +56,6 @@ class NewPointsDivergence(_MovingPoints):
     P : (m, n) CSR matrix, each row of which sums to one.
     reference : (n, d) float32 array, the map.
     repulsion : of the map on other points (:mod:`fasttsne.repulsion.fixed_reference`).
-    dof : degrees of freedom of the kernel.
-    n_threads : how many threads share the work.
     """
 
     scale = 2.0  # of each point's divergence: a pair counts once
@@ -128,8 +126,6 @@ class FreePointsDivergence(_MovingPoints):
     fixed : (n, d) float32 array, where the others are.
     field : of the fixed points, on others.
     repulsion : of the free points on each other, and of the fixed ones.
-    dof : degrees of freedom of the kernel.
-    n_threads : how many threads share the work.
     """
 
     def __init__(

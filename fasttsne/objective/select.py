@@ -16,7 +16,7 @@ _REGISTERED: dict[str, Callable[..., Objective]] = {}
 def register_objective(name: str, factory: Callable[..., Objective]) -> None:
     """Give an objective a name that ``negative_gradient_method`` takes.
 
-    Its runs report progress, call callbacks, and are saved and resumed as those of the KL
+    Its runs report progress, call callbacks, and are saved and resumed as runs of the KL
     divergence are; a program that loads a saved map registers the objective first.
 
     Parameters
@@ -24,7 +24,7 @@ def register_objective(name: str, factory: Callable[..., Objective]) -> None:
     name : not one of the built-in methods.
     factory : called as ``factory(affinities, n_components, dof=, n_threads=)``; an
         :class:`Objective`'s class, as a rule.  Read ``affinities.P_float32``, which is what
-        saved maps store, so that a loaded map goes on to the same bits.
+        saved maps store, so that a loaded map resumes to the same bits.
     """
     if name in METHODS:
         raise ValueError(f"name must not be one of {', '.join(map(repr, METHODS))}; got {name!r}")

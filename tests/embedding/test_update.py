@@ -290,7 +290,7 @@ def test_rows_of_P_without_the_others(digits, family, symmetrize):
         got = after.rows_of_P(rows)
         expected = after.P[rows]
         np.testing.assert_allclose(got.toarray(), expected.toarray(), rtol=1e-4, atol=1e-9)
-        after._recompute()  # puts P off again
+        after._put_off()
 
 
 def test_a_map_that_grew_places_rows(digits, old):
