@@ -55,11 +55,7 @@ class ArrayWithState(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
             return np.asarray(self)[key]
 
     def _optimize_by(self, descend: Callable[[], float], propagate_exception: bool) -> None:
-        """Set ``kl_divergence`` to what a descent in place returns, however it ends.
-
-        An interrupt by a callback is raised only if ``propagate_exception``; a KeyboardInterrupt
-        gets the embedding as its ``final_embedding``.
-        """
+        """Set ``kl_divergence`` to what a descent in place returns, however it ends."""
         self.kl_divergence = None  # what was true of the points before
         try:
             self.kl_divergence = descend()

@@ -40,19 +40,10 @@ class Backend(Protocol):
 
 
 class LocalBackend:
-    """Memory and temporary files of this process.
+    """Memory and temporary files of this process; MemoryError if it has too little.
 
-    Parameters
-    ----------
-    request : FitRequest
-        What is to be fitted.
     replaces_embedding : bool, default False
         Whether the checkpoint may replace a saved embedding.
-
-    Raises
-    ------
-    MemoryError
-        If the fit takes more memory than the machine has.
     """
 
     def __init__(self, request: FitRequest, replaces_embedding: bool = False):
