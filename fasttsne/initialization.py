@@ -69,14 +69,6 @@ log = logging.getLogger("fasttsne.initialization")
 
 
 @dataclass(frozen=True)
-class Start:
-    """Initial positions, and the reference of ``global_structure``."""
-
-    positions: np.ndarray
-    reference: np.ndarray | None
-
-
-@dataclass(frozen=True)
 class StartSpec:
     """What the start of a fit is made of; ``has_reference`` says whether there is to be one."""
 
@@ -119,8 +111,8 @@ class StartSpec:
         generator: RandomGenerator,
         components: np.ndarray | None = None,
         resumed: np.ndarray | None = None,
-    ) -> Start:
-        """Return the start of a map; the reference is the same again in a fit that resumes.
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return initial positions, and the reference, which a resumed fit has again.
 
         X, P, components : as for :func:`initial_positions`.
         """
@@ -134,13 +126,13 @@ class StartSpec:
             is_given = not isinstance(self.reference, str)
             reference = np.asarray(self.reference) if is_given else positions("pca", 0)
         if resumed is not None:
-            return Start(resumed, reference)
+            return resumed, reference
         if reference is not None and is_given and isinstance(self.initialization, str):
-            return Start(_near(reference, generator), reference)
+            return _near(reference, generator), reference
         start = positions(self.initialization, generator)
         if self.anchors is not None and isinstance(self.initialization, str):
             start = near_anchors(start, self.anchors.targets, self.anchors.weights, P)
-        return Start(start, reference)
+        return start, reference
 
 
 def initial_positions(

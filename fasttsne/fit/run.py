@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.families import as_affinities
+from fasttsne.affinity.neighbor_based import n_rows_or_none
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.fit.backend import Backend
-from fasttsne.fit.request import FitRequest, n_rows
-from fasttsne.initialization import Start, StartSpec
+from fasttsne.fit.request import FitRequest
+from fasttsne.initialization import StartSpec
 from fasttsne.io.fit_checkpoint import StageStore
 from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.linalg.robust import warn_of_far_rows
@@ -74,8 +75,7 @@ def _begin(
         affinities = make_affinities(rows, graph, request, backend)
         plan = resolve(request.params, affinities.n_samples)
         store.read_run((affinities.n_samples, rows.start.n_components), plan.phases)
-        start = make_start(rows, graph, affinities, request, store)
-    return make_embedding(start, affinities, request), plan
+        return make_start(rows, graph, affinities, request, store), plan
 
 
 def read_rows(request: FitRequest, backend: Backend) -> FitRows:
@@ -85,7 +85,7 @@ def read_rows(request: FitRequest, backend: Backend) -> FitRows:
         X = features = backend.read(X)
         warn_of_far_rows(X)
         warn_of_dominating_column(X, column_names(request.X), request.params["metric"])
-    return FitRows(X, features, request.start.checked(n_rows(X), request.has_features))
+    return FitRows(X, features, request.start.checked(n_rows_or_none(X), request.has_features))
 
 
 def find_neighbors(
@@ -104,7 +104,7 @@ def make_affinities(
     """Return the affinities of a neighbour graph, or the given ones."""
     if graph is None:
         assert request.affinities is not None
-        affinities = as_affinities(request.affinities, n_rows(rows.data))
+        affinities = as_affinities(request.affinities, n_rows_or_none(rows.data))
     else:
         affinities = backend.make_affinities(graph)
     if request.params["density_weight"]:
@@ -118,28 +118,25 @@ def make_start(
     affinities: Affinities,
     request: FitRequest,
     store: StageStore,
-) -> Start:
-    """Return initial positions, of a resumed fit from its store, and the reference."""
+) -> TSNEEmbedding:
+    """Return the embedding before its optimization; of a resumed fit its store has the points."""
+    params, spec = request.params, rows.start
     components = graph.components if graph is not None and request.is_euclidean else None
-    spec = rows.start
     if rows.data is None:  # only now it is known of how many rows
         spec = spec.checked(affinities.n_samples, has_features=False)
     resumed = None if store.state is None else store.state.embedding
-    return spec.make(rows.features, affinities.graph, request.generator, components, resumed)
-
-
-def make_embedding(start: Start, affinities: Affinities, request: FitRequest) -> TSNEEmbedding:
-    """Return the embedding before its optimization."""
-    params = request.params
+    positions, reference = spec.make(
+        rows.features, affinities.graph, request.generator, components, resumed
+    )
     return TSNEEmbedding(
-        start.positions,
+        positions,
         affinities,
         dof=params["dof"],
         random_state=params["random_state"],
         negative_gradient_method=params["negative_gradient_method"],
         momentum=params["final_momentum"],
-        anchors=request.start.anchors,
-        global_reference=start.reference,
+        anchors=spec.anchors,
+        global_reference=reference,
         **{name: params[name] for name in OPTIMIZE if name != "momentum"},
     )
 
