@@ -75,7 +75,8 @@ def _relative_squares(distances: np.ndarray) -> np.ndarray:
     """Return d_j^2 - min d^2 in double precision, as products, which do not cancel."""
     distances = distances.astype(np.float64)
     nearest = distances.min(axis=1, keepdims=True)
-    return (distances - nearest) * (distances + nearest)  # type: ignore[no-any-return]
+    squares: np.ndarray = (distances - nearest) * (distances + nearest)
+    return squares
 
 
 def _normalized_exp(squares: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
