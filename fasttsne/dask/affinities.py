@@ -1,8 +1,8 @@
 """Affinities whose neighbour graph stays on the workers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from fasttsne.dask.limits import refusal
 from fasttsne.dask.neighbors import ClusterIndex
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.objective.edges import edge_source
+from fasttsne.runtime.typing import Params
 from fasttsne.utils import Timer
 
 
@@ -30,7 +31,7 @@ class Recipe:
     """
 
     family: type[KNNAffinities]
-    parameters: Mapping[str, object]
+    parameters: Params
     index: ClusterIndex
 
     @classmethod
@@ -123,7 +124,7 @@ class ClusterAffinities(Affinities):
     def __getstate__(self) -> dict[str, object]:
         return {**super().__getstate__(), "_remote": None}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Params) -> None:
         vars(self).update(state)
         if "recipe" not in state:  # of version 0.2.0
             family = PerplexityBasedNN if "perplexity" in state else MultiscaleMixture

@@ -186,8 +186,7 @@ class Cluster:
                 contextlib.suppress(OSError, KeyError, CancelledError),  # seen in the next round
                 self.open_client() as client,
             ):
-                found: list[Any] = client.gather(list(futures))
-                return found
+                return list(client.gather(list(futures)))
 
     def raise_if_failed(self, future: Future, name: str) -> None:
         """Raise what a task raised, or ClusterError where it has no result for another reason."""

@@ -1,6 +1,6 @@
 """t-SNE whose rows and edges stay on a Dask cluster."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,7 @@ from fasttsne.fit.request import FitRequest
 from fasttsne.fit.run import prepare_fit, run_fit
 from fasttsne.optimize.parameters import TRANSFORM, check_params
 from fasttsne.optimize.plan import resolve_fixed_method
+from fasttsne.runtime.typing import Params
 from fasttsne.runtime.validation import check_data
 
 __all__ = ["TSNE"]
@@ -92,7 +93,6 @@ class TSNE(Estimator):
         ClusterError
             Where no worker is left: its message names the stage.
         """
-
         request = FitRequest.make(self._params(), _as_rows(X), affinities, initialization, anchors)
         with self._backend(request) as backend:
             vars(self).pop("embedding_", None)  # which is of other rows than those from here on
@@ -118,7 +118,7 @@ class TSNE(Estimator):
     ) -> TSNEEmbedding:
         """Return the embedding before optimization, with all its affinities in this process.
 
-        Parameters and errors are those of :meth:`fit`.  It keeps no checkpoint.
+        See :meth:`fit` for parameters and errors.  It keeps no checkpoint.
         """
         request = FitRequest.make(self._params(), _as_rows(X), affinities, initialization, anchors)
         with self._backend(request, fetches_graph=True) as backend:
@@ -135,13 +135,13 @@ class TSNE(Estimator):
             cluster.wait_for_workers("planning")
             yield DaskBackend(request, cluster, fetches_graph)
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, object]:
         """Return the client and all parameters by name, as ``fasttsne.TSNE.get_params``."""
         return {"client": self.client, **super().get_params(deep)}
 
     def __sklearn_clone__(self) -> "TSNE":
         """Return an unfitted copy on the same cluster: a client cannot be copied."""
-        return type(self)(**self.get_params())
+        return type(self)(self.client, **super().get_params())
 
     def transform(self, X: object, **parameters: object) -> da.Array:
         """Place new rows in the map of the last fit.
@@ -191,9 +191,9 @@ def _as_rows(X: object) -> da.Array | None:
 
 
 def _transformed(
-    embedding: TSNEEmbedding, rows: da.Array | None, X: da.Array, parameters: Mapping[str, object]
+    embedding: TSNEEmbedding, rows: da.Array | None, X: da.Array, parameters: Params
 ) -> da.Array:
-    """Return the positions of new rows; rows are those of the map.
+    """Return the positions of new rows, X, in the map of ``rows``.
 
     No row depends on another: chunks of any size give the same.
     """
@@ -231,13 +231,13 @@ class Model:
     """A map with the rows of the data; Dask would send the embedding itself as a plain array."""
 
     def __init__(
-        self, blocks: list[np.ndarray], recipe: Recipe, points: np.ndarray, settings: dict[str, Any]
+        self, blocks: list[np.ndarray], recipe: Recipe, points: np.ndarray, settings: Params
     ):
         rows = check_data(np.concatenate([read_block(block) for block in blocks]))
         self.embedding = TSNEEmbedding(points, recipe.to_local(rows), **settings)
 
 
-def _place(block: np.ndarray, model: Model, parameters: dict[str, Any]) -> np.ndarray:
+def _place(block: np.ndarray, model: Model, parameters: Params) -> np.ndarray:
     embedding = model.embedding
     if not len(block):
         return np.empty((0, embedding.shape[1]))

@@ -102,8 +102,8 @@ class _SyncedFile(io.FileIO):
 def _new_file(path: FilePath) -> Iterator[IO[bytes]]:
     """Yield a file to write; what was there stays until all of it is written."""
     if is_address(path):
-        with _errors_name_address(path):
-            system, name = _file_system(path)
+        with _file_system(path) as (system, name):
+            pass  # errors of what is written are no errors of the address
         with system.transaction, system.open(name, "wb") as file:
             yield file
         return
@@ -256,8 +256,7 @@ def open_for_reading(path: FilePath) -> IO[bytes]:
     if not is_address(path):
         check_regular(path)
         return open(path, "rb")
-    with _errors_name_address(path):
-        system, name = _file_system(path)
+    with _file_system(path) as (system, name):
         file: IO[bytes] = system.open(name, "rb")
     return file
 
@@ -265,8 +264,7 @@ def open_for_reading(path: FilePath) -> IO[bytes]:
 def exists(path: FilePath) -> bool:
     if not is_address(path):
         return os.path.exists(path)
-    with _errors_name_address(path):
-        system, name = _file_system(path)
+    with _file_system(path) as (system, name):
         return bool(system.exists(name))
 
 
@@ -276,8 +274,7 @@ def remove(path: FilePath) -> None:
         remove_abandoned(path)
         Path(path).unlink(missing_ok=True)
         return
-    system, name = _file_system(path)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError), _file_system(path) as (system, name):
         system.rm_file(name)
 
 
@@ -289,10 +286,22 @@ def sibling_path(path: FilePath, addition: str) -> FilePath:
 
 
 @contextlib.contextmanager
-def _errors_name_address(address: FilePath) -> Iterator[None]:
-    """Make errors of file systems OSError, ImportError or ValueError that name the address."""
+def _file_system(address: FilePath) -> Iterator[tuple["AbstractFileSystem", str]]:
+    """Yield the file system of an address, and the name there; errors are made to name the address.
+
+    It is a new one, since transactions are of a file system.
+    """
     try:
-        yield
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise ImportError(
+            f"{address!r} is an address, which takes fsspec: pip install fsspec"
+        ) from error
+    try:
+        system, name = url_to_fs(address, skip_instance_cache=True)
+        if getattr(system, "local_file", False):
+            check_regular(name)
+        yield system, name
     except MemoryError:
         raise
     except Exception as error:  # each file system has its own
@@ -303,17 +312,3 @@ def _errors_name_address(address: FilePath) -> Iterator[None]:
             isinstance(error, (OSError, ImportError)) and type(error).__module__ == "builtins"
         )
         raise (type(error) if is_known else ValueError)(f"{address!r}: {text}") from error
-
-
-def _file_system(address: FilePath) -> tuple["AbstractFileSystem", str]:
-    """Return a file system of its own, since transactions are of a file system, and the name."""
-    try:
-        from fsspec.core import url_to_fs
-    except ImportError as error:
-        raise ImportError(
-            f"{address!r} is an address, which takes fsspec: pip install fsspec"
-        ) from error
-    system, name = url_to_fs(address, skip_instance_cache=True)
-    if getattr(system, "local_file", False):
-        check_regular(name)
-    return system, name

@@ -103,8 +103,8 @@ def save(
     # Raise where ``load`` would.
     written = json.loads(json.dumps(header))
     _from_arrays(type(embedding), written, arrays)
-    if keep != "map":
-        index = embedding.affinities.knn_index
+    index = embedding.affinities.knn_index
+    if keep != "map" and index is not None:
         codec.check_restorable(written["search"], arrays, index, len(embedding))
     write_archive(path, header, arrays)
 
@@ -113,16 +113,16 @@ def load(make: Callable[..., Loaded], path: FilePath, X: Rows | None = None) -> 
     """Make an embedding from a file that :func:`save` wrote: see ``TSNEEmbedding.load``."""
     with open_archive(path, KIND, FORMAT, WHAT) as archive:
         embedding = _from_arrays(make, archive.header, archive.arrays())
-    affinities = embedding.affinities
-    if X is not None and isinstance(affinities, SavedAffinities):
+    index = embedding.affinities.knn_index
+    if X is not None and index is None:
         raise ValueError(
             "X is given, but the file has no index of rows: load it without X, or save the "
             'map with keep="index" or keep="rows"'
         )
-    if X is not None and isinstance(affinities.knn_index, codec.IndexWithoutRows):
-        affinities.knn_index = affinities.knn_index.with_rows(X)
-    elif X is not None:
-        codec.check_rows(X, affinities.knn_index)
+    if X is not None and isinstance(index, codec.IndexWithoutRows):
+        embedding.affinities.knn_index = index.with_rows(X)
+    elif X is not None and index is not None:
+        codec.check_rows(X, index)
     return embedding
 
 

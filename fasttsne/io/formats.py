@@ -45,7 +45,8 @@ from fasttsne.io.table import (
     import_compression,
     to_metadata,
 )
-from fasttsne.runtime.stored_sparse import as_stored_sparse, load_sparse
+from fasttsne.runtime.stored_rows import Storage
+from fasttsne.runtime.stored_sparse import StoredSparse, as_stored_sparse, load_sparse
 from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import as_labels, is_address, is_missing
 from fasttsne.utils import require, warn_user
@@ -165,7 +166,7 @@ def read_rows(path: FilePath, key: str | None = None) -> Any:
     return to_array(rows, path) if is_stored else rows
 
 
-def to_array(values: Any, path: FilePath) -> np.ndarray:
+def to_array(values: object, path: FilePath) -> np.ndarray:
     """Return rows or values of a file as an array; errors of its library name the file."""
     with errors_name_file(path):
         return np.asarray(values)
@@ -224,8 +225,9 @@ def _read_npz(path: Path, key: str | None) -> Table:
         archive = open_zip(file)
         names = array_names(archive)
         if key is None and {"format", "shape", "data"} <= set(names):
-            if archive.testzip() is not None:
-                raise ValueError("it is damaged")
+            damaged = archive.testzip()
+            if damaged is not None:
+                raise ValueError(f"its {damaged} is damaged")
             return Table(scipy.sparse.load_npz(path).tocsr())
         data = read_array(archive, _select_key(names, key, USUAL_KEYS))
         columns, texts = {}, {}
@@ -276,12 +278,12 @@ def _read_h5ad(path: Path, key: str | None) -> Table:
     stored = as_stored_sparse(data, str(path))
     if stored is not None:
         data = stored
-    elif _is_group(data) or len(data.shape) != 2:  # a data frame
+    elif not isinstance(data, Storage) or len(data.shape) != 2:  # a data frame
         data = anndata.io.read_elem(data)
         data = data if scipy.sparse.issparse(data) else np.asarray(data)
     # Old versions stored the table of observations as one array.
-    is_new = _is_group(file["obs"])
-    obs = anndata.io.read_elem(file["obs"]) if is_new else anndata.read_h5ad(path).obs
+    is_old = isinstance(file["obs"], Storage)
+    obs = anndata.read_h5ad(path).obs if is_old else anndata.io.read_elem(file["obs"])
     return Table(data, {name: np.asarray(obs[name]) for name in obs.columns})
 
 
@@ -290,14 +292,14 @@ def _read_chunked(path: Path, key: str | None) -> Table:
     rows = arrays.pop(_choose_rows(arrays, key))
     columns = {}
     for name, array in arrays.items():
-        if array.shape == rows.shape[:1]:
+        if isinstance(array, Storage) and array.shape == rows.shape[:1]:
             # The texts of an HDF5 file are bytes.
-            is_bytes = array.dtype.kind == "O" and hasattr(array, "asstr")
-            columns[name] = np.asarray((array.asstr() if is_bytes else array)[:])
+            as_texts = getattr(array, "asstr", None) if array.dtype.kind == "O" else None
+            columns[name] = np.asarray((as_texts() if as_texts else array)[:])
     return Table(rows, columns)
 
 
-def _members_of(path: Path) -> dict[str, Any]:
+def _members_of(path: Path) -> dict[str, object]:
     """Return groups and data sets by name with slashes, as open objects of h5py or zarr."""
     if path.suffix.lower() != ".zarr":
         file = require("h5py", "an .h5 file", "files").File(path, "r")
@@ -305,35 +307,31 @@ def _members_of(path: Path) -> dict[str, Any]:
         file.visititems(members.__setitem__)
         return members
     store = require("zarr", "a .zarr store", "files").open(path, mode="r")
-    members = {"": store, **(dict(store.members(max_depth=None)) if _is_group(store) else {})}
+    is_array = isinstance(store, Storage)
+    members = {"": store, **({} if is_array else dict(store.members(max_depth=None)))}
     for name, member in members.items():
-        codecs = () if _is_group(member) else (*(member.filters or ()), *(member.compressors or ()))
+        is_array = isinstance(member, Storage)
+        codecs = (*(member.filters or ()), *(member.compressors or ())) if is_array else ()
         # Older versions of zarr's packages would unpickle.
         if any(getattr(codec, "codec_id", None) == "pickle" for codec in codecs):
             raise ValueError(f"its array {name!r} is pickled, which could execute anything")
     return members
 
 
-def _is_group(member: Any) -> bool:
-    return not hasattr(member, "dtype")
-
-
-def _with_sparse(members: dict[str, Any], path: Path) -> dict[str, Any]:
+def _with_sparse(members: Mapping[str, object], path: Path) -> dict[str, Storage | StoredSparse]:
     """Return the data sets among members of a file; groups of a sparse matrix are one."""
     groups = {name: as_stored_sparse(member, str(path)) for name, member in members.items()}
     sparse = {name: stored for name, stored in groups.items() if stored is not None}
-    found = {}
+    found: dict[str, Storage | StoredSparse] = {**sparse}
     for name, member in members.items():
-        if name in sparse:
-            found[name] = sparse[name]
-        elif not _is_group(member) and name.rpartition("/")[0] not in sparse:
+        if isinstance(member, Storage) and name.rpartition("/")[0] not in sparse:
             found[name] = member
-    return found
+    return {name: found[name] for name in members if name in found}
 
 
-def _choose_rows(arrays: Mapping[str, Any], name: str | None) -> str:
+def _choose_rows(arrays: Mapping[str, Storage | StoredSparse], name: str | None) -> str:
     """Return the name of the data set that has the rows: the given, the only one, a usual one."""
-    tables = [each for each, array in arrays.items() if array.ndim == 2]
+    tables = [each for each, array in arrays.items() if len(array.shape) == 2]
     if name is not None:
         if name.strip("/") not in arrays:
             raise ValueError(f"it has no data set {name!r}, only {_list(arrays)}")
@@ -465,7 +463,7 @@ class _MapTable:
         return {n: _missing_as(None, values) for n, values in columns.items() if values is not None}
 
 
-def _free_name(name: str, taken: str = "") -> str:
+def _free_name(name: str, taken: str | None = None) -> str:
     """Return the name of a column that is no coordinate's, and not taken."""
     while is_coordinate(name) or name == taken:
         name += "_"

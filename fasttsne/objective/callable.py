@@ -9,7 +9,7 @@ of the objective's; for the KL divergence that is
 sum_j (p_ij - w_ij / Z) q_ij (y_i - y_j), with q = 1 / (1 + r^2 / dof), w = q^dof and Z the sum of w
 over all pairs.  ``error``, a number, is wanted where ``should_eval_error`` is true, and for P as it
 is given.  ``bh_params`` has ``theta``, ``fft_params`` has ``n_interpolation_points``,
-``min_num_intervals`` and ``ints_in_interval``, as of :class:`fasttsne.TSNE`;
+``min_num_intervals`` and ``ints_in_interval``, as for :class:`fasttsne.TSNE`;
 ``reference_embedding`` is None.
 
 The KL divergence as such functions, with openTSNE's names, is in :mod:`fasttsne.functions`.
@@ -182,12 +182,12 @@ def kl_divergence_fft(
 ) -> tuple[float, np.ndarray]:
     """Return the KL divergence and a quarter of its gradient, by the particle mesh (FFT).
 
-    The other parameters, the result and errors are those of ``kl_divergence_bh``.
+    For other parameters, the result and errors see ``kl_divergence_bh``.
 
     Parameters
     ----------
-    fft_params : ``n_interpolation_points``, ``min_num_intervals`` and ``ints_in_interval``, as of
-        :class:`fasttsne.TSNE`; those that are missing have their defaults.
+    fft_params : ``n_interpolation_points``, ``min_num_intervals`` and ``ints_in_interval``, as for
+        :class:`fasttsne.TSNE`; a missing one has its default.
     """
     repulsion = MeshRepulsion(dof, **fft_params, n_threads=resolve_n_jobs(n_jobs))
     return _evaluate(embedding, P, repulsion, reference_embedding, should_eval_error)
@@ -204,7 +204,7 @@ def kl_divergence_exact(
 ) -> tuple[float, np.ndarray]:
     """Return the KL divergence and a quarter of its gradient, by the sum over all pairs: O(n^2).
 
-    Parameters, the result and errors are those of ``kl_divergence_bh``.
+    For parameters, the result and errors see ``kl_divergence_bh``.
     """
     repulsion = ExactRepulsion(dof, resolve_n_jobs(n_jobs))
     return _evaluate(embedding, P, repulsion, reference_embedding, should_eval_error)

@@ -77,7 +77,7 @@ class DensityObjective(KLDivergence):
 
     def compute_forces(self, y: np.ndarray, with_error: bool = False) -> float | None:
         error = super().compute_forces(y, with_error)
-        assert isinstance(self._edges, LocalEdges)  # a cluster refuses density_weight
+        assert isinstance(self._edges, LocalEdges)  # P is in this process
         packed = self._edges.packed
         assert packed is not None
         _kernels.local_radii.radii(
@@ -105,7 +105,7 @@ def standardize_log_radii(log_radii: ArrayLike) -> np.ndarray:
     """Return log radii with mean 0 and variance 1, (n,) float64; zeros where all are equal.
 
     Before that, radii below 1e-4 of the median are raised to that, so that equal rows are not
-    infinitely dense, and those of far rows (``fasttsne.linalg.robust``) become the largest of the
+    infinitely dense, and radii of far rows (``fasttsne.linalg.robust``) become the largest of the
     others.
 
     log_radii : (n,) array, with -inf for a row whose neighbours are equal to it.

@@ -14,7 +14,7 @@ import numbers
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeGuard, cast
+from typing import Any, Protocol, TypeGuard, cast, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -37,6 +37,7 @@ class UnusableRowsError(ValueError):
     """Rows could be read but are not numeric; retrying cannot help."""
 
 
+@runtime_checkable
 class Storage(Protocol):
     """Rows that are read by slices, (n, columns), or single numbers, (n,)."""
 

@@ -23,6 +23,8 @@ import fasttsne
 import fasttsne.dask
 import fasttsne.scanpy
 from fasttsne.dask.limits import REASONS
+from fasttsne.objective import KLDivergence, register_objective
+from fasttsne.repulsion import TreeRepulsion
 from fasttsne.runtime.progress import report_progress_to
 
 OLD_FILES = Path(__file__).parents[1] / "old_files"
@@ -210,6 +212,15 @@ def quadratic(embedding, P, **arguments):
     return float((gradient * embedding).sum()), gradient
 
 
+def of_one_tree(affinities, n_components, dof, n_threads):
+    """A registered objective."""
+    tree = TreeRepulsion(dof, 0.5, n_threads)
+    return KLDivergence(affinities.P_float32, tree, n_components, dof, n_threads)
+
+
+register_objective("of one tree", of_one_tree)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameters", "arguments"),
@@ -219,6 +230,7 @@ def quadratic(embedding, P, **arguments):
         ({"perplexity": [5, 20], "initialization": "spectral"}, {}),
         ({"negative_gradient_method": quadratic, "optimizer": "momentum"}, {}),
         ({"negative_gradient_method": fasttsne.functions.kl_divergence_bh}, {}),
+        ({"negative_gradient_method": "of one tree"}, {}),
         ({}, {"anchors": True}),
     ],
 )
