@@ -163,10 +163,7 @@ class PerplexityBasedNN(KNNAffinities):
         return f"perplexity {self.effective_perplexity_:g}"
 
     def _usable(self, perplexity: float, k: int, n_others: int) -> float:
-        """Return a perplexity for which k of so many other rows suffice.
-
-        Fewer of them than three times the perplexity are taken where others are not known.
-        """
+        """Return a perplexity for which k of so many other rows suffice."""
         usable = self.check_perplexity(perplexity, n_others)
         if usable > k:
             return self.check_perplexity(usable, k)

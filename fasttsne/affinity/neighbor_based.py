@@ -95,14 +95,9 @@ class KNNAffinities(Affinities):
 
     @classmethod
     def from_neighbors(cls, graph: KNNGraph, **parameters: object) -> "Self":
-        """Return the affinities of a neighbour graph: nothing is searched.
+        """Return the affinities of a neighbour graph, of which nothing is searched.
 
-        Parameters
-        ----------
-        graph : KNNGraph
-            The neighbours of all rows.
-        parameters
-            Of the constructor, besides the search.
+        parameters : of the constructor, besides the search.
         """
         make: Callable[..., Self] = cls
         return make(knn_index=graph, **parameters)
@@ -120,19 +115,8 @@ class KNNAffinities(Affinities):
 
         Parameters
         ----------
-        graph : KNNGraph
-            The neighbours of all rows.
-        n_used : int
-            Number of nearest neighbours that have affinities, at most k.
-        symmetrize, n_jobs
-            As in the constructor.
-        parameters : dict
-            Values of ``PARAMETERS``.
-
-        Raises
-        ------
-        ValueError, KeyError
-            If a parameter is missing or out of range.
+        n_used : number of nearest neighbours that have affinities, at most k.
+        parameters : values of ``PARAMETERS``; ValueError or KeyError if one is wrong or missing.
         """
         self = cls.__new__(cls)
         self._set_graph(graph, symmetrize, n_jobs)

@@ -4,18 +4,17 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from fasttsne.aligned.relations import Relation, check_relation, check_relations
 from fasttsne.anchors import Anchors
 from fasttsne.callbacks import Checkpoint, ErrorApproximations, LivePlot, VerifyExaggerationError
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
-from fasttsne.fit.stages import run_phases
+from fasttsne.fit.run import run_phases
 from fasttsne.objective.base import JointObjective
 from fasttsne.optimize.callback import as_callbacks, progress_listeners
 from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
@@ -37,6 +36,11 @@ TIES = {"mean": Ties.to_mean, "adjacent": Ties.to_adjacent}
 MIN_PARTNERS_PER_DIMENSION = 5
 # They read what only a single map has.
 OF_ONE_MAP = Checkpoint, ErrorApproximations, LivePlot, VerifyExaggerationError
+
+# Rows of a data set and of the next: a dict, or (m, 2) row numbers; None: the first rows of both.
+Relation: TypeAlias = Mapping[int, int] | ArrayLike | None
+
+INSTEAD = "give a dict {row: row} or pairs of row numbers, or None where the first rows are shared"
 
 
 class AlignedTSNE:
@@ -204,6 +208,89 @@ class AlignedTSNE:
             embedding.warn_of_no_map(phases[-1], f"map {i}")
 
 
+def check_relations(
+    relations: Sequence[Relation] | None, weights: Any, sizes: Sequence[int]
+) -> list[Links]:
+    """Return partners of rows of each two consecutive data sets, with weights above 0."""
+    n = len(sizes) - 1
+    if relations is None:
+        relations = [None] * n
+    if isinstance(relations, Mapping) or not isinstance(relations, Sequence | np.ndarray):
+        raise TypeError(
+            "relations must be a list with one relation for each two consecutive data sets, or "
+            f"None; got {type(relations).__name__}"
+        )
+    if len(relations) != n:
+        raise ValueError(
+            f"relations must have {n} entries, one for each two consecutive of {n + 1} data sets; "
+            f"got {len(relations)}"
+        )
+    if np.ndim(weights) == 0 and not isinstance(weights, Mapping):
+        weights = [weights] * n
+    if len(weights) != n:
+        raise ValueError(f"weights must be a number or have {n} entries; got {len(weights)}")
+    return [
+        check_relation(
+            relations[i], weights[i], (sizes[i], sizes[i + 1]), f"relations[{i}]", f"weights[{i}]"
+        )
+        for i in range(n)
+    ]
+
+
+def check_relation(
+    relation: Relation,
+    weights: ArrayLike,
+    sizes: tuple[int, int],
+    name: str = "relation",
+    name_of_weights: str = "weights",
+) -> Links:
+    """Return the partners of one relation; errors have the names."""
+    pairs = _pairs(relation, sizes, name)
+    strengths = np.asarray(weights)
+    if strengths.dtype.kind not in "fiu" or strengths.shape not in ((), (len(pairs),)):
+        raise ValueError(
+            f"{name_of_weights} must be a number or {len(pairs)} numbers, one for each pair; got "
+            f"{weights!r}"
+        )
+    strengths = np.broadcast_to(strengths.astype(np.float64), len(pairs))
+    if not (np.isfinite(strengths) & (strengths >= 0)).all():
+        raise ValueError(f"{name_of_weights} must be finite and 0 or more; got {weights!r}")
+    first, second = pairs[strengths > 0].T
+    return first, second, strengths[strengths > 0]
+
+
+def _pairs(relation: Relation, sizes: tuple[int, int], name: str) -> np.ndarray:
+    """(m, 2) int64, checked: in range, and one to one."""
+    if relation is None:
+        shared = np.arange(min(sizes))
+        return np.column_stack([shared, shared])
+    if isinstance(relation, Mapping):
+        relation = list(relation.items())
+    try:
+        pairs = np.asarray(relation)
+    except ValueError:  # rows of different lengths
+        pairs = np.empty(0, object)
+    if pairs.size == 0 and pairs.dtype != object:
+        pairs = np.empty((0, 2), np.int64)
+    if pairs.dtype.kind not in "iu" or pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise TypeError(f"{name} must be whole numbers of shape (m, 2); {INSTEAD}")
+    pairs = pairs.astype(np.int64)
+    for side, (rows, size) in enumerate(zip(pairs.T, sizes, strict=True)):
+        which = ("its first", "its second")[side] + " data set"
+        wrong = np.flatnonzero((rows < 0) | (rows >= size))
+        if len(wrong):
+            raise ValueError(
+                f"{name} has row {rows[wrong[0]]} of {which}, whose rows are 0 to {size - 1}"
+            )
+        found, counts = np.unique(rows, return_counts=True)
+        if (counts > 1).any():
+            raise ValueError(
+                f"{name} must be one to one; row {found[counts > 1][0]} of {which} has "
+                f"{counts.max()} partners.  Leave all but one of them out"
+            )
+    return pairs
+
+
 def _check_data_sets(X: Sequence[Rows]) -> list[int]:
     """Check all numbers, before the first long search; return numbers of rows."""
     if sp.issparse(X) or hasattr(X, "columns") or isinstance(X, Mapping | str):
@@ -232,13 +319,7 @@ def _anchors(places: np.ndarray, links: Links, n: int, weight: float) -> Anchors
 
 
 class JointDescent:
-    """The descent of several maps, phase after phase.
-
-    Parameters
-    ----------
-    embeddings : the maps, which move in place.
-    ties : of all their points, one map after the other.
-    """
+    """The descent of several maps, which move in place, phase after phase."""
 
     def __init__(self, embeddings: Sequence[TSNEEmbedding], ties: Ties):
         self._embeddings, self._ties = embeddings, ties
@@ -251,8 +332,8 @@ class JointDescent:
     def run(self, phase: Phase) -> None:
         """Carry out a phase of a plan for the mean number of points.
 
-        Errors are those of ``TSNEEmbedding.optimize``.  However it ends, each embedding is the map
-        as of the last step, with the state of its optimizer and the ties as its anchors.
+        However it ends, each embedding has the last points, the state of its optimizer and the
+        ties as its anchors.
         """
         objective = JointObjective(
             [
@@ -301,10 +382,7 @@ class JointDescent:
 
 
 def _groups(ties: Ties, of_map: np.ndarray) -> np.ndarray:
-    """(n,) which of the groups of maps that are tied to each other a point is in.
-
-    of_map : (n,) the map of each point.
-    """
+    """Return the group of maps that are tied to each other in which each point is, (n,)."""
     walk = ties.walk.tocoo()
     n_maps = int(of_map.max()) + 1
     pairs = of_map[walk.row], of_map[walk.col]

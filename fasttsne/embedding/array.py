@@ -41,25 +41,19 @@ class ArrayWithState(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
         for name in (*self._STATE, *self._CACHED):
             setattr(self, name, None)
 
-    def __array_wrap__(  # type: ignore[override]
-        self, array: np.ndarray, context: object = None, return_scalar: bool = False
-    ) -> object:
-        """Results of NumPy functions are plain arrays, unless they are written to this one."""
-        if array is self:
-            return self
-        return array[()] if return_scalar else np.asarray(array)
-
     if not TYPE_CHECKING:  # NumPy's own types say that it is a plain array
+
+        def __array_wrap__(self, array, context=None, return_scalar=False):
+            """Results of NumPy functions are plain arrays, unless they are written to this one."""
+            if array is self:
+                return self
+            return array[()] if return_scalar else np.asarray(array)
 
         def __getitem__(self, key):
             return np.asarray(self)[key]
 
     def _optimize_by(self, descend: Callable[[], float], propagate_exception: bool) -> None:
-        """Set ``kl_divergence`` to what a descent in place returns, however it ends.
-
-        An interrupt by a callback is raised only if ``propagate_exception``; a KeyboardInterrupt
-        gets the embedding as its ``final_embedding``.
-        """
+        """Set ``kl_divergence`` to what a descent in place returns, however it ends."""
         self.kl_divergence = None  # what was true of the points before
         try:
             self.kl_divergence = descend()

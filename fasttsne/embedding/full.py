@@ -20,13 +20,14 @@ from fasttsne.embedding.partial import (
     transform,
     transform_to,
 )
-from fasttsne.embedding.relocation import N_PLACES, relocate_misplaced_points
 from fasttsne.embedding.update import (
     JITTER,
+    N_PLACES,
     check_replaced,
     check_rows,
     gather,
     medians_of,
+    relocate_misplaced_points,
     settle,
 )
 from fasttsne.initialization import MIN_SIZE, check_positions, spread
@@ -554,10 +555,7 @@ class TSNEEmbedding(ReferenceArray):
         anchors: Anchors | None,
         reference: np.ndarray | None,
     ) -> "TSNEEmbedding":
-        """Return a map with the parameters of this one, of other points.
-
-        Callbacks are not taken over: they recorded or wrote the map that they were given for.
-        """
+        """Return a map of other points with the parameters of this one, but its callbacks."""
         return type(self)(
             points,
             affinities,

@@ -35,11 +35,7 @@ NewRows: TypeAlias = np.ndarray | sp.csr_matrix | StoredSparse | Storage
 
 
 def as_new_rows(X: Rows, name: str = "X") -> NewRows:
-    """Return rows that ``iter_new_rows`` can read: X itself where it is an array or a storage.
-
-    Nothing is copied but lists, data frames, and sparse matrices that are not CSR.  That numbers
-    are finite is seen later, by :func:`check_new_rows`.
-    """
+    """Return rows that ``iter_new_rows`` can read: X itself where it is an array or a storage."""
     refuse_containers(X, name)
     stored = as_stored_sparse(X, name)
     if stored is not None and stored.format == "csr":
@@ -56,10 +52,7 @@ def as_new_rows(X: Rows, name: str = "X") -> NewRows:
 
 
 def check_new_rows(rows: NewRows, name: str = "X") -> None:
-    """Raise ValueError for the first number that is not finite, before any work begins.
-
-    Of a storage all rows are read, unless they are integers.
-    """
+    """Raise ValueError for the first number that is not finite, before any work begins."""
     if isinstance(rows, StoredSparse):
         rows.check_finite(name)
     elif is_storage(rows, name):
@@ -69,11 +62,7 @@ def check_new_rows(rows: NewRows, name: str = "X") -> None:
 
 
 def warn_of_far_rows(X: Rows, index: Index | None) -> None:
-    """Warn where new rows in memory lie beyond reason of the rows that an index has.
-
-    Rows of a file or in chunks are read later, a block at a time; distances have no far rows, and
-    what a search of a user's own has as rows is not known.
-    """
+    """Warn where new rows in memory lie beyond reason of the rows that a search of ours has."""
     first = index.parts[0].index if isinstance(index, ChangingIndex) else index
     if not isinstance(first, KNNIndex) or first.metric == "precomputed":
         return
@@ -106,10 +95,7 @@ def _sample_frame(index: KNNIndex) -> RobustFrame:
 
 
 def iter_new_rows(rows: NewRows) -> Iterator[tuple[int, np.ndarray | sp.csr_matrix]]:
-    """Yield all rows once, in order, as (first row, block): arrays, or CSR matrices.
-
-    What is done to a block until the next is asked for belongs to one stage of progress.
-    """
+    """Yield all rows once, in order, as (first row, block), in one stage of progress."""
     n_columns, itemsize = max(rows.shape[1], 1), rows.dtype.itemsize
     n_rows = min(BLOCK_ROWS, max(BLOCK_BYTES // (n_columns * itemsize), 1))
     if is_storage(rows, "X"):

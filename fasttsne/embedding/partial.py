@@ -160,14 +160,8 @@ def make_fixed_repulsion(
 class PlacementSpec:
     """How new rows are placed; see :meth:`TSNEEmbedding.transform`.
 
-    Attributes
-    ----------
-    perplexity, initialization, k
-        As there.
-    phases : tuple of (n_iter, exaggeration, momentum)
-        The descents.
-    params : dict
-        Other parameters of ``optimize``.
+    phases : iterations, exaggeration and momentum of each descent.
+    params : other parameters of ``optimize``.
     """
 
     perplexity: float | Sequence[float]
@@ -261,12 +255,7 @@ def _check_memory(reference: np.ndarray, X: Rows, perplexity: float | Sequence[f
 def transform_to(
     out: RowTarget | FilePath, reference: ReferenceArray, X: Rows, spec: PlacementSpec
 ) -> RowTarget | FilePath:
-    """Write the places of new rows to ``out``, a block at a time.
-
-    Returns
-    -------
-    ``out``, or a memory map of the file of this name.
-    """
+    """Write the places of new rows to ``out``; return it, or a memory map of the file."""
     rows = as_new_rows(X)
     shape = n_rows, _ = rows.shape[0], reference.shape[1]
     timer = Timer(f"placing {n_rows} rows", reference.is_verbose)

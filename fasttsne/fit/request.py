@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
@@ -112,8 +111,3 @@ def check_all(params: Params) -> None:
     check_perplexity(params["perplexity"])
     check_params(params, PARAMETERS)
     resolve(params, 1)  # raises if no plan can be made
-
-
-def n_rows(X: Rows | None) -> int | None:
-    """Return the number of rows of canonical data; None without data."""
-    return None if X is None else int(np.shape(X)[0])
