@@ -10,26 +10,33 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
-from typing import Any
 
 # Old module, below fasttsne: the modules that have its classes now.
 MOVED: dict[str, tuple[str, ...]] = {
+    "affinity.fixed_sigma": ("affinity.families",),
+    "affinity.multiscale": ("affinity.families",),
+    "affinity.perplexity": ("affinity.families",),
+    "affinity.precomputed": ("affinity.base",),
+    "affinity.uniform": ("affinity.families",),
     "callbacks.approximation_checks": ("callbacks.error_checks",),
     "callbacks.base": ("optimize.callback",),
     "callbacks.checkpoint": ("callbacks.recorder",),
     "callbacks.early_stopping": ("callbacks.error_checks",),
     "callbacks.error_logger": ("callbacks.progress",),
+    "io.search_file": ("io.codec",),
+    "objective.functions": ("objective.callable",),
     "optimize.choices": ("optimize.plan",),
     "optimize.parameter": ("optimize.parameters",),
+    "reports.comparison": ("reports.result",),
 }
 # Classes that have another name now.
-RENAMED: dict[str, str] = {}
+RENAMED = {"RowsLeftOut": "IndexWithoutRows"}
 
 
 class _OldModule(ModuleType):
     """A module that takes its names from where they are now."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if not name.startswith("__"):
             for path in MOVED[self.__name__.removeprefix("fasttsne.")]:
                 module = import_module(f"fasttsne.{path}")

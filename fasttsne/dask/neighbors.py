@@ -2,19 +2,20 @@
 
 from functools import partial
 from operator import itemgetter
-from typing import Any
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from distributed import Future
 
 from fasttsne.dask.cells import ClusterCells
 from fasttsne.dask.cluster import Cluster
+from fasttsne.dask.limits import refusal
 from fasttsne.dask.prepared import ClusterRows, rows_of
 from fasttsne.dask.remote_rows import RemoteRows
 from fasttsne.linalg.pca import Projection
 from fasttsne.nearest_neighbors.approx import Approx
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
-from fasttsne.nearest_neighbors.builtin.metrics import METRICS, to_metric
+from fasttsne.nearest_neighbors.builtin.metrics import to_metric
 from fasttsne.nearest_neighbors.builtin.search_plan import SearchPlan
 from fasttsne.nearest_neighbors.exact import Exact
 from fasttsne.nearest_neighbors.index import KNNIndex
@@ -30,11 +31,26 @@ Tables = tuple[RemoteRows, RemoteRows]
 class ClusterIndex(KNNIndex):
     """A search of rows on the workers; ``build`` returns tables there."""
 
+    local_class: ClassVar[type[KNNIndex]]
+
     def _check_rows(self, data: Any) -> Any:
         return data
 
     def build(self) -> Any:
         return self._build()
+
+    def query(self, X: object, k: int) -> NoReturn:
+        """Raise ValueError: the rows are on the workers."""
+        raise refusal("transform of an embedding")
+
+    def to_local(self, rows: np.ndarray) -> KNNIndex:
+        """Return the local index with what this one has built, of one thread."""
+        names = "metric", "metric_params", "random_state", "knn_kwargs"
+        local = self.local_class(
+            rows, self.k, n_jobs=1, **{name: vars(self)[name] for name in names}
+        )
+        local.set_search_state(*self.search_state())
+        return local
 
     def _prepare(self) -> Any:
         return ClusterSearchRows(self.data, str(self.metric))
@@ -46,6 +62,8 @@ class ClusterIndex(KNNIndex):
 
 class ClusterApprox(ClusterIndex, Approx):
     """The approximate search."""
+
+    local_class = Approx
 
     def _partition(
         self, points: Any, origin: np.ndarray, projection: Projection | None, generator: Any
@@ -71,6 +89,8 @@ class ClusterApprox(ClusterIndex, Approx):
 
 class ClusterExact(ClusterIndex, Exact):
     """The exact search."""
+
+    local_class = Exact
 
 
 class ClusterSearchRows(ClusterRows):
@@ -105,17 +125,6 @@ SEARCHES: dict[str, type[ClusterIndex]] = {
     "approx": ClusterApprox,
     "exact": ClusterExact,
 }
-
-
-def search_class(neighbors: Any, metric: Any) -> type[ClusterIndex]:
-    """Return the search of a name; raise NotImplementedError where it is not distributed."""
-    found = SEARCHES.get(neighbors) if isinstance(neighbors, str) else None
-    if found is None or not isinstance(metric, str) or metric not in METRICS:
-        raise NotImplementedError(
-            "on a cluster, neighbors must be 'auto', 'approx' or 'exact', and metric one of "
-            f"{', '.join(map(repr, METRICS))}; got neighbors={neighbors!r}, metric={metric!r}"
-        )
-    return found
 
 
 def by_rows(cluster: Cluster, tables: list[Future], n: int, k: int) -> Tables:

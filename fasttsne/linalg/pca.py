@@ -34,6 +34,11 @@ CENTERED_SIZE = 2**20
 SAMPLE_SIZE = 10_000
 
 
+def estimate_bytes(n_columns: int) -> int:
+    """Return what the components of rows of so many columns take: three products of columns."""
+    return 24 * min(n_columns, GRAM_MAX_COLUMNS) ** 2
+
+
 @np.errstate(under="ignore")  # loadings of float64 may be too small for float32
 def principal_components(X, rank, random_state=None, svd_solver="auto", n_jobs=-1):
     """Return the scores of the first ``rank`` principal components, (n, rank), in X's dtype.

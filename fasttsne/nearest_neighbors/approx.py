@@ -18,12 +18,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fasttsne.linalg import pca
 from fasttsne.linalg.pca import Projection, leading_scores
-from fasttsne.nearest_neighbors.builtin.cells import Cells
+from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, capacity
+from fasttsne.nearest_neighbors.builtin.cells import SEARCH_BATCH, Cells
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.probes import Probes
-from fasttsne.nearest_neighbors.builtin.reduction import reduce_rows, score_norms
+from fasttsne.nearest_neighbors.builtin.reduction import (
+    N_COMPONENTS,
+    is_reduced,
+    reduce_rows,
+    score_norms,
+)
 from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin
 from fasttsne.nearest_neighbors.builtin.search_plan import (
     QUANTILES,
@@ -49,6 +56,13 @@ N_LEADING = 3
 EXACT_MAX_SAMPLES = 3000
 # Numbers of a page of memory, and of what is taken from the system at a time.
 PAGE_NUMBERS, PIECE_NUMBERS = 1024, 2**24
+# For ``estimate_bytes``, measured by ``python benchmarks/memory.py``: candidates kept for each
+# neighbour where rows are reduced (1.25 to 3, by the data); packed rows for each row, as cells are
+# padded; bytes of a row in the tables of near cells; and bytes of an entry of a sparse matrix,
+# besides those of the matrix itself: at the peak of its search, in float64 for a while, and of what
+# the search keeps for new rows.
+REDUCED_CANDIDATES, PADDING, CELL_BYTES = 1.5, 1.13, 100
+SEARCH_ENTRY_BYTES, PREPARED_ENTRY_BYTES = 48, 12
 
 
 class Approx(CachedRowsMixin, KNNIndex):
@@ -231,3 +245,25 @@ def _take_pages(array: np.ndarray) -> None:
     numbers = array.reshape(-1)
     for a in range(0, len(numbers), PIECE_NUMBERS):
         numbers[a : a + PIECE_NUMBERS : PAGE_NUMBERS] = 0
+
+
+def estimate_bytes(n: int, d: int, k: int, dtype: np.dtype, nnz: int | None) -> float:
+    """Return what the search of (n, d) rows takes at its peak, without rows and neighbours.
+
+    nnz : the stored entries of sparse rows, None for dense ones.
+    """
+    reduced = is_reduced(d) and n > EXACT_MAX_SAMPLES
+    n_kept = int(k * (REDUCED_CANDIDATES if reduced else 1)) + N_EXTRA_CANDIDATES
+    candidates = 8 * min(n, SEARCH_BATCH) * int(capacity(n_kept))
+    # Rows packed in padded cells; of those that are reduced, the components too.
+    packed = 4 * n * (PADDING * N_COMPONENTS + N_COMPONENTS if reduced else PADDING * d)
+    search: float = candidates + packed + CELL_BYTES * n
+    if reduced:
+        if dtype == np.uint8:  # in place of components, which are packed by then
+            search += max(d - 4 * N_COMPONENTS, 0) * n
+        # Before, directions of a sample of rows, which is copied, and partly centered.
+        sample = pca.SAMPLE_SIZE if n > pca.SAMPLE_SIZE and nnz is None else 0
+        search = max(search, 4 * n * N_COMPONENTS + 5 * sample * d - 8 * n * k)
+    if nnz is not None:
+        return search + SEARCH_ENTRY_BYTES * nnz
+    return search + (4 * n * d if dtype == np.float64 else 0)

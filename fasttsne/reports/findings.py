@@ -76,9 +76,7 @@ def _stopped(given: ReportInput, found: Scores) -> Iterator[Finding]:
     if not given.graph_is_own or given.embedding is None:
         return
     optimizer = given.embedding.optimizer
-    left = getattr(optimizer, "loss_left", None)
-    iteration = getattr(optimizer, "iteration", None)
-    text = None
+    left, iteration, text = optimizer.loss_left, optimizer.iteration, None
     if given.embedding.kl_divergence is None:
         text = (
             "The map was never optimized, or its last run was interrupted: where points are is "
@@ -89,7 +87,7 @@ def _stopped(given: ReportInput, found: Scores) -> Iterator[Finding]:
             f"An estimated {left:.0%} of the loss was left to be gained: groups may still be on "
             "their way."
         )
-    elif left is None and iteration is not None and iteration < SHORT_RUN:
+    elif left is None and iteration < SHORT_RUN:
         text = (
             f"It had {iteration} iterations; maps of fixed length usually take {SHORT_RUN} and "
             "more."

@@ -19,6 +19,11 @@ N_COMPONENTS = 96
 RESIDUAL_COSINE = 0.35
 
 
+def is_reduced(n_columns: int) -> bool:
+    """Return whether rows of so many columns are reduced."""
+    return n_columns > N_COMPONENTS * 3 // 2
+
+
 def reduce_rows(
     rows: Any, generator: RandomGenerator, n_threads: int
 ) -> tuple[np.ndarray, Projection | None]:
@@ -26,7 +31,7 @@ def reduce_rows(
 
     For few columns, the rows themselves, dense float32, and None.
     """
-    if rows.n_columns <= N_COMPONENTS * 3 // 2:
+    if not is_reduced(rows.n_columns):
         return rows.to_dense(rows.points), None
     if hasattr(rows, "reduce_elsewhere"):  # rows on other machines
         return rows.reduce_elsewhere(N_COMPONENTS, generator, n_threads)  # type: ignore[no-any-return]
