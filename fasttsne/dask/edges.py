@@ -23,7 +23,7 @@ from fasttsne.objective.edges import (
     PackedEdges,
     RowBlock,
     inverse_order,
-    pack_blocks,
+    pack_edges,
 )
 
 STAGE = "attraction"
@@ -67,9 +67,8 @@ class EdgesActor:
             places = np.searchsorted(self._numbers, numbers[rows]).astype(np.int32)
             blocks.append(RowBlock(block, rows, places))
         spare, self._packed = list(self._packed or ()), None
-        self._packed = pack_blocks(
-            blocks, self._numbers, position, self._largest, self._n_threads, spare
-        )
+        largest, n_threads = self._largest, self._n_threads
+        self._packed = pack_edges(blocks, position, largest, n_threads, self._numbers, spare=spare)
         return ()
 
     def attract(self, y: np.ndarray, with_cross: bool) -> Answer:

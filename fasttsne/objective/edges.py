@@ -20,8 +20,8 @@ from fasttsne.runtime.validation import check_sparse_indices
 CSREdges: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 # Degrees, moments and products of ``Objective.edge_moments``.
 Moments: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
-# What 16 bits hold.
-NEAR = 2**15 - 1
+# What 16 bits hold, and what no edge is within.
+NEAR, BETWEEN = 2**15 - 1, -1
 # Powers of two from the largest value to the smallest that keeps all its bits, and the smallest
 # that a sum of float32 values can be divided by.
 VALUE_RANGE, MIN_EXPONENT = 32, -115
@@ -108,42 +108,17 @@ class RowBlock(NamedTuple):
 
     edges: CSREdges
     order: np.ndarray
-    places: np.ndarray | None
+    places: np.ndarray | None = None
 
 
 def pack_edges(
-    edges: CSREdges,
-    order: np.ndarray,
-    position: np.ndarray,
-    largest: float,
-    n_threads: int,
-    is_between: bool = False,
-    spare: list[object] | None = None,
-) -> PackedEdges:
-    """Return edges for the kernels, their rows in another order.
-
-    Parameters
-    ----------
-    edges : of a matrix with n columns.
-    order : (m,) int32, the row that becomes each row of the result.
-    position : (n,) int32, the new number of each column.
-    largest : no value is larger.
-    is_between : rows and columns are two sets, in orders of their own.
-    spare : what earlier packed edges consisted of; it is emptied.  Arrays that suffice are used
-        again, and others are freed before new ones are made.
-    """
-    reach, blocks = -1 if is_between else NEAR, [RowBlock(edges, order, None)]
-    return pack_blocks(blocks, None, position, largest, n_threads, spare, reach)
-
-
-def pack_blocks(
     blocks: Sequence[RowBlock],
-    numbers: np.ndarray | None,
     position: np.ndarray,
     largest: float,
     n_threads: int,
-    spare: list[object] | None = None,
+    numbers: np.ndarray | None = None,
     reach: int = NEAR,
+    spare: list[object] | None = None,
 ) -> PackedEdges:
     """Return edges for the kernels, of blocks of a graph's rows, which need not be all of them.
 
@@ -152,10 +127,14 @@ def pack_blocks(
     Parameters
     ----------
     blocks : their places are 0 to m - 1 together.
+    position : (n,) int32, the new number of each column.
+    largest : no value is larger.
     numbers : (m,) int32, the new number of the point at each place, ascending; None where the one
         block has all rows.
-    reach : of near edges, in numbers of points.
-    position, largest, n_threads, spare : as for :func:`pack_edges`.
+    reach : of near edges, in numbers of points; ``BETWEEN`` where rows and columns are two sets, in
+        orders of their own.
+    spare : what earlier packed edges consisted of; it is emptied.  Arrays that suffice are used
+        again, and others are freed before new ones are made.
     """
     n = len(blocks[0].order) if numbers is None else len(numbers)
     near_indptr, far_indptr = np.zeros((2, n + 1), np.int64)
@@ -248,10 +227,8 @@ class LocalEdges:
         ):
             raise ValueError("affinities.P was changed in place: its indices are out of bounds")
         spare, self.packed = list(self.packed or ()), None
-        position = inverse_order(order)
-        self.packed = pack_edges(
-            self._csr, order, position, self._largest, self._n_threads, spare=spare
-        )
+        blocks, position = [RowBlock(self._csr, order)], inverse_order(order)
+        self.packed = pack_edges(blocks, position, self._largest, self._n_threads, spare=spare)
 
     def start_attraction(
         self, y: np.ndarray, forces: np.ndarray, with_cross: bool

@@ -15,7 +15,14 @@ import scipy.sparse as sp
 
 from fasttsne import _kernels
 from fasttsne.objective.base import Objective, RowTasks
-from fasttsne.objective.edges import PackedEdges, edges_of, largest_value, pack_edges
+from fasttsne.objective.edges import (
+    BETWEEN,
+    PackedEdges,
+    RowBlock,
+    edges_of,
+    largest_value,
+    pack_edges,
+)
 from fasttsne.repulsion import Repulsion
 from fasttsne.repulsion.fixed_reference import FixedRepulsion
 
@@ -37,8 +44,8 @@ class _MovingPoints(Objective):
 
     def _pack(self, P: sp.csr_matrix, largest: float) -> PackedEdges:
         order, position = (np.arange(n, dtype=np.int32) for n in P.shape)
-        edges = edges_of(sp.csr_matrix(P), "P")
-        return pack_edges(edges, order, position, largest, self.n_threads, is_between=True)
+        blocks = [RowBlock(edges_of(sp.csr_matrix(P), "P"), order)]
+        return pack_edges(blocks, position, largest, self.n_threads, reach=BETWEEN)
 
     def reorder(self, order: np.ndarray) -> None:
         """Raise ValueError for any order but the caller's."""
