@@ -275,7 +275,7 @@ def _map_of(
         )
     X, use_rep, n_pcs = _choose_representation(adata, params.get("use_rep"), params.get("n_pcs"))
     if _is_dask_array(X):
-        raise NotImplementedError(
+        raise TypeError(
             f"the representation {use_rep!r} is a Dask array, which only tsne takes: compute it"
         )
     points = np.asarray(adata.obsm[name], np.float64)

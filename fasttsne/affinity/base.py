@@ -146,7 +146,10 @@ class Affinities:
         NotImplementedError
             If the affinities were made from a matrix or from lists of neighbours.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no affinities of new rows")
+        raise NotImplementedError(
+            f"to_new() is not available for {type(self).__name__}; for new rows, use affinities "
+            "that are computed from the data, such as PerplexityBasedNN"
+        )
 
     def extended(self, X: Rows) -> "Affinities":
         """Return affinities of the same rows and of new ones after them: see :meth:`joined_by`."""
@@ -227,13 +230,6 @@ class PrecomputedAffinities(Affinities):
                 f"1e30; got {largest}"
             )
         self.P = P
-
-    def to_new(self, data: Rows, return_distances: bool = False) -> NewAffinities:
-        """Raise NotImplementedError: a matrix does not determine affinities of new rows."""
-        raise NotImplementedError(
-            "to_new() is not available for a matrix of affinities; for new rows, use affinities "
-            "that are computed from the data, such as PerplexityBasedNN"
-        )
 
 
 def _refuse_others(affinities: Rows) -> None:

@@ -187,10 +187,11 @@ class PerplexityBasedNN(KNNAffinities):
         return_distances: bool = False,
         k_neighbors: int | str = "auto",
     ) -> NewAffinities:
-        """Return affinities of new rows to the rows of the data set.
+        """Return affinities of new rows to the rows of the data set: see :meth:`Affinities.to_new`.
 
-        Parameters and the result are those of :meth:`Affinities.to_new`, and
-
+        Parameters
+        ----------
+        data, return_distances : as there.
         perplexity : None is that of the affinities.
         k_neighbors : "auto" is three times the perplexity, or all other rows if there are fewer.
         """
@@ -314,10 +315,11 @@ class MultiscaleMixture(KNNAffinities):
     def to_new(
         self, data: Rows, perplexities: Perplexities = None, return_distances: bool = False
     ) -> NewAffinities:
-        """Return affinities of new rows to the rows of the data set.
+        """Return affinities of new rows to the rows of the data set: see :meth:`Affinities.to_new`.
 
-        Parameters and the result are those of :meth:`Affinities.to_new`, and
-
+        Parameters
+        ----------
+        data, return_distances : as there.
         perplexities : a list, or one; None is those of the affinities.
         """
         if perplexities is None:
@@ -425,10 +427,11 @@ class FixedSigmaNN(KNNAffinities):
         sigma: float | None = None,
         return_distances: bool = False,
     ) -> NewAffinities:
-        """Return affinities of new rows to the rows of the data set.
+        """Return affinities of new rows to the rows of the data set: see :meth:`Affinities.to_new`.
 
-        Parameters and the result are those of :meth:`Affinities.to_new`, and
-
+        Parameters
+        ----------
+        data, return_distances : as there.
         k : neighbours of each row; None is as many as were found for the data.
         sigma : None is that of the affinities.
         """
@@ -482,10 +485,11 @@ class Uniform(KNNAffinities):
     def to_new(
         self, data: Rows, k_neighbors: int | None = None, return_distances: bool = False
     ) -> NewAffinities:
-        """Return affinities of new rows to the rows of the data set.
+        """Return affinities of new rows to the rows of the data set: see :meth:`Affinities.to_new`.
 
-        Parameters and the result are those of :meth:`Affinities.to_new`, and
-
+        Parameters
+        ----------
+        data, return_distances : as there.
         k_neighbors : of each row; None is as many as were found for the data.
         """
         k = self._indices.shape[1] if k_neighbors is None else k_neighbors

@@ -75,8 +75,11 @@ def find_all(given: ReportInput, found: Scores) -> tuple[Finding, ...]:
 def _stopped(given: ReportInput, found: Scores) -> Iterator[Finding]:
     if not given.graph_is_own or given.embedding is None:
         return
-    optimizer = given.embedding.optimizer
-    left, iteration, text = optimizer.loss_left, optimizer.iteration, None
+    optimizer, text = given.embedding.optimizer, None
+    # Of a map of an AnnData it is not known how many iterations it had.
+    left, iteration = (
+        (None, None) if optimizer is None else (optimizer.loss_left, optimizer.iteration)
+    )
     if given.embedding.kl_divergence is None:
         text = (
             "The map was never optimized, or its last run was interrupted: where points are is "
@@ -87,7 +90,7 @@ def _stopped(given: ReportInput, found: Scores) -> Iterator[Finding]:
             f"An estimated {left:.0%} of the loss was left to be gained: groups may still be on "
             "their way."
         )
-    elif left is None and iteration < SHORT_RUN:
+    elif left is None and iteration is not None and iteration < SHORT_RUN:
         text = (
             f"It had {iteration} iterations; maps of fixed length usually take {SHORT_RUN} and "
             "more."

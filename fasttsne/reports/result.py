@@ -427,9 +427,9 @@ def _run_facts(given: ReportInput) -> dict[str, str]:
     optimizer = embedding.optimizer
     found: dict[str, object] = {
         "graph": _describe_graph(embedding.affinities),
-        "iterations": optimizer.iteration,
+        "iterations": None if optimizer is None else optimizer.iteration,
         "KL divergence": embedding.kl_divergence,
-        "loss left": optimizer.loss_left,
+        "loss left": None if optimizer is None else optimizer.loss_left,
         "seed": embedding.random_state,
         "dof": embedding.dof,
         "negative_gradient_method": embedding.negative_gradient_method,
