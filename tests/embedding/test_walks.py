@@ -334,7 +334,7 @@ def test_some_walks():
 
 @pytest.mark.slow
 def test_many_walks():
-    walk(int(os.environ.get("FASTTSNE_EXAMPLES", 5000)) if NIGHTLY else 200)
+    walk(int(os.environ.get("FASTTSNE_EXAMPLES", 5000)) if NIGHTLY else 100)
 
 
 @pytest.mark.thin(1)

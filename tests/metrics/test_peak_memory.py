@@ -21,6 +21,7 @@ print(peak() - before, len(found.rows))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="as Linux")
 @pytest.mark.parametrize("measure", ["stress", "distance_correlation"])
