@@ -20,6 +20,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "callbacks.early_stopping": ("callbacks.error_checks",),
     "callbacks.error_logger": ("callbacks.progress",),
     "io.search_file": ("io.codec",),
+    "linalg.row_hashes": ("linalg.rows",),
     "optimize.choices": ("optimize.plan",),
     "optimize.parameter": ("optimize.parameters",),
 }
