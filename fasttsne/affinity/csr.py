@@ -54,14 +54,7 @@ def joint_affinities(
 def symmetrize(
     indices: np.ndarray, values: np.ndarray, n_threads: int, use_max: bool = False
 ) -> sp.csr_matrix:
-    """Return (C + C^T) / 2n for neighbours and their weights, a block of rows after the other.
-
-    Parameters
-    ----------
-    indices : (n, k) int32 array of neighbours.
-    values : (n, k) float32 array of weights, each row of which sums to one.
-    use_max : return max(C, C^T) divided by its sum instead.
-    """
+    """Return (C + C^T) / 2n, or max(C, C^T) divided by its sum, a block of rows after the other."""
     n, k = indices.shape
     counts = np.empty(n, np.int64)
     _kernels.csr.count_columns(indices.ravel(), counts, n_threads)
@@ -83,10 +76,7 @@ def symmetrize(
 
 
 def _row_blocks(counts: np.ndarray, k: int) -> Iterator[slice]:
-    """Yield ranges of rows, in order, with about as many edges each, of both directions.
-
-    Each reads all neighbours, but only their edges are in memory.
-    """
+    """Yield ranges of rows, in order, with about as many edges each, of both directions."""
     ends = (counts + k).cumsum()
     size = max(BLOCK_EDGES, ends[-1] // MAX_BLOCKS + 1)
     first = 0
@@ -123,11 +113,8 @@ def merge_directions(
     n_threads: int,
     use_max: bool = False,
 ) -> CSRArrays:
-    """Return rows of (C + C^T) / 2n, or of max(C, C^T), from those of C and of C^T.
+    """Return rows of (C + C^T) / 2n, or of max(C, C^T), from rows of C and of C^T.
 
-    Parameters
-    ----------
-    indices, values : (m, k) neighbours of the rows, and their weights.
     backward : the rows of C^T, columns ascending.
     n : rows of C.
     """

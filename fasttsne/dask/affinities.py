@@ -1,13 +1,13 @@
 """Affinities whose neighbour graph stays on the workers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
 from fasttsne.affinity import Affinities, MultiscaleMixture, PerplexityBasedNN
-from fasttsne.affinity.multiscale import usable_perplexities
+from fasttsne.affinity.families import usable_perplexities
 from fasttsne.affinity.neighbor_based import KNNAffinities
 from fasttsne.dask.edges import ActorEdges
 from fasttsne.dask.graph import ClusterGraph, conditional_affinities, symmetric_graph
@@ -15,6 +15,7 @@ from fasttsne.dask.limits import refusal
 from fasttsne.dask.neighbors import ClusterIndex
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.objective.edges import edge_source
+from fasttsne.runtime.typing import Params
 from fasttsne.utils import Timer
 
 
@@ -30,7 +31,7 @@ class Recipe:
     """
 
     family: type[KNNAffinities]
-    parameters: Mapping[str, Any]
+    parameters: Params
     index: ClusterIndex
 
     @classmethod
@@ -54,7 +55,8 @@ class Recipe:
 class ClusterAffinities(Affinities):
     """Affinities of one perplexity or several, whose graph stays on the workers.
 
-    Where ``P`` is asked for during the fit it is fetched, and stays: the next phase reads it here.
+    Where ``P`` is asked for during the fit it is fetched, in single precision, and stays: the next
+    phase reads it here.
 
     Parameters
     ----------
@@ -70,7 +72,7 @@ class ClusterAffinities(Affinities):
         indices, self.knn_index = neighbors.indices, neighbors.index
         self._n_samples: int = len(indices)
         family: type[KNNAffinities]
-        parameters: dict[str, Any]
+        parameters: dict[str, object]
         if isinstance(perplexity, (int, float, np.number)):
             family = PerplexityBasedNN
             effective = [PerplexityBasedNN.check_perplexity(perplexity, self._n_samples - 1)]
@@ -93,19 +95,15 @@ class ClusterAffinities(Affinities):
         return self._n_samples
 
     @property
-    def graph(self) -> Any:
-        return self._remote if self._remote and not self._has_P else self.P_float32
-
-    @property
-    def _has_P(self) -> bool:
-        return vars(self)["P"] is not None
+    def graph(self) -> object:
+        has_P = self._remote is None or vars(self)["P"] is not None
+        return self.P_float32 if has_P else self._remote
 
     def _make_P(self) -> None:
-        if self._has_P:
-            return
-        if self._remote is None:
-            raise refusal("optimize, save")
-        self.P = self._remote.fetch()
+        if vars(self)["P"] is None:
+            if self._remote is None:
+                raise refusal("optimize, save")
+            self.P = self._remote.fetch()
 
     def release_graph(self) -> None:
         """Leave to the workers what is theirs: the fit has ended."""
@@ -123,8 +121,20 @@ class ClusterAffinities(Affinities):
         """Raise ValueError: the rows are on the workers."""
         raise refusal("update, drop")
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**super().__getstate__(), "_remote": None}
+
+    def __setstate__(self, state: Params) -> None:
+        vars(self).update(state)
+        if "recipe" not in state:  # of version 0.2.0
+            family = PerplexityBasedNN if "perplexity" in state else MultiscaleMixture
+            parameters = {name: state[name] for name in family.PARAMETERS}
+            self.recipe = Recipe(family, parameters, state["knn_index"])
+            vars(self).update(P=None, _remote=None)
+
+
+# In pickles of version 0.2.0.
+ClusterPerplexity = ClusterMixture = ClusterAffinities
 
 
 @edge_source.register

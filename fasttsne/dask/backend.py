@@ -1,7 +1,7 @@
 """The cluster as the place where a fit runs, and what it keeps in files to resume."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
-from fasttsne.affinity.select import affinities_of_graph, n_neighbors
+from fasttsne.affinity.families import affinities_of_graph, n_neighbors
 from fasttsne.dask.affinities import ClusterAffinities
 from fasttsne.dask.cluster import Cluster, check_fits
-from fasttsne.dask.neighbors import SEARCHES, ClusterIndex, Tables, as_tables
+from fasttsne.dask.neighbors import ClusterIndex
 from fasttsne.dask.reading import read_rows
-from fasttsne.dask.remote_rows import RemoteRows
+from fasttsne.dask.remote_rows import RemoteRows, Tables, as_tables
 from fasttsne.fit.request import FitRequest
-from fasttsne.fit.store import NullStore, StageStore
 from fasttsne.io.archive import (
     Archive,
+    Arrays,
     Header,
     exists,
     open_archive,
@@ -27,12 +27,12 @@ from fasttsne.io.archive import (
     write_archive,
 )
 from fasttsne.io.codec import check_neighbors
-from fasttsne.io.fit_checkpoint import FORMAT, TABLES, WHAT, FitCheckpoint
+from fasttsne.io.fit_checkpoint import FORMAT, TABLES, WHAT, FitCheckpoint, StageStore
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index
-from fasttsne.objective.functions import NAMES
+from fasttsne.objective.callable import NAMES
 from fasttsne.repulsion import METHODS
-from fasttsne.runtime.typing import FilePath, RandomGenerator, Rows
+from fasttsne.runtime.typing import FilePath, Rows
 from fasttsne.runtime.validation import is_address
 
 BLOCK = "fasttsne checkpoint, some neighbours"
@@ -52,8 +52,8 @@ class DaskBackend:
     cluster : Cluster
         The workers.
     fetches_graph : bool
-        Whether this process makes the affinities, of the neighbours that the workers find.  It does
-        where the request needs the whole graph.
+        Whether this process makes the affinities, as it does where the request needs the whole
+        graph.
     """
 
     def __init__(self, request: FitRequest, cluster: Cluster, fetches_graph: bool = False):
@@ -67,8 +67,10 @@ class DaskBackend:
         request = self._request
         path = request.params["checkpoint"]
         if path is None:
-            return NullStore()
-        return ClusterCheckpoint(self._cluster, path, request.fingerprint(X), request.generator)
+            return StageStore()
+        path = path if is_address(path) else os.path.abspath(path)
+        files = BlockFiles(self._cluster, path)
+        return FitCheckpoint(path, request.fingerprint(X), request.generator, tables=files)
 
     def memory(self) -> AbstractContextManager[None]:
         return nullcontext()  # workers spill to disk as Dask is told
@@ -77,7 +79,7 @@ class DaskBackend:
         assert isinstance(data, RemoteRows)
         spec = self._request.search()
         k = n_neighbors(self._request.params["perplexity"], len(data))
-        return SEARCHES[str(spec.method)](data, k, **spec.settings())
+        return ClusterIndex(str(spec.method), data, k, spec.settings())
 
     def as_graph(self, index: Index, indices: ArrayLike, distances: ArrayLike) -> KNNGraph:
         assert isinstance(index, ClusterIndex)
@@ -110,39 +112,32 @@ def _needs_graph(request: FitRequest) -> bool:
     )
 
 
-class ClusterCheckpoint(FitCheckpoint):
-    """The files of one fit, in a folder that all machines share, or at an address.
+class BlockFiles:
+    """Tables in a file for each block of rows, which a worker writes; a ``TableFiles``.
 
-    The archive of neighbours says which blocks there are; each is a file beside it, as
-    ``name.graph.3.npz``, which a worker writes.  Without them a resumed fit searches again.
+    They are beside the archive of neighbours, as ``name.graph.3.npz``: in a folder that all
+    machines share, or at an address.  Without them a resumed fit searches again.
+
+    Parameters
+    ----------
+    path : of the checkpoint.
     """
 
-    needs_graph = False
+    are_needed = False
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        path: FilePath,
-        fingerprint: Mapping[str, str],
-        generator: RandomGenerator,
-    ):
-        self._cluster, self._n_blocks = cluster, 0
-        super().__init__(
-            path if is_address(path) else os.path.abspath(path), fingerprint, generator
-        )
+    def __init__(self, cluster: Cluster, path: FilePath):
+        self._cluster, self._path, self._n_blocks = cluster, sibling_path(path, ".graph"), 0
 
-    def remove(self) -> None:
-        super().remove()
-        _remove_all(self._block_paths(self._n_blocks))
+    def _paths(self) -> list[FilePath]:
+        return [sibling_path(self._path, f".{i}") for i in range(self._n_blocks)]
 
-    def _block_paths(self, n: int) -> list[FilePath]:
-        return [sibling_path(self.graph_path, f".{i}") for i in range(n)]
-
-    def _write_tables(self, tables: Tables) -> dict[str, np.ndarray]:
+    def write(self, header: Header, tables: tuple[ArrayLike, ArrayLike]) -> Arrays:
         indices, distances = tables
+        assert isinstance(indices, RemoteRows)
+        assert isinstance(distances, RemoteRows)
         self._n_blocks = len(indices.blocks)
-        paths = self._block_paths(self._n_blocks)
-        write = partial(_write_block, self._header(BLOCK))
+        paths = self._paths()
+        write = partial(_write_block, {**header, "kind": BLOCK})
         written = indices.submit_blocks(WRITING, write, distances.blocks, paths)
         self._cluster.finish(WRITING, written, indices.sizes)
         if not all(map(exists, paths)):
@@ -152,25 +147,27 @@ class ClusterCheckpoint(FitCheckpoint):
         # Of the tables, their types and columns.
         return {"edges": indices.edges, "indices": indices[:0], "distances": distances[:0]}
 
-    def _read_tables(self, archive: Archive, n: int) -> tuple[np.ndarray, int, np.dtype]:
+    def read(self, archive: Archive, n: int) -> Callable[[], Tables]:
         arrays = archive.arrays()
         edges, indices, distances = (arrays[name] for name in ("edges", *TABLES))
         if edges.ndim != 1 or edges[0] != 0 or edges[-1] != n or (np.diff(edges) <= 0).any():
-            raise ValueError(f"its blocks are not those of {n} rows")
-        return edges, indices.shape[1], distances.dtype
-
-    def _to_tables(self, edges: np.ndarray, k: int, dtype: np.dtype) -> Tables:
+            raise ValueError(f"its blocks do not have {n} rows")
         self._n_blocks = len(edges) - 1
-        sizes, header = np.diff(edges).tolist(), self._header(BLOCK)
-        paths = self._block_paths(self._n_blocks)
-        blocks = [
-            self._cluster.submit(
-                READING, _read_block, header, first, (size, k), int(edges[-1]), path
-            )
-            for first, size, path in zip(edges[:-1].tolist(), sizes, paths, strict=True)
-        ]
-        self._cluster.finish(READING, blocks, sizes)
-        return as_tables(self._cluster, blocks, edges, k, dtype)
+        fingerprint, k = archive.header["fingerprint"], indices.shape[1]
+
+        def read() -> Tables:
+            sizes = np.diff(edges).tolist()
+            blocks = [
+                self._cluster.submit(READING, _read_block, fingerprint, first, (size, k), n, path)
+                for first, size, path in zip(edges[:-1].tolist(), sizes, self._paths(), strict=True)
+            ]
+            self._cluster.finish(READING, blocks, sizes)
+            return as_tables(self._cluster, blocks, edges, k, distances.dtype)
+
+        return read
+
+    def remove(self) -> None:
+        _remove_all(self._paths())
 
 
 def _write_block(
@@ -181,11 +178,11 @@ def _write_block(
 
 
 def _read_block(
-    header: Header, first: int, shape: tuple[int, int], n: int, path: FilePath
+    fingerprint: dict[str, str], first: int, shape: tuple[int, int], n: int, path: FilePath
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return neighbours of some of n rows, from row ``first`` on."""
     with open_archive(path, BLOCK, FORMAT, WHAT) as archive:
-        if archive.header.get("fingerprint") != header["fingerprint"]:
+        if archive.header.get("fingerprint") != fingerprint:
             raise ValueError("it is of another fit")
         if archive.header.get("first") != first:
             raise ValueError(f"it is of rows from {archive.header.get('first')} on, not {first}")

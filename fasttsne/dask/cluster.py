@@ -26,8 +26,8 @@ log = logging.getLogger("fasttsne.dask")
 PATIENCE = 60.0
 # Seconds that a cluster without workers may take to get one.
 WITHOUT_WORKERS = 30.0
-# Parts of rows for each thread, and parts at most: where all send something to all, their number
-# squared is that of the tasks, of which Dask's scheduler does some thousand in a second.
+# Parts of rows for each thread, and parts at most: where all send something to all, the number of
+# tasks is its square, and Dask's scheduler does some thousand tasks in a second.
 PARTS_PER_THREAD, MAX_PARTS = 3, 512
 # Seconds that workers get to forget what they held.
 FORGETTING = 5.0
@@ -186,8 +186,7 @@ class Cluster:
                 contextlib.suppress(OSError, KeyError, CancelledError),  # seen in the next round
                 self.open_client() as client,
             ):
-                found: list[Any] = client.gather(list(futures))
-                return found
+                return list(client.gather(list(futures)))
 
     def raise_if_failed(self, future: Future, name: str) -> None:
         """Raise what a task raised, or ClusterError where it has no result for another reason."""
@@ -257,7 +256,7 @@ def own_versions() -> dict[str, str]:
 def check_workers(client: Client, workers: Sequence[str]) -> None:
     """Raise RuntimeError where workers lack fasttsne, or have other versions than the client."""
 
-    # Sent as it is, not by the name of this module, which a worker may not have.
+    # A local function is pickled by value: a worker may not have this module.
     def versions() -> dict[str, str] | str:
         try:
             from fasttsne.dask.cluster import own_versions
@@ -268,20 +267,16 @@ def check_workers(client: Client, workers: Sequence[str]) -> None:
     expected = own_versions()
     found = client.run(versions, workers=list(workers), on_error="return")
     for address, there in sorted(found.items()):
-        if isinstance(there, OSError):
-            continue  # it has left since
+        if there == expected or isinstance(there, OSError):  # which has left since
+            continue
         if not isinstance(there, dict):
             raise RuntimeError(
                 f"worker {address} cannot import fasttsne.dask ({there}): install there what the "
-                f"client has, fasttsne[dask]=={expected['fasttsne']}"
+                f"client has, fasttsne[dask]=={__version__}"
             )
-        shown = "; ".join(
-            f"{name} is {there.get(name)} there and {own} here"
-            for name, own in expected.items()
-            if there.get(name) != own
+        names = [name for name in expected if there.get(name) != expected[name]]
+        shown = (f"{name} is {there.get(name)} there and {expected[name]} here" for name in names)
+        raise RuntimeError(
+            f"worker {address} has other versions than the client, and would compute other bits: "
+            + "; ".join(shown)
         )
-        if shown:
-            raise RuntimeError(
-                f"worker {address} has other versions than the client, and would compute other "
-                f"bits: {shown}"
-            )

@@ -1,4 +1,4 @@
-"""Edges that stay on the workers while an embedding moves, and what happens when one is lost.
+"""Edges that stay on the workers while an embedding moves, also where a worker is lost.
 
 In each iteration the workers are sent the embedding, 8 bytes a point in two dimensions, and send
 the forces on their points back, while the repulsion is computed in the client's process.
@@ -16,7 +16,15 @@ from distributed.actor import BaseActorFuture
 from fasttsne import _kernels
 from fasttsne.dask.cluster import LOOK_EVERY, Cluster, StallMonitor, log
 from fasttsne.dask.graph import ClusterGraph
-from fasttsne.objective.edges import CSREdges, Entropy, PackedEdges, RowBlock, pack_blocks
+from fasttsne.objective.edges import (
+    CSREdges,
+    Entropy,
+    Moments,
+    PackedEdges,
+    RowBlock,
+    inverse_order,
+    pack_edges,
+)
 
 STAGE = "attraction"
 # Points whose cross terms the kernel adds up together, one after the other.
@@ -25,6 +33,7 @@ BLOCK = 256
 Answer: TypeAlias = tuple[np.ndarray, ...]
 # Answers of actors, and the numbers, in the map's order, of the points that each is about.
 Answers: TypeAlias = Iterator[tuple[np.ndarray, Answer]]
+Method: TypeAlias = Callable[[Actor], BaseActorFuture]
 
 
 class EdgesActor:
@@ -46,7 +55,7 @@ class EdgesActor:
 
     def reorder(self, order: np.ndarray) -> Answer:
         """Pack the edges anew: row r of maps is from now on the point ``order[r]``."""
-        position = _inverse(order)
+        position = inverse_order(order)
         own = [
             position[first : first + len(block[0]) - 1]
             for first, block in zip(self._firsts, self._blocks, strict=True)
@@ -58,9 +67,8 @@ class EdgesActor:
             places = np.searchsorted(self._numbers, numbers[rows]).astype(np.int32)
             blocks.append(RowBlock(block, rows, places))
         spare, self._packed = list(self._packed or ()), None
-        self._packed = pack_blocks(
-            blocks, self._numbers, position, self._largest, self._n_threads, spare
-        )
+        largest, n_threads = self._largest, self._n_threads
+        self._packed = pack_edges(blocks, position, largest, n_threads, self._numbers, spare=spare)
         return ()
 
     def attract(self, y: np.ndarray, with_cross: bool) -> Answer:
@@ -89,27 +97,15 @@ class EdgesActor:
         return degree, moments, product
 
 
-class LostActor(Exception):
-    """The worker of an actor is gone."""
-
-
 class PlacedActor:
-    """An actor, its worker and its blocks."""
+    """An actor, its worker, its blocks, and its points as numbers in the map's order, ascending."""
 
     def __init__(self, cluster: Cluster, worker: str, blocks: list[int], future: Future):
         self.worker, self.blocks, self.future = worker, blocks, future
         self.actor = Actor(EdgesActor, worker, future.key)
-        # It has a future of its own, and is part of circles that outlive it.
+        # Its own future is part of reference cycles, which outlive it.
         cluster.keep(self.actor._future)
-        self.order: np.ndarray | None = None  # that ``numbers`` are of
         self.numbers = np.empty(0, np.int32)
-
-    def call(self, method: Callable[[Actor], BaseActorFuture]) -> BaseActorFuture | None:
-        """Call a method; return the future of its answer, or None if the worker is gone."""
-        try:
-            return method(self.actor)
-        except RuntimeError:
-            return None
 
     def release(self) -> None:
         """Have the worker forget the actor."""
@@ -120,16 +116,16 @@ class PlacedActor:
 class ActorEdges:
     """The edges of a graph held by actors, one on each worker; an ``EdgeSource``.
 
-    A worker that is lost takes its actor along: the others get its blocks, which the cluster
-    computes again from what it still has, and the call is repeated.  Each block's answer is the
-    same wherever it is computed.
+    A worker that is lost takes its actor along: blocks are shared out anew, the cluster computes
+    again what it has lost, and the call is repeated.  Each block's answer is the same wherever it
+    is computed.
     """
 
     def __init__(self, graph: ClusterGraph, dof: float):
         self._graph, self._dof = graph, dof
         self._cluster = graph.cluster
         self._actors: list[PlacedActor] = []
-        self._order = self._position = np.empty(0, np.int32)
+        self._order = np.empty(0, np.int32)
         # The scheduler would have to pass every map on.
         self._cluster.client.direct_to_workers = True
 
@@ -138,15 +134,11 @@ class ActorEdges:
 
         Workers that have come since the last time get their share of the blocks.
         """
-        self._order, self._position = order.astype(np.int32), _inverse(order)
+        self._order = order.astype(np.int32)
         workers = self._cluster.wait_for_workers(STAGE)
         if set(workers) != {placed.worker for placed in self._actors}:
-            for placed in self._actors:
-                placed.release()
-            self._actors = []
-            self._place(list(range(len(self._graph.blocks))), workers)
-        for _ in self._start(methodcaller("reorder", self._order)):
-            pass
+            self._place(workers)
+        self._pack()
 
     def start_attraction(
         self, y: np.ndarray, forces: np.ndarray, with_cross: bool
@@ -162,98 +154,100 @@ class ActorEdges:
 
         return wait
 
-    def moments(
-        self,
-        y: np.ndarray,
-        v: np.ndarray,
-        degree: np.ndarray,
-        moments: np.ndarray,
-        product: np.ndarray,
-    ) -> None:
+    def moments(self, y: np.ndarray, v: np.ndarray, out: Moments) -> None:
         for numbers, parts in self._start(methodcaller("moments", y, v)):
-            for whole, part in zip((degree, moments, product), parts, strict=True):
+            for whole, part in zip(out, parts, strict=True):
                 whole[numbers] = part
 
     @property
     def entropy(self) -> Entropy:
         return self._graph.entropy
 
-    def _start(self, method: Callable[[Actor], BaseActorFuture]) -> Answers:
-        """Call a method of all actors now; return an iterator that waits for their answers."""
-        left = [(placed, placed.call(method)) for placed in self._actors]
+    def _pack(self) -> None:
+        position, edges = inverse_order(self._order), self._graph.edges
+        for placed in self._actors:
+            own = [position[edges[b] : edges[b + 1]] for b in placed.blocks]
+            placed.numbers = np.sort(np.concatenate(own))
+        for _ in self._start(methodcaller("reorder", self._order)):
+            pass
 
-        def answers() -> Answers:
-            watch = StallMonitor(self._cluster, STAGE)
-            while left:
-                placed, call = left.pop(0)
-                try:
-                    answer = self._wait(placed, call, watch, len(left))
-                except LostActor:
-                    left.extend((new, new.call(method)) for new in self._replace(placed))
-                    continue
-                yield self._numbers(placed), answer
+    def _start(self, method: Method) -> Answers:
+        """Call a method of all actors now; return an iterator that waits for their answers.
 
-        return answers()
+        Where a worker is lost, all actors answer once more.
+        """
+        return self._answers(method, self._call(method))
+
+    def _call(self, method: Method) -> list[BaseActorFuture | None]:
+        """Call a method of all actors; None is of a worker that is gone."""
+        calls = []
+        for placed in self._actors:
+            try:
+                calls.append(method(placed.actor))
+            except RuntimeError:
+                calls.append(None)
+        return calls
+
+    def _answers(self, method: Method, calls: list[BaseActorFuture | None]) -> Answers:
+        watch = StallMonitor(self._cluster, STAGE)
+        while True:
+            for i, (placed, call) in enumerate(zip(self._actors, calls, strict=True)):
+                answer = self._wait(placed, call, watch, len(calls) - i)
+                if answer is None:
+                    self._recover(placed.worker)
+                    calls = self._call(method)
+                    break
+                yield placed.numbers, answer
+            else:
+                return
 
     def _wait(
         self, placed: PlacedActor, call: BaseActorFuture | None, watch: StallMonitor, n_left: int
-    ) -> Answer:
-        """Return an answer; LostActor where there will be none."""
+    ) -> Answer | None:
+        """Return an answer; None if the worker is lost."""
         while call is not None:
             try:
                 answer: Answer = call.result(timeout=LOOK_EVERY)
                 return answer
             except TimeoutError:
-                watch.look(0, f"{n_left + 1} answers of actors")
+                watch.look(0, f"{n_left} answers of actors")
             except Exception as error:
                 if placed.worker in self._cluster.workers() and not isinstance(error, OSError):
                     raise
                 break
             if placed.future.status != "finished" or placed.worker not in self._cluster.workers():
                 break
-        raise LostActor
+        return None
 
-    def _replace(self, lost: PlacedActor) -> list[PlacedActor]:
-        """Give the blocks of a lost actor to the workers that are left; return the new actors."""
+    def _recover(self, lost: str) -> None:
+        """Share out all blocks among the workers that are left."""
         self._cluster.check_open()
-        log.warning("the worker %s was lost: its edges are made again", lost.worker)
-        self._actors.remove(lost)
-        lost.release()
+        log.warning("the worker %s was lost: its edges are made again", lost)
         start = time.monotonic()
         workers = self._cluster.wait_for_workers(STAGE)
-        while lost.worker in workers and time.monotonic() - start < LOOK_EVERY:
+        while lost in workers and time.monotonic() - start < LOOK_EVERY:
             time.sleep(0.05)
             workers = self._cluster.wait_for_workers(STAGE)
-        if lost.worker in workers:  # it cannot be reached from here, but by the scheduler
+        if lost in workers:  # it cannot be reached from here, but by the scheduler
             self._cluster.client.direct_to_workers = False
-        before = len(self._actors)
-        self._place(lost.blocks, workers)
-        for placed in self._actors[before:]:
-            self._pack(placed)
-        return self._actors[before:]
+        self._place(workers)
+        self._pack()
 
-    def _pack(self, placed: PlacedActor) -> None:
-        watch = StallMonitor(self._cluster, STAGE)
-        try:
-            self._wait(placed, placed.call(methodcaller("reorder", self._order)), watch, 0)
-        except LostActor:
-            self._replace(placed)
-
-    def _place(self, blocks: list[int], workers: dict[str, int]) -> None:
-        """Make actors for blocks, where those are already, if their workers have not too many."""
-        while blocks:
-            for b in blocks:
-                self._cluster.raise_if_failed(self._graph.blocks[b], STAGE)
-            shares = self._shares(blocks, workers)
-            made = [self._make(worker, share) for worker, share in shares.items() if share]
-            watch = StallMonitor(self._cluster, STAGE)
-            missing: list[int] = []
-            for placed in made:
-                if self._is_made(placed, watch):
-                    self._actors.append(placed)
-                else:
-                    missing += placed.blocks
-            blocks, workers = missing, self._cluster.wait_for_workers(STAGE)
+    def _place(self, workers: dict[str, int]) -> None:
+        """Make an actor on each worker, in place of those that there are."""
+        graph, is_made = self._graph, False
+        while not is_made:
+            for placed in self._actors:
+                placed.release()
+            for block in graph.blocks:
+                self._cluster.raise_if_failed(block, STAGE)
+            self._actors = [
+                self._make(worker, share)
+                for worker, share in self._shares(workers).items()
+                if share
+            ]
+            is_made = all(map(self._is_made, self._actors))
+            workers = self._cluster.wait_for_workers(STAGE)
 
     def _make(self, worker: str, blocks: list[int]) -> PlacedActor:
         graph = self._graph
@@ -264,13 +258,13 @@ class ActorEdges:
         )
         return PlacedActor(self._cluster, worker, blocks, future)
 
-    def _is_made(self, placed: PlacedActor, watch: StallMonitor) -> bool:
+    def _is_made(self, placed: PlacedActor) -> bool:
         """Wait until an actor is there; return False where its worker is gone."""
+        watch = StallMonitor(self._cluster, STAGE)
         while not placed.future.done():
             time.sleep(0.005)
             watch.look(1, "")
             if placed.worker not in self._cluster.workers():
-                placed.release()
                 return False
         if placed.future.status == "finished":
             return True
@@ -278,43 +272,29 @@ class ActorEdges:
             self._cluster.raise_if_failed(placed.future, STAGE)
         return False
 
-    def _shares(self, blocks: list[int], workers: dict[str, int]) -> dict[str, list[int]]:
-        """Return the blocks of each worker, as many as its share of the threads."""
-        n_threads = sum(workers.values())
+    def _shares(self, workers: dict[str, int]) -> dict[str, list[int]]:
+        """Return the blocks of each worker, as many as its share of the threads.
+
+        A block stays where it is, if that worker has not too many.
+        """
+        blocks, n_threads = self._graph.blocks, sum(workers.values())
         room = {name: -(-len(blocks) * n // n_threads) for name, n in workers.items()}
         shares: dict[str, list[int]] = {name: [] for name in workers}
-        futures = self._graph.blocks
         with self._cluster.open_client() as client:
-            where = client.who_has([futures[b] for b in blocks])
+            where = client.who_has(blocks)
         homeless = []
-        for b in blocks:
-            homes = [name for name in where.get(futures[b].key, ()) if room.get(name, 0) > 0]
-            if not homes:
+        for b, block in enumerate(blocks):
+            homes = [name for name in where.get(block.key, ()) if room.get(name, 0) > 0]
+            if homes:
+                shares[homes[0]].append(b)
+                room[homes[0]] -= 1
+            else:
                 homeless.append(b)
-                continue
-            shares[homes[0]].append(b)
-            room[homes[0]] -= 1
         for b in homeless:
             name = max(room, key=lambda each: room[each])
             shares[name].append(b)
             room[name] -= 1
         return {name: sorted(share) for name, share in shares.items()}
-
-    def _numbers(self, placed: PlacedActor) -> np.ndarray:
-        """Return the numbers of an actor's points in the map's order, ascending."""
-        if placed.order is not self._order:
-            edges = self._graph.edges
-            own = [self._position[edges[b] : edges[b + 1]] for b in placed.blocks]
-            placed.numbers = np.sort(np.concatenate(own))
-            placed.order = self._order
-        return placed.numbers
-
-
-def _inverse(order: np.ndarray) -> np.ndarray:
-    """Return the position of each point in an order, (n,) int32."""
-    position = np.empty(len(order), np.int32)
-    position[order] = np.arange(len(order), dtype=np.int32)
-    return position
 
 
 def _sum_in_blocks(values: np.ndarray, dof: float) -> float:

@@ -1,6 +1,7 @@
 """t-SNE whose rows and edges stay on a Dask cluster."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dask
@@ -23,6 +24,7 @@ from fasttsne.fit.request import FitRequest
 from fasttsne.fit.run import prepare_fit, run_fit
 from fasttsne.optimize.parameters import TRANSFORM, check_params
 from fasttsne.optimize.plan import resolve_fixed_method
+from fasttsne.runtime.typing import Params
 from fasttsne.runtime.validation import check_data
 
 __all__ = ["TSNE"]
@@ -42,7 +44,7 @@ class TSNE(Estimator):
     Parameters
     ----------
     client : a ``distributed.Client``; None is the current one.
-    parameters : those of :class:`fasttsne.TSNE`.  ``n_jobs`` is of this process; workers use the
+    parameters : as for :class:`fasttsne.TSNE`.  ``n_jobs`` is of this process; workers use the
         threads that they have.  ``checkpoint`` is the path of a file in a folder that workers see,
         too, or an address as "s3://bucket/run.npz": they write the neighbours beside it.  Where
         they cannot, a warning says so, and a resumed fit searches once more.
@@ -50,7 +52,7 @@ class TSNE(Estimator):
 
     Attributes
     ----------
-    embedding_ : the embedding of the last ``fit``, as of :class:`fasttsne.TSNE`.
+    embedding_ : the embedding of the last ``fit``.
     """
 
     def __init__(self, client: Client | None = None, **parameters: Any):
@@ -59,7 +61,7 @@ class TSNE(Estimator):
 
     def fit(
         self,
-        X: Any = None,
+        X: object = None,
         affinities: Affinities | ArrayLike | None = None,
         initialization: str | ArrayLike | None = None,
         anchors: Anchors | None = None,
@@ -71,7 +73,7 @@ class TSNE(Estimator):
         X : (n_samples, n_features) Dask array of real numbers, its chunks NumPy arrays (or SciPy
             sparse matrices, of up to 4,194,304 numbers in all); Dask data frame; ``zarr.Array``;
             AnnData with one of them as ``X``; NumPy array.
-        affinities, initialization, anchors : as of :class:`fasttsne.TSNE`.  Given affinities are
+        affinities, initialization, anchors : as for :class:`fasttsne.TSNE`.  Given affinities are
             read in this process.
 
         Returns
@@ -91,68 +93,63 @@ class TSNE(Estimator):
         ClusterError
             Where no worker is left: its message names the stage.
         """
-
-        def run(request: FitRequest, backend: Backend) -> TSNEEmbedding:
+        request = FitRequest.make(self._params(), _as_rows(X), affinities, initialization, anchors)
+        with self._backend(request) as backend:
             vars(self).pop("embedding_", None)  # which is of other rows than those from here on
             self._rows = request.X  # which ``transform`` reads again
             try:
                 return run_fit(request, backend, self._keep)
             finally:
-                self._release_graph()
+                embedding = vars(self).get("embedding_")
+                if embedding is not None and isinstance(embedding.affinities, ClusterAffinities):
+                    embedding.affinities.release_graph()
+                    embedding.release_objective()
 
-        return self._on_cluster(run, False, X, affinities, initialization, anchors)
-
-    def fit_transform(self, X: Any, y: object = None) -> TSNEEmbedding:
+    def fit_transform(self, X: object, y: object = None) -> TSNEEmbedding:
         """Embed the rows of a Dask collection, as :meth:`fit`; y is not used."""
         return self.fit(X)
 
     def prepare_initial(
         self,
-        X: Any = None,
+        X: object = None,
         affinities: Affinities | ArrayLike | None = None,
         initialization: str | ArrayLike | None = None,
         anchors: Anchors | None = None,
     ) -> TSNEEmbedding:
         """Return the embedding before optimization, with all its affinities in this process.
 
-        Parameters and errors are those of :meth:`fit`.  It keeps no checkpoint.
+        See :meth:`fit` for parameters and errors.  It keeps no checkpoint.
         """
-        return self._on_cluster(prepare_fit, True, X, affinities, initialization, anchors)
+        request = FitRequest.make(self._params(), _as_rows(X), affinities, initialization, anchors)
+        with self._backend(request, fetches_graph=True) as backend:
+            return prepare_fit(request, backend)
 
-    def _on_cluster(
-        self,
-        run: Callable[[FitRequest, Backend], TSNEEmbedding],
-        fetches_graph: bool,
-        X: Any,
-        affinities: Affinities | ArrayLike | None,
-        initialization: str | ArrayLike | None,
-        anchors: Anchors | None,
-    ) -> TSNEEmbedding:
-        """Run a fit on the workers; without rows there is nothing for them to do."""
-        rows = None if X is None else as_dask_array(X)
-        request = FitRequest.make(self._params(), rows, affinities, initialization, anchors)
-        if rows is None:
-            return run(request, LocalBackend(request))
+    @contextmanager
+    def _backend(self, request: FitRequest, fetches_graph: bool = False) -> Iterator[Backend]:
+        """Yield the workers; without rows there is nothing for them to do."""
+        if request.X is None:
+            yield LocalBackend(request)
+            return
         check_request(request)
         with Cluster(self._client()).in_use() as cluster:
             cluster.wait_for_workers("planning")
-            return run(request, DaskBackend(request, cluster, fetches_graph))
+            yield DaskBackend(request, cluster, fetches_graph)
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, object]:
         """Return the client and all parameters by name, as ``fasttsne.TSNE.get_params``."""
         return {"client": self.client, **super().get_params(deep)}
 
     def __sklearn_clone__(self) -> "TSNE":
         """Return an unfitted copy on the same cluster: a client cannot be copied."""
-        return type(self)(**self.get_params())
+        return type(self)(self.client, **super().get_params())
 
-    def transform(self, X: Any, **parameters: Any) -> da.Array:
+    def transform(self, X: object, **parameters: object) -> da.Array:
         """Place new rows in the map of the last fit.
 
         Parameters
         ----------
         X : (m, n_features) Dask collection, as for :meth:`fit`.
-        parameters : those of :meth:`fasttsne.TSNEEmbedding.transform`, without ``out``.
+        parameters : as for :meth:`fasttsne.TSNEEmbedding.transform`, without ``out``.
 
         Returns
         -------
@@ -167,15 +164,9 @@ class TSNE(Estimator):
         check_params(parameters, {name: TRANSFORM[name] for name in TRANSFORM if name != "out"})
         return _transformed(embedding, self._rows, as_dask_array(X, min_rows=1), parameters)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Leave out the client, which is of this process."""
         return {**vars(self), "client": None}
-
-    def _release_graph(self) -> None:
-        embedding = vars(self).get("embedding_")
-        if embedding is not None and isinstance(embedding.affinities, ClusterAffinities):
-            embedding.affinities.release_graph()
-            embedding.release_objective()
 
     def _client(self) -> Client:
         if self.client is None:
@@ -195,12 +186,16 @@ class TSNE(Estimator):
         return self.client
 
 
-def _transformed(
-    embedding: TSNEEmbedding, rows: da.Array | None, X: da.Array, parameters: Mapping[str, Any]
-) -> da.Array:
-    """Return the positions of new rows; rows are those of the map.
+def _as_rows(X: object) -> da.Array | None:
+    return None if X is None else as_dask_array(X)
 
-    No row depends on another, so that chunks of any size give the same.
+
+def _transformed(
+    embedding: TSNEEmbedding, rows: da.Array | None, X: da.Array, parameters: Params
+) -> da.Array:
+    """Return the positions of new rows, X, in the map of ``rows``.
+
+    No row depends on another: chunks of any size give the same.
     """
     recipe = Recipe.of(embedding.affinities)
     if rows is None:
@@ -236,17 +231,13 @@ class Model:
     """A map with the rows of the data; Dask would send the embedding itself as a plain array."""
 
     def __init__(
-        self,
-        blocks: list[np.ndarray],
-        recipe: Recipe,
-        points: np.ndarray,
-        settings: dict[str, Any],
+        self, blocks: list[np.ndarray], recipe: Recipe, points: np.ndarray, settings: Params
     ):
         rows = check_data(np.concatenate([read_block(block) for block in blocks]))
         self.embedding = TSNEEmbedding(points, recipe.to_local(rows), **settings)
 
 
-def _place(block: np.ndarray, model: Model, parameters: dict[str, Any]) -> np.ndarray:
+def _place(block: np.ndarray, model: Model, parameters: Params) -> np.ndarray:
     embedding = model.embedding
     if not len(block):
         return np.empty((0, embedding.shape[1]))

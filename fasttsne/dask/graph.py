@@ -1,6 +1,6 @@
 """Affinities on the workers: of each row to its neighbours, and their symmetric graph, by blocks.
 
-Edges are exchanged once: each block of rows sends every other those of its edges that end there.
+Edges are exchanged once: each block of rows sends every other block the edges that end there.
 """
 
 import itertools
@@ -17,7 +17,14 @@ from fasttsne.affinity.csr import csr_from_arrays, merge_directions
 from fasttsne.dask.cluster import Cluster, check_fits
 from fasttsne.dask.remote_rows import RemoteRows
 from fasttsne.nearest_neighbors.graph import to_scaled_float32
-from fasttsne.objective.edges import PIECE, CSREdges, Entropy, largest_value
+from fasttsne.objective.edges import (
+    PIECE,
+    CSREdges,
+    Entropy,
+    entropy_of,
+    largest_value,
+    sum_entropies,
+)
 
 CONDITIONAL, SYMMETRIC, ENTROPY = "conditional affinities", "symmetric affinities", "entropy of P"
 # An int32 column and a float32 value.
@@ -66,11 +73,7 @@ class ClusterGraph:
                 a, z = (int(np.clip(e, *firsts[b : b + 2]) - firsts[b]) for e in (start, stop))
                 parts.append(self.cluster.submit(ENTROPY, _cut_values, self.blocks[b], a, z))
             pieces.append(self.cluster.submit(ENTROPY, _entropy_of, *parts))
-        entropy = total = 0.0
-        for piece_entropy, piece_total in self.cluster.results(ENTROPY, pieces):
-            entropy += piece_entropy
-            total += piece_total
-        return Entropy(entropy, total)
+        return sum_entropies(self.cluster.results(ENTROPY, pieces))
 
     def fetch(self) -> sp.csr_matrix:
         """Return the graph as a matrix in this process, with the bits of the local fit.
@@ -147,7 +150,7 @@ def _piece(pieces: list[CSREdges], block: int) -> CSREdges:
 
 
 def _merge(n: int, firsts: np.ndarray, own: Conditional, *pieces: CSREdges) -> CSREdges:
-    """Return rows of (C + C^T) / 2n from those of C, and the edges that end in them, by block."""
+    """Return rows of (C + C^T) / 2n from rows of C and the edges that end in them, by block."""
     counts = np.array([np.diff(indptr) for indptr, _, _ in pieces])
     pointers = np.append(0, counts.sum(0).cumsum())
     columns = np.empty(pointers[-1], np.int32)
@@ -169,7 +172,5 @@ def _cut_values(block: CSREdges, first: int, stop: int) -> np.ndarray:
     return block[2][first:stop].copy()
 
 
-def _entropy_of(*parts: np.ndarray) -> tuple[float, float]:
-    p = np.concatenate(parts)
-    p = p[p > 0]
-    return float((p * np.log(p)).sum(dtype=np.float64)), float(p.sum(dtype=np.float64))
+def _entropy_of(*parts: np.ndarray) -> Entropy:
+    return entropy_of(np.concatenate(parts))

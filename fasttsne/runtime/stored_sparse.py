@@ -10,9 +10,11 @@ from typing import Any, TypeGuard
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import DTypeLike
 
 from fasttsne.runtime.canonical import check_finite, read_entries, to_canonical_floats
 from fasttsne.runtime.stored_rows import Storage, is_storage, iter_blocks
+from fasttsne.runtime.typing import Rows
 
 # How such a matrix names its format, in the attributes of its group.
 ENCODINGS = {"csr_matrix": "csr", "csc_matrix": "csc"}
@@ -55,11 +57,8 @@ class StoredSparse:
         """The first entry of each row, or column, and the number of entries: int64."""
         return _read(self._indptr, "indptr", np.int64)
 
-    def to_memory(self, name: str = "X") -> Any:
-        """Return it as a SciPy matrix of its format; values are float32 if that is exact.
-
-        name : of the parameter, for messages.
-        """
+    def to_memory(self, name: str = "X") -> sp.spmatrix:
+        """Return it as a SciPy matrix of its format; values are float32 if that is exact."""
         self._check_parts(name)
         is_wide = max(self.nnz, *self.shape) > np.iinfo(np.int32).max
         indices = _read(self.indices, name, np.int64 if is_wide else np.int32)
@@ -125,7 +124,7 @@ class StoredSparse:
         return edges
 
 
-def as_stored_sparse(X: Any, name: str) -> StoredSparse | None:
+def as_stored_sparse(X: object, name: str) -> StoredSparse | None:
     """Return the sparse matrix of a file that X is, or None.
 
     X may be a :class:`StoredSparse`, the group of an HDF5 file or zarr store, or what AnnData makes
@@ -153,19 +152,22 @@ def as_stored_sparse(X: Any, name: str) -> StoredSparse | None:
         raise ValueError(f"{name} cannot be read, its file may be closed: {error}") from error
 
 
-def is_elsewhere(X: Any, name: str) -> bool:
+def is_elsewhere(X: object, name: str) -> bool:
     """Whether rows, sparse or not, are in a file or in chunks, and not in memory."""
     return is_storage(X, name) or is_sparse_chunks(X) or as_stored_sparse(X, name) is not None
 
 
-def load_sparse(X: Any, name: str) -> Any:
+def load_sparse(X: Rows | StoredSparse, name: str) -> Any:
     """Return a sparse matrix in memory for one in a file or in chunks, else X itself."""
     stored = as_stored_sparse(X, name)
     if stored is not None:
         return stored.to_memory(name)
     if is_sparse_chunks(X):
-        blocks = (block for _, block in iter_blocks(X, name))
-        return sp.vstack([_in_few_bytes(block) for block in blocks], "csr")
+        blocks = []
+        for _, block in iter_blocks(X, name):
+            blocks.append(sp.csr_matrix(block))
+            blocks[-1].data = to_canonical_floats(blocks[-1].data)
+        return sp.vstack(blocks, "csr")
     return X
 
 
@@ -174,14 +176,7 @@ def is_sparse_chunks(X: object) -> TypeGuard[Storage]:
     return bool(sp.issparse(getattr(X, "_meta", None)))
 
 
-def _in_few_bytes(block: Any) -> sp.csr_matrix:
-    """Return a chunk as CSR; its values are float32 if that is exact."""
-    rows = sp.csr_matrix(block)
-    rows.data = to_canonical_floats(rows.data)
-    return rows
-
-
-def _read(storage: Any, name: str, dtype: type[np.integer[Any]]) -> np.ndarray:
+def _read(storage: Storage, name: str, dtype: DTypeLike) -> np.ndarray:
     """Return an array of a file in memory."""
     out = np.empty(storage.shape, dtype)
     for first, block in iter_blocks(storage, name, purpose=None):

@@ -4,6 +4,7 @@ import pickle
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,8 +23,11 @@ import fasttsne
 import fasttsne.dask
 import fasttsne.scanpy
 from fasttsne.dask.limits import REASONS
+from fasttsne.objective import KLDivergence, register_objective
+from fasttsne.repulsion import TreeRepulsion
 from fasttsne.runtime.progress import report_progress_to
 
+OLD_FILES = Path(__file__).parents[1] / "old_files"
 FEW = {"random_state": 0, "n_iter": 12, "early_exaggeration_iter": 12, "n_jobs": 2}
 
 
@@ -178,7 +182,7 @@ def test_scanpy_takes_this_path(client):
     fasttsne.scanpy.tsne(adata, use_rep="X", client=client, **FEW)
     expected = np.float32(fasttsne.TSNE(**FEW).fit(X))
     np.testing.assert_array_equal(adata.obsm["X_tsne"], expected)
-    with pytest.raises(NotImplementedError, match=r"is a Dask array, .*: compute it"):
+    with pytest.raises(TypeError, match=r"is a Dask array, .*: compute it"):
         fasttsne.scanpy.report(adata)
     with client.as_current():
         fasttsne.scanpy.tsne(adata, use_rep="X", key_added="again", **FEW)
@@ -208,6 +212,15 @@ def quadratic(embedding, P, **arguments):
     return float((gradient * embedding).sum()), gradient
 
 
+def of_one_tree(affinities, n_components, dof, n_threads):
+    """A registered objective."""
+    tree = TreeRepulsion(dof, 0.5, n_threads)
+    return KLDivergence(affinities.P_float32, tree, n_components, dof, n_threads)
+
+
+register_objective("of one tree", of_one_tree)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameters", "arguments"),
@@ -217,6 +230,7 @@ def quadratic(embedding, P, **arguments):
         ({"perplexity": [5, 20], "initialization": "spectral"}, {}),
         ({"negative_gradient_method": quadratic, "optimizer": "momentum"}, {}),
         ({"negative_gradient_method": fasttsne.functions.kl_divergence_bh}, {}),
+        ({"negative_gradient_method": "of one tree"}, {}),
         ({}, {"anchors": True}),
     ],
 )
@@ -305,6 +319,24 @@ def test_what_is_left_without_the_cluster(client, tmp_path):
     placed = restored.transform(da.from_array(X[:50], chunks=(20, -1)))
     expected = fasttsne.TSNE(**FEW).fit(X).transform(X[:50])
     np.testing.assert_array_equal(client.compute(placed).result(), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "perplexity"),
+    [("one", "PerplexityBasedNN", 10), ("several", "MultiscaleMixture", [5, 20])],
+)
+def test_pickles_of_0_2_0(name, family, perplexity):
+    """``TSNE(perplexity=..., **FEW).fit(rows_of("float32", 160, 4))``, pickled on a cluster."""
+    X, new = rows_of("float32", 160, 4), rows_of("float32", 180, 4)[160:]
+    old = pickle.loads((OLD_FILES / f"embedding_cluster_{name}.pickle").read_bytes())
+    affinities = getattr(fasttsne.affinity, family)(X, perplexity)
+    expected = fasttsne.TSNEEmbedding(old, affinities).transform(new)
+    estimator = fasttsne.dask.TSNE()
+    estimator.embedding_, estimator._rows = old, da.from_array(X, chunks=(100, -1))
+    placed = estimator.transform(da.from_array(new, chunks=(15, -1)))
+    np.testing.assert_array_equal(placed.compute(scheduler="threads"), expected)
+    with pytest.raises(ValueError, match="the graph of affinities was on the cluster"):
+        old.optimize(5)
 
 
 @pytest.mark.slow

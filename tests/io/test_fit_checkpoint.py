@@ -548,7 +548,7 @@ def test_command_line(tmp_path):
     assert zipfile.is_zipfile(tmp_path / "run.graph.npz")
     result = run_python(*command, "--checkpoint", "run.npz", "-v", "-o", "map.npy", folder=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "going on from run.npz: early exaggeration, iteration 1" in result.stderr
+    assert "resuming from run.npz: early exaggeration, iteration 1" in result.stderr
     expected = np.load(tmp_path / "expected.npy")
     assert hashlib.sha256(np.load(tmp_path / "map.npy")).digest() == (
         hashlib.sha256(expected).digest()

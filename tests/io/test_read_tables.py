@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from fasttsne import files
-from fasttsne.io import columns
 
 TABLE = 'x,y,kind,at,count\n1,2.5,"a, b",2020-01-01,3\n3,4,"c ""d""",2021-02-03,5\n'
 
@@ -17,7 +16,7 @@ def parser(request, monkeypatch):
     """Read by this package only."""
     pytest.importorskip(request.param)
     if request.param == "numpy":
-        monkeypatch.setattr(columns, "is_package_installed", lambda name: False)
+        monkeypatch.setattr("fasttsne.io.table.is_package_installed", lambda name: False)
 
 
 @pytest.fixture

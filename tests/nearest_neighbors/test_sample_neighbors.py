@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from fasttsne.nearest_neighbors.builtin import search_plan
-from fasttsne.nearest_neighbors.builtin.rows import reduce_rows
-from fasttsne.nearest_neighbors.builtin.rows import prepare_rows
+from fasttsne.nearest_neighbors.builtin.rows import prepare_rows, reduce_rows
 from fasttsne.nearest_neighbors.builtin.search_plan import true_neighbors
 
 N, K = 3000, 12
