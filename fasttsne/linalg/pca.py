@@ -15,6 +15,7 @@ import scipy.sparse
 from fasttsne.linalg import products
 from fasttsne.linalg.products import matmul
 from fasttsne.linalg.robust import (
+    AnyRows,
     RobustFrame,
     divide_sparse,
     float32_scale,
@@ -59,7 +60,7 @@ def estimate_bytes(n_columns: int) -> int:
 
 @np.errstate(under="ignore")  # loadings of float64 may be too small for float32
 def principal_components(
-    X: Matrix | RowSource,
+    X: AnyRows,
     rank: int,
     random_state: RandomState = None,
     svd_solver: str = "auto",
@@ -106,7 +107,8 @@ class Projection(NamedTuple):
         squares : (n,) squared lengths of the rows less the origin; scores : (n, rank).
         """
         lost = squares / self.scale**2 - np.einsum("ij,ij->i", scores, scores)
-        return np.sqrt(np.clip(lost, 0, self.max_residual**2)).astype(np.float32)
+        lengths: np.ndarray = np.sqrt(np.clip(lost, 0, self.max_residual**2))
+        return lengths.astype(np.float32)
 
 
 @np.errstate(under="ignore")
@@ -139,7 +141,7 @@ def _as_floats(X: Matrix) -> Matrix:
 
 @np.errstate(under="ignore")
 def reduced_blocks(
-    X: Matrix | RowSource, rank: int, random_state: RandomState, n_jobs: int | None = -1
+    X: AnyRows, rank: int, random_state: RandomState, n_jobs: int | None = -1
 ) -> tuple[Blocks, Projection]:
     """Return scores as ``approximate_components``, and what each row loses, where the rows are.
 
@@ -256,9 +258,7 @@ class _CenteredData:
     purpose : of the passes over the rows, which are stages of that name.
     """
 
-    def __init__(
-        self, X: Matrix | RowSource, n_threads: int, purpose: str = "principal components"
-    ):
+    def __init__(self, X: AnyRows, n_threads: int, purpose: str = "principal components"):
         self.X, self.n_threads, self.purpose = X, n_threads, purpose
         self.is_sparse = scipy.sparse.issparse(X)
         self.mean, largest = mean_and_max_deviation(X)
@@ -297,7 +297,8 @@ class _CenteredData:
         else:
             loadings = _leading_subspace(self._multiply_gram, d, rank, random_state, n_iterations)
         largest = np.abs(loadings).argmax(0)
-        return loadings * np.sign(loadings[largest, np.arange(loadings.shape[1])])
+        signed: np.ndarray = loadings * np.sign(loadings[largest, np.arange(loadings.shape[1])])
+        return signed
 
     def scores(self, loadings: np.ndarray) -> np.ndarray:
         """Return the data in these directions, (n, directions)."""

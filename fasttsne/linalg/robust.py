@@ -9,16 +9,16 @@ both 1e4 times farther out than three quarters of the rows, and behind a gap of 
 import math
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse
 
-from fasttsne.linalg.rows import CHUNK_SIZE, Matrix, RowTable, as_rows
+from fasttsne.linalg.rows import CHUNK_SIZE, Matrix, as_rows
 from fasttsne.utils import warn_user
 
-# Rows in memory, or on workers.
-AnyRows: TypeAlias = Matrix | RowTable
+# Rows of an array, a CSR matrix, whose type SciPy does not say, or on workers.
+AnyRows: TypeAlias = Any
 # The squares of float32 numbers in this range neither overflow nor vanish.
 FLOAT32_SQUARE_RANGE = 1e-10, 1e10
 # Rows farther out than this, in units of the data, are clipped: they are far from all of the data.
@@ -204,7 +204,7 @@ def _dense_distances(first: int, chunk: np.ndarray, origin: np.ndarray) -> np.nd
 def _sparse_distances(X: scipy.sparse.csr_matrix, origin: np.ndarray) -> np.ndarray:
     stored = np.abs(np.subtract(X.data, origin[X.indices], dtype=np.float64))
     matrix = scipy.sparse.csr_matrix((stored, X.indices, X.indptr), X.shape)
-    out = matrix.max(axis=1).toarray().ravel()
+    out: np.ndarray = matrix.max(axis=1).toarray().ravel()
     columns = np.flatnonzero(origin)
     if len(columns):  # where entries that are not stored differ from the origin, too
         step = max(2**18 // len(columns), 1)
@@ -216,11 +216,11 @@ def _sparse_distances(X: scipy.sparse.csr_matrix, origin: np.ndarray) -> np.ndar
     return out
 
 
-def _medians(sample: Matrix) -> np.ndarray:
+def _medians(sample: AnyRows) -> np.ndarray:
     """Return the median of each column of an odd number of rows."""
     middle = sample.shape[0] // 2
     if not scipy.sparse.issparse(sample):
-        origin = sample.min(axis=0)
+        origin: np.ndarray = sample.min(axis=0)
         # Images and counts are mostly zero: their columns need no order.
         others = np.flatnonzero((sample == origin).sum(axis=0) <= middle)
         # Columns of few values, as images have, take np.partition seven times as long.

@@ -34,6 +34,12 @@ def iter_chunks(X: np.ndarray, size: int = CHUNK_SIZE) -> Iterator[tuple[int, np
         yield a, X[a : a + step]
 
 
+def to_dense(rows: Any) -> np.ndarray:
+    """Return a matrix as an array."""
+    dense: np.ndarray = rows.toarray() if sp.issparse(rows) else rows
+    return dense
+
+
 class Blocks(ABC):
     """A value for each block of rows, where the rows are."""
 
@@ -170,7 +176,7 @@ class RowHashIndex:
     """
 
     def __init__(self, X: Matrix, before: "RowHashIndex | None" = None):
-        self._is_sparse = sp.issparse(X) if before is None else before._is_sparse
+        self._is_sparse: bool = sp.issparse(X) if before is None else before._is_sparse
         digests = _digests(X, self._is_sparse)
         if before is not None:
             digests = np.concatenate([before._digests(), digests])
@@ -215,18 +221,19 @@ def _sums(X: np.ndarray) -> np.ndarray:
 
 def _digests(X: Matrix, is_sparse: bool) -> np.ndarray:
     """Return the rows' hashes, of their stored entries or of all; X may be either."""
-    rows = _sparse_rows(X) if is_sparse else _dense_rows(X)
+    rows: Iterator[bytes] = _sparse_rows(X) if is_sparse else _dense_rows(X)
     digests = b"".join(blake2b(row, digest_size=8).digest() for row in rows)
     return np.frombuffer(digests, np.uint64)
 
 
-def _dense_rows(X: Matrix) -> Iterator[np.ndarray]:
+def _dense_rows(X: Matrix) -> Iterator[bytes]:
     for _, chunk in iter_chunks(X):
-        chunk = chunk.toarray() if sp.issparse(chunk) else chunk
-        yield from np.add(chunk, 0.0, dtype=np.float64, order="C")  # -0.0 becomes 0.0
+        dense = to_dense(chunk)
+        for row in np.add(dense, 0.0, dtype=np.float64, order="C"):  # -0.0 becomes 0.0
+            yield row.tobytes()
 
 
-def _sparse_rows(X: Matrix) -> Iterator[bytes]:
+def _sparse_rows(X: sp.csr_matrix) -> Iterator[bytes]:
     X = sp.csr_matrix(X, dtype=np.float64, copy=True)
     X.sum_duplicates()
     X.eliminate_zeros()

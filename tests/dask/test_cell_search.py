@@ -21,7 +21,7 @@ N, K, N_NEAR, N_FAR = 6000, 10, 2, 40
 
 @pytest.fixture(scope="module")
 def searched():
-    """Rows, their cells, all in one group, and their space; every third row is far from the others."""
+    """Rows, their cells in one group, and their space; every third row is far from the others."""
     rng = np.random.default_rng(0)
     X = rng.normal(0, 1, (N, 8)) + 2 * rng.normal(size=(12, 8))[rng.integers(0, 12, N)]
     X[::3] *= 3

@@ -344,8 +344,9 @@ class Cells(CellTable):
         own = self._coordinates(rows)
         norms = np.einsum("ij,ij->i", own, own, dtype=np.float64)
         squares = candidates.thresholds[: len(rows)].astype(np.float64) + norms * (1 + SLACK)
-        limits: np.ndarray = reaches + SLACK * np.abs(reaches)
-        return limits + bound.pull * np.sqrt(np.maximum(squares, 0))
+        reaches = reaches + SLACK * np.abs(reaches)
+        limits: np.ndarray = reaches + bound.pull * np.sqrt(np.maximum(squares, 0))
+        return limits
 
     def _coordinates(self, rows: np.ndarray) -> np.ndarray:
         assert self._points is not None
@@ -375,7 +376,8 @@ class Cells(CellTable):
             ones = np.ones(len(far), np.float32)
             right = np.column_stack([2 * self.centroids[far], 2 * widths, -ones])
             largest = (left @ right.T).max(0)
-            return far[~(largest < less * self.norms[far] - more * widths**2)]
+            reached: np.ndarray = far[~(largest < less * self.norms[far] - more * widths**2)]
+        return reached
 
     def _compare(
         self,
@@ -507,7 +509,8 @@ def count_assignments(n: int) -> int:
 
 def count_coarse(n_clusters: int) -> int:
     """Return the clusters of the first of two levels."""
-    return round(n_clusters**0.5)
+    n_coarse: int = round(n_clusters**0.5)
+    return n_coarse
 
 
 def count_clusters(n: int) -> int:
@@ -556,7 +559,8 @@ def tour_positions(
 ) -> np.ndarray:
     """Return for each row the position of its nearest centroid on a tour of them, uint16."""
     cluster = _nearest_centroid(points, centroids, origin, n_threads, advance)
-    return _tour_positions(centroids)[cluster].astype(np.uint16)  # sorted much faster
+    positions: np.ndarray = _tour_positions(centroids)[cluster]
+    return positions.astype(np.uint16)  # sorted much faster
 
 
 def rows_by_position(position: np.ndarray, n_positions: int) -> list[np.ndarray]:

@@ -9,12 +9,13 @@ from fasttsne import _kernels
 from fasttsne.linalg.pca import Projection
 from fasttsne.linalg.robust import (
     MAX_ROW_SIZE,
+    AnyRows,
     clip_far_rows,
     float32_unit,
     power_of_two,
     robust_frame,
 )
-from fasttsne.linalg.rows import CHUNK_SIZE, RowSource, as_rows, iter_chunks
+from fasttsne.linalg.rows import CHUNK_SIZE, as_rows, iter_chunks
 from fasttsne.nearest_neighbors.builtin.candidates import (
     N_EXTRA_CANDIDATES,
     Candidates,
@@ -114,7 +115,7 @@ class DenseFrame:
     may_be_bytes: bool = True
 
     @classmethod
-    def of(cls, data: np.ndarray | RowSource, metric: str) -> "DenseFrame":
+    def of(cls, data: AnyRows, metric: str) -> "DenseFrame":
         """Return the frame of all rows."""
         n_columns = data.shape[1]
         shift, origin = np.zeros(n_columns), np.zeros(n_columns, np.float32)
@@ -138,8 +139,8 @@ class DenseFrame:
 
     def moved(self, points: DensePoints) -> DensePoints:
         """Return points of other rows as prepared in this frame."""
-        values = np.empty(points.source.shape, np.float32)
-        step = max(CHUNK_SIZE // values.shape[1], 1)
+        step = max(CHUNK_SIZE // points.source.shape[1], 1)
+        values: np.ndarray = np.empty(points.source.shape, np.float32)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for a in range(0, len(points), step):
                 rows = points[a : a + step].coordinates()
@@ -341,10 +342,10 @@ class DenseRows(PreparedRows[DensePoints]):
         return scores, np.linalg.norm(rows, axis=1)
 
 
-def _largest(X: np.ndarray | RowSource) -> float:
+def _largest(X: AnyRows) -> float:
     """Return the largest absolute value of an array, read in chunks."""
     return float(as_rows(X).fold(CHUNK_SIZE, _larger, -np.inf))
 
 
 def _larger(largest: float, first: int, chunk: np.ndarray) -> float:
-    return max(largest, -chunk.min(), chunk.max())
+    return max(largest, -float(chunk.min()), float(chunk.max()))

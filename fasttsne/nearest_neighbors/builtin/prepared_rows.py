@@ -468,8 +468,9 @@ class Float64Search(Generic[P]):
 
     def _bound_of_kth(self, scores: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         """Return an upper bound of the distance of which this is the k-th smallest score."""
-        distances: np.ndarray = np.sqrt(np.maximum(scores + sizes**2, 0))
-        return distances + 2 * np.sqrt(self._bounds[0]) * (2 * sizes + distances)
+        distances = np.sqrt(np.maximum(scores + sizes**2, 0))
+        bound: np.ndarray = distances + 2 * np.sqrt(self._bounds[0]) * (2 * sizes + distances)
+        return bound
 
 
 def error_bounds(

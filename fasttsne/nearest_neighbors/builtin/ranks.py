@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from scipy.spatial.distance import cdist
 
 from fasttsne import _kernels
-from fasttsne.linalg.rows import Matrix
+from fasttsne.linalg.rows import to_dense
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.rows import prepare_rows
@@ -234,7 +234,7 @@ class _ScipyDistances:
         self._metric, self._params = index._scipy_metric()
 
     def pairwise(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-        rows, others = _to_dense(self._data[rows]), _to_dense(self._data[others])
+        rows, others = to_dense(self._data[rows]), to_dense(self._data[others])
         return pairwise_distances(rows, others, self._metric, self._params)
 
 
@@ -267,8 +267,3 @@ class _DistancesAmong:
 
     def pairwise(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
         return self._distances.pairwise(self._rows[rows], self._rows[others])
-
-
-def _to_dense(rows: Matrix) -> np.ndarray:
-    dense: np.ndarray = rows.toarray() if sp.issparse(rows) else rows
-    return dense

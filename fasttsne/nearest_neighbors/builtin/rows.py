@@ -65,16 +65,16 @@ class CachedRowsMixin:
 
     data: Any
     metric: Any
-    _rows: DenseRows | SparseRows | None = None
+    _rows: PreparedRows[Any] | None = None
 
     @property
-    def rows(self) -> DenseRows | SparseRows:
+    def rows(self) -> PreparedRows[Any]:
         """The prepared rows of ``data``."""
         if self._rows is None:
             self._rows = self._prepare()
         return self._rows
 
-    def _prepare(self) -> DenseRows | SparseRows:
+    def _prepare(self) -> PreparedRows[Any]:
         return prepare_rows(self.data, self.metric)
 
     def __getstate__(self) -> dict[str, object]:
@@ -118,6 +118,7 @@ def component_scores(points: RowTable, projection: Projection) -> RowTable:
     if isinstance(points, RowSource):
         first = points.in_blocks("reducing rows").apply(_first_columns, n_scores)
         return first.rows(n_scores, np.dtype(np.float32))
+    assert isinstance(points, np.ndarray)
     return _first_columns(0, points, n_scores)
 
 
