@@ -32,6 +32,7 @@ SLOW = {
     "living_maps",
     "migrating",
     "single_cell",
+    "start",
     "trust",
 }
 EXAMPLES = [name for name, (path, _) in MODULES.items() if ">>> " in path.read_text()]

@@ -130,6 +130,7 @@ def test_any_workers(n_workers, n_threads):
         assert_same(None, rows_of("float32", 3500, 8))
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("kind", ["float32", "float64"])
 def test_workers_in_this_process(kind):
     """The other tests have processes, and take seconds."""

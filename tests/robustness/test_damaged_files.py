@@ -76,7 +76,7 @@ def test_files_of_ours():
     assert [line for line in lines if not line.endswith((": same", ": refused"))] == []
 
 
-@pytest.mark.thin(2)
+@pytest.mark.thin(1)
 @linux
 @pytest.mark.parametrize(
     "package",
