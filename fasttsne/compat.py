@@ -17,6 +17,8 @@ MOVED: dict[str, str] = {
     "callbacks.early_stopping": "callbacks.error_checks",
     "callbacks.error_logger": "callbacks.progress",
     "io.search_file": "io.codec",
+    "linalg.row_hashes": "linalg.rows",
+    "nearest_neighbors.builtin.packing": "nearest_neighbors.builtin.candidates",
     "objective.functions": "objective.callable",
     "optimize.choices": "optimize.plan",
     "optimize.parameter": "optimize.parameters",

@@ -27,7 +27,7 @@ from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
 from fasttsne.callbacks.scores import MEASURES
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows, iter_new_rows
 from fasttsne.linalg.dominance import warn_of_dominating_column
-from fasttsne.linalg.row_hashes import RowHashIndex
+from fasttsne.linalg.rows import RowHashIndex
 from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
@@ -203,7 +203,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             return self.fit(X)
         X = self._validated(X, reset=False)
         grown = self.embedding_.update(X, hold=hold)
-        self._take(grown, self._known_rows.extended(X))
+        self._take(grown, RowHashIndex(X, self._known_rows))
         return self
 
     def _take(self, embedding: tsne.TSNEEmbedding, known_rows: RowHashIndex) -> None:

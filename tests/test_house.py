@@ -137,5 +137,5 @@ def test_classes_of_the_cluster_derive_from_roles():
                 if isinstance(node, ast.ClassDef):
                     own.add(node.name)
                     bases.update(ast.unparse(base) for base in node.bases)
-    roles = {"Affinities", "Estimator", "KNNIndex", "RowSource", "NamedTuple", "RuntimeError"}
-    assert bases - own - roles <= {"Approx", "Cells", "DenseRows", "Exact"}  # of the search, yet
+    roles = {"Affinities", "Blocks", "CellStore[RemoteRows]", "Estimator", "RowSource"}
+    assert bases - own - roles <= {"NamedTuple", "RuntimeError"}

@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 
 import fasttsne
 from fasttsne.datasets import load_digits
-from fasttsne.linalg.row_hashes import RowHashIndex
+from fasttsne.linalg.rows import RowHashIndex
 
 sklearn = pytest.importorskip("sklearn")
 

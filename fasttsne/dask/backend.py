@@ -12,9 +12,9 @@ from fasttsne.affinity import Affinities
 from fasttsne.affinity.families import affinities_of_graph, n_neighbors
 from fasttsne.dask.affinities import ClusterAffinities
 from fasttsne.dask.cluster import Cluster, check_fits
-from fasttsne.dask.neighbors import SEARCHES, ClusterIndex, Tables, as_tables
+from fasttsne.dask.neighbors import ClusterIndex
 from fasttsne.dask.reading import read_rows
-from fasttsne.dask.remote_rows import RemoteRows
+from fasttsne.dask.remote_rows import RemoteRows, Tables, as_tables
 from fasttsne.fit.request import FitRequest
 from fasttsne.io.archive import (
     Archive,
@@ -79,7 +79,7 @@ class DaskBackend:
         assert isinstance(data, RemoteRows)
         spec = self._request.search()
         k = n_neighbors(self._request.params["perplexity"], len(data))
-        return SEARCHES[str(spec.method)](data, k, **spec.settings())
+        return ClusterIndex(str(spec.method), data, k, spec.settings())
 
     def as_graph(self, index: Index, indices: ArrayLike, distances: ArrayLike) -> KNNGraph:
         assert isinstance(index, ClusterIndex)

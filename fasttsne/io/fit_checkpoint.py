@@ -7,7 +7,7 @@ which takes about as long as to read those; so are the first positions, from the
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -33,7 +33,7 @@ from fasttsne.io.codec import (
     set_generator_state,
 )
 from fasttsne.nearest_neighbors import PrecomputedDistanceMatrix, PrecomputedNeighbors
-from fasttsne.nearest_neighbors.index import Index, KNNIndex
+from fasttsne.nearest_neighbors.index import Index
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.state import RunState, StateSaver
 from fasttsne.runtime import memory
@@ -83,6 +83,14 @@ class StageStore:
 
     def remove(self) -> None:
         """Remove what was kept: the fit has succeeded."""
+
+
+@runtime_checkable
+class SearchState(Protocol):
+    """An index whose queries need what its search has built; a ``KNNIndex`` has that."""
+
+    def search_state(self) -> tuple[Header, Arrays]: ...
+    def set_search_state(self, state: Header, arrays: Arrays, /) -> None: ...
 
 
 class TableFiles(Protocol):
@@ -195,7 +203,7 @@ class FitCheckpoint(StageStore):
                 f"checkpoint {self.path} has lost its neighbours, {self.graph_path}; remove it"
             )
         found = index.build()
-        state = index.search_state() if isinstance(index, KNNIndex) else ({}, {})
+        state = index.search_state() if isinstance(index, SearchState) else ({}, {})
         header = {"search": state[0], "random_state": generator_state(self._generator)}
 
         def to_arrays() -> Arrays:
@@ -209,7 +217,7 @@ class FitCheckpoint(StageStore):
         log.info("neighbours are read from %s", self.graph_path)
         with open_archive(self.graph_path, GRAPH, FORMAT, WHAT) as archive:
             read = self._tables.read(archive, index.n_samples)
-            if isinstance(index, KNNIndex):
+            if isinstance(index, SearchState):
                 search = check_type(archive.header["search"], "search", dict)
                 index.set_search_state(search, archive.arrays(without=TABLES))
             set_generator_state(self._generator, archive.header["random_state"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fasttsne import metrics
-from fasttsne.linalg.row_hashes import row_counts
+from fasttsne.linalg.rows import row_counts
 from fasttsne.metrics import Estimate
 from fasttsne.metrics.estimate import estimate_share_beyond
 from fasttsne.metrics.loo import PERTURBATION_LIMIT, SINGULARITY_LIMIT
