@@ -100,7 +100,7 @@ import numpy as np
 import scipy.sparse as sp
 from fasttsne._kernels import load_level
 from fasttsne.objective.edges import RowBlock, edges_of, pack_edges
-from fasttsne.repulsion.exact import padded_columns
+from fasttsne.repulsion import padded_columns
 if sys.argv[1] == "address":
     kernel, n = load_level("portable", "exact_repulsion"), 5000
     y, sums = np.ones((n, 2), np.float32), np.empty(kernel.count_blocks(n))

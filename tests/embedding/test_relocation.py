@@ -11,7 +11,7 @@ from fasttsne._kernels import reference
 from fasttsne.embedding import update
 from fasttsne.embedding.update import N_PLACES, relocate_free_points, relocate_misplaced_points
 from fasttsne.objective.points import FreePointsDivergence
-from fasttsne.repulsion.exact import ExactRepulsion
+from fasttsne.repulsion import ExactRepulsion
 from fasttsne.repulsion.fixed_reference import ExactField
 
 

@@ -15,7 +15,7 @@ from fasttsne.nearest_neighbors.changing import ChangingIndex
 from fasttsne.nearest_neighbors.neighbor_lists import add_rows, drop_rows, replace_rows
 from fasttsne.objective import make_objective
 from fasttsne.objective.points import FreePointsDivergence
-from fasttsne.repulsion.exact import ExactRepulsion
+from fasttsne.repulsion import ExactRepulsion
 from fasttsne.repulsion.fixed_reference import ExactField
 
 N_OLD = 400
