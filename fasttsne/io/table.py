@@ -42,6 +42,8 @@ MAX_NAMES, NO_NAME = 20, "(no name)"
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 # Modules of Python that decompress, imported when one is needed: Python is also built without them.
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma"}
+# Characters of a field, of which Python's csv otherwise reads 131,072.
+MAX_FIELD = 2**31 - 1
 # Texts that stand for a missing value.
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "null", "NULL", "<NA>"]
 BOOLEANS = {text: text[0] in "tT" for text in ("true", "True", "TRUE", "false", "False", "FALSE")}
@@ -342,13 +344,17 @@ def _open(path: Path) -> IO[bytes]:
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of its first line, from 1, and the fields of each record but empty lines."""
-    with _open(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
-        reader = csv.reader(text, delimiter=DELIMITERS[extension(path)])
-        line = 1
-        for fields in reader:
-            if fields:
-                yield line, fields
-            line = reader.line_num + 1
+    limit = csv.field_size_limit(MAX_FIELD)
+    try:
+        with _open(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
+            reader = csv.reader(text, delimiter=DELIMITERS[extension(path)])
+            line = 1
+            for fields in reader:
+                if fields:
+                    yield line, fields
+                line = reader.line_num + 1
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _read_header(path: Path) -> tuple[list[str], list[str], int]:

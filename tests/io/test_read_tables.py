@@ -185,3 +185,12 @@ def test_a_long_text_among_numbers(write):
     long = "x" * 200_000
     table = files.read_table(write(f"a,b,c\n1,2,3\n4,5,{long}\n"), leave_out="c")
     assert table.columns["c"].tolist() == ["3", long]
+
+
+def test_a_long_text_in_a_column_that_begins_with_a_number(parser, write):
+    long = "x" * 200_000
+    table = files.read_table(write(f"a,c\nNA,3\n2,{long}\n"), leave_out=["a", "c"])
+    assert table.columns["c"].tolist()[1] == long
+    path = write(f"a,c,d\n1,3,7\n2,{long},many\n")
+    with pytest.raises(ValueError, match="column 'd' has 'many' on line 3"):
+        files.read_table(path, leave_out="c")
