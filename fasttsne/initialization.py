@@ -69,30 +69,8 @@ log = logging.getLogger("fasttsne.initialization")
 
 
 @dataclass(frozen=True)
-class Start:
-    """Initial positions, and the reference of ``global_structure``."""
-
-    positions: np.ndarray
-    reference: np.ndarray | None
-
-
-@dataclass(frozen=True)
 class StartSpec:
-    """What the start of a fit is made of.
-
-    Attributes
-    ----------
-    initialization : str or array
-        The name of a method, or positions.
-    anchors : Anchors or None
-        Targets of points.
-    reference : str or array
-        "pca", or the reference of ``global_structure``.
-    has_reference : bool
-        Whether it is used.
-    n_components, n_jobs, verbose
-        As for :func:`pca`.
-    """
+    """What the start of a fit is made of; ``has_reference`` says whether there is to be one."""
 
     initialization: str | ArrayLike
     anchors: Anchors | None
@@ -105,10 +83,7 @@ class StartSpec:
     def checked(self, n_samples: int | None, has_features: bool) -> "StartSpec":
         """Return the same, its arrays as float64; raise for what is not of a map of so many rows.
 
-        n_samples : int or None
-            None where it is not known yet.
-        has_features : bool
-            Whether there are rows to take principal components of.
+        n_samples : None where it is not known yet.
         """
         shape = n_samples, self.n_components
         initialization, reference = self.initialization, self.reference
@@ -136,15 +111,10 @@ class StartSpec:
         generator: RandomGenerator,
         components: np.ndarray | None = None,
         resumed: np.ndarray | None = None,
-    ) -> Start:
-        """Return the start of a map.
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return initial positions, and the reference, which a resumed fit has again.
 
-        X, P, components
-            As for :func:`initial_positions`.
-        generator
-            Of all random numbers but the reference's, which a resumed fit has again.
-        resumed : array or None
-            Positions from which a fit resumes.
+        X, P, components : as for :func:`initial_positions`.
         """
 
         def positions(initialization: str | ArrayLike, random_state: RandomState) -> np.ndarray:
@@ -156,13 +126,13 @@ class StartSpec:
             is_given = not isinstance(self.reference, str)
             reference = np.asarray(self.reference) if is_given else positions("pca", 0)
         if resumed is not None:
-            return Start(resumed, reference)
+            return resumed, reference
         if reference is not None and is_given and isinstance(self.initialization, str):
-            return Start(_near(reference, generator), reference)
+            return _near(reference, generator), reference
         start = positions(self.initialization, generator)
         if self.anchors is not None and isinstance(self.initialization, str):
             start = near_anchors(start, self.anchors.targets, self.anchors.weights, P)
-        return Start(start, reference)
+        return start, reference
 
 
 def initial_positions(
@@ -482,10 +452,7 @@ def _resolved(start: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def _stays_together(positions: np.ndarray, P: sp.csr_matrix) -> np.ndarray:
-    """Return which points are at the place of all their neighbours: no force would part them.
-
-    All are, where they are in one place or on a line (a plane, in three dimensions).
-    """
+    """Return which points no force parts: at the place of all neighbours; all if on one line."""
     spreads = np.sqrt(np.maximum(np.linalg.eigvalsh(np.atleast_2d(np.cov(positions.T))), 0))
     if spreads[0] <= MAX_FLATNESS * max(spreads[-1], 1):
         return np.ones(len(positions), bool)

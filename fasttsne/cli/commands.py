@@ -36,7 +36,7 @@ from fasttsne.fit.backend import LocalBackend
 from fasttsne.fit.request import FitRequest
 from fasttsne.fit.run import run_fit
 from fasttsne.io import embedding_file
-from fasttsne.io.read_tables import KEYED, has_keys
+from fasttsne.io.formats import KEYED, has_keys
 from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.optimize import parameters

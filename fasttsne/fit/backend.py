@@ -6,10 +6,10 @@ from typing import Protocol
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
-from fasttsne.affinity.select import affinities_of_graph, n_neighbors
-from fasttsne.fit.request import FitRequest, n_rows
-from fasttsne.fit.store import NullStore, StageStore
-from fasttsne.io.fit_checkpoint import FitCheckpoint
+from fasttsne.affinity.families import affinities_of_graph, n_neighbors
+from fasttsne.affinity.neighbor_based import n_rows_or_none
+from fasttsne.fit.request import FitRequest
+from fasttsne.io.fit_checkpoint import FitCheckpoint, StageStore
 from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index
@@ -41,19 +41,10 @@ class Backend(Protocol):
 
 
 class LocalBackend:
-    """Memory and temporary files of this process.
+    """Memory and temporary files of this process; MemoryError if it has too little.
 
-    Parameters
-    ----------
-    request : FitRequest
-        What is to be fitted.
     replaces_embedding : bool, default False
         Whether the checkpoint may replace a saved embedding.
-
-    Raises
-    ------
-    MemoryError
-        If the fit takes more memory than the machine has.
     """
 
     def __init__(self, request: FitRequest, replaces_embedding: bool = False):
@@ -81,7 +72,7 @@ class LocalBackend:
         request = self._request
         path = request.params["checkpoint"]
         if path is None:
-            return NullStore()
+            return StageStore()
         return FitCheckpoint(
             path, request.fingerprint(X), request.generator, self._replaces_embedding
         )
@@ -90,7 +81,7 @@ class LocalBackend:
         return memory_budget(self._memory.tables, self._request.params["temp_folder"])
 
     def make_index(self, data: Rows | None) -> Index:
-        k = n_neighbors(self._request.params["perplexity"], n_rows(data))
+        k = n_neighbors(self._request.params["perplexity"], n_rows_or_none(data))
         return self._request.search().make_index(data, k)
 
     def as_graph(self, index: Index, indices: ArrayLike, distances: ArrayLike) -> KNNGraph:

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
-from fasttsne.affinity.select import check_perplexity
+from fasttsne.affinity.families import check_perplexity
 from fasttsne.anchors import Anchors
 from fasttsne.initialization import INITIALIZATIONS, StartSpec
 from fasttsne.io.codec import fingerprint
@@ -14,7 +13,7 @@ from fasttsne.linalg.dominance import EUCLIDEAN
 from fasttsne.nearest_neighbors.graph import SearchSpec
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.parameters import WITHOUT_EFFECT, check_params
-from fasttsne.optimize.plan import RunPlan, resolve
+from fasttsne.optimize.plan import resolve
 from fasttsne.runtime.typing import Params, RandomGenerator, Rows
 from fasttsne.runtime.validation import check_choice, check_random_state
 
@@ -95,10 +94,6 @@ class FitRequest:
         settings = {name: self.params[name] for name in names}
         return SearchSpec(self.params["neighbors"], random_state=self.generator, **settings)
 
-    def plan(self, n_samples: int) -> RunPlan:
-        """Return the plan of a fit of so many rows."""
-        return resolve(self.params, n_samples)
-
     def fingerprint(self, X: Rows | None) -> dict[str, str]:
         """Return fingerprints of all on which the map depends; X is in canonical form."""
         values = {name: self.params[name] for name in PARAMETERS if name not in WITHOUT_EFFECT}
@@ -116,8 +111,3 @@ def check_all(params: Params) -> None:
     check_perplexity(params["perplexity"])
     check_params(params, PARAMETERS)
     resolve(params, 1)  # raises if no plan can be made
-
-
-def n_rows(X: Rows | None) -> int | None:
-    """Return the number of rows of canonical data; None without data."""
-    return None if X is None else int(np.shape(X)[0])

@@ -102,8 +102,8 @@ class _SyncedFile(io.FileIO):
 def _new_file(path: FilePath) -> Iterator[IO[bytes]]:
     """Yield a file to write; what was there stays until all of it is written."""
     if is_address(path):
-        with _errors_name_address(path):
-            system, name = _file_system(path)
+        with _file_system(path) as (system, name):
+            pass  # errors of what is written are no errors of the address
         with system.transaction, system.open(name, "wb") as file:
             yield file
         return
@@ -127,19 +127,10 @@ def _read_back(path: FilePath) -> None:
 
 @contextlib.contextmanager
 def open_archive(path: FilePath, kind: str, format: int, what: str) -> Iterator["Archive"]:
-    """Yield an archive to read from; what is raised of damaged ones within is a ValueError.
+    """Yield an archive to read from; ValueError if it is damaged, another, or of a later version.
 
-    Parameters
-    ----------
     kind, format : that the header must say; the format may be an earlier one.
     what : the file should be, for the message.
-
-    Raises
-    ------
-    OSError
-        Where the file cannot be opened or read.
-    ValueError
-        Where it is no such file, is damaged, or was written by a later version.
     """
     with open_for_reading(path) as file:
         try:
@@ -180,7 +171,7 @@ class Archive:
             raise ValueError(f"it was not written with this {', '.join(names)}")
 
     def arrays(self, without: Sequence[str] = ()) -> Arrays:
-        """Read all arrays but those of these names."""
+        """Read all arrays but some, by name."""
         names = [name for name in array_names(self._zip) if name not in ("header", *without)]
         return {name: read_array(self._zip, name) for name in names}
 
@@ -265,8 +256,7 @@ def open_for_reading(path: FilePath) -> IO[bytes]:
     if not is_address(path):
         check_regular(path)
         return open(path, "rb")
-    with _errors_name_address(path):
-        system, name = _file_system(path)
+    with _file_system(path) as (system, name):
         file: IO[bytes] = system.open(name, "rb")
     return file
 
@@ -274,8 +264,7 @@ def open_for_reading(path: FilePath) -> IO[bytes]:
 def exists(path: FilePath) -> bool:
     if not is_address(path):
         return os.path.exists(path)
-    with _errors_name_address(path):
-        system, name = _file_system(path)
+    with _file_system(path) as (system, name):
         return bool(system.exists(name))
 
 
@@ -285,8 +274,7 @@ def remove(path: FilePath) -> None:
         remove_abandoned(path)
         Path(path).unlink(missing_ok=True)
         return
-    system, name = _file_system(path)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError), _file_system(path) as (system, name):
         system.rm_file(name)
 
 
@@ -298,10 +286,22 @@ def sibling_path(path: FilePath, addition: str) -> FilePath:
 
 
 @contextlib.contextmanager
-def _errors_name_address(address: FilePath) -> Iterator[None]:
-    """Make errors of file systems OSError, ImportError or ValueError that name the address."""
+def _file_system(address: FilePath) -> Iterator[tuple["AbstractFileSystem", str]]:
+    """Yield the file system of an address, and the name there; errors are made to name the address.
+
+    It is a new one, since transactions are of a file system.
+    """
     try:
-        yield
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise ImportError(
+            f"{address!r} is an address, which takes fsspec: pip install fsspec"
+        ) from error
+    try:
+        system, name = url_to_fs(address, skip_instance_cache=True)
+        if getattr(system, "local_file", False):
+            check_regular(name)
+        yield system, name
     except MemoryError:
         raise
     except Exception as error:  # each file system has its own
@@ -312,17 +312,3 @@ def _errors_name_address(address: FilePath) -> Iterator[None]:
             isinstance(error, (OSError, ImportError)) and type(error).__module__ == "builtins"
         )
         raise (type(error) if is_known else ValueError)(f"{address!r}: {text}") from error
-
-
-def _file_system(address: FilePath) -> tuple["AbstractFileSystem", str]:
-    """Return a file system of its own, since transactions are of a file system, and the name."""
-    try:
-        from fsspec.core import url_to_fs
-    except ImportError as error:
-        raise ImportError(
-            f"{address!r} is an address, which takes fsspec: pip install fsspec"
-        ) from error
-    system, name = url_to_fs(address, skip_instance_cache=True)
-    if getattr(system, "local_file", False):
-        check_regular(name)
-    return system, name

@@ -33,7 +33,7 @@ from fasttsne.optimize.stopping import Check
 from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.progress import iter_rows
 from fasttsne.runtime.typing import RandomGenerator, Rows
-from fasttsne.runtime.validation import check_data
+from fasttsne.runtime.validation import check_data, check_sparse_indices
 
 Matrix: TypeAlias = np.ndarray | sp.csr_matrix
 
@@ -43,11 +43,12 @@ FAMILIES: dict[str, type[KNNAffinities]] = {
     family.__name__: family
     for family in (PerplexityBasedNN, MultiscaleMixture, Multiscale, FixedSigmaNN, Uniform)
 }
-# Of the arrays of an optimizer's state.
-STATE = "state_"
+# Of the arrays of an optimizer's state, and the names of a matrix's, with their dtypes.
+STATE, CSR = "state_", ("data", "indices", "indptr")
+FLOATS, INTEGERS = (np.float32, np.float64), (np.int32, np.int64)
 # Texts up to this length are their own fingerprints, and messages can show them.
 MAX_TEXT = 60
-# Numbers whose hash is added to that of the chunks before.
+# Numbers in a chunk whose hash is added.
 CHUNK_NUMBERS = 2**20
 
 
@@ -127,7 +128,20 @@ def _to_check(values: object) -> Check:
 
 
 def csr_to_arrays(matrix: sp.csr_matrix, prefix: str) -> Arrays:
-    return {f"{prefix}{name}": getattr(matrix, name) for name in ("data", "indices", "indptr")}
+    return {f"{prefix}{name}": getattr(matrix, name) for name in CSR}
+
+
+def csr_from_arrays(arrays: Arrays, prefix: str, shape: tuple[int, ...]) -> sp.csr_matrix:
+    """Return a matrix, checked so that kernels cannot read outside of its arrays."""
+    parts = tuple(arrays[f"{prefix}{name}"] for name in CSR)
+    for name, array in zip(CSR, parts, strict=True):
+        dtypes = FLOATS if name == "data" else INTEGERS
+        if array.ndim != 1 or array.dtype not in dtypes:
+            raise ValueError(f"{prefix}{name} has dtype {array.dtype} and shape {array.shape}")
+    matrix = sp.csr_matrix(parts, shape=shape)
+    check_sparse_indices(matrix, f"the matrix of {prefix}data")
+    check_finite(matrix.data, f"{prefix}data")
+    return matrix
 
 
 def rows_to_arrays(rows: Matrix) -> Arrays:
@@ -140,25 +154,13 @@ def rows_to_arrays(rows: Matrix) -> Arrays:
 def rows_from_arrays(arrays: Arrays) -> Matrix:
     if "rows" in arrays:
         return arrays["rows"]
-    parts = tuple(arrays[f"rows_{name}"] for name in ("data", "indices", "indptr"))
-    rows = sp.csr_matrix(parts, shape=tuple(arrays["rows_shape"].tolist()))
-    rows.check_format()
-    return rows
+    return csr_from_arrays(arrays, "rows_", tuple(arrays["rows_shape"].tolist()))
 
 
 class SavedPart(NamedTuple):
-    """A part of an index as a file has it.
+    """A part of an index as a file has it, of rows with these numbers in the map or ``REMOVED``.
 
-    Attributes
-    ----------
-    header : dict
-        Its search and parameters.
-    numbers : array of int32, shape (rows,)
-        Positions of its rows in the map, ``REMOVED`` for dropped rows.
-    search : dict of arrays
-        What the search has built.
-    rows : array or CSR matrix
-        All of its rows; without ``keep="rows"`` only the dropped ones, which cannot be given again.
+    Without ``keep="rows"`` its rows are only the removed ones, which cannot be given again.
     """
 
     header: Header
@@ -229,18 +231,12 @@ class IndexWithoutRows:
 
 
 def affinities_to_arrays(affinities: Affinities, keep: str) -> tuple[Header, Arrays]:
-    """Return what ``affinities_from_arrays`` reads; rows are among it if ``keep`` is "rows".
-
-    Raises
-    ------
-    TypeError, ValueError
-        If affinities or their search cannot be written.
-    """
+    """Return what ``affinities_from_arrays`` reads; rows are among it if ``keep`` is "rows"."""
     name = type(affinities).__name__
     if not isinstance(affinities, KNNAffinities) or type(affinities) is not FAMILIES.get(name):
         raise TypeError(
-            f"keep={keep!r} needs affinities of a family that is computed from data; those of this "
-            f'map are {name}: use keep="map", or pickle'
+            f"keep={keep!r} needs affinities of a family that is computed from data; this map "
+            f'has {name}: use keep="map", or pickle'
         )
     _ = affinities.P_float32  # follows changes in place
     if affinities._is_given:
@@ -266,13 +262,7 @@ def affinities_to_arrays(affinities: Affinities, keep: str) -> tuple[Header, Arr
 
 
 def affinities_from_arrays(header: Header, arrays: Arrays, n: int) -> KNNAffinities:
-    """Return the affinities of n rows; if there are no rows, with an :class:`IndexWithoutRows`.
-
-    Raises
-    ------
-    ValueError, KeyError
-        If header or arrays are not right.
-    """
+    """Return the affinities of n rows; if there are no rows, with an :class:`IndexWithoutRows`."""
     indices, distances, units = (arrays[name] for name in ("neighbors", "distances", "units"))
     k = indices.shape[1] if indices.ndim == 2 else 0
     check_neighbors(indices, distances, (n, k), n)
@@ -315,10 +305,7 @@ def _parameters(header: Header) -> Header:
 
 
 def check_restorable(header: Header, arrays: Arrays, index: Index, n: int) -> None:
-    """Raise ValueError if affinities cannot be restored, also with rows that are given again.
-
-    index : the index that was written, which has the rows.
-    """
+    """Raise ValueError if affinities cannot be restored, with the rows of the index written."""
     restored = affinities_from_arrays(header, arrays, n).knn_index
     if isinstance(restored, IndexWithoutRows):
         restored.with_rows_of_parts([part.index.data for part in parts_of(index)])
@@ -356,7 +343,7 @@ def _part_to_arrays(part: Part, keep: str) -> tuple[Header, Arrays]:
     if not names or not isinstance(index.metric, str):
         metric = getattr(index, "metric", None)
         raise TypeError(
-            f"keep={keep!r} needs a search and a metric by name; those of this map are "
+            f"keep={keep!r} needs a search and a metric by name; this map has "
             f'{type(index).__name__} and {metric!r}: use keep="map", or pickle'
         )
     data = index.unchanged_data()
@@ -381,7 +368,7 @@ def _part_to_arrays(part: Part, keep: str) -> tuple[Header, Arrays]:
 def check_neighbors(
     indices: np.ndarray, distances: np.ndarray, shape: tuple[int, ...], n: int
 ) -> None:
-    """Kernels trust indices: raise ValueError where they are not those of some of n rows."""
+    """Raise ValueError for what are no neighbours among n rows: kernels trust indices."""
     if indices.dtype.kind not in "iu" or indices.shape != shape:
         raise ValueError(f"its neighbours are {indices.dtype} of shape {indices.shape}")
     if indices.size == 0 or not 0 <= indices.min() <= indices.max() < n:
@@ -425,9 +412,8 @@ def _with_arrays(state: object) -> object:
 def fingerprint(value: object, name: str = "value") -> str:
     """Return a short text that differs where two parameters or data sets do.
 
-    Functions and objects of a user's own count by their names only.
-
-    name : of the stage in which a large array is read.
+    Functions and objects of a user's own count by their names only; the stage in which a large
+    array is read has the name.
     """
     if isinstance(value, np.generic):
         value = value.item()

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn, Protocol, TypeVar
 
 import numpy as np
-import scipy.sparse as sp
 
 from fasttsne._version import __version__
 from fasttsne.affinity import Affinities
@@ -21,7 +20,6 @@ from fasttsne.io.archive import Arrays, Header, check_type, open_archive, write_
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.state import check_state
-from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.typing import FilePath, RandomState, Rows
 from fasttsne.runtime.validation import check_choice, check_sparse_indices
 
@@ -85,14 +83,9 @@ def save(
     keep: str = "map",
     columns: list[str] | None = None,
 ) -> None:
-    """Write an embedding to a file, atomically: after an error, the old file is unchanged.
+    """Write an embedding to a file: see :meth:`fasttsne.TSNEEmbedding.save`.
 
-    Parameters
-    ----------
-    embedding : :class:`fasttsne.TSNEEmbedding`.
-    path : the file; replaced if it exists.
     kl_divergence : replaces the one of the embedding, in the middle of a run.
-    keep : what of the affinities is kept, as for ``TSNEEmbedding.save``.
     columns : names of the columns of the rows, if they have any.
     """
     embedding.raise_if_view()
@@ -110,41 +103,26 @@ def save(
     # Raise where ``load`` would.
     written = json.loads(json.dumps(header))
     _from_arrays(type(embedding), written, arrays)
-    if keep != "map":
-        index = embedding.affinities.knn_index
+    index = embedding.affinities.knn_index
+    if keep != "map" and index is not None:
         codec.check_restorable(written["search"], arrays, index, len(embedding))
     write_archive(path, header, arrays)
 
 
 def load(make: Callable[..., Loaded], path: FilePath, X: Rows | None = None) -> Loaded:
-    """Read an embedding from a file that :func:`save` wrote.
-
-    Parameters
-    ----------
-    make : the class of the embedding.
-    path : the file.
-    X : the rows of the map, for a file that has an index without them.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be opened.
-    ValueError
-        If it is not such a file, is damaged, or has the format of a later version, or X does not
-        belong to it.
-    """
+    """Make an embedding from a file that :func:`save` wrote: see ``TSNEEmbedding.load``."""
     with open_archive(path, KIND, FORMAT, WHAT) as archive:
         embedding = _from_arrays(make, archive.header, archive.arrays())
-    affinities = embedding.affinities
-    if X is not None and isinstance(affinities, SavedAffinities):
+    index = embedding.affinities.knn_index
+    if X is not None and index is None:
         raise ValueError(
             "X is given, but the file has no index of rows: load it without X, or save the "
             'map with keep="index" or keep="rows"'
         )
-    if X is not None and isinstance(affinities.knn_index, codec.IndexWithoutRows):
-        affinities.knn_index = affinities.knn_index.with_rows(X)
-    elif X is not None:
-        codec.check_rows(X, affinities.knn_index)
+    if X is not None and isinstance(index, codec.IndexWithoutRows):
+        embedding.affinities.knn_index = index.with_rows(X)
+    elif X is not None and index is not None:
+        codec.check_rows(X, index)
     return embedding
 
 
@@ -245,7 +223,9 @@ def _affinities_from_arrays(header: Header, arrays: Arrays, n: int) -> Affinitie
         search = check_type(header["search"], "search", dict)
         return codec.affinities_from_arrays(search, arrays, n)
     affinities = SavedAffinities()
-    affinities.P = _affinity_matrix(arrays, n)
+    affinities.P = P = codec.csr_from_arrays(arrays, "P_", (n, n))
+    if not P.data.any() or P.data.min() < 0:
+        raise ValueError("P_data is negative somewhere, or zero everywhere")
     if "log_radii" in arrays:
         affinities._log_radii = radii = arrays["log_radii"]
         if radii.dtype != np.float64 or radii.shape != (n,) or not (radii < np.inf).all():
@@ -256,23 +236,3 @@ def _affinities_from_arrays(header: Header, arrays: Arrays, n: int) -> Affinitie
         if value is not None:
             setattr(affinities, name, value)
     return affinities
-
-
-def _affinity_matrix(arrays: Arrays, n: int) -> sp.csr_matrix:
-    """Return P, checked so that kernels cannot read outside of its arrays."""
-    data, indices, indptr = (arrays[f"P_{name}"] for name in ("data", "indices", "indptr"))
-    floats, integers = (np.float32, np.float64), (np.int32, np.int64)
-    kinds = ("data", data, floats), ("indices", indices, integers), ("indptr", indptr, integers)
-    for name, array, dtypes in kinds:
-        if array.ndim != 1 or array.dtype not in dtypes:
-            raise ValueError(f"P_{name} has dtype {array.dtype} and shape {array.shape}")
-    if len(indptr) != n + 1 or indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any():
-        raise ValueError(f"P_indptr does not have {n + 1} ascending values from 0")
-    if not indptr[-1] == len(indices) == len(data):
-        raise ValueError("P_indptr, P_indices and P_data differ in the number of entries")
-    if len(indices) and not (indices.min() >= 0 and indices.max() < n):
-        raise ValueError(f"P_indices are not all from 0 to {n - 1}")
-    check_finite(data, "P_data")
-    if len(data) == 0 or data.min() < 0 or not data.max() > 0:
-        raise ValueError("P_data is negative somewhere, or zero everywhere")
-    return sp.csr_matrix((data, indices, indptr), shape=(n, n))

@@ -7,7 +7,7 @@ which takes about as long as to read those; so are the first positions, from the
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -33,9 +33,9 @@ from fasttsne.io.codec import (
     set_generator_state,
 )
 from fasttsne.nearest_neighbors import PrecomputedDistanceMatrix, PrecomputedNeighbors
-from fasttsne.nearest_neighbors.index import Index, KNNIndex
+from fasttsne.nearest_neighbors.index import Index
 from fasttsne.optimize.plan import Phase
-from fasttsne.optimize.state import RunState
+from fasttsne.optimize.state import RunState, StateSaver
 from fasttsne.runtime import memory
 from fasttsne.runtime.typing import FilePath, RandomGenerator
 
@@ -48,9 +48,95 @@ WHAT = "a whole checkpoint of a fit, remove it or give another one"
 # write the last: what a kill loses.
 MIN_INTERVAL, MIN_SHARE = 30.0, 20.0
 TABLES = ("indices", "distances")
+# Indices and distances of neighbours, (n, k): arrays, or rows on workers.
+Tables: TypeAlias = tuple[Any, Any]
 
 
-class FitCheckpoint:
+class StageStore:
+    """What a fit keeps of its stages to resume: the base class keeps nothing.
+
+    Attributes
+    ----------
+    phase : int
+        The first phase to run.
+    state : RunState or None
+        The state from which it resumes; None at its beginning.
+    """
+
+    phase: int = 0
+    state: RunState | None = None
+
+    def neighbors(self, index: Index) -> Tables:
+        """Return indices and distances, from the store if it has them; else search and save."""
+        return index.build()
+
+    def read_run(self, shape: tuple[int, int], phases: tuple[Phase, ...]) -> None:
+        """Read ``phase`` and ``state`` of an embedding of this shape, if there is one."""
+
+    def state_of(self, phase: int) -> RunState | None:
+        """Return the state from which a phase resumes; None at its beginning."""
+        return self.state if phase == self.phase else None
+
+    def saver(self, phase: int) -> StateSaver | None:
+        """Return what saves the states of a phase."""
+        return None
+
+    def remove(self) -> None:
+        """Remove what was kept: the fit has succeeded."""
+
+
+@runtime_checkable
+class SearchState(Protocol):
+    """An index whose queries need what its search has built; a ``KNNIndex`` has that."""
+
+    def search_state(self) -> tuple[Header, Arrays]: ...
+    def set_search_state(self, state: Header, arrays: Arrays, /) -> None: ...
+
+
+class TableFiles(Protocol):
+    """How tables of neighbours are kept with their archive.
+
+    Attributes
+    ----------
+    are_needed : bool
+        Whether the state of the map is of no use without them.
+    """
+
+    are_needed: bool
+
+    def write(self, header: Header, tables: Tables) -> Arrays:
+        """Return what the archive holds of the tables, and write the rest."""
+
+    def read(self, archive: Archive, n: int) -> Callable[[], Tables]:
+        """Check what the archive holds of tables of n rows; return the function that reads them."""
+
+    def remove(self) -> None:
+        """Remove what is not in the archive."""
+
+
+class TablesInArchive:
+    """Tables that are whole in the archive; see :class:`TableFiles`."""
+
+    are_needed = True
+
+    def write(self, header: Header, tables: Tables) -> Arrays:
+        return dict(zip(TABLES, map(np.ascontiguousarray, tables), strict=True))
+
+    def read(self, archive: Archive, n: int) -> Callable[[], Tables]:
+        def allocate(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+            if len(shape) != 2 or shape[0] != n or shape[1] >= n:
+                raise ValueError(f"its neighbours have the shape {shape}")
+            return memory.allocate(shape, dtype, "a table of neighbours")
+
+        indices, distances = (archive.array(name, allocate) for name in TABLES)
+        check_neighbors(indices, distances, (n, indices.shape[1]), n)
+        return lambda: (indices, distances)
+
+    def remove(self) -> None:
+        """Do nothing: they are removed with the archive."""
+
+
+class FitCheckpoint(StageStore):
     """The files of one fit.
 
     Parameters
@@ -59,22 +145,13 @@ class FitCheckpoint:
     fingerprint : of each parameter and of the data, on which the result depends.
     generator : of the fit's random numbers, which resumes from its state, too.
     replaces_embedding : whether the path may have a saved embedding, which is lost.
-
-    Attributes
-    ----------
-    phase, state : from which the descent resumes, 0 and None where it begins; after ``read_run``.
-    needs_graph : whether the state of the map is of no use without its neighbours.
+    tables : how the neighbours are kept.
 
     Raises
     ------
     ValueError
-        Where a file is there that is damaged, no checkpoint, or one of another fit; or a saved
-        embedding.
+        If a file is there that is damaged, no checkpoint, or of another fit; or a saved embedding.
     """
-
-    needs_graph = True
-    phase: int = 0
-    state: RunState | None = None
 
     def __init__(
         self,
@@ -82,10 +159,11 @@ class FitCheckpoint:
         fingerprint: Mapping[str, str],
         generator: RandomGenerator,
         replaces_embedding: bool = False,
+        tables: TableFiles | None = None,
     ):
         self.path, self.graph_path = path, sibling_path(path, ".graph")
         self._fingerprint = {"fasttsne": __version__, **fingerprint}
-        self._generator = generator
+        self._generator, self._tables = generator, tables or TablesInArchive()
         self._is_complete = True
         is_embedding = self._is_embedding()
         if is_embedding and not replaces_embedding:
@@ -111,88 +189,56 @@ class FitCheckpoint:
             shown = (f"{name} was {found.get(name)} and is {own.get(name)}" for name in names)
             raise ValueError(
                 f"checkpoint {path} is of another fit: {'; '.join(shown)}.  Fit with the same data "
-                "and parameters to go on, give another checkpoint, or remove the file"
+                "and parameters to resume, give another checkpoint, or remove the file"
             )
 
-    def neighbors(self, index: Index) -> tuple[object, object]:
-        """Return indices and distances, from the checkpoint if it has them; else search and save.
-
-        Given neighbours are not saved.
-        """
+    def neighbors(self, index: Index) -> Tables:
+        """See the base class; given neighbours are not saved."""
         if isinstance(index, (PrecomputedNeighbors, PrecomputedDistanceMatrix)):
             return index.build()
         if self._has_graph:
             return self._read_graph(index)
-        if self._has_run and self.needs_graph:
+        if self._has_run and self._tables.are_needed:
             raise ValueError(
                 f"checkpoint {self.path} has lost its neighbours, {self.graph_path}; remove it"
             )
         found = index.build()
-        state = index.search_state() if isinstance(index, KNNIndex) else ({}, {})
+        state = index.search_state() if isinstance(index, SearchState) else ({}, {})
         header = {"search": state[0], "random_state": generator_state(self._generator)}
-        is_written = self._write(
-            self.graph_path, GRAPH, header, lambda: {**state[1], **self._write_tables(found)}
-        )
-        self._is_complete = is_written or not self.needs_graph
+
+        def to_arrays() -> Arrays:
+            return {**state[1], **self._tables.write(self._header(), found)}
+
+        is_written = self._write(self.graph_path, GRAPH, header, to_arrays)
+        self._is_complete = is_written or not self._tables.are_needed
         return found
 
-    def _read_graph(self, index: Index) -> tuple[object, object]:
-        log.info("neighbours are those of %s", self.graph_path)
+    def _read_graph(self, index: Index) -> Tables:
+        log.info("neighbours are read from %s", self.graph_path)
         with open_archive(self.graph_path, GRAPH, FORMAT, WHAT) as archive:
-            read = self._read_tables(archive, index.n_samples)
-            if isinstance(index, KNNIndex):
+            read = self._tables.read(archive, index.n_samples)
+            if isinstance(index, SearchState):
                 search = check_type(archive.header["search"], "search", dict)
                 index.set_search_state(search, archive.arrays(without=TABLES))
             set_generator_state(self._generator, archive.header["random_state"])
-        return self._to_tables(*read)
+        return read()
 
-    def _read_tables(self, archive: Archive, n: int) -> tuple[Any, ...]:
-        """Return the indices and distances of n rows, of the archive of neighbours."""
-
-        def allocate(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-            if len(shape) != 2 or shape[0] != n or shape[1] >= n:
-                raise ValueError(f"its neighbours have the shape {shape}")
-            return memory.allocate(shape, dtype, "a table of neighbours")
-
-        indices, distances = (archive.array(name, allocate) for name in TABLES)
-        check_neighbors(indices, distances, (n, indices.shape[1]), n)
-        return indices, distances
-
-    def _to_tables(self, *read: Any) -> tuple[Any, Any]:
-        """Return the tables, of what the archive has of them."""
-        indices, distances = read
-        return indices, distances
-
-    def _write_tables(self, tables: tuple[Any, Any]) -> Arrays:
-        """Return what the archive of neighbours holds of the tables."""
-        return dict(zip(TABLES, map(np.ascontiguousarray, tables), strict=True))
-
-    def _header(self, kind: str) -> Header:
-        """Return what each file of this fit says of itself."""
-        fingerprint = self._fingerprint
-        return {
-            "kind": kind,
-            "format": FORMAT,
-            "fasttsne": __version__,
-            "fingerprint": fingerprint,
-        }
+    def _header(self) -> Header:
+        """Return what each file of this fit says of it."""
+        return {"format": FORMAT, "fasttsne": __version__, "fingerprint": self._fingerprint}
 
     def _write(
         self, path: FilePath, kind: str, header: Header, to_arrays: Callable[[], Arrays]
     ) -> bool:
         """Write a file; return False where that fails: the fit is worth more than this file."""
         try:
-            write_archive(path, {**self._header(kind), **header}, to_arrays())
+            write_archive(path, {"kind": kind, **self._header(), **header}, to_arrays())
         except OSError as error:
             log.warning("the checkpoint %s cannot be written: %s", path, error)
             return False
         return True
 
     def read_run(self, shape: tuple[int, int], phases: tuple[Phase, ...]) -> None:
-        """Read the state of the map, if there is one.
-
-        shape : of the map; phases : of the plan.
-        """
         if not self._has_run:
             return
         with open_archive(self.path, RUN, FORMAT, WHAT) as archive:
@@ -204,16 +250,11 @@ class FitCheckpoint:
             state.check(shape, phases[phase])
             set_generator_state(self._generator, header["random_state"])
         log.info(
-            "going on from %s: %s, iteration %d", self.path, phases[phase].name, state.step + 1
+            "resuming from %s: %s, iteration %d", self.path, phases[phase].name, state.step + 1
         )
         self.phase, self.state = phase, state
 
-    def state_of(self, phase: int) -> RunState | None:
-        """Return the state from which a phase resumes; None where it begins."""
-        return self.state if phase == self.phase else None
-
     def saver(self, phase: int) -> "CheckpointWriter":
-        """Return what saves the states of a phase."""
         return CheckpointWriter(self, phase)
 
     def write_run(self, phase: int, state: RunState) -> None:
@@ -224,10 +265,10 @@ class FitCheckpoint:
             self._write(self.path, RUN, header, lambda: arrays)
 
     def remove(self) -> None:
-        """Remove the files: the fit has succeeded."""
         if not self._is_embedding():
             remove(self.path)
         remove(self.graph_path)
+        self._tables.remove()
 
 
 class CheckpointWriter:
