@@ -15,8 +15,9 @@ ffmpeg, as they come.
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -41,7 +42,7 @@ from fasttsne.utils import deprecate_positions, is_package_installed, require
 
 @deprecate_positions("path", "labels")
 def save(
-    frames: Any,
+    frames: object,
     *,
     path: FilePath,
     labels: ArrayLike | None = None,
@@ -112,19 +113,20 @@ def save(
     embeddings = _check_frames(getattr(frames, "frames", frames))  # an EmbeddingRecorder has them
     first = next(embeddings)
     colors = color_points(labels, len(first), palette, kind)
-    background = parse_color(background, "background")
-    layout = make_layout(size, colors, background, legend, top_line=titles is not None)
+    layout = make_layout(
+        size, colors, parse_color(background, "background"), legend, top_line=titles is not None
+    )
     style = make_frame_style(colors, layout, point_size, opacity)
     shown = _with_progress_bar(itertools.chain([first], embeddings), total, progress)
     images = draw_frames(shown, layout, style, titles, round(fps / 2), n_jobs)
     settings = AnimationFormat(layout, colors.table, fps, n_colors)
-    with atomic_write(path, commit_on=StoppedEarly) as temp_path:
+    with atomic_write(path, commit_on=(StoppedEarly,)) as temp_path:
         write(temp_path, _repeat_last(images, round(pause * fps)), settings)
     return path
 
 
-def _check_size(size: Any, even: bool) -> tuple[int, int]:
-    sides = (size, size) if np.ndim(size) == 0 else tuple(size)
+def _check_size(size: int | Iterable[int], even: bool) -> tuple[int, int]:
+    sides = tuple(size) if isinstance(size, Iterable) else (size, size)
     if len(sides) != 2:
         raise ValueError(f"size must be a number of pixels, or width and height; got {size!r}")
     width, height = (check_number(side, "size", low=64, high=8192, integer=True) for side in sides)

@@ -31,7 +31,8 @@ LATE_IMPORTS = {
     ("embedding.full", "plotting"),
     ("callbacks.live_plot", "plotting"),
     ("callbacks.live_plot", "drawing.scatter"),
-    ("drawing.scatter", "drawing.point_image"),
+    ("plotting", "drawing.scatter"),
+    ("cli.outputs", "drawing.scatter"),
     ("__init__", "__init__"),
     # Dask is not imported before it is used; workers may not have this package at all.
     ("scanpy", "dask.estimator"),

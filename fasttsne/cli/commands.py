@@ -29,9 +29,8 @@ from fasttsne.cli.outputs import (
 from fasttsne.cli.progress import Progress
 from fasttsne.cli.streams import print_error
 from fasttsne.datasets import load_digits
-from fasttsne.drawing.page import HTML_EXTENSIONS
-from fasttsne.drawing.scatter import IMAGE_EXTENSIONS
-from fasttsne.drawing.writers import WRITERS
+from fasttsne.drawing.frames import WRITERS
+from fasttsne.drawing.style import HTML_EXTENSIONS, IMAGE_EXTENSIONS
 from fasttsne.fit.backend import LocalBackend
 from fasttsne.fit.request import FitRequest
 from fasttsne.fit.run import run_fit

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from fasttsne import files
-from fasttsne.drawing.scatter import IMAGE_EXTENSIONS
-from fasttsne.drawing.writers import WRITERS
+from fasttsne.drawing.frames import WRITERS
+from fasttsne.drawing.style import IMAGE_EXTENSIONS
 from fasttsne.io.formats import NO_ADDRESS, READABLE, WRITABLE
 from fasttsne.optimize.parameters import TRANSFORM, TSNE
 from fasttsne.optimize.plan import split_iterations

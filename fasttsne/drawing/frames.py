@@ -27,6 +27,8 @@ MAX_LEGEND_ENTRIES = 40
 
 # The center and the half-extents of the axes.
 Extent: TypeAlias = tuple[np.ndarray, np.ndarray]
+# The center, in pixels, and the radius.
+Dot: TypeAlias = tuple[tuple[float, float], float]
 
 
 def smoothed_axis_limits(
@@ -108,7 +110,7 @@ def make_layout(
     foreground = np.full(3, 230 if is_dark else 40, np.uint8)
     image = Image.new("RGB", size, tuple(background_bytes.tolist()))
     top = round(2 * font.size) if top_line else 0
-    right, dots = 0, []
+    right, dots = 0, list[Dot]()
     if legend and colors.limits is not None:
         right = _draw_colorbar(image, colors.table, colors.limits, top, font, foreground)
     elif legend and colors.names:
@@ -132,7 +134,7 @@ def _draw_legend(
     top: int,
     font: "FreeTypeFont",
     foreground: np.ndarray,
-) -> tuple[int, list[tuple[tuple[float, float], float]]]:
+) -> tuple[int, list[Dot]]:
     """Draw the class names at the right; return their width and (center, radius) of dots."""
     from PIL import ImageDraw
 
@@ -187,7 +189,7 @@ def _draw_colorbar(
     from PIL import Image, ImageDraw
 
     texts = [f"{value:.4g}" for value in limits]
-    width = round(max(max(font.getlength(text) for text in texts), font.size) + font.size)
+    width: int = round(max(max(font.getlength(text) for text in texts), font.size) + font.size)
     height = round((image.height - top) * 0.5)
     scale = np.round(255 * table[-2::-1]).astype(np.uint8)  # the last row is "missing"
     bar = Image.fromarray(scale[:, None]).resize((font.size, height))
@@ -339,9 +341,7 @@ def _write_by_pillow(
         is_stopped = True
     durations = [min(round(count * milliseconds), max_duration) for count in counts]
     first, *others = images[: len(counts)]
-    first.save(
-        path, save_all=True, append_images=others, duration=durations, loop=0, **settings
-    )
+    first.save(path, save_all=True, append_images=others, duration=durations, loop=0, **settings)
     if is_stopped:
         raise StoppedEarly
 

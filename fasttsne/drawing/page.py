@@ -2,8 +2,8 @@
 
 import html
 import textwrap
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,8 +39,17 @@ LAST_RANK = 1001
 HTML_STYLE = "<style>body { margin: 0; overflow: hidden }</style>"
 
 
+@runtime_checkable
+class DataFrame(Protocol):
+    """What columns by name are asked of: pandas, polars."""
+
+    columns: Iterable[str]
+
+    def __getitem__(self, name: str) -> ArrayLike: ...
+
+
 def to_float32(points: np.ndarray) -> np.ndarray:
-    """Return the points, (n, 2), as the page has them: moved where float32 would not tell them apart.
+    """Return points, (n, 2), as a page has them: moved where float32 would not tell them apart.
 
     Raises
     ------
@@ -59,7 +68,7 @@ def to_float32(points: np.ndarray) -> np.ndarray:
 
 
 def choose_points(n_samples: int, max_points: int | None) -> np.ndarray:
-    """Return the points that are shown, ascending indices: all, or a random sample, always the same."""
+    """Return the points that are shown, ascending: all, or a random sample, always the same."""
     if max_points is not None:
         max_points = check_number(max_points, "max_points", low=1, integer=True)
     if max_points is None or n_samples <= max_points:
@@ -78,11 +87,17 @@ def hover_texts(
         return None
     n_samples = len(colors.codes)
     if hover is None and colors.names:
-        names: np.ndarray = np.array([wrap_text(name) for name in colors.names], object)
-        return names[colors.codes[shown]]
+        names = np.array([wrap_text(name) for name in colors.names], object)
+        chosen: np.ndarray = names[colors.codes[shown]]
+        return chosen
     hover = labels if hover is None else hover
-    names_of_columns = hover if isinstance(hover, Mapping) else getattr(hover, "columns", None)
-    columns = {"": hover} if names_of_columns is None else {n: hover[n] for n in names_of_columns}
+    columns: Mapping[str, ArrayLike | None]
+    if isinstance(hover, Mapping):
+        columns = hover
+    elif isinstance(hover, DataFrame):
+        columns = {name: hover[name] for name in hover.columns}
+    else:
+        columns = {"": hover}
     lines = []
     for name, values in columns.items():
         # NumPy would give each text of a list the room of the longest.
@@ -109,7 +124,11 @@ def wrap_text(text: str) -> str:
 
 
 def make_page(
-    points: np.ndarray, texts: np.ndarray | None, style: DrawStyle, n_samples: int, title: str | None
+    points: np.ndarray,
+    texts: np.ndarray | None,
+    style: DrawStyle,
+    n_samples: int,
+    title: str | None,
 ) -> str:
     """Return the HTML text that shows points, (n, 2) float32, of ``n_samples``, and their texts.
 

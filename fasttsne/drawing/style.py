@@ -43,6 +43,8 @@ _VIRIDIS = (
 COLORMAP_SIZE = 256
 # Integer labels with more distinct values are continuous, and more classes have no legend.
 MAX_CLASSES = 50
+# Whether labels are values, by their kind; None is to see by the labels.
+ARE_VALUES = {"auto": None, "classes": False, "values": True}
 # Characters of a name in a legend.
 MAX_NAME = 40
 
@@ -98,7 +100,7 @@ def raster_table(colors: PointColors) -> np.ndarray:
 
 @dataclass(frozen=True)
 class DrawStyle:
-    """The look of all points: their colors, the size of one in units of the drawing, its opacity."""
+    """The look of points: their colors, the size of one in units of the drawing, its opacity."""
 
     colors: PointColors
     size: float
@@ -164,7 +166,7 @@ def color_points(
     ValueError, TypeError
         If labels have the wrong length, or a color is invalid.
     """
-    check_choice(kind, "kind", ("auto", "classes", "values"))
+    are_values = ARE_VALUES[check_choice(kind, "kind", tuple(ARE_VALUES))]
     # Columns of pandas and polars have a name.
     found = getattr(labels, "name", None) if labels_name is None else labels_name
     name = None if found is None or callable(found) else str(found)
@@ -173,7 +175,7 @@ def color_points(
         return PointColors(codes, table, labels_name=name)
     array = as_labels(labels, n_samples)
     missing = is_missing(array)
-    if kind == "values" or (kind == "auto" and _is_continuous(array)):
+    if _is_continuous(array) if are_values is None else are_values:
         colors = _color_values(array, palette)
     else:
         categories = getattr(getattr(labels, "dtype", None), "categories", None)

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.drawing.page import HTML_EXTENSIONS, choose_points
-from fasttsne.drawing.style import PointColors, color_points, to_hex
+from fasttsne.drawing.page import choose_points
+from fasttsne.drawing.style import HTML_EXTENSIONS, PointColors, color_points, to_hex
 from fasttsne.io.atomic import atomic_write
 from fasttsne.metrics.estimate import NORMAL_95, Estimate
 from fasttsne.reports import catalogue
