@@ -118,7 +118,7 @@ def save(
     images = draw_frames(shown, layout, colors, radius, opacity, titles, window, n_jobs)
     look = layout.background, layout.foreground, colors.table
     settings = AnimationFormat(size, fps, *look, n_colors)
-    with atomic_write(path, commit_on=StoppedEarly) as temp_path:
+    with atomic_write(path, commit_on=(StoppedEarly,)) as temp_path:
         write(temp_path, _repeat_last(images, round(pause * fps)), settings)
     return path
 

@@ -28,6 +28,7 @@ from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 from fasttsne.repulsion.barnes_hut import curve_order
 from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.typing import Params
 from fasttsne.runtime.validation import check_coordinates
 
 __all__ = ["BH_PARAMS", "FFT_PARAMS", "FunctionObjective", "ObjectiveFunction"]
@@ -174,7 +175,7 @@ def kl_divergence_fft(
     embedding: ArrayLike,
     P: sp.csr_matrix,
     dof: float,
-    fft_params: Mapping[str, float],
+    fft_params: Params,
     reference_embedding: object = None,
     should_eval_error: bool = False,
     n_jobs: int | None = -1,
