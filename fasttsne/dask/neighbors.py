@@ -3,7 +3,6 @@
 What all rows decide, origin and unit, is decided here; what is done to a row is done where it is.
 """
 
-import copyreg
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -45,6 +44,7 @@ class ClusterIndex:
     def __init__(self, method: str, data: RemoteRows, k: int, settings: Mapping[str, Any]):
         self.data: RemoteRows | None = data
         self.n_samples, self.k = len(data), k
+        self._shape = data.shape
         # It knows everything but the rows.
         self._local = SEARCHES[method](data[: k + 1], k, **settings)
         self.metric = str(self._local.metric)
@@ -109,24 +109,6 @@ class ClusterIndex:
 
 # In pickles of version 0.2.0.
 ClusterApprox = ClusterExact = ClusterIndex
-
-
-class ClusterApprox(ClusterIndex):
-    """The name of an approximate search in pickles of version 0.2.0: a local index without rows."""
-
-    _LOCAL: type[Approx] | type[Exact] = Approx
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._local = copyreg.__newobj__(self._LOCAL)  # type: ignore[attr-defined]
-        self._local.__setstate__(state)
-        self.data = None
-        self.n_samples, self.k, self.metric = (state[name] for name in ("n_samples", "k", "metric"))
-
-
-class ClusterExact(ClusterApprox):
-    """The name of an exact search in pickles of version 0.2.0."""
-
-    _LOCAL = Exact
 
 
 class RemotePoints:
