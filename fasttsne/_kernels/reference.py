@@ -179,7 +179,8 @@ def hats(y: Array, low: Array, spacing: float, shape: Sequence[int]) -> Pair:
 def stiffness(values: Array, slopes: Array, moments: Array, mass: float) -> Array:
     """sum_i grad phi_a^T T_i grad phi_b / 2 + mass phi_a phi_b"""
     bent: Array = np.einsum("cia,ice,eib->ab", slopes, moments, slopes, optimize=True)
-    return bent / 2 + mass * values.T @ values
+    both: Array = bent / 2 + mass * values.T @ values
+    return both
 
 
 def preconditioner(

@@ -20,7 +20,7 @@ from fasttsne.nearest_neighbors.builtin.dense_rows import DenseFrame, DensePoint
 from fasttsne.nearest_neighbors.builtin.metrics import to_metric
 from fasttsne.nearest_neighbors.exact import Exact
 from fasttsne.nearest_neighbors.index import KNNIndex
-from fasttsne.runtime.typing import RandomGenerator
+from fasttsne.runtime.typing import Params, RandomGenerator
 
 READING, SAMPLE = "reading rows", "neighbours of a sample"
 # The local searches, by the names that ``neighbors`` takes.
@@ -78,9 +78,37 @@ class ClusterIndex:
         local.set_search_state(*own.search_state())
         return local
 
+    def search_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return what the search has built; see :meth:`KNNIndex.search_state`."""
+        return self._local.search_state()
+
+    def set_search_state(self, state: Params, arrays: dict[str, np.ndarray], /) -> None:
+        """Become as after ``build``, from what :meth:`search_state` returned."""
+        local = self._local
+        some = local.data, local.n_samples
+        # Shapes are checked: these are of all rows.
+        local.data, local.n_samples = np.broadcast_to(np.float32(0), self._shape), self.n_samples
+        try:
+            local.set_search_state(state, arrays)
+        finally:
+            local.data, local.n_samples = some
+
     def __getstate__(self) -> dict[str, object]:
         """Leave out the rows, which are not here."""
         return {**vars(self), "data": None}
+
+    def __setstate__(self, state: Params) -> None:
+        if "_local" not in state:  # of version 0.2.0, whose classes derived from the local ones
+            kind = Approx if "recall" in state else Exact
+            local, n = kind.__new__(kind), state["n_samples"]
+            vars(local).update(state)
+            state = {"data": None, "n_samples": n, "k": state["k"], "metric": state["metric"]}
+            vars(self).update(_local=local, _shape=(n, 0))
+        vars(self).update(state)
+
+
+# In pickles of version 0.2.0.
+ClusterApprox = ClusterExact = ClusterIndex
 
 
 class RemotePoints:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 
 from fasttsne.affinity import Affinities
 from fasttsne.objective.base import Objective
-from fasttsne.objective.callable import NAMES, FunctionObjective, ObjectiveFunction
+from fasttsne.objective.callable import FunctionObjective, ObjectiveFunction
 from fasttsne.objective.density import DensityObjective
+from fasttsne.objective.functions import NAMES
 from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion import METHODS, make_repulsion
 from fasttsne.runtime.validation import check_choice

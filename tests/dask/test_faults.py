@@ -185,6 +185,29 @@ def test_a_fit_goes_on_from_its_checkpoint(client, X, expected, protocol, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("stage", ["conditional affinities", "main phase"])
+def test_a_resumed_fit_has_what_its_search_has_built(client, tmp_path, stage):
+    """Components to start from, and cells in which new rows look for neighbours."""
+    rng = np.random.default_rng(1)
+    centers = rng.normal(0, 4, (20, 150))
+    rows = (centers[rng.integers(0, 20, 3560)] + rng.normal(size=(3560, 150))).astype(np.float32)
+    X, new = rows[:3500], rows[3500:]
+    expected = fasttsne.TSNE(**FEW).fit(X)
+    estimator = fasttsne.dask.TSNE(client, **FEW, checkpoint=tmp_path / "run.npz")
+    with (
+        report_progress_to(in_stage(stage, lambda: signal.raise_signal(signal.SIGINT))),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        estimator.fit(chunks(X))
+    stages = []
+    with report_progress_to(lambda progress: stages.append(progress.name)):
+        found = estimator.fit(chunks(X))
+    assert "reading neighbours" in stages
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+    placed = estimator.transform(da.from_array(new, chunks=(60, -1)))
+    np.testing.assert_array_equal(client.compute(placed).result(), expected.transform(new))
+
+
 def test_a_checkpoint_that_lost_a_block(client, X, tmp_path):
     estimator = fasttsne.dask.TSNE(client, **FEW, checkpoint=tmp_path / "run.npz")
     with (

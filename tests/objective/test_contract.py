@@ -12,8 +12,9 @@ from fasttsne import TSNE, TSNEEmbedding
 from fasttsne.affinity import PrecomputedAffinities
 from fasttsne.callbacks import EarlyStopping, EmbeddingRecorder, ProgressBar
 from fasttsne.objective import KLDivergence, Objective, register_objective, select
-from fasttsne.objective.callable import FunctionObjective, kl_divergence_exact
+from fasttsne.objective.callable import FunctionObjective
 from fasttsne.objective.density import DensityObjective
+from fasttsne.objective.functions import kl_divergence_exact
 from fasttsne.objective.points import NewPointsDivergence
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 from fasttsne.repulsion.fixed_reference import make_field
