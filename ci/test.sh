@@ -55,8 +55,8 @@ run_tests() {
 }
 # Some hundred processes import the package: what one has compiled serves the others.
 unset PYTHONDONTWRITEBYTECODE
-# Each process of the tests has a core: more threads of BLAS would wait for each other, and those of
-# OpenMP that wait must not take the core from the others.
+# Each process of the tests has a core: more threads of BLAS would wait for each other, and waiting
+# threads of OpenMP must not take the core from the others.
 export OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 if [ "${EXTRAS-}" != all ]; then
   run_tests -m "not slow" -n auto "$@"

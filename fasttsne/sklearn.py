@@ -261,7 +261,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return points
 
     def _validated(self, X: Rows, reset: bool) -> np.ndarray | sp.csr_matrix:
-        """Return rows in their canonical form; scikit-learn would read those of a file at once."""
+        """Return rows in their canonical form; scikit-learn would read a file's rows at once."""
         refuse_masked(X, "X")
         is_read = is_elsewhere(X, "X")
         if is_read:

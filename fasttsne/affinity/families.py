@@ -192,7 +192,7 @@ class PerplexityBasedNN(KNNAffinities):
         Parameters
         ----------
         data, return_distances : as there.
-        perplexity : None is that of the affinities.
+        perplexity : None takes the perplexity of the affinities.
         k_neighbors : "auto" is three times the perplexity, or all other rows if there are fewer.
         """
         perplexity = _check_perplexity(self.perplexity if perplexity is None else perplexity)
@@ -320,7 +320,7 @@ class MultiscaleMixture(KNNAffinities):
         Parameters
         ----------
         data, return_distances : as there.
-        perplexities : a list, or one; None is those of the affinities.
+        perplexities : a list, or one; None takes the perplexities of the affinities.
         """
         if perplexities is None:
             perplexities = self.effective_perplexities_
@@ -345,7 +345,7 @@ class Multiscale(MultiscaleMixture):
     """The average of the affinities of several perplexities.
 
     p_j = mean_h p_j(h), where p_j(h) are the affinities of the perplexity h alone.  Parameters and
-    attributes are those of :class:`MultiscaleMixture`.
+    attributes are documented by :class:`MultiscaleMixture`.
 
     Source: Lee, Peluffo-Ordonez & Verleysen 2015.
     """
@@ -433,7 +433,7 @@ class FixedSigmaNN(KNNAffinities):
         ----------
         data, return_distances : as there.
         k : neighbours of each row; None is as many as were found for the data.
-        sigma : None is that of the affinities.
+        sigma : None takes the sigma of the affinities.
         """
         own = self.sigma if sigma is None else _check_sigma(sigma)
         k = check_n_neighbors(self._indices.shape[1] if k is None else k, self.n_samples, "k")

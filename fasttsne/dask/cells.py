@@ -228,7 +228,7 @@ class CellShard:
 
     Parameters
     ----------
-    cells : their numbers, ascending, which are those of the rows in ``parts``, in order.
+    cells : their numbers, ascending; ``parts`` has the rows of each, in this order.
     table : centroids and radii of all cells, and the origin.
 
     Attributes

@@ -38,7 +38,7 @@ class ClusterIndex:
     ----------
     method : "auto", "approx" or "exact".
     data : the rows; None afterwards, where workers need not keep them.
-    k, settings : as of the local index, which checks them.
+    k, settings : passed to the local index, which checks them.
     """
 
     def __init__(self, method: str, data: RemoteRows, k: int, settings: Mapping[str, Any]):

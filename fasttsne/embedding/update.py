@@ -34,7 +34,7 @@ JITTER = 1e-3
 # New points go to the mean of their neighbours so many times: so those of a new cluster come
 # together, which as rows of their own start at scattered old ones.
 N_SWEEPS = 5
-# Places that a point looks at, those of its strongest neighbours.  Of MNIST, 7,000 rows in a map of
+# Positions of its strongest neighbours that a point tries.  Of MNIST, 7,000 rows in a map of
 # 63,000: 10-NN labels are right for .959 of them without, and for .969 with 5.
 N_PLACES = 5
 # Neighbours of a block, with those that fill short rows up: each takes about 50 bytes.  A row that

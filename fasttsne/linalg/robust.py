@@ -248,7 +248,7 @@ def largest_ordinary(distances: np.ndarray, size: float) -> float:
 
 
 def rows_within(rows: Sequence[int] | np.ndarray, first: int, n: int) -> np.ndarray:
-    """Return those of ascending row numbers that a chunk of n rows has, counted from its first."""
+    """Return the ascending row numbers that lie in a chunk of n rows, counted from its first."""
     a, b = np.searchsorted(rows, (first, first + n))
     return np.asarray(rows[a:b], np.intp) - first
 

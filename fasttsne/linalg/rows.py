@@ -189,7 +189,7 @@ class RowHashIndex:
         return digests
 
     def find(self, X: Matrix) -> np.ndarray:
-        """Return the index of the first row that equals each row of X, -1 where there is none."""
+        """Return the index of the first row that equals each row of X, -1 without one."""
         wanted = _digests(X, self._is_sparse)
         index = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
         return np.where(self._sorted[index] == wanted, self._row[index], -1)

@@ -54,7 +54,7 @@ EXACT_MAX_SAMPLES = 3000
 # For ``estimate_bytes``, measured by ``python benchmarks/memory.py``: candidates kept for each
 # neighbour where rows are reduced (1.25 to 3, by the data); packed rows for each row, as cells are
 # padded; bytes of a row in the tables of near cells; and bytes of an entry of a sparse matrix,
-# besides those of the matrix itself: at the peak of its search, in float64 for a while, and of what
+# besides the matrix itself: at the peak of its search, in float64 for a while, and of what
 # the search keeps for new rows.
 REDUCED_CANDIDATES, PADDING, CELL_BYTES = 1.5, 1.13, 100
 SEARCH_ENTRY_BYTES, PREPARED_ENTRY_BYTES = 48, 12

@@ -116,7 +116,7 @@ class Objective(ABC):
         moments: np.ndarray,
         product: np.ndarray,
     ) -> None:
-        """Write what the curvature of the attraction is made of, where there is one.
+        """Write the parts of the curvature of the attraction, if it has one.
 
         With edges that weigh a_ij = p_ij / (1 + r_ij^2 / dof) it writes::
 

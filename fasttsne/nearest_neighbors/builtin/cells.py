@@ -178,7 +178,7 @@ class Cells(CellTable):
     ----------
     table : centroids, radii and origin of all cells.
     points : (n, columns) float32 rows, which ``order`` numbers.
-    norms : (n,) float32 squared lengths in place of those of the points, or None.
+    norms : (n,) float32 squared norms to use in place of the points' own, or None.
     is_whole : whether the rows of all cells are here.
 
     Attributes

@@ -360,7 +360,7 @@ class Float64Search(Generic[P]):
     """Replaces the neighbours, in arrays, of rows whose neighbours float32 could not tell.
 
     Rows are taken in groups around a center, which becomes the origin.  Where few of the points are
-    as near to it as their neighbours, float32 tells those apart, since its errors shrink with the
+    as near to it as their neighbours, float32 distinguishes them, since its errors shrink with the
     distance from the origin; else products in float64 do.  Points that the bound of the products'
     error does not exclude are compared by their distances themselves.
 
@@ -511,7 +511,7 @@ def norms_of(squares: np.ndarray) -> np.ndarray:
 
 
 def score_norms(points: np.ndarray, projection: Projection | None) -> np.ndarray | None:
-    """Return the squared lengths that stand in scores, (n,); None for those of the coordinates."""
+    """Return the squared norms used in scores, (n,); None for the coordinates' own."""
     if projection is None or projection.max_residual == 0:
         return None
     norms: np.ndarray = np.einsum("ij,ij->i", points, points)

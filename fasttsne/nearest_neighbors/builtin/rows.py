@@ -26,7 +26,7 @@ N_COMPONENTS = 96
 class RowsToSearch(Protocol[Table]):
     """What a search needs of prepared rows: these of one process, or of many workers.
 
-    Methods are those of :class:`PreparedRows`; neighbours are tables where the rows are.
+    Methods are documented by :class:`PreparedRows`; neighbours are tables where the rows are.
     """
 
     n: int
