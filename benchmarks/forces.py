@@ -15,7 +15,7 @@ import numpy as np
 
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 from fasttsne.repulsion import mesh as mesh_module
-from fasttsne.repulsion.mesh.layout import SPACING
+from fasttsne.repulsion.mesh import SPACING
 
 # Of the table in docs/math.rst: units of the map.
 SPACINGS, SIDE = (0.55, 0.6, 0.65, 0.7), 43

@@ -38,7 +38,7 @@ def main():
     points, labels = rng.normal(size=(n, 2)).astype(np.float32), rng.integers(0, N_CLASSES, n)
     with tempfile.TemporaryDirectory() as folder:
         with measured(f"plotting.scatter of {n:,} points, a PNG file"):
-            ax = plotting.scatter(points, labels, unmanaged_axes("an image"))
+            ax = plotting.scatter(points, labels, unmanaged_axes())
             ax.figure.savefig(Path(folder) / "map.png", dpi=150)
         with measured(f"plotting.html of {n:,} points"):
             plotting.html(points, labels=labels, path=Path(folder) / "map.html")

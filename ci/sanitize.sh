@@ -99,8 +99,8 @@ import sys
 import numpy as np
 import scipy.sparse as sp
 from fasttsne._kernels import load_level
-from fasttsne.objective.edges import edges_of, pack_edges
-from fasttsne.repulsion.exact import padded_columns
+from fasttsne.objective.edges import RowBlock, edges_of, pack_edges
+from fasttsne.repulsion import padded_columns
 if sys.argv[1] == "address":
     kernel, n = load_level("portable", "exact_repulsion"), 5000
     y, sums = np.ones((n, 2), np.float32), np.empty(kernel.count_blocks(n))
@@ -110,7 +110,7 @@ else:
     y, order = np.ones((n, 2), np.float32), np.arange(n, dtype=np.int32)
     columns = np.random.default_rng(0).integers(0, n, 8 * n, np.int32)
     P = sp.csr_matrix((np.ones(8 * n, np.float32), columns, np.arange(0, 8 * n + 1, 8)))
-    edges = pack_edges(edges_of(P, "P"), order, order, 1.0, 2)
+    edges = pack_edges([RowBlock(edges_of(P, "P"), order)], order, 1.0, 2)
     for _ in range(10):
         load_level("portable", "attraction").attraction(*edges, y, y, 1.0, False, 2)
 PY

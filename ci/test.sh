@@ -49,12 +49,15 @@ if [ -z "${FASTTSNE_DATA:-}" ] && [ -d ../shared/data ]; then
 fi
 config=$PWD/pyproject.toml
 cd "$venv"
-# Each process of the tests has a core; more threads of BLAS would wait on each other.
 run_tests() {
   "$python" -m pytest -c "$config" --rootdir "$(dirname "$config")" -p no:cacheprovider \
     -p no:zarr "$tests" "$@"  # it imports the package in each process
 }
-export OPENBLAS_NUM_THREADS=1
+# Some hundred processes import the package: what one has compiled serves the others.
+unset PYTHONDONTWRITEBYTECODE
+# Each process of the tests has a core: more threads of BLAS would wait for each other, and waiting
+# threads of OpenMP must not take the core from the others.
+export OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 if [ "${EXTRAS-}" != all ]; then
   run_tests -m "not slow" -n auto "$@"
   exit
@@ -63,6 +66,6 @@ failed=0
 some() { run_tests "$@" || [ $? = 5 ] || failed=1; }  # 5: the arguments name no such test
 some -m "not slow and not alone" -n auto "$@"
 some -m "slow and not alone" -n auto "$@"
-unset OPENBLAS_NUM_THREADS
+unset OPENBLAS_NUM_THREADS OMP_WAIT_POLICY
 some -m alone "$@"
 exit $failed

@@ -91,7 +91,8 @@ class Anchors:
     @property
     def is_pinned(self) -> np.ndarray:
         """(n,) whether each point is at its target."""
-        return np.isinf(self.weights)
+        is_pinned: np.ndarray = np.isinf(self.weights)
+        return is_pinned
 
     def __repr__(self) -> str:
         n, pinned = np.count_nonzero(self.weights), np.count_nonzero(self.is_pinned)

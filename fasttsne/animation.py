@@ -8,28 +8,30 @@
 >>> embedding = TSNE(callbacks=recorder, callbacks_every_iters=5).fit(X)
 >>> path = animation.save(recorder.frames, path="run.gif", labels=y, progress=False)
 
-Frames are drawn by a kernel, on several threads, while the frames before them are
-encoded; only a few are in memory at once.
+Frames are drawn by a kernel, on several threads, and encoded by Pillow, which needs all frames of a
+GIF, APNG or WebP before it writes the first (of a GIF a byte a pixel, of the others three), or by
+ffmpeg, as they come.
 """
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.drawing.frames import draw_frames, make_layout, resolve_point_style
-from fasttsne.drawing.style import Color, Palette, color_points, parse_color
-from fasttsne.drawing.writers import (
+from fasttsne.drawing.frames import (
     AnimationFormat,
     StoppedEarly,
+    draw_frames,
     find_writer,
+    make_frame_style,
+    make_layout,
     write_gif,
     write_mp4,
 )
+from fasttsne.drawing.style import Color, Palette, color_points, parse_color
 from fasttsne.io.atomic import atomic_write
 from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.threads import resolve_n_jobs
@@ -40,7 +42,7 @@ from fasttsne.utils import deprecate_positions, is_package_installed, require
 
 @deprecate_positions("path", "labels")
 def save(
-    frames: Any,
+    frames: object,
     *,
     path: FilePath,
     labels: ArrayLike | None = None,
@@ -96,8 +98,8 @@ def save(
     ImportError
         Without Pillow or, for MP4, imageio-ffmpeg.
     KeyboardInterrupt
-        On Ctrl-C.  The frames that were written are a complete GIF, APNG or MP4; before the
-        first, and of WebP, a file that was there stays as it was.
+        On Ctrl-C.  The frames that were drawn so far are a complete animation.  Before the first,
+        and while Pillow writes the file, a file that was there stays as it was.
     """
     path = Path(os.fspath(path))
     write = find_writer(path)
@@ -107,24 +109,24 @@ def save(
     n_jobs = resolve_n_jobs(n_jobs)
     size = _check_size(size, even=write is write_mp4)
 
-    embeddings = _check_frames(getattr(frames, "frames", frames))
+    total = len(frames) if isinstance(frames, Sized) else None
+    embeddings = _check_frames(getattr(frames, "frames", frames))  # an EmbeddingRecorder has them
     first = next(embeddings)
     colors = color_points(labels, len(first), palette, kind)
-    layout = make_layout(size, colors, parse_color(background, "background"), legend, titles)
-    radius, opacity = resolve_point_style(len(first), layout, point_size, opacity)
-    total = len(frames) if hasattr(frames, "__len__") else None
+    layout = make_layout(
+        size, colors, parse_color(background, "background"), legend, top_line=titles is not None
+    )
+    style = make_frame_style(colors, layout, point_size, opacity)
     shown = _with_progress_bar(itertools.chain([first], embeddings), total, progress)
-    window = round(fps / 2)
-    images = draw_frames(shown, layout, colors, radius, opacity, titles, window, n_jobs)
-    look = layout.background, layout.foreground, colors.table
-    settings = AnimationFormat(size, fps, *look, n_colors)
-    with atomic_write(path, commit_on=StoppedEarly) as temp_path:
+    images = draw_frames(shown, layout, style, titles, round(fps / 2), n_jobs)
+    settings = AnimationFormat(layout, colors.table, fps, n_colors)
+    with atomic_write(path, commit_on=(StoppedEarly,)) as temp_path:
         write(temp_path, _repeat_last(images, round(pause * fps)), settings)
     return path
 
 
-def _check_size(size: Any, even: bool) -> tuple[int, int]:
-    sides = (size, size) if np.ndim(size) == 0 else tuple(size)
+def _check_size(size: int | Iterable[int], even: bool) -> tuple[int, int]:
+    sides = tuple(size) if isinstance(size, Iterable) else (size, size)
     if len(sides) != 2:
         raise ValueError(f"size must be a number of pixels, or width and height; got {size!r}")
     width, height = (check_number(side, "size", low=64, high=8192, integer=True) for side in sides)

@@ -1,9 +1,15 @@
 """Read data sets and labels from files, and write embeddings: the formats of the command line."""
 
-from fasttsne.io.columns import DELIMITERS
-from fasttsne.io.read_tables import USUAL_KEYS, USUAL_LAYER, read_rows, read_table, read_vector
-from fasttsne.io.table import Table
-from fasttsne.io.write_tables import check_output, write_map
+from fasttsne.io.formats import (
+    USUAL_KEYS,
+    USUAL_LAYER,
+    check_output,
+    read_rows,
+    read_table,
+    read_vector,
+    write_map,
+)
+from fasttsne.io.table import DELIMITERS, Table
 
 __all__ = [
     "DELIMITERS",

@@ -7,12 +7,14 @@ the clusters (Kobak & Berens 2019).
 
 import logging
 import numbers
-from collections.abc import Callable, Sized
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from fasttsne.anchors import Anchors, check_anchors, check_movable
 from fasttsne.linalg.pca import (
     EXACT_MAX_SIZE,
     Projection,
@@ -48,6 +50,7 @@ __all__ = [
     "weighted_mean",
 ]
 
+INITIALIZATIONS = "pca", "spectral", "random"
 # An affine map is fitted to so many targets, or more, and used where it flattens no direction to
 # less than this share of another, as targets on a line would.
 MIN_TARGETS_PER_DIMENSION = 5
@@ -59,8 +62,77 @@ MAX_REACH = 3.0
 MIN_STEPS, MIN_FLOAT32_STEPS = 1000, 16
 # Points are on a line where they leave it by less than this, or this share of its length.
 MAX_FLATNESS = 1e-7
+# Of a reference: squares of smaller numbers are no doubles.
+MIN_SIZE = 1e-150
 
 log = logging.getLogger("fasttsne.initialization")
+
+
+@dataclass(frozen=True)
+class StartSpec:
+    """What the start of a fit is made of; ``has_reference`` says whether there is to be one."""
+
+    initialization: str | ArrayLike
+    anchors: Anchors | None
+    reference: str | ArrayLike
+    has_reference: bool
+    n_components: int
+    n_jobs: int | None
+    verbose: bool
+
+    def checked(self, n_samples: int | None, has_features: bool) -> "StartSpec":
+        """Return the same, its arrays as float64; raise for what is not of a map of so many rows.
+
+        n_samples : None where it is not known yet.
+        """
+        shape = n_samples, self.n_components
+        initialization, reference = self.initialization, self.reference
+        if not isinstance(initialization, str):
+            initialization = check_positions(initialization, shape, methods=INITIALIZATIONS)
+        if not isinstance(reference, str):
+            reference = check_positions(reference, shape, "global_reference", ("pca",))
+            if self.has_reference:
+                _check_size(reference)
+        else:
+            check_choice(reference, "global_reference", ("pca",))
+            if self.has_reference and not has_features:
+                raise ValueError(
+                    "there are no rows to take principal components of: with global_structure, "
+                    "global_reference must be an (n_samples, n_components) array"
+                )
+        check_anchors(self.anchors, *shape)
+        check_movable(self.anchors)
+        return replace(self, initialization=initialization, reference=reference)
+
+    def make(
+        self,
+        X: Rows | None,
+        P: sp.csr_matrix,
+        generator: RandomGenerator,
+        components: np.ndarray | None = None,
+        resumed: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return initial positions, and the reference, which a resumed fit has again.
+
+        X, P, components : as for :func:`initial_positions`.
+        """
+
+        def positions(initialization: str | ArrayLike, random_state: RandomState) -> np.ndarray:
+            settings = self.n_components, random_state, self.n_jobs, self.verbose, components
+            return initial_positions(initialization, X, P, *settings)
+
+        reference = None
+        if self.has_reference:
+            is_given = not isinstance(self.reference, str)
+            reference = np.asarray(self.reference) if is_given else positions("pca", 0)
+        if resumed is not None:
+            return resumed, reference
+        if reference is not None and is_given and isinstance(self.initialization, str):
+            return _near(reference, generator), reference
+        start = positions(self.initialization, generator)
+        if self.anchors is not None and isinstance(self.initialization, str):
+            start = near_anchors(start, self.anchors.targets, self.anchors.weights, P)
+        return start, reference
 
 
 def initial_positions(
@@ -86,54 +158,84 @@ def initial_positions(
         before has computed them.
     """
     if not isinstance(initialization, str):
-        positions = check_positions(initialization, (P.shape[0], n_components))
+        shape = P.shape[0], n_components
+        positions = check_positions(initialization, shape, methods=INITIALIZATIONS)
         if len(positions) > 1 and (positions == positions[0]).all():
             warn_user("initialization has all points in one position: no force can separate them")
         return positions
-    if initialization == "pca" and X is None:
-        log.info("no rows to take principal components of: spectral initialization")
-        initialization = "spectral"
-    if initialization == "pca" and components is not None:
+    check_choice(initialization, "initialization", INITIALIZATIONS)
+    if initialization == "random":
+        return random(P.shape[0], n_components, random_state)
+    if initialization == "pca" and X is not None:
+        if components is None:
+            return pca(X, n_components, "auto", random_state, verbose, n_jobs=n_jobs)
         scores = components[:, :n_components].astype(np.float64)
         return _as_positions(scores, check_random_state(random_state))
-    make = INITIALIZATIONS[check_choice(initialization, "initialization", INITIALIZATIONS)]
-    return make(X, P, n_components, random_state, n_jobs, verbose)
+    if initialization == "pca":
+        log.info("no rows to take principal components of: spectral initialization")
+    return spectral(P, n_components, random_state=random_state, verbose=verbose)
 
 
-INITIALIZATIONS: dict[str, Callable[..., np.ndarray]] = {
-    "pca": lambda X, P, d, random_state, n_jobs, verbose: pca(
-        X, d, random_state=random_state, verbose=verbose, n_jobs=n_jobs
-    ),
-    "spectral": lambda X, P, d, random_state, n_jobs, verbose: spectral(
-        P, d, random_state=random_state, verbose=verbose
-    ),
-    "random": lambda X, P, d, random_state, n_jobs, verbose: random(P.shape[0], d, random_state),
-}
+def check_positions(
+    positions: ArrayLike,
+    shape: tuple[int | None, int | None],
+    name: str = "initialization",
+    methods: Sequence[str] = (),
+) -> np.ndarray:
+    """Return given positions, a float64 copy, if they are finite numbers of that shape.
 
-
-def check_positions(positions: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
-    """Return given positions as an array, if they are finite numbers of that shape."""
-    refuse_masked(positions, "initialization")
-    positions = np.asarray(positions)
-    if positions.dtype.kind not in "fiub":
+    Parameters
+    ----------
+    shape : of the map; None where rows are not known yet, or there may be one to three columns.
+    methods : the names that are accepted in place of an array, for the error.
+    """
+    refuse_masked(positions, name)
+    places = np.asarray(positions)
+    if places.dtype.kind not in "fiub":
+        names = f"{'one of ' * (len(methods) > 1)}{', '.join(map(repr, methods))} or "
         raise TypeError(
-            f"initialization must be one of {', '.join(map(repr, INITIALIZATIONS))} or an "
-            f"array of numbers; got dtype {positions.dtype}"
+            f"{name} must be {names if methods else ''}an array of numbers; got dtype "
+            f"{places.dtype}"
         )
-    if positions.shape != shape:
-        raise ValueError(f"initialization must have the shape {shape}; got {positions.shape}")
-    check_coordinates(positions, "initialization")
-    return positions
-
-
-def as_start(reference: np.ndarray, random_state: RandomState = None) -> np.ndarray:
-    """Return positions near given ones, but small, and no two at one point."""
-    positions = reference - reference.mean(axis=0)
-    positions *= 1e-4 / np.sqrt((positions**2).mean())
-    moved: np.ndarray = positions + check_random_state(random_state).normal(
-        0, 1e-6, positions.shape
+    n, d = shape
+    if n is None and places.ndim == 2:
+        n = len(places)
+    has_columns = places.ndim == 2 and (
+        1 <= places.shape[1] <= 3 if d is None else places.shape[1] == d
     )
-    return moved
+    if not has_columns or len(places) != n:
+        raise ValueError(
+            f"{name} must have the shape ({'n_samples' if n is None else n}, "
+            f"{'1 to 3' if d is None else d}); got {places.shape}"
+        )
+    places = np.array(places, dtype=np.float64, order="C")
+    check_coordinates(places, name)
+    return places
+
+
+def _check_size(reference: np.ndarray) -> None:
+    """Raise ValueError if all points are in one place, or too near to each other."""
+    if len(reference) > 1 and (reference == reference[0]).all():
+        raise ValueError("global_reference has all points in one place: it says nothing")
+    size = spread(reference)
+    if len(reference) > 1 and size < MIN_SIZE:
+        raise ValueError(
+            f"global_reference must not be so small: its points are up to {size:.3g} from their "
+            f"mean, and at least {MIN_SIZE:g} is needed.  Only its shape matters: scale it"
+        )
+
+
+def spread(points: np.ndarray) -> float:
+    """Return the largest difference of a coordinate from the mean."""
+    return float(np.abs(points - points.mean(axis=0)).max(initial=0))
+
+
+def _near(reference: np.ndarray, generator: RandomGenerator) -> np.ndarray:
+    """Return positions near given ones, but small, and no two at one point."""
+    positions: np.ndarray = reference - reference.mean(axis=0)
+    positions *= 1e-4 / np.sqrt((positions**2).mean())
+    positions += generator.normal(0, 1e-6, positions.shape)
+    return positions
 
 
 def rescale(x: np.ndarray, inplace: bool = False, target_std: float = 1e-4) -> np.ndarray:
@@ -170,7 +272,7 @@ def jitter(
 
 
 def random(
-    n_samples: int | Sized | sp.spmatrix,
+    n_samples: int | ArrayLike | sp.spmatrix,
     n_components: int = 2,
     random_state: RandomState = None,
     verbose: bool = False,
@@ -188,7 +290,7 @@ def random(
     (n_samples, n_components) float64 array.
     """
     if not isinstance(n_samples, (int, numbers.Integral)):
-        n_samples = n_samples.shape[0] if hasattr(n_samples, "shape") else len(n_samples)
+        n_samples = np.shape(n_samples)[0]
     n_components = check_number(n_components, "n_components", low=1, integer=True)
     shape = (int(n_samples), n_components)
     return check_random_state(random_state).normal(0, 1e-4, shape)
@@ -318,12 +420,6 @@ def near_anchors(
     Others start where the affine map does that takes the given positions nearest to the targets;
     where those are too few, or on a line, others are moved to the middle of the targets only.
     Points which no force would part start beside each other, unless they are pinned.
-
-    Parameters
-    ----------
-    positions : (n, d) array, as without targets.
-    targets, weights : (n, d) and (n,) arrays, as in :class:`fasttsne.Anchors`.
-    P : (n, n) affinities.
     """
     has_target = weights > 0
     if not has_target.any():
@@ -345,10 +441,7 @@ def near_anchors(
 
 
 def _resolved(start: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return a start whose points are told apart when it is moved to any of the targets.
-
-    Points are float64, and forces float32, about the middle of the targets.
-    """
+    """Return a start wide enough for float64, and forces in float32, at any of the targets."""
     reach = np.abs(targets - np.median(targets, axis=0)).max()
     least = max(
         MIN_STEPS * np.spacing(np.abs(targets).max()),
@@ -359,11 +452,7 @@ def _resolved(start: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def _stays_together(positions: np.ndarray, P: sp.csr_matrix) -> np.ndarray:
-    """Return which points no force would part, (n,) bool: those at the place of all neighbours.
-
-    Or all, where they are in one place or on a line (a plane, in three dimensions), which no force
-    leaves.
-    """
+    """Return which points no force parts: at the place of all neighbours; all if on one line."""
     spreads = np.sqrt(np.maximum(np.linalg.eigvalsh(np.atleast_2d(np.cov(positions.T))), 0))
     if spreads[0] <= MAX_FLATNESS * max(spreads[-1], 1):
         return np.ones(len(positions), bool)
@@ -381,10 +470,9 @@ def _stays_together(positions: np.ndarray, P: sp.csr_matrix) -> np.ndarray:
 def _affine_start(
     positions: np.ndarray, targets: np.ndarray, has_target: np.ndarray
 ) -> np.ndarray | None:
-    """Where the affine map takes all points that takes those with targets nearest to them.
+    """Return the images of all points under the affine map fitted to those with targets.
 
-    None where that map is not known well enough, or would lay all points on a line.  It takes no
-    point farther from the middle than ``MAX_REACH`` times as far as the farthest target.
+    None where it is not known well enough, or would lay all points on a line.
     """
     d, given = positions.shape[1], targets[has_target]
     if len(given) < MIN_TARGETS_PER_DIMENSION * d or not np.ptp(given, axis=0).any():
@@ -403,7 +491,7 @@ def _affine_start(
 
 
 def weighted_mean(
-    X: Sized | sp.spmatrix,
+    X: ArrayLike | sp.spmatrix,
     embedding: ArrayLike,
     neighbors: ArrayLike,
     distances: ArrayLike,
@@ -425,7 +513,7 @@ def weighted_mean(
     (m, d) float64 array; no row depends on another.
     """
     embedding, neighbors = np.asarray(embedding, float), np.asarray(neighbors)
-    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+    n_rows = np.shape(X)[0]
     if n_rows != len(neighbors):
         raise ValueError(f"neighbors must have {n_rows} rows, as X has; got {len(neighbors)}")
     distances = np.asarray(distances, float)

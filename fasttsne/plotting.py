@@ -3,17 +3,16 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.drawing import page
-from fasttsne.drawing import scatter as figures
-from fasttsne.drawing.style import Palette, color_points, name_of
+from fasttsne.drawing import page, style
+from fasttsne.drawing.style import Palette, check_points, color_points, make_style
 from fasttsne.io.atomic import atomic_write
 from fasttsne.runtime.typing import FilePath
-from fasttsne.utils import deprecate_positions
+from fasttsne.utils import deprecate_positions, require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +31,7 @@ def scatter(
     title: str | None = None,
     rasterized: bool = True,
     labels_name: str | None = None,
-    **scatter_params: Any,
+    **scatter_params: object,
 ) -> "Axes":
     """Draw an embedding with Matplotlib.
 
@@ -76,8 +75,11 @@ def scatter(
     ImportError
         Without Matplotlib.
     """
-    points = figures.check_points(embedding)
-    colors = color_points(labels, len(points), palette, kind)
+    points = check_points(embedding)
+    colors = color_points(labels, len(points), palette, kind, labels_name)
+    require("matplotlib.pyplot", "plotting.scatter", "plot")
+    from fasttsne.drawing import scatter as figures
+
     settings = {"rasterized": rasterized, **scatter_params}
     figures.check_settings(settings)
     ax = figures.new_axes() if ax is None else ax
@@ -85,7 +87,7 @@ def scatter(
     if title is not None:
         ax.set_title(title)
     if legend:
-        figures.add_legend(ax, colors, name_of(labels, labels_name))
+        figures.add_legend(ax, colors)
     return ax
 
 
@@ -101,7 +103,7 @@ def drawing_order(n_samples: int, labels: ArrayLike | None = None) -> np.ndarray
     -------
     (n_samples,) array of integers
     """
-    return figures.drawing_order(n_samples, color_points(labels, n_samples).missing)
+    return style.drawing_order(n_samples, color_points(labels, n_samples).missing)
 
 
 @deprecate_positions("labels", "hover", "path")
@@ -152,13 +154,13 @@ def html(
     ImportError
         Without plotly.
     """
-    points = page.to_float32(figures.check_points(embedding))
-    colors = color_points(labels, len(points), palette, kind)
+    points = page.to_float32(check_points(embedding))
+    colors = color_points(labels, len(points), palette, kind, labels_name)
     shown = page.choose_points(len(points), max_points)
     texts = page.hover_texts(hover, labels, colors, shown)
-    marker = page.marker_style(len(shown), point_size, opacity)
-    name = name_of(labels, labels_name)
-    text = page.make_page(points, colors, texts, marker, title, shown, name)
+    area, radius = page.WINDOW_AREA, page.MIN_RADIUS
+    look = make_style(colors.take(shown), area, radius, point_size, opacity)
+    text = page.make_page(points[shown], texts, look, len(points), title)
     if path is None:
         return text
     path = Path(os.fspath(path))

@@ -6,27 +6,33 @@ imported, but where principal components are missing.
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from fasttsne.affinity.select import check_perplexity
+from fasttsne.affinity.families import check_perplexity
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.nearest_neighbors.builtin.ranks import make_distances
 from fasttsne.nearest_neighbors.exact import Exact
 from fasttsne.nearest_neighbors.select import n_neighbors_for
-from fasttsne.runtime.typing import Metric, RandomState
+from fasttsne.runtime.typing import Metric, Params, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_number
 from fasttsne.tsne import TSNE
 from fasttsne.utils import require, warn_user
 
 if TYPE_CHECKING:
+    from anndata import AnnData
+    from distributed import Client
+    from pandas import Index as Names
+
     from fasttsne.reports import Report
 
 __all__ = ["report", "tsne", "update"]
+
+Matrix: TypeAlias = np.ndarray | sp.csr_matrix
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +61,7 @@ OF_MAP = (
 
 
 def tsne(
-    adata: Any,
+    adata: "AnnData",
     n_pcs: int | None = None,
     *,
     use_rep: str | None = None,
@@ -67,9 +73,9 @@ def tsne(
     key_added: str | None = None,
     copy: bool = False,
     neighbors_key: str | None = None,
-    client: Any = None,
-    **parameters: Any,
-) -> Any:
+    client: "Client | None" = None,
+    **parameters: object,
+) -> "AnnData | None":
     """Embed the observations of an AnnData object.
 
     Parameters
@@ -110,8 +116,7 @@ def tsne(
     if "neighbors" in parameters and neighbors_key is not None:
         raise TypeError("give neighbors or neighbors_key, not both")
     adata = adata.copy() if copy else adata
-    use_rep, n_pcs = _choose_representation(adata, use_rep, n_pcs)
-    X = _representation(adata, use_rep, n_pcs)
+    X, use_rep, n_pcs = _choose_representation(adata, use_rep, n_pcs)
     given = {
         "perplexity": perplexity,
         "metric": metric,
@@ -123,20 +128,18 @@ def tsne(
     if is_distributed and neighbors_key is not None:
         raise ValueError("neighbors_key must be None where a Dask cluster does the fit")
     if "neighbors" not in parameters and not is_distributed:
-        graph = _existing_neighbors(
-            adata,
-            X,
-            neighbors_key,
-            perplexity,
-            use_rep=use_rep,
-            n_pcs=n_pcs,
-            metric=metric,
-            metric_kwds=parameters.get("metric_params"),
-        )
+        kwds = parameters.get("metric_params")
+        asked = {"use_rep": use_rep, "n_pcs": n_pcs, "metric": metric, "metric_kwds": kwds}
+        graph = _existing_neighbors(adata, X, neighbors_key, perplexity, asked)
         if graph is not None:
             parameters["neighbors"] = graph
-    fitted = {**given, **parameters}
-    embedding = _fit_on_cluster(X, client, fitted) if is_distributed else TSNE(**fitted).fit(X)
+    fitted: Params = {**given, **parameters}
+    if is_distributed:
+        from fasttsne.dask.estimator import TSNE as ClusterTSNE
+
+        embedding = ClusterTSNE(client, **fitted).fit(X)
+    else:
+        embedding = TSNE(**fitted).fit(X)
     params = {**given, "use_rep": use_rep, "n_pcs": n_pcs, "neighbors_key": neighbors_key}
     _store(adata, key_added, embedding, params)
     adata.uns[key_added or "tsne"]["kl_divergence"] = embedding.kl_divergence
@@ -144,14 +147,14 @@ def tsne(
 
 
 def update(
-    adata: Any,
-    new: Any,
+    adata: "AnnData",
+    new: "AnnData",
     *,
     hold: float = np.inf,
     n_iter: int | str = "auto",
     random_state: RandomState = 0,
     key_added: str | None = None,
-    **parameters: Any,
+    **parameters: object,
 ) -> None:
     """Let the observations of a second sample join the map of a first one.
 
@@ -194,14 +197,14 @@ def update(
 
 
 def report(
-    adata: Any,
+    adata: "AnnData",
     labels: str | ArrayLike | None = None,
     *,
     key_added: str | None = None,
     sample: int | str | None = "auto",
     random_state: RandomState = 0,
     n_jobs: int | None = -1,
-    **parameters: Any,
+    **parameters: object,
 ) -> "Report":
     """Measure how far the map of an AnnData object can be trusted.
 
@@ -225,15 +228,15 @@ def report(
         labels = adata.obs[labels]
     X, embedding, _ = _map_of(adata, key_added, parameters)
     embedding.optimize(0, inplace=True)  # its KL divergence
-    embedding.optimizer = cast(Any, None)  # how many iterations the map had is not known
+    vars(embedding)["optimizer"] = None  # how many iterations the map had is not known
     return report_of_rows(X, embedding, labels, sample, random_state, n_jobs)
 
 
-def _store(adata: Any, key_added: str | None, points: ArrayLike, params: Mapping[str, Any]) -> None:
+def _store(adata: "AnnData", key_added: str | None, points: ArrayLike, params: Params) -> None:
     """Add a map and its parameters, as far as an .h5ad file can hold them, to an object."""
     kept = {name: _as_h5ad(value) for name, value in params.items()}
     left_out = [name for name, value in kept.items() if value is None and params[name] is not None]
-    result: dict[str, Any] = {"params": {n: v for n, v in kept.items() if v is not None}}
+    result: dict[str, object] = {"params": {n: v for n, v in kept.items() if v is not None}}
     needed = sorted(set(left_out) & set(OF_MAP) - {"neighbors", "random_state"})
     if needed:
         result["not_kept"] = np.array(needed, dtype=object)
@@ -241,7 +244,7 @@ def _store(adata: Any, key_added: str | None, points: ArrayLike, params: Mapping
     adata.uns[key_added or "tsne"] = result
 
 
-def _as_h5ad(value: Any) -> Any:
+def _as_h5ad(value: object) -> object:
     """Return a parameter as an .h5ad file can store it, or None."""
     if isinstance(value, Mapping):
         entries = {name: _as_h5ad(entry) for name, entry in value.items()}
@@ -252,8 +255,8 @@ def _as_h5ad(value: Any) -> Any:
 
 
 def _map_of(
-    adata: Any, key_added: str | None, given: Mapping[str, Any]
-) -> tuple[Any, TSNEEmbedding, dict[str, Any]]:
+    adata: "AnnData", key_added: str | None, given: Params
+) -> tuple[Rows, TSNEEmbedding, dict[str, Any]]:
     """Return the rows that a map is of, the map with affinities made anew, and its parameters."""
     key, name = key_added or "tsne", key_added or "X_tsne"
     if name not in adata.obsm or not isinstance(adata.uns.get(key), Mapping):
@@ -270,10 +273,9 @@ def _map_of(
             f"{', '.join(missing)} of the map could not be kept in uns[{key!r}]: give it again, "
             f"{missing[0]}=..."
         )
-    use_rep, n_pcs = _choose_representation(adata, params.get("use_rep"), params.get("n_pcs"))
-    X = _representation(adata, use_rep, n_pcs)
+    X, use_rep, n_pcs = _choose_representation(adata, params.get("use_rep"), params.get("n_pcs"))
     if _is_dask_array(X):
-        raise NotImplementedError(
+        raise TypeError(
             f"the representation {use_rep!r} is a Dask array, which only tsne takes: compute it"
         )
     points = np.asarray(adata.obsm[name], np.float64)
@@ -283,8 +285,12 @@ def _map_of(
 
 
 def _new_representation(
-    adata: Any, new: Any, projection: "_Projection | None", use_rep: str, n_pcs: int | None
-) -> Any:
+    adata: "AnnData",
+    new: "AnnData",
+    projection: "_Projection | None",
+    use_rep: str,
+    n_pcs: int | None,
+) -> Matrix:
     """Return the rows of a second sample in the representation of the first."""
     if use_rep == "X":
         return _representation(_with_variables(new, adata.var_names), "X", None)
@@ -308,7 +314,7 @@ def _new_representation(
     return projected[:, :n_pcs]
 
 
-def _check_loadings(adata: Any, new: Any) -> None:
+def _check_loadings(adata: "AnnData", new: "AnnData") -> None:
     """Refuse components of two samples whose loadings, where both have them, are others."""
     if not ("PCs" in adata.varm and "PCs" in new.varm):
         return
@@ -325,7 +331,7 @@ def _check_loadings(adata: Any, new: Any) -> None:
         )
 
 
-def _with_variables(new: Any, names: Any) -> Any:
+def _with_variables(new: "AnnData", names: "Names") -> "AnnData":
     missing = names.difference(new.var_names)
     if len(missing):
         raise KeyError(
@@ -338,23 +344,23 @@ def _with_variables(new: Any, names: Any) -> Any:
 class _Projection(NamedTuple):
     """Principal components: ``X @ loadings - offset`` of the variables with these names."""
 
-    names: Any
+    names: "Names"
     loadings: np.ndarray
     offset: np.ndarray
 
-    def of(self, adata: Any) -> np.ndarray:
+    def of(self, adata: "AnnData") -> np.ndarray:
         """Return the components of all observations, float32."""
         X = _representation(_with_variables(adata, self.names), "X", None)
         return np.asarray(X @ self.loadings - self.offset, np.float32)
 
-    def loadings_of(self, adata: Any) -> np.ndarray:
+    def loadings_of(self, adata: "AnnData") -> np.ndarray:
         """Return the loadings of all variables, with zeros for those that have none."""
         loadings = np.zeros((adata.n_vars, self.loadings.shape[1]))
         loadings[adata.var_names.get_indexer(self.names)] = self.loadings
         return loadings
 
 
-def _projection(adata: Any) -> _Projection | None:
+def _projection(adata: "AnnData") -> _Projection | None:
     """Return the projection that gives ``obsm["X_pca"]``, or None if it is not known.
 
     It is not where ``adata.X`` was changed after the components were made.
@@ -376,14 +382,14 @@ def _projection(adata: Any) -> _Projection | None:
     return _Projection(names, loadings[is_used], offset)
 
 
-def _are_close(expected: np.ndarray, found: Any) -> bool:
+def _are_close(expected: np.ndarray, found: np.ndarray) -> bool:
     """Return whether components are equal but for rounding."""
     if expected.shape != found.shape:
         return False
     return bool(np.abs(found - expected).max() <= TOLERANCE * np.abs(expected).max())
 
 
-def _is_dask_array(X: Any) -> bool:
+def _is_dask_array(X: object) -> bool:
     """Whether X is one; Dask is not imported."""
     return type(X).__module__.startswith("dask.array") and hasattr(X, "dask")
 
@@ -397,29 +403,24 @@ def _has_client() -> bool:
         return False
 
 
-def _fit_on_cluster(X: Any, client: Any, parameters: Mapping[str, Any]) -> Any:
-    from fasttsne.dask.estimator import TSNE as ClusterTSNE
-
-    return ClusterTSNE(client, **parameters).fit(X)
-
-
 def _choose_representation(
-    adata: Any, use_rep: str | None, n_pcs: int | None
-) -> tuple[str, int | None]:
-    """Return the representation that is meant, and how many of its columns; X has all."""
+    adata: "AnnData", use_rep: str | None, n_pcs: int | None
+) -> tuple[Matrix, str, int | None]:
+    """Return the rows to embed, their representation, and how many of its columns; X has all."""
     if use_rep is None:
         use_rep = "X" if n_pcs == 0 else _default_representation(adata)
         if use_rep not in ("X", *adata.obsm):
             _make_components(adata, n_pcs)
-    return use_rep, None if use_rep == "X" else n_pcs
+    n_pcs = None if use_rep == "X" else n_pcs
+    return _representation(adata, use_rep, n_pcs), use_rep, n_pcs
 
 
-def _default_representation(adata: Any) -> str:
+def _default_representation(adata: "AnnData") -> str:
     """Return what scanpy takes: the principal components where there are many variables."""
     return "X" if 0 < adata.n_vars <= MAX_COLUMNS_OF_X else "X_pca"
 
 
-def _make_components(adata: Any, n_pcs: int | None) -> None:
+def _make_components(adata: "AnnData", n_pcs: int | None) -> None:
     try:
         scanpy = require("scanpy", "use_rep=None without X_pca in obsm", "scanpy")
     except ImportError as error:
@@ -437,7 +438,7 @@ def _make_components(adata: Any, n_pcs: int | None) -> None:
     scanpy.pp.pca(adata, n_comps=n_pcs)
 
 
-def _representation(adata: Any, use_rep: str, n_pcs: int | None) -> Any:
+def _representation(adata: "AnnData", use_rep: str, n_pcs: int | None) -> Matrix:
     """Return the rows to embed."""
     if use_rep == "X":
         X = adata.X
@@ -458,16 +459,16 @@ def _representation(adata: Any, use_rep: str, n_pcs: int | None) -> Any:
     return X[:, :n_pcs]
 
 
-def _names(members: Any) -> str:
+def _names(members: Iterable[str]) -> str:
     return ", ".join(map(repr, members)) or "empty"
 
 
-def _warn_of_counts(X: Any) -> None:
+def _warn_of_counts(X: Matrix) -> None:
     """Warn where X is not normalized, by some of its rows."""
     if _is_dask_array(X):
         return
     rows = X[:N_COUNTED]
-    values = rows.data if sp.issparse(rows) else np.asarray(rows)
+    values: np.ndarray = np.asarray(rows.data if sp.issparse(rows) else rows)
     if values.dtype.kind not in "fiu" or not values.size or values.min() < 0:
         return
     if values.max() > LARGEST_SCORE and (values == np.floor(values)).all():
@@ -478,13 +479,14 @@ def _warn_of_counts(X: Any) -> None:
 
 
 def _existing_neighbors(
-    adata: Any, X: Any, key: str | None, perplexity: Any, **asked: Any
+    adata: "AnnData",
+    X: Matrix,
+    key: str | None,
+    perplexity: float | Sequence[float],
+    asked: Params,
 ) -> sp.spmatrix | None:
-    """The distances to neighbours that scanpy stored, or None if a search is needed.
+    """Return the distances to neighbours that scanpy stored, or None if a search is needed.
 
-    Parameters
-    ----------
-    X : the rows to embed.
     key : in ``uns``, of neighbours that are used whatever they are of; None looks for some that
         are as good as those of a search.
     asked : what they have to be of, by scanpy's names.
@@ -507,12 +509,8 @@ def _existing_neighbors(
     check_perplexity(perplexity)
     n_needed = max(min(n_neighbors_for(np.max(perplexity)), graph.shape[0] - 1), 1)
     if n_stored < n_needed:
-        log.info(
-            "rows have only %d neighbours in uns, perplexity %s needs %d: searching",
-            n_stored,
-            perplexity,
-            n_needed,
-        )
+        message = "rows have only %d neighbours in uns, perplexity %s needs %d: searching"
+        log.info(message, n_stored, perplexity, n_needed)
         return None
     if not is_named and not _are_distances_of(X, rows, asked["metric"], asked["metric_kwds"]):
         log.info("the neighbours in uns are of other rows than %s: searching", asked["use_rep"])
@@ -521,7 +519,7 @@ def _existing_neighbors(
     return graph
 
 
-def _are_equal(stored: Any, asked: Any) -> bool:
+def _are_equal(stored: object, asked: object) -> bool:
     """Whether two settings are the same: None and no further ones are, too."""
     if isinstance(stored, Mapping) or isinstance(asked, Mapping):
         stored, asked = ({} if each is None else each for each in (stored, asked))
@@ -534,7 +532,9 @@ def _are_equal(stored: Any, asked: Any) -> bool:
     return bool(stored == asked)
 
 
-def _are_distances_of(X: Any, graph: sp.csr_matrix, metric: Metric, metric_params: Any) -> bool:
+def _are_distances_of(
+    X: Matrix, graph: sp.csr_matrix, metric: Metric, metric_params: Settings
+) -> bool:
     """Whether distances in a graph are those of X, by a few of its rows.
 
     scanpy does not say of what its neighbours are where ``use_rep`` was not given, nor where the
@@ -552,7 +552,7 @@ def _are_distances_of(X: Any, graph: sp.csr_matrix, metric: Metric, metric_param
     return True
 
 
-def _graph(adata: Any, key: str) -> sp.spmatrix:
+def _graph(adata: "AnnData", key: str) -> sp.spmatrix:
     if key not in adata.uns:
         raise KeyError(f"neighbors_key={key!r} is not in uns: run scanpy.pp.neighbors first")
     default = "distances" if key == "neighbors" else f"{key}_distances"

@@ -9,9 +9,9 @@
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 try:
@@ -27,7 +27,7 @@ from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
 from fasttsne.callbacks.scores import MEASURES
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows, iter_new_rows
 from fasttsne.linalg.dominance import warn_of_dominating_column
-from fasttsne.linalg.row_hashes import RowHashIndex
+from fasttsne.linalg.rows import RowHashIndex
 from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
@@ -39,14 +39,19 @@ from fasttsne.optimize.schedule import Iterations
 from fasttsne.repulsion import METHODS
 from fasttsne.runtime.progress import progress_shown, suppress_progress
 from fasttsne.runtime.stored_sparse import is_elsewhere
-from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
+from fasttsne.runtime.typing import FilePath, Metric, Params, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_data, refuse_masked
 from fasttsne.utils import Timer
 
 __all__ = ["TSNE", "MapScorer"]
 
 # scikit-learn's names, and what they are called here.
-SYNONYMS = {"init": "initialization", "method": "negative_gradient_method", "angle": "theta"}
+SYNONYMS = {
+    "init": "initialization",
+    "method": "negative_gradient_method",
+    "angle": "theta",
+    "max_iter": "n_iter",
+}
 
 # Scores of a map that take classes, and what they are called in metrics.LabelAgreement.
 OF_LABELS = {"label_accuracy": "accuracy", "silhouette": "silhouette"}
@@ -177,7 +182,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         params = self._own_params()
         X = self._validated(X, reset=True)
-        names = getattr(self, "feature_names_in_", None)  # of a data frame
+        names = vars(self).get("feature_names_in_")  # of a data frame
         warn_of_dominating_column(X, names, self.metric)
         self._take(tsne.TSNE(**params).fit(X), RowHashIndex(X))
         return self
@@ -194,18 +199,18 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         hold : how strongly earlier rows stay where they are, as of
             :meth:`fasttsne.TSNEEmbedding.update`; infinity pins them.
         """
-        if not hasattr(self, "embedding_"):
+        if "embedding_" not in vars(self):
             return self.fit(X)
         X = self._validated(X, reset=False)
         grown = self.embedding_.update(X, hold=hold)
-        self._take(grown, self._known_rows.extended(X))
+        self._take(grown, RowHashIndex(X, self._known_rows))
         return self
 
     def _take(self, embedding: tsne.TSNEEmbedding, known_rows: RowHashIndex) -> None:
         """Set the attributes that follow from a map, and from its rows."""
         self.embedding_ = embedding
         state = embedding.optimizer.state
-        if state is not None or not hasattr(self, "n_iter_"):
+        if state is not None or "n_iter_" not in vars(self):
             self.n_iter_ = max((0 if state is None else state.iteration) - 1, 0)
         self._known_rows = known_rows
 
@@ -247,7 +252,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                     points[first : first + block.shape[0]] = self._place(block)
         return points
 
-    def _place(self, X: Any) -> np.ndarray:
+    def _place(self, X: np.ndarray | sp.csr_matrix) -> np.ndarray:
         known = self._known_rows.find(X)
         points: np.ndarray = self._points[known]
         new = np.flatnonzero(known < 0)
@@ -255,67 +260,58 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             points[new] = np.asarray(self.embedding_.transform(X[new]))
         return points
 
-    def _validated(self, X: Any, reset: bool) -> Any:
+    def _validated(self, X: Rows, reset: bool) -> np.ndarray | sp.csr_matrix:
+        """Return rows in their canonical form; scikit-learn would read a file's rows at once."""
         refuse_masked(X, "X")
-        is_checked = is_elsewhere(X, "X")  # scikit-learn would read all at once
-        if is_checked:
-            X = self._read(X)
-        X = validate_data(
+        is_read = is_elsewhere(X, "X")
+        if is_read:
+            limit, folder = self.memory_limit, self.temp_folder
+            if not self._has_distances():
+                limit = plan_memory(X, limit, folder, self.perplexity, int(self.n_components)).rows
+            X = check_data(X, "X", 1, accept_sparse=True, memory_limit=limit, temp_folder=folder)
+        rows: np.ndarray | sp.csr_matrix = validate_data(
             self,
             X,
             reset=reset,
             accept_sparse="csr",
             order="C",
             ensure_min_samples=2 if reset else 1,
-            ensure_all_finite=not is_checked,
+            ensure_all_finite=not is_read,
         )
         if self._has_distances():
-            if reset and X.shape[0] != X.shape[1]:
+            if reset and rows.shape[0] != rows.shape[1]:
                 raise ValueError(
-                    f"X must be a square distance matrix for metric='precomputed'; got {X.shape}"
+                    f"X must be a square distance matrix for metric='precomputed'; got {rows.shape}"
                 )
-            if X.size and X.min() < 0:
-                raise ValueError(f"X must hold distances, zero or positive; got {X.min()}")
-        return X
-
-    def _read(self, X: Any) -> Any:
-        """Return rows that are in a file in their canonical form, within the limit of memory."""
-        limit = self.memory_limit
-        if not self._has_distances():
-            plan = plan_memory(X, limit, self.temp_folder, self.perplexity, int(self.n_components))
-            limit = plan.rows
-        return check_data(
-            X, min_rows=1, accept_sparse=True, memory_limit=limit, temp_folder=self.temp_folder
-        )
+            if rows.size and rows.min() < 0:
+                raise ValueError(f"X must hold distances, zero or positive; got {rows.min()}")
+        return rows
 
     def _has_distances(self) -> bool:
         return isinstance(self.metric, str) and self.metric == "precomputed"
 
-    def _own_params(self) -> dict[str, Any]:
-        """The parameters of :class:`fasttsne.TSNE`."""
-        check_params({name: getattr(self, name) for name in SKLEARN}, SKLEARN)
-        check_params({name: getattr(self, name) for name in PARAMETERS}, PARAMETERS)
-        params = {name: getattr(self, name) for name in PARAMETERS}
+    def _own_params(self) -> Params:
+        """Return the parameters of :class:`fasttsne.TSNE`."""
+        given = self.get_params(deep=False)
+        check_params({name: given[name] for name in SKLEARN}, SKLEARN)
+        params = {name: given[name] for name in PARAMETERS}
+        check_params(params, PARAMETERS)
         for theirs, ours in SYNONYMS.items():
-            value = getattr(self, theirs)
-            if value is not None:
-                self._check_only_one(theirs, ours)
-                params[ours] = value
+            if given[theirs] is None:
+                continue
+            default = PARAMETERS[ours].default
+            if not (isinstance(given[ours], type(default)) and given[ours] == default):
+                raise ValueError(f"give either {theirs} or {ours}, not both")
+            params[ours] = given[theirs]
         if self.method is not None:
             check_choice(self.method, "method", METHODS)
         if self.max_iter is not None:
-            self._check_only_one("max_iter", "n_iter")
             params["early_exaggeration_iter"], params["n_iter"] = split_iterations(
                 self.max_iter, self.early_exaggeration_iter
             )
         params["callbacks"] = (*as_callbacks(self.callbacks), *self._stopping()) or None
         params["verbose"] = bool(self.verbose)
         return params
-
-    def _check_only_one(self, theirs: str, ours: str) -> None:
-        given, default = getattr(self, ours), PARAMETERS[ours].default
-        if not (isinstance(given, type(default)) and given == default):
-            raise ValueError(f"give either {theirs} or {ours}, not both")
 
     def _stopping(self) -> Iterator[Callback]:
         if self.n_iter_without_progress is not None:
@@ -342,13 +338,13 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _n_features_out(self) -> int:
         return int(self.embedding_.shape[1])
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         if "embedding_object_" in state:  # with the points beside it
             state = {**state, "embedding_": state["embedding_object_"]}
             del state["embedding_object_"]
         super().__setstate__(state)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> object:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.pairwise = self._has_distances()
@@ -382,11 +378,11 @@ class MapScorer:
     True
     """
 
-    def __init__(self, measure: str = "trustworthiness", **settings: Any):
+    def __init__(self, measure: str = "trustworthiness", **settings: object):
         self.measure = check_choice(measure, "measure", (*MEASURES, *OF_LABELS))
         self.settings = settings
 
-    def __call__(self, estimator: Any, X: Rows, y: ArrayLike | None = None) -> float:
+    def __call__(self, estimator: TransformerMixin, X: Rows, y: ArrayLike | None = None) -> float:
         """The score of the places that a fitted estimator gives to rows."""
         points = np.asarray(estimator.transform(X))
         if self.measure in MEASURES:
@@ -398,7 +394,7 @@ class MapScorer:
         agreement = metrics.label_agreement(X, points, y, **settings)
         return float(getattr(agreement, OF_LABELS[self.measure]))
 
-    def _settings_for(self, function: Callable[..., Any], n: int) -> dict[str, Any]:
+    def _settings_for(self, function: Callable[..., object], n: int) -> Params:
         """The settings, with a k that is not too large for n rows."""
         parameters = inspect.signature(function).parameters
         if "k" not in parameters or "k" in self.settings:

@@ -11,7 +11,7 @@ from fasttsne import TSNE, AlignedTSNE, TSNEEmbedding, schedule
 from fasttsne.callbacks import Checkpoint
 from fasttsne.datasets import load_digits
 from fasttsne.objective import make_objective
-from fasttsne.objective.joint import JointObjective
+from fasttsne.objective.base import JointObjective
 from fasttsne.optimize.preconditioner import JointPreconditioner, Preconditioner
 from fasttsne.optimize.target_term import Ties, TieTerm
 

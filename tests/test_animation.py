@@ -2,6 +2,9 @@
 
 import itertools
 import re
+import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -9,8 +12,8 @@ import pytest
 
 from fasttsne import animation
 from fasttsne.drawing import frames as frames_module
+from fasttsne.drawing.frames import WRITERS
 from fasttsne.drawing.style import PALETTE, parse_color
-from fasttsne.drawing.writers import WRITERS, StoppedEarly, _write_frames
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -204,7 +207,7 @@ def test_an_interrupted_animation_can_be_read(frames, tmp_path):
         yield from frames
         raise KeyboardInterrupt
 
-    for ending in (".gif", ".png"):
+    for ending in (".gif", ".png", ".webp"):
         path = tmp_path / f"x{ending}"
         with pytest.raises(KeyboardInterrupt):
             save(some(), path, fps=2, n_jobs=1)
@@ -228,16 +231,21 @@ def test_a_file_stays_if_ctrl_c_comes_before_the_first_frame(frames, tmp_path, e
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_frame_that_is_written_in_part_is_left_out(tmp_path):
-    """Ctrl-C within a write: what is there of the frame is removed, and the file ends."""
-
-    def encoded():
-        yield from (b"first", b"second")
-        file.write(b"a part")
-        raise KeyboardInterrupt
-
-    with open(tmp_path / "file", "wb+") as file:
-        with pytest.raises(StoppedEarly):
-            _write_frames(file, encoded(), lambda n_frames: file.write(b"end%d" % n_frames))
-        file.seek(0)
-        assert file.read() == b"firstsecondend2"
+@pytest.mark.parametrize("ending", [".gif", ".apng", ".webp"])
+def test_ctrl_c_while_the_file_is_written_leaves_the_old_one(tmp_path, ending):
+    """In a process of its own, that gets the signal when the temporary file appears."""
+    path = tmp_path / f"x{ending}"
+    path.write_bytes(b"old")
+    program = (
+        "import sys, numpy as np; from fasttsne import animation\n"
+        "points = np.random.default_rng(0).normal(size=(60, 3000, 2))\n"
+        "animation.save(points, path=sys.argv[1], size=900, progress=False)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, path], stderr=subprocess.PIPE)
+    while process.poll() is None and len(list(tmp_path.iterdir())) < 2:
+        time.sleep(0.001)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in process.communicate()[1]
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from helpers.quick import QUICK, run_python
+from helpers.quick import QUICK
 
 import fasttsne
 from fasttsne import TSNE
@@ -56,16 +56,6 @@ def test_labels_in_place_of_affinities():
     for y in (Y, Y.tolist(), Y.astype(str)):
         with pytest.raises(TypeError, match=r"got one value a row, .* fit\(X, y\)"):
             TSNE(**FIT).fit(X, y)
-
-
-def test_nothing_imports_scikit_learn():
-    code = (
-        "import sys, numpy, fasttsne\n"
-        "tsne = fasttsne.TSNE(n_iter=5, early_exaggeration_iter=5).set_params(perplexity=3)\n"
-        "tsne.fit_transform(numpy.random.rand(30, 3)); tsne.get_params(); repr(tsne)\n"
-        "assert 'sklearn' not in sys.modules\n"
-    )
-    assert run_python("-c", code).returncode == 0
 
 
 def test_objects_of_another_package_are_named():

@@ -29,14 +29,14 @@ LAYERS = (
 # Where an import waits until it is needed, for a fast start of the package.
 LATE_IMPORTS = {
     ("embedding.full", "plotting"),
-    ("embedding.full", "io.embedding_file"),
     ("callbacks.live_plot", "plotting"),
     ("callbacks.live_plot", "drawing.scatter"),
-    ("drawing.scatter", "drawing.point_image"),
+    ("plotting", "drawing.scatter"),
+    ("cli.outputs", "drawing.scatter"),
     ("__init__", "__init__"),
     # Dask is not imported before it is used; workers may not have this package at all.
     ("scanpy", "dask.estimator"),
-    ("dask.versions", "dask.versions"),
+    ("dask.cluster", "dask.cluster"),
     ("scanpy", "reports"),
 }
 
@@ -127,3 +127,16 @@ def test_auto_is_compared_in_few_files():
         )
     }
     assert found <= {"optimize.plan", "nearest_neighbors.select", "runtime.memory"}
+
+
+def test_classes_of_the_cluster_derive_from_roles():
+    """And not from local classes of the fit: they hold what they need, or are made of it."""
+    own, bases = set(), set()
+    for name, (_, tree) in MODULES.items():
+        if name.startswith("dask."):
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ClassDef):
+                    own.add(node.name)
+                    bases.update(ast.unparse(base) for base in node.bases)
+    roles = {"Affinities", "Blocks", "CellStore[RemoteRows]", "Estimator", "RowSource"}
+    assert bases - own - roles <= {"NamedTuple", "RuntimeError"}

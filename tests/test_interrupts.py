@@ -51,7 +51,7 @@ def moments():
     return random.Random(None if NIGHTLY else 0)
 
 
-@pytest.mark.thin(2)
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("name", often(WORKS, OFTEN))
 def test_interrupts_in_each_part(name, tmp_path):
     pytest.importorskip(NEEDED.get(name, "numpy"))

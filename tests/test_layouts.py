@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from helpers.quick import QUICK
 
 from fasttsne import TSNE, affinity, initialization
-from fasttsne.linalg.row_hashes import RowHashIndex
+from fasttsne.linalg.rows import RowHashIndex
 from fasttsne.nearest_neighbors import Approx, Exact, PrecomputedDistanceMatrix
 from fasttsne.runtime import validation
 from fasttsne.runtime.stored_rows import is_memmapped

@@ -40,11 +40,14 @@ def test_names_of_module_tsne():
     assert fasttsne.tsne.PartialTSNEEmbedding is fasttsne.PartialTSNEEmbedding
 
 
-def test_import_is_light():
+def test_import_and_a_fit_are_light():
     code = (
-        "import sys, fasttsne\n"
+        "import sys, numpy, fasttsne, fasttsne.scanpy\n"
+        "tsne = fasttsne.TSNE(n_iter=5, early_exaggeration_iter=5).set_params(perplexity=3)\n"
+        "tsne.fit_transform(numpy.random.rand(30, 3)); tsne.get_params(); repr(tsne)\n"
         "heavy = {'matplotlib', 'sklearn', 'numba', 'pandas', 'tqdm', 'annoy', 'hnswlib'}\n"
-        "heavy |= {'faiss', 'polars', 'joblib'}\n"
+        "heavy |= {'faiss', 'polars', 'joblib', 'scanpy', 'anndata'}\n"
+        "heavy |= {'dask', 'distributed', 'fasttsne.dask'}\n"
         "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
@@ -121,18 +124,26 @@ def test_the_name_of_2018():
     assert result.returncode == 0, result.stderr
 
 
-def test_a_python_without_compression(tmp_path):
-    """One built without the libraries for them, or Pyodide's, has no bz2 and no lzma."""
+def test_what_is_missing_is_named(tmp_path):
+    """Also in a Python that was built without bz2 and lzma, as Pyodide's is."""
     path = tmp_path / "rows.csv.xz"
     path.touch()
     code = (
         "import sys\n"
-        "sys.modules['bz2'] = sys.modules['lzma'] = None\n"
+        "for name in ('bz2', 'lzma', 'distributed', 'sklearn', 'sklearn.base'):\n"
+        "    sys.modules[name] = None\n"
         "from fasttsne import files\n"
-        "files.read_rows(sys.argv[1])\n"
+        "for what in ('files.read_rows(sys.argv[1])', 'import fasttsne.dask',\n"
+        "             'import fasttsne.sklearn'):\n"
+        "    try:\n"
+        "        exec(what)\n"
+        "    except ImportError as error:\n"
+        "        print(error)\n"
     )
     result = run_python("-c", code, path)
-    assert f"ImportError: {path}: this Python has no 'lzma'" in result.stderr
+    assert f"{path}: this Python has no 'lzma'" in result.stdout, result.stderr
+    for extra in ("dask", "sklearn"):
+        assert f"pip install 'fasttsne[{extra}]'" in result.stdout, result.stderr
 
 
 PROBE = """

@@ -2,8 +2,6 @@
 
 import inspect
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from scipy.spatial.distance import cdist
 
 import fasttsne
 from fasttsne.datasets import load_digits
-from fasttsne.linalg.row_hashes import RowHashIndex
+from fasttsne.linalg.rows import RowHashIndex
 
 sklearn = pytest.importorskip("sklearn")
 
@@ -361,20 +359,6 @@ def test_known_rows(rng):
     sparse.eliminate_zeros()
     assert sparse.nnz < padded.nnz
     np.testing.assert_array_equal(RowHashIndex(sparse).find(padded[[4, 6]]), [4, 6])
-
-
-def test_without_scikit_learn():
-    code = (
-        "import sys\n"
-        "sys.modules['sklearn'] = sys.modules['sklearn.base'] = None\n"
-        "import fasttsne\n"
-        "try:\n"
-        "    import fasttsne.sklearn\n"
-        "except ImportError as error:\n"
-        "    print(error)\n"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "pip install 'fasttsne[sklearn]'" in result.stdout, result.stderr
 
 
 def test_scores_of_maps_for_searches(pictures):

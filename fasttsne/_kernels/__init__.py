@@ -10,6 +10,7 @@ are used through this package: ``from fasttsne import _kernels`` and then
 import os
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 
 # GNU OpenMP lets a thread that waits spin for milliseconds.  On a machine with other work
 # it spins on the very core that the thread it waits for needs: iterations then took twice
@@ -17,7 +18,7 @@ from importlib.util import find_spec
 OPENMP_SPIN_ENV = {"GOMP_SPINCOUNT": "1000"}
 
 
-def _load_openmp_with_short_waits():
+def _load_openmp_with_short_waits() -> None:
     """Import the first kernel, and with it OpenMP, with short waits, unless the user says."""
     added = {} if "OMP_WAIT_POLICY" in os.environ else OPENMP_SPIN_ENV.keys() - os.environ.keys()
     for name in added:
@@ -47,7 +48,7 @@ SIMD_LEVELS = ("portable", "avx2")
 
 
 def _available_levels() -> tuple[str, ...]:
-    """The levels that were built and that this processor runs, slowest first."""
+    """Return the levels that were built and that this processor runs, slowest first."""
     if cpu.has_avx2() and find_spec(f"{__name__}.avx2.attraction") is not None:
         return SIMD_LEVELS
     return SIMD_LEVELS[:1]
@@ -65,8 +66,8 @@ def _choose_level() -> str:
     return wanted
 
 
-def load_level(level: str, name: str):
-    """A hot kernel module as built for ``level``; the tests compare the levels with it."""
+def load_level(level: str, name: str) -> ModuleType:
+    """Return a hot kernel module as built for ``level``; the tests compare the levels with it."""
     return import_module(f"{__name__}.{level}.{name}")
 
 

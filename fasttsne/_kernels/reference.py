@@ -4,23 +4,31 @@ They are what the tests compare the kernels with, and the quickest way to read
 what a kernel computes.  Nothing else uses them.
 """
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import numpy as np
 
+Array: TypeAlias = np.ndarray
+Pair: TypeAlias = tuple[np.ndarray, np.ndarray]
+# Pairs of a distance and a row.
+Candidates: TypeAlias = list[tuple[float, int]]
 
-def differences(y, sources=None):
+
+def differences(y: Array, sources: Array | None = None) -> Pair:
     """y_i - y_j and its squared length, (n, n, d) and (n, n), or of y from other points."""
     d = y[:, None, :] - (y if sources is None else sources)[None, :, :]
     return d, (d**2).sum(-1)
 
 
-def attraction(P, y, dof=1.0):
+def attraction(P: Array, y: Array, dof: float = 1.0) -> tuple[Array, float]:
     """sum_j p_ij q_ij (y_i - y_j), and dof sum p log(1 + r^2 / dof), for a dense P."""
     d, r2 = differences(y)
     q = 1 / (1 + r2 / dof)
     return ((P * q)[:, :, None] * d).sum(1), dof * (P * np.log1p(r2 / dof)).sum()
 
 
-def edge_moments(P, y, v, dof=1.0):
+def edge_moments(P: Array, y: Array, v: Array, dof: float = 1.0) -> tuple[Array, Array, Array]:
     """degree_i, the matrix moments_i, and L v, for a dense P and weights p_ij q_ij."""
     d, r2 = differences(y)
     weights = P / (1 + r2 / dof)
@@ -28,13 +36,13 @@ def edge_moments(P, y, v, dof=1.0):
     return weights.sum(1), moments, weights.sum(1)[:, None] * v - weights @ v
 
 
-def repulsion(y, dof=1.0):
+def repulsion(y: Array, dof: float = 1.0) -> tuple[Array, float]:
     """sum_j w_ij q_ij (y_i - y_j), and Z = sum_{i != j} w_ij."""
     forces, z = repulsion_at(y, y, dof)
     return forces, z.sum() - len(y)
 
 
-def repulsion_at(y, sources, dof=1.0):
+def repulsion_at(y: Array, sources: Array, dof: float = 1.0) -> Pair:
     """The same sums for each of the points y over other points, and the Z of each."""
     d, r2 = differences(y, sources)
     q = 1 / (1 + r2 / dof)
@@ -42,23 +50,23 @@ def repulsion_at(y, sources, dof=1.0):
     return ((w * q)[:, :, None] * d).sum(1), w.sum(1)
 
 
-def kl_divergence(P, y, dof=1.0):
+def kl_divergence(P: Array, y: Array, dof: float = 1.0) -> float:
     """sum p log(p / (w / Z)) over the pairs that P has."""
     _, r2 = differences(y)
     w = (1 + r2 / dof) ** -dof
     np.fill_diagonal(w, 0)
     pairs = P > 0
-    return (P[pairs] * np.log(P[pairs] * w.sum() / w[pairs])).sum()
+    return float((P[pairs] * np.log(P[pairs] * w.sum() / w[pairs])).sum())
 
 
-def gradient(P, y, dof=1.0):
+def gradient(P: Array, y: Array, dof: float = 1.0) -> Array:
     """The gradient of :func:`kl_divergence` where P sums to one."""
     attractive, _ = attraction(P, y, dof)
     repulsive, z = repulsion(y, dof)
     return 4 * (attractive - repulsive / z)
 
 
-def squared_radii(P, y, dof=1.0):
+def squared_radii(P: Array, y: Array, dof: float = 1.0) -> Pair:
     """sum_j w_ij r_ij^2 / sum_j w_ij over the pairs that P has, and sum_j w_ij; 0 without pairs."""
     _, r2 = differences(y)
     w = np.where(P > 0, (1 + r2 / dof) ** -dof, 0)
@@ -66,14 +74,14 @@ def squared_radii(P, y, dof=1.0):
     return (w * r2).sum(1) / np.where(weights > 0, weights, 1), weights
 
 
-def conditional_affinities(distances, perplexity):
+def conditional_affinities(distances: Array, perplexity: float) -> Array:
     """Affinities of one row's neighbours, by bisection of beta in float64."""
     square = np.asarray(distances, float) ** 2
     square -= square.min()
     low, high = 0.0, np.inf
     beta = 1 / max(square.mean(), np.finfo(float).tiny)
     for _ in range(300):
-        p = np.exp(-beta * square)
+        p: Array = np.exp(-beta * square)
         p /= p.sum()
         entropy = -(p[p > 0] * np.log(p[p > 0])).sum()
         low, high = (beta, high) if entropy > np.log(perplexity) else (low, beta)
@@ -81,7 +89,7 @@ def conditional_affinities(distances, perplexity):
     return p
 
 
-def symmetrized(indices, values):
+def symmetrized(indices: Array, values: Array) -> Array:
     """(C + C^T) / 2n as a dense matrix."""
     n = len(indices)
     C = np.zeros((n, n))
@@ -89,15 +97,16 @@ def symmetrized(indices, values):
     return (C + C.T) / (2 * n)
 
 
-def b_spline(x, order):
+def b_spline(x: Array, order: int) -> Array:
     """The cardinal B-spline M_p(x) on [0, p], by its recurrence."""
     if order == 1:
-        return ((x >= 0) & (x < 1)).astype(float)
+        return np.array((x >= 0) & (x < 1), float)
     left, right = b_spline(x, order - 1), b_spline(x - 1, order - 1)
-    return (x * left + (order - x) * right) / (order - 1)
+    result: Array = (x * left + (order - x) * right) / (order - 1)
+    return result
 
 
-def spread(y, shape, origin, spacing, order):
+def spread(y: Array, shape: Sequence[int], origin: Array, spacing: float, order: int) -> Array:
     """Spline weights of the points on a grid of (layers, rows, columns), one where it has none."""
     weights = []
     for axis, size in zip((2, 1, 0), shape, strict=True):
@@ -106,10 +115,11 @@ def spread(y, shape, origin, spacing, order):
             continue
         u = (y[:, axis] - origin[axis]) / spacing
         weights.append(b_spline(u[:, None] - np.arange(size) + order - 1, order))
-    return np.einsum("il,ir,ic->lrc", *weights, optimize=True)
+    result: Array = np.einsum("il,ir,ic->lrc", *weights, optimize=True)
+    return result
 
 
-def convolve(density, modes):
+def convolve(density: Array, modes: Array) -> tuple[Array, float]:
     """Multiply a padded grid by even modes (half of each axis, without 1 / size)."""
     fold = [np.minimum(np.arange(m), m - np.arange(m)) for m in density.shape]
     whole = modes[np.ix_(*fold)]
@@ -118,7 +128,9 @@ def convolve(density, modes):
     return potential * density.size, (np.abs(spectrum) ** 2 * whole).sum()
 
 
-def gather(y, potential, origin, spacing, order, step=1e-4):
+def gather(
+    y: Array, potential: Array, origin: Array, spacing: float, order: int, step: float = 1e-4
+) -> Array:
     """F = -1/2 grad phi at the points, by central differences of the interpolated potential."""
     force = np.empty(y.shape)
     for axis in range(y.shape[1]):
@@ -131,7 +143,7 @@ def gather(y, potential, origin, spacing, order, step=1e-4):
     return force
 
 
-def interpolated(y, potential, origin, spacing, order):
+def interpolated(y: Array, potential: Array, origin: Array, spacing: float, order: int) -> Array:
     """The potential at the points."""
     values = np.empty(len(y))
     for i in range(len(y)):
@@ -140,7 +152,7 @@ def interpolated(y, potential, origin, spacing, order):
     return values
 
 
-def hats(y, low, spacing, shape):
+def hats(y: Array, low: Array, spacing: float, shape: Sequence[int]) -> Pair:
     """The hats of a grid of ``shape`` cells at the points, (n, nodes), and their derivatives,
     (d, n, nodes); the last coordinate of a node changes fastest.
     """
@@ -154,7 +166,7 @@ def hats(y, low, spacing, shape):
         slope = inside * ((nodes == cell + 1) * 1.0 - (nodes == cell)) / spacing
         factors.append((np.maximum(1 - np.abs(position - nodes), 0), slope))
 
-    def product(axis=None):
+    def product(axis: int | None = None) -> Array:
         out = np.ones((n, 1))
         for c, (value, slope) in enumerate(factors):
             factor = slope if c == axis else value
@@ -164,15 +176,24 @@ def hats(y, low, spacing, shape):
     return product(), np.stack([product(axis) for axis in range(d)])
 
 
-def stiffness(values, slopes, moments, mass):
+def stiffness(values: Array, slopes: Array, moments: Array, mass: float) -> Array:
     """sum_i grad phi_a^T T_i grad phi_b / 2 + mass phi_a phi_b"""
-    return (
-        np.einsum("cia,ice,eib->ab", slopes, moments, slopes, optimize=True) / 2
-        + mass * values.T @ values
-    )
+    bent: Array = np.einsum("cia,ice,eib->ab", slopes, moments, slopes, optimize=True)
+    both: Array = bent / 2 + mass * values.T @ values
+    return both
 
 
-def preconditioner(local, moments, mass, y, low, spacing, shape, min_near=0, left_out=1.0):
+def preconditioner(
+    local: Array,
+    moments: Array,
+    mass: float,
+    y: Array,
+    low: Array,
+    spacing: float,
+    shape: Sequence[int],
+    min_near: int = 0,
+    left_out: float = 1.0,
+) -> Array:
     """The matrix M, (n, n): a factor of each point, the diagonal of the stiffness of the hats on a
     grid of ``shape`` cells, and the hats on one with cells twice as wide.
 
@@ -185,22 +206,30 @@ def preconditioner(local, moments, mass, y, low, spacing, shape, min_near=0, lef
     used = diagonal > 0
     M += values[:, used] / diagonal[used] @ values[:, used].T
     values, slopes = hats(y, low, 2 * spacing, [m // 2 for m in shape])
-    used = values.any(0)
+    used = (values != 0).any(axis=0)
     values, slopes = values[:, used], slopes[:, :, used]
     G = stiffness(values, slopes, moments, mass)
     few = np.flatnonzero((values > 0).sum(0) < min_near)
     G[few, few] *= left_out
-    return M + values @ np.linalg.solve(G, values.T)
+    M += values @ np.linalg.solve(G, values.T)
+    return M
 
 
-def combine_forces(attractive, repulsive, z, exaggeration):
+def combine_forces(attractive: Array, repulsive: Array, z: float, exaggeration: float) -> Array:
     """A quarter of the KL divergence's gradient, from forces in float32."""
     return exaggeration * attractive.astype(float) - repulsive.astype(float) / z
 
 
 def gradient_step(
-    y, update, gains, gradient, learning_rate, momentum, max_grad_norm, max_step_norm
-):
+    y: Array,
+    update: Array,
+    gains: Array,
+    gradient: Array,
+    learning_rate: float,
+    momentum: float,
+    max_grad_norm: float | None,
+    max_step_norm: float | None,
+) -> tuple[Array, Array, Array]:
     """One step of gradient descent; returns the new y, update and gains."""
     g = _shortened(gradient, max_grad_norm)
     gains = np.where(np.sign(g) == np.sign(update), 0.8 * gains, gains + 0.2)
@@ -210,26 +239,34 @@ def gradient_step(
     return y - y.mean(0), update, gains
 
 
-def _shortened(v, bound):
+def _shortened(v: Array, bound: float | None) -> Array:
     if bound is None:
         return v
     norms = np.linalg.norm(v, axis=1, keepdims=True)
-    return v * np.minimum(1, bound / np.maximum(norms, np.finfo(float).tiny))
+    v = v * np.minimum(1, bound / np.maximum(norms, np.finfo(float).tiny))
+    return v
 
 
-def moments(y, reference):
+def moments(y: Array, reference: Array) -> tuple[float, Array, Array]:
     """The mean of |y|^2, that of y, and that of the products reference[a] y[b]."""
     return (y**2).sum(1).mean(), y.mean(0), reference.T @ y / len(y)
 
 
-def place(reference, turn, shift, weight, own_targets, own_weights):
+def place(
+    reference: Array,
+    turn: Array,
+    shift: Array,
+    weight: float,
+    own_targets: Array,
+    own_weights: Array,
+) -> Pair:
     """Targets and weights of points that a turned reference and targets of their own draw."""
     targets, weights = reference @ turn + shift, weight + own_weights
     share = np.where(np.isinf(own_weights), 1, own_weights / weights)[:, None]
     return np.where(share == 1, own_targets, (1 - share) * targets + share * own_targets), weights
 
 
-def nearest(queries, points, k, self_join):
+def nearest(queries: Array, points: Array, k: int, self_join: bool) -> Pair:
     """The k nearest points of each query, nearest first, ties by number."""
     d = np.sqrt(((queries[:, None, :] - points[None, :, :]) ** 2).sum(-1))
     if self_join:
@@ -238,7 +275,17 @@ def nearest(queries, points, k, self_join):
     return order, np.take_along_axis(d, order, 1)
 
 
-def search_cells(points, cells, near, far, bound, rank, n_reference, k, capacity):
+def search_cells(
+    points: Array,
+    cells: Sequence[Array],
+    near: Sequence[Array],
+    far: Sequence[Array],
+    bound: tuple[float, float, float],
+    rank: int,
+    n_reference: int,
+    k: int,
+    capacity: int,
+) -> dict[int, set[int]]:
     """The k best candidates of each row, as a set: its nearest in the cells that it probes.
 
     cells : of each, its rows; near : of each, the cells in which its rows may search; far : those
@@ -259,7 +306,7 @@ def search_cells(points, cells, near, far, bound, rank, n_reference, k, capacity
             to_points = np.linalg.norm(points - points[row], axis=1)
             to_cells = np.linalg.norm(centroids - points[row], axis=1)
             base = reach * np.sort(to_cells[near[own][:n_reference]])[:rank][-1]
-            best = [], np.inf
+            best: tuple[Candidates, float] = [], np.inf
             for cell in near[own]:
                 if to_cells[cell] <= _limit(base, pull, best) + width * radii[cell]:
                     best = _push(cells[cell][cells[cell] != row], to_points, k, capacity, *best)
@@ -271,11 +318,13 @@ def search_cells(points, cells, near, far, bound, rank, n_reference, k, capacity
     return found
 
 
-def _limit(base, pull, best):
+def _limit(base: float, pull: float, best: tuple[Candidates, float]) -> float:
     return np.inf if np.isinf(best[1]) else max(base + pull * best[1], 0)
 
 
-def _push(others, distances, k, capacity, candidates, last):
+def _push(
+    others: Array, distances: Array, k: int, capacity: int, candidates: Candidates, last: float
+) -> tuple[Candidates, float]:
     """Add candidates, pairs of distance and row, and return them and the distance of the last."""
     for other in others:
         if distances[other] <= last:
@@ -286,7 +335,7 @@ def _push(others, distances, k, capacity, candidates, last):
     return candidates, last
 
 
-def float64_distances(X, metric, rows):
+def float64_distances(X: Array, metric: str, rows: Array) -> Array:
     """Distances of rows, by index, to all rows of X, by float64 differences; to itself infinite.
 
     Angular metrics compare rows scaled to length one: d^2 / 2 is one minus the cosine.
@@ -304,18 +353,19 @@ def float64_distances(X, metric, rows):
     d /= np.where(largest > 0, largest, 1)[:, :, None]
     d = largest * np.sqrt((d**2).sum(2))
     d[np.arange(len(rows)), rows] = np.inf
-    return d
+    return np.asarray(d)
 
 
-def ranks_of(points, rows, others):
+def ranks_of(points: Array, rows: Array, others: Array) -> Array:
     """The rank of each of the others among the neighbours of its row, ties by number."""
     order, _ = nearest(points, points, len(points) - 1, True)
     rank = np.zeros((len(points), len(points)), int)
     np.put_along_axis(rank, order, np.arange(1, len(points))[None, :], 1)
-    return rank[np.asarray(rows)[:, None], others]
+    found: Array = rank[np.asarray(rows)[:, None], others]
+    return found
 
 
-def morton_codes(y, bits):
+def morton_codes(y: Array, bits: int) -> list[int]:
     """Interleaved cell numbers of the points in the square around them, as Python integers."""
     extent = (y.max(0) - y.min(0)).max() or 1.0
     cells = np.minimum((y - y.min(0)) / extent * 2.0**bits, 2.0**bits - 1).astype(np.uint64)
@@ -329,7 +379,16 @@ def morton_codes(y, bits):
     return codes
 
 
-def splat(points, codes, table, scale, left, top, radius, sums):
+def splat(
+    points: Array,
+    codes: Array,
+    table: Array,
+    scale: float,
+    left: float,
+    top: float,
+    radius: float,
+    sums: Array,
+) -> None:
     """As ``raster.splat``: each disc on the whole picture."""
     height, width = sums.shape[:2]
     rows, columns = np.mgrid[:height, :width] + 0.5
@@ -339,7 +398,7 @@ def splat(points, codes, table, scale, left, top, radius, sums):
         sums += (cover[:, :, None] * table[code]).astype(sums.dtype)
 
 
-def shade(sums, background, opacity, picture):
+def shade(sums: Array, background: Array, opacity: float, picture: Array) -> None:
     """As ``raster.shade``."""
     weight = sums[:, :, 3:].astype(np.float64)
     alpha = 1 - (1 - opacity) ** weight
@@ -348,12 +407,14 @@ def shade(sums, background, opacity, picture):
     sums[:] = 0
 
 
-def look_up(picture, table, indices):
+def look_up(picture: Array, table: Array, indices: Array) -> None:
     """As ``raster.look_up``."""
     indices[:] = table[tuple(np.moveaxis(picture >> 3, -1, 0))]
 
 
-def take_in(indices, distances, found, far, is_old, numbers):
+def take_in(
+    indices: Array, distances: Array, found: Array, far: Array, is_old: Array, numbers: Array
+) -> Pair:
     """Lists of neighbours, nearest first, and new rows in those of old rows that they are near to.
 
     Of pairs that are as far, those that were there come first, then those of the first new rows.

@@ -2,19 +2,21 @@
 
 import logging
 import zlib
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.affinity.csr import csr_from_arrays
+from fasttsne.nearest_neighbors.index import Index
+from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_sparse_indices
 
 log = logging.getLogger("fasttsne.affinity")
 
 # Of new rows: P, or with ``return_distances`` the tuple of P, the neighbours and the distances.
-NewAffinities: TypeAlias = Any
+NewAffinities: TypeAlias = sp.csr_matrix | tuple[sp.csr_matrix, np.ndarray, np.ndarray]
 
 # The sum of affinities in float32 is this near to one.
 ROUNDING = 1e-4
@@ -35,7 +37,7 @@ class Affinities:
 
     # Of the matrix kept under "P", as float32 or as a user assigned it: the same in the other
     # precision, and the checksum of the one in double precision.
-    _converted: Any = None
+    _converted: sp.csr_matrix | None = None
     _checksum = 0
     # Whether the matrix is another than the family computed.
     _is_given = True
@@ -44,7 +46,7 @@ class Affinities:
 
     def __init__(self, verbose: bool = False):
         self.P = None
-        self.knn_index: Any = None  # with the methods of a KNNIndex
+        self.knn_index: Index | None = None
         self.verbose = verbose
 
     @property
@@ -79,6 +81,11 @@ class Affinities:
             self._converted, self._checksum = P.astype(np.float32), checksum
         return self._converted
 
+    @property
+    def graph(self) -> sp.csr_matrix:
+        """What a run makes its edges of: ``P_float32``, unless that is on other machines."""
+        return self.P_float32
+
     def _make_P(self) -> None:
         """Make P, where that was put off until it is asked for."""
 
@@ -90,7 +97,7 @@ class Affinities:
             values /= total
         return csr_from_arrays(P.indptr, P.indices, values, P.shape[1])
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Leave out what can be converted again."""
         if self._converted is not None:
             _ = self.P_float32  # follows changes in place
@@ -139,24 +146,17 @@ class Affinities:
         NotImplementedError
             If the affinities were made from a matrix or from lists of neighbours.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no affinities of new rows")
+        raise NotImplementedError(
+            f"to_new() is not available for {type(self).__name__}; for new rows, use affinities "
+            "that are computed from the data, such as PerplexityBasedNN"
+        )
 
     def extended(self, X: Rows) -> "Affinities":
-        """Return affinities of the same rows and of new ones, which come after them.
-
-        Parameters
-        ----------
-        X : (m, columns) new rows, as the index's ``query`` takes them.
-
-        Raises
-        ------
-        NotImplementedError
-            As for :meth:`joined_by`.
-        """
+        """Return affinities of the same rows and of new ones after them: see :meth:`joined_by`."""
         return self.joined_by(X)[0]
 
     def joined_by(self, X: Rows, rows: np.ndarray | None = None) -> tuple["Affinities", np.ndarray]:
-        """Return affinities of the same rows and of new ones, and what is near to those.
+        """Return affinities of old rows and of new ones, and the old rows near to the new ones.
 
         Parameters
         ----------
@@ -165,7 +165,7 @@ class Affinities:
 
         Returns
         -------
-        affinities : those of the new data.
+        affinities : of the new data.
         near : (m, any) int32, old rows that stay, nearest to each new row first; -1 is none.
 
         Raises
@@ -179,20 +179,72 @@ class Affinities:
         )
 
     def without(self, rows: np.ndarray) -> "Affinities":
-        """Return affinities of the rows that are left without some; at least two must be.
-
-        rows : (m,) integers.
+        """Return the affinities without the given rows, (m,) integers; at least two must remain.
 
         Raises
         ------
         NotImplementedError
             As for :meth:`joined_by`.
         ValueError
-            Where fewer than two rows would be left.
+            Where fewer than two rows would remain.
         """
         raise NotImplementedError(
             f"{type(self).__name__} cannot leave out rows: make affinities of those that are left, "
             "and a TSNEEmbedding of them with the places that they have"
+        )
+
+
+class PrecomputedAffinities(Affinities):
+    """Affinities from a given matrix.
+
+    Parameters
+    ----------
+    affinities : (n, n) array or SciPy sparse matrix, no entry negative; it is copied.
+    normalize : divide by the sum, so that the affinities sum to one.
+    """
+
+    def __init__(self, affinities: Rows, normalize: bool = True):
+        super().__init__()
+        _refuse_others(affinities)
+        matrix: sp.spmatrix = affinities if sp.issparse(affinities) else np.asarray(affinities)
+        if matrix.dtype.kind not in "fiub":
+            raise TypeError(f"affinities must hold real numbers; got {matrix.dtype}")
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+            raise ValueError(f"affinities must be a square matrix; got shape {matrix.shape}")
+        if sp.issparse(matrix):
+            check_sparse_indices(matrix, "affinities")
+        P = sp.csr_matrix(matrix, dtype=np.float64, copy=True)
+        P.sum_duplicates()
+        check_finite(P.data, "affinities")
+        if P.nnz and P.data.min() < 0:
+            raise ValueError(f"affinities must not be negative; the smallest is {P.data.min()}")
+        largest = P.data.max(initial=0)
+        if largest == 0:
+            raise ValueError("affinities must not all be zero")
+        if normalize:
+            P.data /= largest  # the sum could overflow
+            P.data /= P.data.sum()
+        elif not 1e-30 < largest < 1e30:
+            raise ValueError(
+                "affinities that are not normalized must have their largest between 1e-30 and "
+                f"1e30; got {largest}"
+            )
+        self.P = P
+
+
+def _refuse_others(affinities: Rows) -> None:
+    """Raise TypeError for objects of other packages, and for labels in place of affinities."""
+    kind = type(affinities)
+    if hasattr(affinities, "to_new"):
+        raise TypeError(
+            "affinities must be of fasttsne.affinity, or a matrix; got an object of "
+            f"{kind.__module__}.{kind.__qualname__}: import the class from fasttsne.affinity, or "
+            "give the matrix, affinities.P"
+        )
+    if not sp.issparse(affinities) and np.asarray(affinities).ndim == 1:
+        raise TypeError(
+            "affinities must be a square matrix; got one value a row, as labels: fit takes none.  "
+            "fasttsne.sklearn.TSNE has scikit-learn's fit(X, y)"
         )
 
 

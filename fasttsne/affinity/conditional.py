@@ -34,12 +34,8 @@ def from_perplexity(
 ) -> np.ndarray:
     """Return the affinities of a given perplexity for each row, (n, k).
 
-    Parameters
-    ----------
-    distances : (n, k) float32 array.
-    perplexity : exp of the entropy of each row.
-    precision : (n,) float64 array that receives beta of exp(-beta d^2), or None.
-    dtype : float32, as a run reads them, with an entropy right to 1e-5; or float64.
+    ``precision``, (n,) float64, receives beta of exp(-beta d^2).  In float32, which runs read, the
+    entropy is right to 1e-5.
     """
     out = memory.allocate(distances.shape, np.float32, "the table of conditional affinities")
     if precision is None and dtype == np.float64:
@@ -79,7 +75,8 @@ def _relative_squares(distances: np.ndarray) -> np.ndarray:
     """Return d_j^2 - min d^2 in double precision, as products, which do not cancel."""
     distances = distances.astype(np.float64)
     nearest = distances.min(axis=1, keepdims=True)
-    return (distances - nearest) * (distances + nearest)  # type: ignore[no-any-return]
+    squares: np.ndarray = (distances - nearest) * (distances + nearest)
+    return squares
 
 
 def _normalized_exp(squares: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -107,6 +104,11 @@ def from_sigma(
             distances[rows], sigma / scales[rows], out[rows], n_threads
         )
     return out
+
+
+def from_uniform(distances: np.ndarray, dtype: Dtype = np.float32) -> np.ndarray:
+    """Return equal affinities of all neighbours."""
+    return np.full(distances.shape, 1 / distances.shape[1], dtype)
 
 
 @np.errstate(under="ignore")  # weights of far perplexities vanish

@@ -15,6 +15,22 @@ CSRArrays: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 # Edges that are made symmetric together, and blocks of them at most: for each, all are read.
 BLOCK_EDGES = 2**22
 MAX_BLOCKS = 6
+# Bytes of an edge: an int32 column and a float32 value; and while it is made symmetric, in both
+# directions, and both as one.
+EDGE_BYTES, BLOCK_EDGE_BYTES = 8, 14
+# Edges of the symmetric graph for each row and neighbour: 1.1 for two columns, 1.4 to 1.5 for ten
+# to a thousand (``python benchmarks/memory.py``).
+EDGES_PER_NEIGHBOR = {"plane": 1.1, "more": 1.45}
+
+
+def estimate_edges(n: int, d: int, k: int) -> float:
+    """Return the edges of the symmetric graph of k neighbours of (n, d) rows."""
+    return n * k * EDGES_PER_NEIGHBOR["plane" if d <= 2 else "more"]
+
+
+def estimate_bytes(n: int, k: int) -> float:
+    """Return what is in memory while a graph is made symmetric, besides the graph."""
+    return BLOCK_EDGE_BYTES * min(max(BLOCK_EDGES, 2 * n * k / MAX_BLOCKS), 2 * n * k)
 
 
 def joint_affinities(
@@ -38,14 +54,7 @@ def joint_affinities(
 def symmetrize(
     indices: np.ndarray, values: np.ndarray, n_threads: int, use_max: bool = False
 ) -> sp.csr_matrix:
-    """Return (C + C^T) / 2n for neighbours and their weights, a block of rows after the other.
-
-    Parameters
-    ----------
-    indices : (n, k) int32 array of neighbours.
-    values : (n, k) float32 array of weights, each row of which sums to one.
-    use_max : return max(C, C^T) divided by its sum instead.
-    """
+    """Return (C + C^T) / 2n, or max(C, C^T) divided by its sum, a block of rows after the other."""
     n, k = indices.shape
     counts = np.empty(n, np.int64)
     _kernels.csr.count_columns(indices.ravel(), counts, n_threads)
@@ -67,10 +76,7 @@ def symmetrize(
 
 
 def _row_blocks(counts: np.ndarray, k: int) -> Iterator[slice]:
-    """Yield ranges of rows, in order, with about as many edges each, of both directions.
-
-    Each reads all neighbours, but only their edges are in memory.
-    """
+    """Yield ranges of rows, in order, with about as many edges each, of both directions."""
     ends = (counts + k).cumsum()
     size = max(BLOCK_EDGES, ends[-1] // MAX_BLOCKS + 1)
     first = 0
@@ -107,11 +113,8 @@ def merge_directions(
     n_threads: int,
     use_max: bool = False,
 ) -> CSRArrays:
-    """Return rows of (C + C^T) / 2n, or of max(C, C^T), from those of C and of C^T.
+    """Return rows of (C + C^T) / 2n, or of max(C, C^T), from rows of C and of C^T.
 
-    Parameters
-    ----------
-    indices, values : (m, k) neighbours of the rows, and their weights.
     backward : the rows of C^T, columns ascending.
     n : rows of C.
     """

@@ -1,8 +1,9 @@
 """KNNAffinities, the base class of affinities between nearest neighbours."""
 
 import copy
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,14 +13,18 @@ from fasttsne.affinity.conditional import Dtype, row_normalized_csr
 from fasttsne.affinity.csr import csr_from_arrays, joint_affinities, neighbors_to_csr
 from fasttsne.nearest_neighbors import neighbor_lists
 from fasttsne.nearest_neighbors.changing import ChangingIndex
-from fasttsne.nearest_neighbors.graph import KNNGraph, SearchSpec, scaled_distances
+from fasttsne.nearest_neighbors.graph import (
+    KNNGraph,
+    SearchSpec,
+    find_neighbors,
+    scaled_distances,
+)
 from fasttsne.nearest_neighbors.index import Index, Neighbors
-from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.runtime.stored_sparse import as_stored_sparse
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
-from fasttsne.utils import warn_user
+from fasttsne.utils import Timer
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -57,38 +62,45 @@ class KNNAffinities(Affinities):
     """
 
     # Attributes that decide P beside the neighbours, and how each is checked.
-    PARAMETERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
+    PARAMETERS: ClassVar[Mapping[str, Callable[..., object]]] = {}
     # What symmetrize=True means.
     _DEFAULT_MODE = "mean"
 
+    knn_index: Index
     symmetrize: bool | str
     _mode: str
     _n_used: int  # neighbours of each row
 
-    def __init__(
+    def _find(
         self,
-        graph: KNNGraph,
-        symmetrize: bool | str = True,
-        n_jobs: int | None = -1,
-        verbose: bool = False,
-    ):
+        data: Rows | None,
+        k: int,
+        spec: SearchSpec,
+        index: Index | KNNGraph | None,
+        symmetrize: bool | str,
+    ) -> None:
+        """Find the neighbours, of which P is not computed yet."""
+        check_symmetrize(symmetrize)
+        graph = find_neighbors(data, k, spec, index)
+        self._set_graph(graph, symmetrize, spec.n_jobs, spec.verbose)
+
+    def _set_graph(
+        self, graph: KNNGraph, symmetrize: bool | str, n_jobs: int | None, verbose: bool = False
+    ) -> None:
         super().__init__(verbose)
         self._mode = check_symmetrize(symmetrize, self._DEFAULT_MODE)
         self.symmetrize, self.n_jobs, self.knn_index = symmetrize, n_jobs, graph.index
         self._indices, self._distances, self._units = graph.indices, graph.distances, graph.units
+        self._n_used = int(self._indices.shape[1])
 
     @classmethod
-    def from_neighbors(cls, graph: KNNGraph, **parameters: Any) -> "Self":
-        """Return the affinities of a neighbour graph: nothing is searched.
+    def from_neighbors(cls, graph: KNNGraph, **parameters: object) -> "Self":
+        """Return the affinities of a neighbour graph, of which nothing is searched.
 
-        Parameters
-        ----------
-        graph : KNNGraph
-            The neighbours of all rows.
-        parameters
-            Of the constructor, besides the search.
+        parameters : of the constructor, besides the search.
         """
-        return cls(knn_index=graph, **parameters)  # type: ignore[call-arg]
+        make: Callable[..., Self] = cls
+        return make(knn_index=graph, **parameters)
 
     @classmethod
     def restore(
@@ -97,28 +109,17 @@ class KNNAffinities(Affinities):
         n_used: int,
         symmetrize: bool | str,
         n_jobs: int | None,
-        parameters: Mapping[str, Any],
-    ) -> "KNNAffinities":
+        parameters: Mapping[str, object],
+    ) -> "Self":
         """Return saved affinities; P is computed when it is first asked for.
 
         Parameters
         ----------
-        graph : KNNGraph
-            The neighbours of all rows.
-        n_used : int
-            Number of nearest neighbours that have affinities, at most k.
-        symmetrize, n_jobs
-            As in the constructor.
-        parameters : dict
-            Values of ``PARAMETERS``.
-
-        Raises
-        ------
-        ValueError, KeyError
-            If a parameter is missing or out of range.
+        n_used : number of nearest neighbours that have affinities, at most k.
+        parameters : values of ``PARAMETERS``; ValueError or KeyError if one is wrong or missing.
         """
         self = cls.__new__(cls)
-        KNNAffinities.__init__(self, graph, symmetrize, n_jobs)
+        self._set_graph(graph, symmetrize, n_jobs)
         self._n_used = n_used
         for name, check in cls.PARAMETERS.items():
             setattr(self, name, check(parameters[name]))
@@ -133,9 +134,7 @@ class KNNAffinities(Affinities):
     def _n_threads(self) -> int:
         return resolve_n_jobs(self.n_jobs)
 
-    def joined_by(
-        self, X: Rows, rows: np.ndarray | None = None
-    ) -> tuple["KNNAffinities", np.ndarray]:
+    def joined_by(self, X: Rows, rows: np.ndarray | None = None) -> tuple["Self", np.ndarray]:
         """See :meth:`Affinities.joined_by`; what the search has built is kept."""
         index, lists = self._changing()
         if rows is None:
@@ -144,7 +143,7 @@ class KNNAffinities(Affinities):
             change = neighbor_lists.replace_rows(index, lists, X, rows)
         return self._changed(change), change.near
 
-    def without(self, rows: np.ndarray) -> "KNNAffinities":
+    def without(self, rows: np.ndarray) -> "Self":
         """See :meth:`Affinities.without`; rows that lose neighbours are searched again."""
         n_left = self.n_samples - len(np.unique(rows))
         if n_left < 2:
@@ -164,22 +163,28 @@ class KNNAffinities(Affinities):
             distances = distances * self._units[:, None]
         return ChangingIndex.of(self.knn_index, self._indices.shape[1]), (self._indices, distances)
 
-    def _changed(self, change: neighbor_lists.Change) -> "KNNAffinities":
+    def _changed(self, change: neighbor_lists.Change) -> "Self":
         result = copy.copy(self)
-        result.knn_index = change.index
         indices, distances = change.lists
         k = self._n_wanted(len(indices))
         if k > indices.shape[1] and neighbor_lists.can_search_all(change.index):
             indices, distances = neighbor_lists.search_all(change.index, k)
-        result.knn_index.k = indices.shape[1]
+        change.index.k = indices.shape[1]
+        result.knn_index = change.index
         result._indices = np.ascontiguousarray(indices, np.int32)
         result._distances, result._units = scaled_distances(change.index, distances)
-        result._recompute()
+        result._put_off()
         return result
+
+    def _put_off(self) -> None:
+        """Leave P to be computed when it is asked for."""
+        self._settle()
+        self.P = None
+        self._is_given, self._is_put_off = False, True
 
     def _n_wanted(self, n_samples: int) -> int:
         """Return how many neighbours each row should have when there are so many rows."""
-        k = int(self._indices.shape[1])
+        k: int = self._indices.shape[1]
         if k == self.n_samples - 1:  # all that there were; more may have been asked for
             k = max(k, self._n_asked())
         return min(k, n_samples - 1)
@@ -188,15 +193,23 @@ class KNNAffinities(Affinities):
         """Return how many neighbours the family takes where there are enough rows."""
         return int(self._indices.shape[1])
 
-    def _recompute(self) -> None:
-        """Follow other lists, which may be shorter or longer than those that there were."""
+    def _settle(self) -> None:
+        """Follow lists of neighbours, which may be shorter or longer than before."""
         self._n_used = min(self._n_used, self._indices.shape[1])
-        self.P = None
-        self._is_given, self._is_put_off = False, True
+
+    def _setting(self) -> str:
+        """Return what decides the affinities, for messages."""
+        return type(self).__name__.lower()
+
+    def _compute(self) -> None:
+        """Compute P from the neighbours that were found."""
+        self._settle()
+        with Timer(f"computing affinities, {self._setting()}", self.verbose):
+            self._set_joint()
 
     def _make_P(self) -> None:
         if self._is_put_off:
-            self._set_joint(self._n_used)
+            self._set_joint()
 
     def rows_of_P(self, rows: np.ndarray) -> sp.csr_matrix:
         """Return some rows of P, in single precision; of lists that changed, P itself is not made.
@@ -206,12 +219,13 @@ class KNNAffinities(Affinities):
         if not self._is_put_off or self._mode == "max":  # divided by a sum over all
             return self.P_float32[rows]
         n = self.n_samples
-        indices, distances = self._first_neighbors(self._n_used)
+        indices, distances = self._first_neighbors()
         is_wanted = np.zeros(n, bool)
         is_wanted[rows] = True
         leads_there = is_wanted[indices]
         others = np.flatnonzero(leads_there.any(axis=1) | is_wanted)
-        weights = self._some_weights(others, np.ascontiguousarray(distances[others]))
+        some = np.ascontiguousarray(distances[others])
+        weights = self._weights(some, self._units[others], np.float32)
         own = neighbors_to_csr(indices[rows], weights[np.searchsorted(others, rows)], n)
         if self._mode == "none":
             return own / np.float32(n)
@@ -222,26 +236,20 @@ class KNNAffinities(Affinities):
         backward = sp.csr_matrix((weights[row, column], pairs), own.shape)
         return (own + backward) / np.float32(2 * n)
 
-    def _some_weights(self, rows: np.ndarray, distances: np.ndarray) -> np.ndarray:
-        """Return the conditional affinities of some rows; ``distances`` are theirs."""
-        return self._weights(distances, np.float32)
-
     def log_radii(self) -> np.ndarray:
         if self._mode == "none":
             raise ValueError("radii need symmetric affinities; symmetrize is 'none'")
         self._make_P()
         return self._log_radii
 
-    def _weights(self, distances: np.ndarray, dtype: Dtype) -> np.ndarray:
-        """Return the conditional affinities of each row, in single or double precision."""
-        raise NotImplementedError
+    @abstractmethod
+    def _weights(self, distances: np.ndarray, units: np.ndarray, dtype: Dtype) -> np.ndarray:
+        """Return conditional affinities of rows, in single or double precision."""
 
-    def _set_joint(self, k: int | None = None) -> None:
-        """Set P and the log radii from the conditional affinities of the k nearest, or of all."""
-        width = self._indices.shape[1]
-        self._n_used = width if k is None else min(k, width)
-        indices, distances = self._first_neighbors(self._n_used)
-        conditional = self._weights(distances, np.float32)
+    def _set_joint(self) -> None:
+        """Set P and the log radii from the conditional affinities of the nearest neighbours."""
+        indices, distances = self._first_neighbors()
+        conditional = self._weights(distances, self._units, np.float32)
         square = np.einsum("ij,ij,ij->i", conditional, distances, distances, dtype=np.float64)
         with np.errstate(divide="ignore"):
             self._log_radii: np.ndarray = np.log(square) + 2 * np.log(self._units)
@@ -252,15 +260,17 @@ class KNNAffinities(Affinities):
         """Return P computed anew in double precision; its indices are those of float32."""
         if self._is_given:
             return super()._to_double(P)
-        indices, distances = self._first_neighbors(self._n_used)
-        conditional = self._weights(distances, np.float64)
+        indices, distances = self._first_neighbors()
+        conditional = self._weights(distances, self._units, np.float64)
         double = joint_affinities(indices, conditional, self._mode, self._n_threads)
         return csr_from_arrays(P.indptr, P.indices, double.data, P.shape[1])
 
-    def _first_neighbors(self, k: int) -> tuple[np.ndarray, ...]:
-        """Return the k nearest of the neighbours that were found, and their distances."""
-        return tuple(
-            np.ascontiguousarray(array[:, :k]) for array in (self._indices, self._distances)
+    def _first_neighbors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the neighbours that are used, of those that were found, and their distances."""
+        k = self._n_used
+        return (
+            np.ascontiguousarray(self._indices[:, :k]),
+            np.ascontiguousarray(self._distances[:, :k]),
         )
 
     def _to_new(
@@ -283,13 +293,15 @@ class KNNAffinities(Affinities):
         return (P, indices, distances) if return_distances else P
 
 
-def n_rows_or_none(data: Any) -> int | None:
-    """Return the number of rows; None without data."""
+def n_rows_or_none(data: Rows | None) -> int | None:
+    """Return the number of rows; None where it is not known."""
     if data is None:
         return None
+    if isinstance(data, (list, tuple)):
+        return len(data)
     stored = as_stored_sparse(data, "data")  # whose group has a length of its own
-    data = data if stored is None else stored
-    return data.shape[0] if hasattr(data, "shape") and len(data.shape) else len(data)
+    shape = np.shape(data) if stored is None else stored.shape
+    return shape[0] if shape else None
 
 
 def check_n_neighbors(k: int, n_samples: int | None, name: str) -> int:
@@ -298,22 +310,3 @@ def check_n_neighbors(k: int, n_samples: int | None, name: str) -> int:
     if n_samples is not None and k >= n_samples:
         raise ValueError(f"{name} must be less than the number of rows, {n_samples}; got {k}")
     return k
-
-
-# A perplexity may be larger than a third of the neighbours by this: 3.3333333333334 is ten thirds.
-ROUNDED_THIRD = 1 + 1e-12
-
-
-def clip_perplexity(perplexity: float, n_neighbors: int) -> float:
-    """Return a perplexity for which so many neighbours suffice; warn if it is a smaller one.
-
-    It takes three times as many.  With fewer, the farthest weigh nearly as much as the nearest, and
-    a map in which they are all the others has little to show, or collapses.
-    """
-    usable = perplexity_for(n_neighbors)
-    if perplexity <= usable * ROUNDED_THIRD:
-        return perplexity
-    warn_user(
-        f"perplexity {perplexity:g} is too large for {n_neighbors} neighbours; using {usable:g}"
-    )
-    return usable

@@ -2,21 +2,25 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from fasttsne.aligned.joint import JointDescent
-from fasttsne.aligned.relations import Links, Relation, check_relation, check_relations
 from fasttsne.anchors import Anchors
 from fasttsne.callbacks import Checkpoint, ErrorApproximations, LivePlot, VerifyExaggerationError
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
-from fasttsne.fit.stages import run_phases
+from fasttsne.fit.run import run_phases
+from fasttsne.objective.base import JointObjective
 from fasttsne.optimize.callback import as_callbacks, progress_listeners
-from fasttsne.optimize.target_term import Ties
+from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
+from fasttsne.optimize.plan import Phase, resolve_method
+from fasttsne.optimize.state import DescentState
+from fasttsne.optimize.target_term import Links, Ties
 from fasttsne.runtime.progress import progress_shown, report_progress_to
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_choice, check_number
@@ -32,6 +36,11 @@ TIES = {"mean": Ties.to_mean, "adjacent": Ties.to_adjacent}
 MIN_PARTNERS_PER_DIMENSION = 5
 # They read what only a single map has.
 OF_ONE_MAP = Checkpoint, ErrorApproximations, LivePlot, VerifyExaggerationError
+
+# Rows of a data set and of the next: a dict, or (m, 2) row numbers; None: the first rows of both.
+Relation: TypeAlias = Mapping[int, int] | ArrayLike | None
+
+INSTEAD = "give a dict {row: row} or pairs of row numbers, or None where the first rows are shared"
 
 
 class AlignedTSNE:
@@ -116,7 +125,13 @@ class AlignedTSNE:
         links = check_relations(relations, weights, sizes)
         heard = progress_listeners(as_callbacks(tsne.callbacks))
         with report_progress_to(*heard), progress_shown(tsne.verbose):
-            maps = _prepare(tsne, X, links)
+            maps: list[TSNEEmbedding] = []
+            for i, data in enumerate(X):
+                anchors = None  # a map starts where its partners in the one before it do
+                if i and len(links[i - 1][0]) >= MIN_PARTNERS_PER_DIMENSION * tsne.n_components:
+                    anchors = _anchors(np.asarray(maps[-1]), links[i - 1], sizes[i], 1.0)
+                maps.append(tsne.prepare_initial(data, anchors=anchors))
+                maps[-1].anchors = None
             self.embeddings_ = maps
             self._descend(tsne, maps, links)
         return list(maps)
@@ -138,10 +153,10 @@ class AlignedTSNE:
         list of TSNEEmbedding
             All maps, the new one last.  After an error ``embeddings_`` are as they were.
         """
-        if not hasattr(self, "embeddings_"):
+        if "embeddings_" not in vars(self):
             raise ValueError("there are no maps yet to add one to: call fit first")
         tsne = self._check()
-        (size,) = _check_data_sets([X], min_sets=1, names=["X"])
+        size = _check_data_set(X, "X")
         last = self.embeddings_[-1]
         links = check_relation(relation, weights, (len(last), size))
         anchors = _anchors(np.asarray(last), links, size, float(self.alignment))
@@ -157,7 +172,7 @@ class AlignedTSNE:
             ("initialization", 'maps start alike; give "pca", "spectral" or "random"'),
             ("neighbors", "a search or a graph is of one data set; give the name of a method"),
         ):
-            value = getattr(tsne, name)
+            value = tsne.get_params()[name]
             if not isinstance(value, str):
                 raise TypeError(f"{name} must be a str: {instead}; got {type(value).__name__}")
         if tsne.checkpoint is not None:
@@ -177,9 +192,13 @@ class AlignedTSNE:
         return tsne
 
     def _descend(self, tsne: TSNE, maps: list[TSNEEmbedding], links: Sequence[Links]) -> None:
-        ties = TIES[self.tied_to](*_join(links, maps), float(self.alignment))
-        descent = JointDescent(maps, ties)
-        phases = tsne.plan(round(np.mean([len(m) for m in maps]))).phases
+        *starts, n = np.cumsum([0, *map(len, maps)]).tolist()
+        first = [start + link[0] for start, link in zip(starts, links, strict=False)]
+        second = [start + link[1] for start, link in zip(starts[1:], links, strict=True)]
+        strength = [link[2] for link in links]
+        joined = np.concatenate(first), np.concatenate(second), np.concatenate(strength)
+        descent = JointDescent(maps, TIES[self.tied_to](n, joined, float(self.alignment)))
+        phases = tsne.plan(round(n / len(maps))).phases
         for embedding in maps if not phases else ():
             embedding.optimize(0, inplace=True)  # its KL divergence
         is_whole = run_phases(
@@ -189,51 +208,108 @@ class AlignedTSNE:
             embedding.warn_of_no_map(phases[-1], f"map {i}")
 
 
-def _check_data_sets(
-    X: Sequence[Rows], min_sets: int = 2, names: Sequence[str] | None = None
-) -> list[int]:
-    """Check that all numbers are finite, before the first long search; return numbers of rows."""
+def check_relations(
+    relations: Sequence[Relation] | None, weights: Any, sizes: Sequence[int]
+) -> list[Links]:
+    """Return partners of rows of each two consecutive data sets, with weights above 0."""
+    n = len(sizes) - 1
+    if relations is None:
+        relations = [None] * n
+    if isinstance(relations, Mapping) or not isinstance(relations, Sequence | np.ndarray):
+        raise TypeError(
+            "relations must be a list with one relation for each two consecutive data sets, or "
+            f"None; got {type(relations).__name__}"
+        )
+    if len(relations) != n:
+        raise ValueError(
+            f"relations must have {n} entries, one for each two consecutive of {n + 1} data sets; "
+            f"got {len(relations)}"
+        )
+    if np.ndim(weights) == 0 and not isinstance(weights, Mapping):
+        weights = [weights] * n
+    if len(weights) != n:
+        raise ValueError(f"weights must be a number or have {n} entries; got {len(weights)}")
+    return [
+        check_relation(
+            relations[i], weights[i], (sizes[i], sizes[i + 1]), f"relations[{i}]", f"weights[{i}]"
+        )
+        for i in range(n)
+    ]
+
+
+def check_relation(
+    relation: Relation,
+    weights: ArrayLike,
+    sizes: tuple[int, int],
+    name: str = "relation",
+    name_of_weights: str = "weights",
+) -> Links:
+    """Return the partners of one relation; errors have the names."""
+    pairs = _pairs(relation, sizes, name)
+    strengths = np.asarray(weights)
+    if strengths.dtype.kind not in "fiu" or strengths.shape not in ((), (len(pairs),)):
+        raise ValueError(
+            f"{name_of_weights} must be a number or {len(pairs)} numbers, one for each pair; got "
+            f"{weights!r}"
+        )
+    strengths = np.broadcast_to(strengths.astype(np.float64), len(pairs))
+    if not (np.isfinite(strengths) & (strengths >= 0)).all():
+        raise ValueError(f"{name_of_weights} must be finite and 0 or more; got {weights!r}")
+    first, second = pairs[strengths > 0].T
+    return first, second, strengths[strengths > 0]
+
+
+def _pairs(relation: Relation, sizes: tuple[int, int], name: str) -> np.ndarray:
+    """(m, 2) int64, checked: in range, and one to one."""
+    if relation is None:
+        shared = np.arange(min(sizes))
+        return np.column_stack([shared, shared])
+    if isinstance(relation, Mapping):
+        relation = list(relation.items())
+    try:
+        pairs = np.asarray(relation)
+    except ValueError:  # rows of different lengths
+        pairs = np.empty(0, object)
+    if pairs.size == 0 and pairs.dtype != object:
+        pairs = np.empty((0, 2), np.int64)
+    if pairs.dtype.kind not in "iu" or pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise TypeError(f"{name} must be whole numbers of shape (m, 2); {INSTEAD}")
+    pairs = pairs.astype(np.int64)
+    for side, (rows, size) in enumerate(zip(pairs.T, sizes, strict=True)):
+        which = ("its first", "its second")[side] + " data set"
+        wrong = np.flatnonzero((rows < 0) | (rows >= size))
+        if len(wrong):
+            raise ValueError(
+                f"{name} has row {rows[wrong[0]]} of {which}, whose rows are 0 to {size - 1}"
+            )
+        found, counts = np.unique(rows, return_counts=True)
+        if (counts > 1).any():
+            raise ValueError(
+                f"{name} must be one to one; row {found[counts > 1][0]} of {which} has "
+                f"{counts.max()} partners.  Leave all but one of them out"
+            )
+    return pairs
+
+
+def _check_data_sets(X: Sequence[Rows]) -> list[int]:
+    """Check all numbers, before the first long search; return numbers of rows."""
     if sp.issparse(X) or hasattr(X, "columns") or isinstance(X, Mapping | str):
         raise TypeError(f"X must be a list of data sets; got {type(X).__name__}")
     if isinstance(X, np.ndarray) and X.ndim < 3 and X.dtype != object:
         raise ValueError(f"X must be a list of data sets; got one array of shape {X.shape}")
-    if len(X) < min_sets:
-        raise ValueError(
-            f"X must have {min_sets} or more data sets; got {len(X)}.  TSNE makes a map of one"
-        )
-    sizes = []
-    for i, data in enumerate(X):
-        name = f"X[{i}]" if names is None else names[i]
-        rows = as_new_rows(data, name)
-        check_new_rows(rows, name)
-        sizes.append(int(rows.shape[0]))
-    return sizes
+    if len(X) < 2:
+        raise ValueError(f"X must have 2 or more data sets; got {len(X)}.  TSNE makes a map of one")
+    return [_check_data_set(data, f"X[{i}]") for i, data in enumerate(X)]
 
 
-def _prepare(tsne: TSNE, X: Sequence[Rows], links: Sequence[Links]) -> list[TSNEEmbedding]:
-    """The maps before optimization: each starts where its partners in the one before it do."""
-    maps: list[TSNEEmbedding] = []
-    for i, data in enumerate(X):
-        anchors = None
-        if i and len(links[i - 1][0]) >= MIN_PARTNERS_PER_DIMENSION * int(tsne.n_components):
-            anchors = _anchors(np.asarray(maps[-1]), links[i - 1], _n_rows(data), 1.0)
-        embedding = tsne.prepare_initial(data, anchors=anchors)
-        embedding.anchors = None
-        maps.append(embedding)
-    return maps
-
-
-def _join(links: Sequence[Links], maps: Sequence[TSNEEmbedding]) -> tuple[int, Links]:
-    """The number of the points of all maps, and the links with their numbers among those."""
-    *starts, n = np.cumsum([0, *map(len, maps)]).tolist()
-    first = [start + link[0] for start, link in zip(starts, links, strict=False)]
-    second = [start + link[1] for start, link in zip(starts[1:], links, strict=True)]
-    strength = [link[2] for link in links]
-    return n, (np.concatenate(first), np.concatenate(second), np.concatenate(strength))
+def _check_data_set(data: Rows, name: str) -> int:
+    rows = as_new_rows(data, name)
+    check_new_rows(rows, name)
+    return int(rows.shape[0])
 
 
 def _anchors(places: np.ndarray, links: Links, n: int, weight: float) -> Anchors | None:
-    """Targets of n points: the places of those in another map that are their partners."""
+    """Return targets of n points: the places of their partners in another map."""
     first, second, strength = links
     if not len(second) or not weight:
         return None
@@ -242,5 +318,74 @@ def _anchors(places: np.ndarray, links: Links, n: int, weight: float) -> Anchors
     return Anchors(targets, weights)
 
 
-def _n_rows(data: Any) -> int:
-    return int(data.shape[0]) if hasattr(data, "shape") else len(data)
+class JointDescent:
+    """The descent of several maps, which move in place, phase after phase."""
+
+    def __init__(self, embeddings: Sequence[TSNEEmbedding], ties: Ties):
+        self._embeddings, self._ties = embeddings, ties
+        self._optimizer = GradientDescent()
+        self._points = np.concatenate([np.asarray(embedding) for embedding in embeddings])
+        ends = np.cumsum([0, *map(len, embeddings)])
+        self._rows = [slice(int(start), int(end)) for start, end in pairwise(ends)]
+        self._group = _groups(ties, np.repeat(np.arange(len(embeddings)), np.diff(ends)))
+
+    def run(self, phase: Phase) -> None:
+        """Carry out a phase of a plan for the mean number of points.
+
+        However it ends, each embedding has the last points, the state of its optimizer and the
+        ties as its anchors.
+        """
+        objective = JointObjective(
+            [
+                each.objective(
+                    replace(phase, method=resolve_method(each.negative_gradient_method, len(each)))
+                )
+                for each in self._embeddings
+            ]
+        )
+        for embedding in self._embeddings:
+            embedding.kl_divergence = None
+        errors: Sequence[float | None] = [None] * len(self._embeddings)
+        try:
+            tied = replace(phase, anchors=self._ties if self._ties.weights.any() else None)
+            self._optimizer.run(self._points, objective, tied)
+            errors = objective.errors
+        except OptimizationInterrupt:  # by a callback, which was told of the error
+            errors = objective.errors
+            raise
+        finally:
+            self._write(errors)
+
+    def _write(self, errors: Sequence[float | None]) -> None:
+        """Hand each embedding what is its own."""
+        points = self._centered()
+        targets = self._ties.walk @ points
+        targets[self._ties.weights == 0] = np.nan
+        state = self._optimizer.state
+        for embedding, rows, error in zip(self._embeddings, self._rows, errors, strict=True):
+            np.asarray(embedding)[...] = points[rows]
+            embedding.kl_divergence = error
+            weights = self._ties.weights[rows]
+            embedding.anchors = Anchors(targets[rows], weights) if weights.any() else None
+            if state is not None:
+                order = state.order[rows] - np.int32(rows.start)
+                embedding.optimizer.state = DescentState(
+                    state.update[rows].copy(), state.gains[rows].copy(), order, state.iteration
+                )
+
+    def _centered(self) -> np.ndarray:
+        """The maps that are tied to each other centered together, and others by themselves."""
+        points = self._points.copy()
+        for number in np.unique(self._group):
+            points[self._group == number] -= points[self._group == number].mean(axis=0)
+        return points
+
+
+def _groups(ties: Ties, of_map: np.ndarray) -> np.ndarray:
+    """Return the group of maps that are tied to each other in which each point is, (n,)."""
+    walk = ties.walk.tocoo()
+    n_maps = int(of_map.max()) + 1
+    pairs = of_map[walk.row], of_map[walk.col]
+    between = sp.csr_matrix((np.ones(walk.nnz), pairs), (n_maps, n_maps))
+    group: np.ndarray = sp.csgraph.connected_components(between, directed=False)[1][of_map]
+    return group

@@ -130,9 +130,10 @@ class _NotebookDisplay:
     """
 
     def __init__(self, shell: Any):
+        require("matplotlib.figure", "LivePlot", "plot")
         from fasttsne.drawing.scatter import unmanaged_axes
 
-        self.ax = unmanaged_axes("LivePlot")
+        self.ax = unmanaged_axes()
         self._shell = shell
         self._cell: int | None = None
         self._handle: Any = None
@@ -154,9 +155,9 @@ class _WindowDisplay:
     """A window, if Matplotlib's backend has windows."""
 
     def __init__(self) -> None:
+        pyplot = require("matplotlib.pyplot", "LivePlot", "plot")
         from fasttsne.drawing.scatter import FIGURE_SIZE
 
-        pyplot = require("matplotlib.pyplot", "LivePlot", "plot")
         figure, self.ax = pyplot.subplots(figsize=FIGURE_SIZE, layout="constrained")
         self._has_window = getattr(type(figure.canvas), "required_interactive_framework", None)
         if self._has_window:

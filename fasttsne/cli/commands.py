@@ -29,14 +29,13 @@ from fasttsne.cli.outputs import (
 from fasttsne.cli.progress import Progress
 from fasttsne.cli.streams import print_error
 from fasttsne.datasets import load_digits
-from fasttsne.drawing.page import HTML_EXTENSIONS
-from fasttsne.drawing.scatter import IMAGE_EXTENSIONS
-from fasttsne.drawing.writers import WRITERS
+from fasttsne.drawing.frames import WRITERS
+from fasttsne.drawing.style import HTML_EXTENSIONS, IMAGE_EXTENSIONS
 from fasttsne.fit.backend import LocalBackend
 from fasttsne.fit.request import FitRequest
 from fasttsne.fit.run import run_fit
 from fasttsne.io import embedding_file
-from fasttsne.io.read_tables import KEYED, has_keys
+from fasttsne.io.formats import KEYED, has_keys
 from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.optimize import parameters

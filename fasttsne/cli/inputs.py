@@ -8,10 +8,8 @@ import scipy.sparse
 
 from fasttsne import files
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
-from fasttsne.io.columns import extension
-from fasttsne.io.read_tables import NO_ADDRESS, has_keys, read_columns, to_array
-from fasttsne.io.table import list_names, no_such_column
-from fasttsne.io.write_tables import is_coordinate
+from fasttsne.io.formats import NO_ADDRESS, has_keys, is_coordinate, read_columns, to_array
+from fasttsne.io.table import extension, list_names, no_such_column
 from fasttsne.runtime.stored_sparse import load_sparse
 from fasttsne.runtime.validation import check_data, is_address
 

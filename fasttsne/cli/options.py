@@ -6,11 +6,9 @@ import json
 from pathlib import Path
 
 from fasttsne import files
-from fasttsne.drawing.scatter import IMAGE_EXTENSIONS
-from fasttsne.drawing.writers import WRITERS
-from fasttsne.io.read_tables import EXTENSIONS as READ
-from fasttsne.io.read_tables import NO_ADDRESS
-from fasttsne.io.write_tables import EXTENSIONS as WRITTEN
+from fasttsne.drawing.frames import WRITERS
+from fasttsne.drawing.style import IMAGE_EXTENSIONS
+from fasttsne.io.formats import NO_ADDRESS, READABLE, WRITABLE
 from fasttsne.optimize.parameters import TRANSFORM, TSNE
 from fasttsne.optimize.plan import split_iterations
 from fasttsne.reports.catalogue import MEANINGS
@@ -47,7 +45,7 @@ REMEMBERED = (*FOR_NEW_ROWS, "perplexity")
 
 def add_fit(command):
     _add_data(command, "data")
-    help = f"file for the embedding: {' '.join(WRITTEN)}; tables of text also compressed (.csv.gz)"
+    help = f"file for the embedding: {' '.join(WRITABLE)}; tables of text also compressed (.csv.gz)"
     _add_output(command, "embedding.npy", help)
     _add_labels(command)
     for name, help in (
@@ -160,7 +158,7 @@ def add_demo(command):
 
 
 def _add_data(command, name):
-    help = f"data: {' '.join(READ)}; tables of text may be compressed (.csv.gz)"
+    help = f"data: {' '.join(READABLE)}; tables of text may be compressed (.csv.gz)"
     command.add_argument(name, type=_path, help=help)
     for flags, help in (
         (["--columns"], "columns of a table to use, with commas between them, or * and ? in them"),

@@ -11,9 +11,8 @@ from fasttsne import animation, files, plotting
 from fasttsne.cli.inputs import NO_LABELS
 from fasttsne.cli.options import WITH_FILES
 from fasttsne.cli.streams import print_error
-from fasttsne.drawing.page import HTML_EXTENSIONS
-from fasttsne.drawing.scatter import IMAGE_EXTENSIONS, save_figure, unmanaged_axes
-from fasttsne.drawing.writers import WRITERS, find_writer
+from fasttsne.drawing.frames import WRITERS, find_writer
+from fasttsne.drawing.style import HTML_EXTENSIONS, IMAGE_EXTENSIONS
 from fasttsne.io import embedding_file
 from fasttsne.io.atomic import atomic_write
 from fasttsne.utils import require
@@ -170,7 +169,10 @@ def write_drawing(points, labels, path):
     if path.suffix.lower() in HTML_EXTENSIONS:
         plotting.html(points, labels=labels.values, path=path, labels_name=labels.name)
     else:
-        ax = unmanaged_axes("an image")
+        require("matplotlib.figure", "an image", "plot")
+        from fasttsne.drawing.scatter import save_figure, unmanaged_axes
+
+        ax = unmanaged_axes()
         plotting.scatter(points, labels.values, ax, labels_name=labels.name)
         with atomic_write(path) as temp_path:
             save_figure(ax.figure, temp_path)

@@ -1,86 +1,124 @@
 """Cells of near rows on the workers: k-means, rows regrouped by cell, and the search of groups.
 
 A group is a range of cells.  One task searches it, and is sent its border: the rows of those cells
-of other groups that are near.  The client has the table of cells: centroids, sizes, which are near
-each other, and the order of rows.
+of other groups that are near.  The client has the table of cells.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import itemgetter
-from typing import Any
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from distributed import Future
 
-from fasttsne.dask.cell_search import (
-    Group,
-    Search,
-    UnfinishedCell,
-    coordinates,
-    nearest_in_group,
-    search_again,
-    search_at_first,
-    take_cells,
-)
-from fasttsne.dask.prepared import ClusterRows
-from fasttsne.dask.remote_rows import RemoteRows
+from fasttsne.dask.remote_rows import RemoteRows, Tables, by_rows
 from fasttsne.linalg.pca import Projection
 from fasttsne.linalg.products import preallocate_blas_buffers
-from fasttsne.nearest_neighbors.builtin.cells import Cells, cell_means, cells_of
-from fasttsne.nearest_neighbors.builtin.clusters import (
+from fasttsne.nearest_neighbors.builtin.candidates import (
+    TILE_ROWS,
+    Candidates,
+    PackedRows,
+    numbers_of,
+)
+from fasttsne.nearest_neighbors.builtin.cells import (
     MAX_CLUSTERS_ONE_LEVEL,
+    Cells,
+    CellStore,
+    CellTable,
+    SearchedRows,
+    SearchPlan,
+    UnfinishedCell,
+    cell_means,
+    cells_of,
     count_clusters,
     count_coarse,
+    lay_out,
+    pack_cells,
     rows_by_position,
     tour_positions,
     train_centroids,
     training_rows,
 )
-from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
-from fasttsne.nearest_neighbors.builtin.packing import TILE_ROWS, PackedRows
-from fasttsne.nearest_neighbors.builtin.search_plan import SearchPlan
+from fasttsne.nearest_neighbors.builtin.dense_rows import DenseFrame, DenseRows
+from fasttsne.nearest_neighbors.builtin.prepared_rows import score_norms
+from fasttsne.runtime.typing import RandomGenerator
 
 PARTITION, SEARCH = "partitioning into cells", "search"
 # Numbers of a group's rows, at most, and rows at least.
 GROUP_NUMBERS, MIN_GROUP_ROWS = 2**24, 256
 
+# Ids of rows, (m,), and their neighbours: indices and distances, (m, k).
+Found: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
+# Centroids and radii of all cells, and the origin.
+CentroidTable: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-class ClusterCells(Cells):
-    """Cells whose rows are on the workers, for the plan of a search and for ``search_groups``.
 
-    Parameters are those of :class:`Cells`, but points are on the workers, rows are the prepared
-    ones, and ``projection`` is from them to points, or None where they are the same.
+class Group(NamedTuple):
+    """The rows of some cells, cell by cell.
+
+    ids : (m,) int32, their numbers; sizes : (cells,) rows of each cell.
+    source : (m, columns); points : (m, any) reduced coordinates, or None where they are not.
+    """
+
+    ids: np.ndarray
+    sizes: np.ndarray
+    source: np.ndarray
+    points: np.ndarray | None
+
+
+class Space(NamedTuple):
+    """What turns rows into points: their frame, and the projection of points, if there is one."""
+
+    frame: DenseFrame
+    projection: Projection | None
+
+    def points_of(self, group: Group) -> np.ndarray:
+        """Return the coordinates of a group."""
+        return self.frame.prepare(group.source).values if group.points is None else group.points
+
+
+class ClusterCells(CellStore[RemoteRows]):
+    """Cells whose rows are on the workers.
+
+    Parameters
+    ----------
+    source : the rows; points : their coordinates, maybe reduced.
+    space : what turns these into those.
+    origin, generator, n_threads : as :meth:`Cells.partition`.
     """
 
     def __init__(
         self,
-        rows: ClusterRows,
+        source: RemoteRows,
         points: RemoteRows,
+        space: Space,
         origin: np.ndarray,
-        generator: Any,
+        generator: RandomGenerator,
         n_threads: int,
-        projection: Projection | None,
     ):
         preallocate_blas_buffers()
-        self._rows, self._cluster, self._projection = rows, points.cluster, projection
-        self.groups = self._regroup(points, origin, generator, n_threads)
+        self._space, self._cluster = space, source.cluster
+        self._n_columns = source.shape[1]
+        self._groups = self._regroup(source, points, origin, generator, n_threads)
         layouts = self._cluster.results(
             PARTITION,
-            [self._cluster.submit(PARTITION, partial(_layout, rows.frame), g) for g in self.groups],
+            [self._cluster.submit(PARTITION, partial(_layout, space), g) for g in self._groups],
         )
         ids, sizes, means, squares = zip(*layouts, strict=True)
-        self._lay_out(np.concatenate(ids), np.concatenate(sizes))
-        self.group_cells = np.cumsum([0, *map(len, sizes)])
-        self._set_centroids(
-            (np.concatenate(means) - origin).astype(np.float32),
-            np.sqrt(np.concatenate(squares)),
-            origin,
-        )
+        self._group_cells = np.cumsum([0, *map(len, sizes)])
+        centroids = (np.concatenate(means) - origin).astype(np.float32)
+        radii = np.sqrt(np.concatenate(squares))
+        self.table = CellTable(np.concatenate(ids), np.concatenate(sizes), centroids, radii, origin)
 
     def _regroup(
-        self, points: RemoteRows, origin: np.ndarray, generator: Any, n_threads: int
+        self,
+        source: RemoteRows,
+        points: RemoteRows,
+        origin: np.ndarray,
+        generator: RandomGenerator,
+        n_threads: int,
     ) -> list[Future]:
         """Return the groups: k-means on a sample, here; the rest where rows are."""
         cluster, n = self._cluster, len(points)
@@ -88,7 +126,7 @@ class ClusterCells(Cells):
         is_coarse = n_clusters > MAX_CLUSTERS_ONE_LEVEL
         n_positions = count_coarse(n_clusters) if is_coarse else n_clusters
         training = points[training_rows(n, n_positions, generator)]
-        centroids = train_centroids(training, n_positions, origin, n_threads, lambda n_rows: None)
+        centroids = train_centroids(training, n_positions, origin, n_threads, _ignore)
         positions = points.submit_blocks(PARTITION, partial(_assign, centroids, origin))
         counts = [cluster.submit(PARTITION, _count, each, n_positions) for each in positions]
         totals = np.sum(cluster.results(PARTITION, counts, points.sizes), axis=0)
@@ -105,12 +143,12 @@ class ClusterCells(Cells):
                     PARTITION,
                     partial(_piece, a, b, int(points.edges[i])),
                     positions[i],
-                    self._rows.source.blocks[i],
-                    None if self._projection is None else points.blocks[i],
+                    source.blocks[i],
+                    None if self._space.projection is None else points.blocks[i],
                 )
                 for i in range(len(positions))
             ]
-            gather = partial(_gather, self._rows.frame, a, b, samples[a:b], origin)
+            gather = partial(_gather, self._space, a, b, samples[a:b], origin)
             groups.append(cluster.submit(PARTITION, gather, *pieces))
         cluster.finish(PARTITION, groups)
         return groups
@@ -119,66 +157,47 @@ class ClusterCells(Cells):
         self, packed: PackedRows, count: int, n_threads: int
     ) -> tuple[np.ndarray, np.ndarray]:
         found = []
-        for g, group in enumerate(self.groups):
-            first = int(self.starts[self.group_cells[g]]) * TILE_ROWS
-            run = partial(
-                nearest_in_group,
-                self._rows.frame,
-                self._projection,
-                self.origin,
-                packed,
-                count,
-                first,
-            )
+        for a, group in zip(self._group_cells[:-1], self._groups, strict=True):
+            first = int(self.table.starts[a]) * TILE_ROWS
+            run = partial(_nearest_in_group, self._space, self.table.origin, packed, count, first)
             found.append(self._cluster.submit(PARTITION, run, group))
         parts = zip(*self._cluster.results(PARTITION, found), strict=True)
         keys, norms = (np.concatenate(part, axis=1) for part in parts)
         order = np.argsort(keys, axis=1)[:, :count]
-        places = np.take_along_axis(keys, order, 1) & np.uint64(2**32 - 1)
-        return places.astype(np.int64), np.take_along_axis(norms, order, 1)
+        positions = numbers_of(np.take_along_axis(keys, order, 1))
+        return positions, np.take_along_axis(norms, order, 1)
 
-    def search_groups(self, plan: SearchPlan, k: int) -> list[Future]:
-        """Return futures of (ids, indices, distances) of parts of the rows, (m,) and (m, k).
+    def search(self, plan: SearchPlan, k: int, n_threads: int) -> Tables:
+        """Search as the base.
 
         Rows whose bound reaches cells that their task was not sent are searched a second time, with
         those.
         """
-        n_kept = min(plan.n_candidates, len(self.order) - 1)
-        near = self.near[:, : max(plan.n_near, self._n_least)]
-        how = Search(plan.n_far, plan.bound, n_kept, k)
-        table = self._cluster.submit(SEARCH, _identity, (self.centroids, self.radii, self.origin))
+        cells, cluster, n = self.table, self._cluster, len(self.table.order)
+        near = cells.near_cells(plan.n_near)
+        plan = plan._replace(n_candidates=min(plan.n_candidates, n - 1))
+        table = cluster.submit(SEARCH, _identity, (cells.centroids, cells.radii, cells.origin))
         searched = []
-        for a, b in zip(self.group_cells[:-1], self.group_cells[1:], strict=True):
-            own = np.arange(a, b)
-            run = partial(search_at_first, self._rows.frame, self._projection, how, own, near[a:b])
-            searched.append(self._submit(run, table, np.union1d(own, near[a:b])))
-        self._cluster.finish(SEARCH, searched, self._group_sizes())
-        tables = [self._cluster.submit(SEARCH, itemgetter(0), each) for each in searched]
-        found = [self._cluster.submit(SEARCH, itemgetter(1), each) for each in searched]
-        for open_cells in self._cluster.results(SEARCH, found):
-            for cells in self._in_parts(open_cells, near):
-                reached, is_open, reaches = zip(
-                    *(open_cells[cell] for cell in cells.tolist()), strict=True
-                )
-                again = partial(
-                    search_again,
-                    self._rows.frame,
-                    self._projection,
-                    how,
-                    cells,
-                    near[cells],
-                    np.concatenate(is_open),
-                    np.concatenate(reaches),
-                )
-                read = np.unique(np.concatenate([cells, near[cells].ravel(), *reached]))
+        for a, b in itertools.pairwise(self._group_cells):
+            run = partial(search_at_first, self._space, plan, k, a, near[a:b])
+            searched.append(self._submit(run, table, np.union1d(np.arange(a, b), near[a:b])))
+        cluster.finish(SEARCH, searched, np.diff(cells.firsts[self._group_cells]).tolist())
+        tables = [cluster.submit(SEARCH, itemgetter(0), each) for each in searched]
+        found = [cluster.submit(SEARCH, itemgetter(1), each) for each in searched]
+        for unfinished in cluster.results(SEARCH, found):
+            for own in self._in_parts(unfinished, near):
+                some = [unfinished[cell] for cell in own.tolist()]
+                again = partial(search_again, self._space, plan, k, own, near[own], some)
+                reached = [cell.reached for cell in some]
+                read = np.unique(np.concatenate([own, near[own].ravel(), *reached]))
                 tables.append(self._submit(again, table, read))
-        self._cluster.finish(SEARCH, tables)
-        return tables
+        cluster.finish(SEARCH, tables)
+        return by_rows(cluster, tables, n, k)
 
-    def _submit(self, run: Any, table: Future, cells: np.ndarray) -> Future:
+    def _submit(self, run: Callable[..., object], table: Future, cells: np.ndarray) -> Future:
         """Return the future of a search that reads the rows of some cells, ascending."""
-        parts: list[Any] = []
-        for group, (a, b) in zip(self.groups, itertools.pairwise(self.group_cells), strict=True):
+        parts: list[Future] = []
+        for group, (a, b) in zip(self._groups, itertools.pairwise(self._group_cells), strict=True):
             wanted = cells[(cells >= a) & (cells < b)] - a
             if len(wanted) == b - a:
                 parts.append(group)
@@ -187,24 +206,128 @@ class ClusterCells(Cells):
         return self._cluster.submit(SEARCH, partial(run, cells), table, *parts)
 
     def _in_parts(
-        self, open_cells: dict[int, UnfinishedCell], near: np.ndarray
+        self, unfinished: dict[int, UnfinishedCell], near: np.ndarray
     ) -> Iterator[np.ndarray]:
-        """Yield the numbers of open cells, ascending, with which not too many rows are read."""
-        limit = max(GROUP_NUMBERS // self._rows.n_columns, 1)
+        """Yield the numbers of unfinished cells in parts that do not read too many rows."""
+        limit, sizes = max(GROUP_NUMBERS // self._n_columns, 1), self.table.sizes
         part: list[int] = []
-        is_read = np.zeros(self.n_cells, bool)
-        for cell in sorted(open_cells):
-            is_read[cell] = is_read[near[cell]] = is_read[open_cells[cell].reached] = True
+        is_read = np.zeros(len(sizes), bool)
+        for cell in sorted(unfinished):
+            is_read[cell] = is_read[near[cell]] = is_read[unfinished[cell].reached] = True
             part.append(cell)
-            if self.sizes[is_read].sum() > limit:
+            if sizes[is_read].sum() > limit:
                 yield np.array(part)
                 part = []
                 is_read[:] = False
         if part:
             yield np.array(part)
 
-    def _group_sizes(self) -> list[int]:
-        return [int(size) for size in np.diff(self.firsts[self.group_cells])]
+
+class CellShard:
+    """Some of all cells, with their rows; the others have none.
+
+    Parameters
+    ----------
+    cells : their numbers, ascending; ``parts`` has the rows of each, in this order.
+    table : centroids and radii of all cells, and the origin.
+
+    Attributes
+    ----------
+    ids : the numbers of all rows, ascending: of equal distances the smaller is the nearer, and so
+        they are numbered among these as among all.
+    """
+
+    def __init__(
+        self, space: Space, cells: np.ndarray, table: CentroidTable, parts: Sequence[Group]
+    ):
+        ids = np.concatenate([part.ids for part in parts])
+        order = np.argsort(ids)
+        number = np.empty(len(ids), np.int64)
+        number[order] = np.arange(len(ids))
+        self.ids = ids[order]
+        source = _in_order([part.source for part in parts], number)
+        self.rows = DenseRows(source, space.frame.metric, space.frame)
+        points = self.rows.points.values
+        if space.projection is not None:
+            points = _in_order([space.points_of(part) for part in parts], number)
+        sizes = np.zeros(len(table[0]), np.int64)
+        sizes[cells] = np.concatenate([part.sizes for part in parts])
+        norms = score_norms(points, space.projection)
+        self.cells = Cells(points, number, sizes, table, norms, is_whole=False)
+
+    def nearest(
+        self, batches: Iterator[SearchedRows], k: int
+    ) -> tuple[Found, dict[int, UnfinishedCell]]:
+        """Return ids of rows with their nearest candidates, and the cells that are unfinished."""
+        tables: list[Found] = []
+        unfinished: dict[int, UnfinishedCell] = {}
+        for batch in batches:
+            queries, at = self.rows.points[batch.rows], np.arange(len(batch.rows))
+            sizes, index_map = self.rows.copied_lengths(queries), self.cells.index_map
+            indices, distances, _ = self.rows.rerank_queries(
+                queries, batch.candidates, at, index_map, k, 1, sizes
+            )
+            tables.append((self.ids[batch.rows], self.ids[indices], distances))
+            unfinished.update(batch.unfinished)
+        ids, indices, distances = (np.concatenate(each) for each in zip(*tables, strict=True))
+        return (ids, indices, distances), unfinished
+
+
+def search_at_first(
+    space: Space,
+    plan: SearchPlan,
+    k: int,
+    start: int,
+    near: np.ndarray,
+    cells: np.ndarray,
+    table: CentroidTable,
+    *parts: Group,
+) -> tuple[Found, dict[int, UnfinishedCell]]:
+    """Search the rows of a range of cells in those that are near, and beyond if those are here."""
+    shard = CellShard(space, cells, table, parts)
+    return shard.nearest(shard.cells.search(near, plan, 1, int(start)), k)
+
+
+def search_again(
+    space: Space,
+    plan: SearchPlan,
+    k: int,
+    own: np.ndarray,
+    near: np.ndarray,
+    unfinished: Sequence[UnfinishedCell],
+    cells: np.ndarray,
+    table: CentroidTable,
+    *parts: Group,
+) -> Found:
+    """Search the open rows of unfinished cells, ``own``, in those that are near and beyond."""
+    shard = CellShard(space, cells, table, parts)
+    is_open, reaches = (np.concatenate([cell[i] for cell in unfinished]) for i in (1, 2))
+    return shard.nearest(shard.cells.search_again(own, near, plan, is_open, reaches), k)[0]
+
+
+def take_cells(group: Group, cells: np.ndarray) -> Group:
+    """Return some of the cells, by their numbers in the group, ascending."""
+    firsts = np.append(0, group.sizes.cumsum())
+    rows = np.concatenate([np.arange(firsts[c], firsts[c + 1]) for c in cells])
+    points = None if group.points is None else group.points[rows]
+    return Group(group.ids[rows], group.sizes[cells], group.source[rows], points)
+
+
+def _nearest_in_group(
+    space: Space, origin: np.ndarray, queries: PackedRows, count: int, first: int, group: Group
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the keys of the group's points that are nearest to packed rows: score, position.
+
+    And their squared lengths; of empty places the largest number, and anything.
+    """
+    points, sizes = space.points_of(group), group.sizes
+    starts, index_map = lay_out(np.arange(len(points)), sizes)
+    norms = score_norms(points, space.projection)
+    packed = pack_cells(points, index_map, starts, sizes, origin, 1, norms)
+    candidates = Candidates(queries.n, count)
+    candidates.compare_all(queries, packed, first, 1)
+    keys = candidates.top_keys(count)
+    return keys, packed.norms[np.minimum(numbers_of(keys) - first, len(packed.norms) - 1)]
 
 
 def _ranges(totals: np.ndarray, n_ranges: int) -> list[tuple[int, int]]:
@@ -213,21 +336,31 @@ def _ranges(totals: np.ndarray, n_ranges: int) -> list[tuple[int, int]]:
     wanted = np.arange(1, n_ranges) * ends[-1] // n_ranges
     edges = np.unique(np.concatenate([[0], np.searchsorted(ends, wanted) + 1, [len(totals)]]))
     edges = edges[edges <= len(totals)]
-    pairs = zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
-    return [(a, b) for a, b in pairs if totals[a:b].sum()]
+    return [(a, b) for a, b in itertools.pairwise(edges.tolist()) if totals[a:b].sum()]
 
 
-def _assign(centroids: np.ndarray, origin: np.ndarray, points: np.ndarray, first: int) -> Any:
-    return tour_positions(points, centroids, origin, 1, lambda n_rows: None)
+def _assign(
+    centroids: np.ndarray, origin: np.ndarray, points: np.ndarray, first: int
+) -> np.ndarray:
+    return tour_positions(points, centroids, origin, 1, _ignore)
 
 
 def _count(positions: np.ndarray, n_positions: int) -> np.ndarray:
     return np.bincount(positions, minlength=n_positions)
 
 
+# Rows of a block at some positions: ids, positions, rows, and reduced coordinates if there are.
+Piece: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
+
+
 def _piece(
-    a: int, b: int, first: int, positions: np.ndarray, source: np.ndarray, points: Any
-) -> tuple[Any, ...]:
+    a: int,
+    b: int,
+    first: int,
+    positions: np.ndarray,
+    source: np.ndarray,
+    points: np.ndarray | None,
+) -> Piece:
     """Return the rows of a block at positions from a to b."""
     at = np.flatnonzero((positions >= a) & (positions < b))
     ids = (first + at).astype(np.int32)
@@ -235,34 +368,50 @@ def _piece(
 
 
 def _gather(
-    frame: DenseRows, a: int, b: int, samples: Sequence[Any], origin: np.ndarray, *pieces: Any
+    space: Space,
+    a: int,
+    b: int,
+    samples: Sequence[np.ndarray | None],
+    origin: np.ndarray,
+    *pieces: Piece,
 ) -> Group:
     """Return the rows at positions from a to b, in cells."""
     ids, positions, source = (np.concatenate([each[i] for each in pieces]) for i in range(3))
-    points = None if pieces[0][3] is None else np.concatenate([each[3] for each in pieces])
-    coordinates = frame.prepare(source).values if points is None else points
-    clusters: list[np.ndarray] = []
+    reduced = [each[3] for each in pieces if each[3] is not None]
+    points = np.concatenate(reduced) if reduced else None
+    coordinates = space.points_of(Group(ids, positions, source, points))
     by_position = rows_by_position(positions - np.uint16(a), b - a)
     used = [sample for sample in samples if sample is not None]
-    if not used:
-        clusters = by_position
-    else:
-        for rows, sample in zip(by_position, used, strict=True):
-            coarse = coordinates[rows]
-            n_clusters, how = count_clusters(len(rows)), (origin, 1, lambda n_rows: None)
-            centroids = train_centroids(coarse[sample], n_clusters, *how)
-            fine = rows_by_position(tour_positions(coarse, centroids, *how), len(centroids))
-            clusters.extend(rows[members] for members in fine)
+    clusters = [] if used else by_position
+    for rows, sample in zip(by_position, used, strict=bool(used)):
+        coarse = coordinates[rows]
+        n_clusters, how = count_clusters(len(rows)), (origin, 1, _ignore)
+        centroids = train_centroids(coarse[sample], n_clusters, *how)
+        fine = rows_by_position(tour_positions(coarse, centroids, *how), len(centroids))
+        clusters.extend(rows[members] for members in fine)
     order, sizes = cells_of(clusters)
     return Group(ids[order], sizes, source[order], None if points is None else points[order])
 
 
-def _layout(frame: DenseRows, group: Group) -> tuple[np.ndarray, ...]:
+def _layout(space: Space, group: Group) -> tuple[np.ndarray, ...]:
     """Return rows, sizes, means and mean squares of cells."""
-    firsts = np.append(0, group.sizes.cumsum())
-    points = coordinates(frame, group)
-    return group.ids, group.sizes, *cell_means(points, np.arange(len(points)), firsts)
+    points = space.points_of(group)
+    return group.ids, group.sizes, *cell_means(points, np.arange(len(points)), group.sizes)
 
 
-def _identity(value: Any) -> Any:
+def _in_order(parts: Sequence[np.ndarray], number: np.ndarray) -> np.ndarray:
+    """Return the rows of all parts, each at its number."""
+    out = np.empty((len(number), parts[0].shape[1]), parts[0].dtype)
+    first = 0
+    for part in parts:
+        out[number[first : first + len(part)]] = part
+        first += len(part)
+    return out
+
+
+def _identity(value: CentroidTable) -> CentroidTable:
     return value
+
+
+def _ignore(n_rows: int) -> None:
+    """Report nothing."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import platform
 import time
 import uuid
 import weakref
@@ -9,10 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dask
+import numpy as np
+import scipy
 from distributed import CancelledError, Client, Future, TimeoutError, wait
 from distributed.scheduler import KilledWorker
 
-from fasttsne.dask.versions import check_workers
+from fasttsne import _kernels
+from fasttsne._version import __version__
+from fasttsne.runtime.memory import available_memory, format_bytes
 from fasttsne.runtime.progress import stage
 
 log = logging.getLogger("fasttsne.dask")
@@ -21,8 +26,8 @@ log = logging.getLogger("fasttsne.dask")
 PATIENCE = 60.0
 # Seconds that a cluster without workers may take to get one.
 WITHOUT_WORKERS = 30.0
-# Parts of rows for each thread, and parts at most: where all send something to all, their number
-# squared is that of the tasks, of which Dask's scheduler does some thousand in a second.
+# Parts of rows for each thread, and parts at most: where all send something to all, the number of
+# tasks is its square, and Dask's scheduler does some thousand tasks in a second.
 PARTS_PER_THREAD, MAX_PARTS = 3, 512
 # Seconds that workers get to forget what they held.
 FORGETTING = 5.0
@@ -69,14 +74,9 @@ class Cluster:
     def open_client(self) -> Iterator[Client]:
         """Yield the client to ask it something; all questions to the scheduler are within.
 
-        Another thread may close the client at any moment, and what it raises then depends on how
-        far it has come: an error of its connection, of a future that was cancelled, or an
-        AttributeError, since it has no scheduler any more.
-
-        Raises
-        ------
-        ClusterError
-            Where the client was closed, before or within the block.
+        Another thread may close the client at any moment.  What it raises then depends on how far
+        it has come (an error of its connection, of a cancelled future, or an AttributeError), and
+        becomes a ClusterError.
         """
         self.check_open()
         try:
@@ -86,7 +86,7 @@ class Cluster:
             raise
 
     def release(self) -> None:
-        """Let workers forget everything, and stop what they have not begun."""
+        """Release all futures, and cancel pending tasks."""
         if self.client.status != "running":
             return
         own = {future.key for future in self._futures}
@@ -101,8 +101,13 @@ class Cluster:
                     return
                 time.sleep(0.02)
 
+    def forget(self, futures: Sequence[Future]) -> None:
+        """Have workers forget results as soon as no task that was submitted needs them."""
+        for future in futures:
+            future.release()
+
     def workers(self) -> dict[str, int]:
-        """The workers' addresses and numbers of threads, those that came late included."""
+        """Return the workers' addresses and numbers of threads, late workers included."""
         with self.open_client() as client:
             found: dict[str, int] = client.nthreads()
             new = set(found) - self._checked
@@ -112,13 +117,7 @@ class Cluster:
         return found
 
     def wait_for_workers(self, name: str) -> dict[str, int]:
-        """The same, at least one.
-
-        Raises
-        ------
-        ClusterError
-            Where none comes.
-        """
+        """Return the workers as soon as there is one; ClusterError where none comes."""
         start = time.monotonic()
         while True:
             found = self.workers()
@@ -134,13 +133,15 @@ class Cluster:
         wanted = min(PARTS_PER_THREAD * n_threads, n // min_rows)
         return min(max(wanted, -(-n // max_rows), 1), MAX_PARTS)
 
-    def submit(self, name: str, function: Callable[..., Any], *arguments: Any, **how: Any) -> Any:
+    def submit(
+        self, name: str, function: Callable[..., object], *arguments: object, **how: object
+    ) -> Future:
         """Return the future of a function's result; ``name`` is its stage, on the dashboard."""
         key = f"{name}-{uuid.uuid4().hex}"
         with self.open_client() as client:
             return self.keep(client.submit(function, *arguments, key=key, pure=False, **how))
 
-    def compute(self, tasks: Sequence[Any]) -> list[Any]:
+    def compute(self, tasks: Sequence[object]) -> list[Future]:
         """Return the futures of Dask's delayed tasks."""
         with self.open_client() as client:
             return [self.keep(future) for future in client.compute(tasks)]
@@ -153,16 +154,9 @@ class Cluster:
     def finish(
         self, name: str, futures: Sequence[Future], amounts: Sequence[float] | None = None
     ) -> None:
-        """Wait until tasks are done, a stage of progress.
+        """Wait until tasks are done, a stage of progress; raise what a task raised.
 
         amounts : of rows, which each task deals with; None counts tasks.
-
-        Raises
-        ------
-        ClusterError
-            Where that cannot be.
-        Exception
-            What a task raised.
         """
         left = dict(zip(futures, [1.0] * len(futures) if amounts is None else amounts, strict=True))
         unit = "tasks" if amounts is None else "rows"
@@ -183,7 +177,7 @@ class Cluster:
     def results(
         self, name: str, futures: Sequence[Future], amounts: Sequence[float] | None = None
     ) -> list[Any]:
-        """The same, and return what the tasks returned."""
+        """Wait until tasks are done, as :meth:`finish`; return what they returned."""
         watch = StallMonitor(self, name)
         while True:
             self.finish(name, futures, amounts)
@@ -192,8 +186,7 @@ class Cluster:
                 contextlib.suppress(OSError, KeyError, CancelledError),  # seen in the next round
                 self.open_client() as client,
             ):
-                found: list[Any] = client.gather(list(futures))
-                return found
+                return list(client.gather(list(futures)))
 
     def raise_if_failed(self, future: Future, name: str) -> None:
         """Raise what a task raised, or ClusterError where it has no result for another reason."""
@@ -212,20 +205,14 @@ class Cluster:
 
 
 class StallMonitor:
-    """Sees that a stage does not wait for what cannot come, and says what it waits for."""
+    """Ends a stage that waits for what cannot come, and logs what a slow one waits for."""
 
     def __init__(self, cluster: Cluster, name: str):
         self._cluster, self._name = cluster, name
         self._last = self._looked = self._seen = time.monotonic()
 
     def look(self, n_done: int, left: str) -> None:
-        """To be called every few seconds.
-
-        Raises
-        ------
-        ClusterError
-            Where the cluster has had no worker for a while, or is gone.
-        """
+        """Look at the workers every few seconds; ClusterError where there were none for a while."""
         now = time.monotonic()
         if n_done:
             self._last = self._seen = now
@@ -240,11 +227,56 @@ class StallMonitor:
         elif now - self._seen > WITHOUT_WORKERS:
             raise ClusterError(f"no worker is left in the stage {self._name!r}")
         if now - self._last > PATIENCE:
-            log.warning(
-                "the stage %r has waited for %.0f s: %s, of %d workers",
-                self._name,
-                PATIENCE,
-                left,
-                len(workers),
-            )
+            message = "the stage %r has waited for %.0f s: %s, of %d workers"
+            log.warning(message, self._name, PATIENCE, left, len(workers))
             self._last = now
+
+
+def check_fits(n_bytes: int, what: str) -> None:
+    """Raise MemoryError for what this process has no room for."""
+    free = available_memory()
+    if n_bytes > free:
+        raise MemoryError(
+            f"{what} would take {format_bytes(n_bytes)} of memory in this process, and "
+            f"{format_bytes(free)} are free"
+        )
+
+
+def own_versions() -> dict[str, str]:
+    """Return the versions of this process, on which bits may depend."""
+    return {
+        "fasttsne": __version__,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "kernels": _kernels.simd,
+    }
+
+
+def check_workers(client: Client, workers: Sequence[str]) -> None:
+    """Raise RuntimeError where workers lack fasttsne, or have other versions than the client."""
+
+    # A local function is pickled by value: a worker may not have this module.
+    def versions() -> dict[str, str] | str:
+        try:
+            from fasttsne.dask.cluster import own_versions
+        except ImportError as error:
+            return f"{type(error).__name__}: {error}"
+        return own_versions()
+
+    expected = own_versions()
+    found = client.run(versions, workers=list(workers), on_error="return")
+    for address, there in sorted(found.items()):
+        if there == expected or isinstance(there, OSError):  # which has left since
+            continue
+        if not isinstance(there, dict):
+            raise RuntimeError(
+                f"worker {address} cannot import fasttsne.dask ({there}): install there what the "
+                f"client has, fasttsne[dask]=={__version__}"
+            )
+        names = [name for name in expected if there.get(name) != expected[name]]
+        shown = (f"{name} is {there.get(name)} there and {expected[name]} here" for name in names)
+        raise RuntimeError(
+            f"worker {address} has other versions than the client, and would compute other bits: "
+            + "; ".join(shown)
+        )

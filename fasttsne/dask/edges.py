@@ -1,4 +1,4 @@
-"""Edges that stay on the workers while an embedding moves, and what happens when one is lost.
+"""Edges that stay on the workers while an embedding moves, also where a worker is lost.
 
 In each iteration the workers are sent the embedding, 8 bytes a point in two dimensions, and send
 the forces on their points back, while the repulsion is computed in the client's process.
@@ -6,53 +6,56 @@ the forces on their points back, while the repulsion is computed in the client's
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from operator import methodcaller
+from typing import TypeAlias
 
 import numpy as np
 from distributed import Actor, Future, TimeoutError, get_worker
+from distributed.actor import BaseActorFuture
 
 from fasttsne import _kernels
 from fasttsne.dask.cluster import LOOK_EVERY, Cluster, StallMonitor, log
 from fasttsne.dask.graph import ClusterGraph
-from fasttsne.objective.edges import CSREdges, Entropy, PackedEdges, RowBlock, pack_blocks
+from fasttsne.objective.edges import (
+    CSREdges,
+    Entropy,
+    Moments,
+    PackedEdges,
+    RowBlock,
+    inverse_order,
+    pack_edges,
+)
 
 STAGE = "attraction"
 # Points whose cross terms the kernel adds up together, one after the other.
 BLOCK = 256
 
-# What each actor answered, and the numbers, in the map's order, of the points it is about.
-Answers = Iterator[tuple[np.ndarray, Any]]
+Answer: TypeAlias = tuple[np.ndarray, ...]
+# Answers of actors, and the numbers, in the map's order, of the points that each is about.
+Answers: TypeAlias = Iterator[tuple[np.ndarray, Answer]]
+Method: TypeAlias = Callable[[Actor], BaseActorFuture]
 
 
 class EdgesActor:
-    """The edges of some blocks of rows, packed in the order of the map.
+    """The edges of some blocks of rows, packed in the order of the map; it uses all threads.
 
     Parameters
     ----------
     firsts : the first row of each block.
     largest : no value of the whole graph is larger.
     dof : degrees of freedom of the kernel.
-    n_threads : of the worker; None is all that it has.
     blocks : arrays of CSR matrices with n columns.
     """
 
-    def __init__(
-        self,
-        firsts: list[int],
-        largest: float,
-        dof: float,
-        n_threads: int | None,
-        *blocks: CSREdges,
-    ):
+    def __init__(self, firsts: list[int], largest: float, dof: float, *blocks: CSREdges):
         self._firsts, self._blocks, self._largest, self._dof = firsts, blocks, largest, dof
-        self._n_threads = get_worker().state.nthreads if n_threads is None else n_threads
+        self._n_threads = get_worker().state.nthreads
         self._packed: PackedEdges | None = None
         self._numbers = np.empty(0, np.int32)
 
-    def reorder(self, order: np.ndarray) -> int:
+    def reorder(self, order: np.ndarray) -> Answer:
         """Pack the edges anew: row r of maps is from now on the point ``order[r]``."""
-        position = np.empty(len(order), np.int32)
-        position[order] = np.arange(len(order), dtype=np.int32)
+        position = inverse_order(order)
         own = [
             position[first : first + len(block[0]) - 1]
             for first, block in zip(self._firsts, self._blocks, strict=True)
@@ -64,26 +67,24 @@ class EdgesActor:
             places = np.searchsorted(self._numbers, numbers[rows]).astype(np.int32)
             blocks.append(RowBlock(block, rows, places))
         spare, self._packed = list(self._packed or ()), None
-        self._packed = pack_blocks(
-            blocks, self._numbers, position, self._largest, self._n_threads, spare
-        )
-        return len(self._numbers)
+        largest, n_threads = self._largest, self._n_threads
+        self._packed = pack_edges(blocks, position, largest, n_threads, self._numbers, spare=spare)
+        return ()
 
-    def attract(self, y: np.ndarray, with_cross: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    def attract(self, y: np.ndarray, with_cross: bool) -> Answer:
         """Return forces on the actor's points, in the map's order, and their cross terms.
 
         y : (n, d) float32.
         """
         assert self._packed is not None
-        m = len(self._numbers)
-        forces = np.empty((m, y.shape[1]), np.float32)
-        cross = np.empty(m, np.float32) if with_cross else None
+        forces = np.empty((len(self._numbers), y.shape[1]), np.float32)
+        cross = np.empty(len(self._numbers), np.float32) if with_cross else None
         _kernels.attraction.attraction_of(
             *self._packed, self._numbers, y, forces, cross, self._dof, self._n_threads
         )
-        return forces, cross
+        return (forces,) if cross is None else (forces, cross)
 
-    def moments(self, y: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, ...]:
+    def moments(self, y: np.ndarray, v: np.ndarray) -> Answer:
         """Return degrees, moments and products of the actor's points: ``edge_moments``."""
         assert self._packed is not None
         m, d = len(self._numbers), y.shape[1]
@@ -96,24 +97,35 @@ class EdgesActor:
         return degree, moments, product
 
 
-class LostActor(Exception):
-    """The worker of an actor is gone."""
+class PlacedActor:
+    """An actor, its worker, its blocks, and its points as numbers in the map's order, ascending."""
+
+    def __init__(self, cluster: Cluster, worker: str, blocks: list[int], future: Future):
+        self.worker, self.blocks, self.future = worker, blocks, future
+        self.actor = Actor(EdgesActor, worker, future.key)
+        # Its own future is part of reference cycles, which outlive it.
+        cluster.keep(self.actor._future)
+        self.numbers = np.empty(0, np.int32)
+
+    def release(self) -> None:
+        """Have the worker forget the actor."""
+        self.future.release()
+        self.actor._future.release()
 
 
 class ActorEdges:
     """The edges of a graph held by actors, one on each worker; an ``EdgeSource``.
 
-    A worker that is lost takes its actor along: the others get its blocks, which the cluster
-    computes again from what it still has, and the call is repeated.  Each block's answer is the
-    same wherever it is computed.
+    A worker that is lost takes its actor along: blocks are shared out anew, the cluster computes
+    again what it has lost, and the call is repeated.  Each block's answer is the same wherever it
+    is computed.
     """
 
     def __init__(self, graph: ClusterGraph, dof: float):
         self._graph, self._dof = graph, dof
-        self._cluster: Cluster = graph.cluster
-        self._actors: list[_PlacedActor] = []
-        self._order: np.ndarray | None = None
-        self._position = np.empty(0, np.int32)
+        self._cluster = graph.cluster
+        self._actors: list[PlacedActor] = []
+        self._order = np.empty(0, np.int32)
         # The scheduler would have to pass every map on.
         self._cluster.client.direct_to_workers = True
 
@@ -123,214 +135,166 @@ class ActorEdges:
         Workers that have come since the last time get their share of the blocks.
         """
         self._order = order.astype(np.int32)
-        self._position = np.empty(len(order), np.int32)
-        self._position[order] = np.arange(len(order), dtype=np.int32)
         workers = self._cluster.wait_for_workers(STAGE)
         if set(workers) != {placed.worker for placed in self._actors}:
-            for placed in self._actors:
-                placed.release()
-            self._actors = []
-            self._place(list(range(len(self._graph.blocks))), workers)
-        for _ in self._start("reorder", self._order)():
-            pass
+            self._place(workers)
+        self._pack()
 
     def start_attraction(
         self, y: np.ndarray, forces: np.ndarray, with_cross: bool
     ) -> Callable[[], float]:
-        answers = self._start("attract", y, with_cross)
+        answers = self._start(methodcaller("attract", y, with_cross))
 
         def wait() -> float:
-            cross = np.empty(len(y), np.float32) if with_cross else None
-            for numbers, (own, part) in answers():
-                forces[numbers] = own
-                if cross is not None:
-                    cross[numbers] = part
-            return 0.0 if cross is None else _sum_in_blocks(cross, self._dof)
+            cross = np.empty(len(y), np.float32)
+            for numbers, answer in answers:
+                for whole, part in zip((forces, cross), answer, strict=False):
+                    whole[numbers] = part
+            return _sum_in_blocks(cross, self._dof) if with_cross else 0.0
 
         return wait
 
-    def moments(
-        self,
-        y: np.ndarray,
-        v: np.ndarray,
-        degree: np.ndarray,
-        moments: np.ndarray,
-        product: np.ndarray,
-    ) -> None:
-        for numbers, parts in self._start("moments", y, v)():
-            for whole, part in zip((degree, moments, product), parts, strict=True):
+    def moments(self, y: np.ndarray, v: np.ndarray, out: Moments) -> None:
+        for numbers, parts in self._start(methodcaller("moments", y, v)):
+            for whole, part in zip(out, parts, strict=True):
                 whole[numbers] = part
 
     @property
     def entropy(self) -> Entropy:
-        return Entropy(float(self._graph.negative_entropy), float(self._graph.total))
+        return self._graph.entropy
 
-    def _start(self, method: str, *arguments: Any) -> Callable[[], Answers]:
-        """Call a method of all actors; return a function that waits for their answers."""
-        waiting = [(placed, self._call(placed, method, arguments)) for placed in self._actors]
+    def _pack(self) -> None:
+        position, edges = inverse_order(self._order), self._graph.edges
+        for placed in self._actors:
+            own = [position[edges[b] : edges[b + 1]] for b in placed.blocks]
+            placed.numbers = np.sort(np.concatenate(own))
+        for _ in self._start(methodcaller("reorder", self._order)):
+            pass
 
-        def answers() -> Answers:
-            left, watch = list(waiting), StallMonitor(self._cluster, STAGE)
-            while left:
-                placed, call = left.pop(0)
-                try:
-                    answer = self._wait(placed, call, watch, len(left))
-                except LostActor:
-                    for new in self._replace(placed, method):
-                        left.append((new, self._call(new, method, arguments)))
-                    continue
-                yield self._numbers(placed), answer
+    def _start(self, method: Method) -> Answers:
+        """Call a method of all actors now; return an iterator that waits for their answers.
 
-        return answers
-
-    def _call(self, placed: "_PlacedActor", method: str, arguments: Any) -> Any:
-        try:
-            return getattr(placed.actor, method)(*arguments)
-        except RuntimeError:  # its worker is gone
-            return None
-
-    def _wait(self, placed: "_PlacedActor", call: Any, watch: StallMonitor, n_left: int) -> Any:
-        """Return an answer.
-
-        Raises
-        ------
-        LostActor
-            Where there will be none.
+        Where a worker is lost, all actors answer once more.
         """
+        return self._answers(method, self._call(method))
+
+    def _call(self, method: Method) -> list[BaseActorFuture | None]:
+        """Call a method of all actors; None is of a worker that is gone."""
+        calls = []
+        for placed in self._actors:
+            try:
+                calls.append(method(placed.actor))
+            except RuntimeError:
+                calls.append(None)
+        return calls
+
+    def _answers(self, method: Method, calls: list[BaseActorFuture | None]) -> Answers:
+        watch = StallMonitor(self._cluster, STAGE)
+        while True:
+            for i, (placed, call) in enumerate(zip(self._actors, calls, strict=True)):
+                answer = self._wait(placed, call, watch, len(calls) - i)
+                if answer is None:
+                    self._recover(placed.worker)
+                    calls = self._call(method)
+                    break
+                yield placed.numbers, answer
+            else:
+                return
+
+    def _wait(
+        self, placed: PlacedActor, call: BaseActorFuture | None, watch: StallMonitor, n_left: int
+    ) -> Answer | None:
+        """Return an answer; None if the worker is lost."""
         while call is not None:
             try:
-                return call.result(timeout=LOOK_EVERY)
+                answer: Answer = call.result(timeout=LOOK_EVERY)
+                return answer
             except TimeoutError:
-                watch.look(0, f"{n_left + 1} answers of actors")
+                watch.look(0, f"{n_left} answers of actors")
             except Exception as error:
                 if placed.worker in self._cluster.workers() and not isinstance(error, OSError):
                     raise
                 break
             if placed.future.status != "finished" or placed.worker not in self._cluster.workers():
                 break
-        raise LostActor
+        return None
 
-    def _replace(self, lost: "_PlacedActor", method: str) -> list["_PlacedActor"]:
-        """Give the blocks of a lost actor to the workers that are left."""
+    def _recover(self, lost: str) -> None:
+        """Share out all blocks among the workers that are left."""
         self._cluster.check_open()
-        log.warning("the worker %s was lost: its edges are made again", lost.worker)
-        self._actors.remove(lost)
-        lost.release()
+        log.warning("the worker %s was lost: its edges are made again", lost)
         start = time.monotonic()
         workers = self._cluster.wait_for_workers(STAGE)
-        while lost.worker in workers and time.monotonic() - start < LOOK_EVERY:
+        while lost in workers and time.monotonic() - start < LOOK_EVERY:
             time.sleep(0.05)
             workers = self._cluster.wait_for_workers(STAGE)
-        if lost.worker in workers:  # it cannot be reached from here, but by the scheduler
+        if lost in workers:  # it cannot be reached from here, but by the scheduler
             self._cluster.client.direct_to_workers = False
-        before = len(self._actors)
-        self._place(lost.blocks, workers)
-        new = self._actors[before:]
-        if method != "reorder":
-            for placed in list(new):
-                self._pack(placed)
-        return self._actors[before:]
+        self._place(workers)
+        self._pack()
 
-    def _pack(self, placed: "_PlacedActor") -> None:
-        watch = StallMonitor(self._cluster, STAGE)
-        try:
-            self._wait(placed, self._call(placed, "reorder", (self._order,)), watch, 0)
-        except LostActor:
-            self._replace(placed, "")
+    def _place(self, workers: dict[str, int]) -> None:
+        """Make an actor on each worker, in place of those that there are."""
+        graph, is_made = self._graph, False
+        while not is_made:
+            for placed in self._actors:
+                placed.release()
+            for block in graph.blocks:
+                self._cluster.raise_if_failed(block, STAGE)
+            self._actors = [
+                self._make(worker, share)
+                for worker, share in self._shares(workers).items()
+                if share
+            ]
+            is_made = all(map(self._is_made, self._actors))
+            workers = self._cluster.wait_for_workers(STAGE)
 
-    def _place(self, blocks: list[int], workers: dict[str, int]) -> None:
-        """Make actors for blocks, where those are already, if their workers have not too many."""
-        while blocks:
-            for b in blocks:
-                self._cluster.raise_if_failed(self._graph.blocks[b], STAGE)
-            wanted = self._shares(blocks, workers)
-            made = [self._make(worker, share) for worker, share in wanted.items() if share]
-            watch = StallMonitor(self._cluster, STAGE)
-            missing: list[int] = []
-            for placed in made:
-                if self._is_made(placed, watch):
-                    self._actors.append(placed)
-                else:
-                    missing += placed.blocks
-            blocks, workers = missing, self._cluster.wait_for_workers(STAGE)
-
-    def _make(self, worker: str, blocks: list[int]) -> "_PlacedActor":
+    def _make(self, worker: str, blocks: list[int]) -> PlacedActor:
         graph = self._graph
-        firsts = [int(graph.edges[b]) for b in blocks]
+        arguments = [int(graph.edges[b]) for b in blocks], graph.largest, self._dof
+        arrays = [graph.blocks[b] for b in blocks]
         future = self._cluster.submit(
-            STAGE,
-            EdgesActor,
-            firsts,
-            graph.largest,
-            self._dof,
-            None,
-            *(graph.blocks[b] for b in blocks),
-            actor=True,
-            workers=[worker],
+            STAGE, EdgesActor, *arguments, *arrays, actor=True, workers=[worker]
         )
-        return _PlacedActor(self._cluster, worker, blocks, future)
+        return PlacedActor(self._cluster, worker, blocks, future)
 
-    def _is_made(self, placed: "_PlacedActor", watch: StallMonitor) -> bool:
+    def _is_made(self, placed: PlacedActor) -> bool:
         """Wait until an actor is there; return False where its worker is gone."""
+        watch = StallMonitor(self._cluster, STAGE)
         while not placed.future.done():
             time.sleep(0.005)
             watch.look(1, "")
             if placed.worker not in self._cluster.workers():
-                placed.release()
                 return False
-        if placed.future.status != "finished":
-            if placed.worker in self._cluster.workers():
-                self._cluster.raise_if_failed(placed.future, STAGE)
-            return False
-        return True
+        if placed.future.status == "finished":
+            return True
+        if placed.worker in self._cluster.workers():
+            self._cluster.raise_if_failed(placed.future, STAGE)
+        return False
 
-    def _shares(self, blocks: list[int], workers: dict[str, int]) -> dict[str, list[int]]:
-        """Return the blocks of each worker, as many as its share of the threads."""
-        n_threads = sum(workers.values())
+    def _shares(self, workers: dict[str, int]) -> dict[str, list[int]]:
+        """Return the blocks of each worker, as many as its share of the threads.
+
+        A block stays where it is, if that worker has not too many.
+        """
+        blocks, n_threads = self._graph.blocks, sum(workers.values())
         room = {name: -(-len(blocks) * n // n_threads) for name, n in workers.items()}
         shares: dict[str, list[int]] = {name: [] for name in workers}
-        graph = self._graph
         with self._cluster.open_client() as client:
-            where = client.who_has([graph.blocks[b] for b in blocks])
+            where = client.who_has(blocks)
         homeless = []
-        for b in blocks:
-            homes = [name for name in where.get(graph.blocks[b].key, ()) if room.get(name, 0) > 0]
-            if not homes:
+        for b, block in enumerate(blocks):
+            homes = [name for name in where.get(block.key, ()) if room.get(name, 0) > 0]
+            if homes:
+                shares[homes[0]].append(b)
+                room[homes[0]] -= 1
+            else:
                 homeless.append(b)
-                continue
-            shares[homes[0]].append(b)
-            room[homes[0]] -= 1
         for b in homeless:
             name = max(room, key=lambda each: room[each])
             shares[name].append(b)
             room[name] -= 1
         return {name: sorted(share) for name, share in shares.items()}
-
-    def _numbers(self, placed: "_PlacedActor") -> np.ndarray:
-        """Return the numbers of an actor's points in the map's order, ascending."""
-        if placed.order is not self._order:
-            edges = self._graph.edges
-            own = [self._position[edges[b] : edges[b + 1]] for b in placed.blocks]
-            placed.numbers = np.sort(np.concatenate(own))
-            placed.order = self._order
-        return placed.numbers
-
-
-class _PlacedActor:
-    """An actor, its worker and its blocks."""
-
-    def __init__(self, cluster: Cluster, worker: str, blocks: list[int], future: Future):
-        self.worker, self.blocks, self.future = worker, blocks, future
-        self.actor = Actor(EdgesActor, worker, future.key)
-        # It has a future of its own, and is part of circles that outlive it.
-        cluster.keep(self.actor._future)
-        self.order: np.ndarray | None = None  # that ``numbers`` are of
-        self.numbers = np.empty(0, np.int32)
-
-    def release(self) -> None:
-        """Let the worker forget the actor."""
-        self.future.release()
-        self.actor._future.release()
 
 
 def _sum_in_blocks(values: np.ndarray, dof: float) -> float:

@@ -1,24 +1,34 @@
-"""Affinities on the workers: those of each row, and their symmetric graph, block by block.
+"""Affinities on the workers: of each row to its neighbours, and their symmetric graph, by blocks.
 
-Edges are exchanged once: each block of rows sends every other those of its edges that end there.
+Edges are exchanged once: each block of rows sends every other block the edges that end there.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from distributed import Future
 
-from fasttsne.affinity.csr import merge_directions
-from fasttsne.dask.cluster import Cluster
+from fasttsne.affinity.conditional import from_mixture
+from fasttsne.affinity.csr import csr_from_arrays, merge_directions
+from fasttsne.dask.cluster import Cluster, check_fits
 from fasttsne.dask.remote_rows import RemoteRows
 from fasttsne.nearest_neighbors.graph import to_scaled_float32
-from fasttsne.objective.edges import PIECE, CSREdges, largest_value
+from fasttsne.objective.edges import (
+    PIECE,
+    CSREdges,
+    Entropy,
+    entropy_of,
+    largest_value,
+    sum_entropies,
+)
 
 CONDITIONAL, SYMMETRIC, ENTROPY = "conditional affinities", "symmetric affinities", "entropy of P"
+# An int32 column and a float32 value.
+EDGE_BYTES = 8
 
 
 class Conditional(NamedTuple):
@@ -36,27 +46,24 @@ class ClusterGraph:
     blocks : futures of the arrays of a CSR matrix: row pointers, columns, values.
     edges : (blocks + 1,) the first row of each, and the number of rows.
     largest : of all affinities.
-    negative_entropy, total : sum p log p, and sum p.
+    entropy : sums over all affinities.
     """
-
-    dtype = np.dtype(np.float32)
 
     def __init__(self, cluster: Cluster, blocks: list[Future], edges: np.ndarray):
         self.cluster, self.blocks, self.edges = cluster, blocks, edges
-        n = int(edges[-1])
-        self.shape = n, n
-        sizes = np.diff(edges).tolist()
+        self.shape = int(edges[-1]), int(edges[-1])
         found = [cluster.submit(SYMMETRIC, _summary, block) for block in blocks]
-        counts, largest = zip(*cluster.results(SYMMETRIC, found, sizes), strict=True)
+        counts, largest = zip(
+            *cluster.results(SYMMETRIC, found, np.diff(edges).tolist()), strict=True
+        )
         self.largest = max(largest)
-        self.negative_entropy, self.total = self._entropy(np.cumsum([0, *counts]))
+        self._firsts = np.cumsum([0, *counts])  # edge of each block
+        self.entropy = self._sum_entropy()
 
-    def _entropy(self, firsts: np.ndarray) -> tuple[float, float]:
-        """Return sum p log p and sum p, of the pieces of which the local fit adds them up.
-
-        firsts : of the edges of each block, and the number of edges.
-        """
-        n_edges, pieces = int(firsts[-1]), []
+    def _sum_entropy(self) -> Entropy:
+        """Return the sums, of the pieces of which the local fit adds them up."""
+        firsts, pieces = self._firsts, []
+        n_edges = int(firsts[-1])
         for start in range(0, n_edges, PIECE):
             stop, parts = min(start + PIECE, n_edges), []
             for b in range(
@@ -66,54 +73,57 @@ class ClusterGraph:
                 a, z = (int(np.clip(e, *firsts[b : b + 2]) - firsts[b]) for e in (start, stop))
                 parts.append(self.cluster.submit(ENTROPY, _cut_values, self.blocks[b], a, z))
             pieces.append(self.cluster.submit(ENTROPY, _entropy_of, *parts))
-        entropy = total = 0.0
-        for piece_entropy, piece_total in self.cluster.results(ENTROPY, pieces):
-            entropy += piece_entropy
-            total += piece_total
-        return entropy, total
+        return sum_entropies(self.cluster.results(ENTROPY, pieces))
+
+    def fetch(self) -> sp.csr_matrix:
+        """Return the graph as a matrix in this process, with the bits of the local fit.
+
+        Raises
+        ------
+        MemoryError
+            If it takes more than is free.
+        """
+        check_fits(2 * EDGE_BYTES * int(self._firsts[-1]), "the graph of affinities")
+        parts = self.cluster.results(SYMMETRIC, self.blocks)
+        indptr = [part[0][1:] + first for part, first in zip(parts, self._firsts, strict=False)]
+        columns, values = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
+        return csr_from_arrays(np.concatenate([[0], *indptr]), columns, values, self.shape[1])
 
 
 def conditional_affinities(
-    tables: list[RemoteRows], weights: Callable[[np.ndarray], np.ndarray], k: int
+    indices: RemoteRows, distances: RemoteRows, perplexities: Sequence[float]
 ) -> list[Future]:
-    """Return futures of :class:`Conditional`, of the k nearest neighbours, by block of rows.
-
-    tables : of indices and distances; the list is emptied, as workers need not keep them.
-    weights : of distances, (m, k) float32, to conditional affinities of the same shape.
-    """
-    (indices, distances), run = tables, partial(_conditional, weights, k)
-    cluster, sizes = indices.cluster, indices.sizes
+    """Return futures of :class:`Conditional` by block of rows; workers forget the tables."""
+    cluster, run = indices.cluster, partial(_conditional, perplexities)
     blocks = [
         cluster.submit(CONDITIONAL, run, own, far)
         for own, far in zip(indices.blocks, distances.blocks, strict=True)
     ]
-    tables.clear()
-    del indices, distances
-    cluster.finish(CONDITIONAL, blocks, sizes)
+    cluster.forget(indices.blocks + distances.blocks)
+    cluster.finish(CONDITIONAL, blocks, indices.sizes)
     return blocks
 
 
 def symmetric_graph(cluster: Cluster, conditional: list[Future], edges: np.ndarray) -> ClusterGraph:
-    """Return the graph of conditional affinities of blocks of rows.
-
-    The list of blocks is emptied: workers need not keep them.
-    """
+    """Return the graph of conditional affinities of blocks of rows; workers forget those."""
     split = partial(_transposed, edges)
     transposed = [cluster.submit(SYMMETRIC, split, block) for block in conditional]
     merge, blocks = partial(_merge, int(edges[-1]), edges[:-1]), []
     for b, own in enumerate(conditional):
         pieces = [cluster.submit(SYMMETRIC, _piece, each, b) for each in transposed]
         blocks.append(cluster.submit(SYMMETRIC, merge, own, *pieces))
-    conditional.clear()
-    del own, pieces, transposed
+        cluster.forget(pieces)
+    cluster.forget(conditional + transposed)
     cluster.finish(SYMMETRIC, blocks, np.diff(edges).tolist())
     return ClusterGraph(cluster, blocks, edges)
 
 
-def _conditional(weights: Any, k: int, indices: np.ndarray, distances: np.ndarray) -> Conditional:
+def _conditional(
+    perplexities: Sequence[float], indices: np.ndarray, distances: np.ndarray
+) -> Conditional:
     scaled, _ = to_scaled_float32(distances)
-    values = weights(np.ascontiguousarray(scaled[:, :k]))
-    return Conditional(np.ascontiguousarray(indices[:, :k]), np.ascontiguousarray(values))
+    values = from_mixture(scaled, perplexities, n_threads=1)
+    return Conditional(np.ascontiguousarray(indices), np.ascontiguousarray(values))
 
 
 def _transposed(edges: np.ndarray, block: Conditional) -> list[CSREdges]:
@@ -140,7 +150,7 @@ def _piece(pieces: list[CSREdges], block: int) -> CSREdges:
 
 
 def _merge(n: int, firsts: np.ndarray, own: Conditional, *pieces: CSREdges) -> CSREdges:
-    """Return rows of (C + C^T) / 2n from those of C, and the edges that end in them, by block."""
+    """Return rows of (C + C^T) / 2n from rows of C and the edges that end in them, by block."""
     counts = np.array([np.diff(indptr) for indptr, _, _ in pieces])
     pointers = np.append(0, counts.sum(0).cumsum())
     columns = np.empty(pointers[-1], np.int32)
@@ -162,7 +172,5 @@ def _cut_values(block: CSREdges, first: int, stop: int) -> np.ndarray:
     return block[2][first:stop].copy()
 
 
-def _entropy_of(*parts: np.ndarray) -> tuple[float, float]:
-    p = np.concatenate(parts)
-    p = p[p > 0]
-    return float((p * np.log(p)).sum(dtype=np.float64)), float(p.sum(dtype=np.float64))
+def _entropy_of(*parts: np.ndarray) -> Entropy:
+    return entropy_of(np.concatenate(parts))

@@ -1,82 +1,201 @@
-"""The built-in searches on the workers: they choose and check as the local ones do."""
+"""The built-in search of rows on the workers, by the functions of the local search.
 
+What all rows decide, origin and unit, is decided here; what is done to a row is done where it is.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
-from operator import itemgetter
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
-from distributed import Future
 
-from fasttsne.dask.cells import ClusterCells
-from fasttsne.dask.cluster import Cluster
-from fasttsne.dask.prepared import ClusterRows, rows_of
-from fasttsne.dask.remote_rows import RemoteRows
+from fasttsne import _kernels
+from fasttsne.dask.cells import ClusterCells, Space
+from fasttsne.dask.limits import refusal
+from fasttsne.dask.remote_rows import TABLE, RemoteRows, Tables, as_tables
 from fasttsne.linalg.pca import Projection
-from fasttsne.nearest_neighbors.approx import Approx
-from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
-from fasttsne.nearest_neighbors.builtin.metrics import METRICS, to_metric
-from fasttsne.nearest_neighbors.builtin.search_plan import SearchPlan
+from fasttsne.nearest_neighbors.approx import Approx, SearchResult, search
+from fasttsne.nearest_neighbors.builtin.dense_rows import DenseFrame, DensePoints, DenseRows
+from fasttsne.nearest_neighbors.builtin.metrics import to_metric
 from fasttsne.nearest_neighbors.exact import Exact
 from fasttsne.nearest_neighbors.index import KNNIndex
+from fasttsne.runtime.typing import Params, RandomGenerator
 
-TABLE = "table of neighbours"
-# Neighbours of the rows of a block, at most, and rows at least.
-TABLE_NUMBERS, MIN_TABLE_ROWS = 2**22, 256
-
-# Indices and distances of neighbours, (n, k), whose blocks begin at the same rows.
-Tables = tuple[RemoteRows, RemoteRows]
-
-
-class ClusterIndex(KNNIndex):
-    """A search of rows on the workers; ``build`` returns tables there."""
-
-    def _check_rows(self, data: Any) -> Any:
-        return data
-
-    def build(self) -> Any:
-        return self._build()
-
-    def _prepare(self) -> Any:
-        return ClusterSearchRows(self.data, str(self.metric))
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out the rows, which are not here."""
-        return {**super().__getstate__(), "data": None}  # type: ignore[dict-item]
+READING, SAMPLE = "reading rows", "neighbours of a sample"
+# The local searches, by the names that ``neighbors`` takes.
+SEARCHES: Mapping[str, type[Approx] | type[Exact]] = {
+    "auto": Approx,
+    "approx": Approx,
+    "exact": Exact,
+}
 
 
-class ClusterApprox(ClusterIndex, Approx):
-    """The approximate search."""
+class ClusterIndex:
+    """A search of rows on the workers; ``build`` returns tables there.
 
-    def _partition(
-        self, points: Any, origin: np.ndarray, projection: Projection | None, generator: Any
-    ) -> Any:
-        return ClusterCells(self._prepared, points, origin, generator, self.n_threads, projection)
+    Parameters
+    ----------
+    method : "auto", "approx" or "exact".
+    data : the rows; None afterwards, where workers need not keep them.
+    k, settings : passed to the local index, which checks them.
+    """
 
-    def _scores_of(self, points: Any, projection: Projection) -> Any:
-        n_scores = projection.directions.shape[1]
-        take = partial(_first_columns, n_scores)
-        return points.with_blocks("reducing rows", take, n_scores, np.float32)
+    def __init__(self, method: str, data: RemoteRows, k: int, settings: Mapping[str, Any]):
+        self.data: RemoteRows | None = data
+        self.n_samples, self.k = len(data), k
+        self._shape = data.shape
+        # It knows everything but the rows.
+        self._local = SEARCHES[method](data[: k + 1], k, **settings)
+        self.metric = str(self._local.metric)
 
-    def _search(self, rows: Any, generator: Any) -> Any:
-        self._prepared = rows
+    @property
+    def components_(self) -> np.ndarray | None:
+        """Principal components of the rows, if the search has computed them."""
+        return self._local.components_ if isinstance(self._local, Approx) else None
+
+    def build(self) -> Tables:
+        """Find the neighbours of every row."""
+        assert self.data is not None
+        local, rows = self._local, ClusterRows(self.data, self.metric)
+        if isinstance(local, Approx):
+            found: SearchResult[RemoteRows] = search(
+                rows, self.k, local.recall, local.random_state, local.n_threads
+            )
+            return local.keep(found)
+        indices, distances = rows.self_kneighbors(self.k, local.n_threads)
+        return indices, rows.to_metric(distances)
+
+    def query(self, X: object, k: int) -> NoReturn:
+        """Raise ValueError: the rows are on the workers."""
+        raise refusal("transform of an embedding")
+
+    def to_local(self, rows: np.ndarray) -> KNNIndex:
+        """Return the local index with what this one has built, of one thread."""
+        own = self._local
+        names = "metric", "metric_params", "random_state", "knn_kwargs"
+        local = type(own)(rows, self.k, n_jobs=1, **{name: vars(own)[name] for name in names})
+        local.set_search_state(*own.search_state())
+        return local
+
+    def search_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return what the search has built; see :meth:`KNNIndex.search_state`."""
+        return self._local.search_state()
+
+    def set_search_state(self, state: Params, arrays: dict[str, np.ndarray], /) -> None:
+        """Become as after ``build``, from what :meth:`search_state` returned."""
+        local = self._local
+        some = local.data, local.n_samples
+        # Shapes are checked: these are of all rows.
+        local.data, local.n_samples = np.broadcast_to(np.float32(0), self._shape), self.n_samples
         try:
-            return super()._search(rows, generator)
+            local.set_search_state(state, arrays)
         finally:
-            del self._prepared
+            local.data, local.n_samples = some
 
-    def _search_cells(self, rows: Any, cells: Any, plan: SearchPlan) -> Any:
-        groups = cells.search_groups(plan, self.k)
-        return by_rows(rows.source.cluster, groups, self.n_samples, self.k)
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the rows, which are not here."""
+        return {**vars(self), "data": None}
+
+    def __setstate__(self, state: Params) -> None:
+        if "_local" not in state:  # of version 0.2.0, whose classes derived from the local ones
+            kind = Approx if "recall" in state else Exact
+            local, n = kind.__new__(kind), state["n_samples"]
+            vars(local).update(state)
+            state = {"data": None, "n_samples": n, "k": state["k"], "metric": state["metric"]}
+            vars(self).update(_local=local, _shape=(n, 0))
+        vars(self).update(state)
 
 
-class ClusterExact(ClusterIndex, Exact):
-    """The exact search."""
+# In pickles of version 0.2.0.
+ClusterApprox = ClusterExact = ClusterIndex
 
 
-class ClusterSearchRows(ClusterRows):
-    """Prepared rows with the searches of all of them."""
+class RemotePoints:
+    """Prepared rows on the workers, whose coordinates these are; some are fetched by number."""
 
-    def self_kneighbors(self, k: int, n_threads: int) -> Any:
+    def __init__(self, frame: DenseFrame, source: RemoteRows, values: RemoteRows):
+        self._frame, self._source, self.values = frame, source, values
+
+    def __getitem__(self, numbers: np.ndarray) -> DensePoints:
+        return self._frame.prepare(self._source[numbers])
+
+
+class ClusterRows:
+    """Prepared rows on the workers, as a search needs them (``RowsToSearch``).
+
+    Attributes
+    ----------
+    frame : of all rows, in which a worker prepares its own.
+    """
+
+    def __init__(self, data: RemoteRows, metric: str):
+        self.metric, self.source = metric, data
+        self.n, self.n_columns = data.shape
+        frame, self.values = DenseFrame.of(data, metric), data
+        self.unit, self.origin = frame.unit, frame.origin
+        if frame.is_copied:
+            prepare = partial(_values, frame)
+            self.values = data.with_blocks(READING, prepare, self.n_columns, np.float32)
+        # What is true of all rows or of none, which a part of them could not know.
+        self.frame = replace(
+            frame,
+            is_on_grid=not frame.is_copied and self._is_true_of_all(frame, _is_on_grid),
+            may_be_bytes=not frame.is_copied and self._is_true_of_all(frame, _are_bytes),
+        )
+        self.points = RemotePoints(self.frame, data, self.values)
+
+    def _is_true_of_all(self, frame: DenseFrame, function: Callable[..., bool]) -> bool:
+        found = self.source.submit_blocks(READING, partial(function, frame))
+        return all(self.source.cluster.results(READING, found))
+
+    def to_dense(self, points: RemotePoints) -> RemoteRows:
+        return points.values
+
+    def search_costs(self) -> tuple[float, float]:
+        return self.n_columns, self.n / 2 * self.n_columns
+
+    def partition(
+        self,
+        points: object,
+        origin: np.ndarray,
+        projection: Projection | None,
+        generator: RandomGenerator,
+        n_threads: int,
+    ) -> ClusterCells:
+        assert isinstance(points, RemoteRows)
+        space = Space(self.frame, projection)
+        return ClusterCells(self.source, points, space, origin, generator, n_threads)
+
+    def kneighbors_of_rows(
+        self, rows: np.ndarray, k: int, n_threads: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the k nearest other rows of some rows: each block finds its nearest, exactly."""
+        queries, cluster = self.source[rows], self.source.cluster
+        run = partial(_nearest_in_block, self.frame, queries, k + 1)
+        found = cluster.results(SAMPLE, self.source.submit_blocks(SAMPLE, run), self.source.sizes)
+        indices, distances = (np.concatenate(part, axis=1) for part in zip(*found, strict=True))
+        distances[indices == rows[:, None]] = np.inf  # a row is not its own neighbour
+        order = np.lexsort((indices, distances), axis=1)[:, :k]
+        return np.take_along_axis(indices, order, 1), np.take_along_axis(distances, order, 1)
+
+    def distances_to(self, queries: DensePoints, others: np.ndarray, n_threads: int) -> np.ndarray:
+        """Return distances as the local rows; each block computes the ones of its own rows."""
+        edges, flat, cluster = self.source.edges, others.ravel(), self.source.cluster
+        block = np.searchsorted(edges, flat, "right") - 1
+        run, parts = partial(_pair_distances, self.frame, queries.source), []
+        blocks = np.unique(block)
+        for b in blocks:
+            at = np.flatnonzero(block == b)
+            rows, local = at // others.shape[1], flat[at] - edges[b]
+            pairs = rows.astype(np.int32), local.astype(np.int32)
+            parts.append(cluster.submit(SAMPLE, run, self.source.blocks[b], *pairs))
+        out = np.empty(len(flat))
+        for b, part in zip(blocks, cluster.results(SAMPLE, parts), strict=True):
+            out[block == b] = part
+        return out.reshape(others.shape)
+
+    def self_kneighbors(self, k: int, n_threads: int) -> Tables:
         """Return tables of the k nearest other rows; each worker is sent all rows."""
         name, cluster, source = "comparing all rows", self.source.cluster, self.source
         found = [
@@ -88,89 +207,60 @@ class ClusterSearchRows(ClusterRows):
         cluster.finish(name, found, source.sizes)
         return as_tables(cluster, found, source.edges, k)
 
-    def to_metric(self, distances: Any) -> Any:
+    def to_metric(self, distances: RemoteRows) -> RemoteRows:
         """Return distances in the metric, on the workers; one type holds all of them."""
-        cluster, farthest = distances.cluster, None
+        farthest = None
         if self.metric == "sqeuclidean" and self.unit == 1:
             found = distances.submit_blocks(TABLE, _largest)
-            farthest = float(max(cluster.results(TABLE, found)))
+            farthest = float(max(distances.cluster.results(TABLE, found)))
         convert = partial(_to_metric, self.metric, self.unit, farthest)
         dtype = convert(np.zeros((1, 1), np.float32), 0).dtype
         return distances.with_blocks(TABLE, convert, distances.shape[1], dtype)
 
 
-# By the names that ``neighbors`` takes.
-SEARCHES: dict[str, type[ClusterIndex]] = {
-    "auto": ClusterApprox,
-    "approx": ClusterApprox,
-    "exact": ClusterExact,
-}
+def _rows_of(frame: DenseFrame, source: np.ndarray) -> DenseRows:
+    return DenseRows(source, frame.metric, frame)
 
 
-def search_class(neighbors: Any, metric: Any) -> type[ClusterIndex]:
-    """Return the search of a name; raise NotImplementedError where it is not distributed."""
-    found = SEARCHES.get(neighbors) if isinstance(neighbors, str) else None
-    if found is None or not isinstance(metric, str) or metric not in METRICS:
-        raise NotImplementedError(
-            "on a cluster, neighbors must be 'auto', 'approx' or 'exact', and metric one of "
-            f"{', '.join(map(repr, METRICS))}; got neighbors={neighbors!r}, metric={metric!r}"
-        )
-    return found
+def _values(frame: DenseFrame, source: np.ndarray, first: int) -> np.ndarray:
+    return frame.prepare(source).values
 
 
-def by_rows(cluster: Cluster, tables: list[Future], n: int, k: int) -> Tables:
-    """Return tables in the order of rows, of parts that hold any: (ids, indices, distances).
-
-    The list of parts is emptied: workers need not keep them.
-    """
-    n_blocks = cluster.n_parts(n, MIN_TABLE_ROWS, max(TABLE_NUMBERS // k, 1))
-    edges = np.arange(n_blocks + 1) * n // n_blocks
-    blocks = []
-    for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        pieces = [cluster.submit(TABLE, _rows_between, table, a, b) for table in tables]
-        blocks.append(cluster.submit(TABLE, partial(_join_rows, a, b), *pieces))
-    pieces = []
-    tables.clear()
-    cluster.finish(TABLE, blocks, np.diff(edges).tolist())
-    return as_tables(cluster, blocks, edges, k)
+def _is_on_grid(frame: DenseFrame, source: np.ndarray, first: int) -> bool:
+    return _rows_of(frame, source).is_on_grid
 
 
-def as_tables(
-    cluster: Cluster, blocks: list[Future], edges: np.ndarray, k: int, dtype: Any = np.float32
-) -> Tables:
-    """Return tables, of blocks of both; ``dtype`` is of the distances."""
-    indices, distances = (
-        [cluster.submit(TABLE, itemgetter(i), block) for block in blocks] for i in range(2)
-    )
-    return (
-        RemoteRows(cluster, indices, edges, k, np.int32, TABLE),
-        RemoteRows(cluster, distances, edges, k, dtype, TABLE),
-    )
+def _are_bytes(frame: DenseFrame, source: np.ndarray, first: int) -> bool:
+    return _rows_of(frame, source).as_bytes is not None
 
 
-def _rows_between(table: Any, a: int, b: int) -> tuple[np.ndarray, ...]:
-    at = np.flatnonzero((table[0] >= a) & (table[0] < b))
-    return tuple(part[at] for part in table)
+def _nearest_in_block(
+    frame: DenseFrame, queries: np.ndarray, k: int, source: np.ndarray, first: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nearest rows of a block by their numbers among all, and float64 distances."""
+    rows, points = _rows_of(frame, source), frame.prepare(queries)
+    indices, _ = rows.kneighbors(points, min(k, len(source)), 1)
+    return indices.astype(np.int64) + first, rows.distances_to(points, indices, 1)
 
 
-def _join_rows(a: int, b: int, *pieces: Any) -> tuple[np.ndarray, np.ndarray]:
-    k = pieces[0][1].shape[1]
-    indices, distances = np.empty((b - a, k), np.int32), np.empty((b - a, k), np.float32)
-    for ids, some, far in pieces:
-        indices[ids - a], distances[ids - a] = some, far
-    return indices, distances
+def _pair_distances(
+    frame: DenseFrame,
+    queries: np.ndarray,
+    source: np.ndarray,
+    rows: np.ndarray,
+    others: np.ndarray,
+) -> np.ndarray:
+    points = frame.prepare(queries).exact_rows(), frame.prepare(source).exact_rows()
+    out = np.empty(len(rows))
+    _kernels.exact_order.pair_distances(*points, rows, others, out, 1)
+    return out
 
 
 def _nearest_of_range(
-    frame: DenseRows, k: int, a: int, b: int, *blocks: np.ndarray
+    frame: DenseFrame, k: int, a: int, b: int, *blocks: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    rows = rows_of(frame, blocks[0] if len(blocks) == 1 else np.concatenate(blocks))
-    indices, distances = rows.kneighbors(rows.points[a:b], k, 1, np.arange(a, b))
-    return indices, distances
-
-
-def _first_columns(n_columns: int, points: np.ndarray, first: int) -> np.ndarray:
-    return np.ascontiguousarray(points[:, :n_columns])
+    rows = _rows_of(frame, blocks[0] if len(blocks) == 1 else np.concatenate(blocks))
+    return rows.kneighbors(rows.points[a:b], k, 1, np.arange(a, b))
 
 
 def _largest(distances: np.ndarray, first: int) -> float:

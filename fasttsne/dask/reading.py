@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.dask.cluster import Cluster
+from fasttsne.dask.limits import refusal
 from fasttsne.dask.remote_rows import RemoteRows
 from fasttsne.runtime.canonical import check_finite, to_canonical_floats
 from fasttsne.runtime.validation import (
@@ -83,18 +84,13 @@ def read_rows(cluster: Cluster, X: da.Array, name: str = "X") -> RemoteRows:
     Raises
     ------
     ValueError
-        For the first number that is not finite: in which row and column.
-    NotImplementedError
-        For large sparse chunks.
+        For the first number that is not finite: in which row and column; and for large sparse
+        chunks.
     """
     n, d = X.shape
     is_sparse = sp.issparse(X._meta)
     if is_sparse and n * d > MAX_DENSE_NUMBERS:
-        raise NotImplementedError(
-            f"{name} has sparse chunks, of {n:,} x {d:,} numbers; up to {MAX_DENSE_NUMBERS:,} are "
-            "made dense, more are not distributed yet: reduce the columns first, for example by "
-            "dask_ml.decomposition.TruncatedSVD, or fit with fasttsne.TSNE"
-        )
+        raise refusal("X", (n, d))
     n_blocks = cluster.n_parts(n, MIN_BLOCK_ROWS, max(BLOCK_NUMBERS // d, 1))
     edges = np.arange(n_blocks + 1) * n // n_blocks
     rows = X.rechunk((tuple(np.diff(edges).tolist()), (d,)))

@@ -4,13 +4,19 @@ import copy
 import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from distributed import Future
 
 from fasttsne.dask.cluster import Cluster
-from fasttsne.linalg.rows import RowSource
+from fasttsne.linalg.rows import Blocks, RowSource
+
+TABLE = "table of neighbours"
+# Neighbours of the rows of a block, at most, and rows at least.
+TABLE_NUMBERS, MIN_TABLE_ROWS = 2**22, 256
 
 
 class RemoteRows(RowSource):
@@ -23,8 +29,7 @@ class RemoteRows(RowSource):
     name : of the stage that reads them.
     """
 
-    ndim = 2
-    flags = np.empty((0, 0)).flags  # of each block: C-contiguous
+    ndim, is_spread = 2, True
 
     def __init__(
         self,
@@ -38,9 +43,6 @@ class RemoteRows(RowSource):
         self.cluster, self.blocks, self.name = cluster, list(blocks), name
         self.edges = np.asarray(edges, np.int64)
         self.shape, self.dtype = (int(edges[-1]), n_columns), np.dtype(dtype)
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     @property
     def sizes(self) -> list[int]:
@@ -106,6 +108,9 @@ class RemoteRows(RowSource):
         sizes = [region.stop - region.first for region in regions]
         return np.concatenate(self.cluster.results(self.name, parts, sizes))
 
+    def in_blocks(self, name: str) -> "RemoteBlocks":
+        return RemoteBlocks(self, name, self.blocks)
+
     def _regions(self, step: int) -> list["Region"]:
         """Return parts of whole chunks, about as large as the blocks."""
         n = len(self)
@@ -135,11 +140,43 @@ class RemoteRows(RowSource):
         return pieces
 
 
+class RemoteBlocks(Blocks):
+    """A value for each block of rows, on the workers.
+
+    rows_of : the rows, which say where blocks begin; name : of the stage.
+    """
+
+    def __init__(self, rows_of: RemoteRows, name: str, values: Sequence[Future]):
+        self._rows, self._name, self._values = rows_of, name, values
+
+    def apply(self, function: Callable[..., object], *arguments: object) -> "RemoteBlocks":
+        run, submit = partial(_apply, function, arguments), self._rows.cluster.submit
+        firsts = self._rows.edges[:-1].tolist()
+        pairs = zip(firsts, self._values, strict=True)
+        values = [submit(self._name, run, first, value) for first, value in pairs]
+        return RemoteBlocks(self._rows, self._name, values)
+
+    def results(self) -> list[Any]:
+        return self._rows.cluster.results(self._name, self._values, self._rows.sizes)
+
+    def rows(self, n_columns: int, dtype: np.dtype) -> RemoteRows:
+        rows = self._rows
+        return RemoteRows(rows.cluster, self._values, rows.edges, n_columns, dtype, self._name)
+
+
+# Indices and distances of neighbours, (n, k), whose blocks begin at the same rows.
+Tables: TypeAlias = tuple[RemoteRows, RemoteRows]
+
+
 class Region(NamedTuple):
     """Rows of whole chunks."""
 
     first: int
     stop: int
+
+
+def _apply(function: Callable[..., object], arguments: Any, first: int, value: object) -> object:
+    return function(first, value, *arguments)
 
 
 def _take(block: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -168,3 +205,50 @@ def _map(function: Any, arguments: Any, step: int, first: int, *pieces: Any) -> 
     rows = _join(pieces)
     parts = [function(first + a, rows[a : a + step], *arguments) for a in range(0, len(rows), step)]
     return np.concatenate(parts)
+
+
+def by_rows(cluster: Cluster, tables: list[Future], n: int, k: int) -> Tables:
+    """Return tables in the order of rows, of parts that hold any: (ids, indices, distances).
+
+    The list of parts is emptied: workers need not keep them.
+    """
+    n_blocks = cluster.n_parts(n, MIN_TABLE_ROWS, max(TABLE_NUMBERS // k, 1))
+    edges = np.arange(n_blocks + 1) * n // n_blocks
+    blocks = []
+    for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        pieces = [cluster.submit(TABLE, _rows_between, table, a, b) for table in tables]
+        blocks.append(cluster.submit(TABLE, partial(_join_rows, a, b), *pieces))
+    pieces = []
+    tables.clear()
+    cluster.finish(TABLE, blocks, np.diff(edges).tolist())
+    return as_tables(cluster, blocks, edges, k)
+
+
+def as_tables(
+    cluster: Cluster,
+    blocks: list[Future],
+    edges: np.ndarray,
+    k: int,
+    dtype: npt.DTypeLike = np.float32,
+) -> Tables:
+    """Return tables, of blocks of both; ``dtype`` is of the distances."""
+    indices, distances = (
+        [cluster.submit(TABLE, itemgetter(i), block) for block in blocks] for i in range(2)
+    )
+    return (
+        RemoteRows(cluster, indices, edges, k, np.int32, TABLE),
+        RemoteRows(cluster, distances, edges, k, dtype, TABLE),
+    )
+
+
+def _rows_between(table: tuple[np.ndarray, ...], a: int, b: int) -> tuple[np.ndarray, ...]:
+    at = np.flatnonzero((table[0] >= a) & (table[0] < b))
+    return tuple(part[at] for part in table)
+
+
+def _join_rows(a: int, b: int, *pieces: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    k = pieces[0][1].shape[1]
+    indices, distances = np.empty((b - a, k), np.int32), np.empty((b - a, k), np.float32)
+    for ids, some, far in pieces:
+        indices[ids - a], distances[ids - a] = some, far
+    return indices, distances

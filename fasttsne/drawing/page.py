@@ -2,16 +2,17 @@
 
 import html
 import textwrap
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from fasttsne.drawing import style
 from fasttsne.drawing.style import (
     COLORMAP_SIZE,
     MISSING_COLOR,
     MISSING_OPACITY,
+    DrawStyle,
     PointColors,
     shorten,
     to_hex,
@@ -19,7 +20,9 @@ from fasttsne.drawing.style import (
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import require, warn_user
 
-HTML_EXTENSIONS = (".html", ".htm")
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
 WINDOW_AREA = 900 * 700  # pixels, of a typical browser window
 MIN_RADIUS = 1.0  # pixels
 # More points would make a page that browsers draw slowly.
@@ -36,15 +39,17 @@ LAST_RANK = 1001
 HTML_STYLE = "<style>body { margin: 0; overflow: hidden }</style>"
 
 
-def marker_style(n_samples: int, point_size, opacity) -> dict[str, float]:
-    """Diameter and opacity of the points; None is the default for their number."""
-    radius, alpha = style.default_point_style(n_samples, WINDOW_AREA, MIN_RADIUS)
-    size = 2 * radius if point_size is None else check_number(point_size, "point_size", above=0)
-    return {"size": size, "opacity": style.check_opacity(opacity, alpha)}
+@runtime_checkable
+class DataFrame(Protocol):
+    """What columns by name are asked of: pandas, polars."""
+
+    columns: Iterable[str]
+
+    def __getitem__(self, name: str) -> ArrayLike: ...
 
 
 def to_float32(points: np.ndarray) -> np.ndarray:
-    """The points, (n, 2), as the page has them: moved where float32 would not tell them apart.
+    """Return points, (n, 2), as a page has them: moved where float32 would not tell them apart.
 
     Raises
     ------
@@ -63,7 +68,7 @@ def to_float32(points: np.ndarray) -> np.ndarray:
 
 
 def choose_points(n_samples: int, max_points: int | None) -> np.ndarray:
-    """The points that are shown, ascending indices: all, or a random sample, always the same."""
+    """Return the points that are shown, ascending: all, or a random sample, always the same."""
     if max_points is not None:
         max_points = check_number(max_points, "max_points", low=1, integer=True)
     if max_points is None or n_samples <= max_points:
@@ -71,32 +76,37 @@ def choose_points(n_samples: int, max_points: int | None) -> np.ndarray:
     return np.sort(np.random.RandomState(0).permutation(n_samples)[:max_points])
 
 
-def hover_texts(hover, labels, colors: PointColors, shown: np.ndarray) -> np.ndarray | None:
+def hover_texts(
+    hover: ArrayLike | Mapping[str, ArrayLike] | None,
+    labels: ArrayLike | None,
+    colors: PointColors,
+    shown: np.ndarray,
+) -> np.ndarray | None:
     """Return the texts of the points that are shown, as HTML; None without labels and hover."""
     if hover is None and labels is None:
         return None
     n_samples = len(colors.codes)
     if hover is None and colors.names:
         names = np.array([wrap_text(name) for name in colors.names], object)
-        return names[colors.codes[shown]]
+        chosen: np.ndarray = names[colors.codes[shown]]
+        return chosen
     hover = labels if hover is None else hover
+    columns: Mapping[str, ArrayLike | None]
+    if isinstance(hover, Mapping):
+        columns = hover
+    elif isinstance(hover, DataFrame):
+        columns = {name: hover[name] for name in hover.columns}
+    else:
+        columns = {"": hover}
     lines = []
-    for name, column in _columns_of(hover).items():
+    for name, values in columns.items():
         # NumPy would give each text of a list the room of the longest.
-        column = np.asarray(column) if hasattr(column, "dtype") else np.asarray(column, object)
+        column = np.asarray(values, object if isinstance(values, (list, tuple)) else None)
         if column.shape != (n_samples,):
             raise ValueError(f"hover must have {n_samples} texts; got the shape {column.shape}")
         prefix = f"{name}: " if name else ""
         lines.append([wrap_text(f"{prefix}{value}") for value in column[shown]])
     return np.array(["<br>".join(text) for text in zip(*lines, strict=True)], dtype=object)
-
-
-def _columns_of(hover):
-    if isinstance(hover, Mapping):
-        return hover
-    if hasattr(hover, "columns"):  # a data frame
-        return {name: hover[name] for name in hover.columns}
-    return {"": hover}
 
 
 def wrap_text(text: str) -> str:
@@ -114,18 +124,23 @@ def wrap_text(text: str) -> str:
 
 
 def make_page(
-    points, colors: PointColors, texts, marker, title, shown: np.ndarray, labels_name: str | None
+    points: np.ndarray,
+    texts: np.ndarray | None,
+    style: DrawStyle,
+    n_samples: int,
+    title: str | None,
 ) -> str:
-    """Return the HTML text that shows some of the points, (n, 2) float32, with a text for each."""
+    """Return the HTML text that shows points, (n, 2) float32, of ``n_samples``, and their texts.
+
+    style : of the points, whose size is the diameter in pixels.
+    """
     notes = []
-    if len(shown) < len(points):
-        notes.append(f"{len(shown):,} of {len(points):,} points, chosen at random")
-    if colors.too_many_classes:
-        notes.append(f"{colors.too_many_classes}: there is no legend, and colors repeat")
+    if len(points) < n_samples:
+        notes.append(f"{len(points):,} of {n_samples:,} points, chosen at random")
+    if style.colors.too_many_classes:
+        notes.append(f"{style.colors.too_many_classes}: there is no legend, and colors repeat")
         warn_user(f"labels have {notes[-1]}")
-    missing = None if colors.missing is None else colors.missing[shown]
-    colors = replace(colors, codes=colors.codes[shown], missing=missing)
-    figure = _figure(points[shown], colors, texts, marker, title, labels_name)
+    figure = _figure(points, texts, style, title)
     if notes:
         corner = {"x": 0, "y": 0, "xanchor": "left", "yanchor": "bottom"}
         figure.add_annotation(
@@ -136,7 +151,7 @@ def make_page(
             yref="paper",
             **corner,
         )
-    page = figure.to_html(
+    page: str = figure.to_html(
         include_plotlyjs=True,
         full_html=True,
         div_id="map",  # by default a random one: the same map is the same bytes
@@ -147,23 +162,26 @@ def make_page(
     return page.replace("<head>", head, 1)
 
 
-def _figure(points, colors, texts, marker, title, labels_name):
+def _figure(
+    points: np.ndarray, texts: np.ndarray | None, style: DrawStyle, title: str | None
+) -> "Figure":
     graphs = require("plotly.graph_objects", "plotting.html", "html")
     figure = graphs.Figure()
-    for indices, name, look in _layers(colors, labels_name):
+    colors = style.colors
+    for indices, name, look in _layers(colors):
         figure.add_trace(
             graphs.Scattergl(
                 x=points[indices, 0],
                 y=points[indices, 1],
                 mode="markers",
-                marker={**marker, **look},
+                marker={"size": style.size, "opacity": style.opacity, **look},
                 name=html.escape(shorten(name), quote=False),
                 text=None if texts is None else texts[indices],
                 hoverinfo="skip" if texts is None else "text",
             )
         )
     if colors.missing is not None:  # the lowest of the points, and the last of the legend
-        figure.data[0].marker.opacity = marker["opacity"] * MISSING_OPACITY
+        figure.data[0].marker.opacity = style.opacity * MISSING_OPACITY
         figure.data[0].legendrank = LAST_RANK
     hidden = {"visible": False, "showgrid": False, "zeroline": False}
     figure.update_layout(
@@ -181,7 +199,7 @@ def _figure(points, colors, texts, marker, title, labels_name):
     return figure
 
 
-def _layers(colors, labels_name):
+def _layers(colors: PointColors) -> Iterator[tuple[np.ndarray, str, dict[str, object]]]:
     """Yield the points that are drawn together, from the lowest up: indices, name, and marker."""
     present, names = np.arange(len(colors.codes)), colors.names
     if colors.missing is not None:
@@ -189,9 +207,10 @@ def _layers(colors, labels_name):
         present, names = np.flatnonzero(~colors.missing), names[:-1]
     codes = colors.codes[present]
     if colors.limits is not None:
-        yield present, "", _value_colors(colors, codes, labels_name)
-    elif colors.too_many_classes:
-        yield present, "", _colors_of_many(colors, codes)
+        yield present, "", _value_colors(colors, colors.limits, codes)
+    elif colors.too_many_classes:  # for traces of their own
+        table, places = np.unique(colors.table, axis=0, return_inverse=True)
+        yield present, "", _scale(table, places[codes])
     elif not colors.names:
         yield present, "", {"color": to_hex(colors.table[0])}
     else:
@@ -199,14 +218,10 @@ def _layers(colors, labels_name):
             yield present[codes == code], name, {"color": to_hex(colors.table[code])}
 
 
-def _colors_of_many(colors, codes):
-    """Return the marker of classes that are too many for traces of their own."""
-    table, places = np.unique(colors.table, axis=0, return_inverse=True)
-    return _scale(table, places[codes])
-
-
-def _value_colors(colors, codes, labels_name):
-    low, high = colors.limits
+def _value_colors(
+    colors: PointColors, limits: tuple[float, float], codes: np.ndarray
+) -> dict[str, object]:
+    low, high = limits
     ticks = np.linspace(0, COLORMAP_SIZE - 1, 5)
     return {
         **_scale(colors.table, codes),  # the last color, above the scale, is for missing values
@@ -217,7 +232,7 @@ def _value_colors(colors, codes, labels_name):
             "tickvals": ticks,
             "ticktext": [f"{low + (high - low) * t / (COLORMAP_SIZE - 1):.3g}" for t in ticks],
             "title": {
-                "text": html.escape(shorten(labels_name or ""), quote=False),
+                "text": html.escape(shorten(colors.labels_name or ""), quote=False),
                 "side": "right",
             },
         },
@@ -225,7 +240,7 @@ def _value_colors(colors, codes, labels_name):
     }
 
 
-def _scale(table, codes):
+def _scale(table: np.ndarray, codes: np.ndarray) -> dict[str, object]:
     """Return the marker of points that have rows of a table of colors."""
     last = max(len(table) - 1, 1)
     return {

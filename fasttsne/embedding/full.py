@@ -1,6 +1,7 @@
 """The map: an array that knows its affinities and can be optimized further."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,17 +10,29 @@ from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities, PrecomputedAffinities
 from fasttsne.anchors import Anchors, check_anchors, check_movable
-from fasttsne.embedding.array import ArrayWithState
-from fasttsne.embedding.checks import check_points, check_reference, warn_of_no_map, with_targets
-from fasttsne.embedding.new_rows import warn_of_far_rows
+from fasttsne.embedding.array import ReferenceArray
+from fasttsne.embedding.new_rows import as_new_rows, check_new_rows, warn_of_far_rows
 from fasttsne.embedding.partial import (
     PartialTSNEEmbedding,
+    PlacementSpec,
     make_fixed_repulsion,
     prepare_partial,
     transform,
     transform_to,
 )
-from fasttsne.embedding.update import drop, update
+from fasttsne.embedding.update import (
+    JITTER,
+    N_PLACES,
+    check_replaced,
+    check_rows,
+    gather,
+    medians_of,
+    relocate_misplaced_points,
+    settle,
+)
+from fasttsne.initialization import MIN_SIZE, check_positions, spread
+from fasttsne.io import embedding_file
+from fasttsne.io.formats import RowTarget
 from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.custom_optimizer import is_custom, run_custom_optimizer
@@ -33,20 +46,34 @@ from fasttsne.optimize.parameters import (
     without_numpy,
 )
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
-from fasttsne.optimize.plan import Phase, resolve_phase
+from fasttsne.optimize.plan import (
+    Phase,
+    is_auto,
+    resolve_fixed_method,
+    resolve_held,
+    resolve_joining,
+    resolve_phase,
+)
 from fasttsne.optimize.schedule import Iterations
 from fasttsne.optimize.state import RunState, StateSaver
 from fasttsne.repulsion.fixed_reference import FixedRepulsion
-from fasttsne.runtime.typing import FilePath, RandomState, Rows
+from fasttsne.runtime.typing import FilePath, Params, RandomState, Rows
+from fasttsne.runtime.validation import check_data, check_number, check_random_state
+from fasttsne.utils import warn_user
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # A map of fewer iterations may still be as small as its start.
 MIN_JUDGED_ITER = 100
+# A map of a larger share of the KL divergence of all points in one place shows nothing; if that is
+# not above the second, all affinities are equal, and there is nothing to show.
+SHOWS_NOTHING, MIN_WORST = 0.99, 1e-3
+# A map of a smaller standard deviation has collapsed to a point.
+COLLAPSED_STD = 1e-3
 
 
-class TSNEEmbedding(ArrayWithState):
+class TSNEEmbedding(ReferenceArray):
     """A t-SNE map of a data set, (n_samples, n_components) float64.
 
     It is an array: slices, arithmetic and NumPy functions give plain arrays.
@@ -87,18 +114,12 @@ class TSNEEmbedding(ArrayWithState):
     )
     _CACHED = ("_cached_objective", "_cached_repulsion")
 
-    affinities: Affinities
-    dof: float
-    negative_gradient_method: str | ObjectiveFunction
-    random_state: RandomState
-    optimizer: GradientDescent
-    gradient_descent_params: dict[str, Any]
     anchors: Anchors | None
     global_reference: np.ndarray | None
     _divergence: float | None
     _is_divergence_deferred = False
     # Each with the key that it was made for.
-    _cached_objective: tuple[tuple[object, ...], Objective, sp.csr_matrix] | None
+    _cached_objective: tuple[tuple[object, ...], Objective, object] | None
     _cached_repulsion: tuple[tuple[object, ...], np.ndarray, FixedRepulsion] | None
 
     def __new__(
@@ -111,18 +132,18 @@ class TSNEEmbedding(ArrayWithState):
         optimizer: GradientDescent | str | None = None,
         anchors: Anchors | None = None,
         global_reference: ArrayLike | None = None,
-        **gradient_descent_params: Any,
+        **gradient_descent_params: object,
     ) -> "TSNEEmbedding":
         if isinstance(optimizer, str):  # a parameter of ``optimize``
             gradient_descent_params["optimizer"], optimizer = optimizer, None
         if not isinstance(affinities, Affinities):
             affinities = PrecomputedAffinities(affinities)
-        points = check_points(embedding, affinities.n_samples)
+        points = check_positions(embedding, (affinities.n_samples, None), "embedding")
         check_params({**gradient_descent_params, "dof": dof})
         check_anchors(anchors, *points.shape)
         self = points.view(cls)
         self.anchors = anchors
-        self.global_reference = check_reference(global_reference, points.shape)
+        self.global_reference = _check_reference(global_reference, points.shape)
         self.affinities = affinities
         self.dof = float(dof)
         self.negative_gradient_method = check_method(negative_gradient_method)
@@ -171,13 +192,11 @@ class TSNEEmbedding(ArrayWithState):
             With another ``keep`` than "map", where affinities were given, or the search or its
             metric is of a user's own.
         """
-        from fasttsne.io import embedding_file  # late, for a fast start
-
         embedding_file.save(self, path, keep=keep)
 
     @classmethod
     def load(cls, path: FilePath, X: Rows | None = None) -> "TSNEEmbedding":
-        """Read what :meth:`save` wrote; optimizing it further gives the bits it would have given.
+        """Load a saved embedding; further optimization is bit-identical to the original's.
 
         Parameters
         ----------
@@ -193,8 +212,6 @@ class TSNEEmbedding(ArrayWithState):
         ValueError
             Where it is no such file, damaged, or written by a later version, or X has other rows.
         """
-        from fasttsne.io import embedding_file
-
         return embedding_file.load(cls, path, X)
 
     @documented(parameters=OPTIMIZE.values())
@@ -204,7 +221,7 @@ class TSNEEmbedding(ArrayWithState):
         inplace: bool = False,
         propagate_exception: bool = False,
         anchors: Anchors | None = None,
-        **gradient_descent_params: Any,
+        **gradient_descent_params: object,
     ) -> "TSNEEmbedding":
         """Run gradient descent from where the map is.
 
@@ -257,7 +274,7 @@ class TSNEEmbedding(ArrayWithState):
         self,
         phase: Phase,
         propagate_exception: bool = False,
-        params: Mapping[str, Any] | None = None,
+        params: Params | None = None,
         saver: StateSaver | None = None,
         resume_from: RunState | None = None,
     ) -> "TSNEEmbedding":
@@ -269,7 +286,7 @@ class TSNEEmbedding(ArrayWithState):
         saver, resume_from : as of ``GradientDescent.run``.
         """
 
-        held = with_targets(self, phase)
+        held = self._with_targets(phase)
 
         def descend() -> float:
             if is_custom(self.optimizer):
@@ -289,8 +306,44 @@ class TSNEEmbedding(ArrayWithState):
         """
         cached, n_iter = self._cached_objective, getattr(self.optimizer, "iteration", 0)
         worst = None if cached is None else cached[1].error_of_one_place()
-        if worst is not None and n_iter >= MIN_JUDGED_ITER and self.kl_divergence is not None:
-            warn_of_no_map(self, phase, worst, name)
+        error = self.kl_divergence
+        if worst is None or worst < MIN_WORST or n_iter < MIN_JUDGED_ITER or error is None:
+            return
+        anchors = self.anchors
+        moves = np.asarray(self)[slice(None) if anchors is None else ~anchors.is_pinned]
+        std = np.std(moves, axis=0).max()
+        # What draws points elsewhere may cost any KL divergence.
+        is_free = anchors is None and not (phase.global_structure or phase.density_weight)
+        if len(moves) > 1 and std < COLLAPSED_STD:
+            warn_user(
+                f"all points of {name} that can move are in one place, with a standard deviation "
+                f"of {std:.2g}: they could not leave it (see learning_rate, max_grad_norm, "
+                "max_step_norm and initialization), or exaggeration or anchors hold them there"
+            )
+        elif is_free and phase.exaggeration == 1 and error > SHOWS_NOTHING * worst:
+            warn_user(
+                f"{name} shows nothing of the data: its KL divergence is {error:.4g}, and "
+                f"{worst:.4g} where all points are in one place.  They were thrown far from each "
+                "other, or could hardly move: see learning_rate, max_grad_norm and max_step_norm"
+            )
+
+    def _with_targets(self, phase: Phase) -> Phase:
+        """Return a phase with what draws points to targets."""
+        reference = None
+        if phase.global_structure and len(self) > 1:
+            reference = _check_reference(self.global_reference, self.shape)
+            if reference is None:
+                raise ValueError(
+                    "global_structure needs a global_reference, which this embedding has not: make "
+                    "it by TSNE(global_structure=...), or give it one, "
+                    f"embedding.global_reference = an array of shape {self.shape}"
+                )
+            if spread(reference) < MIN_SIZE:  # for example after one of two rows was replaced
+                warn_user(
+                    "the points of global_reference are in one place: nothing is drawn to them"
+                )
+                reference = None
+        return replace(phase, anchors=self.anchors, reference=reference)
 
     def gradient_norm(self) -> float:
         """The norm of the KL divergence's gradient at the last report or end of ``optimize``."""
@@ -298,7 +351,7 @@ class TSNEEmbedding(ArrayWithState):
             raise ValueError("the gradient is not known yet: optimize the embedding first")
         return self._cached_objective[1].gradient_norm()
 
-    def all_params(self, **gradient_descent_params: Any) -> dict[str, Any]:
+    def all_params(self, **gradient_descent_params: object) -> Params:
         """Every parameter of :meth:`optimize`: those given here, the embedding's, the defaults."""
         check_params(self.gradient_descent_params or {})  # they may have been changed
         return without_numpy(
@@ -316,7 +369,7 @@ class TSNEEmbedding(ArrayWithState):
         X: Rows,
         initialization: str | ArrayLike = "median",
         k: int = 25,
-        **affinity_params: Any,
+        **affinity_params: object,
     ) -> PartialTSNEEmbedding:
         """An embedding of new rows at initial positions in this map.
 
@@ -354,8 +407,8 @@ class TSNEEmbedding(ArrayWithState):
         final_momentum: float | str = 0.8,
         max_grad_norm: float | None = 0.25,
         max_step_norm: float | None = None,
-        out: Any = None,
-    ) -> PartialTSNEEmbedding | Any:
+        out: RowTarget | FilePath | None = None,
+    ) -> PartialTSNEEmbedding | RowTarget | FilePath:
         """Place new rows in this map, which does not move.
 
         Each row is attracted by its nearest rows in the data and repelled by all
@@ -388,19 +441,16 @@ class TSNEEmbedding(ArrayWithState):
         """
         given = locals()
         check_params({name: given[name] for name in TRANSFORM}, TRANSFORM)
-        common = {
-            "learning_rate": learning_rate,
-            "max_grad_norm": max_grad_norm,
-            "max_step_norm": max_step_norm,
-        }
         phases = (
             (early_exaggeration_iter, early_exaggeration, initial_momentum),
             (n_iter, exaggeration, final_momentum),
         )
+        limits = {"max_grad_norm": max_grad_norm, "max_step_norm": max_step_norm}
+        params = {"learning_rate": learning_rate, **limits}
+        spec = PlacementSpec(perplexity, initialization, k, phases, params)
         self.raise_if_view()
         warn_of_far_rows(X, self.affinities.knn_index)
-        arguments = self, X, perplexity, initialization, k, phases, common
-        return transform(*arguments) if out is None else transform_to(out, *arguments)
+        return transform(self, X, spec) if out is None else transform_to(out, self, X, spec)
 
     def update(
         self,
@@ -453,8 +503,102 @@ class TSNEEmbedding(ArrayWithState):
             or all rows.
         """
         self.raise_if_view()
-        grown: TSNEEmbedding = update(self, X, hold, n_iter, random_state, replace)
-        return grown
+        hold = check_number(hold, "hold", low=0)
+        if not is_auto(n_iter):
+            n_iter = check_number(n_iter, "n_iter", low=0, integer=True)
+        rows = as_new_rows(X)
+        check_new_rows(rows)
+        data = check_data(rows, "X", min_rows=1, accept_sparse=True)
+        warn_of_far_rows(data, self.affinities.knn_index)
+        n, m = len(self), data.shape[0]
+        replaced = None if replace is None else check_replaced(replace, m, n)
+        free = np.arange(n, n + m) if replaced is None else replaced
+        others = np.setdiff1d(np.arange(n), free)
+        generator = check_random_state(random_state)
+        affinities, near = self.affinities.joined_by(data, replaced)
+        order = np.concatenate([others, free])
+        P = affinities.rows_of_P(free)
+        if replaced is not None:
+            P = P[:, order]
+        fixed = np.asarray(self)[others]
+        start = gather(P, fixed, medians_of(np.asarray(self), near))
+        noise = JITTER * np.std(fixed) * generator.normal(size=start.shape)
+        start += noise
+        points = np.empty((len(order), self.shape[1]))
+        points[others], points[free] = fixed, start
+        own, reference = (
+            self._anchors_with(len(order), others, 0),
+            self._reference_with(P, others, free),
+        )
+        result = self._like(points, affinities, own, reference)
+        params = result.all_params(callbacks=None)
+        phases = resolve_joining(n_iter, params, len(order), m, is_held=np.isfinite(hold))
+        np.asarray(result)[free] = settle(P, fixed, start, noise, phases)
+        if np.isinf(hold):
+            result.defer_divergence()
+            return result
+        result.anchors = self._anchors_with(len(order), others, hold)
+        params = result.all_params()
+        first, *then = resolve_held(n_iter, params, len(order))
+        result.run(first, params=params)
+        for phase in then:
+            noise = JITTER * np.std(fixed) * generator.normal(size=result.shape)
+            result._relocate(phase, noise)
+            result.run(phase, params=params)
+        result.anchors = own
+        return result
+
+    def _like(
+        self,
+        points: np.ndarray,
+        affinities: Affinities,
+        anchors: Anchors | None,
+        reference: np.ndarray | None,
+    ) -> "TSNEEmbedding":
+        """Return a map of other points with the parameters of this one, but its callbacks."""
+        return type(self)(
+            points,
+            affinities,
+            dof=self.dof,
+            negative_gradient_method=self.negative_gradient_method,
+            random_state=self.random_state,
+            anchors=anchors,
+            global_reference=reference,
+            **{**(self.gradient_descent_params or {}), "callbacks": None},
+        )
+
+    def _anchors_with(self, n: int, others: np.ndarray, hold: float) -> Anchors | None:
+        """Return the anchors of the other points; the rest are held with the weight ``hold``."""
+        targets, weights = np.full((n, self.shape[1]), np.nan), np.zeros(n)
+        targets[others], weights[others] = np.asarray(self)[others], hold
+        if self.anchors is not None:
+            kept = others[self.anchors.weights[others] > 0]
+            targets[kept], weights[kept] = self.anchors.targets[kept], self.anchors.weights[kept]
+        return Anchors(targets, weights) if weights.any() else None
+
+    def _reference_with(
+        self, P: sp.csr_matrix, others: np.ndarray, free: np.ndarray
+    ) -> np.ndarray | None:
+        """Return the reference of a map with new rows, which are where their neighbours are."""
+        known = self.global_reference
+        if known is None:
+            return None
+        places = np.empty((len(others) + len(free), known.shape[1]))
+        places[others] = fixed = known[others]
+        places[free] = gather(P, fixed, np.tile(fixed.mean(axis=0), (len(free), 1)))
+        return places
+
+    def _relocate(self, phase: Phase, noise: np.ndarray) -> None:
+        """Move points to places of neighbours where their loss is less, in place."""
+        points = np.ascontiguousarray(np.asarray(self), np.float32)
+        method = resolve_fixed_method(self.negative_gradient_method, len(points))
+        field = make_fixed_repulsion(
+            points, replace(phase, method=method), (N_PLACES + 2) * len(points)
+        )
+        P, y = self.affinities.P_float32, np.asarray(self)
+        y[:] = relocate_misplaced_points(
+            P, y, field, phase.dof, phase.exaggeration, self.anchors, noise
+        )
 
     def drop(self, rows: ArrayLike) -> "TSNEEmbedding":
         """A map without some rows; the others stay where they are, and this map is not changed.
@@ -481,8 +625,20 @@ class TSNEEmbedding(ArrayWithState):
             Where rows are no numbers of rows, or fewer than two would be left.
         """
         self.raise_if_view()
-        smaller: TSNEEmbedding = drop(self, rows)
-        return smaller
+        n = len(self)
+        dropped = check_rows(rows, n, "rows")
+        left = np.setdiff1d(np.arange(n), dropped)
+        if len(left) < 2:
+            raise ValueError(f"at least 2 of the {n} rows must be left; got {len(left)}")
+        affinities = self.affinities.without(np.sort(dropped))
+        anchors, reference = self.anchors, self.global_reference
+        if anchors is not None:
+            weights = anchors.weights[left]
+            anchors = Anchors(anchors.targets[left], weights) if weights.any() else None
+        reference = None if reference is None else reference[left]
+        result = self._like(np.asarray(self)[left], affinities, anchors, reference)
+        result.defer_divergence()
+        return result
 
     def raise_if_view(self) -> None:
         """Raise ValueError for an array that NumPy made of an embedding: it has no state.
@@ -533,10 +689,10 @@ class TSNEEmbedding(ArrayWithState):
 
     def objective(self, phase: Phase) -> Objective:
         """The objective of a phase, cached while what it depends on is the same."""
-        P = self.affinities.P_float32
+        graph = self.affinities.graph
         key = (phase.method, phase.dof, phase.n_threads, phase.density_weight, phase.accuracy)
         cached = self._cached_objective
-        if cached is None or cached[0] != key or cached[2] is not P:
+        if cached is None or cached[0] != key or cached[2] is not graph:
             objective = make_objective(
                 phase.method,
                 self.affinities,
@@ -546,5 +702,16 @@ class TSNEEmbedding(ArrayWithState):
                 dict(phase.accuracy),
                 phase.density_weight,
             )
-            self._cached_objective = cached = key, objective, P
+            self._cached_objective = cached = key, objective, graph
         return cached[1]
+
+    def release_objective(self) -> None:
+        """Give back what the objective of the last run holds; the next run makes it anew."""
+        self._cached_objective = None
+
+
+def _check_reference(reference: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return what ``global_structure`` draws a map of this shape to."""
+    if reference is None:
+        return None
+    return check_positions(reference, (shape[0], shape[1]), "global_reference", ("pca",))

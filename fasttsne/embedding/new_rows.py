@@ -4,7 +4,7 @@ No row's place depends on the other rows: blocks of any size give the same bits.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,10 +12,10 @@ import scipy.sparse as sp
 
 from fasttsne.linalg.robust import RobustFrame, sample_frame, warn_of_far_new_rows
 from fasttsne.nearest_neighbors.changing import ChangingIndex
-from fasttsne.nearest_neighbors.index import KNNIndex
+from fasttsne.nearest_neighbors.index import Index, KNNIndex
 from fasttsne.runtime.canonical import check_finite, check_stored
 from fasttsne.runtime.progress import stage
-from fasttsne.runtime.stored_rows import is_memmapped, is_storage, iter_blocks
+from fasttsne.runtime.stored_rows import Storage, is_memmapped, is_storage, iter_blocks
 from fasttsne.runtime.stored_sparse import StoredSparse, as_stored_sparse, load_sparse
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import (
@@ -31,13 +31,11 @@ BLOCK_ROWS = 2**16
 BLOCK_BYTES = 2**26
 STAGE = "placing rows"
 
+NewRows: TypeAlias = np.ndarray | sp.csr_matrix | StoredSparse | Storage
 
-def as_new_rows(X: Rows, name: str = "X") -> Any:
-    """Return rows that ``iter_new_rows`` can read: X itself where it is an array or a storage.
 
-    Nothing is copied but lists, data frames, and sparse matrices that are not CSR.  That numbers
-    are finite is seen later, by :func:`check_new_rows`.
-    """
+def as_new_rows(X: Rows, name: str = "X") -> NewRows:
+    """Return rows that ``iter_new_rows`` can read: X itself where it is an array or a storage."""
     refuse_containers(X, name)
     stored = as_stored_sparse(X, name)
     if stored is not None and stored.format == "csr":
@@ -53,60 +51,51 @@ def as_new_rows(X: Rows, name: str = "X") -> Any:
     return check_data(rows, name, min_rows=1)
 
 
-def check_new_rows(rows: Any, name: str = "X") -> None:
-    """Raise ValueError for the first number that is not finite, before any work begins.
-
-    Of a storage all rows are read, unless they are integers.
-    """
+def check_new_rows(rows: NewRows, name: str = "X") -> None:
+    """Raise ValueError for the first number that is not finite, before any work begins."""
     if isinstance(rows, StoredSparse):
         rows.check_finite(name)
     elif is_storage(rows, name):
         check_stored(rows, name)
-    elif not sp.issparse(rows):  # blocks of sparse rows are checked as they are read
+    elif isinstance(rows, np.ndarray):  # blocks of sparse rows are checked as they are read
         check_finite(rows, name)
 
 
-def warn_of_far_rows(X: Any, index: Any) -> None:
-    """Warn where new rows in memory lie beyond reason of the rows that an index has.
-
-    Rows of a file or in chunks are read later, a block at a time; distances have no far rows, and
-    what a search of a user's own has as rows is not known.
-    """
+def warn_of_far_rows(X: Rows, index: Index | None) -> None:
+    """Warn where new rows in memory lie beyond reason of the rows that a search of ours has."""
     first = index.parts[0].index if isinstance(index, ChangingIndex) else index
     if not isinstance(first, KNNIndex) or first.metric == "precomputed":
         return
-    data: Any = first.data
+    data = first.data
     if not isinstance(data, np.ndarray) and not sp.issparse(data):  # it is on a cluster
         return
+    rows: sp.csr_matrix = X
     if sp.issparse(X):
-        check_sparse_indices(X, "X")
-        X = X.tocsr()
-        if not X.has_canonical_format:  # SciPy would put the caller's entries in order
-            X = X.copy()
-            X.sum_duplicates()
+        check_sparse_indices(rows, "X")
+        rows = rows.tocsr()
+        if not rows.has_canonical_format:  # SciPy would put the caller's entries in order
+            rows = rows.copy()
+            rows.sum_duplicates()
     elif isinstance(X, np.ndarray) and X.dtype.kind in "fiu" and not is_memmapped(X):
-        X = np.asarray(X)  # np.matrix reduces to two dimensions
+        rows = np.asarray(X)  # np.matrix reduces to two dimensions
     else:
         return
-    if X.ndim == 2 and X.shape[0] and X.shape[1] == data.shape[1]:
-        warn_of_far_new_rows(X, data, _sample_frame(first, data))
+    if rows.ndim == 2 and rows.shape[0] and rows.shape[1] == data.shape[1]:
+        warn_of_far_new_rows(rows, data, _sample_frame(first))
 
 
 # By index: single rows are placed one after the other, and the frame would take half of the time.
-_SAMPLE_FRAMES: WeakKeyDictionary[Any, RobustFrame] = WeakKeyDictionary()
+_SAMPLE_FRAMES: WeakKeyDictionary[KNNIndex, RobustFrame] = WeakKeyDictionary()
 
 
-def _sample_frame(index: Any, data: Any) -> RobustFrame:
+def _sample_frame(index: KNNIndex) -> RobustFrame:
     if index not in _SAMPLE_FRAMES:
-        _SAMPLE_FRAMES[index] = sample_frame(data)
+        _SAMPLE_FRAMES[index] = sample_frame(index.data)
     return _SAMPLE_FRAMES[index]
 
 
-def iter_new_rows(rows: Any) -> Iterator[tuple[int, Any]]:
-    """Yield all rows once, in order, as (first row, block): arrays, or CSR matrices.
-
-    What is done to a block until the next is asked for belongs to one stage of progress.
-    """
+def iter_new_rows(rows: NewRows) -> Iterator[tuple[int, np.ndarray | sp.csr_matrix]]:
+    """Yield all rows once, in order, as (first row, block), in one stage of progress."""
     n_columns, itemsize = max(rows.shape[1], 1), rows.dtype.itemsize
     n_rows = min(BLOCK_ROWS, max(BLOCK_BYTES // (n_columns * itemsize), 1))
     if is_storage(rows, "X"):

@@ -2,18 +2,19 @@
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from fasttsne import initialization as init
-from fasttsne.embedding.array import ArrayWithState
+from fasttsne.embedding.array import ArrayWithState, ReferenceArray
 from fasttsne.embedding.new_rows import BLOCK_ROWS, as_new_rows, check_new_rows, iter_new_rows
-from fasttsne.io.write_tables import row_writer
+from fasttsne.io.formats import RowTarget, row_writer
+from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.objective.points import NewPointsDivergence
 from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
 from fasttsne.optimize.parameters import DEFAULTS, check_params, without_numpy
@@ -24,10 +25,9 @@ from fasttsne.runtime.memory import available_memory, format_bytes
 from fasttsne.runtime.progress import progress_shown, suppress_progress
 from fasttsne.runtime.stored_rows import is_storage
 from fasttsne.runtime.stored_sparse import is_elsewhere, load_sparse
-from fasttsne.runtime.typing import Rows
+from fasttsne.runtime.typing import FilePath, Params, Rows
 from fasttsne.runtime.validation import (
     check_choice,
-    check_coordinates,
     check_number,
     check_sparse_indices,
 )
@@ -74,13 +74,12 @@ class PartialTSNEEmbedding(ArrayWithState):
         reference_embedding: np.ndarray,
         P: Rows,
         optimizer: GradientDescent | None = None,
-        **gradient_descent_params: Any,
+        **gradient_descent_params: object,
     ) -> "PartialTSNEEmbedding":
         P = _check_affinities(P, len(reference_embedding))
         check_params(gradient_descent_params)
-        self = _as_positions(
-            embedding, (P.shape[0], reference_embedding.shape[1]), "embedding"
-        ).view(cls)
+        shape = P.shape[0], reference_embedding.shape[1]
+        self = init.check_positions(embedding, shape, "embedding").view(cls)
         self.reference_embedding = reference_embedding
         self.P = P
         self.optimizer = GradientDescent() if optimizer is None else optimizer
@@ -93,7 +92,7 @@ class PartialTSNEEmbedding(ArrayWithState):
         n_iter: int,
         inplace: bool = False,
         propagate_exception: bool = False,
-        **gradient_descent_params: Any,
+        **gradient_descent_params: object,
     ) -> "PartialTSNEEmbedding":
         """Run gradient descent from where the points are.
 
@@ -114,210 +113,187 @@ class PartialTSNEEmbedding(ArrayWithState):
         )
         return embedding
 
-    def _params(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _params(self, given: Params) -> Params:
         """Every parameter of ``optimize``; the kernel is that of the map."""
-        reference = self.reference_embedding
+        reference, dof = self.reference_embedding, 1.0
+        method: str | ObjectiveFunction | None = None
+        if isinstance(reference, ReferenceArray):
+            dof, method = reference.dof or 1.0, reference.negative_gradient_method
         check_params(self.gradient_descent_params or {})  # they may have been changed
         return without_numpy(
             {
                 **DEFAULTS,
                 **(self.gradient_descent_params or {}),
                 **given,
-                "dof": getattr(reference, "dof", None) or 1.0,
-                "negative_gradient_method": getattr(reference, "negative_gradient_method", None),
+                "dof": dof,
+                "negative_gradient_method": method,
             }
         )
 
     def _objective(self, phase: Phase) -> NewPointsDivergence:
         reference = self.reference_embedding
         points = np.ascontiguousarray(np.asarray(reference), np.float32)
-        if hasattr(reference, "fixed_repulsion"):
+        if isinstance(reference, ReferenceArray):
             repulsion = reference.fixed_repulsion(points, phase)
-        else:  # a plain array
+        else:
             repulsion = make_fixed_repulsion(points, phase)
         return NewPointsDivergence(self.P, points, repulsion, phase.dof, phase.n_threads)
 
 
-def make_fixed_repulsion(points: np.ndarray, phase: Phase) -> FixedRepulsion:
-    """The repulsion of a map, (n, d) float32, on other points, as a phase has it.
+def make_fixed_repulsion(
+    points: np.ndarray, phase: Phase, n_evaluations: int | None = None
+) -> FixedRepulsion:
+    """Return the repulsion of a map, (n, d) float32, on other points, as a phase has it.
 
-    How many points will come is not known, and no point's place may depend on it.
+    n_evaluations : how many points will come.  None follows from the map: no new point's place may
+        depend on how many there are.
     """
+    if n_evaluations is None:
+        n_evaluations = EVALUATIONS_PER_POINT_OF_MAP * len(points)
+    accuracy = dict(phase.accuracy)
     return make_field(
-        points,
-        str(phase.method),
-        phase.dof,
-        phase.n_threads,
-        dict(phase.accuracy),
-        n_evaluations=EVALUATIONS_PER_POINT_OF_MAP * len(points),
+        points, str(phase.method), phase.dof, phase.n_threads, accuracy, n_evaluations
     )
 
 
+@dataclass(frozen=True)
+class PlacementSpec:
+    """How new rows are placed; see :meth:`TSNEEmbedding.transform`.
+
+    phases : iterations, exaggeration and momentum of each descent.
+    params : other parameters of ``optimize``.
+    """
+
+    perplexity: float | Sequence[float]
+    initialization: str | ArrayLike
+    k: int
+    phases: tuple[tuple[int, float | None, float | str], ...]
+    params: Params
+
+
 def prepare_partial(
-    reference: Any,
+    reference: ReferenceArray,
     X: Rows,
     initialization: str | ArrayLike,
     k: int,
-    affinity_params: dict[str, Any],
+    affinity_params: Params,
 ) -> PartialTSNEEmbedding:
     """See :meth:`TSNEEmbedding.prepare_partial`."""
     if isinstance(initialization, str):
         check_choice(initialization, "initialization", INITIALIZATIONS)
     k = check_number(k, "k", low=1, integer=True)
-    accepted = inspect.signature(reference.affinities.to_new).parameters
-    if "perplexity" in affinity_params and "perplexities" in accepted:
-        affinity_params["perplexities"] = affinity_params.pop("perplexity")
+    to_new = reference.affinities.to_new
+    params = dict(affinity_params)
+    if "perplexity" in params and "perplexities" in inspect.signature(to_new).parameters:
+        params["perplexities"] = params.pop("perplexity")
 
-    def prepare(rows: Rows, initialization: str | ArrayLike) -> tuple[sp.csr_matrix, np.ndarray]:
-        P, neighbors, distances = reference.affinities.to_new(
-            rows, return_distances=True, **affinity_params
-        )
-        near = neighbors[:, :k], distances[:, :k]
-        return P, _initial_positions(reference, initialization, *near)
+    def prepare(rows: Rows, start: str | ArrayLike) -> tuple[sp.csr_matrix, np.ndarray]:
+        P, neighbors, distances = to_new(rows, return_distances=True, **params)
+        near = neighbors[:, :k]
+        if isinstance(start, str) and start == "random":
+            start = _given_positions(reference, start, len(near))(0, len(near))
+        if not isinstance(start, str):
+            return P, init.check_positions(start, (len(near), reference.shape[1]))
+        if start == "median":
+            return P, init.median(reference, near)
+        return P, init.weighted_mean(near, reference, near, distances[:, :k])
 
-    if _is_read_in_blocks(reference, X):
+    if not _has_distances(reference) and not isinstance(X, str) and is_elsewhere(X, "X"):
         rows = as_new_rows(X)
         check_new_rows(rows)
         given = _given_positions(reference, initialization, rows.shape[0])
-        verbose = (reference.gradient_descent_params or {}).get("verbose", False)
         parts = []
-        with Timer(f"computing affinities of {rows.shape[0]} new rows", verbose):
+        with Timer(f"computing affinities of {rows.shape[0]} new rows", reference.is_verbose):
             for first, block in iter_new_rows(rows):
                 with suppress_progress():
-                    parts.append(prepare(block, given(first, block)))
+                    parts.append(prepare(block, given(first, block.shape[0])))
         P, start = sp.vstack([P for P, _ in parts], "csr"), np.concatenate([y for _, y in parts])
     else:
         P, start = prepare(X, initialization)
     # Callbacks of the fit are about the map's own points.
-    params = {**(reference.gradient_descent_params or {}), "callbacks": None}
-    params.pop("optimizer", None)  # new points move by momentum
-    return PartialTSNEEmbedding(start, reference, P, **params)
+    kept = {**(reference.gradient_descent_params or {}), "callbacks": None}
+    kept.pop("optimizer", None)  # new points move by momentum
+    return PartialTSNEEmbedding(start, reference, P, **kept)
 
 
-def transform(
-    reference: Any,
-    X: Rows,
-    perplexity: float | Sequence[float],
-    initialization: str | ArrayLike,
-    k: int,
-    phases: Iterable[tuple[int, float | None, float | str]],
-    params: Mapping[str, Any],
-) -> PartialTSNEEmbedding:
-    """See :meth:`TSNEEmbedding.transform`; phases are (n_iter, exaggeration, momentum)."""
-    _check_memory(reference, X, perplexity)
+def transform(reference: ReferenceArray, X: Rows, spec: PlacementSpec) -> PartialTSNEEmbedding:
+    """See :meth:`TSNEEmbedding.transform`."""
+    _check_memory(reference, X, spec.perplexity)
     accepted = inspect.signature(reference.affinities.to_new).parameters
     has_perplexity = not {"perplexity", "perplexities"}.isdisjoint(accepted)
-    partial = prepare_partial(
-        reference, X, initialization, k, {"perplexity": perplexity} if has_perplexity else {}
-    )
-    verbose = partial.gradient_descent_params.get("verbose", False)
-    for n_iter, exaggeration, momentum in phases:
+    affinity_params = {"perplexity": spec.perplexity} if has_perplexity else {}
+    partial = prepare_partial(reference, X, spec.initialization, spec.k, affinity_params)
+    for n_iter, exaggeration, momentum in spec.phases:
         if n_iter == 0:
             continue
+        changing = {"exaggeration": exaggeration, "momentum": momentum}
         try:
-            with Timer(f"placing {len(partial)} points, {n_iter} iterations", verbose):
-                partial.optimize(
-                    n_iter,
-                    inplace=True,
-                    propagate_exception=True,
-                    exaggeration=exaggeration,
-                    momentum=momentum,
-                    **params,
-                )
+            with Timer(f"placing {len(partial)} points, {n_iter} iterations", reference.is_verbose):
+                partial.optimize(n_iter, True, True, **changing, **spec.params)
         except OptimizationInterrupt:
             break
     return partial
 
 
-def _check_memory(reference: Any, X: Any, perplexity: float | Sequence[float]) -> None:
+def _check_memory(reference: np.ndarray, X: Rows, perplexity: float | Sequence[float]) -> None:
     """Raise MemoryError where all new rows together take more memory than is free."""
     is_table = isinstance(X, np.ndarray) or sp.issparse(X) or is_storage(X, "X")
-    if not is_table or not X.shape or X.shape[0] <= BLOCK_ROWS:
+    n_rows = (np.shape(X) or (0,))[0] if is_table else 0
+    if n_rows <= BLOCK_ROWS:
         return  # less than 50 MB, or no rows, which is said later
     # What is no number is refused later, or has no neighbours of its own.
     known = [each for each in np.ravel(perplexity) if isinstance(each, Real)]
     k = min(3 * float(max(known, default=0)), len(reference))
-    needed, free = X.shape[0] * (ROW_BYTES + NEIGHBOR_BYTES * k), available_memory()
+    needed, free = n_rows * (ROW_BYTES + NEIGHBOR_BYTES * k), available_memory()
     if needed > free:
         raise MemoryError(
-            f"placing {X.shape[0]:,} rows takes about {format_bytes(needed)} of memory, and "
+            f"placing {n_rows:,} rows takes about {format_bytes(needed)} of memory, and "
             f"{format_bytes(free)} are free; with out, an array or file, any number takes the same"
         )
 
 
 def transform_to(
-    out: Any,
-    reference: Any,
-    X: Rows,
-    perplexity: float | Sequence[float],
-    initialization: str | ArrayLike,
-    *arguments: Any,
-) -> Any:
-    """Write the places of new rows to ``out``, a block at a time; arguments as for ``transform``.
-
-    Returns
-    -------
-    ``out``, or a memory map of the file of this name.
-    """
+    out: RowTarget | FilePath, reference: ReferenceArray, X: Rows, spec: PlacementSpec
+) -> RowTarget | FilePath:
+    """Write the places of new rows to ``out``; return it, or a memory map of the file."""
     rows = as_new_rows(X)
     shape = n_rows, _ = rows.shape[0], reference.shape[1]
-    verbose = (reference.gradient_descent_params or {}).get("verbose", False)
-    timer = Timer(f"placing {n_rows} rows", verbose)
-    with timer, progress_shown(verbose), row_writer(out, shape) as write:
+    timer = Timer(f"placing {n_rows} rows", reference.is_verbose)
+    with timer, progress_shown(reference.is_verbose), row_writer(out, shape) as write:
         check_new_rows(rows)
-        given = _given_positions(reference, initialization, n_rows)
+        given = _given_positions(reference, spec.initialization, n_rows)
         if _has_distances(reference):
-            rows = load_sparse(rows, "X")
-            write(0, transform(reference, rows, perplexity, given(0, rows), *arguments))
+            start = replace(spec, initialization=given(0, n_rows))
+            write(0, transform(reference, load_sparse(rows, "X"), start))
         else:
             for first, block in iter_new_rows(rows):
                 with suppress_progress():
-                    start = given(first, block)
-                    places = transform(reference, block, perplexity, start, *arguments)
+                    start = replace(spec, initialization=given(first, block.shape[0]))
+                    places = transform(reference, block, start)
                 write(first, np.asarray(places))
-    is_path = isinstance(out, (str, os.PathLike))
-    return np.load(out, mmap_mode="r") if is_path and n_rows else out
+    if not isinstance(out, (str, os.PathLike)) or not n_rows:
+        return out
+    written: np.ndarray = np.load(out, mmap_mode="r")
+    return written
 
 
-def _is_read_in_blocks(reference: Any, X: Any) -> bool:
-    """Whether new rows are in a file or in chunks, of which blocks become the same affinities."""
-    if isinstance(X, str) or _has_distances(reference):
-        return False
-    return is_elsewhere(X, "X")
-
-
-def _has_distances(reference: Any) -> bool:
+def _has_distances(reference: ReferenceArray) -> bool:
     """Whether rows are distances: how those are rounded depends on all rows together."""
     return getattr(reference.affinities.knn_index, "metric", None) == "precomputed"
 
 
 def _given_positions(
-    reference: Any, initialization: str | ArrayLike, n_rows: int
-) -> Callable[[int, Any], str | ArrayLike]:
-    """Return the initialization of a block of rows, as a function of its first row and itself."""
-    if isinstance(initialization, str):
-        check_choice(initialization, "initialization", INITIALIZATIONS)
-        if initialization != "random":
-            return lambda first, block: initialization
+    reference: ReferenceArray, initialization: str | ArrayLike, n_rows: int
+) -> Callable[[int, int], str | np.ndarray]:
+    """Return the initialization of a block of rows, as a function of its first row and size."""
+    if not isinstance(initialization, str):
+        positions = init.check_positions(initialization, (n_rows, reference.shape[1]))
+    elif check_choice(initialization, "initialization", INITIALIZATIONS) != "random":
+        return lambda first, n: initialization
+    else:  # one draw for all rows: the position of a row must not depend on how many there are
         position = init.random(1, reference.shape[1], reference.random_state)
         positions = np.broadcast_to(position, (n_rows, reference.shape[1]))
-    else:
-        positions = _as_positions(initialization, (n_rows, reference.shape[1]), "initialization")
-    return lambda first, block: positions[first : first + block.shape[0]]
-
-
-def _initial_positions(
-    reference: Any, initialization: str | ArrayLike, neighbors: np.ndarray, distances: np.ndarray
-) -> np.ndarray:
-    if not isinstance(initialization, str):
-        return _as_positions(initialization, (len(neighbors), reference.shape[1]), "initialization")
-    if initialization == "random":
-        # One draw for all rows: the position of a row must not depend on how many there are.
-        position = init.random(1, reference.shape[1], reference.random_state)
-        return np.repeat(position, len(neighbors), axis=0)
-    if initialization == "median":
-        return init.median(reference, neighbors)
-    return init.weighted_mean(neighbors, reference, neighbors, distances)
+    return lambda first, n: positions[first : first + n]
 
 
 def _check_affinities(P: Rows, n_reference: int) -> sp.csr_matrix:
@@ -332,15 +308,3 @@ def _check_affinities(P: Rows, n_reference: int) -> sp.csr_matrix:
     if P.nnz and P.data.min() < 0:
         raise ValueError(f"P must not be negative; the minimum is {P.data.min()}")
     return P
-
-
-def _as_positions(positions: ArrayLike, shape: tuple[int, ...], name: str) -> np.ndarray:
-    """A copy as float64."""
-    positions = np.asarray(positions)
-    if positions.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers; got dtype {positions.dtype}")
-    if positions.shape != shape:
-        raise ValueError(f"{name} must have the shape {shape}; got {positions.shape}")
-    positions = np.array(positions, dtype=np.float64, order="C")
-    check_coordinates(positions, name)
-    return positions

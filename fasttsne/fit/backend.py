@@ -1,36 +1,39 @@
 """Where the rows and arrays of a fit live, and the memory they may take."""
 
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Protocol
+
+from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
-from fasttsne.affinity.select import affinities_of_graph, n_neighbors
-from fasttsne.fit.request import FitRequest, n_rows
-from fasttsne.fit.store import NullStore, StageStore
-from fasttsne.io.fit_checkpoint import FitCheckpoint
+from fasttsne.affinity.families import affinities_of_graph, n_neighbors
+from fasttsne.affinity.neighbor_based import n_rows_or_none
+from fasttsne.fit.request import FitRequest
+from fasttsne.io.fit_checkpoint import FitCheckpoint, StageStore
 from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index
 from fasttsne.runtime.memory import memory_budget
+from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_data
 
 
 class Backend(Protocol):
     """What a fit needs of the place where it runs."""
 
-    def read(self, X: Any) -> Any:
+    def read(self, X: Rows) -> Rows:
         """Return rows in canonical form."""
 
-    def open_store(self, X: Any) -> StageStore:
+    def open_store(self, X: Rows | None) -> StageStore:
         """Return the store of what the fit keeps to resume; X is in canonical form."""
 
     def memory(self) -> AbstractContextManager[None]:
         """Return the context in which large arrays are made."""
 
-    def make_index(self, data: Any) -> Index:
+    def make_index(self, data: Rows | None) -> Index:
         """Return the index of the neighbour search."""
 
-    def as_graph(self, index: Index, indices: Any, distances: Any) -> KNNGraph:
+    def as_graph(self, index: Index, indices: ArrayLike, distances: ArrayLike) -> KNNGraph:
         """Return the graph of the neighbours that an index has found."""
 
     def make_affinities(self, graph: KNNGraph) -> Affinities:
@@ -38,19 +41,10 @@ class Backend(Protocol):
 
 
 class LocalBackend:
-    """Memory and temporary files of this process.
+    """Memory and temporary files of this process; MemoryError if it has too little.
 
-    Parameters
-    ----------
-    request : FitRequest
-        What is to be fitted.
     replaces_embedding : bool, default False
         Whether the checkpoint may replace a saved embedding.
-
-    Raises
-    ------
-    MemoryError
-        If the fit takes more memory than the machine has.
     """
 
     def __init__(self, request: FitRequest, replaces_embedding: bool = False):
@@ -62,22 +56,23 @@ class LocalBackend:
             params["memory_limit"],
             params["temp_folder"],
             params["perplexity"],
-            request.n_components,
+            request.start.n_components,
         )
 
-    def read(self, X: Any) -> Any:
-        return check_data(
+    def read(self, X: Rows) -> Rows:
+        rows: Rows = check_data(
             X,
             accept_sparse=True,
             memory_limit=self._memory.rows,
             temp_folder=self._request.params["temp_folder"],
         )
+        return rows
 
-    def open_store(self, X: Any) -> StageStore:
+    def open_store(self, X: Rows | None) -> StageStore:
         request = self._request
         path = request.params["checkpoint"]
         if path is None:
-            return NullStore()
+            return StageStore()
         return FitCheckpoint(
             path, request.fingerprint(X), request.generator, self._replaces_embedding
         )
@@ -85,11 +80,11 @@ class LocalBackend:
     def memory(self) -> AbstractContextManager[None]:
         return memory_budget(self._memory.tables, self._request.params["temp_folder"])
 
-    def make_index(self, data: Any) -> Index:
-        k = n_neighbors(self._request.params["perplexity"], n_rows(data))
+    def make_index(self, data: Rows | None) -> Index:
+        k = n_neighbors(self._request.params["perplexity"], n_rows_or_none(data))
         return self._request.search().make_index(data, k)
 
-    def as_graph(self, index: Index, indices: Any, distances: Any) -> KNNGraph:
+    def as_graph(self, index: Index, indices: ArrayLike, distances: ArrayLike) -> KNNGraph:
         return KNNGraph.of(index, indices, distances)
 
     def make_affinities(self, graph: KNNGraph) -> Affinities:

@@ -1,7 +1,7 @@
 """The parameters of t-SNE, which the local estimator and the one of a cluster have in common."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
 
@@ -13,7 +13,7 @@ from fasttsne.optimize.callback import Callbacks
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import RunPlan, resolve
 from fasttsne.optimize.schedule import Iterations
-from fasttsne.runtime.typing import FilePath, Metric, RandomState, Settings
+from fasttsne.runtime.typing import FilePath, Metric, Params, RandomState, Settings
 from fasttsne.runtime.validation import check_choice, check_number
 
 # What scikit-learn's estimators have and this class has not.
@@ -115,22 +115,22 @@ class Estimator:
 
     def __repr__(self) -> str:
         changed = (
-            f"{name}={getattr(self, name)!r}"
-            for name, parameter in PARAMETERS.items()
-            if not _is_default(getattr(self, name), parameter.default)
+            f"{name}={value!r}"
+            for name, value in self._params().items()
+            if not _is_default(value, PARAMETERS[name].default)
         )
         return f"{type(self).__name__}({', '.join(changed)})"
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, object]:
         """Return all parameters by name, for scikit-learn's ``clone`` and pipelines.
 
         Parameters
         ----------
         deep : not used: no parameter is an estimator.
         """
-        return self._params()
+        return dict(self._params())
 
-    def set_params(self, **params: Any) -> "Estimator":
+    def set_params(self, **params: object) -> "Estimator":
         """Set parameters by name, and return the object; values are checked by :meth:`fit`.
 
         Raises
@@ -160,7 +160,7 @@ class Estimator:
         check_all(params)
         return resolve(params, n_samples)
 
-    def _params(self) -> dict[str, Any]:
+    def _params(self) -> Params:
         """Return the parameters of a fit: classes that derive from this one may have others."""
         return {name: getattr(self, name) for name in PARAMETERS}
 
@@ -178,7 +178,7 @@ class Estimator:
                 )
             raise AttributeError(message, name=name, obj=self)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> object:
         """What scikit-learn asks its estimators for; nothing else imports it."""
         from sklearn.utils import Tags, TargetTags
 

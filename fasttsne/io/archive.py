@@ -1,8 +1,8 @@
 """Archives of named arrays and a JSON header: .npz files, written atomically, read without pickle.
 
-Each array has a checksum: bits that changed, and ends that are missing, are errors.  It is compared
-where an array ends, which must be where its header says.  The archive's header has all of them:
-arrays that were exchanged, are missing or do not belong there are errors, too.
+They have paths, or addresses such as "s3://bucket/run.npz", which fsspec opens.  Each array has a
+checksum, which is compared where the array ends.  The header has all of them: arrays that were
+exchanged, are missing or do not belong there are errors, too.
 """
 
 import contextlib
@@ -16,32 +16,30 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
 from fasttsne._version import __version__
-from fasttsne.io.address import new_file_at, open_for_reading
-from fasttsne.io.atomic import atomic_write
+from fasttsne.io.atomic import atomic_write, check_regular, remove_abandoned
 from fasttsne.io.table import MAX_ERROR
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import is_address
 
-# What NumPy and zipfile raise if a file is damaged; sizes are checked before arrays take memory.
-DAMAGE = (
-    ValueError,
-    TypeError,
-    KeyError,
-    EOFError,
-    SyntaxError,
-    OverflowError,
-    NotImplementedError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    tokenize.TokenError,
-)
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+    from fsspec import AbstractFileSystem
+
+Header: TypeAlias = dict[str, object]
+Arrays: TypeAlias = dict[str, np.ndarray]
+Allocate: TypeAlias = Callable[[tuple[int, ...], np.dtype], np.ndarray]
+T = TypeVar("T")
+
+# What NumPy and zipfile raise if a file is damaged, and the system.
+VALUE_ERRORS = ValueError, TypeError, KeyError, EOFError, SyntaxError, OverflowError, RuntimeError
+READ_ERRORS = (*VALUE_ERRORS, OSError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 # Bytes after which a file that is written is on the disk: in one go at the end that could take
 # many seconds, in which Ctrl-C is not noticed.
 SYNC_BYTES = 2**25
@@ -55,45 +53,13 @@ PIECE_BYTES = 2**22
 CHECKSUMS = "checksums"
 
 
-class _SyncedFile(io.FileIO):
-    """A new file whose contents reach the disk while it is written."""
-
-    _n_waiting = 0
-
-    def write(self, data: Any, /) -> int:
-        view = memoryview(data).cast("B")
-        for first in range(0, len(view), SYNC_BYTES):
-            part = view[first : first + SYNC_BYTES]
-            n_written = 0
-            while n_written < len(part):  # a disk may be full in the middle
-                n_written += super().write(part[n_written:]) or 0
-            self._n_waiting += len(part)
-            if self._n_waiting >= SYNC_BYTES:
-                os.fsync(self.fileno())
-                self._n_waiting = 0
-        return len(view)
-
-
-def write_archive(
-    path: FilePath,
-    header: Mapping[str, Any],
-    arrays: Mapping[str, np.ndarray],
-    check: Callable[[dict[str, Any]], None] | None = None,
-) -> None:
+def write_archive(path: FilePath, header: Mapping[str, object], arrays: Arrays) -> None:
     """Write an archive, atomically: after an error, the old file is unchanged.
 
     A file is read back, and its checksums are compared, before it replaces the old one.
 
-    Parameters
-    ----------
-    path : or the address of a file (:mod:`fasttsne.io.address`), as for all functions here.
     header : what JSON can express, with "kind" and "format".
-    check : function
-        Called with the header as it will be read, before anything is written; it raises if header
-        and arrays could not be read again.
     """
-    if check is not None:
-        check(json.loads(json.dumps(header)))
     with _new_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             write_array(archive, name, array)
@@ -114,16 +80,37 @@ def _read_checksums(archive: zipfile.ZipFile) -> dict[str, int]:
     return checksums
 
 
+class _SyncedFile(io.FileIO):
+    """A new file whose contents reach the disk while it is written."""
+
+    _n_waiting = 0
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        view = memoryview(data).cast("B")
+        done = 0
+        while done < len(view):  # a disk may be full in the middle
+            n_written = super().write(view[done : done + SYNC_BYTES]) or 0
+            done += n_written
+            self._n_waiting += n_written
+            if self._n_waiting >= SYNC_BYTES:
+                os.fsync(self.fileno())
+                self._n_waiting = 0
+        return len(view)
+
+
 @contextlib.contextmanager
 def _new_file(path: FilePath) -> Iterator[IO[bytes]]:
+    """Yield a file to write; what was there stays until all of it is written."""
     if is_address(path):
-        with new_file_at(path) as file:
+        with _file_system(path) as (system, name):
+            pass  # errors of what is written are no errors of the address
+        with system.transaction, system.open(name, "wb") as file:
             yield file
-    else:
-        with atomic_write(path) as temp_path:
-            with _SyncedFile(temp_path, "xb") as local:
-                yield local
-            _read_back(temp_path)
+        return
+    with atomic_write(path) as temp_path:
+        with _SyncedFile(temp_path, "xb") as local:
+            yield local
+        _read_back(temp_path)
 
 
 def _read_back(path: FilePath) -> None:
@@ -140,173 +127,188 @@ def _read_back(path: FilePath) -> None:
 
 @contextlib.contextmanager
 def open_archive(path: FilePath, kind: str, format: int, what: str) -> Iterator["Archive"]:
-    """Yield an archive to read from; what is raised of damaged ones within is a ValueError.
+    """Yield an archive to read from; ValueError if it is damaged, another, or of a later version.
 
-    Parameters
-    ----------
     kind, format : that the header must say; the format may be an earlier one.
     what : the file should be, for the message.
-
-    Raises
-    ------
-    OSError
-        Where the file cannot be opened or read.
-    ValueError
-        Where it is no such file, is damaged, or was written by a later version.
     """
     with open_for_reading(path) as file:
         try:
-            with _seeking():
-                yield Archive(file, kind, format)
-        except DAMAGE as error:
+            yield Archive(file, kind, format)
+        except READ_ERRORS as error:
             text = str(error)[:MAX_ERROR]  # zipfile shows the bytes that it found
+            if not _is_damage(error):
+                raise OSError(f"{os.fspath(path)} cannot be read: {text}") from error
             reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
             raise ValueError(f"{os.fspath(path)} is not {what}: {reason}") from error
-        except OSError as error:
-            raise OSError(f"{os.fspath(path)} cannot be read: {error}") from error
 
 
-@contextlib.contextmanager
-def _seeking() -> Iterator[None]:
-    """Make ValueError of the error of a system that is to seek before the beginning of a file.
-
-    Damaged archives say so; other errors of the system are not the file's fault.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.EINVAL:
-            raise ValueError(str(error)) from error
-        raise
+def _is_damage(error: Exception) -> bool:
+    """Whether a file is damaged: its archive may also make zipfile seek before its beginning."""
+    return not isinstance(error, OSError) or error.errno == errno.EINVAL
 
 
 class Archive:
     """The header of an open archive, and its arrays, which are read when they are asked for."""
 
     def __init__(self, file: IO[bytes], kind: str, format: int):
-        if not zipfile.is_zipfile(file):
-            raise ValueError("it is no .npz archive, or truncated")
-        file.seek(0)
-        self._archive = np.load(file, allow_pickle=False)
-        check_directory(self._archive)
-        if "header" not in self._archive.files:
-            raise ValueError("it has no header")
-        check_size(self._archive, "header")
-        self.header = _check_header(self._archive["header"], kind, format)
-        self._check_checksums()
-
-    def _check_checksums(self) -> None:
-        """Raise ValueError where the arrays are not those that were written with the header."""
-        if CHECKSUMS not in self.header:
-            return
-        written = check_type(self.header[CHECKSUMS], CHECKSUMS, dict)
-        found = _read_checksums(self._archive.zip)
+        self._zip = open_zip(file)
+        self.header = header = _read_header(self._zip)
+        if header.get("kind") != kind:
+            raise ValueError(f"its header does not say {kind!r}")
+        version = check_type(header.get("format"), "its format", int)
+        if version < 1:
+            raise ValueError(f"its format is {version}")
+        if version > format:
+            raise ValueError(
+                f"fasttsne {header.get('fasttsne')} wrote it in format {version}, and this is "
+                f"fasttsne {__version__}, which reads up to format {format}; upgrade fasttsne"
+            )
+        found = _read_checksums(self._zip)
+        written = check_type(header.get(CHECKSUMS, found), CHECKSUMS, dict)
         if found != written:
             names = [each for each in {**written, **found} if written.get(each) != found.get(each)]
             raise ValueError(f"it was not written with this {', '.join(names)}")
 
-    def arrays(self, without: Sequence[str] = ()) -> dict[str, np.ndarray]:
-        """Read all arrays but those of these names."""
-        names = [name for name in self._archive.files if name not in ("header", *without)]
-        for name in names:
-            check_size(self._archive, name)
-        return {name: self._archive[name] for name in names}
+    def arrays(self, without: Sequence[str] = ()) -> Arrays:
+        """Read all arrays but some, by name."""
+        names = [name for name in array_names(self._zip) if name not in ("header", *without)]
+        return {name: read_array(self._zip, name) for name in names}
 
-    def array(
-        self, name: str, allocate: Callable[[tuple[int, ...], np.dtype[Any]], np.ndarray]
-    ) -> np.ndarray:
-        """Read one array, a piece at a time, into what a function of shape and dtype returns."""
-        check_size(self._archive, name)
-        with self._archive.zip.open(f"{name}.npy") as member:
-            version = np.lib.format.read_magic(member)
-            if version != (1, 0):
-                raise ValueError(f"{name} has the format {version}")
-            shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(member)
-            if is_fortran or dtype.hasobject:
-                raise ValueError(f"{name} is of {dtype}, or in another order")
-            out = allocate(shape, dtype)
-            view = out.reshape(-1).view(np.uint8)
-            with stage(f"reading {name}", len(view), "bytes") as progress:
-                position = 0
-                while position < len(view):
-                    piece = member.read(min(PIECE_BYTES, len(view) - position))
-                    if not piece:
-                        raise EOFError(f"{name} ends too early")
-                    view[position : position + len(piece)] = np.frombuffer(piece, np.uint8)
-                    position += len(piece)
-                    progress.advance(len(piece))
-            if member.read(1):  # at the end the checksum is compared
-                raise ValueError(f"{name} is longer than its shape, {shape}")
-            return out
+    def array(self, name: str, allocate: Allocate) -> np.ndarray:
+        """Read one array into what a function of shape and dtype returns."""
+        return read_array(self._zip, name, allocate)
 
 
-def check_directory(archive: Any) -> None:
-    """Raise ValueError where a damaged entry of the directory hides those that follow it.
-
-    archive : of ``numpy.load``.
-    """
-    file = archive.zip.fp
+def open_zip(file: IO[bytes]) -> zipfile.ZipFile:
+    """Open an archive; ValueError where a damaged entry of its directory hides those behind it."""
+    if not zipfile.is_zipfile(file):
+        raise ValueError("it is no .npz archive, or truncated")
+    archive = zipfile.ZipFile(file)
     file.seek(-END_OF_DIRECTORY.size, os.SEEK_END)
     signature, _, _, _, count, *_ = END_OF_DIRECTORY.unpack(file.read(END_OF_DIRECTORY.size))
-    found = len(archive.zip.infolist())
+    found = len(archive.infolist())
     if signature == b"PK\5\6" and count not in (found, MANY_ENTRIES):
         raise ValueError(f"its directory should have {count} entries, and has {found}")
+    return archive
 
 
-def check_size(archive: Any, name: str) -> None:
-    """Raise ValueError where an array is shorter or longer than its header says.
+def array_names(archive: zipfile.ZipFile) -> list[str]:
+    return [name[:-4] for name in archive.namelist() if name.endswith(".npy")]
 
-    Less than all of it would be read without a comparison of its checksum; more would take memory
-    before it is missed.
 
-    archive : of ``numpy.load``.
-    """
-    if f"{name}.npy" not in archive.zip.namelist():
-        return  # a file that is no array, which zipfile reads as a whole
-    info = archive.zip.getinfo(f"{name}.npy")
-    with archive.zip.open(info) as member:
+def read_array(archive: zipfile.ZipFile, name: str, allocate: Allocate = np.zeros) -> np.ndarray:
+    """Read an array to its end, where its checksum is compared; TypeError if it has objects."""
+    info = archive.getinfo(f"{name}.npy")
+    with archive.open(info) as member:
         is_first = np.lib.format.read_magic(member) == (1, 0)
         read = np.lib.format.read_array_header_1_0 if is_first else READ_HEADER_OF_4_BYTES
-        shape, _, dtype = read(member)
+        shape, is_fortran, dtype = read(member)
         n_bytes = info.file_size - member.tell()
-    if not dtype.hasobject and n_bytes != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{name} has {n_bytes} bytes, which are no {dtype} of shape {shape}")
+        if dtype.hasobject:
+            raise TypeError("Object arrays cannot be loaded when allow_pickle=False")
+        if n_bytes != math.prod(shape) * dtype.itemsize:  # before it takes memory
+            raise ValueError(f"{name} has {n_bytes} bytes, which are no {dtype} of shape {shape}")
+        out = allocate(shape[::-1] if is_fortran else shape, dtype)
+        view = out.reshape(-1).view(np.uint8)
+        with stage(f"reading {name}", n_bytes, "bytes") as progress:
+            for first in range(0, n_bytes, PIECE_BYTES):
+                piece = view[first : first + PIECE_BYTES]
+                data = member.read(len(piece))
+                if len(data) != len(piece):
+                    raise EOFError(f"{name} ends too early")
+                piece[:] = np.frombuffer(data, np.uint8)
+                progress.advance(len(piece))
+    return out.T if is_fortran else out
+
+
+def _read_header(archive: zipfile.ZipFile) -> Header:
+    if "header" not in array_names(archive):
+        raise ValueError("it has no header")
+    text = read_array(archive, "header")
+    if text.shape != () or text.dtype.kind != "U":
+        raise ValueError("its header is not a text")
+    header = json.loads(str(text))
+    return header if isinstance(header, dict) else {}
 
 
 def read_kind(path: FilePath) -> str | None:
     """Return what an archive says that it is; None for other files."""
-    with open_for_reading(path) as file, contextlib.suppress(*DAMAGE), _seeking():
-        if zipfile.is_zipfile(file):
-            file.seek(0)
-            kind = json.loads(str(np.load(file, allow_pickle=False)["header"]))["kind"]
-            return kind if isinstance(kind, str) else None
-    return None
+    with open_for_reading(path) as file:
+        try:
+            return check_type(_read_header(open_zip(file)).get("kind"), "kind", str)
+        except READ_ERRORS as error:
+            if not _is_damage(error):
+                raise
+            return None
 
 
-def _check_header(text: np.ndarray, kind: str, format: int) -> dict[str, Any]:
-    if text.shape != () or text.dtype.kind != "U":
-        raise ValueError("its header is not a text")
-    header = json.loads(str(text))
-    if not isinstance(header, dict) or header.get("kind") != kind:
-        raise ValueError(f"its header does not say {kind!r}")
-    version = header.get("format")
-    if type(version) is not int or version < 1:
-        raise ValueError(f"its format is {version!r}")
-    if version > format:
-        raise ValueError(
-            f"fasttsne {header.get('fasttsne')} wrote it in format {version}, and this is fasttsne "
-            f"{__version__}, which reads up to format {format}; upgrade fasttsne"
-        )
-    return header
-
-
-def check_type(value: Any, name: str, *kinds: type) -> Any:
+def check_type(value: object, name: str, *kinds: type[T]) -> T:
     """Return a value of a header if it is of one of the types: True is no number."""
-    if type(value) not in kinds:
-        raise ValueError(f"{name} is {value!r}")
-    return value
+    for kind in kinds:
+        if isinstance(value, kind) and type(value) in kinds:
+            return value
+    raise ValueError(f"{name} is {value!r}")
 
 
-def to_python_scalar(value: Any) -> Any:
-    """Return a number of NumPy as one of Python, which JSON can express."""
-    return value.item() if isinstance(value, np.generic) else value
+def open_for_reading(path: FilePath) -> IO[bytes]:
+    """Open a file; errors of the system name it, and no device or pipe is opened."""
+    if not is_address(path):
+        check_regular(path)
+        return open(path, "rb")
+    with _file_system(path) as (system, name):
+        file: IO[bytes] = system.open(name, "rb")
+    return file
+
+
+def exists(path: FilePath) -> bool:
+    if not is_address(path):
+        return os.path.exists(path)
+    with _file_system(path) as (system, name):
+        return bool(system.exists(name))
+
+
+def remove(path: FilePath) -> None:
+    """Remove a file, if it is there, and what killed processes have left of it."""
+    if not is_address(path):
+        remove_abandoned(path)
+        Path(path).unlink(missing_ok=True)
+        return
+    with contextlib.suppress(FileNotFoundError), _file_system(path) as (system, name):
+        system.rm_file(name)
+
+
+def sibling_path(path: FilePath, addition: str) -> FilePath:
+    """Return the path of a file beside another: "run.npz" and ".graph" give "run.graph.npz"."""
+    stem, suffix = os.path.splitext(os.fspath(path))
+    sibling = f"{stem}{addition}{suffix}"
+    return sibling if isinstance(path, str) else Path(sibling)
+
+
+@contextlib.contextmanager
+def _file_system(address: FilePath) -> Iterator[tuple["AbstractFileSystem", str]]:
+    """Yield the file system of an address, and the name there; errors are made to name the address.
+
+    It is a new one, since transactions are of a file system.
+    """
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise ImportError(
+            f"{address!r} is an address, which takes fsspec: pip install fsspec"
+        ) from error
+    try:
+        system, name = url_to_fs(address, skip_instance_cache=True)
+        if getattr(system, "local_file", False):
+            check_regular(name)
+        yield system, name
+    except MemoryError:
+        raise
+    except Exception as error:  # each file system has its own
+        text = str(error) or type(error).__name__
+        if os.fspath(address) in text:
+            raise
+        is_known = (
+            isinstance(error, (OSError, ImportError)) and type(error).__module__ == "builtins"
+        )
+        raise (type(error) if is_known else ValueError)(f"{address!r}: {text}") from error

@@ -11,12 +11,15 @@ import re
 import secrets
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
-# Of the file's own name, in that of the temporary file: the length of names is limited.
+FilePath: TypeAlias = str | os.PathLike[str]
+
+# Characters of the file's own name in the temporary one: the length of names is limited.
 MAX_STEM_LENGTH = 50
-# Seconds after which a temporary file that nobody has written to was left by a process that died,
-# of which nothing else is known.
+# Seconds after which a temporary file that has not changed was left by a process that died.
 ABANDONED_AFTER = 3600
 # Numbers in the name of a temporary file: where its process is, which one it is, and a random one.
 # Version 0.2.0 and those before had 16 random digits.
@@ -24,7 +27,7 @@ TOKEN = re.compile("(?P<place>[0-9a-f]{8})(?P<pid>[0-9a-f]{8})[0-9a-f]{8}|[0-9a-
 
 
 @contextlib.contextmanager
-def atomic_write(path, commit_on=()):
+def atomic_write(path: FilePath, commit_on: tuple[type[BaseException], ...] = ()) -> Iterator[Path]:
     """Yield the path of a temporary file that replaces ``path`` when the block ends.
 
     It does so after all of it is on the disk.  After an exception it is removed, and the
@@ -40,8 +43,8 @@ def atomic_write(path, commit_on=()):
     Yields
     ------
     Path
-        There is no such file yet.  Its extension is that of ``path``, for libraries that
-        choose a format by it.
+        There is no such file yet.  It has the extension of ``path``, by which libraries choose a
+        format.
 
     Raises
     ------
@@ -54,7 +57,10 @@ def atomic_write(path, commit_on=()):
     name = f".{target.stem[:MAX_STEM_LENGTH]}.{token}.part{target.suffix}"
     temp_path = target.with_name(name)
     try:
-        _check_replaceable(target, os.fspath(path))
+        check_regular(path)
+        # To replace a file takes rights on its folder only.
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
         remove_abandoned(target)
         try:
             yield temp_path
@@ -70,7 +76,7 @@ def atomic_write(path, commit_on=()):
         raise
 
 
-def check_regular(path):
+def check_regular(path: FilePath) -> None:
     """Raise OSError where a path is a folder, or a device or a pipe: to read one may never end."""
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
@@ -78,14 +84,7 @@ def check_regular(path):
         raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
 
 
-def _check_replaceable(target, path):
-    """To replace a file takes rights on its folder only: ask for those on the file as well."""
-    check_regular(path)
-    if target.exists() and not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-
-
-def remove_abandoned(path):
+def remove_abandoned(path: FilePath) -> None:
     """Remove temporary files of this target whose process was killed; others may be in use."""
     target = Path(os.path.realpath(path))
     start, end = f".{target.stem[:MAX_STEM_LENGTH]}.", f".part{target.suffix}"
@@ -98,22 +97,20 @@ def remove_abandoned(path):
 
 
 @functools.cache
-def _place():
+def _place() -> str:
     """Return digits that are others on another machine, after a restart and in a container.
 
     There the number of a process says nothing about processes here.
     """
     parts = [platform.node()]
-    for read, name in (
-        (Path.read_text, "/proc/sys/kernel/random/boot_id"),
-        (os.readlink, "/proc/self/ns/pid"),
-    ):
-        with contextlib.suppress(OSError):
-            parts.append(read(Path(name)))
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+    with contextlib.suppress(OSError):
+        parts.append(os.readlink("/proc/self/ns/pid"))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
 
 
-def _is_dead(token):
+def _is_dead(token: re.Match[str]) -> bool:
     """Return whether the process that chose a token is known to have ended."""
     if token["place"] != _place() or os.name != "posix":  # elsewhere, signal 0 ends a process
         return False
@@ -126,7 +123,7 @@ def _is_dead(token):
     return False
 
 
-def _commit(temp_path, target):
+def _commit(temp_path: Path, target: Path) -> None:
     if target.exists():  # a private file stays private
         temp_path.chmod(stat.S_IMODE(target.stat().st_mode))
     with open(temp_path, "rb+") as file:
@@ -135,7 +132,7 @@ def _commit(temp_path, target):
     os.replace(temp_path, target)
 
 
-def _name_target(error, temp_path, path):
+def _name_target(error: OSError, temp_path: Path, path: FilePath) -> None:
     """Name ``path`` in an error of the system, which names the temporary file or, if full, none."""
     disk_is_full = error.errno in (errno.ENOSPC, errno.EFBIG) and error.filename is None
     # It names what was opened, which may be a text, a Path, or a number.

@@ -107,7 +107,14 @@ def _largest_correlation(X: np.ndarray, column: int) -> float:
     return float(np.abs(covariances[is_other] / scale[is_other]).max(initial=0))
 
 
-def _add_products(state, first, chunk, origin, unit, column):
+def _add_products(
+    state: tuple[np.ndarray, ...],
+    first: int,
+    chunk: np.ndarray,
+    origin: np.ndarray,
+    unit: np.ndarray,
+    column: int,
+) -> tuple[np.ndarray, ...]:
     """Add the sums of the columns of a chunk, their squares and products with one of them."""
     rows = (chunk - origin) / unit
     sums, squares, products = state

@@ -4,19 +4,38 @@ Source: Halko, Martinsson & Tropp 2011.
 """
 
 import math
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from fasttsne.linalg import products, scaling
+from fasttsne.linalg import products
 from fasttsne.linalg.products import matmul
-from fasttsne.linalg.robust import RobustFrame, robust_frame
-from fasttsne.linalg.rows import CHUNK_SIZE, RowSource, as_rows, iter_chunks
+from fasttsne.linalg.robust import (
+    AnyRows,
+    RobustFrame,
+    divide_sparse,
+    float32_scale,
+    mean_and_max_deviation,
+    robust_frame,
+    rows_within,
+)
+from fasttsne.linalg.rows import (
+    CHUNK_SIZE,
+    Blocks,
+    LocalBlocks,
+    Matrix,
+    RowSource,
+    RowTable,
+    as_rows,
+    iter_chunks,
+)
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.typing import RandomState
 from fasttsne.runtime.validation import check_random_state
 
 # Power iterations and extra directions of the randomized solver (Halko et al. 2011).
@@ -34,8 +53,19 @@ CENTERED_SIZE = 2**20
 SAMPLE_SIZE = 10_000
 
 
+def estimate_bytes(n_columns: int) -> int:
+    """Return what the components of rows of so many columns take: three products of columns."""
+    return 24 * min(n_columns, GRAM_MAX_COLUMNS) ** 2
+
+
 @np.errstate(under="ignore")  # loadings of float64 may be too small for float32
-def principal_components(X, rank, random_state=None, svd_solver="auto", n_jobs=-1):
+def principal_components(
+    X: AnyRows,
+    rank: int,
+    random_state: RandomState = None,
+    svd_solver: str = "auto",
+    n_jobs: int | None = -1,
+) -> np.ndarray:
     """Return the scores of the first ``rank`` principal components, (n, rank), in X's dtype.
 
     Far rows (see ``fasttsne.linalg.robust``) do not count for the components, and get
@@ -77,11 +107,14 @@ class Projection(NamedTuple):
         squares : (n,) squared lengths of the rows less the origin; scores : (n, rank).
         """
         lost = squares / self.scale**2 - np.einsum("ij,ij->i", scores, scores)
-        return np.sqrt(np.clip(lost, 0, self.max_residual**2)).astype(np.float32)
+        lengths: np.ndarray = np.sqrt(np.clip(lost, 0, self.max_residual**2))
+        return lengths.astype(np.float32)
 
 
 @np.errstate(under="ignore")
-def approximate_components(X, rank, random_state, n_jobs=-1) -> tuple[np.ndarray, Projection]:
+def approximate_components(
+    X: Matrix, rank: int, random_state: RandomState, n_jobs: int | None = -1
+) -> tuple[np.ndarray, Projection]:
     """Return scores of about the first ``rank`` components, computed from a sample of the rows.
 
     They are good enough to find candidates for neighbours, and much faster.  Far rows (see
@@ -97,55 +130,90 @@ def approximate_components(X, rank, random_state, n_jobs=-1) -> tuple[np.ndarray
     scores : (n, rank) float32.
     projection : from other rows to their scores.
     """
-    scores, _, projection = components_and_residuals(_as_floats(X), rank, random_state, n_jobs)
-    return scores, projection
+    blocks, projection = reduced_blocks(_as_floats(X), rank, random_state, n_jobs)
+    return blocks.results()[0][0], projection
 
 
-def _as_floats(X):
+def _as_floats(X: Matrix) -> Matrix:
     """Return rows of integers as floats that hold them; others as they are."""
     return X.astype(np.result_type(X.dtype, np.float32)) if X.dtype.kind in "iub" else X
 
 
 @np.errstate(under="ignore")
-def components_and_residuals(
-    X, rank, random_state, n_jobs=-1
-) -> tuple[np.ndarray, np.ndarray, Projection]:
-    """Return scores as ``approximate_components``, and what each row loses.
+def reduced_blocks(
+    X: AnyRows, rank: int, random_state: RandomState, n_jobs: int | None = -1
+) -> tuple[Blocks, Projection]:
+    """Return scores as ``approximate_components``, and what each row loses, where the rows are.
 
     Returns
     -------
-    scores : (n, rank) float32.
-    residuals : (n,) float32, the length of what each row loses.
+    blocks : of (scores, residuals): (m, rank) float32, and (m,) float32, the length of what each
+        row loses.
     projection : from other rows to their scores.
     """
-    data, loadings = sampled_loadings(X, rank, random_state, n_jobs)
-    squares = np.empty(X.shape[0])
-    scores = data.scores(loadings, squares).astype(np.float32, copy=False)
-    lost = lost_squares(squares, scores)
-    max_residual = float(np.sqrt(np.delete(lost, data.far).max()))
-    return scores, shortened(lost, max_residual), data.projection(loadings, max_residual)
-
-
-def sampled_loadings(X, rank, random_state, n_jobs=-1) -> tuple["_CenteredData", np.ndarray]:
-    """Return the centered data, and about its first loadings, from a sample of the rows."""
     data = sample = _CenteredData(X, resolve_n_jobs(n_jobs), "reducing rows")
     if X.shape[0] > SAMPLE_SIZE:
         rows = check_random_state(random_state).permutation(X.shape[0])[:SAMPLE_SIZE]
         sample = _CenteredData(X[np.setdiff1d(rows, data.far)], data.n_threads, data.purpose)
-    return data, sample.loadings(rank, random_state, n_iterations=2)
+    loadings = sample.loadings(rank, random_state, n_iterations=2)
+    projected, far = data.scores_and_squares(loadings.astype(X.dtype)), data.far
+    if len(far):
+        lows, highs = zip(*projected.apply(_score_range, far).results(), strict=True)
+        projected = projected.apply(_clip_far, far, np.min(lows, axis=0), np.max(highs, axis=0))
+    lost = projected.apply(_lost_squares)
+    max_residual = float(np.sqrt(max(lost.apply(_largest_loss, far).results())))
+    projection = data.projection(loadings, max_residual)
+    return lost.apply(_residuals, max_residual), projection
 
 
-def lost_squares(squares: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return the squared length of what each row loses: of squares that its scores do not have."""
-    return np.maximum(squares - np.einsum("ij,ij->i", scores, scores), 0)
+# Of rows in a block: scores, and squared lengths of rows or of what they lose.
+Reduced: TypeAlias = tuple[np.ndarray, np.ndarray]
 
 
-def shortened(lost: np.ndarray, max_residual: float) -> np.ndarray:
-    """Return lengths of residuals, float32, none above a largest one."""
-    return np.minimum(np.sqrt(lost), max_residual).astype(np.float32)
+def _project(
+    first: int, block: np.ndarray, centering: "Centering", loadings: np.ndarray, n_threads: int
+) -> Reduced:
+    scores = np.empty((len(block), loadings.shape[1]), np.float32)
+    squares = np.empty(len(block))
+    with stage("reducing rows", len(block)) as progress:
+        for a, chunk in iter_chunks(block, CENTERED_SIZE):
+            rows = centering(first + a, chunk, with_far=True)
+            scores[a : a + len(rows)] = matmul(rows, loadings, n_threads)
+            squares[a : a + len(rows)] = np.einsum("ij,ij->i", rows, rows)
+            progress.advance(len(rows))
+    return scores, squares
 
 
-def leading_scores(scores: np.ndarray, directions: np.ndarray, rank: int) -> np.ndarray:
+def _score_range(first: int, block: Reduced, far: np.ndarray) -> Reduced:
+    ordinary = np.delete(block[0], rows_within(far, first, len(block[0])), 0)
+    return ordinary.min(0, initial=np.inf), ordinary.max(0, initial=-np.inf)
+
+
+def _clip_far(
+    first: int, block: Reduced, far: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> Reduced:
+    """Return the scores of far rows moved to within the range of the others."""
+    scores, own = block[0].copy(), rows_within(far, first, len(block[0]))
+    scores[own] = np.clip(scores[own], low, high)
+    return scores, block[1]
+
+
+def _lost_squares(first: int, block: Reduced) -> Reduced:
+    scores, squares = block
+    return scores, np.maximum(squares - np.einsum("ij,ij->i", scores, scores), 0)
+
+
+def _largest_loss(first: int, block: Reduced, far: np.ndarray) -> float:
+    lost = np.delete(block[1], rows_within(far, first, len(block[1])))
+    return float(lost.max(initial=0))
+
+
+def _residuals(first: int, block: Reduced, max_residual: float) -> Reduced:
+    scores, lost = block
+    return scores, np.minimum(np.sqrt(lost), max_residual).astype(np.float32)
+
+
+def leading_scores(scores: RowTable, directions: np.ndarray, rank: int) -> np.ndarray:
     """Return the scores of the first principal components within given directions, (n, rank).
 
     The components of all rows are nearly those within the span of many directions of a sample.
@@ -155,8 +223,8 @@ def leading_scores(scores: np.ndarray, directions: np.ndarray, rank: int) -> np.
     scores : (n, m) float32, of all rows.
     directions : (columns, m) float32, orthonormal up to a scale.
     """
-    n, m = scores.shape
     rows = as_rows(scores)
+    n, m = rows.shape
     mean = (rows.fold(CHUNK_SIZE, _add_rows, np.zeros(m)) / n).astype(np.float32)
     gram = rows.fold(CHUNK_SIZE, _add_gram_around, np.zeros((m, m)), mean)
     rotation = _leading_eigenvectors(gram, rank)
@@ -165,16 +233,19 @@ def leading_scores(scores: np.ndarray, directions: np.ndarray, rank: int) -> np.
     return rows.map(CHUNK_SIZE, _rotated, mean, rotation)
 
 
-def _add_rows(total, first, chunk):
+def _add_rows(total: np.ndarray, first: int, chunk: np.ndarray) -> np.ndarray:
     """Return the sum of rows one after the other, as NumPy adds up an axis that is not the last."""
-    return np.concatenate([total[None], chunk.astype(np.float64)]).sum(0)
+    sums: np.ndarray = np.concatenate([total[None], chunk.astype(np.float64)]).sum(0)
+    return sums
 
 
-def _add_gram_around(out, first, chunk, mean):
+def _add_gram_around(
+    out: np.ndarray, first: int, chunk: np.ndarray, mean: np.ndarray
+) -> np.ndarray:
     return products.add_gram_float64(out, chunk - mean)
 
 
-def _rotated(first, chunk, mean, rotation):
+def _rotated(first: int, chunk: np.ndarray, mean: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     return matmul((chunk - mean).astype(np.float64), rotation).astype(np.float32)
 
 
@@ -187,22 +258,28 @@ class _CenteredData:
     purpose : of the passes over the rows, which are stages of that name.
     """
 
-    def __init__(self, X, n_threads, purpose="principal components"):
+    def __init__(self, X: AnyRows, n_threads: int, purpose: str = "principal components"):
         self.X, self.n_threads, self.purpose = X, n_threads, purpose
         self.is_sparse = scipy.sparse.issparse(X)
-        self.mean, largest = scaling.mean_and_max_deviation(X)
+        self.mean, largest = mean_and_max_deviation(X)
         self.frame = robust_frame(X, reach=2 * largest)
         self.far = self.frame.far
         if len(self.far):
-            self.mean, largest = scaling.mean_and_max_deviation(X, self.far)
+            self.mean, largest = mean_and_max_deviation(X, self.far)
             if self.is_sparse:
                 self.X = self.frame.clip_sparse(X)
-        self.scale = scaling.float32_scale(largest)
+        self.scale = float32_scale(largest)
         if self.is_sparse and self.scale != 1:
-            self.X = scaling.divide_sparse(self.X, self.scale)
+            self.X = divide_sparse(self.X, self.scale)
             self.mean, self.scale = self.mean / self.scale, 1.0
 
-    def loadings(self, rank, random_state, svd_solver="auto", n_iterations=N_POWER_ITERATIONS):
+    def loadings(
+        self,
+        rank: int,
+        random_state: RandomState,
+        svd_solver: str = "auto",
+        n_iterations: int = N_POWER_ITERATIONS,
+    ) -> np.ndarray:
         """Return orthonormal directions, (columns, rank); the largest entry of each is positive."""
         if self.is_sparse and len(self.far):
             ordinary = self.X[np.delete(np.arange(self.X.shape[0]), self.far)]
@@ -220,39 +297,39 @@ class _CenteredData:
         else:
             loadings = _leading_subspace(self._multiply_gram, d, rank, random_state, n_iterations)
         largest = np.abs(loadings).argmax(0)
-        return loadings * np.sign(loadings[largest, np.arange(loadings.shape[1])])
+        signed: np.ndarray = loadings * np.sign(loadings[largest, np.arange(loadings.shape[1])])
+        return signed
 
-    def scores(self, loadings, squares=None):
-        """Return the data in these directions, (n, directions).
-
-        squares : (n,) array to which the rows' squared lengths are written, or None.
-        """
+    def scores(self, loadings: np.ndarray) -> np.ndarray:
+        """Return the data in these directions, (n, directions)."""
         loadings = loadings.astype(self.X.dtype)
         if self.is_sparse:
             out = self._sparse_product(loadings)
-            if squares is not None:
-                squares[:] = squared_lengths(self.X, self.mean)
-        elif squares is None:
+        else:
             how = self.centering, loadings, self.n_threads
             out = self._rows.map(CENTERED_SIZE, _scores_of_chunk, *how)
-        else:
-            out = np.empty((self.X.shape[0], loadings.shape[1]), self.X.dtype)
-            for a, chunk in self._centered_chunks(with_far=True):
-                out[a : a + len(chunk)] = matmul(chunk, loadings, self.n_threads)
-                squares[a : a + len(chunk)] = np.einsum("ij,ij->i", chunk, chunk)
         if len(self.far):
             ordinary = np.delete(out, self.far, 0)
             out[self.far] = np.clip(out[self.far], ordinary.min(0), ordinary.max(0))
         return out
 
-    def _centered_chunks(self, with_far=False):
-        """Yield (first row, chunk); far rows are clipped, or zeros, which add nothing to sums."""
+    def scores_and_squares(self, loadings: np.ndarray) -> Blocks:
+        """Return blocks of float32 scores, and of the centered rows' squared lengths."""
+        if self.is_sparse:
+            scores = self._sparse_product(loadings).astype(np.float32, copy=False)
+            return LocalBlocks((scores, squared_lengths(self.X, self.mean)))
+        rows = self._rows
+        n_threads = 1 if rows.is_spread else self.n_threads
+        return rows.in_blocks(self.purpose).apply(_project, self.centering, loadings, n_threads)
+
+    def _centered_chunks(self) -> Iterator[np.ndarray]:
+        """Yield the rows in chunks, far ones as zeros, which add nothing to sums."""
         with stage(self.purpose, len(self.X)) as progress:
             for a, chunk in iter_chunks(self.X, CENTERED_SIZE):
-                yield a, self.centering(a, chunk, with_far)
+                yield self.centering(a, chunk)
                 progress.advance(len(chunk))
 
-    def projection(self, loadings, max_residual) -> Projection:
+    def projection(self, loadings: np.ndarray, max_residual: float) -> Projection:
         """Return the projection of other rows to their scores."""
         directions = (loadings / self.scale).astype(np.float32, order="C")
         return Projection(self.mean.astype(np.float32), directions, self.scale, max_residual)
@@ -262,46 +339,51 @@ class _CenteredData:
         """What turns a chunk of rows into a centered one."""
         return Centering(self.mean, self.scale, self.frame, self.X.dtype)
 
-    def _fold_centered(self, function, state, *arguments):
+    def _fold_centered(
+        self, function: Callable[..., np.ndarray], state: np.ndarray, *arguments: object
+    ) -> np.ndarray:
         """Return the last of ``state = function(state, centered chunk, *arguments)``."""
         how = self.centering, function, *arguments
-        return self._rows.fold(CENTERED_SIZE, _fold_centered_chunk, state, *how)
+        last: np.ndarray = self._rows.fold(CENTERED_SIZE, _fold_centered_chunk, state, *how)
+        return last
 
     @property
     def _rows(self) -> RowSource:
         return as_rows(self.X, self.purpose)
 
-    def _gram_matrix(self):
+    def _gram_matrix(self) -> np.ndarray:
         """Return Y^T Y for the centered data Y, (columns, columns)."""
         n, d = self.X.shape
         if self.is_sparse:
             X = self.X.astype(np.float64)
-            return (X.T @ X).toarray() - n * np.outer(self.mean, self.mean)
+            gram: np.ndarray = (X.T @ X).toarray() - n * np.outer(self.mean, self.mean)
+            return gram
         if d < 64:
             return self._fold_centered(products.add_gram_float64, np.zeros((d, d)))
         out = self._fold_centered(products.add_gram, products.empty_gram(d), self.n_threads)
         return products.finished_gram(out, d)
 
-    def _loadings_from_rows(self, rank):
+    def _loadings_from_rows(self, rank: int) -> np.ndarray:
         """Return loadings from the eigenvectors of Y Y^T, for few rows of many columns."""
-        centered = np.concatenate([chunk for _, chunk in self._centered_chunks()])
+        centered = np.concatenate(list(self._centered_chunks()))
         gram = products.gram_matrix([centered.T], len(centered), self.n_threads)
         directions = matmul(centered.T, _leading_eigenvectors(gram, rank), self.n_threads)
         norms = np.linalg.norm(directions, axis=0)
         return directions / np.where(norms > 0, norms, 1)
 
-    def _multiply_gram(self, basis):
+    def _multiply_gram(self, basis: np.ndarray) -> np.ndarray:
         """Return Y^T Y basis for the centered data Y."""
         if self.is_sparse:
             scores = self._sparse_product(basis)
-            return self.X.T @ scores - np.outer(self.mean.astype(self.X.dtype), scores.sum(0))
+            mean = np.outer(self.mean.astype(self.X.dtype), scores.sum(0))
+            return np.asarray(self.X.T @ scores - mean)
         return self._fold_centered(
             _add_gram_product, np.zeros(basis.shape), basis.astype(self.X.dtype), self.n_threads
         )
 
-    def _sparse_product(self, directions):
+    def _sparse_product(self, directions: np.ndarray) -> np.ndarray:
         mean = self.mean.astype(self.X.dtype)
-        return self.X @ directions - matmul(mean[None], directions, self.n_threads)
+        return np.asarray(self.X @ directions - matmul(mean[None], directions, self.n_threads))
 
 
 class Centering(NamedTuple):
@@ -312,13 +394,13 @@ class Centering(NamedTuple):
     frame: RobustFrame
     dtype: np.dtype
 
-    def __call__(self, first, chunk, with_far=False):
+    def __call__(self, first: int, chunk: np.ndarray, with_far: bool = False) -> np.ndarray:
         """Return the chunk of rows that begins with a row, centered.
 
         Far rows are clipped, or zeros, which add nothing to sums.
         """
         mean = (self.mean / self.scale if self.scale > 1 else self.mean).astype(self.dtype)
-        far = scaling.rows_within(self.frame.far, first, len(chunk))
+        far = rows_within(self.frame.far, first, len(chunk))
         if len(far):
             chunk = self.frame.clip(chunk)
         if self.scale > 1:  # differences of the largest numbers would overflow
@@ -332,34 +414,53 @@ class Centering(NamedTuple):
         return chunk
 
 
-def _fold_centered_chunk(state, first, chunk, centering, function, *arguments):
+def _fold_centered_chunk(
+    state: np.ndarray,
+    first: int,
+    chunk: np.ndarray,
+    centering: Centering,
+    function: Callable[..., np.ndarray],
+    *arguments: object,
+) -> np.ndarray:
     return function(state, centering(first, chunk), *arguments)
 
 
-def _scores_of_chunk(first, chunk, centering, loadings, n_threads):
+def _scores_of_chunk(
+    first: int, chunk: np.ndarray, centering: Centering, loadings: np.ndarray, n_threads: int
+) -> np.ndarray:
     scores = matmul(centering(first, chunk, with_far=True), loadings, n_threads)
     return scores.astype(loadings.dtype, copy=False)
 
 
-def _add_gram_product(out, chunk, basis, n_threads):
+def _add_gram_product(
+    out: np.ndarray, chunk: np.ndarray, basis: np.ndarray, n_threads: int
+) -> np.ndarray:
     """Add chunk.T @ (chunk @ basis), in place; return it."""
     out += matmul(chunk.T, matmul(chunk, basis, n_threads), n_threads)
     return out
 
 
-def squared_lengths(X, origin):
+def squared_lengths(X: scipy.sparse.csr_matrix, origin: np.ndarray) -> np.ndarray:
     """Return the squared lengths of sparse rows less an origin, (n,) float64."""
     own = np.asarray(X.multiply(X).sum(1)).ravel()
-    return own - 2 * (X @ origin) + origin @ origin
+    squares: np.ndarray = own - 2 * (X @ origin) + origin @ origin
+    return squares
 
 
-def _leading_eigenvectors(matrix, rank):
+def _leading_eigenvectors(matrix: np.ndarray, rank: int) -> np.ndarray:
     """Return the eigenvectors of the largest eigenvalues of a symmetric matrix, largest first."""
     n = len(matrix)
-    return scipy.linalg.eigh(matrix, subset_by_index=(n - rank, n - 1))[1][:, ::-1]
+    vectors: np.ndarray = scipy.linalg.eigh(matrix, subset_by_index=(n - rank, n - 1))[1]
+    return vectors[:, ::-1]
 
 
-def _leading_subspace(multiply, size, rank, random_state, n_iterations=N_POWER_ITERATIONS):
+def _leading_subspace(
+    multiply: Callable[[np.ndarray], np.ndarray],
+    size: int,
+    rank: int,
+    random_state: RandomState,
+    n_iterations: int,
+) -> np.ndarray:
     """Return those eigenvectors by power iterations on a random subspace (Halko et al. 2011).
 
     ``multiply(basis)`` multiplies the matrix, (size, size), with vectors.

@@ -5,6 +5,7 @@ that joblib started has fewer threads, and would end with another embedding.
 """
 
 import functools
+from collections.abc import Iterable
 
 import numpy as np
 import scipy.linalg.blas
@@ -52,7 +53,7 @@ def matmul(a: np.ndarray, b: np.ndarray, n_threads: int = 1) -> np.ndarray:
     return out
 
 
-def gram_matrix(chunks, n_columns: int, n_threads: int) -> np.ndarray:
+def gram_matrix(chunks: Iterable[np.ndarray], n_columns: int, n_threads: int) -> np.ndarray:
     """Return the sum of chunk.T @ chunk over chunks of rows, (columns, columns) float64."""
     out = empty_gram(n_columns)
     for chunk in chunks:
@@ -81,8 +82,9 @@ def add_gram(out: np.ndarray, chunk: np.ndarray, n_threads: int) -> np.ndarray:
 
 def finished_gram(out: np.ndarray, n_columns: int) -> np.ndarray:
     """Return the whole matrix, of which ``add_gram`` writes half."""
-    out = out[:n_columns, :n_columns]
-    return np.triu(out) + np.triu(out, 1).T
+    own = out[:n_columns, :n_columns]
+    whole: np.ndarray = np.triu(own) + np.triu(own, 1).T
+    return whole
 
 
 def add_gram_float64(out: np.ndarray, chunk: np.ndarray) -> np.ndarray:

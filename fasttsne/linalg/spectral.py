@@ -14,6 +14,7 @@ by side.
 """
 
 import logging
+from typing import TypeAlias
 
 import numpy as np
 import scipy.linalg
@@ -23,6 +24,7 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from fasttsne.linalg.products import preallocate_blas_buffers
 from fasttsne.runtime.progress import stage
+from fasttsne.runtime.typing import RandomGenerator
 
 log = logging.getLogger("fasttsne.initialization")
 
@@ -41,8 +43,17 @@ MAX_WIDTH_RATIO = 10.0
 # Angle between neighbours on the spiral on which connected components are arranged.
 GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 
+# Eigenvalues and their vectors.
+Pairs: TypeAlias = tuple[np.ndarray, np.ndarray]
 
-def spectral_embedding(A, n_components: int, tol: float, max_iter, generator) -> np.ndarray:
+
+def spectral_embedding(
+    A: sp.csr_matrix,
+    n_components: int,
+    tol: float,
+    max_iter: int | None,
+    generator: RandomGenerator,
+) -> np.ndarray:
     """Return the embedding of a symmetric graph, (n, n_components), of no particular scale.
 
     Parameters
@@ -70,7 +81,13 @@ def spectral_embedding(A, n_components: int, tol: float, max_iter, generator) ->
     return result
 
 
-def _embed_component(A, n_components, tol, max_iter, generator):
+def _embed_component(
+    A: sp.csr_matrix,
+    n_components: int,
+    tol: float,
+    max_iter: int | None,
+    generator: RandomGenerator,
+) -> np.ndarray:
     """Return the embedding of a connected graph; coordinates that it does not have are zero."""
     n = A.shape[0]
     rank = min(n_components, n - 1)
@@ -92,7 +109,14 @@ def _embed_component(A, n_components, tol, max_iter, generator):
     return result
 
 
-def _leading_eigenpairs(S, trivial, rank, tol, max_iter, generator):
+def _leading_eigenpairs(
+    S: sp.csr_matrix,
+    trivial: np.ndarray,
+    rank: int,
+    tol: float,
+    max_iter: int | None,
+    generator: RandomGenerator,
+) -> Pairs:
     """Return the largest nontrivial eigenvalues of S and their vectors, largest first."""
     n = S.shape[0]
     start = generator.uniform(-1, 1, n)
@@ -110,17 +134,25 @@ def _leading_eigenpairs(S, trivial, rank, tol, max_iter, generator):
         return _subspace_iteration(S, trivial, rank, generator)
 
 
-def _dense_eigenpairs(S, trivial, rank):
+def _dense_eigenpairs(S: sp.csr_matrix, trivial: np.ndarray, rank: int) -> Pairs:
     n = S.shape[0]
     products = S.toarray() - DEFLATION_SHIFT * np.outer(trivial, trivial)
     values, vectors = scipy.linalg.eigh(products, subset_by_index=(n - rank, n - 1))
     return values[::-1], vectors[:, ::-1]
 
 
-def _lanczos_eigenpairs(S, trivial, rank, tol, max_iter, start):
-    def deflated(x):
+def _lanczos_eigenpairs(
+    S: sp.csr_matrix,
+    trivial: np.ndarray,
+    rank: int,
+    tol: float,
+    max_iter: int | None,
+    start: np.ndarray,
+) -> Pairs:
+    def deflated(x: np.ndarray) -> np.ndarray:
         progress.advance()
-        return S @ x - trivial * (DEFLATION_SHIFT * (trivial @ np.ravel(x)))
+        product: np.ndarray = S @ x - trivial * (DEFLATION_SHIFT * (trivial @ np.ravel(x)))
+        return product
 
     operator = LinearOperator(S.shape, matvec=deflated, dtype=np.float64)
     options = {"tol": tol, "maxiter": max_iter, "v0": start - trivial}
@@ -130,7 +162,9 @@ def _lanczos_eigenpairs(S, trivial, rank, tol, max_iter, start):
     return values[order], vectors[:, order]
 
 
-def _subspace_iteration(S, trivial, rank, generator):
+def _subspace_iteration(
+    S: sp.csr_matrix, trivial: np.ndarray, rank: int, generator: RandomGenerator
+) -> Pairs:
     """Return the same by power iterations on a random subspace: less exact, but never fails.
 
     S + I has the same order of eigenvalues by magnitude as S by value.
@@ -144,7 +178,7 @@ def _subspace_iteration(S, trivial, rank, generator):
     return values[leading], basis @ rotation[:, leading]
 
 
-def _arrange_components(sizes, n_components):
+def _arrange_components(sizes: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray]:
     """Return centers and radii of components, in proportion to their sizes, largest innermost."""
     order = np.argsort(-sizes, kind="stable")
     radii = sizes ** (1 / n_components)

@@ -1,11 +1,13 @@
 """Samples of rows, and estimates from them with their standard errors."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fasttsne.nearest_neighbors.builtin.ranks import Distances, make_distances
+from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_data, check_number, check_random_state, refuse_masked
 
@@ -20,16 +22,50 @@ MIN_SIZE, MAX_SIZE = 1e-100, 1e100
 
 
 def check_rows(
-    X: Rows, embedding: ArrayLike, metric: Metric = "euclidean", metric_params: Settings = None
+    X: Rows, embedding: ArrayLike, metric: Metric, metric_params: Settings
 ) -> tuple[Distances, np.ndarray]:
     """Return the distances between rows of X and the points, (n, d) float, of as many rows."""
-    points = check_points(embedding)
-    distances = make_distances(X, metric, metric_params)
-    if distances.n_samples != len(points):
-        raise ValueError(
-            f"embedding must have as many rows as X, {distances.n_samples}; got {len(points)}"
-        )
+    points, distances = check_points(embedding), make_distances(X, metric, metric_params)
+    n = distances.n_samples
+    if n != len(points):
+        raise ValueError(f"embedding must have as many rows as X, {n}; got {len(points)}")
     return distances, points
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Distances between n rows, their points in the embedding, and the sorted indices of some."""
+
+    distances: Distances
+    points: np.ndarray
+    rows: np.ndarray
+    n_threads: int
+
+    @classmethod
+    def take(
+        cls,
+        X: Rows,
+        embedding: ArrayLike,
+        metric: Metric,
+        metric_params: Settings,
+        size: int | None,
+        random_state: RandomState,
+        n_jobs: int | None = 1,
+    ) -> "Sample":
+        """Check the data and the embedding, and draw rows."""
+        distances, points = check_rows(X, embedding, metric, metric_params)
+        rows = sample_rows(len(points), size, random_state)
+        return cls(distances, points, rows, resolve_n_jobs(n_jobs))
+
+    @property
+    def n(self) -> int:
+        """Rows of the data."""
+        return len(self.points)
+
+    @property
+    def in_embedding(self) -> Distances:
+        """Distances between the points."""
+        return make_distances(self.points)
 
 
 def check_points(embedding: ArrayLike, min_rows: int = 1) -> np.ndarray:
@@ -113,7 +149,7 @@ def estimate_mean(values: np.ndarray, rows: np.ndarray, n: int) -> Estimate:
 
 
 def estimate_penalized(values: np.ndarray, rows: np.ndarray, n: int, k: int) -> Estimate:
-    """Return the mean penalty of k neighbours of each row; unknown error below 2,000 of them."""
+    """Return the mean of penalties; of fewer than 2,000 neighbours its error is not known."""
     found = estimate_mean(values, rows, n)
     if len(rows) < n and len(rows) * k < MIN_NEIGHBORS:
         found.standard_error = float("nan")

@@ -89,30 +89,22 @@ def label_agreement(
     """
     distances, points = check_rows(X, embedding, metric, metric_params)
     names, codes = encoded_labels(labels, len(points))
-    n_labeled = int((codes >= 0).sum())
+    labeled = np.flatnonzero(codes >= 0)
+    n_labeled, n_threads = len(labeled), resolve_n_jobs(n_jobs)
     if n_labeled < 2:
         raise ValueError(f"labels must be known for at least 2 rows; got {n_labeled}")
     k = check_number(k, "k", low=1, high=len(points) - 1, integer=True)
     k = min(k, max((n_labeled - 1) // 2, 1))
-    labeled = np.flatnonzero(codes >= 0)
     sample = sample_rows(n_labeled, sample_size, random_state)
-    rows, n_threads, n_labels = labeled[sample], resolve_n_jobs(n_jobs), len(names)
-    found = []
+    rows, m, n_labels = labeled[sample], len(sample), len(names)
+    accuracies, silhouettes = [], []
     for space in (make_distances(points), distances):
         near = nearest_of(distances_among(space, labeled), sample, k, n_threads)
-        is_right = _is_right(codes[labeled[near]], codes[rows], n_labels)
-        found.append(estimate_share(is_right, rows, n_labeled))
-        found.append(mean_silhouette(space, rows, codes[rows], n_labeled))
-    return LabelAgreement(found[0], found[2], found[1], found[3], names)
-
-
-def _is_right(votes: np.ndarray, own: np.ndarray, n_labels: int) -> np.ndarray:
-    """Return whether most votes, (m, k), are for a row's own label."""
-    m = len(votes)
-    where = np.arange(m)[:, None] * n_labels + votes
-    counts = np.bincount(where.ravel(), minlength=m * n_labels).reshape(m, -1)
-    is_right: np.ndarray = counts.argmax(1) == own
-    return is_right
+        votes = np.arange(m)[:, None] * n_labels + codes[labeled[near]]
+        counts = np.bincount(votes.ravel(), minlength=m * n_labels).reshape(m, -1)
+        accuracies.append(estimate_share(counts.argmax(1) == codes[rows], rows, n_labeled))
+        silhouettes.append(mean_silhouette(space, rows, codes[rows], n_labeled))
+    return LabelAgreement(accuracies[0], accuracies[1], silhouettes[0], silhouettes[1], names)
 
 
 def encoded_labels(labels: ArrayLike, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -132,24 +124,16 @@ def encoded_labels(labels: ArrayLike, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mean_silhouette(space: Distances, rows: np.ndarray, codes: np.ndarray, n: int) -> Estimate:
-    """Return the mean silhouette of rows among themselves.
+    """Return the mean silhouette of rows, by their labels' codes, among themselves.
 
-    It is NaN where all have one label, or each has its own.
-
-    A row of a sample counts twice: by its own silhouette, and by its part in the mean distances of
-    others.  The standard error allows for both, to first order, and adds two rows, of silhouettes
-    -1 and 1: a sample of 300 rows may lack the misplaced ones.
-
-    Parameters
-    ----------
-    rows : (m,) indices.
-    codes : (m,) the number of each row's label.
-    n : rows that the sample is of.
+    It is NaN where all have one label, or each has its own.  A row counts twice: by its own
+    silhouette, and by its part in the mean distances of others.  The standard error allows for
+    both, to first order, and adds two rows, of silhouettes -1 and 1: a sample of 300 rows may lack
+    the misplaced ones.
     """
     present, own, sizes = np.unique(codes, return_inverse=True, return_counts=True)
     if len(present) < 2 or sizes.max() < 2:
-        nothing = float("nan")
-        return Estimate(nothing, nothing, rows, np.full(len(rows), nothing))
+        return Estimate(np.nan, np.nan, rows, np.full(len(rows), np.nan))
     order = np.argsort(own, kind="stable")
     starts = np.append(0, np.cumsum(sizes))[:-1]
     widths, influence = np.empty(len(rows)), np.zeros(len(rows))

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.metrics.estimate import check_rows, sample_rows
+from fasttsne.metrics.estimate import Sample
 from fasttsne.nearest_neighbors.builtin.ranks import Distances, nearest_of
-from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
 
@@ -62,25 +61,24 @@ def local_distortion(
     Source: Venna 2007 and Aupetit 2007 (stretching and compression of projections); the Jacobian
     from local principal components as in Singer & Wu 2012, Vector diffusion maps.
     """
-    distances, points = check_rows(X, embedding, metric, metric_params)
-    n, d = points.shape
+    sample = Sample.take(X, embedding, metric, metric_params, sample_size, random_state, n_jobs)
+    n, d = sample.points.shape
     k = check_number(k, "k", low=d + 1, high=n - 1, integer=True)
-    rows = sample_rows(n, sample_size, random_state)
-    neighbors = nearest_of(distances, rows, k, resolve_n_jobs(n_jobs))
-    groups = np.column_stack([rows, neighbors])
-    inputs = _flattened(distances, groups, d)
-    outputs = points[groups].astype(np.float64)
+    neighbors = nearest_of(sample.distances, sample.rows, k, sample.n_threads)
+    groups = np.column_stack([sample.rows, neighbors])
+    inputs = _flattened(sample.distances, groups, d)
+    outputs = sample.points[groups].astype(np.float64)
     outputs -= outputs.mean(1, keepdims=True)
-    stretches, explained = _fit(inputs, outputs)
+    # By least squares.
+    jacobians = np.linalg.pinv(inputs, rcond=SMALLEST) @ outputs
+    left = outputs - inputs @ jacobians
+    stretches = np.linalg.svd(jacobians, compute_uv=False)
     with np.errstate(divide="ignore", invalid="ignore"):
+        explained = 1 - (left**2).sum((1, 2)) / (outputs**2).sum((1, 2))
         areas = stretches.prod(1)
         median = np.median(areas)
-        return LocalDistortion(
-            rows,
-            areas / median if median > 0 else np.full(len(rows), np.nan),
-            stretches[:, 0] / stretches[:, -1],
-            explained,
-        )
+        relative = areas / median if median > 0 else np.full(len(areas), np.nan)
+        return LocalDistortion(sample.rows, relative, stretches[:, 0] / stretches[:, -1], explained)
 
 
 def _flattened(distances: Distances, groups: np.ndarray, d: int) -> np.ndarray:
@@ -94,12 +92,3 @@ def _flattened(distances: Distances, groups: np.ndarray, d: int) -> np.ndarray:
     values = np.maximum(values[:, -d:], 0)
     flat: np.ndarray = vectors[:, :, -d:] * np.sqrt(values)[:, None]
     return flat
-
-
-def _fit(inputs: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the singular values of each linear map, largest first, and the share it explains."""
-    jacobians = np.linalg.pinv(inputs, rcond=SMALLEST) @ outputs
-    left = outputs - inputs @ jacobians
-    with np.errstate(invalid="ignore", divide="ignore"):
-        explained = 1 - (left**2).sum((1, 2)) / (outputs**2).sum((1, 2))
-    return np.linalg.svd(jacobians, compute_uv=False), explained

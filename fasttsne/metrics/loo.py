@@ -10,10 +10,15 @@ from fasttsne import _kernels
 from fasttsne.affinity import Affinities
 from fasttsne.metrics.estimate import check_points, sample_rows
 from fasttsne.objective.edges import edges_of
+from fasttsne.repulsion import ExactRepulsion, padded_columns
 from fasttsne.repulsion.barnes_hut import TreeRepulsion, bounding_box
-from fasttsne.repulsion.exact import ExactRepulsion, padded_columns
-from fasttsne.repulsion.mesh import MeshRepulsion
-from fasttsne.repulsion.mesh.layout import FALLBACK_THETA, LINEAR_SPAN, MAX_LINE_CELLS, max_cells
+from fasttsne.repulsion.mesh import (
+    FALLBACK_THETA,
+    LINEAR_SPAN,
+    MAX_LINE_CELLS,
+    MeshRepulsion,
+    max_cells,
+)
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import RandomState
 from fasttsne.runtime.validation import check_number
@@ -36,7 +41,7 @@ MESH_PARAMS = {"n_interpolation_points": 4, "min_num_intervals": 50, "ints_in_in
 # then a quarter of the others, 0.003 for 0.011 in the median of MNIST's map.
 FINE_PARAMS = {**MESH_PARAMS, "ints_in_interval": 0.7}
 # Padded cells of the largest grid.  It takes 14 bytes a cell while it is made: less than 1 GB.
-# A grid for one evaluation of forces has to be smaller (``repulsion.mesh.layout``); this one is
+# A grid for one evaluation of forces has to be smaller (``repulsion.mesh``); this one is
 # made once, and each row reads it some fifty times.
 MAX_FIELD_CELLS = 2**26
 # A row's sums over all points cost as much as so many cells for each point.

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from fasttsne.affinity import Affinities
 from fasttsne.metrics.estimate import (
     Estimate,
-    check_rows,
+    Sample,
     estimate_mean,
     estimate_penalized,
     jackknifed,
@@ -18,7 +18,6 @@ from fasttsne.metrics.estimate import (
 )
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.ranks import (
-    Distances,
     make_distances,
     nearest_distances,
     nearest_of,
@@ -61,11 +60,9 @@ def neighbor_recall(
 
     Source: Kobak & Berens 2019, The art of using t-SNE for single-cell transcriptomics (KNN).
     """
-    distances, points = check_rows(X, embedding, metric, metric_params)
-    k = check_number(k, "k", low=1, high=len(points) - 1, integer=True)
-    rows = sample_rows(len(points), sample_size, random_state)
-    ranks = _ranks_of_neighbors(distances, points, rows, k, n_jobs)
-    return estimate_mean((ranks <= k).mean(1), rows, len(points))
+    sample = Sample.take(X, embedding, metric, metric_params, sample_size, random_state, n_jobs)
+    k = check_number(k, "k", low=1, high=sample.n - 1, integer=True)
+    return estimate_mean((_ranks_in_data(sample, k) <= k).mean(1), sample.rows, sample.n)
 
 
 def trustworthiness(
@@ -96,10 +93,9 @@ def trustworthiness(
 
     Source: Venna & Kaski 2001, Neighborhood preservation in nonlinear projection methods.
     """
-    distances, points = check_rows(X, embedding, metric, metric_params)
-    k = _check_less_than_half(k, len(points))
-    rows = sample_rows(len(points), sample_size, random_state)
-    return _penalized(_ranks_of_neighbors(distances, points, rows, k, n_jobs), rows, len(points))
+    sample = Sample.take(X, embedding, metric, metric_params, sample_size, random_state, n_jobs)
+    k = _check_less_than_half(k, sample.n)
+    return _penalized(_ranks_in_data(sample, k), sample)
 
 
 def continuity(
@@ -122,12 +118,10 @@ def continuity(
 
     Source: Venna & Kaski 2001, Neighborhood preservation in nonlinear projection methods.
     """
-    distances, points = check_rows(X, embedding, metric, metric_params)
-    k, n_threads = _check_less_than_half(k, len(points)), resolve_n_jobs(n_jobs)
-    rows = sample_rows(len(points), sample_size, random_state)
-    neighbors = nearest_of(distances, rows, k, n_threads)
-    ranks = ranks_of(make_distances(points), rows, neighbors, n_threads)
-    return _penalized(ranks, rows, len(points))
+    sample = Sample.take(X, embedding, metric, metric_params, sample_size, random_state, n_jobs)
+    k, rows = _check_less_than_half(k, sample.n), sample.rows
+    neighbors = nearest_of(sample.distances, rows, k, sample.n_threads)
+    return _penalized(ranks_of(sample.in_embedding, rows, neighbors, sample.n_threads), sample)
 
 
 def graph_recall(
@@ -192,19 +186,18 @@ def density_correlation(
 
     Source: Narayan, Berger & Cho 2021 (local radius); see :mod:`fasttsne.density`.
     """
-    distances, points = check_rows(X, embedding, metric, metric_params)
-    k = check_number(k, "k", low=1, high=len(points) - 1, integer=True)
-    rows, n_threads = sample_rows(len(points), sample_size, random_state), resolve_n_jobs(n_jobs)
-    in_data = nearest_distances(distances, rows, k, n_threads)
+    sample = Sample.take(X, embedding, metric, metric_params, sample_size, random_state, n_jobs)
+    k, rows = check_number(k, "k", low=1, high=sample.n - 1, integer=True), sample.rows
+    in_data = nearest_distances(sample.distances, rows, k, sample.n_threads)
     if not np.isfinite(in_data).all():
         raise ValueError(f"X must hold the distances to {k} neighbours; some are unknown")
-    in_embedding = nearest_distances(make_distances(points), rows, k, n_threads)
+    in_embedding = nearest_distances(sample.in_embedding, rows, k, sample.n_threads)
     radii = np.stack([(d.astype(np.float64) ** 2).mean(1) for d in (in_data, in_embedding)])
     a, b = np.log(radii[:, (radii > 0).all(0)])
     if len(a) < 3:  # two always correlate
         return Estimate(float("nan"), float("nan"), rows)
     influence = jackknifed(_pearson_without_each(a, b))
-    error = standard_error_of_mean(influence, len(rows), len(points))
+    error = standard_error_of_mean(influence, len(rows), sample.n)
     return Estimate(pearson(a, b), float(error), rows)
 
 
@@ -224,9 +217,7 @@ def pBIC(embedding: Any) -> float:
     Source: Cao & Wang 2017, Automatic selection of t-SNE perplexity.
     """
     affinities = getattr(embedding, "affinities", None)
-    perplexity = getattr(affinities, "effective_perplexity_", None)
-    if perplexity is None:
-        perplexity = getattr(affinities, "perplexity", None)
+    perplexity = perplexity_of(affinities)
     if perplexity is None:
         raise TypeError(
             "embedding must have affinities of one perplexity; got "
@@ -238,6 +229,13 @@ def pBIC(embedding: Any) -> float:
     return float(2 * embedding.kl_divergence + np.log(n) * perplexity / n)
 
 
+def perplexity_of(affinities: object) -> float | None:
+    """Return the perplexity of affinities that have one, as it was used; else None."""
+    given: float | None = getattr(affinities, "perplexity", None)
+    used: float | None = getattr(affinities, "effective_perplexity_", None)
+    return given if used is None else used
+
+
 def _check_less_than_half(k: int, n: int) -> int:
     k = check_number(k, "k", low=1, integer=True)
     if k >= n / 2:
@@ -245,20 +243,18 @@ def _check_less_than_half(k: int, n: int) -> int:
     return k
 
 
-def _penalized(ranks: np.ndarray, rows: np.ndarray, n: int) -> Estimate:
+def _penalized(ranks: np.ndarray, sample: Sample) -> Estimate:
     """Return one minus the scaled ranks beyond k of what should be the k nearest, (rows, k)."""
-    k = ranks.shape[1]
+    k, n = ranks.shape[1], sample.n
     excess = np.maximum(ranks.astype(np.int64) - k, 0).sum(1)
-    return estimate_penalized(1 - 2 * excess / (k * (2 * n - 3 * k - 1)), rows, n, k)
+    return estimate_penalized(1 - 2 * excess / (k * (2 * n - 3 * k - 1)), sample.rows, n, k)
 
 
-def _ranks_of_neighbors(
-    distances: Distances, points: np.ndarray, rows: np.ndarray, k: int, n_jobs: int | None
-) -> np.ndarray:
+def _ranks_in_data(sample: Sample, k: int) -> np.ndarray:
     """Return the ranks in the data of each row's k nearest in the embedding, (rows, k)."""
-    n_threads = resolve_n_jobs(n_jobs)
-    neighbors, _ = DenseRows(points, "euclidean").kneighbors_of_rows(rows, k, n_threads)
-    return ranks_of(distances, rows, neighbors, n_threads)
+    rows, n_threads = sample.rows, sample.n_threads
+    neighbors, _ = DenseRows(sample.points, "euclidean").kneighbors_of_rows(rows, k, n_threads)
+    return ranks_of(sample.distances, rows, neighbors, n_threads)
 
 
 def _pearson_without_each(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -7,14 +7,12 @@ from numpy.typing import ArrayLike
 
 from fasttsne.metrics.estimate import (
     Estimate,
-    check_rows,
+    Sample,
     estimate_mean,
     estimate_penalized,
-    sample_rows,
     standard_error_of_mean,
 )
-from fasttsne.nearest_neighbors.builtin.ranks import make_distances, max_rank_counts
-from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.nearest_neighbors.builtin.ranks import max_rank_counts
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
 
@@ -91,27 +89,20 @@ def rank_curves(
     criteria (Q_NX, k_max); Lee, Peluffo-Ordonez & Verleysen 2015, Multi-scale similarities in
     stochastic neighbour embedding (R_NX and its area).
     """
-    distances, points = check_rows(X, embedding, metric, metric_params)
-    n = len(points)
+    sample = Sample.take(X, embedding, metric, metric_params, sample_size, random_state, n_jobs)
+    n = sample.n
     if n < 4:
         raise ValueError(f"rank curves need at least 4 rows; got {n}")
     at = min(check_number(k, "k", low=1, integer=True), (n - 1) // 2)
-    sums = _Sums(n, sample_rows(n, sample_size, random_state), at)
-    in_map = make_distances(points)
-    for found in max_rank_counts(distances, in_map, sums.rows, at, resolve_n_jobs(n_jobs)):
+    sums = _Sums(n, sample.rows, at)
+    spaces = sample.distances, sample.in_embedding
+    for found in max_rank_counts(*spaces, sample.rows, at, sample.n_threads):
         sums.add(*found)
     return sums.curves()
 
 
 class _Sums:
-    """What the curves and their standard errors need of each row, added up block by block.
-
-    Parameters
-    ----------
-    n : rows of the data.
-    rows : those that are compared.
-    at : size of the neighbourhoods of the scores.
-    """
+    """Sums over rows, block by block, for the curves, their errors and scores at one size."""
 
     def __init__(self, n: int, rows: np.ndarray, at: int):
         self.n, self.rows, self._at = n, rows, at
@@ -144,24 +135,10 @@ class _Sums:
         trust, continuity = (
             estimate_penalized(1 - each / largest, self.rows, self.n, self._at) for each in excess.T
         )
-        return RankCurves(
-            self.k,
-            q_nx,
-            r_nx,
-            self._r_nx_error(at_marks),
-            self._mean(areas),
-            split,
-            local,
-            beyond,
-            self._at,
-            self._mean(recalls),
-            trust,
-            continuity,
-            self.rows,
-        )
-
-    def _mean(self, values: np.ndarray) -> Estimate:
-        return estimate_mean(values, self.rows, self.n)
+        area, recall = (estimate_mean(values, self.rows, self.n) for values in (areas, recalls))
+        curves = self.k, q_nx, r_nx, self._r_nx_error(at_marks)
+        scores = self._at, recall, trust, continuity
+        return RankCurves(*curves, area, split, local, beyond, *scores, self.rows)
 
     def _r_nx_error(self, shared: np.ndarray) -> np.ndarray:
         """Return the standard errors of R_NX, between the sizes that were kept by interpolation."""
@@ -172,13 +149,8 @@ class _Sums:
         return between
 
     def _parts(self, q_nx: np.ndarray, split: int) -> tuple[Estimate, Estimate]:
-        """Return the means of Q_NX up to a size and beyond it.
-
-        Their errors are not known of a sample: the size comes from the same rows, and jumps.
-        """
+        """Return the means of Q_NX up to a size and beyond it."""
         beyond = q_nx[split:].mean() if split < len(q_nx) else 1.0
         error = 0.0 if len(self.rows) == self.n else float("nan")
-        return (
-            Estimate(float(q_nx[:split].mean()), error, self.rows),
-            Estimate(float(beyond), error, self.rows),
-        )
+        local = Estimate(float(q_nx[:split].mean()), error, self.rows)
+        return local, Estimate(float(beyond), error, self.rows)

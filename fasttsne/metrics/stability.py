@@ -78,14 +78,8 @@ def stability(
     aligned = _align(_by_rows(given, rows, n_samples))
     n = aligned.shape[1]
     names, distance, spread = _pairs_of_clusters(aligned, labels)
-    return Stability(
-        _displacement(aligned),
-        _overlap(aligned, k, n, resolve_n_jobs(n_jobs)),
-        names,
-        distance,
-        spread,
-        aligned,
-    )
+    overlap = _overlap(aligned, k, n, resolve_n_jobs(n_jobs))
+    return Stability(_displacement(aligned), overlap, names, distance, spread, aligned)
 
 
 def _by_rows(
@@ -160,20 +154,12 @@ def _overlap(maps: np.ndarray, k: int, n: int, n_threads: int) -> np.ndarray:
     for a, b in combinations(maps, 2):
         shared = np.flatnonzero(~np.isnan(a[:, 0]) & ~np.isnan(b[:, 0]))
         k = check_number(k, "k", low=1, high=len(shared) - 1, integer=True)
-        near = [
-            np.sort(DenseRows(each[shared], "euclidean").self_kneighbors(k, n_threads)[0])
-            for each in (a, b)
-        ]
-        totals[shared] += _common(*near) / k
+        rows = (DenseRows(each[shared], "euclidean") for each in (a, b))
+        near = [each.self_kneighbors(k, n_threads)[0] for each in rows]
+        both = np.sort(np.concatenate(near, axis=1), axis=1)  # no number is twice in a row of one
+        totals[shared] += (both[:, 1:] == both[:, :-1]).sum(1) / k
         counts[shared] += 1
     return np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
-
-
-def _common(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return how many numbers two sorted rows have in common, none twice in a row."""
-    both = np.sort(np.concatenate([a, b], axis=1), axis=1)
-    count: np.ndarray = (both[:, 1:] == both[:, :-1]).sum(1)
-    return count
 
 
 def _pairs_of_clusters(

@@ -9,13 +9,12 @@ from numpy.typing import ArrayLike
 from fasttsne.metrics.estimate import (
     MIN_ROWS_OF_RARE,
     Estimate,
-    check_rows,
+    Sample,
     jackknifed,
     pearson,
     sample_rows,
     standard_error_of_mean,
 )
-from fasttsne.nearest_neighbors.builtin.ranks import make_distances
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_number
 
@@ -72,6 +71,19 @@ class _Pairs(NamedTuple):
     in_data: np.ndarray
     in_map: np.ndarray
 
+    @classmethod
+    def of(cls, sample: Sample, random_state: RandomState) -> "_Pairs":
+        """Return all pairs of the sample, or of ``MAX_PAIR_ROWS`` rows where it has more."""
+        rows = sample.rows
+        if len(rows) > MAX_PAIR_ROWS:
+            rows = sample_rows(sample.n, MAX_PAIR_ROWS, random_state)
+        first, second = np.triu_indices(len(rows), 1)
+        in_data = sample.distances.pairwise(rows, rows)[first, second]
+        if not np.isfinite(in_data).all():
+            raise ValueError("X must hold all distances between rows; some are unknown")
+        in_map = sample.in_embedding.pairwise(rows, rows)[first, second]
+        return cls(rows, sample.n, first, second, in_data, in_map)
+
 
 def stress(
     X: Rows,
@@ -107,7 +119,8 @@ def stress(
     Source: Kruskal 1964, Multidimensional scaling by optimizing goodness of fit.
     """
     scales = check_number(scales, "scales", low=1, integer=True)
-    pairs = _sample_pairs(X, embedding, metric, metric_params, sample_size, random_state)
+    sample = Sample.take(X, embedding, metric, metric_params, sample_size, random_state)
+    pairs = _Pairs.of(sample, random_state)
     edges = np.atleast_1d(np.quantile(pairs.in_data, np.linspace(0, 1, scales + 1)))
     sums = _sums_of_rows(pairs, edges)
     if not (sums[:, 0].any() and sums[:, 2].any()):
@@ -119,15 +132,9 @@ def stress(
         ratio = np.where(whole[3] > 0, _scale_of(whole) * whole[4] / whole[3], np.nan)
     if len(pairs.rows) == 2 < pairs.n:
         total = np.array(np.nan)
-    return StressCurve(
-        edges,
-        found,
-        errors[0],
-        ratio,
-        Estimate(float(total), float(errors[1]), pairs.rows),
-        float(_scale_of(whole)),
-        pairs.rows,
-    )
+    of_all = Estimate(float(total), float(errors[1]), pairs.rows)
+    scale = float(_scale_of(whole))
+    return StressCurve(edges, found, errors[0], ratio, of_all, scale, pairs.rows)
 
 
 def distance_correlation(
@@ -160,7 +167,8 @@ def distance_correlation(
     Hoeffding 1948 (the standard error of U-statistics).
     """
     check_choice(method, "method", ("spearman", "pearson"))
-    pairs = _sample_pairs(X, embedding, metric, metric_params, sample_size, random_state)
+    sample = Sample.take(X, embedding, metric, metric_params, sample_size, random_state)
+    pairs = _Pairs.of(sample, random_state)
     in_data, in_map, influence = pairs.in_data, pairs.in_map, _influence_on_pearson
     if method == "spearman":
         in_data, in_map, influence = to_ranks(in_data), to_ranks(in_map), _influence_on_spearman
@@ -171,27 +179,6 @@ def distance_correlation(
     of_rows = np.bincount(pairs.first, of_pairs, m) + np.bincount(pairs.second, of_pairs, m)
     error = 2 * standard_error_of_mean(of_rows / (m - 1), m, pairs.n)
     return Estimate(found, float(error), pairs.rows)
-
-
-def _sample_pairs(
-    X: Rows,
-    embedding: ArrayLike,
-    metric: Metric,
-    metric_params: Settings,
-    sample_size: int | None,
-    random_state: RandomState,
-) -> _Pairs:
-    """Return all pairs of a sample of at most ``MAX_PAIR_ROWS`` rows."""
-    distances, points = check_rows(X, embedding, metric, metric_params)
-    rows = sample_rows(len(points), sample_size, random_state)
-    if len(rows) > MAX_PAIR_ROWS:
-        rows = sample_rows(len(points), MAX_PAIR_ROWS, random_state)
-    first, second = np.triu_indices(len(rows), 1)
-    in_data = distances.pairwise(rows, rows)[first, second]
-    if not np.isfinite(in_data).all():
-        raise ValueError("X must hold all distances between rows; some are unknown")
-    in_map = make_distances(points).pairwise(rows, rows)[first, second]
-    return _Pairs(rows, len(points), first, second, in_data, in_map)
 
 
 def _sums_of_rows(pairs: _Pairs, edges: np.ndarray) -> np.ndarray:

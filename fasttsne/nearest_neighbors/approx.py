@@ -14,30 +14,34 @@ Queries search the same cells, by ``builtin/probes.py``.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic
 
 import numpy as np
 
-from fasttsne.linalg.pca import Projection, leading_scores
-from fasttsne.nearest_neighbors.builtin.cells import Cells
-from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
+from fasttsne.linalg import pca
+from fasttsne.linalg.pca import leading_scores
+from fasttsne.linalg.rows import Table
+from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, capacity
+from fasttsne.nearest_neighbors.builtin.cells import SEARCH_BATCH
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.probes import Probes
-from fasttsne.nearest_neighbors.builtin.reduction import reduce_rows, score_norms
-from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin
+from fasttsne.nearest_neighbors.builtin.rows import (
+    N_COMPONENTS,
+    CachedRowsMixin,
+    RowsToSearch,
+    component_scores,
+    is_reduced,
+    reduce_rows,
+)
 from fasttsne.nearest_neighbors.builtin.search_plan import (
     QUANTILES,
     TAIL_RECALL,
     TAIL_SHARE,
     RecallSample,
-    SearchPlan,
 )
-from fasttsne.nearest_neighbors.builtin.sparse_rows import SparseRows
 from fasttsne.nearest_neighbors.index import KNNIndex
-from fasttsne.runtime import memory
-from fasttsne.runtime.progress import stage
-from fasttsne.runtime.stored_rows import is_memmapped
-from fasttsne.runtime.typing import RandomGenerator
+from fasttsne.runtime.typing import RandomState
 from fasttsne.runtime.validation import check_number, check_random_state
 from fasttsne.utils import log
 
@@ -47,8 +51,13 @@ MAX_ATTEMPTS = 3
 N_LEADING = 3
 # Up to so many rows are searched exactly, which is as fast.
 EXACT_MAX_SAMPLES = 3000
-# Numbers of a page of memory, and of what is taken from the system at a time.
-PAGE_NUMBERS, PIECE_NUMBERS = 1024, 2**24
+# For ``estimate_bytes``, measured by ``python benchmarks/memory.py``: candidates kept for each
+# neighbour where rows are reduced (1.25 to 3, by the data); packed rows for each row, as cells are
+# padded; bytes of a row in the tables of near cells; and bytes of an entry of a sparse matrix,
+# besides the matrix itself: at the peak of its search, in float64 for a while, and of what
+# the search keeps for new rows.
+REDUCED_CANDIDATES, PADDING, CELL_BYTES = 1.5, 1.13, 100
+SEARCH_ENTRY_BYTES, PREPARED_ENTRY_BYTES = 48, 12
 
 
 class Approx(CachedRowsMixin, KNNIndex):
@@ -82,91 +91,13 @@ class Approx(CachedRowsMixin, KNNIndex):
 
     def _build(self) -> tuple[np.ndarray, np.ndarray]:
         rows = self._prepare()
-        found = self._probes = self.components_ = None
-        if self.n_samples > EXACT_MAX_SAMPLES and self.recall < 1:
-            found = self._search(rows, check_random_state(self.random_state))
-        if found is None:
-            self.recall_, self.recall_quantiles_ = 1.0, (1.0,) * len(QUANTILES)
-            found = rows.self_kneighbors(self.k, self.n_threads)
-        indices, distances = found
-        return indices, rows.to_metric(distances)
+        return self.keep(search(rows, self.k, self.recall, self.random_state, self.n_threads))
 
-    def _search(
-        self, rows: DenseRows | SparseRows, generator: RandomGenerator
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return the neighbours, or None where the exact search costs less."""
-        points, projection = reduce_rows(rows, generator, self.n_threads)
-        if projection is not None:
-            self.components_ = leading_scores(
-                self._scores_of(points, projection), projection.directions, N_LEADING
-            )
-        origin = rows.origin if projection is None else np.zeros(points.shape[1], np.float32)
-        cells = self._partition(points, origin, projection, generator)
-        sample = RecallSample(rows, points, projection, cells, self.k, generator, self.n_threads)
-        del points  # the cells have them
-        recall = self.recall
-        for _ in range(MAX_ATTEMPTS):
-            plan = sample.plan(recall)
-            if plan is None:
-                return None
-            found = self._search_cells(rows, cells, plan)
-            recalls = sample.recalls(found[0])
-            self.recall_ = float(recalls.mean())
-            self.recall_quantiles_ = tuple(np.quantile(recalls, QUANTILES).tolist())
-            log.info(
-                "%d cells, %d near, reach %.2f, pull %.2f, width %.2f, %d candidates a row: recall "
-                "%.4f, of 99 %% of the rows at least %.2f",
-                cells.n_cells,
-                plan.n_near,
-                *plan.bound,
-                plan.n_candidates,
-                self.recall_,
-                self.recall_quantiles_[0],
-            )
-            if self.recall_ >= self.recall:
-                self._warn_of_tail(recalls)
-                n_probed, factor = sample.count_probes(plan), plan.n_candidates / self.k
-                self._probes = Probes(cells, origin, projection, n_probed, factor, self.k)
-                return found
-            recall = recall + (1 - recall) / 2
-        return None
-
-    def _scores_of(self, points: np.ndarray, projection: Projection) -> np.ndarray:
-        """Return the principal components among the coordinates of reduced points."""
-        return points[:, : projection.directions.shape[1]]
-
-    def _partition(
-        self,
-        points: np.ndarray,
-        origin: np.ndarray,
-        projection: Projection | None,
-        generator: RandomGenerator,
-    ) -> Cells:
-        norms = score_norms(points, projection)
-        return Cells(points, origin, generator, self.n_threads, norms)
-
-    def _search_cells(
-        self, rows: DenseRows | SparseRows, cells: Cells, plan: SearchPlan
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the nearest neighbours that a search finds: indices and distances."""
-        n, k = self.n_samples, self.k
-        found = (
-            memory.allocate((n, k), np.int32, "the table of neighbours"),
-            memory.allocate((n, k), np.float32, "the table of their distances"),
-        )
-        for array in found:
-            _take_pages(array)
-        sizes = rows.copied_lengths(rows.points)
-        search = cells.search(
-            plan.n_near, plan.n_far, plan.bound, plan.n_candidates, self.n_threads
-        )
-        with stage("search", n) as progress:
-            for batch, candidates in search:
-                rows.rerank_queries(
-                    rows.points, candidates, batch, cells.index_map, k, self.n_threads, sizes, found
-                )
-                progress.advance(len(batch))
-        return found
+    def keep(self, found: "SearchResult[Table]") -> tuple[Table, Table]:
+        """Keep what queries need of a search; return its neighbours."""
+        self.recall_, self.recall_quantiles_ = found.recall, found.recall_quantiles
+        self.components_, self._probes = found.components, found.probes
+        return found.indices, found.distances
 
     def search_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         state, arrays = super().search_state()
@@ -198,18 +129,6 @@ class Approx(CachedRowsMixin, KNNIndex):
             raise ValueError(f"components must be finite float32 of shape {shape}")
         return components
 
-    def _warn_of_tail(self, recalls: np.ndarray) -> None:
-        """Warn if too many of the sampled rows have found few of their neighbours."""
-        share = float((recalls < min(TAIL_RECALL, self.recall)).mean())
-        if share > 2 * TAIL_SHARE:
-            log.warning(
-                "%.1f %% of the rows found less than %.2f of their neighbours, in spite of a mean "
-                "of %.3f; neighbors='exact' finds all",
-                100 * share,
-                TAIL_RECALL,
-                self.recall_,
-            )
-
     def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self.rows
         queries = rows.prepare(X)
@@ -220,14 +139,108 @@ class Approx(CachedRowsMixin, KNNIndex):
         return indices, rows.to_metric(distances)
 
 
-def _take_pages(array: np.ndarray) -> None:
-    """Have the system give the memory of a new array, in pieces.
+@dataclass(frozen=True)
+class SearchResult(Generic[Table]):
+    """The neighbours of all rows, and what queries need.
 
-    The rows of the first batch are all over it, and would take all of its large pages in one call
-    of a kernel, in which Ctrl-C is not noticed.
+    recall, recall_quantiles, components : the attributes ``recall_`` ... of :class:`Approx`.
     """
-    if is_memmapped(array):
-        return
-    numbers = array.reshape(-1)
-    for a in range(0, len(numbers), PIECE_NUMBERS):
-        numbers[a : a + PIECE_NUMBERS : PAGE_NUMBERS] = 0
+
+    indices: Table
+    distances: Table
+    recall: float
+    recall_quantiles: tuple[float, ...]
+    components: np.ndarray | None = None
+    probes: Probes | None = None
+
+
+def search(
+    rows: RowsToSearch[Table], k: int, recall: float, random_state: RandomState, n_threads: int
+) -> SearchResult[Table]:
+    """Return the k nearest neighbours of all rows: this share, or all where that is as fast."""
+    found = components = None
+    if rows.n > EXACT_MAX_SAMPLES and recall < 1:
+        found, components = _search_cells(rows, k, recall, random_state, n_threads)
+    if found is None:
+        indices, distances = rows.self_kneighbors(k, n_threads)
+        exact = 1.0, (1.0,) * len(QUANTILES)
+        return SearchResult(indices, rows.to_metric(distances), *exact, components)
+    return replace(found, distances=rows.to_metric(found.distances))
+
+
+def _search_cells(
+    rows: RowsToSearch[Table], k: int, min_recall: float, random_state: RandomState, n_threads: int
+) -> tuple[SearchResult[Table] | None, np.ndarray | None]:
+    """Return the neighbours, None where the exact search costs less; and principal components."""
+    generator, components = check_random_state(random_state), None
+    points, projection = reduce_rows(rows, generator, n_threads)
+    origin = rows.origin
+    if projection is not None:
+        origin = np.zeros(points.shape[1], np.float32)
+        scores = component_scores(points, projection)
+        components = leading_scores(scores, projection.directions, N_LEADING)
+    cells = rows.partition(points, origin, projection, generator, n_threads)
+    sample = RecallSample(rows, points, projection, cells, k, generator, n_threads)
+    del points  # the cells have them
+    recall = min_recall
+    for _ in range(MAX_ATTEMPTS):
+        plan = sample.plan(recall)
+        if plan is None:
+            break
+        indices, distances = cells.search(plan, k, n_threads)
+        recalls = sample.recalls(indices)
+        found, quantiles = float(recalls.mean()), tuple(np.quantile(recalls, QUANTILES).tolist())
+        log.info(
+            "%d cells, %d near, reach %.2f, pull %.2f, width %.2f, %d candidates a row: recall "
+            "%.4f, of 99 %% of the rows at least %.2f",
+            cells.table.n_cells,
+            plan.n_near,
+            *plan.bound,
+            plan.n_candidates,
+            found,
+            quantiles[0],
+        )
+        if found >= min_recall:
+            _warn_of_tail(recalls, min_recall)
+            n_probed, kept = sample.count_probes(plan), plan.n_candidates / k
+            arrays = Probes.arrays_of(cells.table, origin)
+            probes = Probes(arrays, projection, n_probed, kept, k)
+            result = SearchResult(indices, distances, found, quantiles, components, probes)
+            return result, components
+        recall = recall + (1 - recall) / 2
+    return None, components
+
+
+def _warn_of_tail(recalls: np.ndarray, min_recall: float) -> None:
+    """Warn if too many of the sampled rows have found few of their neighbours."""
+    share = float((recalls < min(TAIL_RECALL, min_recall)).mean())
+    if share > 2 * TAIL_SHARE:
+        log.warning(
+            "%.1f %% of the rows found less than %.2f of their neighbours, in spite of a mean "
+            "of %.3f; neighbors='exact' finds all",
+            100 * share,
+            TAIL_RECALL,
+            recalls.mean(),
+        )
+
+
+def estimate_bytes(n: int, d: int, k: int, dtype: np.dtype, nnz: int | None) -> float:
+    """Return what the search of (n, d) rows takes at its peak, without rows and neighbours.
+
+    nnz : the stored entries of sparse rows, None for dense ones.
+    """
+    reduced = is_reduced(d) and n > EXACT_MAX_SAMPLES
+    n_kept = int(k * (REDUCED_CANDIDATES if reduced else 1)) + N_EXTRA_CANDIDATES
+    candidates = 8 * min(n, SEARCH_BATCH) * int(capacity(n_kept))
+    # Rows packed in padded cells; of those that are reduced, the components too.
+    packed = 4 * n * (PADDING * N_COMPONENTS + N_COMPONENTS if reduced else PADDING * d)
+    search: float = candidates + packed + CELL_BYTES * n
+    if reduced:
+        if dtype == np.uint8:  # in place of components, which are packed by then
+            search += max(d - 4 * N_COMPONENTS, 0) * n
+        # Before, directions of a sample of rows, which is copied, and partly centered.
+        sample = pca.SAMPLE_SIZE if n > pca.SAMPLE_SIZE and nnz is None else 0
+        search = max(search, 4 * n * N_COMPONENTS + 5 * sample * d - 8 * n * k)
+    if nnz is not None:
+        return search + SEARCH_ENTRY_BYTES * nnz
+    return search + (4 * n * d if dtype == np.float64 else 0)

@@ -1,4 +1,4 @@
-"""What gradient descent makes smaller: objectives, and the protocol for those of your own."""
+"""What gradient descent makes smaller: objectives, and the protocol for your own."""
 
 from fasttsne.objective.base import Objective
 from fasttsne.objective.kl import KLDivergence, kl_divergence

@@ -1,7 +1,10 @@
-"""The protocol of what gradient descent makes smaller."""
+"""The protocol of what gradient descent makes smaller, and several such losses as one."""
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +22,7 @@ class RowTasks(NamedTuple):
     z : (n,) float64, of each row by itself; it is taken to be ``min_z`` at least.
     """
 
-    tasks: tuple[Any, ...]
+    tasks: tuple[object, ...]
     points: np.ndarray
     attractive: np.ndarray
     repulsive: np.ndarray
@@ -65,7 +68,7 @@ class Objective(ABC):
     def gradient(
         self, y: np.ndarray, exaggeration: float = 1.0, with_error: bool = False
     ) -> tuple[np.ndarray, float | None]:
-        """The gradient divided by ``scale``, and the error.
+        """Return the gradient divided by ``scale``, and the error.
 
         Parameters
         ----------
@@ -99,7 +102,7 @@ class Objective(ABC):
             np.subtract(y, self._origin, out=out, casting="same_kind")
 
     def row_tasks(self) -> RowTasks | None:
-        """What :meth:`gradient` does to rows that do not depend on each other, as tasks.
+        """Return what :meth:`gradient` does to rows that do not depend on each other, as tasks.
 
         None where they do, or it is not known how.
         """
@@ -113,7 +116,7 @@ class Objective(ABC):
         moments: np.ndarray,
         product: np.ndarray,
     ) -> None:
-        """What the curvature of the attraction is made of, where there is one.
+        """Write the parts of the curvature of the attraction, if it has one.
 
         With edges that weigh a_ij = p_ij / (1 + r_ij^2 / dof) it writes::
 
@@ -131,21 +134,21 @@ class Objective(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no curvature")
 
     def sorting(self, y: np.ndarray) -> np.ndarray:
-        """An order in which points that are near in the map y, (n, d), are near in memory."""
+        """Return an order in which points that are near in the map y are near in memory."""
         points = np.empty(y.shape, np.float32)
         self.round(y, points)
         return curve_order(points)
 
     def loss(self, error: float) -> float:
-        """What descent makes smaller, for the error of the last ``gradient``."""
+        """Return what descent makes smaller, for the error of the last ``gradient``."""
         return error
 
     def exaggerated_loss(self, error: float, exaggeration: float) -> float:
-        """The same with exaggeration."""
+        """Return :meth:`loss` with exaggeration."""
         return exaggeration * self.loss(error)
 
     def gradient_norm(self) -> float:
-        """The norm of the gradient without exaggeration, at the last ``gradient``."""
+        """Return the norm of the gradient without exaggeration, at the last ``gradient``."""
         return self.scale * float(np.linalg.norm(self._gradient))
 
     def error_of_one_place(self) -> float | None:
@@ -161,3 +164,105 @@ class Objective(ABC):
     def approximation(self) -> str | None:
         """Which approximation computed the last error, where there are several."""
         return None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several maps: its objective, its points among all, and their number.
+
+    ``share`` is that number relative to the mean of all maps.
+    """
+
+    objective: Objective
+    rows: slice
+    share: float
+
+
+class JointObjective(Objective):
+    """The mean of the losses of maps, weighted by their numbers of points.
+
+    The points of one map come after the points of the other.  The gradient is of the sum of the
+    losses, each times its ``share``: a point moves as it does alone, by a learning rate for the
+    mean number of points.
+
+    Parameters
+    ----------
+    objectives : of maps with the same number of dimensions.
+
+    Attributes
+    ----------
+    parts : each map.
+    errors : of each map, at the last ``gradient`` that was asked for it.
+    """
+
+    def __init__(self, objectives: Sequence[Objective]):
+        ends = np.cumsum([0, *(objective.shape[0] for objective in objectives)])
+        super().__init__((int(ends[-1]), objectives[0].shape[1]), objectives[0].n_threads)
+        self.scale = Objective.scale / len(objectives)
+        mean = int(ends[-1]) / len(objectives)
+        self.parts = [
+            Part(objective, slice(int(start), int(end)), int(end - start) / mean)
+            for objective, (start, end) in zip(objectives, pairwise(ends), strict=True)
+        ]
+        self.errors: list[float] = []
+        self.is_translation_invariant = all(part.is_translation_invariant for part in objectives)
+        self.gains_by_order = any(part.gains_by_order for part in objectives)
+        self.has_curvature = all(part.has_curvature for part in objectives)
+
+    def gradient(
+        self, y: np.ndarray, exaggeration: float = 1.0, with_error: bool = False
+    ) -> tuple[np.ndarray, float | None]:
+        errors = []
+        for part in self.parts:
+            gradient, error = part.objective.gradient(y[part.rows], exaggeration, with_error)
+            np.multiply(gradient, part.share, out=self._gradient[part.rows])
+            if error is not None:
+                errors.append(error)
+        if not with_error:
+            return self._gradient, None
+        self.errors = errors
+        return self._gradient, self._mean(errors)
+
+    def set_origin(self, origin: np.ndarray | None) -> None:
+        for part in self.parts:
+            part.objective.set_origin(origin)
+
+    def reorder(self, order: np.ndarray) -> None:
+        """See the base; the points of each map must stay in its rows."""
+        for part in self.parts:
+            part.objective.reorder(order[part.rows] - np.int32(part.rows.start))
+
+    def edge_moments(
+        self,
+        y: np.ndarray,
+        v: np.ndarray,
+        degree: np.ndarray,
+        moments: np.ndarray,
+        product: np.ndarray,
+    ) -> None:
+        for part in self.parts:
+            own = [array[part.rows] for array in (degree, moments, product)]
+            part.objective.edge_moments(y[part.rows], v[part.rows], *own)
+            for array in own:
+                array *= np.float32(part.share)
+
+    def sorting(self, y: np.ndarray) -> np.ndarray:
+        orders = [part.objective.sorting(y[part.rows]) + part.rows.start for part in self.parts]
+        return np.concatenate(orders).astype(np.int32)
+
+    def loss(self, error: float) -> float:
+        pairs = zip(self.parts, self.errors, strict=True)
+        return self._mean([part.objective.loss(each) for part, each in pairs])
+
+    def exaggerated_loss(self, error: float, exaggeration: float) -> float:
+        pairs = zip(self.parts, self.errors, strict=True)
+        return self._mean([part.objective.exaggerated_loss(e, exaggeration) for part, e in pairs])
+
+    @property
+    def approximation(self) -> str | None:
+        names = [part.objective.approximation for part in self.parts]
+        return None if None in names else ", ".join(map(str, names))
+
+    def _mean(self, values: list[float]) -> float:
+        pairs = zip(self.parts, values, strict=True)
+        return sum(part.share * value for part, value in pairs) / len(self.parts)

@@ -9,18 +9,22 @@ of the objective's; for the KL divergence that is
 sum_j (p_ij - w_ij / Z) q_ij (y_i - y_j), with q = 1 / (1 + r^2 / dof), w = q^dof and Z the sum of w
 over all pairs.  ``error``, a number, is wanted where ``should_eval_error`` is true, and for P as it
 is given.  ``bh_params`` has ``theta``, ``fft_params`` has ``n_interpolation_points``,
-``min_num_intervals`` and ``ints_in_interval``, as of :class:`fasttsne.TSNE`;
+``min_num_intervals`` and ``ints_in_interval``, as for :class:`fasttsne.TSNE`;
 ``reference_embedding`` is None.
+
+The KL divergence as such functions, with openTSNE's names, is in :mod:`fasttsne.functions`.
 """
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.objective.base import Objective
+
+__all__ = ["BH_PARAMS", "FFT_PARAMS", "FunctionObjective", "ObjectiveFunction"]
 
 ObjectiveFunction: TypeAlias = Callable[..., tuple[float, np.ndarray]]
 
@@ -73,12 +77,8 @@ class FunctionObjective(Objective):
     ) -> tuple[np.ndarray, float | None]:
         embedding = np.empty(y.shape)
         embedding[self._order] = y if self._origin is None else y - self._origin
-        result = self.function(
-            embedding,
-            self._affinities(exaggeration),
-            should_eval_error=bool(with_error),
-            **self._arguments,
-        )
+        P = self._P.copy() if exaggeration == 1 else self._P * exaggeration
+        result = self.function(embedding, P, should_eval_error=bool(with_error), **self._arguments)
         if not (isinstance(result, (tuple, list)) and len(result) == 2):
             raise TypeError(
                 f"negative_gradient_method must return an error and a gradient; got {result!r}"
@@ -109,12 +109,8 @@ class FunctionObjective(Objective):
         name = getattr(self.function, "__qualname__", repr(self.function))
         return f"negative_gradient_method, {name},"
 
-    def _affinities(self, exaggeration: float) -> sp.csr_matrix:
-        """Return a copy of P times the exaggeration, which the function may change."""
-        return self._P.copy() if exaggeration == 1 else self._P * exaggeration
 
-
-def _check_signature(function: ObjectiveFunction, arguments: Mapping[str, Any]) -> None:
+def _check_signature(function: ObjectiveFunction, arguments: Mapping[str, object]) -> None:
     """Raise TypeError where a function does not take what it will be called with."""
     try:
         signature = inspect.signature(function)

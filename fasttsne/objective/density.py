@@ -7,7 +7,7 @@ have in the data with the one that they have in the map,
 
     log sum_j p_ij d_ij^2 / sum_j p_ij    and    log sum_j w_ij r_ij^2 / sum_j w_ij,
 
-over the edges of the affinity graph, d being distances of rows and r those of points.
+over the edges of the affinity graph, d being distances of rows and r distances of points.
 t-SNE alone gives each row the same room.
 
 Source: Narayan, Berger & Cho 2021, Assessing single-cell transcriptomic variability through
@@ -77,7 +77,7 @@ class DensityObjective(KLDivergence):
 
     def compute_forces(self, y: np.ndarray, with_error: bool = False) -> float | None:
         error = super().compute_forces(y, with_error)
-        assert isinstance(self._edges, LocalEdges)  # a cluster refuses density_weight
+        assert isinstance(self._edges, LocalEdges)  # P is in this process
         packed = self._edges.packed
         assert packed is not None
         _kernels.local_radii.radii(
@@ -91,12 +91,7 @@ class DensityObjective(KLDivergence):
         self._factors[:, 0] = a
         self._factors[:, 1] = a * self._squares
         _kernels.local_radii.forces(
-            *packed,
-            self._points,
-            self._factors,
-            self.dof,
-            self._density_forces,
-            self.n_threads,
+            *packed, self._points, self._factors, self.dof, self._density_forces, self.n_threads
         )
         # The gradient has repulsive / z, and is a quarter.
         self.repulsive += np.float32(self.z * self.weight / 4) * self._density_forces
@@ -110,7 +105,7 @@ def standardize_log_radii(log_radii: ArrayLike) -> np.ndarray:
     """Return log radii with mean 0 and variance 1, (n,) float64; zeros where all are equal.
 
     Before that, radii below 1e-4 of the median are raised to that, so that equal rows are not
-    infinitely dense, and those of far rows (``fasttsne.linalg.robust``) become the largest of the
+    infinitely dense, and radii of far rows (``fasttsne.linalg.robust``) become the largest of the
     others.
 
     log_radii : (n,) array, with -inf for a row whose neighbours are equal to it.

@@ -5,9 +5,9 @@ where it is farther: along the curve that sorts the points of a map most neighbo
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from functools import singledispatch
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, singledispatch
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,8 +18,10 @@ from fasttsne.runtime.validation import check_sparse_indices
 
 # Row pointers, columns and values of a CSR matrix: int64, int32 and float32 arrays.
 CSREdges: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
-# What 16 bits hold.
-NEAR = 2**15 - 1
+# Degrees, moments and products of ``Objective.edge_moments``.
+Moments: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
+# What 16 bits hold, and what no edge is within.
+NEAR, BETWEEN = 2**15 - 1, -1
 # Powers of two from the largest value to the smallest that keeps all its bits, and the smallest
 # that a sum of float32 values can be divided by.
 VALUE_RANGE, MIN_EXPONENT = 32, -115
@@ -36,6 +38,20 @@ class Entropy(NamedTuple):
     total: float
 
 
+def entropy_of(p: np.ndarray) -> Entropy:
+    """Return the sums over one piece of the affinities."""
+    p = p[p > 0]
+    return Entropy(float((p * np.log(p)).sum(dtype=np.float64)), float(p.sum(dtype=np.float64)))
+
+
+def sum_entropies(pieces: Iterable[Entropy]) -> Entropy:
+    """Return the sums over all pieces, added in their order."""
+    entropy = total = 0.0
+    for piece in pieces:
+        entropy, total = entropy + piece.negative_entropy, total + piece.total
+    return Entropy(entropy, total)
+
+
 class EdgeSource(Protocol):
     """The edges of an affinity graph, local or remote, for points in the order of ``reorder``."""
 
@@ -50,14 +66,7 @@ class EdgeSource(Protocol):
         y, forces : (n, d) float32.  The function returns ``sum p (-log w)``, or 0 without it.
         """
 
-    def moments(
-        self,
-        y: np.ndarray,
-        v: np.ndarray,
-        degree: np.ndarray,
-        moments: np.ndarray,
-        product: np.ndarray,
-    ) -> None:
+    def moments(self, y: np.ndarray, v: np.ndarray, out: Moments) -> None:
         """Write what :meth:`fasttsne.objective.Objective.edge_moments` writes, at float32 ``y``."""
 
     @property
@@ -78,7 +87,7 @@ class PackedEdges(NamedTuple):
 
 
 def edges_of(P: sp.csr_matrix, name: str) -> CSREdges:
-    """The arrays of a CSR matrix, checked; row pointers are a copy, which stays as checked."""
+    """Return the arrays of a CSR matrix, checked; row pointers are a copy, which stays so."""
     own = sp.csr_matrix(P.shape, dtype=np.float32)
     own.indptr, own.indices, own.data = np.array(P.indptr, np.int64), P.indices, P.data
     check_sparse_indices(own, name)
@@ -99,104 +108,52 @@ class RowBlock(NamedTuple):
 
     edges: CSREdges
     order: np.ndarray
-    places: np.ndarray | None
+    places: np.ndarray | None = None
 
 
 def pack_edges(
-    edges: CSREdges,
-    order: np.ndarray,
-    position: np.ndarray,
-    largest: float,
-    n_threads: int,
-    is_between: bool = False,
-    spare: list[Any] | None = None,
-) -> PackedEdges:
-    """Edges for the kernels, their rows in another order.
-
-    Parameters
-    ----------
-    edges : of a matrix with n columns.
-    order : (m,) int32, the row that becomes each row of the result.
-    position : (n,) int32, the new number of each column.
-    largest : no value is larger.
-    is_between : rows and columns are two sets, in orders of their own.
-    spare : what earlier packed edges consisted of; it is emptied.  Arrays that suffice are used
-        again, and others are freed before new ones are made.
-    """
-    reach, block = -1 if is_between else NEAR, RowBlock(edges, order, None)
-    return _pack([block], None, len(order), position, reach, largest, n_threads, spare)
-
-
-def pack_blocks(
     blocks: Sequence[RowBlock],
-    numbers: np.ndarray,
     position: np.ndarray,
     largest: float,
     n_threads: int,
-    spare: list[Any] | None = None,
+    numbers: np.ndarray | None = None,
+    reach: int = NEAR,
+    spare: list[object] | None = None,
 ) -> PackedEdges:
-    """Edges for the kernels, of blocks of a graph's rows, which need not be all of them.
+    """Return edges for the kernels, of blocks of a graph's rows, which need not be all of them.
 
     Rows that are neighbours in a map are then neighbours in memory, whatever block they are in.
 
     Parameters
     ----------
     blocks : their places are 0 to m - 1 together.
-    numbers : (m,) int32, the new number of the point at each place, ascending.
-    Others are those of :func:`pack_edges`.
+    position : (n,) int32, the new number of each column.
+    largest : no value is larger.
+    numbers : (m,) int32, the new number of the point at each place, ascending; None where the one
+        block has all rows.
+    reach : of near edges, in numbers of points; ``BETWEEN`` where rows and columns are two sets, in
+        orders of their own.
+    spare : what earlier packed edges consisted of; it is emptied.  Arrays that suffice are used
+        again, and others are freed before new ones are made.
     """
-    return _pack(blocks, numbers, len(numbers), position, NEAR, largest, n_threads, spare)
-
-
-def _pack(
-    blocks: Sequence[RowBlock],
-    numbers: np.ndarray | None,
-    n: int,
-    position: np.ndarray,
-    reach: int,
-    largest: float,
-    n_threads: int,
-    spare: list[Any] | None,
-) -> PackedEdges:
+    n = len(blocks[0].order) if numbers is None else len(numbers)
     near_indptr, far_indptr = np.zeros((2, n + 1), np.int64)
     for block, first, stop in _pieces("counting near edges", blocks):
-        indptr, columns, _ = block.edges
+        rows, last = (block.order, position, reach, first, stop), (n_threads, numbers, block.places)
         _kernels.packed_edges.count_near(
-            indptr,
-            columns,
-            block.order,
-            position,
-            reach,
-            first,
-            stop,
-            near_indptr[1:],
-            far_indptr[1:],
-            n_threads,
-            numbers,
-            block.places,
+            *block.edges[:2], *rows, near_indptr[1:], far_indptr[1:], *last
         )
     for pointers in near_indptr, far_indptr:
         np.cumsum(pointers, out=pointers)
     near, far = int(near_indptr[-1]), int(far_indptr[-1])
-    arrays = _arrays(
-        [(near, np.int16), (near, np.uint16), (far, np.int32), (far, np.uint16)], spare or []
-    )
+    sizes = [(near, np.int16), (near, np.uint16), (far, np.int32), (far, np.uint16)]
+    offsets, near_values, columns, far_values = _arrays(sizes, spare or [])
     packed = PackedEdges(
-        near_indptr, arrays[0], arrays[1], far_indptr, arrays[2], arrays[3], smallest_for(largest)
+        near_indptr, offsets, near_values, far_indptr, columns, far_values, smallest_for(largest)
     )
     for block, first, stop in _pieces("packing edges", blocks):
-        _kernels.packed_edges.pack_edges(
-            *block.edges,
-            block.order,
-            position,
-            reach,
-            first,
-            stop,
-            *packed,
-            n_threads,
-            numbers,
-            block.places,
-        )
+        rows, last = (block.order, position, reach, first, stop), (n_threads, numbers, block.places)
+        _kernels.packed_edges.pack_edges(*block.edges, *rows, *packed, *last)
     return packed
 
 
@@ -209,19 +166,26 @@ def _pieces(name: str, blocks: Sequence[RowBlock]) -> Iterator[tuple[RowBlock, i
             yield block, rows.start, min(rows.stop, n)
 
 
+def inverse_order(order: np.ndarray) -> np.ndarray:
+    """Return the position of each point in an order, (n,) int32."""
+    position = np.empty(len(order), np.int32)
+    position[order] = np.arange(len(order), dtype=np.int32)
+    return position
+
+
 def largest_value(values: np.ndarray) -> float:
-    """The largest of values that are not negative."""
+    """Return the largest of values that are not negative."""
     pieces = (values[i : i + PIECE] for i in range(0, len(values), PIECE))
     return max((float(piece.max()) for piece in pieces), default=0.0)
 
 
 def smallest_for(largest: float) -> float:
-    """The power of two from which values up to the largest are counted in 16 bits."""
+    """Return the power of two from which values up to the largest are counted in 16 bits."""
     return math.ldexp(1.0, max(math.frexp(largest)[1] - VALUE_RANGE, MIN_EXPONENT))
 
 
-def _arrays(sizes: list[tuple[int, type]], spare: list[Any]) -> list[np.ndarray]:
-    """Arrays of sizes and dtypes, in the memory of spare ones that are neither small nor wasted."""
+def _arrays(sizes: Sequence[tuple[int, type]], spare: list[object]) -> list[np.ndarray]:
+    """Return arrays, in the memory of spare ones where those are neither small nor wasted."""
     found = [_take(size, dtype, spare) for size, dtype in sizes]
     spare.clear()
     return [
@@ -230,7 +194,7 @@ def _arrays(sizes: list[tuple[int, type]], spare: list[Any]) -> list[np.ndarray]
     ]
 
 
-def _take(size: int, dtype: type, spare: list[Any]) -> np.ndarray | None:
+def _take(size: int, dtype: type, spare: list[object]) -> np.ndarray | None:
     """Remove an array from the spare ones, and return the part of it that is needed."""
     for i, array in enumerate(spare):
         if isinstance(array, np.ndarray) and array.dtype == dtype:
@@ -254,7 +218,6 @@ class LocalEdges:
         self._largest = largest_value(self._csr[2])
         self._dof, self._n_threads = dof, n_threads
         self._partial_sums = np.empty(_kernels.attraction.count_blocks(P.shape[0]))
-        self._entropy: Entropy | None = None
         self.packed: PackedEdges | None = None
 
     def reorder(self, order: np.ndarray) -> None:
@@ -264,11 +227,8 @@ class LocalEdges:
         ):
             raise ValueError("affinities.P was changed in place: its indices are out of bounds")
         spare, self.packed = list(self.packed or ()), None
-        position = np.empty(len(order), np.int32)
-        position[order] = np.arange(len(order), dtype=np.int32)
-        self.packed = pack_edges(
-            self._csr, order, position, self._largest, self._n_threads, spare=spare
-        )
+        blocks, position = [RowBlock(self._csr, order)], inverse_order(order)
+        self.packed = pack_edges(blocks, position, self._largest, self._n_threads, spare=spare)
 
     def start_attraction(
         self, y: np.ndarray, forces: np.ndarray, with_cross: bool
@@ -279,45 +239,18 @@ class LocalEdges:
         )
         return lambda: cross
 
-    def moments(
-        self,
-        y: np.ndarray,
-        v: np.ndarray,
-        degree: np.ndarray,
-        moments: np.ndarray,
-        product: np.ndarray,
-    ) -> None:
+    def moments(self, y: np.ndarray, v: np.ndarray, out: Moments) -> None:
         assert self.packed is not None
-        _kernels.attraction.edge_moments(
-            *self.packed, y, v, self._dof, degree, moments, product, self._n_threads
-        )
+        _kernels.attraction.edge_moments(*self.packed, y, v, self._dof, *out, self._n_threads)
 
-    @property
+    @cached_property
     def entropy(self) -> Entropy:
-        if self._entropy is None:
-            entropy, total, values = 0.0, 0.0, self._csr[2]
-            for start in range(0, len(values), PIECE):
-                p = values[start : start + PIECE]
-                p = p[p > 0]
-                total += p.sum(dtype=np.float64)
-                entropy += (p * np.log(p)).sum(dtype=np.float64)
-            self._entropy = Entropy(float(entropy), float(total))
-        return self._entropy
+        values = self._csr[2]
+        pieces = (values[start : start + PIECE] for start in range(0, len(values), PIECE))
+        return sum_entropies(map(entropy_of, pieces))
 
 
 @singledispatch
-def edge_source(P: Any, dof: float, n_threads: int) -> EdgeSource:
-    """Return the edges of a graph of affinities.
-
-    A graph that is not a CSR matrix of this process registers its own source for its class.
-
-    Parameters
-    ----------
-    P : scipy.sparse.csr_matrix, shape (n, n)
-        The affinities.
-    dof : float
-        Degrees of freedom of the kernel.
-    n_threads : int
-        How many threads share the work.
-    """
+def edge_source(P: object, dof: float, n_threads: int) -> EdgeSource:
+    """Return the edges of a graph of affinities: a CSR matrix, or what registers its class."""
     return LocalEdges(P, dof, n_threads)

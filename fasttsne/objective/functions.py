@@ -1,7 +1,7 @@
-"""The KL divergence as plain functions of a map, with openTSNE's names and arguments.
+"""The KL divergence as plain functions of an embedding, with openTSNE's names and arguments.
 
-They can stand where ``negative_gradient_method`` takes a function, and be called from one
-of a user's own: see :mod:`fasttsne.objective.callable` for the arguments.
+They can stand where ``negative_gradient_method`` takes a function, and be called from one of a
+user's own: see :mod:`fasttsne.objective.callable` for the arguments.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 from fasttsne.repulsion.barnes_hut import curve_order
 from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.typing import Params
 from fasttsne.runtime.validation import check_coordinates
 
 
@@ -28,7 +29,7 @@ def kl_divergence_bh(
     n_jobs: int | None = -1,
     **_: object,
 ) -> tuple[float, np.ndarray]:
-    """The KL divergence and a quarter of its gradient, by the Barnes-Hut tree.
+    """Return the KL divergence and a quarter of its gradient, by the Barnes-Hut tree.
 
     Parameters
     ----------
@@ -61,20 +62,20 @@ def kl_divergence_fft(
     embedding: ArrayLike,
     P: sp.csr_matrix,
     dof: float,
-    fft_params: Mapping[str, float],
+    fft_params: Params,
     reference_embedding: object = None,
     should_eval_error: bool = False,
     n_jobs: int | None = -1,
     **_: object,
 ) -> tuple[float, np.ndarray]:
-    """The KL divergence and a quarter of its gradient, by the particle mesh (FFT).
+    """Return the KL divergence and a quarter of its gradient, by the particle mesh (FFT).
 
-    The other parameters, the result and errors are those of ``kl_divergence_bh``.
+    For other parameters, the result and errors see ``kl_divergence_bh``.
 
     Parameters
     ----------
-    fft_params : ``n_interpolation_points``, ``min_num_intervals`` and ``ints_in_interval``, as of
-        :class:`fasttsne.TSNE`; those that are missing have their defaults.
+    fft_params : ``n_interpolation_points``, ``min_num_intervals`` and ``ints_in_interval``, as for
+        :class:`fasttsne.TSNE`; a missing one has its default.
     """
     repulsion = MeshRepulsion(dof, **fft_params, n_threads=resolve_n_jobs(n_jobs))
     return _evaluate(embedding, P, repulsion, reference_embedding, should_eval_error)
@@ -89,9 +90,9 @@ def kl_divergence_exact(
     n_jobs: int | None = -1,
     **_: object,
 ) -> tuple[float, np.ndarray]:
-    """The KL divergence and a quarter of its gradient, by the sum over all pairs: O(n^2).
+    """Return the KL divergence and a quarter of its gradient, by the sum over all pairs: O(n^2).
 
-    Parameters, the result and errors are those of ``kl_divergence_bh``.
+    For parameters, the result and errors see ``kl_divergence_bh``.
     """
     repulsion = ExactRepulsion(dof, resolve_n_jobs(n_jobs))
     return _evaluate(embedding, P, repulsion, reference_embedding, should_eval_error)

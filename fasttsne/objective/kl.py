@@ -100,10 +100,10 @@ class KLDivergence(Objective):
         product: np.ndarray,
     ) -> None:
         self.round(y, self._points)
-        self._edges.moments(self._points, v, degree, moments, product)
+        self._edges.moments(self._points, v, (degree, moments, product))
 
     def exaggerated_loss(self, error: float, exaggeration: float) -> float:
-        """exaggeration * sum p (log p - log w) + log Z."""
+        """Return exaggeration * sum p (log p - log w) + log Z."""
         log_z = float(np.log(self.z))
         return exaggeration * (error - log_z) + log_z
 
@@ -124,7 +124,7 @@ class KLDivergence(Objective):
 def kl_divergence(
     P: sp.csr_matrix, y: np.ndarray, repulsion: Repulsion, dof: float = 1.0, n_threads: int = 1
 ) -> float:
-    """The KL divergence of one map, (n, d) array; the other arguments as for the class."""
+    """Return the KL divergence of one map, (n, d) array; see the class for the other arguments."""
     objective = KLDivergence(P, repulsion, y.shape[1], dof, n_threads)
     objective.reorder(np.arange(len(y), dtype=np.int32))
     error = objective.compute_forces(np.asarray(y), with_error=True)

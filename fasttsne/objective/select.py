@@ -1,7 +1,6 @@
 """The objective of a run, by the name or function that stands for it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from fasttsne.affinity import Affinities
 from fasttsne.objective.base import Objective
@@ -18,7 +17,7 @@ _REGISTERED: dict[str, Callable[..., Objective]] = {}
 def register_objective(name: str, factory: Callable[..., Objective]) -> None:
     """Give an objective a name that ``negative_gradient_method`` takes.
 
-    Its runs report progress, call callbacks, and are saved and resumed as those of the KL
+    Its runs report progress, call callbacks, and are saved and resumed as runs of the KL
     divergence are; a program that loads a saved map registers the objective first.
 
     Parameters
@@ -26,7 +25,7 @@ def register_objective(name: str, factory: Callable[..., Objective]) -> None:
     name : not one of the built-in methods.
     factory : called as ``factory(affinities, n_components, dof=, n_threads=)``; an
         :class:`Objective`'s class, as a rule.  Read ``affinities.P_float32``, which is what
-        saved maps store, so that a loaded map goes on to the same bits.
+        saved maps store, so that a loaded map resumes to the same bits.
     """
     if name in METHODS:
         raise ValueError(f"name must not be one of {', '.join(map(repr, METHODS))}; got {name!r}")
@@ -52,18 +51,14 @@ def make_objective(
     n_components: int,
     dof: float,
     n_threads: int,
-    accuracy: Mapping[str, Any],
+    accuracy: Mapping[str, float],
     density_weight: float = 0,
 ) -> Objective:
-    """The objective of a map.
+    """Return the objective of a map.
 
     Parameters
     ----------
     method : a resolved method of repulsion, the name of a registered objective, or a function.
-    affinities : :class:`fasttsne.affinity.Affinities`.
-    n_components : dimensions of the map.
-    dof : degrees of freedom of the kernel.
-    n_threads : how many threads share the work.
     accuracy : theta, n_interpolation_points, min_num_intervals, ints_in_interval.
     density_weight : weight of the density term.
     """
@@ -72,14 +67,13 @@ def make_objective(
         method = NAMES.get(method, method)  # a function of ours costs less by its name
     if method not in METHODS and density_weight:
         raise ValueError("density_weight cannot be used with another objective function")
-    P = affinities.P_float32
     if callable(method):
+        P = affinities.P_float32
         return FunctionObjective(method, P, n_components, dof, accuracy, n_threads)
     if method in _REGISTERED:
         return _REGISTERED[method](affinities, n_components, dof=dof, n_threads=n_threads)
     repulsion = make_repulsion(method, dof, n_threads, accuracy)
     if density_weight:
-        return DensityObjective(
-            P, repulsion, n_components, dof, n_threads, affinities.log_radii(), density_weight
-        )
-    return KLDivergence(P, repulsion, n_components, dof, n_threads)
+        P, radii = affinities.P_float32, affinities.log_radii()
+        return DensityObjective(P, repulsion, n_components, dof, n_threads, radii, density_weight)
+    return KLDivergence(affinities.graph, repulsion, n_components, dof, n_threads)

@@ -28,6 +28,19 @@ from fasttsne.utils import warn_user
 
 __all__ = ["GradientDescent", "OptimizationInterrupt"]
 
+# Bytes of a point in two dimensions, by phase (``python benchmarks/memory.py``): its coordinates,
+# forces and what the optimizer remembers of it; in the main phase, with the mesh of a map that has
+# grown.
+POINT_BYTES = {"early exaggeration": 350, "main phase": 570}
+# Bytes of an edge in the map's order: an int32 column and a float32 value, mostly half of them.
+PACKED_EDGE_BYTES = 4.1
+
+
+def estimate_bytes(n: int, edges: float, n_components: int) -> dict[str, float]:
+    """Return what each phase takes: points, and edges in the map's order, padded."""
+    packed = PACKED_EDGE_BYTES * (edges + 8 * n)
+    return {phase: packed + size * n * n_components / 2 for phase, size in POINT_BYTES.items()}
+
 
 class GradientDescent:
     """The optimizer of an embedding: keeps momentum, gains and order from call to call.

@@ -65,11 +65,7 @@ class Recorder:
     """The callbacks of a run, and its progress."""
 
     def __init__(
-        self,
-        status: OptimizerStatus,
-        embedding: np.ndarray,
-        phase: Phase,
-        shown: progress.Progress,
+        self, status: OptimizerStatus, embedding: np.ndarray, phase: Phase, shown: progress.Progress
     ):
         self._status, self._embedding = status, embedding
         self._callbacks, self._every = phase.callbacks, phase.callbacks_every_iters

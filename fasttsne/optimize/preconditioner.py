@@ -15,8 +15,7 @@ import math
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.objective.base import Objective
-from fasttsne.objective.joint import JointObjective
+from fasttsne.objective.base import JointObjective, Objective
 from fasttsne.optimize.target_term import TargetTerm, TieTerm
 
 # The coarse grid has so many nodes, unless the map has fewer points to each than this.

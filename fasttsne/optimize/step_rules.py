@@ -5,8 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.objective.base import Objective
-from fasttsne.objective.joint import JointObjective
+from fasttsne.objective.base import JointObjective, Objective
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.preconditioner import JointPreconditioner, Preconditioner
 from fasttsne.optimize.schedule import Stage

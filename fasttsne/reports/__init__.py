@@ -13,8 +13,7 @@ maps of the same rows.  Both are also names of :mod:`fasttsne` itself.  The meas
 :mod:`fasttsne.metrics`.
 """
 
-from fasttsne.reports.comparison import Comparison, compare
 from fasttsne.reports.findings import Finding
-from fasttsne.reports.result import Report, report
+from fasttsne.reports.result import Comparison, Report, compare, report
 
 __all__ = ["Comparison", "Finding", "Report", "compare", "report"]

@@ -3,7 +3,8 @@
 import html
 import json
 import textwrap
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fasttsne.metrics.estimate import NORMAL_95
+from fasttsne.metrics.estimate import NORMAL_95, Estimate
 
 # The width of a text table's warnings.
 WIDTH = 88
@@ -21,14 +22,12 @@ MAX_CURVE_VALUES = 200
 
 @dataclass(frozen=True)
 class Meaning:
-    """The name of a score for readers, a sentence on what it means, its range (None where it has
-    no end), and whether "high" or "low" is better, or neither (None)."""
+    """The name of a score for readers, what it means, and its range, None where it has no end."""
 
     title: str
     text: str
     low: float | None = 0.0
     high: float | None = 1.0
-    better: str | None = "high"
 
 
 # In the order of a report's table.
@@ -76,7 +75,6 @@ MEANINGS = {
     "stress": Meaning(
         "Stress",
         "How much of the distances the map changes, after the best scaling; 0 for none.",
-        better="low",
         high=None,
     ),
     "density_correlation": Meaning(
@@ -91,18 +89,15 @@ MEANINGS = {
         "1 where shapes are kept.",
         low=1.0,
         high=None,
-        better="low",
     ),
     "jumps": Meaning(
         "Points that jump",
         "Share of points that would move far away if their row changed a little: "
         "the map is discontinuous there.",
-        better="low",
     ),
     "loose": Meaning(
         "Points that are loose",
         "Share of points whose place is hardly held: it is arbitrary to some extent.",
-        better="low",
     ),
     "graph_recall": Meaning(
         "Graph",
@@ -132,7 +127,6 @@ MEANINGS = {
         "KL divergence",
         "The loss that the fit minimizes: compare only maps of one data set and one perplexity.",
         high=None,
-        better="low",
     ),
 }
 
@@ -175,7 +169,7 @@ def format_value(value: float) -> str:
 
 def format_error(score: float, digits: int = 3) -> str:
     """Return half of the 95 % interval of a score; empty where all rows were measured."""
-    error = getattr(score, "standard_error", 0.0)
+    error = score.standard_error if isinstance(score, Estimate) else 0.0
     if np.isnan(error):
         return "± not known"
     return f"± {NORMAL_95 * error:.{digits}f}" if error > 0 else ""
@@ -187,47 +181,45 @@ def format_usual(name: str) -> str:
     return "" if limits is None else f"{format_value(limits[0])} to {format_value(limits[1])}"
 
 
-def score_rows(scores: Mapping[str, float]) -> list[list[str]]:
-    """Return the table of one report, in the order of the catalogue."""
-    return [
-        ["score", "value", "", "usual"],
-        *(
-            [name, format_value(scores[name]), format_error(scores[name]), format_usual(name)]
-            for name in MEANINGS
-            if name in scores
-        ),
-    ]
+class ShownAsTable(ABC):
+    """Shown, in text and in a notebook, as a table, whose first column is text, and warnings."""
 
+    @property
+    @abstractmethod
+    def headline(self) -> str:
+        """What it is about, in a line."""
 
-def text_table(headline: str, rows: Sequence[Sequence[str]], warnings: Sequence[str]) -> str:
-    """Return a table whose first column is text and whose others are numbers.
+    @abstractmethod
+    def _rows(self) -> list[list[str]]:
+        """Return the texts of the table, the first row the names of columns."""
 
-    rows : texts, the first row the names of columns.
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [headline, ""]
-    for first, *others in rows:
-        cells = [first.ljust(widths[0])]
-        cells += [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    lines += [""] * bool(warnings)
-    for text in warnings:
-        lines += textwrap.wrap(f"! {text}", WIDTH, subsequent_indent="  ")
-    return "\n".join(lines)
+    @abstractmethod
+    def _warnings(self) -> list[str]: ...
 
+    def __repr__(self) -> str:
+        rows, warnings = self._rows(), self._warnings()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [self.headline, ""]
+        for first, *others in rows:
+            cells = [first.ljust(widths[0])]
+            cells += [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
+            lines.append("  ".join(cells).rstrip())
+        lines += [""] * bool(warnings)
+        for text in warnings:
+            lines += textwrap.wrap(f"! {text}", WIDTH, subsequent_indent="  ")
+        return "\n".join(lines)
 
-def html_table(headline: str, rows: Sequence[Sequence[str]], warnings: Sequence[str]) -> str:
-    """Return the table of ``text_table`` for a notebook, with all texts escaped."""
-    head, *body = [[html.escape(text) for text in row] for row in rows]
-    parts = [f"<p>{html.escape(headline)}</p><table><thead><tr>"]
-    parts += [f"<th>{text}</th>" for text in head]
-    parts.append("</tr></thead><tbody>")
-    for first, *others in body:
-        cells = "".join(f'<td style="text-align:right">{text}</td>' for text in others)
-        parts.append(f'<tr><th style="text-align:left">{first}</th>{cells}</tr>')
-    parts.append("</tbody></table>")
-    parts += [f"<p>⚠ {html.escape(text)}</p>" for text in warnings]
-    return "".join(parts)
+    def _repr_html_(self) -> str:
+        head, *body = [[html.escape(text) for text in row] for row in self._rows()]
+        parts = [f"<p>{html.escape(self.headline)}</p><table><thead><tr>"]
+        parts += [f"<th>{text}</th>" for text in head]
+        parts.append("</tr></thead><tbody>")
+        for first, *others in body:
+            cells = "".join(f'<td style="text-align:right">{text}</td>' for text in others)
+            parts.append(f'<tr><th style="text-align:left">{first}</th>{cells}</tr>')
+        parts.append("</tbody></table>")
+        parts += [f"<p>⚠ {html.escape(text)}</p>" for text in self._warnings()]
+        return "".join(parts)
 
 
 def downsample_curve(curve: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -75,10 +75,11 @@ def find_all(given: ReportInput, found: Scores) -> tuple[Finding, ...]:
 def _stopped(given: ReportInput, found: Scores) -> Iterator[Finding]:
     if not given.graph_is_own or given.embedding is None:
         return
-    optimizer = given.embedding.optimizer
-    left = getattr(optimizer, "loss_left", None)
-    iteration = getattr(optimizer, "iteration", None)
-    text = None
+    optimizer, text = given.embedding.optimizer, None
+    # Of a map of an AnnData it is not known how many iterations it had.
+    left, iteration = (
+        (None, None) if optimizer is None else (optimizer.loss_left, optimizer.iteration)
+    )
     if given.embedding.kl_divergence is None:
         text = (
             "The map was never optimized, or its last run was interrupted: where points are is "

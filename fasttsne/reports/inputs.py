@@ -5,7 +5,7 @@ import numbers
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import scipy.sparse as sp
@@ -51,6 +51,7 @@ LEFT_OUT_BUDGET, MAX_LEFT_OUT, MIN_LEFT_OUT = 4e7, 1000, 300
 # Beyond data and embedding, at the peak of 3,000 to 300,000 rows: what each row takes, above all
 # by its neighbours in the embedding, and the blocks of distances and ranks.
 ROW_BYTES, CONSTANT_BYTES = 1000, 80_000_000
+SEARCH_STAGES = "computing affinities", "finding the nearest neighbours"
 # Points of the curves that are kept of each row whose ranks are compared.
 RANKED_ROW_BYTES = 8500
 
@@ -88,6 +89,11 @@ class ReportInput:
     column_names: Sequence[str] | None = None
 
     @property
+    def spaces(self) -> tuple[Distances, np.ndarray]:
+        """What measures compare."""
+        return self.distances, self.points
+
+    @property
     def affinities(self) -> Affinities | None:
         """The graph, or None."""
         return None if self.embedding is None else self.embedding.affinities
@@ -115,6 +121,18 @@ class SampleSpec:
     pairs: int
     left_out: int | None
     seed: int
+    n_jobs: int | None
+
+    def draw(self, size: int | None) -> "Drawn":
+        """Return the arguments of a measure of a sample."""
+        return {"sample_size": size, "random_state": self.seed, "n_jobs": self.n_jobs}
+
+
+class Drawn(TypedDict):
+    """Arguments of a measure that say what it is taken of."""
+
+    sample_size: int | None
+    random_state: int
     n_jobs: int | None
 
 
@@ -157,13 +175,14 @@ def check_input(
     distances = make_distances(rows, metric, metric_params)
     array = None if labels is None else as_labels(labels, n)
     colors = color_points(labels, n)  # raises for labels that do not fit
+    program = "fasttsne" if own is not None else type(found).__module__.partition(".")[0]
     return ReportInput(
         X=rows,
         distances=distances,
         points=points,
         embedding=own,
         estimator=estimator,
-        made_by=_maker(found),
+        made_by="an array" if program in ("numpy", "builtins") else program,
         graph_is_own=own is not None,
         labels=array,
         labels_are_values=_are_values(array, colors),
@@ -220,18 +239,20 @@ def with_graph(
     MemoryError
         Where the report, with the graph that it needs, takes more than is free.
     """
-    n = len(given.points)
-    is_missing_graph = given.embedding is None and graph is None
+    n, d = np.shape(given.X)
+    needs_none = given.embedding is not None or n > MAX_SEARCHED
     ranked = n if spec.ranks is None else min(spec.ranks, n)
     needed, free = CONSTANT_BYTES + ROW_BYTES * n + RANKED_ROW_BYTES * ranked, available_memory()
-    if is_missing_graph:
-        needed = max(needed, _bytes_of_search(given, perplexity))
+    if not (needs_none or given.is_precomputed or graph is not None):
+        nnz = given.X.nnz if sp.issparse(given.X) else None
+        stages = estimate_memory(n, d, perplexity or USUAL_PERPLEXITY, given.X.dtype, nnz=nnz)
+        needed = max(needed, *(stages[name] for name in SEARCH_STAGES))
     if needed > free:
         raise MemoryError(
             f"this report takes about {format_bytes(needed)} of memory, but only "
             f"{format_bytes(free)} are free; fewer rows of data and map take less"
         )
-    if given.embedding is not None or n > MAX_SEARCHED:
+    if needs_none:
         return given
     if graph is None:
         graph = make_graph(given, spec, perplexity)
@@ -255,16 +276,6 @@ def make_graph(
         )
 
 
-def _bytes_of_search(given: ReportInput, perplexity: float | None) -> int:
-    n, d = np.shape(given.X)
-    if n > MAX_SEARCHED or given.is_precomputed:
-        return 0
-    dtype = getattr(given.X, "dtype", np.float32)
-    nnz = given.X.nnz if sp.issparse(given.X) else None
-    stages = estimate_memory(n, d, perplexity or USUAL_PERPLEXITY, dtype, nnz=nnz)
-    return max(stages["computing affinities"], stages["finding the nearest neighbours"])
-
-
 def _refuse_containers(X: Any, embedding: Any) -> None:
     """Raise TypeError for what has rows and maps, or names them, but is neither."""
     if hasattr(X, "obsm"):
@@ -284,22 +295,12 @@ def _refuse_containers(X: Any, embedding: Any) -> None:
 
 def _are_values(labels: np.ndarray | None, colors: PointColors) -> bool:
     """Return whether labels are values, not classes: as numbers, many different dates are."""
-    is_many = len(colors.names) > MAX_CLASSES
-    return colors.limits is not None or (labels is not None and is_many and _are_dates(labels))
-
-
-def _are_dates(labels: np.ndarray) -> bool:
+    if colors.limits is not None or labels is None or len(colors.names) <= MAX_CLASSES:
+        return colors.limits is not None
     if labels.dtype.kind == "O":
         known = labels[~is_missing(labels)]
         return all(isinstance(each, (datetime.date, datetime.timedelta)) for each in known)
     return labels.dtype.kind in "mM"
-
-
-def _maker(found: object) -> str:
-    if isinstance(found, TSNEEmbedding):
-        return "fasttsne"
-    program = type(found).__module__.partition(".")[0]
-    return "an array" if program in ("numpy", "builtins") else program
 
 
 def _known_metric(

@@ -48,8 +48,7 @@ class Islands:
     @property
     def is_large(self) -> np.ndarray:
         """(islands,) bool, whether an island is more than stray points."""
-        large: np.ndarray = self.sizes >= max(SMALLEST, SMALLEST_SHARE * len(self.island))
-        return large
+        return np.asarray(self.sizes >= max(SMALLEST, SMALLEST_SHARE * len(self.island)))
 
 
 def find_islands(
@@ -99,10 +98,10 @@ def _ranks_within(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def strongest_neighbors(affinities: Affinities, k: int = N_STRONGEST) -> np.ndarray:
-    """Return each row's neighbours by its strongest edges, (n, k) int32; -1 where it has fewer."""
+def strongest_neighbors(affinities: Affinities) -> np.ndarray:
+    """Return each row's neighbours by its strongest edges, (n, 10) int32; -1 if it has fewer."""
     P = affinities.P_float32
-    found = np.full((P.shape[0], k), -1, np.int32)
+    found = np.full((P.shape[0], N_STRONGEST), -1, np.int32)
     for rows, edges, lengths in row_blocks(P):
         _take_largest(P.data[edges].copy(), P.indices[edges], lengths, found[rows])
     return found
@@ -128,9 +127,7 @@ def _take_largest(
         largest[has_edges] = np.maximum.reduceat(values, starts)
         at = np.flatnonzero(values == largest[row])
         at = at[values[at] >= 0]
-        at = (
-            at[np.append(True, row[at][1:] != row[at][:-1])] if len(at) else at
-        )  # the first of ties
+        at = at[np.diff(row[at], prepend=-1) > 0]  # the first of ties
         found[row[at], place] = columns[at]
         values[at] = -1  # taken
 
@@ -169,5 +166,4 @@ def share_near(strongest: np.ndarray, near: np.ndarray) -> np.ndarray:
     for column in strongest.T:
         count += (near == column[:, None]).any(1)
     known = (strongest >= 0).sum(1)
-    shares: np.ndarray = np.divide(count, known, out=np.full(len(known), np.nan), where=known > 0)
-    return shares
+    return np.asarray(np.divide(count, known, np.full(len(known), np.nan), where=known > 0))

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fasttsne import metrics
-from fasttsne.affinity import Affinities
-from fasttsne.linalg.row_hashes import row_counts
+from fasttsne.linalg.rows import row_counts
 from fasttsne.metrics import Estimate
 from fasttsne.metrics.estimate import estimate_share_beyond
 from fasttsne.metrics.loo import PERTURBATION_LIMIT, SINGULARITY_LIMIT
+from fasttsne.metrics.neighborhoods import perplexity_of
 from fasttsne.reports.inputs import MAX_SEARCHED, ReportInput, SampleSpec, make_graph
 from fasttsne.reports.islands import (
     N_LINKS,
@@ -25,6 +25,7 @@ from fasttsne.reports.islands import (
 K, K_DENSITY, K_DISTORTION, K_GRAPH = 10, 30, 15, 15
 # Scores of single neighbours, which come from the ranks of the curves.
 OF_NEIGHBORS = "neighbor_recall", "trustworthiness", "continuity"
+RANK_CURVES = "k", "q_nx", "r_nx", "r_nx_error"
 # Share of rows that the tail of the graph's recall leaves out.
 TAIL = 0.01
 # A graph of smaller perplexity shows gaps of the sample, not of the data.
@@ -98,7 +99,9 @@ def _in_map(given: ReportInput, spec: SampleSpec, found: Scores) -> None:
     if own is None or found.islands.elsewhere is None:
         found.left_out["neighbors_near"] = NO_GRAPH
         return
-    if given.graph_is_own and len(near) <= MAX_SEARCHED and _is_too_narrow(own):
+    # Of fewer neighbours the graph does not show where the data have gaps.
+    is_narrow = np.max(perplexity_of(own) or np.inf) < MIN_PERPLEXITY_FOR_GAPS
+    if given.graph_is_own and len(near) <= MAX_SEARCHED and is_narrow:
         found.gaps = find_islands(distances, near, make_graph(given, spec))
     found.points["elsewhere"] = found.islands.elsewhere
     found.strongest = strongest_neighbors(own)
@@ -106,50 +109,23 @@ def _in_map(given: ReportInput, spec: SampleSpec, found: Scores) -> None:
     found.scores["neighbors_near"] = Estimate(np.nanmean(shares))
 
 
-def _is_too_narrow(affinities: Affinities) -> bool:
-    """Return whether a graph has too few neighbours to show where the data have gaps."""
-    for name in ("effective_perplexity_", "perplexity"):
-        perplexity = getattr(affinities, name, None)
-        if perplexity is not None:
-            return bool(np.max(perplexity) < MIN_PERPLEXITY_FOR_GAPS)
-    return False
-
-
 def _ranks(given: ReportInput, spec: SampleSpec, found: Scores) -> None:
-    curves = metrics.rank_curves(
-        given.distances,
-        given.points,
-        K,
-        sample_size=spec.ranks,
-        random_state=spec.seed,
-        n_jobs=spec.n_jobs,
-    )
-    of_neighbors = curves.neighbor_recall, curves.trustworthiness, curves.continuity
-    for name, score in zip(OF_NEIGHBORS, of_neighbors, strict=True):
-        found.scores[name] = score
+    curves = metrics.rank_curves(*given.spaces, K, **spec.draw(spec.ranks))
+    values = vars(curves)
+    for name in OF_NEIGHBORS:
+        score = found.scores[name] = values[name]
         found.spread(name, score.values, score.rows, len(given.points))
     found.scores.update(rank_area=curves.auc, rank_local=curves.local, rank_global=curves.global_)
-    found.curves["ranks"] = {
-        "k": curves.k,
-        "q_nx": curves.q_nx,
-        "r_nx": curves.r_nx,
-        "r_nx_error": curves.r_nx_error,
-    }
+    found.curves["ranks"] = {name: values[name] for name in RANK_CURVES}
 
 
 def _distances(given: ReportInput, spec: SampleSpec, found: Scores) -> None:
-    score = metrics.distance_correlation(
-        given.distances, given.points, sample_size=spec.pairs, random_state=spec.seed
-    )
+    size, seed = spec.pairs, spec.seed
+    score = metrics.distance_correlation(*given.spaces, sample_size=size, random_state=seed)
     found.scores["distance_correlation"] = score
     n_pairs = len(score.rows) * (len(score.rows) - 1) // 2 if score.rows is not None else 1
-    curve = metrics.stress(
-        given.distances,
-        given.points,
-        scales=min(10, n_pairs),
-        sample_size=spec.pairs,
-        random_state=spec.seed,
-    )
+    scales = min(10, n_pairs)
+    curve = metrics.stress(*given.spaces, scales, sample_size=size, random_state=seed)
     found.scores["stress"] = curve.total
     found.curves["stress"] = {
         "distance": (curve.edges[1:] + curve.edges[:-1]) / 2,
@@ -160,26 +136,15 @@ def _distances(given: ReportInput, spec: SampleSpec, found: Scores) -> None:
 
 
 def _densities(given: ReportInput, spec: SampleSpec, found: Scores) -> None:
-    found.scores["density_correlation"] = metrics.density_correlation(
-        given.distances,
-        given.points,
-        k=min(K_DENSITY, len(given.points) - 1),
-        sample_size=spec.neighbors,
-        random_state=spec.seed,
-        n_jobs=spec.n_jobs,
-    )
+    k = min(K_DENSITY, len(given.points) - 1)
+    score = metrics.density_correlation(*given.spaces, k, **spec.draw(spec.neighbors))
+    found.scores["density_correlation"] = score
 
 
 def _distortion(given: ReportInput, spec: SampleSpec, found: Scores) -> None:
     n, d = given.points.shape
-    local = metrics.local_distortion(
-        given.distances,
-        given.points,
-        k=min(K_DISTORTION, n - 1),
-        sample_size=spec.neighbors,
-        random_state=spec.seed,
-        n_jobs=spec.n_jobs,
-    )
+    k = min(K_DISTORTION, n - 1)
+    local = metrics.local_distortion(*given.spaces, k, **spec.draw(spec.neighbors))
     if d > 1:
         median = float(np.median(local.anisotropy))
         found.scores["anisotropy"] = _without_error(median, local.rows, n)
@@ -193,30 +158,22 @@ def _left_out_points(given: ReportInput, spec: SampleSpec, found: Scores) -> Non
     if given.embedding is None:
         found.left_out.update(jumps=NO_GRAPH, loose=NO_GRAPH)
         return
-    loo = metrics.loo_scores(
-        given.embedding, spec.left_out, random_state=spec.seed, n_jobs=spec.n_jobs
-    )
+    loo = metrics.loo_scores(given.embedding, **spec.draw(spec.left_out))
     rows, n = loo.rows, len(given.points)
     jumps = estimate_share_beyond(loo.perturbation, PERTURBATION_LIMIT, rows, n)
     loose = estimate_share_beyond(loo.singularity, SINGULARITY_LIMIT, rows, n)
     found.scores.update(jumps=jumps, loose=loose)
-    found.spread("perturbation", loo.perturbation, rows, n)
-    found.spread("singularity", loo.singularity, rows, n)
-    found.spread("jumps", loo.jumps, rows, n)
+    for name in ("perturbation", "singularity", "jumps"):
+        found.spread(name, vars(loo)[name], rows, n)
 
 
 def _graph(given: ReportInput, spec: SampleSpec, found: Scores) -> None:
     if not given.graph_is_own or given.affinities is None:
         found.left_out.update(graph_recall=UNKNOWN_GRAPH, graph_recall_tail=UNKNOWN_GRAPH)
         return
-    recall = metrics.graph_recall(
-        given.distances,
-        given.affinities,
-        k=min(K_GRAPH, len(given.points) - 1),
-        sample_size=None if spec.neighbors is None else max(spec.neighbors // 2, 2),
-        random_state=spec.seed,
-        n_jobs=spec.n_jobs,
-    )
+    k = min(K_GRAPH, len(given.points) - 1)
+    drawn = spec.draw(None if spec.neighbors is None else max(spec.neighbors // 2, 2))
+    recall = metrics.graph_recall(given.distances, given.affinities, k, **drawn)
     found.scores["graph_recall"] = recall
     assert recall.values is not None
     tail = float(np.quantile(recall.values, TAIL, method="lower"))
@@ -230,22 +187,13 @@ def _labels(given: ReportInput, spec: SampleSpec, found: Scores) -> None:
         found.left_out["label_accuracy"] = "the labels are values, not classes"
         return
     n = len(given.points)
-    agreement = metrics.label_agreement(
-        given.distances,
-        given.points,
-        given.labels,
-        k=min(K, n - 1),
-        sample_size=spec.pairs if spec.neighbors is None else spec.neighbors,
-        random_state=spec.seed,
-        n_jobs=spec.n_jobs,
-    )
+    drawn = spec.draw(spec.pairs if spec.neighbors is None else spec.neighbors)
+    agreement = metrics.label_agreement(*given.spaces, given.labels, min(K, n - 1), **drawn)
     accuracy, silhouette = agreement.accuracy, agreement.silhouette
-    found.scores.update(
-        label_accuracy=accuracy,
-        label_accuracy_in_data=agreement.accuracy_in_data,
-        silhouette=silhouette,
-        silhouette_in_data=agreement.silhouette_in_data,
-    )
+    found.scores["label_accuracy"] = accuracy
+    found.scores["label_accuracy_in_data"] = agreement.accuracy_in_data
+    found.scores["silhouette"] = silhouette
+    found.scores["silhouette_in_data"] = agreement.silhouette_in_data
     found.spread("label_is_right", accuracy.values, accuracy.rows, n)
     found.spread("silhouette", silhouette.values, silhouette.rows, n)
 

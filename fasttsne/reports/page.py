@@ -5,22 +5,29 @@ Points and their values are in the page as its script reads them: coordinates ha
 """
 
 import base64
+import dataclasses
+import itertools
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.drawing.page import HTML_EXTENSIONS, choose_points
-from fasttsne.drawing.style import PointColors, color_points, to_hex
+from fasttsne.drawing.page import choose_points
+from fasttsne.drawing.style import HTML_EXTENSIONS, PointColors, color_points, to_hex
 from fasttsne.io.atomic import atomic_write
 from fasttsne.metrics.estimate import NORMAL_95, Estimate
 from fasttsne.reports import catalogue
-from fasttsne.reports.catalogue import MEANINGS, OVER_MAGNITUDES, POINT_TITLES, downsample_curve
+from fasttsne.reports.catalogue import (
+    MEANINGS,
+    OVER_MAGNITUDES,
+    POINT_TITLES,
+    ShownAsTable,
+    downsample_curve,
+)
 from fasttsne.reports.findings import Finding
 from fasttsne.runtime.typing import FilePath
 from fasttsne.utils import require
@@ -45,8 +52,8 @@ BOX = {"width": WIDTH, "height": HEIGHT, "left": MARGIN_LEFT, "bottom": HEIGHT -
 DASHES = "none", "7 3", "2 3", "9 3 2 3", "4 2"
 
 
-@dataclass(frozen=True, repr=False)
-class ReportContent:
+@dataclasses.dataclass(frozen=True, repr=False)
+class ReportContent(ShownAsTable):
     """What a report holds: see :class:`fasttsne.reports.Report`."""
 
     scores: dict[str, Estimate]
@@ -121,12 +128,7 @@ def write_comparison(
         ],
         names=list(reports),
         scores=[
-            {
-                "name": name,
-                "title": MEANINGS[name].title,
-                "text": MEANINGS[name].text,
-                "texts": texts,
-            }
+            {"name": name, "texts": texts, **dataclasses.asdict(MEANINGS[name])}
             for name, *texts in rows
         ],
         findings=[(name, f) for name, each in reports.items() for f in each.findings],
@@ -188,32 +190,26 @@ def to_plane(points: np.ndarray) -> tuple[np.ndarray, str]:
 
 def _scaled_points(flat: np.ndarray, shown: np.ndarray, size: float) -> np.ndarray:
     """Return the shown points, moved and scaled as all that the wider side is from 0 to size."""
-    scaled: np.ndarray = (flat[shown] - flat.min(0)) / np.ptp(flat, axis=0).max() * size
-    return scaled
+    return np.asarray((flat[shown] - flat.min(0)) / np.ptp(flat, axis=0).max() * size)
 
 
 def _describe_score(name: str, scores: Mapping[str, Estimate]) -> dict[str, object]:
     """Return what the table has of a score; its bar has places on the range, in percent."""
     score, meaning, usual = scores[name], MEANINGS[name], catalogue.usual_range(name)
-    found: dict[str, object] = {
+    low, high, bar = meaning.low, meaning.high, None
+    if low is not None and high is not None:
+        shares = np.clip((np.array([score, *(usual or ())]) - low) / (high - low), 0, 1)
+        value, *limits = (round(share * 100, 1) for share in shares.tolist())
+        bar = {"value": value, **dict(zip(("first", "last"), limits or (None, None), strict=True))}
+    return {
         "name": name,
         "title": meaning.title,
         "text": meaning.text,
         "value": catalogue.format_value(score),
         "error": catalogue.format_error(score),
         "usual": catalogue.format_usual(name),
-        "bar": None,
+        "bar": bar,
     }
-    low, high = meaning.low, meaning.high
-    if low is not None and high is not None:
-        values = (score, *(usual or ()))
-        places = [
-            round(float(np.clip((float(value) - low) / (high - low), 0, 1)) * 100, 1)
-            for value in values
-        ]
-        first, last = places[1:] or (None, None)
-        found["bar"] = {"value": places[0], "first": first, "last": last}
-    return found
 
 
 def _small_map(
@@ -238,19 +234,15 @@ def _small_map(
 
 
 class _Frame:
-    """The axes of curves: places in the drawing, and ticks.
-
-    Parameters
-    ----------
-    x, y : all finite values of the curves.
-    is_log : whether x is drawn over its logarithm.
-    """
+    """The axes of curves, of which x and y are all finite values: places in the drawing, ticks."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, is_log: bool):
         self._log = np.log if is_log else np.asarray
         self._x_ends = self._log(np.array([x.min(), x.max()]))
         self.low, self.high = min(0.0, float(y.min())), max(float(y.max()) * 1.05, 0.1)
-        x_ticks = _powers(x.min(), x.max()) if is_log else _steps(float(x.min()), float(x.max()))
+        low, high = float(x.min()), float(x.max())
+        powers = range(int(np.ceil(np.log10(low))), int(np.log10(high)) + 1) if is_log else ()
+        x_ticks = [10.0**i for i in powers] if is_log else _steps(low, high)
         y_ticks = _steps(self.low, self.high)
         self.ticks = {
             "x_ticks": [(round(float(self.place_x(t)), 1), f"{t:,g}") for t in x_ticks],
@@ -259,26 +251,17 @@ class _Frame:
 
     def place_x(self, x: ArrayLike) -> np.ndarray:
         first, last = self._x_ends
-        place: np.ndarray = MARGIN_LEFT + (self._log(x) - first) / (last - first) * (
-            WIDTH - 8 - MARGIN_LEFT
-        )
-        return place
+        share = np.asarray((self._log(x) - first) / (last - first))
+        return MARGIN_LEFT + share * (WIDTH - 8 - MARGIN_LEFT)
 
     def place_y(self, y: ArrayLike) -> np.ndarray:
-        bottom = HEIGHT - MARGIN_BOTTOM
-        place: np.ndarray = bottom + (np.asarray(y) - self.low) / (self.high - self.low) * (
-            8 - bottom
-        )
-        return place
+        share = np.asarray((np.asarray(y) - self.low) / (self.high - self.low))
+        return BOX["bottom"] + share * (8 - BOX["bottom"])
 
     def path(self, x: np.ndarray, y: np.ndarray) -> str:
         """Return the path of SVG through points."""
         places = zip(self.place_x(x), self.place_y(y), strict=True)
         return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in places)
-
-
-def _powers(low: float, high: float) -> list[float]:
-    return [10.0**i for i in range(int(np.ceil(np.log10(low))), int(np.log10(high)) + 1)]
 
 
 def _steps(low: float, high: float) -> list[float]:
@@ -327,9 +310,8 @@ def _draw_curve(
         return None
     frame, band = _Frame(x, y, is_log), ""
     if error.any():
-        lower, upper = (
-            np.clip(y + sign * NORMAL_95 * error, frame.low, frame.high) for sign in (-1, 1)
-        )
+        half = NORMAL_95 * error
+        lower, upper = (np.clip(y + end, frame.low, frame.high) for end in (-half, half))
         band = frame.path(np.r_[x, x[::-1]], np.r_[upper, lower[::-1]]) + "Z"
     return {"line": frame.path(x, y), "band": band, **frame.ticks}
 
@@ -347,11 +329,10 @@ def _rank_lines(curves: Mapping[str, Mapping[str, np.ndarray] | None]) -> dict[s
         return None
     all_x, all_y = map(np.concatenate, zip(*parts.values(), strict=True))
     frame = _Frame(all_x, all_y, is_log=True)
+    styles = zip(parts.items(), _class_colors(len(parts)), itertools.cycle(DASHES), strict=False)
     lines = [
-        {"name": name, "color": color, "dashes": DASHES[i % len(DASHES)], "d": frame.path(k, r)}
-        for i, ((name, (k, r)), color) in enumerate(
-            zip(parts.items(), _class_colors(len(parts)), strict=True)
-        )
+        {"name": name, "color": color, "dashes": dashes, "d": frame.path(*curve)}
+        for (name, curve), color, dashes in styles
     ]
     return {"lines": lines, **frame.ticks}
 
@@ -406,8 +387,7 @@ def _layers(report: ReportContent, shown: np.ndarray) -> list[dict[str, object]]
 
 
 def _class_colors(count: int) -> list[str]:
-    table = color_points(np.arange(count), count, kind="classes").table
-    return [to_hex(color) for color in table]
+    return list(map(to_hex, color_points(np.arange(count), count, kind="classes").table))
 
 
 def _label_layer(labels: np.ndarray, shown: np.ndarray) -> dict[str, object] | None:
@@ -415,7 +395,7 @@ def _label_layer(labels: np.ndarray, shown: np.ndarray) -> dict[str, object] | N
     if colors.limits is not None:
         return _values("label", "Label", labels.astype(np.float64), shown, False)
     texts = [name[:MAX_TEXT_LENGTH] for name in colors.names]
-    codes, hexes = colors.codes, [to_hex(color) for color in colors.table]
+    codes, hexes = colors.codes, list(map(to_hex, colors.table))
     if len(texts) > N_CODES:  # the most frequent ones, and all others together
         kept = np.sort(np.argsort(-np.bincount(codes), kind="stable")[: N_CODES - 1])
         new_code = np.full(len(texts), N_CODES - 1)

@@ -1,7 +1,8 @@
-"""The report on one embedding: ``fasttsne.report``, and what it returns."""
+"""Reports on one embedding, ``fasttsne.report``, and on several, ``fasttsne.compare``."""
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,17 @@ from numpy.typing import ArrayLike
 
 from fasttsne import plotting
 from fasttsne.affinity import Affinities
-from fasttsne.io.fingerprint import fingerprint
+from fasttsne.io.codec import fingerprint
+from fasttsne.metrics.neighborhoods import perplexity_of
 from fasttsne.optimize.parameters import WITHOUT_EFFECT
 from fasttsne.reports import catalogue
-from fasttsne.reports.catalogue import MEANINGS, POINT_TITLES, downsample_curve, usual_range
+from fasttsne.reports.catalogue import (
+    MEANINGS,
+    POINT_TITLES,
+    ShownAsTable,
+    downsample_curve,
+    usual_range,
+)
 from fasttsne.reports.findings import Finding, find_all
 from fasttsne.reports.inputs import (
     ReportInput,
@@ -24,10 +32,9 @@ from fasttsne.reports.inputs import (
     with_graph,
 )
 from fasttsne.reports.measure import Scores, measure
-from fasttsne.reports.page import ReportContent, to_plane, write_report
+from fasttsne.reports.page import ReportContent, to_plane, write_comparison, write_report
 from fasttsne.runtime.build_info import build_info
-from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows
-from fasttsne.runtime.typing import Settings as MetricSettings
+from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
 from fasttsne.utils import require
 
 if TYPE_CHECKING:
@@ -140,9 +147,9 @@ class Report(ReportContent):
         ImportError
             Without Matplotlib: the extra ``plot``.
         """
-        axes = check_axes(axes, 3, "a report")
-        draw_map(self, axes[0])
-        draw_rank_curves({"": self}, axes[1])
+        axes = _check_axes(axes, 3, "a report")
+        _draw_map(self, axes[0])
+        _draw_rank_curves({"": self}, axes[1])
         axes[2].set(title="Stress by distance", xlabel="distance in the data", ylabel="stress")
         if "stress" in self.curves:
             stress = self.curves["stress"]
@@ -160,13 +167,100 @@ class Report(ReportContent):
             "meaning": self.explain(name),
         }
 
-    def __repr__(self) -> str:
-        warnings = list(map(str, self.findings))
-        return catalogue.text_table(self.headline, catalogue.score_rows(self.scores), warnings)
+    def _rows(self) -> list[list[str]]:
+        rows = [["score", "value", "", "usual"]]
+        for name in MEANINGS:
+            if name in self.scores:
+                value = self.scores[name]
+                texts = catalogue.format_value(value), catalogue.format_error(value)
+                rows.append([name, *texts, catalogue.format_usual(name)])
+        return rows
 
-    def _repr_html_(self) -> str:
-        warnings = list(map(str, self.findings))
-        return catalogue.html_table(self.headline, catalogue.score_rows(self.scores), warnings)
+    def _warnings(self) -> list[str]:
+        return list(map(str, self.findings))
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison(ShownAsTable):
+    """What :func:`fasttsne.compare` returns; where it is printed, a table of scores by map.
+
+    Attributes
+    ----------
+    reports : :class:`Report` by the name of the map.
+    """
+
+    reports: dict[str, Report]
+
+    @property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """Values by the name of the score, by the name of the map."""
+        return {
+            name: {each: r.scores[name] for each, r in self.reports.items() if name in r.scores}
+            for name in catalogue.MEANINGS
+            if any(name in r.scores for r in self.reports.values())
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the reports, as JSON can express them, by the name of the map."""
+        return {name: each.to_dict() for name, each in self.reports.items()}
+
+    def to_html(self, path: FilePath, title: str | None = None) -> Path:
+        """Write the comparison as one HTML page that needs no other file and no network.
+
+        It has small maps, coloured by the labels, the curves R_NX in one frame, and the table of
+        scores.  Of more than 4,000 points it has a sample.
+
+        Parameters
+        ----------
+        path : of the file; one that exists is replaced.
+        title : of the page; None is "Comparison of maps".
+
+        Raises
+        ------
+        ImportError
+            Without Jinja2: the extra ``report``.
+        """
+        return write_comparison(self.reports, self.headline, self._rows()[1:], path, title)
+
+    def plot(self, axes: Sequence["Axes"] | None = None) -> Sequence["Axes"]:
+        """Draw small multiples of the maps, and their curves R_NX in one more Axes.
+
+        Parameters
+        ----------
+        axes : Axes of Matplotlib, one more than there are maps; None makes a figure.
+
+        Returns
+        -------
+        The Axes.
+
+        Raises
+        ------
+        ImportError
+            Without Matplotlib: the extra ``plot``.
+        """
+        axes = _check_axes(axes, len(self.reports) + 1, f"{len(self.reports)} maps")
+        for ax, (name, report) in zip(axes, self.reports.items(), strict=False):
+            _draw_map(report, ax, name)
+        _draw_rank_curves(self.reports, axes[-1])
+        axes[-1].legend(frameon=False)
+        return axes
+
+    @property
+    def headline(self) -> str:
+        """What it is about, in a line."""
+        n, count = len(next(iter(self.reports.values())).embedding), len(self.reports)
+        return f"{count} map{'' if count == 1 else 's'} of {n:,} rows"
+
+    def _rows(self) -> list[list[str]]:
+        rows = [["score", *self.reports, "usual"]]
+        for name, values in self.scores.items():
+            texts = {each: catalogue.format_value(value) for each, value in values.items()}
+            cells = [texts.get(each, "") for each in self.reports]
+            rows.append([name, *cells, catalogue.format_usual(name)])
+        return rows
+
+    def _warnings(self) -> list[str]:
+        return [f"{name}: {each}" for name, r in self.reports.items() for each in r.findings]
 
 
 def report(
@@ -178,7 +272,7 @@ def report(
     n_jobs: int | None = -1,
     *,
     metric: Metric | None = None,
-    metric_params: MetricSettings = None,
+    metric_params: Settings = None,
     perplexity: float | None = None,
     column_names: Sequence[str] | None = None,
 ) -> Report:
@@ -220,10 +314,51 @@ def report(
     start = time.perf_counter()
     given = check_input(X, embedding, labels, metric, metric_params, column_names)
     spec = resolve_sample(sample, np.shape(given.X), integer_seed(random_state), n_jobs)
-    return make_report(with_graph(given, spec, perplexity), spec, start)
+    return _make_report(with_graph(given, spec, perplexity), spec, start)
 
 
-def make_report(given: ReportInput, spec: SampleSpec, start: float) -> Report:
+def compare(
+    maps: Mapping[str, Any],
+    X: Rows,
+    labels: ArrayLike | None = None,
+    sample: int | str | None = "auto",
+    random_state: RandomState = 0,
+    n_jobs: int | None = -1,
+    *,
+    metric: Metric | None = None,
+    metric_params: Settings = None,
+    perplexity: float | None = None,
+) -> Comparison:
+    """Measure several maps of the same rows, of one program or of several.
+
+    All are measured on the same sample.  The graph of neighbours, too, is one for all maps that
+    have none of their own.
+
+    Parameters
+    ----------
+    maps : maps by name, each as ``embedding`` of :func:`report`.
+
+    Other parameters, and errors, are as for :func:`report`.
+
+    Returns
+    -------
+    Comparison
+    """
+    if not isinstance(maps, Mapping) or not maps:
+        raise TypeError(f"maps must be a dictionary of at least one map; got {maps!r:.60}")
+    seed, graph, found = integer_seed(random_state), None, {}
+    for name, embedding in maps.items():
+        start = time.perf_counter()
+        given = check_input(X, embedding, labels, metric, metric_params)
+        spec = resolve_sample(sample, np.shape(given.X), seed, n_jobs)
+        given = with_graph(given, spec, perplexity, graph)
+        if not given.graph_is_own:
+            graph = given.affinities
+        found[str(name)] = _make_report(given, spec, start)
+    return Comparison(found)
+
+
+def _make_report(given: ReportInput, spec: SampleSpec, start: float) -> Report:
     """Measure checked input; start is when the work began."""
     found = measure(given, spec)
     findings = find_all(given, found)
@@ -292,9 +427,9 @@ def _run_facts(given: ReportInput) -> dict[str, str]:
     optimizer = embedding.optimizer
     found: dict[str, object] = {
         "graph": _describe_graph(embedding.affinities),
-        "iterations": getattr(optimizer, "iteration", None),
+        "iterations": None if optimizer is None else optimizer.iteration,
         "KL divergence": embedding.kl_divergence,
-        "loss left": getattr(optimizer, "loss_left", None),
+        "loss left": None if optimizer is None else optimizer.loss_left,
         "seed": embedding.random_state,
         "dof": embedding.dof,
         "negative_gradient_method": embedding.negative_gradient_method,
@@ -308,10 +443,7 @@ def _run_facts(given: ReportInput) -> dict[str, str]:
 
 
 def _describe_graph(affinities: Affinities) -> str:
-    perplexity = getattr(affinities, "effective_perplexity_", None)
-    if perplexity is None:
-        perplexity = getattr(affinities, "perplexity", None)
-    kind = type(affinities).__name__
+    perplexity, kind = perplexity_of(affinities), type(affinities).__name__
     return kind if perplexity is None else f"{kind}, perplexity {_fact(perplexity)}"
 
 
@@ -327,7 +459,7 @@ def _hash(value: Any) -> str:
     return fingerprint(value, "data").rpartition(" ")[2]
 
 
-def check_axes(axes: Sequence["Axes"] | None, count: int, what: str) -> Sequence["Axes"]:
+def _check_axes(axes: Sequence["Axes"] | None, count: int, what: str) -> Sequence["Axes"]:
     """Return as many Axes as are needed: those given, or a new figure's."""
     if axes is None:
         pyplot = require("matplotlib.pyplot", "a plot", "plot")
@@ -341,7 +473,7 @@ def check_axes(axes: Sequence["Axes"] | None, count: int, what: str) -> Sequence
     return given
 
 
-def draw_map(report: Report, ax: "Axes", title: str | None = None) -> None:
+def _draw_map(report: Report, ax: "Axes", title: str | None = None) -> None:
     """Draw the map on an Axes, by its labels where it has a title, else by a score of points."""
     names = report.points.dtype.names or ()
     name = next(name for name in COLORS if name in names)
@@ -356,7 +488,7 @@ def draw_map(report: Report, ax: "Axes", title: str | None = None) -> None:
     )
 
 
-def draw_rank_curves(reports: Mapping[str, Report], ax: "Axes") -> None:
+def _draw_rank_curves(reports: Mapping[str, Report], ax: "Axes") -> None:
     """Draw the curves R_NX of reports on an Axes."""
     ax.set(title="Neighbourhoods of all sizes", xlabel="size k", ylabel="R_NX", xscale="log")
     for name, report in reports.items():

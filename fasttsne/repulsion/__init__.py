@@ -1,19 +1,17 @@
 """The repulsive half of the gradient, by methods that share one signature.
 
-Each is an object that is called with the points and an array for the forces and
-returns Z, the sum of all pairs' similarities; it owns what can be reused from
-one iteration to the next.  ``last_method`` is the name of what the last call used.
+Each is an object that owns what can be reused from one iteration to the next.  ``last_method`` is
+the name of what its last call used.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from fasttsne import _kernels
 from fasttsne.repulsion.barnes_hut import TreeRepulsion, bounding_box
-from fasttsne.repulsion.exact import ExactRepulsion
-from fasttsne.repulsion.mesh import MeshRepulsion
-from fasttsne.repulsion.mesh.layout import max_fast_cells
+from fasttsne.repulsion.mesh import MeshRepulsion, max_fast_cells
+from fasttsne.runtime.typing import Params
 
 __all__ = [
     "METHODS",
@@ -27,10 +25,49 @@ __all__ = [
 
 
 class Repulsion(Protocol):
-    """See the module; the name ``last_method`` is optional."""
+    """A method; its attribute ``last_method`` is optional."""
 
     def __call__(self, y: np.ndarray, out: np.ndarray, /) -> float:
-        """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
+        """Write the forces on the points y, (n, d) float32, to ``out``; return Z.
+
+        Z is the sum of the similarities of all pairs.
+        """
+
+
+class ExactRepulsion:
+    """Repulsive forces of Student's kernel without approximation: O(n^2) time, O(n) memory.
+
+    Parameters
+    ----------
+    dof : degrees of freedom of the kernel.
+    n_threads : how many threads share the work.  The result does not depend on it.
+    """
+
+    last_method = "exact"
+
+    def __init__(self, dof: float = 1.0, n_threads: int = 1):
+        self.dof, self.n_threads = dof, n_threads
+        self._shape: tuple[int, ...] | None = None
+
+    def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
+        if self._shape != y.shape:
+            self._shape = y.shape
+            self._columns = padded_columns(y)
+            self._z_sums = np.empty(_kernels.exact_repulsion.count_blocks(len(y)))
+        self._columns[:, : len(y)] = y.T
+        z: float = _kernels.exact_repulsion.exact_repulsion(
+            y, self._columns, out, self.dof, self._z_sums, self.n_threads
+        )
+        return z
+
+
+def padded_columns(y: np.ndarray) -> np.ndarray:
+    """Return the points y, (n, d), as the kernel reads sources: (d, n rounded up to 8) float32."""
+    n, d = y.shape
+    padding = _kernels.exact_repulsion.PADDING_COORDINATE
+    columns = np.full((d, -(-n // 8) * 8), padding, np.float32)
+    columns[:, :n] = y.T
+    return columns
 
 
 class AutoRepulsion:
@@ -48,19 +85,17 @@ class AutoRepulsion:
     """
 
     def __init__(self, mesh: MeshRepulsion, tree: TreeRepulsion):
-        self.mesh = mesh
-        self.tree = tree
+        self.mesh, self.tree = mesh, tree
         self.last_method: str | None = None
         self._last: MeshRepulsion | TreeRepulsion | None = None
 
     def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
-        """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
         box = bounding_box(y)
         n_cells = max_fast_cells(*y.shape)
         # Few points need no layout: an iteration of 2,000 takes a third of a millisecond.
         is_dense = n_cells > 0 and self.mesh.padded_cells(box) <= n_cells
         method = self.mesh if is_dense else self.tree
-        if self._last not in (None, method):
+        if self._last is not None and self._last is not method:
             self._last.release()
         self._last = method
         z = method(y, out, box)
@@ -82,26 +117,18 @@ METHODS = {
 }
 
 
-def make_repulsion(method: str, dof: float, n_threads: int, params: Mapping[str, Any]) -> Repulsion:
-    """The repulsion of a resolved method name, with the accuracy that ``params`` ask for."""
-    if method not in _MAKERS:
+def make_repulsion(method: str, dof: float, n_threads: int, params: Params) -> Repulsion:
+    """Return the repulsion of a resolved method name, a value of ``METHODS``.
+
+    params : how accurate it is, as parameters of ``optimize``.
+    """
+    if method == "exact":
+        return ExactRepulsion(dof, n_threads)
+    if method == "bh":
+        return TreeRepulsion(dof, params["theta"], n_threads)
+    if method not in METHODS.values():
         raise ValueError(f"no repulsion is called {method!r}")
-    return _MAKERS[method](dof, n_threads, params)
-
-
-def _tree(dof: float, n_threads: int, params: Mapping[str, Any]) -> TreeRepulsion:
-    return TreeRepulsion(dof, params["theta"], n_threads)
-
-
-def _mesh_or_tree(dof: float, n_threads: int, params: Mapping[str, Any]) -> AutoRepulsion:
     mesh = MeshRepulsion.from_params(dof, n_threads, params)
-    return AutoRepulsion(mesh, _tree(dof, n_threads, params))
-
-
-# By the resolved names, the values of METHODS.
-_MAKERS: dict[str, Callable[[float, int, Mapping[str, Any]], Repulsion]] = {
-    "exact": lambda dof, n_threads, params: ExactRepulsion(dof, n_threads),
-    "bh": _tree,
-    "fft": MeshRepulsion.from_params,
-    "auto": _mesh_or_tree,
-}
+    if method == "fft":
+        return mesh
+    return AutoRepulsion(mesh, TreeRepulsion(dof, params["theta"], n_threads))

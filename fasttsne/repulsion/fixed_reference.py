@@ -6,23 +6,26 @@ A field is made once for a map and called in every iteration.  The force on one 
 point does not depend, to the last bit, on the other new points.
 """
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.repulsion.barnes_hut import TreeRepulsion, bounding_box
-from fasttsne.repulsion.exact import padded_columns
-from fasttsne.repulsion.mesh import MeshRepulsion
-from fasttsne.repulsion.mesh.layout import FALLBACK_THETA, LINEAR_SPAN, max_cells, max_field_cells
+from fasttsne.repulsion import METHODS, padded_columns
+from fasttsne.repulsion.barnes_hut import Box, TreeRepulsion, bounding_box
+from fasttsne.repulsion.mesh import (
+    FALLBACK_THETA,
+    LINEAR_SPAN,
+    MeshRepulsion,
+    max_cells,
+    max_field_cells,
+)
+from fasttsne.runtime.typing import Params
 
 # The grid reaches so much of the map's extent beyond it: new points may land outside.
 MARGIN, MARGIN_OF_LARGE = 0.1, 0.02
 # A potential below this share of the largest drowns in the grid's errors.
 MIN_SHARE = 1e-5
-# Methods that use the grid where it is not too large.
-WITH_GRID = ("fft", "auto")
 
 
 class FixedRepulsion(Protocol):
@@ -30,8 +33,8 @@ class FixedRepulsion(Protocol):
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray, /) -> None: ...
 
-    def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray, /) -> Any:
-        """The same as a task (``row_task.pxd``), while the arrays exist; or None."""
+    def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray, /) -> object:
+        """Return the same as a task (``row_task.pxd``), while the arrays exist; or None."""
 
 
 def make_field(
@@ -39,10 +42,10 @@ def make_field(
     method: str,
     dof: float,
     n_threads: int,
-    params: Mapping[str, Any],
+    params: Params,
     n_evaluations: int = 0,
 ) -> FixedRepulsion:
-    """The field of a map.
+    """Return the field of a map.
 
     Parameters
     ----------
@@ -57,7 +60,7 @@ def make_field(
         return ExactField(points, dof, n_threads)
     if method == "bh":
         return TreeField(points, dof, params["theta"], n_threads)
-    if method not in WITH_GRID:
+    if method not in METHODS.values():
         raise ValueError(f"no repulsion of a fixed map is called {method!r}")
     mesh = MeshRepulsion.from_params(dof, n_threads, params)
     box = _box(points, MARGIN)
@@ -70,8 +73,8 @@ def make_field(
     return TreeField(points, dof, _fallback_theta(dof, points.shape[1]), n_threads)
 
 
-def _box(points: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
-    """The points' bounding box, and so much of its extent around it."""
+def _box(points: np.ndarray, margin: float) -> Box:
+    """Return the points' bounding box, and so much of its extent around it."""
     low, high = bounding_box(points)
     more = np.float32(margin) * (high - low).max()
     return low - more, high + more
@@ -80,7 +83,7 @@ def _box(points: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
 class ExactField:
     """The sum over all points of the map."""
 
-    def __init__(self, points, dof, n_threads):
+    def __init__(self, points: np.ndarray, dof: float, n_threads: int):
         self.dof, self.n_threads = dof, n_threads
         self._columns = padded_columns(points)
 
@@ -96,27 +99,27 @@ class ExactField:
 class TreeField:
     """The Barnes-Hut tree of the map, which each point traverses by itself."""
 
-    def __init__(self, points, dof, theta, n_threads):
+    def __init__(self, points: np.ndarray, dof: float, theta: float, n_threads: int):
         self._tree = TreeRepulsion(dof, theta, n_threads)
         self._tree.build(points)
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
         self._tree.field(y, out, z)
 
-    def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> Any:
+    def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> object:
         return self._tree.field_task(y, out, z)
 
 
 class MeshField:
     """The potential of the map on a grid; the tree serves points that are off it.
 
-    So it does where the potential is so small that the grid's errors would
-    matter: in the empty parts of a map whose kernel has light tails.  Calls share no scratch
-    arrays, so threads may use one field at once.  With ``is_quick`` the grid is made in a third of
-    the time, for maps that are not small (``quick_influence``).
+    The tree serves also where the potential is so small that the grid's errors would matter: in
+    the empty parts of a map whose kernel has light tails.  Calls share no scratch arrays, so
+    threads may use one field at once.  With ``is_quick`` the grid is made in a third of the time,
+    for maps that are not small (``quick_influence``).
     """
 
-    def __init__(self, points, mesh, box, is_quick=False):
+    def __init__(self, points: np.ndarray, mesh: MeshRepulsion, box: Box, is_quick: bool = False):
         self._points, self._mesh = points, mesh
         self._low, self._high = box
         self._cells, self._spacing, constant = mesh.potential(points, box, is_quick)
@@ -124,23 +127,13 @@ class MeshField:
         self._min_potential = MIN_SHARE * (float(self._cells.max()) + self._mean)
         # A new point was not spread: it does not push itself.
         self._no_self_force = np.zeros(_kernels.particle_mesh.SELF_FORCE_TERMS, np.float32)
-        self._tree = None
+        self._tree: TreeField | None = None
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
         outside = (y < self._low) | (y > self._high)
         inside = np.clip(y, self._low, self._high) if outside.any() else y
         potential = np.empty(len(y), np.float32)
-        _kernels.particle_mesh.gather(
-            inside,
-            self._cells,
-            self._low,
-            self._spacing,
-            self._mesh.polynomials,
-            self._no_self_force,
-            out,
-            self._mesh.n_threads,
-            potential,
-        )
+        _kernels.particle_mesh.gather(inside, *self._grid(), out, self._mesh.n_threads, potential)
         np.add(potential, self._mean, out=z)
         lost = z < self._min_potential
         if inside is not y:
@@ -148,22 +141,16 @@ class MeshField:
         if lost.any():
             self._by_tree(y, np.flatnonzero(lost), out, z)
 
-    def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> Any:
-        return _kernels.particle_mesh.row_task(
-            y,
-            self._cells,
-            self._low,
-            self._spacing,
-            self._mesh.polynomials,
-            self._no_self_force,
-            out,
-            z,
-            self._high,
-            self._mean,
-            self._min_potential,
-        )
+    def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> object:
+        limits = self._high, self._mean, self._min_potential
+        return _kernels.particle_mesh.row_task(y, *self._grid(), out, z, *limits)
 
-    def _by_tree(self, y, lost, out, z):
+    def _grid(self) -> tuple[np.ndarray, np.ndarray, float, np.ndarray, np.ndarray]:
+        """Return what kernels gather from."""
+        polynomials = self._mesh.polynomials
+        return self._cells, self._low, self._spacing, polynomials, self._no_self_force
+
+    def _by_tree(self, y: np.ndarray, lost: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
         if self._tree is None:
             dof, n_threads = self._mesh.dof, self._mesh.n_threads
             theta = _fallback_theta(dof, y.shape[1])
@@ -173,6 +160,6 @@ class MeshField:
         out[lost], z[lost] = forces, shares
 
 
-def _fallback_theta(dof, dimensions):
-    """Far out, w changes across a cell in proportion to dof."""
+def _fallback_theta(dof: float, dimensions: int) -> float:
+    """Return theta of a tree whose points are far: w changes across a cell as dof does."""
     return FALLBACK_THETA[dimensions] / max(dof, 1.0)

@@ -5,16 +5,16 @@ What it takes is one array, in memory or, where that is larger than a limit, in 
 """
 
 import math
-import os
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import DTypeLike
 
 from fasttsne.runtime.memory import TemporaryFile, check_memory_limit
 from fasttsne.runtime.stored_rows import Storage, is_storage, iter_blocks, iter_parts
+from fasttsne.runtime.typing import FilePath
 
 # Numbers that are compared with their float32 values at a time.
 CHUNK_SIZE = 2**18
@@ -43,10 +43,10 @@ def _copy_exactly(chunk: np.ndarray, out: np.ndarray) -> bool:
     return fits_float32(chunk.dtype) or bool((out == chunk).all())
 
 
-def rows_fit_float32(rows: Any) -> np.ndarray:
+def rows_fit_float32(rows: sp.csr_matrix) -> np.ndarray:
     """Return whether all numbers of each row of an array or CSR matrix are float32: (n,) bool."""
     is_sparse = sp.issparse(rows)
-    values = rows.data if is_sparse else rows
+    values = np.asarray(rows.data if is_sparse else rows)
     result = np.empty(len(values), bool)
     with np.errstate(over="ignore"):
         for a, chunk in _chunks(values):
@@ -56,6 +56,11 @@ def rows_fit_float32(rows: Any) -> np.ndarray:
         n_others = np.concatenate([[0], np.cumsum(~result)])
         result = n_others[rows.indptr[1:]] == n_others[rows.indptr[:-1]]
     return result
+
+
+def estimate_bytes(n: int, d: int, dtype: np.dtype) -> int:
+    """Return the bytes of the float32 copy of (n, d) rows; 0 if they are floats already."""
+    return 0 if dtype in (np.float32, np.float64) else 4 * n * d
 
 
 def check_finite(array: np.ndarray, name: str, first: int = 0) -> None:
@@ -84,10 +89,10 @@ def check_stored(storage: Storage, name: str) -> None:
 
 
 def read_canonical(
-    X: Any,
+    X: np.ndarray | Storage,
     name: str,
     memory_limit: float | str = "auto",
-    temp_folder: str | os.PathLike[str] | None = None,
+    temp_folder: FilePath | None = None,
 ) -> np.ndarray:
     """Return the rows of an array of numbers or of a storage in their canonical form.
 
@@ -109,21 +114,20 @@ def read_canonical(
     OSError
         Where rows cannot be read, or the temporary file not be written.
     """
-    is_array = isinstance(X, np.ndarray)
-    is_contiguous = is_array and X.flags.c_contiguous and X.flags.aligned
-    if is_contiguous and X.dtype == np.float32:
-        check_finite(X, name)
-        return np.asarray(X)
+    array = X if isinstance(X, np.ndarray) and X.flags.c_contiguous and X.flags.aligned else None
+    if array is not None and array.dtype == np.float32:
+        check_finite(array, name)
+        return np.asarray(array)
     limit = check_memory_limit(memory_limit)
     writer = _RowWriter(X.shape, np.float32, limit, temp_folder, name)
-    for first, block in iter_blocks(X, name) if is_storage(X, name) else iter_parts(X):
+    for first, block in iter_blocks(X, name) if is_storage(X, name) else iter_parts(np.asarray(X)):
         for a, chunk in _chunks(block):
             check_finite(chunk, name, first + a)
             if not writer.append(chunk):
-                if is_contiguous and X.dtype == np.float64:
+                if array is not None and array.dtype == np.float64:
                     writer.close()
-                    check_finite(X, name)
-                    return np.asarray(X)
+                    check_finite(array, name)
+                    return np.asarray(array)
                 writer = writer.to_float64()
                 writer.append(chunk)
             if chunk.dtype.itemsize > 8:  # the largest long doubles are infinite as float64
@@ -132,10 +136,7 @@ def read_canonical(
 
 
 def read_entries(storage: Storage, name: str) -> np.ndarray:
-    """Return numbers in one dimension, an array or a storage, in memory in their canonical form.
-
-    They may be NaN or infinite: who knows which row and column a number is of says so.
-    """
+    """Return a storage in one dimension in memory, in canonical form; it need not be finite."""
     writer = _RowWriter(storage.shape, np.float32, sys.maxsize, None, name)
     for _, block in iter_blocks(storage, name):
         for _, chunk in _chunks(block):
@@ -163,20 +164,17 @@ class _RowWriter:
     def __init__(
         self,
         shape: tuple[int, ...],
-        dtype: type[np.floating[Any]],
+        dtype: DTypeLike,
         memory_limit: int,
-        temp_folder: str | os.PathLike[str] | None,
+        temp_folder: FilePath | None,
         name: str,
     ):
         self._settings = memory_limit, temp_folder, name
         self._shape, self._dtype, self._n = tuple(shape), np.dtype(dtype), 0
-        self._file: TemporaryFile | None = None
-        self._array: np.ndarray | None = None
         n_bytes = math.prod(self._shape) * self._dtype.itemsize
-        if n_bytes <= memory_limit:
-            self._array = np.empty(self._shape, dtype)
-        else:
-            self._file = TemporaryFile(n_bytes, temp_folder, name)
+        is_small = n_bytes <= memory_limit
+        self._array = np.empty(self._shape, dtype) if is_small else None
+        self._file = None if is_small else TemporaryFile(n_bytes, temp_folder, name)
 
     def append(self, chunk: np.ndarray) -> bool:
         """Take rows; return False, and take none, where they are not exact in the dtype."""

@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fasttsne.runtime.typing import FilePath
+
 # Assumed where the system does not say what is free.
 ASSUMED_BYTES = 4 * 2**30
 NUMBERS = (int, float, np.integer, np.floating)
@@ -83,8 +85,6 @@ def _free_in_groups(root: Path = Path("/")) -> float:
 
     A group's limit holds for all groups within it, too.  In a container the names of groups may be
     those outside, which are not seen: then the group at the top is the container's.
-
-    root : the folder with ``proc`` and ``sys``.
     """
     free = math.inf
     for mount, controller, limit, used, cached in CONTROL_GROUPS:
@@ -141,25 +141,22 @@ _budget: ContextVar["Budget | None"] = ContextVar("fasttsne_large_arrays", defau
 class Budget:
     """The bytes that large arrays may take in memory together, and the folder for the others."""
 
-    def __init__(self, n_bytes: int, temp_folder: str | os.PathLike[str] | None = None):
+    def __init__(self, n_bytes: int, temp_folder: FilePath | None = None):
         self._left = n_bytes
         self.temp_folder = temp_folder
 
     def take(self, n_bytes: int) -> bool:
         """Take bytes until ``give_back``; return False where so many are not left."""
-        if n_bytes > self._left:
-            return False
-        self._left -= n_bytes
-        return True
+        fits = n_bytes <= self._left
+        self._left -= n_bytes * fits
+        return fits
 
     def give_back(self, n_bytes: int) -> None:
         self._left += n_bytes
 
 
 @contextmanager
-def memory_budget(
-    n_bytes: int, temp_folder: str | os.PathLike[str] | None = None
-) -> Iterator[None]:
+def memory_budget(n_bytes: int, temp_folder: FilePath | None = None) -> Iterator[None]:
     """Limit the memory of large arrays allocated within the block; the others are in files."""
     token = _budget.set(Budget(n_bytes, temp_folder))
     try:
@@ -224,37 +221,22 @@ class AppendedArray:
         return self._array
 
 
-def check_free_space(n_bytes: int, temp_folder: str | os.PathLike[str] | None) -> None:
-    """Raise OSError where so many bytes of temporary files, in all, would not fit.
-
-    Or where the folder cannot be written.
-    """
+def check_free_space(n_bytes: int, temp_folder: FilePath | None) -> None:
+    """Raise OSError where so many bytes of temporary files would not fit, or not be written."""
     if n_bytes:
         TemporaryFile(n_bytes, temp_folder, "the fit").close()
-
-
-def _folder(temp_folder: str | os.PathLike[str] | None) -> str:
-    return tempfile.gettempdir() if temp_folder is None else os.fspath(temp_folder)
 
 
 class TemporaryFile:
     """A file that is gone when nothing uses it, whatever happens to the process.
 
-    Parameters
-    ----------
-    n_bytes : that it will hold, at most.
-    temp_folder : where it is; None is the system's folder.
-    name : what it will hold, for the message.
-
-    Raises
-    ------
-    OSError
-        Where the folder has not enough space, or cannot be written.
+    It will hold at most ``n_bytes``, in the system's folder or another; the ``name`` of what it
+    holds is in the OSError where there is no space, or it cannot be written.
     """
 
-    def __init__(self, n_bytes: int, temp_folder: str | os.PathLike[str] | None, name: str):
+    def __init__(self, n_bytes: int, temp_folder: FilePath | None, name: str):
         self._n_bytes, self._name = n_bytes, name
-        self._folder = _folder(temp_folder)
+        self._folder = tempfile.gettempdir() if temp_folder is None else os.fspath(temp_folder)
         with self._explained():
             free = shutil.disk_usage(self._folder).free
             if free < n_bytes:

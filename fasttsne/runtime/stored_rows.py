@@ -14,12 +14,12 @@ import numbers
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard, cast, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.runtime.progress import Progress, stage
+from fasttsne.runtime.progress import stage
 from fasttsne.utils import starting_threads
 
 log = logging.getLogger("fasttsne")
@@ -37,14 +37,15 @@ class UnusableRowsError(ValueError):
     """Rows could be read but are not numeric; retrying cannot help."""
 
 
+@runtime_checkable
 class Storage(Protocol):
     """Rows that are read by slices, (n, columns), or single numbers, (n,)."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
     @property
-    def dtype(self) -> Any: ...
-    def __getitem__(self, rows: slice, /) -> Any: ...
+    def dtype(self) -> np.dtype: ...
+    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
 
 
 def is_memmapped(X: np.ndarray) -> bool:
@@ -55,20 +56,20 @@ def is_memmapped(X: np.ndarray) -> bool:
     return isinstance(owner, mmap.mmap)
 
 
-def _forget_pages(X: Any) -> None:
+def _forget_pages(X: object) -> None:
     """Let the system take back the pages of a read-only memory map that were read.
 
     They are not of this process, but count as its memory.  Of other maps they may be changes.
     """
     owner, is_read_only = X, False
     while isinstance(owner, np.ndarray):
-        is_read_only = is_read_only or getattr(owner, "mode", None) == "r"
+        is_read_only |= isinstance(owner, np.memmap) and owner.mode == "r"
         owner = owner.base
     if is_read_only and isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         owner.madvise(mmap.MADV_DONTNEED)
 
 
-def is_storage(X: Any, name: str) -> bool:
+def is_storage(X: object, name: str) -> TypeGuard[Storage]:
     """Return whether X is a storage of numbers in two dimensions, and not an array in memory.
 
     Raises
@@ -81,7 +82,7 @@ def is_storage(X: Any, name: str) -> bool:
     if isinstance(X, np.generic) or sp.issparse(X) or not hasattr(type(X), "__getitem__"):
         return False
     try:
-        shape, dtype = X.shape, X.dtype
+        shape, dtype = cast(Storage, X).shape, cast(Storage, X).dtype
     except AttributeError:
         return False
     except Exception as error:
@@ -128,7 +129,8 @@ def iter_blocks(
     try:
         with starting_threads():
             coming = thread.submit(reader.read, *edges[:2])
-        with _stage(purpose, storage.shape[0], reader.unit) as progress:
+        n, silent = storage.shape[0], contextlib.nullcontext()
+        with silent if purpose is None else stage(purpose, n, reader.unit) as progress:
             for i, first in enumerate(edges[:-1]):
                 block = coming.result()
                 if i + 2 < len(edges):
@@ -139,12 +141,6 @@ def iter_blocks(
     finally:
         # After an interrupt nobody waits for a slow block.
         thread.shutdown(wait=False, cancel_futures=True)
-
-
-def _stage(
-    purpose: str | None, n: int, unit: str
-) -> contextlib.AbstractContextManager[Progress | None]:
-    return contextlib.nullcontext() if purpose is None else stage(purpose, n, unit)
 
 
 def iter_parts(X: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -164,7 +160,7 @@ def _block_edges(storage: Storage, n_bytes: int) -> list[int]:
     max_rows = max(n_bytes // max(math.prod(columns) * storage.dtype.itemsize, 1), 1)
     # Those of zarr's shards, which are read as a whole, are smaller chunks.
     chunks = getattr(storage, "shards", None) or getattr(storage, "chunks", None)
-    size: Any = chunks[0] if isinstance(chunks, tuple) and chunks else 1
+    size: object = chunks[0] if isinstance(chunks, tuple) and chunks else 1
     if isinstance(size, tuple):  # of each chunk, as dask has them
         edges = [0]
         for a, b in itertools.pairwise(itertools.accumulate(size, initial=0)):
@@ -208,7 +204,7 @@ class _Reader:
     def _to_array(self, found: Any) -> Any:
         if self._has_sparse_chunks:
             return sp.csr_matrix(found.compute())
-        if np.ma.isMaskedArray(found):
+        if isinstance(found, np.ma.MaskedArray):
             return found
         if sp.issparse(found):  # of a storage that does not say so
             found = found.toarray()

@@ -6,13 +6,15 @@ an entry takes 8 bytes, a float32 value and an int32 column, whatever it takes i
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import DTypeLike
 
 from fasttsne.runtime.canonical import check_finite, read_entries, to_canonical_floats
-from fasttsne.runtime.stored_rows import is_storage, iter_blocks
+from fasttsne.runtime.stored_rows import Storage, is_storage, iter_blocks
+from fasttsne.runtime.typing import Rows
 
 # How such a matrix names its format, in the attributes of its group.
 ENCODINGS = {"csr_matrix": "csr", "csc_matrix": "csc"}
@@ -20,6 +22,11 @@ ENCODINGS = {"csr_matrix": "csr", "csc_matrix": "csc"}
 BLOCK_ROWS = 2**16
 BLOCK_BYTES = 2**24
 ENTRY_BYTES = 8
+
+
+def estimate_bytes(n: int, nnz: int) -> int:
+    """Return the bytes of a CSR matrix in memory: float32 values, int32 columns, row starts."""
+    return ENTRY_BYTES * nnz + 8 * n
 
 
 class StoredSparse:
@@ -50,11 +57,8 @@ class StoredSparse:
         """The first entry of each row, or column, and the number of entries: int64."""
         return _read(self._indptr, "indptr", np.int64)
 
-    def to_memory(self, name: str = "X") -> Any:
-        """Return it as a SciPy matrix of its format; values are float32 if that is exact.
-
-        name : of the parameter, for messages.
-        """
+    def to_memory(self, name: str = "X") -> sp.spmatrix:
+        """Return it as a SciPy matrix of its format; values are float32 if that is exact."""
         self._check_parts(name)
         is_wide = max(self.nnz, *self.shape) > np.iinfo(np.int32).max
         indices = _read(self.indices, name, np.int64 if is_wide else np.int32)
@@ -120,7 +124,7 @@ class StoredSparse:
         return edges
 
 
-def as_stored_sparse(X: Any, name: str) -> StoredSparse | None:
+def as_stored_sparse(X: object, name: str) -> StoredSparse | None:
     """Return the sparse matrix of a file that X is, or None.
 
     X may be a :class:`StoredSparse`, the group of an HDF5 file or zarr store, or what AnnData makes
@@ -148,35 +152,31 @@ def as_stored_sparse(X: Any, name: str) -> StoredSparse | None:
         raise ValueError(f"{name} cannot be read, its file may be closed: {error}") from error
 
 
-def is_elsewhere(X: Any, name: str) -> bool:
+def is_elsewhere(X: object, name: str) -> bool:
     """Whether rows, sparse or not, are in a file or in chunks, and not in memory."""
     return is_storage(X, name) or is_sparse_chunks(X) or as_stored_sparse(X, name) is not None
 
 
-def load_sparse(X: Any, name: str) -> Any:
+def load_sparse(X: Rows | StoredSparse, name: str) -> Any:
     """Return a sparse matrix in memory for one in a file or in chunks, else X itself."""
     stored = as_stored_sparse(X, name)
     if stored is not None:
         return stored.to_memory(name)
     if is_sparse_chunks(X):
-        blocks = (block for _, block in iter_blocks(X, name))
-        return sp.vstack([_in_few_bytes(block) for block in blocks], "csr")
+        blocks = []
+        for _, block in iter_blocks(X, name):
+            blocks.append(sp.csr_matrix(block))
+            blocks[-1].data = to_canonical_floats(blocks[-1].data)
+        return sp.vstack(blocks, "csr")
     return X
 
 
-def is_sparse_chunks(X: Any) -> bool:
+def is_sparse_chunks(X: object) -> TypeGuard[Storage]:
     """Whether X is a dask array whose chunks are sparse matrices."""
     return bool(sp.issparse(getattr(X, "_meta", None)))
 
 
-def _in_few_bytes(block: Any) -> sp.csr_matrix:
-    """Return a chunk as CSR; its values are float32 if that is exact."""
-    rows = sp.csr_matrix(block)
-    rows.data = to_canonical_floats(rows.data)
-    return rows
-
-
-def _read(storage: Any, name: str, dtype: type[np.integer[Any]]) -> np.ndarray:
+def _read(storage: Storage, name: str, dtype: DTypeLike) -> np.ndarray:
     """Return an array of a file in memory."""
     out = np.empty(storage.shape, dtype)
     for first, block in iter_blocks(storage, name, purpose=None):

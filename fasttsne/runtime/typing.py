@@ -15,5 +15,7 @@ Rows: TypeAlias = ArrayLike | sp.spmatrix | sp.sparray | Storage
 Metric: TypeAlias = str | Callable[..., float]
 RandomGenerator: TypeAlias = np.random.RandomState | np.random.Generator
 RandomState: TypeAlias = int | RandomGenerator | None
-Settings: TypeAlias = Mapping[str, Any] | None
+# Parameters by name.
+Params: TypeAlias = Mapping[str, Any]
+Settings: TypeAlias = Params | None
 FilePath: TypeAlias = str | os.PathLike[str]

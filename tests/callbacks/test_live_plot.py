@@ -9,11 +9,11 @@ from helpers.quick import QUICK
 
 from fasttsne import TSNE
 from fasttsne.callbacks import LivePlot
-from fasttsne.drawing import scatter
 from fasttsne.plotting import drawing_order
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
+scatter = pytest.importorskip("fasttsne.drawing.scatter")  # which needs Matplotlib
 
 SHORT = {
     **QUICK,

@@ -17,7 +17,7 @@ from helpers.quick import run_python
 from fasttsne import TSNE, TSNEEmbedding, __version__, files, metrics
 from fasttsne.cli import main
 from fasttsne.cli.outputs import write_each
-from fasttsne.drawing.writers import WRITERS
+from fasttsne.drawing.frames import WRITERS
 from fasttsne.optimize import parameters
 
 QUICK = (
@@ -101,9 +101,9 @@ def test_fit(data, expected, tmp_path):
     )
 
 
-def test_fit_quietly(data, tmp_path):
-    result = run("fit", data, "-o", tmp_path / "map.npy", "-q", *QUICK)
-    assert (result.returncode, result.stderr) == (0, "")
+def test_fit_quietly(data, tmp_path, capsys):
+    assert main(["fit", str(data), "-o", str(tmp_path / "map.npy"), "-q", *QUICK]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def write_rows(path, rows):
@@ -214,26 +214,10 @@ def test_labels_in_the_data(rows, expected, tmp_path):
 def test_values_of_options(data, tmp_path, rows):
     start = np.random.default_rng(0).normal(size=(60, 1))
     np.save(tmp_path / "start.npy", start)
-    result = run(
-        "fit",
-        data,
-        "-o",
-        tmp_path / "map.npy",
-        *QUICK,
-        "--initialization",
-        tmp_path / "start.npy",
-        "--n-components",
-        "1",
-        "--max-step-norm",
-        "none",
-        "--knn-kwargs",
-        '{"recall": 0.99}',
-        "--learning-rate",
-        ".5e1",
-        "--metric",
-        "cosine",
-    )
-    assert result.returncode == 0, result.stderr
+    options = ["--initialization", str(tmp_path / "start.npy"), "--n-components", "1"]
+    options += ["--max-step-norm", "none", "--knn-kwargs", '{"recall": 0.99}']
+    options += ["--learning-rate", ".5e1", "--metric", "cosine"]
+    assert main(["fit", str(data), "-o", str(tmp_path / "map.npy"), *QUICK, *options]) == 0
     expected = TSNE(
         perplexity=5,
         n_iter=20,

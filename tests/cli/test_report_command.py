@@ -1,6 +1,7 @@
 """``fasttsne report``: tables, JSON, pages, exit codes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,25 @@ from fasttsne.cli import main
 from fasttsne.datasets import load_digits
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with rows, labels and a map."""
+    folder = tmp_path_factory.mktemp("files")
+    X, y = load_digits()
+    np.save(folder / "X.npy", X[:300])
+    np.savetxt(folder / "y.csv", y[:300], "%d")
+    options = ["-q", "--metric", "cosine", "--seed", "0"]
+    assert main(["fit", str(folder / "X.npy"), "-o", str(folder / "map.npz"), *options]) == 0
+    return folder
+
+
 @pytest.fixture
-def files(tmp_path, monkeypatch):
+def files(made, tmp_path, monkeypatch):
     """Rows, labels and a map in the current folder."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     X, y = load_digits()
-    X, y = X[:300], y[:300]
-    np.save("X.npy", X)
-    np.savetxt("y.csv", y, "%d")
-    assert main(["fit", "X.npy", "-o", "map.npz", "-q", "--metric", "cosine", "--seed", "0"]) == 0
-    return X, y
+    return X[:300], y[:300]
 
 
 def test_a_table_and_a_page(files, capsys):

@@ -1,8 +1,10 @@
 """A fit on a cluster has the bits of the local one, for any workers, chunks and storage."""
 
 import pickle
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,8 +22,12 @@ from helpers.clusters import processes
 import fasttsne
 import fasttsne.dask
 import fasttsne.scanpy
+from fasttsne.dask.limits import REASONS
+from fasttsne.objective import KLDivergence, register_objective
+from fasttsne.repulsion import TreeRepulsion
 from fasttsne.runtime.progress import report_progress_to
 
+OLD_FILES = Path(__file__).parents[1] / "old_files"
 FEW = {"random_state": 0, "n_iter": 12, "early_exaggeration_iter": 12, "n_jobs": 2}
 
 
@@ -124,6 +130,7 @@ def test_any_workers(n_workers, n_threads):
         assert_same(None, rows_of("float32", 3500, 8))
 
 
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("kind", ["float32", "float64"])
 def test_workers_in_this_process(kind):
     """The other tests have processes, and take seconds."""
@@ -176,11 +183,11 @@ def test_scanpy_takes_this_path(client):
     fasttsne.scanpy.tsne(adata, use_rep="X", client=client, **FEW)
     expected = np.float32(fasttsne.TSNE(**FEW).fit(X))
     np.testing.assert_array_equal(adata.obsm["X_tsne"], expected)
-    with pytest.raises(NotImplementedError, match=r"is a Dask array, .*: compute it"):
+    with pytest.raises(TypeError, match=r"is a Dask array, .*: compute it"):
         fasttsne.scanpy.report(adata)
     with client.as_current():
         fasttsne.scanpy.tsne(adata, use_rep="X", key_added="again", **FEW)
-        with pytest.raises(NotImplementedError, match="on a cluster"):  # and not here
+        with pytest.raises(ValueError, match="on a cluster"):  # and not here
             fasttsne.scanpy.tsne(adata, use_rep="X", metric="manhattan", **FEW)
     np.testing.assert_array_equal(adata.obsm["again"], expected)
 
@@ -199,22 +206,138 @@ def test_transform_is_lazy_and_the_same(client, d):
     np.testing.assert_array_equal(client.compute(placed).result(), expected)
 
 
+def quadratic(embedding, P, **arguments):
+    """An objective function: attraction alone, and a wall."""
+    sums = np.asarray(P.sum(axis=1)).ravel()
+    gradient = sums[:, None] * embedding - P @ embedding + 1e-3 * embedding
+    return float((gradient * embedding).sum()), gradient
+
+
+def of_one_tree(affinities, n_components, dof, n_threads):
+    """A registered objective."""
+    tree = TreeRepulsion(dof, 0.5, n_threads)
+    return KLDivergence(affinities.P_float32, tree, n_components, dof, n_threads)
+
+
+register_objective("of one tree", of_one_tree)
+
+
 @pytest.mark.slow
-def test_what_is_left_without_the_cluster(client):
+@pytest.mark.parametrize(
+    ("parameters", "arguments"),
+    [
+        ({"density_weight": 0.3}, {}),
+        ({}, {"initialization": "spectral"}),
+        ({"perplexity": [5, 20], "initialization": "spectral"}, {}),
+        ({"negative_gradient_method": quadratic, "optimizer": "momentum"}, {}),
+        ({"negative_gradient_method": fasttsne.functions.kl_divergence_bh}, {}),
+        ({"negative_gradient_method": "of one tree"}, {}),
+        ({}, {"anchors": True}),
+    ],
+)
+def test_what_reads_the_whole_graph(client, parameters, arguments):
+    X, new = rows_of("float32", 3500, 8), rows_of("float64", 3600, 8)[3500:]
+    if arguments.get("anchors"):
+        targets = np.full((3500, 2), np.nan)
+        targets[:50] = np.random.default_rng(0).normal(size=(50, 2))
+        arguments = {"anchors": fasttsne.Anchors(targets)}
+    parameters = {**FEW, **parameters}
+    expected = fasttsne.TSNE(**parameters).fit(X, **arguments)
+    estimator = fasttsne.dask.TSNE(client, **parameters)
+    found = estimator.fit(da.from_array(X, chunks=(1000, -1)), **arguments)
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+    assert found.kl_divergence == expected.kl_divergence
+    placed = estimator.transform(da.from_array(new, chunks=(60, -1)))
+    np.testing.assert_array_equal(client.compute(placed).result(), expected.transform(new))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_rows", [True, False])
+def test_given_affinities(client, has_rows):
+    X = rows_of("float32", 700, 8)
+    affinities = fasttsne.affinity.Uniform(X, k_neighbors=10)
+    expected = fasttsne.TSNE(**FEW).fit(X if has_rows else None, affinities=affinities)
+    estimator = fasttsne.dask.TSNE(client, **FEW, metric="manhattan")  # of no search
+    rows = da.from_array(X, chunks=(300, -1)) if has_rows else None
+    found = estimator.fit(rows, affinities=affinities)
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+    np.testing.assert_array_equal(found.transform(X[:9]), expected.transform(X[:9]))
+    with pytest.raises(ValueError, match=re.escape(REASONS["transform"])):
+        estimator.transform(da.from_array(X[:50], chunks=(20, -1)))
+
+
+@pytest.mark.slow
+def test_an_embedding_that_was_prepared_is_optimized_and_saved(client, tmp_path):
+    X = rows_of("float32", 3500, 8)
+    expected = fasttsne.TSNE(**FEW).prepare_initial(X).optimize(20)
+    prepared = fasttsne.dask.TSNE(client, **FEW).prepare_initial(da.from_array(X, chunks=(900, -1)))
+    prepared.save(tmp_path / "map.npz")
+    for embedding in prepared, fasttsne.TSNEEmbedding.load(tmp_path / "map.npz"):
+        np.testing.assert_array_equal(embedding.optimize(20), np.asarray(expected))
+    for method in prepared.transform, prepared.update:
+        with pytest.raises(ValueError, match=re.escape(REASONS["transform of an embedding"])):
+            method(X[:9])
+
+
+@pytest.mark.slow
+def test_a_callback_reads_the_graph(client):
+    """It is fetched, and what follows reads it in this process."""
+    found = []
+
+    def callback(iteration, error, embedding):
+        found.append(embedding.affinities.P_float32)
+
+    X = rows_of("float32", 3500, 8)
+    expected = fasttsne.TSNE(**FEW).fit(X)
+    embedding = fasttsne.dask.TSNE(client, **FEW, callbacks=callback, callbacks_every_iters=5).fit(
+        da.from_array(X, chunks=(900, -1))
+    )
+    np.testing.assert_array_equal(np.asarray(embedding), np.asarray(expected))
+    P = expected.affinities.P_float32
+    for name in "indptr", "indices", "data":
+        np.testing.assert_array_equal(getattr(found[0], name), getattr(P, name))
+    np.testing.assert_array_equal(embedding.optimize(5), np.asarray(expected.optimize(5)))
+
+
+@pytest.mark.slow
+def test_what_is_left_without_the_cluster(client, tmp_path):
     X = rows_of("float32", 700, 8)
     estimator = fasttsne.dask.TSNE(client, **FEW)
     embedding = estimator.fit(da.from_array(X, chunks=(300, -1)))
     for same in pickle.loads(pickle.dumps(embedding)), embedding.copy():
         assert isinstance(same, fasttsne.TSNEEmbedding)
         np.testing.assert_array_equal(np.asarray(same), np.asarray(embedding))
-        with pytest.raises(ValueError, match="the graph of affinities was on the cluster"):
-            same.optimize(5)
-        with pytest.raises(NotImplementedError, match=r"use transform of fasttsne\.dask\.TSNE"):
-            same.transform(X)
+        for name, method, argument in (
+            ("optimize, save", same.optimize, 5),
+            ("optimize, save", same.save, tmp_path / "map.npz"),
+            ("transform of an embedding", same.transform, X),
+            ("update, drop", same.update, X[:9]),
+            ("update, drop", same.drop, [1]),
+        ):
+            with pytest.raises(ValueError, match=re.escape(REASONS[name])):
+                method(argument)
     restored = pickle.loads(pickle.dumps(estimator))
     placed = restored.transform(da.from_array(X[:50], chunks=(20, -1)))
     expected = fasttsne.TSNE(**FEW).fit(X).transform(X[:50])
     np.testing.assert_array_equal(client.compute(placed).result(), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "perplexity"),
+    [("one", "PerplexityBasedNN", 10), ("several", "MultiscaleMixture", [5, 20])],
+)
+def test_pickles_of_0_2_0(name, family, perplexity):
+    """``TSNE(perplexity=..., **FEW).fit(rows_of("float32", 160, 4))``, pickled on a cluster."""
+    X, new = rows_of("float32", 160, 4), rows_of("float32", 180, 4)[160:]
+    old = pickle.loads((OLD_FILES / f"embedding_cluster_{name}.pickle").read_bytes())
+    affinities = getattr(fasttsne.affinity, family)(X, perplexity)
+    expected = fasttsne.TSNEEmbedding(old, affinities).transform(new)
+    estimator = fasttsne.dask.TSNE()
+    estimator.embedding_, estimator._rows = old, da.from_array(X, chunks=(100, -1))
+    placed = estimator.transform(da.from_array(new, chunks=(15, -1)))
+    np.testing.assert_array_equal(placed.compute(scheduler="threads"), expected)
+    with pytest.raises(ValueError, match="the graph of affinities was on the cluster"):
+        old.optimize(5)
 
 
 @pytest.mark.slow

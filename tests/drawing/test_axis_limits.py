@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fasttsne.drawing.axis_limits import MARGIN, smoothed_axis_limits
+from fasttsne.drawing.frames import MARGIN, smoothed_axis_limits
 
 
 def test_axes_are_steady(rng):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from fasttsne import plotting
-from fasttsne.drawing import scatter
 from fasttsne.drawing.style import MISSING_COLOR, MISSING_OPACITY, PALETTE, parse_color
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
+scatter = pytest.importorskip("fasttsne.drawing.scatter")  # which needs Matplotlib
 COLORS = 255 * np.array([parse_color(color) for color in PALETTE[:3]])
 
 

@@ -47,7 +47,7 @@ def test_a_map_of_few_rows_does_not_collapse(digits, n):
     assert np.std(embedding) > 3
 
 
-@pytest.mark.thin(4)
+@pytest.mark.thin(2)
 @pytest.mark.filterwarnings("ignore:perplexity")
 @pytest.mark.parametrize("kind", [np.float32, np.float64, sp.csr_matrix])
 @pytest.mark.parametrize("first", [2, 5, 10, 31, 60])

@@ -330,10 +330,11 @@ def test_rows_that_do_not_fit_together(digits):
     assert embedding.transform(digits[300:330]).shape == (30, 2)
 
 
+@pytest.mark.usefixtures("small_blocks")
 def test_perplexities_of_many_rows_are_checked_as_those_of_few(rng):
-    rows = rng.random((66_000, 4), np.float32)
-    embedding = TSNE(**QUICK).fit(rows[:200])
+    rows = rng.random((200, 4), np.float32)
+    embedding = TSNE(**QUICK).fit(rows)
     settings = {"perplexity": None, "n_iter": 0}
-    assert embedding.transform(rows, **settings).shape == (66_000, 2)
+    assert embedding.transform(rows, **settings).shape == (200, 2)
     with pytest.raises(TypeError, match="perplexity must be a number; got 'abc'"):
         embedding.transform(rows, perplexity="abc")

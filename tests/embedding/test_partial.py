@@ -16,7 +16,7 @@ from fasttsne.optimize.plan import resolve_new_points
 from fasttsne.optimize.step_rules import MAX_FEW_ROWS
 from fasttsne.repulsion import ExactRepulsion
 from fasttsne.repulsion.fixed_reference import MeshField, TreeField, make_field
-from fasttsne.repulsion.mesh.layout import MAX_FIELD_CELLS, max_field_cells
+from fasttsne.repulsion.mesh import MAX_FIELD_CELLS, max_field_cells
 
 PARAMS = {"theta": 0.2, "n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1}
 

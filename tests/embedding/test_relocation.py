@@ -8,10 +8,10 @@ import scipy.sparse as sp
 
 from fasttsne import Anchors
 from fasttsne._kernels import reference
-from fasttsne.embedding import relocation
-from fasttsne.embedding.relocation import N_PLACES, relocate_free_points, relocate_misplaced_points
-from fasttsne.objective.free_points import FreePointsDivergence
-from fasttsne.repulsion.exact import ExactRepulsion
+from fasttsne.embedding import update
+from fasttsne.embedding.update import N_PLACES, relocate_free_points, relocate_misplaced_points
+from fasttsne.objective.points import FreePointsDivergence
+from fasttsne.repulsion import ExactRepulsion
 from fasttsne.repulsion.fixed_reference import ExactField
 
 
@@ -127,8 +127,8 @@ def test_blocks_make_no_difference(rng, monkeypatch, n_neighbors):
     P = P.tocsr().astype(np.float32)
     noise = np.zeros_like(free)
     expected = relocate_free_points(P, fixed, free, objective, 1.0, noise)
-    monkeypatch.setattr(relocation, "BLOCK_NEIGHBORS", n_neighbors)
-    monkeypatch.setattr(relocation, "MIN_LENGTH", 1)
+    monkeypatch.setattr(update, "BLOCK_NEIGHBORS", n_neighbors)
+    monkeypatch.setattr(update, "MIN_LENGTH", 1)
     got = relocate_free_points(P, fixed, free, objective, 1.0, noise)
     np.testing.assert_allclose(got, expected, rtol=1e-6)
 

@@ -14,8 +14,8 @@ from fasttsne.nearest_neighbors import Exact
 from fasttsne.nearest_neighbors.changing import ChangingIndex
 from fasttsne.nearest_neighbors.neighbor_lists import add_rows, drop_rows, replace_rows
 from fasttsne.objective import make_objective
-from fasttsne.objective.free_points import FreePointsDivergence
-from fasttsne.repulsion.exact import ExactRepulsion
+from fasttsne.objective.points import FreePointsDivergence
+from fasttsne.repulsion import ExactRepulsion
 from fasttsne.repulsion.fixed_reference import ExactField
 
 N_OLD = 400
@@ -290,7 +290,7 @@ def test_rows_of_P_without_the_others(digits, family, symmetrize):
         got = after.rows_of_P(rows)
         expected = after.P[rows]
         np.testing.assert_allclose(got.toarray(), expected.toarray(), rtol=1e-4, atol=1e-9)
-        after._recompute()  # puts P off again
+        after._put_off()
 
 
 def test_a_map_that_grew_places_rows(digits, old):

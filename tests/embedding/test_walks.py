@@ -329,15 +329,15 @@ def test_rows_that_no_new_row_is_near_to(machine):
 
 
 def test_some_walks():
-    walk(10)
+    walk(3)
 
 
 @pytest.mark.slow
 def test_many_walks():
-    walk(int(os.environ.get("FASTTSNE_EXAMPLES", 5000)) if NIGHTLY else 200)
+    walk(int(os.environ.get("FASTTSNE_EXAMPLES", 5000)) if NIGHTLY else 100)
 
 
-@pytest.mark.thin(2)
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("keep", ["rows", "index"])
 @pytest.mark.parametrize("perplexity", [5, 30, 100])
 @pytest.mark.filterwarnings("ignore:perplexity")

@@ -22,7 +22,7 @@ import scipy.sparse as sp
 
 from fasttsne import TSNE, TSNEEmbedding, files
 from fasttsne.datasets import load_digits
-from fasttsne.io.write_tables import write_map
+from fasttsne.io.formats import write_map
 from fasttsne.runtime import stored_rows
 from fasttsne.runtime.validation import check_data
 from helpers.damage import damaged

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from fasttsne import files
-from fasttsne.io import columns
 
 TABLE = 'x,y,kind,at,count\n1,2.5,"a, b",2020-01-01,3\n3,4,"c ""d""",2021-02-03,5\n'
 
@@ -17,7 +16,7 @@ def parser(request, monkeypatch):
     """Read by this package only."""
     pytest.importorskip(request.param)
     if request.param == "numpy":
-        monkeypatch.setattr(columns, "is_package_installed", lambda name: False)
+        monkeypatch.setattr("fasttsne.io.table.is_package_installed", lambda name: False)
 
 
 @pytest.fixture
@@ -186,3 +185,12 @@ def test_a_long_text_among_numbers(write):
     long = "x" * 200_000
     table = files.read_table(write(f"a,b,c\n1,2,3\n4,5,{long}\n"), leave_out="c")
     assert table.columns["c"].tolist() == ["3", long]
+
+
+def test_a_long_text_in_a_column_that_begins_with_a_number(parser, write):
+    long = "x" * 200_000
+    table = files.read_table(write(f"a,c\nNA,3\n2,{long}\n"), leave_out=["a", "c"])
+    assert table.columns["c"].tolist()[1] == long
+    path = write(f"a,c,d\n1,3,7\n2,{long},many\n")
+    with pytest.raises(ValueError, match="column 'd' has 'many' on line 3"):
+        files.read_table(path, leave_out="c")

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import scipy.sparse as sp
 from helpers.quick import QUICK
 
 from fasttsne import TSNE, TSNEEmbedding, affinity
+from fasttsne.io import codec
 from fasttsne.nearest_neighbors import Approx, Exact
 
 N_OLD = 300
@@ -207,3 +209,7 @@ def test_files_that_lie(old, tmp_path, change):
     np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
     with pytest.raises(ValueError, match="not a saved embedding"):
         TSNEEmbedding.load(path)
+
+
+def test_an_index_without_rows_that_0_2_0_pickled():
+    assert pickle.loads(b"cfasttsne.io.search_file\nRowsLeftOut\n.") is codec.IndexWithoutRows

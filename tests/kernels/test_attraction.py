@@ -4,7 +4,7 @@ import scipy.sparse as sp
 from helpers.rounded import rounded
 
 from fasttsne._kernels import reference
-from fasttsne.objective.edges import RowBlock, edges_of, pack_blocks, pack_edges
+from fasttsne.objective.edges import RowBlock, edges_of, pack_edges
 
 
 def packed(P, order):
@@ -12,7 +12,7 @@ def packed(P, order):
     position = np.empty(len(P), np.int32)
     position[order] = np.arange(len(P))
     edges = edges_of(sp.csr_matrix(P.astype(np.float32)), "P")
-    return pack_edges(edges, order.astype(np.int32), position, float(P.max()), 2)
+    return pack_edges([RowBlock(edges, order.astype(np.int32))], position, float(P.max()), 2)
 
 
 @pytest.fixture
@@ -154,8 +154,8 @@ def test_some_of_the_points_get_the_same_bits(kernel, P, rng, d):
     for parts in [np.arange(25)], [np.arange(25, 31), np.arange(31, 31), np.arange(31, 60)]:
         rows = np.concatenate(parts)
         numbers = np.sort(position[rows])
-        some = pack_blocks(
-            [block(part, numbers) for part in parts], numbers, position, float(P.max()), 2
+        some = pack_edges(
+            [block(part, numbers) for part in parts], position, float(P.max()), 2, numbers
         )
         out, own_cross = np.empty((len(rows), d), np.float32), np.empty(len(rows), np.float32)
         attraction.attraction_of(*some, numbers, y, out, own_cross, dof, 3)

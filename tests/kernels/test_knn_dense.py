@@ -3,16 +3,21 @@ import pytest
 
 from fasttsne import _kernels
 from fasttsne._kernels import reference
-from fasttsne.nearest_neighbors.builtin.block_pairs import all_block_pairs, conflict_free_batches
-from fasttsne.nearest_neighbors.builtin.candidates import Candidates, capacity
+from fasttsne.nearest_neighbors.builtin.candidates import (
+    Candidates,
+    all_block_pairs,
+    capacity,
+    conflict_free_batches,
+    pack,
+)
 from fasttsne.nearest_neighbors.builtin.cells import (
     MAX_CELL_ROWS,
     NEAR_CENTROID,
     REFERENCE_CELLS,
     Bound,
     Cells,
+    SearchPlan,
 )
-from fasttsne.nearest_neighbors.builtin.packing import pack
 
 
 def ranked(candidates, queries, points, k, n_threads, rows=None, names=None):
@@ -135,14 +140,15 @@ def test_threads_do_not_change_bits(rng):
 def found_in_cells(cells, n_near, n_far, bound, kept, n_threads):
     """The candidates of each row, as sets of rows."""
     found = {}
-    for rows, candidates in cells.search(n_near, n_far, bound, kept, n_threads):
+    plan, near = SearchPlan(n_near, n_far, bound, kept), cells.near_cells(n_near)
+    for rows, candidates, _ in cells.search(near, plan, n_threads):
         numbers = candidates.top(kept)
         found |= dict(zip(rows.tolist(), map(set, cells.index_map[numbers].tolist()), strict=True))
     return found
 
 
 def make_cells(points, kept):
-    cells = Cells(points, points[0], np.random.RandomState(0), 1)
+    cells = Cells.partition(points, points[0], np.random.RandomState(0), 1)
     cells.find_near(kept, 1)
     return cells
 
@@ -199,7 +205,7 @@ def test_equal_rows_end_the_search(rng, place):
     """They would probe all of the cells that have them, to no end."""
     points = rng.normal(size=(6000, 5)).astype(np.float32)
     points[:3000] = place
-    cells = Cells(points, np.zeros(5, np.float32), np.random.RandomState(0), 1)
+    cells = Cells.partition(points, np.zeros(5, np.float32), np.random.RandomState(0), 1)
     cells.find_near(20, 1)
     cell = np.empty(len(points), int)
     cell[cells.order] = np.repeat(np.arange(cells.n_cells), cells.sizes)

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from fasttsne import _kernels
 from fasttsne.metrics.loo import leave_one_out, make_point_field
 from fasttsne.nearest_neighbors import Exact
-from fasttsne.objective.edges import edges_of, pack_edges
+from fasttsne.objective.edges import RowBlock, edges_of, pack_edges
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 from fasttsne.repulsion.barnes_hut import bounding_box, curve_order
 
@@ -20,7 +20,7 @@ def a_graph(rng, n=600, k=16):
     columns = rng.integers(0, n, n * k).astype(np.int32)
     edges = np.arange(0, n * k + 1, k), columns, rng.random(n * k, np.float32)
     order = np.arange(n, dtype=np.int32)
-    return pack_edges(edges, order, order, 1.0, 2)
+    return pack_edges([RowBlock(edges, order)], order, 1.0, 2)
 
 
 def attraction(rng):

@@ -151,7 +151,7 @@ def assert_same(got, want):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.thin(8)
+@pytest.mark.thin(4)
 def test_build(subject):
     index = subject.make()
     subject.check(index.build(), subject.X, K, is_self=True)

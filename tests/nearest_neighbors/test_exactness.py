@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fasttsne._kernels import reference
 from fasttsne.nearest_neighbors import Approx, Exact, approx, make_index
-from fasttsne.nearest_neighbors.builtin import float64_search
+from fasttsne.nearest_neighbors.builtin import prepared_rows
 from fasttsne.runtime import validation
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "200"))
@@ -175,7 +175,7 @@ def test_recall_is_that_of_float64(monkeypatch, rng, kind):
 def test_undecided_rows_are_searched_in_float64(monkeypatch, rng):
     """Without the search in float64, the same data has wrong neighbours: the test has teeth."""
     X = hard("two scales 1e-5", rng, 2000)
-    monkeypatch.setattr(float64_search.Float64Search, "run", lambda self, undecided: None)
+    monkeypatch.setattr(prepared_rows.Float64Search, "run", lambda self, undecided: None)
     with pytest.raises(AssertionError):
         check(X, "euclidean", 30, Exact(X, 30).build()[0], np.arange(1000, 2000, 20))
 

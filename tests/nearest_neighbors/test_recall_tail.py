@@ -24,7 +24,7 @@ def check(kind, rng, n, k):
     return index, found
 
 
-@pytest.mark.thin(2)
+@pytest.mark.thin(1)
 @pytest.mark.parametrize("kind", ["plane", "cauchy", "lattice", "moved spots"])
 def test_tail_of_the_recall(kind, rng):
     check(kind, rng, 20_000, 30)

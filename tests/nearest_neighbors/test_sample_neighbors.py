@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from fasttsne.nearest_neighbors.builtin import sample_neighbors
-from fasttsne.nearest_neighbors.builtin.reduction import reduce_rows
-from fasttsne.nearest_neighbors.builtin.rows import prepare_rows
-from fasttsne.nearest_neighbors.builtin.sample_neighbors import true_neighbors
+from fasttsne.nearest_neighbors.builtin import search_plan
+from fasttsne.nearest_neighbors.builtin.rows import prepare_rows, reduce_rows
+from fasttsne.nearest_neighbors.builtin.search_plan import true_neighbors
 
 N, K = 3000, 12
 
@@ -59,7 +58,7 @@ def test_what_does_not_pay_is_compared_with_all(rng):
     X = rng.normal(size=(500, 160)).astype(np.float32)
     rows = prepare_rows(X, "euclidean")
     points, _ = reduce_rows(rows, np.random.default_rng(0), 1)
-    assert not sample_neighbors._pays(rows, points, 11 * K)
+    assert not search_plan.pays(rows, points, 11 * K)
     narrow = prepare_rows(X[:, :20].copy(), "euclidean")
     own = np.arange(50)
     np.testing.assert_array_equal(

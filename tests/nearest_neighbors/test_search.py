@@ -12,7 +12,7 @@ import fasttsne
 from fasttsne import _kernels, metrics, nearest_neighbors
 from fasttsne._kernels import reference
 from fasttsne.nearest_neighbors import Annoy, Approx, Exact, exact, make_index
-from fasttsne.nearest_neighbors.builtin import clusters, dense_rows, prepared_rows
+from fasttsne.nearest_neighbors.builtin import cells, dense_rows, prepared_rows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.ranks import make_distances
 
@@ -67,7 +67,7 @@ def clustered():
 @pytest.fixture(params=[512, 6])
 def levels(request, monkeypatch):
     """Clusters by one k-means, and by two levels as for hundreds of thousands of rows."""
-    monkeypatch.setattr(clusters, "MAX_CLUSTERS_ONE_LEVEL", request.param)
+    monkeypatch.setattr(cells, "MAX_CLUSTERS_ONE_LEVEL", request.param)
 
 
 @pytest.mark.thin(2)
@@ -426,7 +426,7 @@ def images(rng, last=0.0):
 
 def test_bytes_find_what_floats_find(monkeypatch, rng):
     X = images(rng)
-    assert dense_rows.DenseRows(X, "euclidean")._bytes.dtype == np.uint8
+    assert dense_rows.DenseRows(X, "euclidean").as_bytes.dtype == np.uint8
     in_bytes = Approx(X, 15, random_state=0).build()
     monkeypatch.setattr(dense_rows, "BYTE_COLUMNS", (10**6, 10**6))
     indices, distances = Approx(X, 15, random_state=0).build()
@@ -456,7 +456,7 @@ def test_distances_do_not_depend_on_the_batch(monkeypatch, rng):
 
 @pytest.mark.parametrize("last", [-1, 256, 7.5])
 def test_other_numbers_stay_floats(rng, last):
-    assert dense_rows.DenseRows(images(rng, last), "euclidean")._bytes is None
+    assert dense_rows.DenseRows(images(rng, last), "euclidean").as_bytes is None
 
 
 @pytest.mark.parametrize("n_columns", [1, 31, 130, 33_000])

@@ -121,7 +121,7 @@ except ImportError as error:
 """
 
 
-@pytest.mark.thin(2)
+@pytest.mark.thin(1)
 @pytest.mark.parametrize(
     ("metric", "neighbors", "expected"),
     [

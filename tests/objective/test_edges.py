@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from fasttsne.objective.edges import NEAR, edges_of, largest_value, pack_edges, smallest_for
+from fasttsne.objective.edges import (
+    BETWEEN,
+    NEAR,
+    RowBlock,
+    edges_of,
+    largest_value,
+    pack_edges,
+    smallest_for,
+)
 
 
 def pack(matrix, order=None, n_threads=2, **kwargs):
@@ -15,7 +23,8 @@ def pack(matrix, order=None, n_threads=2, **kwargs):
         position[order] = np.arange(n_rows)
     edges = edges_of(matrix, "matrix")
     largest = kwargs.pop("largest", largest_value(edges[2]))
-    return pack_edges(edges, order.astype(np.int32), position, largest, n_threads, **kwargs)
+    blocks = [RowBlock(edges, order.astype(np.int32))]
+    return pack_edges(blocks, position, largest, n_threads, **kwargs)
 
 
 def decode(codes, smallest):
@@ -78,7 +87,7 @@ def test_padding_of_near_edges_is_the_row_itself(rng):
 
 def test_between_two_sets_all_columns_are_numbers_that_are_there(rng):
     matrix = random_matrix(rng, 20, 3, 2)
-    packed = pack(matrix, is_between=True)
+    packed = pack(matrix, reach=BETWEEN)
     assert len(packed.offsets) == 0
     assert packed.columns.max() == 2
     assert abs(unpack(packed, matrix.shape) - matrix).max() <= 2.0**-12
@@ -88,7 +97,7 @@ def test_between_two_sets_all_columns_are_numbers_that_are_there(rng):
 def test_values_keep_twelve_bits_over_many_powers_of_two(rng, largest):
     values = (largest * np.exp2(-rng.uniform(0, 14, 1000))).astype(np.float32)
     matrix = sp.csr_matrix(np.append(values, np.float32(largest))[None, :])
-    packed = pack(matrix, is_between=True)
+    packed = pack(matrix, reach=BETWEEN)
     found = unpack(packed, matrix.shape).toarray()[0]
     np.testing.assert_allclose(found, matrix.toarray()[0], rtol=2.0**-12 + 1e-6)
 

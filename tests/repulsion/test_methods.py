@@ -18,7 +18,7 @@ from fasttsne.repulsion import (
     make_repulsion,
 )
 from fasttsne.repulsion.fixed_reference import make_field
-from fasttsne.repulsion.mesh.layout import (
+from fasttsne.repulsion.mesh import (
     CALL_OVERHEAD_IN_CELLS,
     FAST_CELLS_PER_POINT,
     MAX_CELLS_PER_POINT,

@@ -623,7 +623,7 @@ def faults(cases, table, make, *more):
     return found
 
 
-@pytest.mark.thin(10)
+@pytest.mark.thin(6)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ROWS)
 def test_strange_rows(name, old, points):
@@ -651,7 +651,7 @@ def as_arrays(result):
     return [np.asarray(part) for part in (result if isinstance(result, list) else [result])]
 
 
-@pytest.mark.thin(8)
+@pytest.mark.thin(5)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ROWS)
 def test_layouts_of_rows(name, old, points):

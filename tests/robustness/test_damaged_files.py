@@ -24,7 +24,7 @@ from helpers.quick import QUICK, run_helper, run_python
 from fasttsne import TSNE, TSNEEmbedding, files
 from fasttsne.io.archive import read_kind
 from fasttsne.io.embedding_file import read_columns
-from fasttsne.io.read_tables import read_table
+from fasttsne.io.formats import read_table
 
 NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
 SEED = str(int(time.time()) // 86_400) if NIGHTLY else "0"
@@ -76,7 +76,7 @@ def test_files_of_ours():
     assert [line for line in lines if not line.endswith((": same", ": refused"))] == []
 
 
-@pytest.mark.thin(2)
+@pytest.mark.thin(1)
 @linux
 @pytest.mark.parametrize(
     "package",

@@ -1,29 +1,40 @@
 """Dense rows and their exact neighbours, by products of packed panels."""
 
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.linalg import pca, scaling
-from fasttsne.linalg.robust import robust_frame
+from fasttsne.linalg.pca import Projection
+from fasttsne.linalg.robust import (
+    MAX_ROW_SIZE,
+    AnyRows,
+    clip_far_rows,
+    float32_unit,
+    power_of_two,
+    robust_frame,
+)
 from fasttsne.linalg.rows import CHUNK_SIZE, as_rows, iter_chunks
-from fasttsne.nearest_neighbors.builtin.block_pairs import all_block_pairs
-from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
-from fasttsne.nearest_neighbors.builtin.error_bounds import error_bounds
+from fasttsne.nearest_neighbors.builtin.candidates import (
+    N_EXTRA_CANDIDATES,
+    Candidates,
+    PackedRows,
+    all_block_pairs,
+    pack,
+)
 from fasttsne.nearest_neighbors.builtin.metrics import is_angular
-from fasttsne.nearest_neighbors.builtin.packing import pack
 from fasttsne.nearest_neighbors.builtin.prepared_rows import (
     CONSTANT_ROW_NORM,
     FAR_DISTANCE,
     MAX_GRID_NORM,
+    Neighbors,
     PreparedRows,
-    lengths,
+    error_bounds,
+    norms_of,
 )
 from fasttsne.runtime import memory
-from fasttsne.runtime.progress import stage
+from fasttsne.runtime.progress import Progress, stage
 from fasttsne.runtime.stored_rows import is_memmapped
 
 # Up to so many rows and packed numbers, the product of each pair of rows updates both.
@@ -52,10 +63,10 @@ class DensePoints:
     whole: "DensePoints | None" = None
     rows: np.ndarray | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: np.ndarray | slice) -> "DensePoints":
         values = self.values[rows]
         source = values if self.is_source else self.source[rows]
         frames = None if self.frames is None else np.ascontiguousarray(self.frames[rows])
@@ -68,94 +79,77 @@ class DensePoints:
         """Whether the values are the source itself."""
         return self.values is self.source
 
-    def exact_rows(self):
+    def exact_rows(self) -> object:
         """Return the rows as the kernel for float64 distances reads them."""
         source = np.ascontiguousarray(self.source)
         return _kernels.exact_order.ExactRows(source.ravel(), source.shape[1], self.frames)
 
     def coordinates(self) -> np.ndarray:
         """Return the rows in float64, (n, columns), in the unit of the source."""
-        rows = self.source.astype(np.float64)
+        rows: np.ndarray = self.source.astype(np.float64)
         if self.frames is not None:
             unit, shift, scale = self.frames.T[:, :, None]
             rows = (rows / unit - shift) / scale
         return rows
 
 
-class DenseRows(PreparedRows):
-    """Rows of an array.
-
-    Float32 data with a Euclidean metric is not copied, and may be a file larger than
-    memory: rows are centered, which keeps squared lengths small and the products
-    accurate, when they are packed.  Other data is copied to float32: centered in its
-    own precision, or scaled to length one (cosine, correlation).
+@dataclass(frozen=True)
+class DenseFrame:
+    """What turns the rows of an array into points; it depends on all rows.
 
     Attributes
     ----------
-    points : :class:`DensePoints`
+    unit, shift : (row - shift) / unit are the coordinates of rows that are copied.
     origin : (columns,) float32, near the points, which is subtracted for products.
+    is_copied : whether points are copies of the rows.
+    is_on_grid : whether all points are whole and small; None where a search looks for itself.
+    may_be_bytes : whether a search looks if its points fit into a byte each.
     """
 
-    def __init__(self, data: np.ndarray, metric: str):
-        super().__init__(data, metric)
-        self._choose_frame(data)
-        self.points = self.prepare(data) if self._are_copied else DensePoints(data, data)
+    metric: str
+    unit: float
+    shift: np.ndarray
+    origin: np.ndarray
+    is_copied: bool
+    is_on_grid: bool | None = None
+    may_be_bytes: bool = True
 
-    def _choose_frame(self, data) -> None:
-        """Set what turns data into points: it depends on all rows."""
-        self._shift = np.zeros(self.n_columns)
-        self.origin = np.zeros(self.n_columns, np.float32)
-        is_copied = True
-        if not is_angular(self.metric):
-            largest = _largest(data)
-            frame = robust_frame(data, 2 * largest)
-            self.unit = scaling.float32_unit(frame.size)
-            is_float32 = data.dtype == np.float32 and data.flags.c_contiguous
-            is_copied = not is_float32 or self.unit != 1 or largest >= scaling.MAX_ROW_SIZE
-            if is_copied:
-                self._shift = frame.origin.astype(np.float64)
-            else:
-                self.origin = frame.origin
-        self._are_copied = is_copied
-        self._bounds = error_bounds(self.n_columns, FAR_DISTANCE, is_copied, self.unit)
+    @classmethod
+    def of(cls, data: AnyRows, metric: str) -> "DenseFrame":
+        """Return the frame of all rows."""
+        n_columns = data.shape[1]
+        shift, origin = np.zeros(n_columns), np.zeros(n_columns, np.float32)
+        if is_angular(metric):
+            return cls(metric, 1.0, shift, origin, True)
+        largest = _largest(data)
+        frame = robust_frame(data, 2 * largest)
+        unit = float32_unit(frame.size)
+        is_contiguous = not isinstance(data, np.ndarray) or data.flags.c_contiguous
+        is_float32 = data.dtype == np.float32 and is_contiguous
+        if is_float32 and unit == 1 and largest < MAX_ROW_SIZE:
+            return cls(metric, unit, shift, frame.origin, False)
+        return cls(metric, unit, frame.origin.astype(np.float64), origin, True)
 
-    def around(self, center: DensePoints, reach: float, indices: np.ndarray) -> "DenseRows":
-        """Return some rows, by index, within reach of one that becomes the origin.
-
-        reach : in the unit of the source, as ``coordinates``.
-        """
-        rows = copy(self)
-        for name in ("exact_rows", "_is_on_grid", "_bytes"):
-            vars(rows).pop(name, None)
-        rows.n, rows._are_copied = len(indices), True
-        if reach > 0:
-            rows.unit = float(scaling.power_of_two(np.float64(reach)))
-        rows._shift = center.coordinates()
-        rows.origin = np.zeros(self.n_columns, np.float32)
-        rows.points = rows.moved(self.points[indices])
-        rows._bounds = error_bounds(self.n_columns, FAR_DISTANCE, True, rows.unit)
-        return rows
+    def prepare(self, X: np.ndarray) -> DensePoints:
+        """Return new rows as points."""
+        is_ready = X.dtype == np.float32 and X.flags.c_contiguous
+        if is_ready and not self.is_copied and _largest(X) < MAX_ROW_SIZE:
+            return DensePoints(X, X)
+        return self.moved(DensePoints(X, X, self._row_frames(X)))
 
     def moved(self, points: DensePoints) -> DensePoints:
-        """Return points of other rows as prepared by these."""
-        values = np.empty(points.source.shape, np.float32)
-        result = replace(points, values=values, whole=None, rows=None)
-        step = max(CHUNK_SIZE // self.n_columns, 1)
+        """Return points of other rows as prepared in this frame."""
+        step = max(CHUNK_SIZE // points.source.shape[1], 1)
+        values: np.ndarray = np.empty(points.source.shape, np.float32)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for a in range(0, len(points), step):
                 rows = points[a : a + step].coordinates()
                 if not is_angular(self.metric) or self.unit != 1:
-                    rows = scaling.clip_far_rows((rows - self._shift) / self.unit)
-                result.values[a : a + step] = rows
-        return result
+                    rows = clip_far_rows((rows - self.shift) / self.unit)
+                values[a : a + step] = rows
+        return replace(points, values=values, whole=None, rows=None)
 
-    def prepare(self, X: np.ndarray) -> DensePoints:
-        is_ready = X.dtype == np.float32 and X.flags.c_contiguous
-        if is_ready and not self._are_copied and _largest(X) < scaling.MAX_ROW_SIZE:
-            return DensePoints(X, X)
-        return self.moved(DensePoints(X, X, self._frames(X)))
-
-    def _frames(self, X):
+    def _row_frames(self, X: np.ndarray) -> np.ndarray | None:
         """Return each row's unit, shift and scale, (n, 3) float64, or None for 1, 0 and 1."""
         if not is_angular(self.metric):
             return None
@@ -163,7 +157,7 @@ class DenseRows(PreparedRows):
         for a, chunk in iter_chunks(X):
             unit, shift, scale = frames[a : a + len(chunk)].T
             rows = chunk.astype(np.float64)
-            unit[:] = scaling.power_of_two(np.abs(rows).max(1))
+            unit[:] = power_of_two(np.abs(rows).max(1))
             rows /= unit[:, None]
             shift[:] = rows.mean(1) if self.metric == "correlation" else 0
             norms = np.linalg.norm(rows - shift[:, None], axis=1)
@@ -171,28 +165,68 @@ class DenseRows(PreparedRows):
             scale[:] = np.where(norms > CONSTANT_ROW_NORM, norms, 1)
         return frames
 
-    @staticmethod
-    def to_dense(points: DensePoints) -> np.ndarray:
-        """Return prepared rows as an array."""
+
+class DenseRows(PreparedRows[DensePoints]):
+    """Rows of an array.
+
+    Float32 data with a Euclidean metric is not copied, and may be a file larger than
+    memory: rows are centered, which keeps squared lengths small and the products
+    accurate, when they are packed.  Other data is copied to float32: centered in its
+    own precision, or scaled to length one (cosine, correlation).
+
+    Parameters
+    ----------
+    data : (n, columns) array.
+    metric : one of the built-in search.
+    frame : of the rows of which these are some; None is their own.
+    points : the rows as prepared in it, if they are.
+    """
+
+    can_move = True
+
+    def __init__(
+        self,
+        data: np.ndarray,
+        metric: str,
+        frame: DenseFrame | None = None,
+        points: DensePoints | None = None,
+    ):
+        super().__init__(data.shape, metric)
+        own = DenseFrame.of(data, metric) if frame is None else frame
+        if points is None:
+            is_ready = frame is None and not own.is_copied
+            points = DensePoints(data, data) if is_ready else own.prepare(data)
+        self.frame, self.points, self.unit, self.origin = own, points, own.unit, own.origin
+        self._bounds = error_bounds(self.n_columns, FAR_DISTANCE, own.is_copied, self.unit)
+
+    def around(self, center: DensePoints, reach: float, indices: np.ndarray) -> "DenseRows":
+        unit = float(power_of_two(np.float64(reach))) if reach > 0 else self.unit
+        origin = np.zeros(self.n_columns, np.float32)
+        frame = DenseFrame(self.metric, unit, center.coordinates(), origin, True)
+        points = frame.moved(self.points[indices])
+        return DenseRows(points.source, self.metric, frame, points)
+
+    def moved(self, points: DensePoints) -> DensePoints:
+        return self.frame.moved(points)
+
+    def prepare(self, X: np.ndarray) -> DensePoints:
+        return self.frame.prepare(X)
+
+    @property
+    def values(self) -> np.ndarray:
+        return self.points.values
+
+    def to_dense(self, points: DensePoints) -> np.ndarray:
         return points.values
 
-    def reduce(self, rank: int, generator, n_threads: int):
-        """Return principal components, lengths of residuals, and the projection.
-
-        They are estimated from a sample of rows; see ``pca.components_and_residuals``.
-        """
-        return pca.components_and_residuals(self.points.values, rank, generator, n_threads)
-
-    def project(self, queries: DensePoints, projection, n_threads: int) -> np.ndarray:
+    def project(self, queries: DensePoints, projection: Projection, n_threads: int) -> np.ndarray:
         out = np.empty((len(queries), projection.directions.shape[1]), np.float32)
         # Projections in old pickles may be in Fortran order.
         directions = np.ascontiguousarray(projection.directions)
         _kernels.knn_dense.project(queries.values, projection.origin, directions, out, n_threads)
         return out
 
-    @staticmethod
-    def squared_lengths(queries: DensePoints, origin: np.ndarray) -> np.ndarray:
-        """Return the squared lengths of prepared rows less an origin, (m,)."""
+    def squared_lengths(self, queries: DensePoints, origin: np.ndarray) -> np.ndarray:
         squares = np.empty(len(queries))
         for a, chunk in iter_chunks(queries.values):
             rows = chunk - origin
@@ -200,10 +234,9 @@ class DenseRows(PreparedRows):
         return squares
 
     def search_costs(self) -> tuple[float, float]:
-        """Return the costs of a distance and of comparing a row with all, in products."""
         return self.n_columns, self.n / 2 * self.n_columns
 
-    def self_kneighbors(self, k: int, n_threads: int):
+    def self_kneighbors(self, k: int, n_threads: int) -> Neighbors:
         many = self.n > SELF_JOIN_MAX_SAMPLES or self.n * self.n_columns > MAX_PACKED_NUMBERS
         if many or is_memmapped(self.points.values):
             return super().self_kneighbors(k, n_threads)
@@ -215,24 +248,28 @@ class DenseRows(PreparedRows):
         sizes = self._sizes(packed)
         return self._nearest(self.points, candidates, sizes, k, n_threads, np.arange(self.n))
 
-    def _pack(self, values, n_threads):
+    def _pack(self, values: np.ndarray, n_threads: int) -> PackedRows:
         return pack(values, origin=self.origin, n_threads=n_threads)
 
-    def _sizes(self, packed):
+    def _sizes(self, packed: PackedRows) -> np.ndarray:
         """Return the rows' lengths as packed; infinite for those that were moved nearer."""
-        return lengths(packed.norms[: packed.n])
+        return norms_of(packed.norms[: packed.n])
 
-    def copied_lengths(self, queries):
-        """Return the lengths of rows that were rounded, else 1, which angular rows have."""
-        if is_angular(self.metric) or not self._are_copied:
+    def copied_lengths(self, queries: DensePoints) -> np.ndarray:
+        if is_angular(self.metric) or not self.frame.is_copied:
             return np.ones(len(queries))
         squares = np.empty(len(queries))
         for a, chunk in iter_chunks(queries.values):
             part = squares[a : a + len(chunk)]
             np.einsum("ij,ij->i", chunk, chunk, out=part, dtype=np.float64)
-        return lengths(squares)
+        return norms_of(squares)
 
-    def _on_grid(self, points):
+    @cached_property
+    def is_on_grid(self) -> bool:
+        known = self.frame.is_on_grid
+        return self._on_grid(self.points) if known is None else known
+
+    def _on_grid(self, points: DensePoints) -> bool:
         if not points.is_source:
             return False
         for _, chunk in iter_chunks(points.values):
@@ -242,42 +279,45 @@ class DenseRows(PreparedRows):
                 return False
         return True
 
-    def _compare(self, queries, candidates, n_threads, progress):
+    def _compare(
+        self, queries: DensePoints, candidates: Candidates, n_threads: int, progress: Progress
+    ) -> np.ndarray:
         step = max(MAX_PACKED_NUMBERS // (16 * self.n_columns), 1)
         packed = self._pack(queries.values, n_threads)
-        if not self._are_copied and not queries.is_source:
+        if not self.frame.is_copied and not queries.is_source:
             # The origin is subtracted before they are rounded.
             with np.errstate(over="ignore"):
-                rows = scaling.clip_far_rows(queries.source.astype(np.float64) - self.origin)
+                rows = clip_far_rows(queries.source.astype(np.float64) - self.origin)
             packed = pack(rows.astype(np.float32), n_threads=n_threads)
         for first, points in iter_chunks(self.points.values, step * self.n_columns):
             candidates.compare_all(packed, self._pack(points, n_threads), first, n_threads)
             progress.advance(len(queries) * len(points) / self.n)
         return self._sizes(packed)
 
-    def _bounds_for(self, queries):
-        if self._are_copied or queries.is_source:
+    def _bounds_for(self, queries: DensePoints) -> np.ndarray:
+        if self.frame.is_copied or queries.is_source:
             return self._bounds
         bounds = self._bounds.copy()
         bounds[2] = np.inf  # the rounding of the queries is relative to another origin than theirs
         return bounds
 
-    def _rerank(self, queries, *arguments):
+    def _rerank(self, queries: DensePoints, *arguments: object) -> None:
         values = queries.values, self.points.values
         is_own = queries is self.points or queries.whole is self.points
-        if is_own and self._bytes is not None:
-            own = self._bytes if queries is self.points else self._bytes[queries.rows]
-            values = own, self._bytes
+        if is_own and self.as_bytes is not None:
+            own = self.as_bytes if queries is self.points else self.as_bytes[queries.rows]
+            values = own, self.as_bytes
         _kernels.rerank.rerank(*values, *arguments)
 
     @cached_property
-    def _bytes(self) -> np.ndarray | None:
+    def as_bytes(self) -> np.ndarray | None:
         """The values of many columns in a byte each, as images have them, where they fit.
 
         Candidates lie anywhere in memory: most of the time goes by until they are read.
         """
         low, high = BYTE_COLUMNS
-        if not low <= self.n_columns <= high or not self.points.is_source:
+        may_be = self.frame.may_be_bytes and self.points.is_source
+        if not low <= self.n_columns <= high or not may_be:
             return None
         values = self.points.values
         out = memory.allocate(values.shape, np.uint8, "the rows in bytes")
@@ -290,11 +330,7 @@ class DenseRows(PreparedRows):
                 return None
         return out
 
-    def float64_scores(self, queries, center):
-        """Return the scores of all points for queries, in float64, and the queries' lengths.
-
-        center : one row, the origin.
-        """
+    def float64_scores(self, queries: DensePoints, center: DensePoints) -> Neighbors:
         step = max(CHUNK_SIZE // self.n_columns, 1)
         origin = center.coordinates()
         rows = (queries.coordinates() - origin) / self.unit
@@ -306,10 +342,10 @@ class DenseRows(PreparedRows):
         return scores, np.linalg.norm(rows, axis=1)
 
 
-def _largest(X):
+def _largest(X: AnyRows) -> float:
     """Return the largest absolute value of an array, read in chunks."""
     return float(as_rows(X).fold(CHUNK_SIZE, _larger, -np.inf))
 
 
-def _larger(largest, first, chunk):
-    return max(largest, -chunk.min(), chunk.max())
+def _larger(largest: float, first: int, chunk: np.ndarray) -> float:
+    return max(largest, -float(chunk.min()), float(chunk.max()))

@@ -4,15 +4,30 @@ The number of cells and candidates follows from the sample of rows with known tr
 The cells and the result of a query do not depend on the other queries.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
+import numpy.typing as npt
 
 from fasttsne import _kernels
 from fasttsne.linalg.pca import Projection
-from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates
-from fasttsne.nearest_neighbors.builtin.cells import pack_cells
-from fasttsne.nearest_neighbors.builtin.packing import PANEL_ROWS, TILE_ROWS, pack
-from fasttsne.nearest_neighbors.builtin.prepared_rows import QUERY_BATCH_SIZE
-from fasttsne.nearest_neighbors.builtin.reduction import reduce_queries, score_norms
+from fasttsne.nearest_neighbors.builtin.candidates import (
+    N_EXTRA_CANDIDATES,
+    PANEL_ROWS,
+    TILE_ROWS,
+    Candidates,
+    PackedRows,
+    pack,
+)
+from fasttsne.nearest_neighbors.builtin.cells import CellTable, pack_cells
+from fasttsne.nearest_neighbors.builtin.prepared_rows import (
+    QUERY_BATCH_SIZE,
+    Neighbors,
+    P,
+    PreparedRows,
+    score_norms,
+)
+from fasttsne.nearest_neighbors.builtin.rows import reduce_queries
 
 ARRAYS = "index_map", "starts", "sizes", "centres", "origin"
 
@@ -22,25 +37,42 @@ class Probes:
 
     Parameters
     ----------
-    cells : :class:`fasttsne.nearest_neighbors.builtin.cells.Cells` of the search.
-    origin : (columns,) float32, that the cells' rows are packed around.
+    arrays : ``ARRAYS``: three of the cells' table, their centroids, and the (columns,) float32 that
+        rows are packed around.
     projection : from rows to reduced ones, or None if rows are not reduced.
     n_probed : cells in which a query is searched, for up to ``k`` neighbours.
     kept : candidates for each neighbour that is requested.
     k : neighbours of the search.
     """
 
-    def __init__(self, cells, origin, projection, n_probed: int, kept: float, k: int):
-        self._packed = None  # until the first query that memory is free
-        self.index_map, self.starts, self.sizes = cells.index_map, cells.starts, cells.sizes
-        self.centres = cells.centroids  # indexes are pickled: names stay
-        self.projection, self.origin = projection, origin
-        self.n_probed, self.kept, self.k = n_probed, kept, k
+    index_map: np.ndarray
+    starts: np.ndarray
+    sizes: np.ndarray
+    centres: np.ndarray  # indexes are pickled: names stay
+    origin: np.ndarray
 
-    def to_arrays(self) -> tuple[dict, dict[str, np.ndarray]]:
+    def __init__(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        projection: Projection | None,
+        n_probed: int,
+        kept: float,
+        k: int,
+    ):
+        self._packed: PackedRows | None = None  # until the first query that memory is free
+        vars(self).update({name: arrays[name] for name in ARRAYS})
+        self.projection, self.n_probed, self.kept, self.k = projection, n_probed, kept, k
+
+    @staticmethod
+    def arrays_of(cells: CellTable, origin: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the arrays of the cells of a search."""
+        values = cells.index_map, cells.starts, cells.sizes, cells.centroids, origin
+        return dict(zip(ARRAYS, values, strict=True))
+
+    def to_arrays(self) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Return numbers, as JSON can express them, and arrays, for a file."""
         numbers = {"n_probed": int(self.n_probed), "kept": float(self.kept), "k": int(self.k)}
-        arrays = {name: getattr(self, name) for name in ARRAYS}
+        arrays = {name: vars(self)[name] for name in ARRAYS}
         if self.projection is not None:
             origin, directions, scale, max_residual = self.projection
             numbers |= {"scale": float(scale), "max_residual": float(max_residual)}
@@ -48,7 +80,9 @@ class Probes:
         return numbers, arrays
 
     @classmethod
-    def from_arrays(cls, numbers, arrays, shape: tuple[int, int]) -> "Probes":
+    def from_arrays(
+        cls, numbers: Mapping[str, float], arrays: Mapping[str, np.ndarray], shape: tuple[int, int]
+    ) -> "Probes":
         """Return the probes of the rows of a data set, (n, columns), from those.
 
         Raises
@@ -56,19 +90,18 @@ class Probes:
         ValueError
             Where kernels would read outside of an array.
         """
-        result = cls.__new__(cls)
-        vars(result).update({name: arrays[name] for name in ARRAYS})
-        result.n_probed, result.kept, result.k = (numbers[x] for x in ("n_probed", "kept", "k"))
-        n_columns, n_positions = shape[1], TILE_ROWS * int(result.starts[-1])
-        result.projection = result._packed = None
+        n_columns, projection = shape[1], None
         if "scale" in numbers:
             directions = arrays["projection_directions"]
-            result.projection = Projection(
+            projection = Projection(
                 arrays["projection_origin"], directions, numbers["scale"], numbers["max_residual"]
             )
-            _check(result.projection.origin, np.float32, (n_columns,))
+            _check(projection.origin, np.float32, (n_columns,))
             _check(directions, np.float32, (n_columns, directions.shape[-1]))
             n_columns = directions.shape[1] + (numbers["max_residual"] > 0)
+        n_probed, kept, k = (numbers[name] for name in ("n_probed", "kept", "k"))
+        result = cls(arrays, projection, int(n_probed), kept, int(k))
+        n_positions = TILE_ROWS * int(result.starts[-1])
         n_cells = len(result.sizes)
         _check(result.starts, np.int32, (n_cells + 1,))
         _check(result.sizes, result.sizes.dtype, (n_cells,))
@@ -82,7 +115,7 @@ class Probes:
             raise ValueError(f"the cells have rows that are not from 0 to {shape[0] - 1}")
         return result
 
-    def query(self, rows, queries, k: int, n_threads: int):
+    def query(self, rows: PreparedRows[P], queries: P, k: int, n_threads: int) -> Neighbors:
         """Return the k nearest to each query: indices and distances, (m, k), nearest first.
 
         Parameters
@@ -93,9 +126,10 @@ class Probes:
             self._search(rows, queries[a : a + QUERY_BATCH_SIZE], k, n_threads)
             for a in range(0, len(queries), QUERY_BATCH_SIZE)
         ]
-        return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))
+        indices, distances = zip(*results, strict=True)
+        return np.concatenate(indices), np.concatenate(distances)
 
-    def _search(self, rows, queries, k, n_threads):
+    def _search(self, rows: PreparedRows[P], queries: P, k: int, n_threads: int) -> Neighbors:
         packed = self._packed_rows(rows, n_threads)
         n = len(rows.points)
         n_kept = min(int(self.kept * k) + N_EXTRA_CANDIDATES, n)
@@ -114,15 +148,12 @@ class Probes:
             packed.norms,
             self.starts,
             *_by_panel(probed[order], len(self.sizes)),
-            n_kept,
-            candidates.keys,
-            candidates.counts,
-            candidates.thresholds,
+            *candidates.lists,
             n_threads,
         )
         return rows.rerank_queries(queries, candidates, order, self.index_map, k, n_threads)[:2]
 
-    def _packed_rows(self, rows, n_threads):
+    def _packed_rows(self, rows: PreparedRows[P], n_threads: int) -> PackedRows:
         if self._packed is None:
             points = reduce_queries(rows, rows.points, self.projection, n_threads)
             self._packed = pack_cells(
@@ -136,7 +167,7 @@ class Probes:
             )
         return self._packed
 
-    def _nearest_cells(self, reduced, n_probed, n_threads):
+    def _nearest_cells(self, reduced: np.ndarray, n_probed: int, n_threads: int) -> np.ndarray:
         """Return the cells with the nearest centroids, (m, n_probed), nearest first."""
         best = Candidates(len(reduced), n_probed)
         packed = pack(reduced, origin=self.origin, n_threads=n_threads)
@@ -144,12 +175,12 @@ class Probes:
         return best.top(n_probed)
 
 
-def _check(array, dtype, shape):
+def _check(array: np.ndarray, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> None:
     if array.dtype != dtype or array.shape != shape:
         raise ValueError(f"an array of the search is {array.dtype} of shape {array.shape}")
 
 
-def _by_panel(probed, n_cells):
+def _by_panel(probed: np.ndarray, n_cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return for each panel of rows the cells that any of them probes, and which rows do.
 
     Returns

@@ -1,19 +1,21 @@
 """Distances between chosen rows of a data set, and ranks of neighbours, for any metric."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.spatial.distance import cdist
 
 from fasttsne import _kernels
+from fasttsne.linalg.rows import to_dense
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.rows import prepare_rows
-from fasttsne.nearest_neighbors.builtin.sparse_rows import squared_norms
+from fasttsne.nearest_neighbors.builtin.sparse_rows import SparseRows, squared_norms
 from fasttsne.nearest_neighbors.exact import Exact, pairwise_distances
 from fasttsne.nearest_neighbors.precomputed import check_distance_matrix, check_distances
+from fasttsne.runtime.typing import Metric, Rows, Settings
 
 # Distances computed at a time; and where the ranks of two spaces are compared, which takes several
 # times their memory, of so many rows at least.
@@ -22,6 +24,7 @@ BLOCK_ENTRIES, RANKED_ENTRIES, MIN_RANKED_ROWS = 2**22, 2**20, 4
 FLOAT64_RANKS_MAX_SAMPLES = 4096
 
 
+@runtime_checkable
 class Distances(Protocol):
     """Distances between the rows of a data set of ``n_samples`` rows."""
 
@@ -31,7 +34,9 @@ class Distances(Protocol):
         """Return the distances of each of the rows to each of the others, by index, float64."""
 
 
-def make_distances(X, metric="euclidean", metric_params=None) -> Distances:
+def make_distances(
+    X: Rows | Distances, metric: Metric = "euclidean", metric_params: Settings = None
+) -> Distances:
     """Return an object that computes distances between rows of X.
 
     Parameters
@@ -40,7 +45,7 @@ def make_distances(X, metric="euclidean", metric_params=None) -> Distances:
         function returned, for several measures of the same rows.
     metric, metric_params : as for :class:`fasttsne.nearest_neighbors.Exact`.
     """
-    if hasattr(X, "pairwise"):  # they were made before
+    if isinstance(X, Distances):  # they were made before
         return X
     if isinstance(metric, str) and metric == "precomputed":
         return _PrecomputedDistances(X)
@@ -152,7 +157,7 @@ def max_rank_counts(
         yield counts, excess
 
 
-def _count_ranks(first, second, k):
+def _count_ranks(first: np.ndarray, second: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the counts and the excess of ranks from all of them, (rows, n) in each space."""
     n = first.shape[1]
     largest = np.maximum(first, second)
@@ -164,7 +169,7 @@ def _count_ranks(first, second, k):
     return np.array(counts, np.int32), np.stack(excess, 1)
 
 
-def _distances_to_all(distances, rows, n_threads):
+def _distances_to_all(distances: Distances, rows: np.ndarray, n_threads: int) -> np.ndarray:
     """Return what grows with the distances of rows to all: float32 for many dense rows."""
     n = distances.n_samples
     if not isinstance(distances, _DenseDistances) or n <= FLOAT64_RANKS_MAX_SAMPLES:
@@ -176,7 +181,7 @@ def _distances_to_all(distances, rows, n_threads):
     return squares
 
 
-def _ranks_of_all(block, rows):
+def _ranks_of_all(block: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return the rank of every row among the neighbours of each, (rows, n), from 1; itself n."""
     block[np.arange(len(rows)), rows] = np.inf
     order = np.argsort(block, axis=1, kind="stable")
@@ -189,32 +194,32 @@ def _ranks_of_all(block, rows):
 
 
 class _DenseDistances:
-    def __init__(self, rows):
+    def __init__(self, rows: DenseRows):
         self.n_samples, self.points, self._rows = rows.n, rows.points.values, rows
 
-    def among(self, rows):
+    def among(self, rows: np.ndarray) -> "_DenseDistances":
         return _DenseDistances(DenseRows(self._rows.points.source[rows], self._rows.metric))
 
-    def nearest(self, rows, k, n_threads):
+    def nearest(self, rows: np.ndarray, k: int, n_threads: int) -> np.ndarray:
         return self._rows.to_metric(self._rows.kneighbors_of_rows(rows, k, n_threads)[1])
 
-    def nearest_rows(self, rows, k, n_threads):
+    def nearest_rows(self, rows: np.ndarray, k: int, n_threads: int) -> np.ndarray:
         return self._rows.kneighbors_of_rows(rows, k, n_threads)[0]
 
-    def pairwise(self, rows, others):
+    def pairwise(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
         return self._rows.to_metric(cdist(self.points[rows], self.points[others]))
 
 
 class _SparseDistances:
     """By products: the rows stay sparse."""
 
-    def __init__(self, rows):
+    def __init__(self, rows: SparseRows):
         self.n_samples, self._rows = rows.n, rows
         self._square = squared_norms(rows.points).astype(np.float64)
         self._matrix = rows.points.matrix.astype(np.float64)
         self._means = rows.points.means.astype(np.float64)
 
-    def pairwise(self, rows, others):
+    def pairwise(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
         shift = self._rows.n_columns * np.outer(self._means[rows], self._means[others])
         products = (self._matrix[rows] @ self._matrix[others].T).toarray() - shift
         square = self._square[rows][:, None] + self._square[others] - 2 * products
@@ -224,30 +229,30 @@ class _SparseDistances:
 class _ScipyDistances:
     """By SciPy or a callable, on rows converted to dense."""
 
-    def __init__(self, index):
+    def __init__(self, index: Exact):
         self.n_samples, self._data = index.n_samples, index.data
         self._metric, self._params = index._scipy_metric()
 
-    def pairwise(self, rows, others):
-        rows, others = _to_dense(self._data[rows]), _to_dense(self._data[others])
+    def pairwise(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        rows, others = to_dense(self._data[rows]), to_dense(self._data[others])
         return pairwise_distances(rows, others, self._metric, self._params)
 
 
 class _PrecomputedDistances:
     """From a matrix; distances that a sparse one does not store are infinite."""
 
-    def __init__(self, matrix):
+    def __init__(self, matrix: Rows):
         self._matrix = check_distance_matrix(matrix, "X", min_rows=2)
         self.n_samples = self._matrix.shape[0]
         if self._matrix.shape[1] != self.n_samples:
             raise ValueError(f"X must be square, (n, n) distances; got shape {self._matrix.shape}")
 
-    def pairwise(self, rows, others):
+    def pairwise(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
         block = self._matrix[rows][:, others]
         if not sp.issparse(block):
-            block = np.asarray(block, np.float64)
-            check_distances(block, "X")
-            return block
+            dense = np.asarray(block, np.float64)
+            check_distances(dense, "X")
+            return dense
         block = block.tocoo()
         found = np.full(block.shape, np.inf)
         found[block.row, block.col] = block.data
@@ -257,12 +262,8 @@ class _PrecomputedDistances:
 class _DistancesAmong:
     """Of some rows of a data set."""
 
-    def __init__(self, distances, rows):
+    def __init__(self, distances: Distances, rows: np.ndarray):
         self.n_samples, self._distances, self._rows = len(rows), distances, rows
 
-    def pairwise(self, rows, others):
+    def pairwise(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
         return self._distances.pairwise(self._rows[rows], self._rows[others])
-
-
-def _to_dense(rows):
-    return rows.toarray() if sp.issparse(rows) else rows

@@ -8,17 +8,20 @@ import numpy as np
 import scipy.sparse
 
 from fasttsne import _kernels
-from fasttsne.linalg import pca, scaling
-from fasttsne.linalg.robust import robust_frame
-from fasttsne.nearest_neighbors.builtin.error_bounds import error_bounds
+from fasttsne.linalg.pca import Projection, squared_lengths
+from fasttsne.linalg.robust import MAX_ROW_SIZE, float32_unit, power_of_two, robust_frame
+from fasttsne.nearest_neighbors.builtin.candidates import Candidates
 from fasttsne.nearest_neighbors.builtin.metrics import is_angular
 from fasttsne.nearest_neighbors.builtin.prepared_rows import (
     CONSTANT_ROW_NORM,
     FAR_DISTANCE,
     MAX_GRID_NORM,
+    Neighbors,
     PreparedRows,
-    lengths,
+    error_bounds,
+    norms_of,
 )
+from fasttsne.runtime.progress import Progress
 
 # Numbers that a call of the kernel reads, after which Ctrl-C is noticed.
 MAX_CALL_NUMBERS = 1e8
@@ -35,7 +38,7 @@ class CompressedArrays(NamedTuple):
     values: np.ndarray
 
     @classmethod
-    def from_matrix(cls, matrix):
+    def from_matrix(cls, matrix: scipy.sparse.csr_matrix) -> "CompressedArrays":
         # The kernels take the address of the first entry, so there must be one.
         pad = int(matrix.nnz == 0)
         indices = np.pad(matrix.indices.astype(np.int32, copy=False), (0, pad))
@@ -58,14 +61,14 @@ class SparsePoints:
     source: scipy.sparse.csr_matrix
     frames: np.ndarray | None
 
-    def __len__(self):
-        return self.matrix.shape[0]
+    def __len__(self) -> int:
+        return int(self.matrix.shape[0])
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: np.ndarray | slice) -> "SparsePoints":
         frames = None if self.frames is None else self.frames[rows]
         return SparsePoints(self.matrix[rows], self.means[rows], self.source[rows], frames)
 
-    def exact_rows(self):
+    def exact_rows(self) -> object:
         """Return the rows as the kernel for float64 distances reads them."""
         source = self.source
         indptr, columns = source.indptr.astype(np.int64), source.indices.astype(np.int32)
@@ -84,25 +87,25 @@ class SparsePoints:
         matrix.data = matrix.data / np.repeat(unit, counts) / np.repeat(scale, counts)
         return matrix, shift / scale
 
-    def arrays(self):
+    def arrays(self) -> tuple[np.ndarray, ...]:
         """Return what the kernels read: row pointers, columns, values, means."""
         return *CompressedArrays.from_matrix(self.matrix), self.means
 
 
-class SparseRows(PreparedRows):
+class SparseRows(PreparedRows[SparsePoints]):
     """Rows of a CSR matrix, which stay sparse."""
 
-    def __init__(self, data, metric: str):
-        super().__init__(data, metric)
+    def __init__(self, data: scipy.sparse.csr_matrix, metric: str):
+        super().__init__(data.shape, metric)
         self.origin = np.zeros(self.n_columns, np.float32)
         if not is_angular(metric):
-            self.unit = scaling.float32_unit(robust_frame(data).size)
+            self.unit = float32_unit(robust_frame(data).size)
         self.points = self.prepare(data)
         growth = 1 + self.n_columns * float(np.square(self.points.means).max(initial=0))
         depth = int(np.diff(data.indptr).max(initial=0))
         self._bounds = error_bounds(2 * depth, FAR_DISTANCE, True, self.unit, growth=growth)
 
-    def prepare(self, X) -> SparsePoints:
+    def prepare(self, X: scipy.sparse.csr_matrix) -> SparsePoints:
         """Return new rows, scaled to length one for cosine, and centered for correlation."""
         X = scipy.sparse.csr_matrix(X)
         X.sort_indices()
@@ -112,19 +115,19 @@ class SparseRows(PreparedRows):
             if not is_angular(self.metric):
                 values = np.nan_to_num(matrix.data, copy=False)  # infinities become the largest
                 size = _row_reduce(np.maximum, np.abs(values), X.indptr)
-                size = np.repeat(np.maximum(size, scaling.MAX_ROW_SIZE), np.diff(X.indptr))
-                is_far = size > scaling.MAX_ROW_SIZE
-                matrix.data = np.where(is_far, values / size * scaling.MAX_ROW_SIZE, values)
+                size = np.repeat(np.maximum(size, MAX_ROW_SIZE), np.diff(X.indptr))
+                is_far = size > MAX_ROW_SIZE
+                matrix.data = np.where(is_far, values / size * MAX_ROW_SIZE, values)
             return replace(points, matrix=matrix.astype(np.float32), means=means.astype(np.float32))
 
-    def _frames(self, X):
+    def _frames(self, X: scipy.sparse.csr_matrix) -> np.ndarray | None:
         """Return each row's unit, shift and scale, (n, 3) float64, or None for 1, 0 and 1."""
         n, d = X.shape
         if not is_angular(self.metric):
             return None
         counts = np.diff(X.indptr)
         values = X.data.astype(np.float64)
-        unit = scaling.power_of_two(_row_reduce(np.maximum, np.abs(values), X.indptr))
+        unit = power_of_two(_row_reduce(np.maximum, np.abs(values), X.indptr))
         values /= np.repeat(unit, counts)
         shift = np.zeros(n)
         if self.metric == "correlation":
@@ -133,44 +136,42 @@ class SparseRows(PreparedRows):
         norms = np.sqrt(squares + (d - counts) * shift**2)
         return np.stack([unit, shift, np.where(norms > CONSTANT_ROW_NORM, norms, 1)], axis=1)
 
-    @staticmethod
-    def to_dense(points: SparsePoints) -> np.ndarray:
-        """Return prepared rows as an array, for few columns."""
-        return points.matrix.toarray() - points.means[:, None]
+    @property
+    def values(self) -> scipy.sparse.csr_matrix:
+        """The matrix; for correlation, of which each row is centered, without the shift."""
+        return self.points.matrix
 
-    def reduce(self, rank: int, generator, n_threads: int):
-        """Return principal components, lengths of residuals, and the projection.
+    def to_dense(self, points: SparsePoints) -> np.ndarray:
+        dense: np.ndarray = points.matrix.toarray() - points.means[:, None]
+        return dense
 
-        For correlation, where each row is centered, only the columns are centered here.
-        """
-        return pca.components_and_residuals(self.points.matrix, rank, generator, n_threads)
-
-    def project(self, queries: SparsePoints, projection, n_threads: int) -> np.ndarray:
+    def project(self, queries: SparsePoints, projection: Projection, n_threads: int) -> np.ndarray:
         shift = projection.origin @ projection.directions
         return np.ascontiguousarray(queries.matrix @ projection.directions - shift)
 
-    @staticmethod
-    def squared_lengths(queries: SparsePoints, origin: np.ndarray) -> np.ndarray:
-        """Return the squared lengths of prepared rows, not centered, less an origin, (m,)."""
-        return pca.squared_lengths(queries.matrix, origin.astype(np.float64))
+    def squared_lengths(self, queries: SparsePoints, origin: np.ndarray) -> np.ndarray:
+        return squared_lengths(queries.matrix, origin.astype(np.float64))
 
     @cached_property
-    def _columns(self):
+    def _columns(self) -> tuple[CompressedArrays, np.ndarray]:
         return CompressedArrays.from_matrix(self.points.matrix.tocsc()), squared_norms(self.points)
 
     def search_costs(self) -> tuple[float, float]:
-        """Return the costs of a distance and of comparing a row with all, in products."""
         matrix = self.points.matrix
         shared = (np.bincount(matrix.indices, minlength=self.n_columns) / self.n) ** 2
         points = self.n * (POINT_COST + SHARED_COST * shared.sum())
         return ENTRY_COST * matrix.nnz / self.n, float(points)
 
-    def _on_grid(self, points):
+    def _on_grid(self, points: SparsePoints) -> bool:
         values = points.source.data
         is_whole = not is_angular(self.metric) and bool((values == np.rint(values)).all())
-        return is_whole and squared_norms(points).max(initial=0) <= MAX_GRID_NORM and self.unit == 1
+        return bool(
+            is_whole and squared_norms(points).max(initial=0) <= MAX_GRID_NORM and self.unit == 1
+        )
 
-    def _compare(self, queries, candidates, n_threads, progress):
+    def _compare(
+        self, queries: SparsePoints, candidates: Candidates, n_threads: int, progress: Progress
+    ) -> np.ndarray:
         columns, norms = self._columns
         rows = np.arange(len(queries), dtype=np.int32)
         arrays = queries.arrays()
@@ -192,20 +193,17 @@ class SparseRows(PreparedRows):
                 n_threads,
             )
             progress.advance(len(rows[part]))
-        return lengths(squared_norms(queries))
+        return norms_of(squared_norms(queries))
 
-    def copied_lengths(self, queries):
-        """Return the lengths of rows that were rounded, else 1, which angular rows have.
-
-        Float32 rows are not: their unit is a power of two.
-        """
+    def copied_lengths(self, queries: SparsePoints) -> np.ndarray:
+        # Float32 rows are not rounded: their unit is a power of two.
         is_float32 = queries.source.dtype == self.points.source.dtype == np.float32
         if is_angular(self.metric) or is_float32:
             return np.ones(len(queries))
-        return lengths(squared_norms(queries))
+        return norms_of(squared_norms(queries))
 
-    def float64_scores(self, queries, center):
-        """As of dense rows, but with zero as the origin of products."""
+    def float64_scores(self, queries: SparsePoints, center: SparsePoints) -> Neighbors:
+        # Zero is the origin of products.
         matrix, means = self.points.coordinates(self.unit)
         rows, row_means = queries.coordinates(self.unit)
         shift = self.n_columns * np.outer(row_means, means)
@@ -213,7 +211,7 @@ class SparseRows(PreparedRows):
         scores = norms - 2 * ((rows @ matrix.T).toarray() - shift)
         return scores, np.sqrt(_squared_norms(rows, row_means))
 
-    def _rerank(self, queries, *arguments):
+    def _rerank(self, queries: SparsePoints, *arguments: object) -> None:
         _kernels.knn_sparse.rerank_sparse(
             *queries.arrays(), *self.points.arrays(), self.n_columns, *arguments
         )
@@ -224,14 +222,15 @@ def squared_norms(points: SparsePoints) -> np.ndarray:
     return _squared_norms(points.matrix, points.means).astype(np.float32)
 
 
-def _squared_norms(matrix, means):
+def _squared_norms(matrix: scipy.sparse.csr_matrix, means: np.ndarray) -> np.ndarray:
     values = matrix.data.astype(np.float64) - np.repeat(means, np.diff(matrix.indptr))
     squares = _row_reduce(np.add, values**2, matrix.indptr)
     absent = matrix.shape[1] - np.diff(matrix.indptr)
-    return squares + absent * means.astype(np.float64) ** 2
+    norms: np.ndarray = squares + absent * means.astype(np.float64) ** 2
+    return norms
 
 
-def _row_reduce(ufunc, values, indptr):
+def _row_reduce(ufunc: np.ufunc, values: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     """Reduce the entries of each row; empty rows give 0."""
     out = np.zeros(len(indptr) - 1)
     filled = np.flatnonzero(np.diff(indptr))

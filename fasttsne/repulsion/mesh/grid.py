@@ -2,12 +2,16 @@
 
 import math
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from fasttsne import _kernels
+from fasttsne.repulsion.mesh.influence import Influence
 from fasttsne.utils import require
+
+# Layers, rows and columns of a padded grid.
+Shape: TypeAlias = tuple[int, int, int]
 
 
 class FFTPlan(NamedTuple):
@@ -26,13 +30,7 @@ class FFTPlan(NamedTuple):
 
 @lru_cache(maxsize=64)
 def fft_plan(length: int) -> FFTPlan:
-    """The plan for a length.
-
-    Raises
-    ------
-    ValueError
-        Where the length has other factors, or is not a multiple of 4.
-    """
+    """Return the plan for a length, a multiple of 4 with the factors 2, 3 and 5."""
     radices = []
     rest = length
     for radix in (4, 5, 3, 2):
@@ -45,8 +43,8 @@ def fft_plan(length: int) -> FFTPlan:
     return FFTPlan(length, np.array(radices, np.int32), np.array(factors, np.float32))
 
 
-def _twiddle_factors(length, radices):
-    """w^(p j), as pairs, for each pass, p < m and 0 < j < r."""
+def _twiddle_factors(length: int, radices: list[int]) -> np.ndarray:
+    """Return w^(p j), as pairs, for each pass, p < m and 0 < j < r."""
     tables = [np.empty(0)]
     for radix in radices:
         left = length // radix
@@ -67,7 +65,7 @@ class Grid:
     and rows are never stored: ``convolve_columns`` has them only in its buffers.
     """
 
-    def __init__(self, shape: tuple[int, int, int], n_threads: int):
+    def __init__(self, shape: Shape, n_threads: int):
         layers, rows, columns = shape
         used = max(layers // 2, 1), max(rows // 2, 1)
         modes = columns // 2 + 1
@@ -84,9 +82,9 @@ class Grid:
         size = max(convolving, _kernels.row_fft.work_size(columns))
         self._scratch = _zeros((n_threads, size))
         self._energies = np.empty(n_blocks)
-        self._current = None
+        self._current: Influence | None = None
 
-    def set_influence(self, influence) -> None:
+    def set_influence(self, influence: Influence) -> None:
         """Take over the modes of an influence function, unless they are there already."""
         if self._current is not influence:
             self.influence[:, :, : influence.modes.shape[2]] = influence.modes
@@ -97,22 +95,16 @@ class Grid:
         layers, rows, columns = self._plans
         along_columns = self.cells, self.spectrum, columns, self._scratch
         _kernels.row_fft.transform_rows(*along_columns, False, n_threads)
-        energy = _kernels.fft_convolve.convolve_columns(
-            self.spectrum,
-            self.influence,
-            self.multiplicity,
-            rows,
-            layers,
-            self._scratch,
-            self._energies,
-            n_threads,
+        modes = self.spectrum, self.influence, self.multiplicity
+        energy: float = _kernels.fft_convolve.convolve_columns(
+            *modes, rows, layers, self._scratch, self._energies, n_threads
         )
         _kernels.row_fft.transform_rows(*along_columns, True, n_threads)
         return energy
 
 
-def zero_cells(shape: tuple[int, int, int]) -> np.ndarray:
-    """The cells that points can touch, of a grid of this padded shape.
+def zero_cells(shape: Shape) -> np.ndarray:
+    """Return the cells that points can touch, of a grid of this padded shape.
 
     Rows have room for whole vectors, and are not a power of two of cache lines apart.
     """
@@ -121,8 +113,8 @@ def zero_cells(shape: tuple[int, int, int]) -> np.ndarray:
     return _zeros((layers, rows, stride + 16 if stride % 512 == 0 else stride))
 
 
-def _zeros(shape):
-    """A float32 array that starts with a cache line, as its vectors then do."""
+def _zeros(shape: tuple[int, ...]) -> np.ndarray:
+    """Return a float32 array that starts with a cache line, as its vectors then do."""
     line = 16
     array = np.zeros(math.prod(shape) + line, np.float32)
     skipped = -(array.ctypes.data // array.itemsize) % line
@@ -137,7 +129,7 @@ MIN_CELLS_FOR_THREADS = 2**17
 
 
 class FFTWGrid:
-    """What ``Grid`` is, with whole padded arrays and FFTW's transforms of them.
+    """A ``Grid`` with whole padded arrays and FFTW's transforms of them.
 
     FFTW chooses an algorithm by trying several (``FFTW_MEASURE``).  It keeps what it found, its
     wisdom, as long as the process lives: a size is planned once, and later grids of that size
@@ -145,7 +137,7 @@ class FFTWGrid:
     so results differ in the last bits.
     """
 
-    def __init__(self, shape: tuple[int, int, int], n_threads: int):
+    def __init__(self, shape: Shape, n_threads: int):
         pyfftw = require("pyfftw", "FASTTSNE_FFT=pyfftw", "pyfftw")
         self.cells = zero_cells(shape)
         self._used = tuple(slice(max(size // 2, 1)) for size in shape)
@@ -161,10 +153,9 @@ class FFTWGrid:
         )
         self._forward = plan(self._padded, self._spectrum)
         self._inverse = plan(self._spectrum, self._padded, direction="FFTW_BACKWARD")
-        self._current = self._modes = None
+        self._current: Influence | None = None
 
-    def set_influence(self, influence) -> None:
-        """Take over the modes of an influence function, unless they are there already."""
+    def set_influence(self, influence: Influence) -> None:
         if self._current is not influence:
             layers, rows, _ = self._spectrum.shape
             # Stored is half of each axis; the other half mirrors it.
@@ -173,7 +164,7 @@ class FFTWGrid:
             self._current = influence
 
     def convolve(self, n_threads: int) -> float:
-        """As ``Grid`` does; the plans have their number of threads already."""
+        """Convolve as ``Grid`` does; the plans have their number of threads already."""
         points = self.cells[..., self._used[2]]
         self._padded[...] = 0
         self._padded[self._used] = points

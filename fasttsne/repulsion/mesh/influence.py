@@ -20,6 +20,7 @@ have are of length one.
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,7 +58,7 @@ class Influence(NamedTuple):
 def student_influence(
     shape: tuple[int, int, int], spacing: float, order: int, dof: float
 ) -> Influence:
-    """The influence function of w = (1 + r^2 / dof)^-dof on a periodic grid.
+    """Return the influence function of w = (1 + r^2 / dof)^-dof on a periodic grid.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def student_influence(
 def quick_influence(
     shape: tuple[int, int, int], spacing: float, order: int, dof: float
 ) -> Influence:
-    """The same in single precision, in a sixth of the time, for places other than the points.
+    """Return the same in single precision, in a sixth of the time, for places without a point.
 
     Aliases take no share of the kernel's transform, which they have only near the edge of the band.
     The box must not be so small that the kernel is almost 1 in all of it.
@@ -121,49 +122,51 @@ def quick_influence(
     return Influence(modes, constant, 0.0, np.zeros(SELF_FORCE_TERMS, np.float32))
 
 
-def _outer(factors):
-    """The product of a vector for each axis, an array of three axes."""
+def _outer(factors: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the product of a vector for each axis, an array of three axes."""
     return functools.reduce(np.multiply.outer, factors)
 
 
-def _squares(vectors):
-    """The sum of squares of a vector for each axis, an array of three axes."""
+def _squares(vectors: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the sum of squares of a vector for each axis, an array of three axes."""
     return functools.reduce(np.add.outer, [v**2 for v in vectors])
 
 
-def _transform_of_samples(shape, spacing, dof):
-    """The DFT of w - 1 on the grid: even in each axis, hence a cosine transform of a part.
+def _transform_of_samples(shape: Sequence[int], spacing: float, dof: float) -> np.ndarray:
+    """Return the DFT of w - 1 on the grid: a cosine transform of a part, as it is even.
 
     The 1 is left out because a small map's w differs from it by less than float64 holds.
     """
     samples = _squares([spacing * np.arange(m // 2 + 1) for m in shape])
     samples = np.expm1(-dof * np.log1p(samples / dof))
     axes = [axis for axis, m in enumerate(shape) if m > 1]
-    return dctn(samples, type=1, axes=axes, overwrite_x=True)
+    transform: np.ndarray = dctn(samples, type=1, axes=axes, overwrite_x=True)
+    return transform
 
 
-def _squared_windows(frequency, order):
-    """sum_m U(k_m) and sum_m |k_m|^2 U(k_m); both are made of 1-D sums."""
+def _squared_windows(frequency: Sequence[np.ndarray], order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return sum_m U(k_m) and sum_m |k_m|^2 U(k_m); both are made of 1-D sums."""
     sums, slopes = [], []
     for k in frequency:
         k_m = k[:, None] + 2 * np.pi * ALIASES
         u = _window(k, order) ** 2
         sums.append(u.sum(1))
         slopes.append((k_m**2 * u).sum(1))
-    gradient = sum(
-        _outer([*sums[:axis], slopes[axis], *sums[axis + 1 :]]) for axis in range(len(frequency))
-    )
-    return _outer(sums), gradient
+    terms = [[*sums[:axis], slopes[axis], *sums[axis + 1 :]] for axis in range(len(frequency))]
+    return _outer(sums), functools.reduce(np.add, map(_outer, terms))
 
 
-def _shared_by_aliases(frequency, spacing, order, dof):
-    """sum_m |k_m|^2 U(k_m) share_m, with each alias's share of the sampled kernel.
+def _shared_by_aliases(
+    frequency: Sequence[np.ndarray], spacing: float, order: int, dof: float
+) -> np.ndarray:
+    """Return sum_m |k_m|^2 U(k_m) share_m, with each alias's share of the sampled kernel.
 
     Single precision is ten times as fast, and the shares are not exact anyway.
     """
     nu = dof - sum(len(k) > 1 for k in frequency) / 2
     frequency = [k.astype(np.float32) for k in frequency]
-    total = weighted = base = None
+    sums: list[np.ndarray] = []
+    base: np.ndarray | None = None
     # Frequencies are not negative, so the strongest alias lies one band below.
     shifts = [(0, -1) if len(k) > 1 else (0,) for k in frequency]
     for shift in itertools.product(*shifts):
@@ -176,13 +179,17 @@ def _shared_by_aliases(frequency, spacing, order, dof):
         np.exp(np.minimum(share, 0, out=share), out=share)
         k2 *= _outer([np.sinc(k / (2 * np.pi)) ** (2 * order) for k in aliases])
         k2 *= share
-        total = share if total is None else np.add(total, share, out=total)
-        weighted = k2 if weighted is None else np.add(weighted, k2, out=weighted)
-    return weighted / total
+        if sums:
+            sums[0] += share
+            sums[1] += k2
+        else:
+            sums = [share, k2]
+    shared: np.ndarray = sums[1] / sums[0]
+    return shared
 
 
-def _log_matern(x2, nu):
-    """log(x^nu K_nu(x)) of x^2, up to a constant: uniform for large x or nu (DLMF 10.41)."""
+def _log_matern(x2: np.ndarray, nu: float) -> np.ndarray:
+    """Return log(x^nu K_nu(x)) of x^2, up to a constant: uniform for large x or nu (DLMF 10.41)."""
     root = np.sqrt(x2 + np.float32(nu**2))
     log = np.log(root)
     log *= np.float32(-0.5)
@@ -196,8 +203,10 @@ def _log_matern(x2, nu):
     return log
 
 
-def _self_force(weights, frequency, order, spacing):
-    """The force of a point on itself along the columns, as a polynomial in t - 1/2.
+def _self_force(
+    weights: np.ndarray, frequency: Sequence[np.ndarray], order: int, spacing: float
+) -> np.ndarray:
+    """Return the force of a point on itself along the columns, as a polynomial in t - 1/2.
 
     It has the period of the grid: b_q sin(2 pi q t) with
     b_q = (-1)^(p q) pi q / spacing * sum_k G(k) sum_m W(k_m) W(k_(m - q)).
@@ -215,18 +224,20 @@ def _self_force(weights, frequency, order, spacing):
         force += strength * np.sin(2 * np.pi * q * t)
     powers = 2 * np.arange(SELF_FORCE_TERMS)[::-1] + 1
     basis = (t[:, None] - 0.5) ** powers
-    return np.linalg.lstsq(basis, force, rcond=None)[0].astype(np.float32)
+    coefficients: np.ndarray = np.linalg.lstsq(basis, force, rcond=None)[0]
+    return coefficients.astype(np.float32)
 
 
-def _window(k, order):
-    """W(k_m) of the spline for each alias, (modes, aliases); an axis that is missing has none."""
+def _window(k: np.ndarray, order: int) -> np.ndarray:
+    """Return W(k_m) of the spline for each alias, (modes, aliases)."""
     if len(k) == 1:
-        return (ALIASES == 0)[None, :].astype(float)
-    return np.sinc(k[:, None] / (2 * np.pi) + ALIASES) ** order
+        return np.array(ALIASES == 0, float)[None, :]  # the axis is missing
+    window: np.ndarray = np.sinc(k[:, None] / (2 * np.pi) + ALIASES) ** order
+    return window
 
 
-def _multiplicity(shape):
-    """How many modes of the whole spectrum each entry of the stored part stands for."""
+def _multiplicity(shape: Sequence[int]) -> np.ndarray:
+    """Return how many modes of the whole spectrum each entry of the stored part stands for."""
     counts = [np.full(m // 2 + 1, 2.0) for m in shape]
     for count in counts:
         count[[0, -1]] = 1  # axes are even, or of length one
@@ -234,7 +245,7 @@ def _multiplicity(shape):
 
 
 def polynomials(order: int) -> np.ndarray:
-    """Weights and slopes of the B-spline of order p = ``order`` at its p nodes.
+    """Return weights and slopes of the B-spline of order p = ``order`` at its p nodes.
 
     A point at u = cell + t, 0 <= t < 1, has the weight M_p(t + p - 1 - j) at node
     cell + j: a polynomial of degree p - 1 in t for each j.
