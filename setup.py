@@ -49,7 +49,6 @@ SIMD_KERNELS = [
     "optimize/morton",
     "repulsion/barnes_hut",
     "repulsion/exact_repulsion",
-    "repulsion/split_mesh",
     "repulsion/particle_mesh",
 ]
 # Compiled once: no vector instructions to gain from, or to ask about.
@@ -63,6 +62,7 @@ PLAIN_KERNELS = [
     "optimize/follow",
     "optimize/hat_grid",
     "optimize/row_descent",
+    "repulsion/pair_counts",
 ]
 # Loops that wait for memory, or are no part of an iteration.
 COMPACT_KERNELS = {
@@ -74,6 +74,7 @@ COMPACT_KERNELS = {
     "local_radii",
     "neighbor_lists",
     "neighbor_ranks",
+    "pair_counts",
     "rank_counts",
     "raster",
     "row_descent",

@@ -43,6 +43,7 @@ from .drawing import raster  # type: ignore[attr-defined]  # noqa: E402
 from .graph import csr, packed_edges  # type: ignore[attr-defined]  # noqa: E402
 from .knn import exact_order, neighbor_lists  # type: ignore[attr-defined]  # noqa: E402
 from .optimize import follow, hat_grid, row_descent  # type: ignore[attr-defined]  # noqa: E402
+from .repulsion import pair_counts  # type: ignore[attr-defined]  # noqa: E402
 
 SIMD_LEVELS = ("portable", "avx2")
 
@@ -85,7 +86,6 @@ knn_sparse = load_level(simd, "knn_sparse")
 leave_one_out = load_level(simd, "leave_one_out")
 local_radii = load_level(simd, "local_radii")
 morton = load_level(simd, "morton")
-split_mesh = load_level(simd, "split_mesh")
 neighbor_ranks = load_level(simd, "neighbor_ranks")
 particle_mesh = load_level(simd, "particle_mesh")
 perplexity = load_level(simd, "perplexity")
@@ -114,9 +114,9 @@ __all__ = [
     "local_radii",
     "morton",
     "neighbor_lists",
-    "split_mesh",
     "neighbor_ranks",
     "packed_edges",
+    "pair_counts",
     "particle_mesh",
     "perplexity",
     "rank_counts",

@@ -9,16 +9,16 @@ from typing import Protocol
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.repulsion.barnes_hut import TreeRepulsion, bounding_box
-from fasttsne.repulsion.mesh import MeshRepulsion, max_fast_cells
+from fasttsne.repulsion.barnes_hut import TreeRepulsion
+from fasttsne.repulsion.mesh import MeshRepulsion, SplitRepulsion
 from fasttsne.runtime.typing import Params
 
 __all__ = [
     "METHODS",
-    "AutoRepulsion",
     "ExactRepulsion",
     "MeshRepulsion",
     "Repulsion",
+    "SplitRepulsion",
     "TreeRepulsion",
     "make_repulsion",
 ]
@@ -70,39 +70,6 @@ def padded_columns(y: np.ndarray) -> np.ndarray:
     return columns
 
 
-class AutoRepulsion:
-    """The mesh while the map is dense enough for its grid to be cheap, else the tree.
-
-    A map starts small: with 10,000 points the mesh does early exaggeration and a little
-    more, the tree what follows; with 100,000 the mesh does all.  In 3-D,
-    with 70,000, the mesh does early exaggeration, the tree what follows.  The choice
-    depends on the map alone, so it is the same on every run.
-
-    Attributes
-    ----------
-    last_method : "fft" or "bh", which the last call used; None before the first.  The errors of
-        the two differ, so a loss from before a switch does not compare with one from after it.
-    """
-
-    def __init__(self, mesh: MeshRepulsion, tree: TreeRepulsion):
-        self.mesh, self.tree = mesh, tree
-        self.last_method: str | None = None
-        self._last: MeshRepulsion | TreeRepulsion | None = None
-
-    def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
-        box = bounding_box(y)
-        n_cells = max_fast_cells(*y.shape)
-        # Few points need no layout: an iteration of 2,000 takes a third of a millisecond.
-        is_dense = n_cells > 0 and self.mesh.padded_cells(box) <= n_cells
-        method = self.mesh if is_dense else self.tree
-        if self._last is not None and self._last is not method:
-            self._last.release()
-        self._last = method
-        z = method(y, out, box)
-        self.last_method = method.last_method  # the mesh hands very wide maps on to a tree
-        return z
-
-
 # What users may write, and what it means.
 METHODS = {
     "auto": "auto",
@@ -128,7 +95,6 @@ def make_repulsion(method: str, dof: float, n_threads: int, params: Params) -> R
         return TreeRepulsion(dof, params["theta"], n_threads)
     if method not in METHODS.values():
         raise ValueError(f"no repulsion is called {method!r}")
-    mesh = MeshRepulsion.from_params(dof, n_threads, params)
     if method == "fft":
-        return mesh
-    return AutoRepulsion(mesh, TreeRepulsion(dof, params["theta"], n_threads))
+        return MeshRepulsion.from_params(dof, n_threads, params)
+    return SplitRepulsion(dof, n_threads=n_threads)

@@ -1,315 +1,435 @@
-"""Particle-mesh repulsion: points to the grid, and the grid's forces to points.
+"""Repulsion by a split kernel: near pairs one by one, the smooth rest on a coarse grid.
 
-The repulsive force on a point is a gradient, F = -1/2 grad phi, of the potential
-phi(y) = sum_j w(|y - y_j|^2).  Points are spread to a grid with cardinal
-B-splines of order p, the grid is convolved with the kernel by FFT
-(``fft_convolve.pyx``), and phi's gradient is gathered with the derivative of the same
-splines.  A grid lets a point push itself; that force is known and taken away.
-``repulsion/mesh/influence.py`` says what the grid is multiplied by in between,
-``repulsion/mesh/grid.py`` owns the arrays.
+The force on a point is F = -1/2 grad phi of the potential phi(y) = sum_j w(|y - y_j|^2).  w is
+near + far: near is zero from a cutoff on (``near_pairs.pxd``), far has no scale shorter than the
+cutoff.  Points are spread to a grid with cardinal B-splines of order p, the grid is convolved with
+far by FFT (``fft_convolve.pyx``), and the gradient is gathered with the derivative of the same
+splines.  A grid lets a point push itself; that force is known and taken away.  With a cutoff of 0
+the grid has all of w: right for dense maps, whose near pairs are too many.
 
-One code serves every dimension: a grid has layers of rows of columns, and a
-single layer, or row, where it has fewer dimensions.  A point's first coordinate
-runs along the columns, the second along the rows, the third along the layers.
+Points are sorted by strips of cells first (``strips.pxd``), for both parts.  Threads never add to
+the same node of the grid: some strips together are a band, wider than a spline; bands go by two
+colors (in three dimensions four), of each of which no two are neighbours.  A band's points are
+always added in the same order, so the result does not depend on the threads.
 
-Threads never add to the same cell: points are sorted by tiles of rows and layers,
-a tile is one task, and tiles go by four colors, of each of which no two are neighbours.  A tile's
-points are always added in the same order, so the result does not depend on the
-threads.  Source: Hockney & Eastwood 1981; Essmann et al. 1995 (splines).
+``repulsion/mesh/influence.py`` says what the grid is multiplied by in between.  A grid in one or
+two dimensions has a single layer, in one a single row.
+
+Source: Hockney & Eastwood 1981 (P3M); Skeel, Tezcan & Hardy 2002 (splitting by Taylor polynomials).
 """
 
 from cython.parallel cimport parallel, prange
-from libc.math cimport floorf
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
+import numpy as np
+
 from fasttsne._kernels.optimize.row_task cimport RowTask, as_capsule, new_task
-from fasttsne._kernels.repulsion.tiles cimport (
-    CHUNKS, SPLINE_WIDTH, GridSpec, chunk_start, count_points, counts_to_starts, place_points,
-    tile_number, tiles_along, tiles_of_color,
+from fasttsne._kernels.repulsion.near_pairs cimport NearKernel, add_pairs
+from fasttsne._kernels.repulsion.spline_grid cimport (
+    N_SELF_FORCE_TERMS, SPLINE_WIDTH, SplineGrid, gather_point, spread_point,
 )
-from fasttsne._kernels.simd.simd8 cimport f8, f8_fma, f8_load, f8_mul, f8_set1, f8_store, f8_sum
+from fasttsne._kernels.repulsion.strips cimport (
+    CHUNKS, PADDING, Strips, count_strips, counts_to_starts, sort_strip, starts_of,
+)
+from fasttsne._kernels.simd.simd8 cimport f8, f8_set1, f8_sum
 
 cdef enum:
+    REACH = 2  # cells, and strips, that the cutoff spans
+    N_RUNS = (2 * REACH + 1) * (2 * REACH + 1)
     BLOCK = 512  # points gathered by one task
-    N_SELF_FORCE_TERMS = 6  # of the polynomial of a point's force on itself
 
 MAX_ORDER = SPLINE_WIDTH
 SELF_FORCE_TERMS = N_SELF_FORCE_TERMS
+CELLS_PER_CUTOFF = REACH
+STRIP_PADDING = PADDING
+COUNTS = CHUNKS + 1
 
 
-cdef inline Py_ssize_t spline(
-    const GridSpec *spec, float y, int axis, int p, f8 *weight, f8 *slope
-) noexcept nogil:
-    """The weights at the p nodes from floor(u) on and their derivatives by u.
-
-    In the fraction t = u - floor(u) each weight is a polynomial of degree p - 1:
-    Horner's rule with one node a lane.  Returns floor(u).
-    """
-    cdef float u = (y - spec.origin[axis]) * spec.inverse_spacing
-    cdef float cell = floorf(u)
-    cdef f8 t = f8_set1(u - cell)
-    cdef int power
-    weight[0] = f8_load(spec.weights)
-    for power in range(1, p):
-        weight[0] = f8_fma(weight[0], t, f8_load(spec.weights + power * SPLINE_WIDTH))
-    slope[0] = f8_load(spec.slopes)
-    for power in range(1, p - 1):
-        slope[0] = f8_fma(slope[0], t, f8_load(spec.slopes + power * SPLINE_WIDTH))
-    return <Py_ssize_t> cell
-
-
-cdef inline Py_ssize_t stencil_origin(
-    const GridSpec *spec, const float *y, int d, int p, f8 *weights, f8 *slopes
-) noexcept nogil:
-    """The splines of a point along each axis; returns the index of its first node."""
-    cdef Py_ssize_t node = spline(spec, y[0], 0, p, weights, slopes)
-    if d > 1:
-        node += spline(spec, y[1], 1, p, weights + 1, slopes + 1) * spec.step[1]
-    if d > 2:
-        node += spline(spec, y[2], 2, p, weights + 2, slopes + 2) * spec.step[2]
-    return node
-
-
-cdef inline void spread_points(
-    const GridSpec *spec, const float *y, const int32_t *points, Py_ssize_t count, float *grid,
-    int d, int p,
-) noexcept nogil:
-    """Add points to the grid, one after another; ``d`` and ``p`` are literals at each call."""
-    cdef f8 weights[3]
-    cdef f8 unused[3]
-    cdef float row_weights[SPLINE_WIDTH]
-    cdef float layer_weights[SPLINE_WIDTH]
-    cdef f8 column_weights
-    cdef float *layer
-    cdef float *row
-    cdef Py_ssize_t s
-    cdef int a, b
-    row_weights[0] = layer_weights[0] = 1
-    for s in range(count):
-        # 64 bits: n d may be beyond int32.
-        layer = grid + stencil_origin(
-            spec, y + <Py_ssize_t> points[s] * d, d, p, weights, unused
-        )
-        if d > 1:
-            f8_store(row_weights, weights[1])
-        if d > 2:
-            f8_store(layer_weights, weights[2])
-        for b in range(p if d > 2 else 1):
-            column_weights = f8_mul(f8_set1(layer_weights[b]), weights[0]) if d > 2 else weights[0]
-            row = layer
-            for a in range(p if d > 1 else 1):
-                f8_store(row, f8_fma(f8_set1(row_weights[a]), column_weights, f8_load(row)))
-                row += spec.step[1]
-            layer += spec.step[2]
-
-
-cdef inline float self_force(
-    const GridSpec *spec, float y, int axis, const float *terms
-) noexcept nogil:
-    """The force of a point on itself along one axis, an odd polynomial in t - 1/2."""
-    cdef float u = (y - spec.origin[axis]) * spec.inverse_spacing
-    cdef float s = u - floorf(u) - <float> 0.5
-    cdef float s2 = s * s, sum = terms[0]
-    cdef int power
-    for power in range(1, N_SELF_FORCE_TERMS):
-        sum = sum * s2 + terms[power]
-    return sum * s
-
-
-cdef inline float along_axis(
-    const GridSpec *spec, f8 column_weights, f8 phi, float y, int axis, const float *self_terms
-) noexcept nogil:
-    """The force along an axis, from the potential summed over the others but the columns."""
-    cdef float slope = f8_sum(f8_mul(column_weights, phi))
-    return -spec.inverse_spacing / 2 * slope - self_force(spec, y, axis, self_terms)
-
-
-cdef inline void gather_points(
-    const GridSpec *spec, const float *y, Py_ssize_t first, Py_ssize_t last, const float *grid,
-    const float *self_terms, float *out, float *potential, f8 *weights, f8 *slopes, int d, int p,
-) noexcept nogil:
-    """F = -1/2 grad phi, less the force on itself, of the points first..last.
-
-    phi goes to ``potential``, unless that is NULL.  ``d`` and ``p`` are literals at
-    each call; room for the splines is the caller's because compilers do not inline
-    functions that need much of it.
-    """
-    cdef f8 line, phi, phi_rows, phi_layers, layer_phi, layer_phi_rows
-    cdef float row_weights[SPLINE_WIDTH]
-    cdef float row_slopes[SPLINE_WIDTH]
-    cdef float layer_weights[SPLINE_WIDTH]
-    cdef float layer_slopes[SPLINE_WIDTH]
-    cdef const float *layer
-    cdef const float *row
-    cdef Py_ssize_t i
-    cdef int a, b
-    for i in range(first, last):
-        layer = grid + stencil_origin(spec, y + i * d, d, p, weights, slopes)
-        if d > 1:
-            f8_store(row_weights, weights[1])
-            f8_store(row_slopes, slopes[1])
-        if d == 3:
-            f8_store(layer_weights, weights[2])
-            f8_store(layer_slopes, slopes[2])
-        phi = phi_rows = phi_layers = f8_set1(0)
-        for b in range(p if d == 3 else 1):
-            row = layer
-            layer_phi = layer_phi_rows = f8_set1(0)
-            for a in range(p if d > 1 else 0):
-                line = f8_load(row)
-                layer_phi = f8_fma(f8_set1(row_weights[a]), line, layer_phi)
-                layer_phi_rows = f8_fma(f8_set1(row_slopes[a]), line, layer_phi_rows)
-                row += spec.step[1]
-            if d == 1:
-                phi = f8_load(layer)
-            elif d == 2:
-                phi, phi_rows = layer_phi, layer_phi_rows
-            else:
-                phi = f8_fma(f8_set1(layer_weights[b]), layer_phi, phi)
-                phi_rows = f8_fma(f8_set1(layer_weights[b]), layer_phi_rows, phi_rows)
-                phi_layers = f8_fma(f8_set1(layer_slopes[b]), layer_phi, phi_layers)
-                layer += spec.step[2]
-        out[i * d] = along_axis(spec, slopes[0], phi, y[i * d], 0, self_terms)
-        if d > 1:
-            out[i * d + 1] = along_axis(spec, weights[0], phi_rows, y[i * d + 1], 1, self_terms)
-        if d > 2:
-            out[i * d + 2] = along_axis(spec, weights[0], phi_layers, y[i * d + 2], 2, self_terms)
-        if potential != NULL:
-            potential[i] = f8_sum(f8_mul(weights[0], phi))
-
-
-cdef void spread_tile(
-    const GridSpec *spec, const float *y, const int32_t *points, Py_ssize_t count, float *grid
-) noexcept nogil:
-    """One compiled loop for the default spline, one for all others, for each dimension."""
-    cdef int p = spec.order
-    if spec.dimensions == 1:
-        spread_points(spec, y, points, count, grid, 1, p)
-    elif spec.dimensions == 2:
-        if p == 5:
-            spread_points(spec, y, points, count, grid, 2, 5)
-        else:
-            spread_points(spec, y, points, count, grid, 2, p)
-    elif p == 5:
-        spread_points(spec, y, points, count, grid, 3, 5)
-    else:
-        spread_points(spec, y, points, count, grid, 3, p)
-
-
-cdef void gather_block(
-    const GridSpec *spec, const float *y, Py_ssize_t first, Py_ssize_t last, const float *grid,
-    const float *self_terms, float *out, float *potential,
-) noexcept nogil:
-    """As ``spread_tile``."""
-    cdef int p = spec.order
-    cdef f8 weights[3]
-    cdef f8 slopes[3]
-    if spec.dimensions == 1:
-        gather_points(spec, y, first, last, grid, self_terms, out, potential, weights, slopes, 1, p)
-    elif spec.dimensions == 2:
-        if p == 5:
-            gather_points(
-                spec, y, first, last, grid, self_terms, out, potential, weights, slopes, 2, 5
-            )
-        else:
-            gather_points(
-                spec, y, first, last, grid, self_terms, out, potential, weights, slopes, 2, p
-            )
-    elif p == 5:
-        gather_points(spec, y, first, last, grid, self_terms, out, potential, weights, slopes, 3, 5)
-    else:
-        gather_points(spec, y, first, last, grid, self_terms, out, potential, weights, slopes, 3, p)
-
-
-cdef GridSpec grid_spec(
-    const float[:, ::1] y, float[:, :, ::1] grid, const float[::1] origin, float spacing,
-    const float[:, :, ::1] polynomials,
+cdef Strips make_strips(
+    const float[::1] origin, float side, const int32_t[::1] shape, const int32_t[:, ::1] starts,
+    const float[:, ::1] columns, const int32_t[::1] order,
 ) noexcept:
-    cdef GridSpec spec
+    cdef Strips at
     cdef int c
-    spec.size = [grid.shape[2], grid.shape[1], grid.shape[0]]
-    spec.step = [1, grid.shape[2], grid.shape[1] * grid.shape[2]]
-    spec.origin = [0, 0, 0]
-    spec.inverse_spacing = 1 / spacing
-    spec.order = <int> polynomials.shape[1]
-    spec.weights, spec.slopes = &polynomials[0, 0, 0], &polynomials[1, 0, 0]
-    spec.dimensions = <int> y.shape[1]
-    for c in range(spec.dimensions):
-        spec.origin[c] = origin[c]
-    return spec
+    at.d = <int> columns.shape[0]
+    at.origin = [0, 0, 0]
+    for c in range(at.d):
+        at.origin[c] = origin[c]
+    at.inverse_side = 1 / side
+    at.cells, at.rows, at.layers = shape[0], shape[1], shape[2]
+    at.capacity = columns.shape[1]
+    at.starts, at.columns, at.order = &starts[0, 0], &columns[0, 0], &order[0]
+    return at
+
+
+def sort_points(
+    const float[:, ::1] y,  # IN (n, d), d <= 3
+    const float[::1] origin,  # IN (d,), the lowest corner of the points' box
+    float side,  # of a cell
+    const int32_t[::1] shape,  # IN (3,): cells along a strip, rows and layers of strips
+    int32_t[:, ::1] scratch,  # SCRATCH (3, n)
+    int32_t[:, ::1] counts,  # SCRATCH (COUNTS, strips); the last row is one longer
+    int32_t[:, ::1] starts,  # OUT (strips, cells + 1), places
+    float[:, ::1] columns,  # OUT (d, n + STRIP_PADDING * strips)
+    int32_t[::1] order,  # OUT (n + STRIP_PADDING * strips,), -1 for padding
+    int n_threads,
+):
+    """Sort points by strips and cells. O(n + cells)."""
+    cdef Strips at = make_strips(origin, side, shape, starts, columns, order)
+    cdef Py_ssize_t n = y.shape[0], n_strips = starts.shape[0], chunk, t, i, _once
+    cdef int32_t *numbers = &scratch[0, 0]
+    cdef int32_t *points = &scratch[1, 0]
+    cdef int32_t *cells = &scratch[2, 0]
+    cdef int32_t *cursor
+    cdef int32_t *strips = &counts[CHUNKS, 0]
+    with nogil, parallel(num_threads=n_threads):
+        for chunk in prange(CHUNKS, schedule="static"):
+            count_strips(
+                &at, &y[0, 0], chunk * n // CHUNKS, (chunk + 1) * n // CHUNKS,
+                &counts[0, 0] + chunk * n_strips, numbers,
+            )
+        for _once in prange(1):
+            counts_to_starts(&counts[0, 0], n_strips, &counts[0, 0] + CHUNKS * n_strips)
+        for chunk in prange(CHUNKS, schedule="static"):
+            cursor = &counts[0, 0] + chunk * n_strips
+            for i in range(chunk * n // CHUNKS, (chunk + 1) * n // CHUNKS):
+                points[cursor[numbers[i]]] = <int32_t> i
+                cursor[numbers[i]] += 1
+        for t in prange(n_strips, schedule="dynamic"):
+            sort_strip(
+                &at, &y[0, 0], points + (&counts[0, 0])[CHUNKS * n_strips + t],
+                (&counts[0, 0])[CHUNKS * n_strips + t + 1] - (&counts[0, 0])[CHUNKS * n_strips + t],
+                (&counts[0, 0])[CHUNKS * n_strips + t] + t * PADDING, &starts[t, 0],
+                &columns[0, 0], &order[0], cells + (&counts[0, 0])[CHUNKS * n_strips + t],
+            )
+
+
+cdef SplineGrid make_grid(
+    const float[::1] origin, float[:, :, ::1] cells, float spacing,
+    const float[:, :, ::1] polynomials, const float[::1] self_terms,
+) noexcept:
+    cdef SplineGrid grid
+    cdef int c
+    grid.d = <int> origin.shape[0]
+    grid.origin = [0, 0, 0]
+    for c in range(grid.d):
+        grid.origin[c] = origin[c]
+    grid.step = [1, cells.shape[2], cells.shape[1] * cells.shape[2]]
+    grid.inverse_spacing = 1 / spacing
+    grid.order = <int> polynomials.shape[1]
+    grid.weights, grid.slopes = &polynomials[0, 0, 0], &polynomials[1, 0, 0]
+    grid.self_terms = &self_terms[0]
+    return grid
+
+
+cdef inline void spread_strip(
+    const Strips *at, const SplineGrid *grid, int32_t layer, int32_t row, float *cells, int d,
+    int p,
+) noexcept nogil:
+    cdef const int32_t *starts = starts_of(at, layer, row)
+    cdef Py_ssize_t i
+    cdef float own[3]
+    cdef int c
+    for i in range(starts[0], starts[at.cells]):
+        for c in range(d):
+            own[c] = at.columns[c * at.capacity + i]
+        spread_point(grid, own, cells, d, p)
+
+
+cdef inline Py_ssize_t bands_along(int32_t strips, int width, int parity) noexcept nogil:
+    """How many bands, every second from ``parity`` on, the strips along an axis make."""
+    return ((strips + width - 1) // width + 1 - parity) // 2
+
+
+cdef inline Py_ssize_t bands_of_color(const Strips *at, int width, int color) noexcept nogil:
+    return bands_along(at.rows, width, color % 2) * bands_along(at.layers, width, color // 2)
+
+
+cdef void spread_band(
+    const Strips *at, const SplineGrid *grid, int color, Py_ssize_t number, int width,
+    float *cells,
+) noexcept nogil:
+    """One compiled loop for common splines, one for all others, for each dimension."""
+    cdef Py_ssize_t in_row = bands_along(at.rows, width, color % 2)
+    cdef int32_t first_row = <int32_t> (color % 2 + number % in_row * 2) * width
+    cdef int32_t first_layer = <int32_t> (color // 2 + number // in_row * 2) * width
+    cdef int32_t layer, row
+    cdef int p = grid.order
+    for layer in range(first_layer, min(first_layer + width, at.layers)):
+        for row in range(first_row, min(first_row + width, at.rows)):
+            if at.d == 1:
+                spread_strip(at, grid, layer, row, cells, 1, p)
+            elif at.d == 2:
+                if p == 4:
+                    spread_strip(at, grid, layer, row, cells, 2, 4)
+                elif p == 5:
+                    spread_strip(at, grid, layer, row, cells, 2, 5)
+                else:
+                    spread_strip(at, grid, layer, row, cells, 2, p)
+            elif p == 4:
+                spread_strip(at, grid, layer, row, cells, 3, 4)
+            else:
+                spread_strip(at, grid, layer, row, cells, 3, p)
 
 
 def spread(
-    const float[:, ::1] y,  # IN (n, d), d <= 3
-    float[:, :, ::1] grid,  # OUT (layers, rows, stride); 8 columns of room behind the last cell
-    const float[::1] origin,  # IN (d,), the corner of the grid
+    const float[::1] origin, float side, const int32_t[::1] shape,  # IN as for `sort_points`
+    const int32_t[:, ::1] starts, const float[:, ::1] columns, const int32_t[::1] order,  # IN
+    float[:, :, ::1] cells,  # OUT (layers, rows, stride); 8 columns of room behind the last cell
     float spacing,
-    const float[:, :, ::1] polynomials,  # IN (2, p, 8), from `splines.polynomials`
-    int32_t[:, ::1] scratch,  # SCRATCH (3, max(n, 2 * layers * rows) + 64): tile of a point,
-    # points, first point of a tile
+    const float[:, :, ::1] polynomials,  # IN (2, p, 8), from `polynomials`
+    int width,  # strips of a band, together wider than a spline
     int n_threads,
 ):
     """Fill the grid with the points' spline weights. O(n p^d)."""
-    cdef GridSpec spec = grid_spec(y, grid, origin, spacing, polynomials)
-    cdef Py_ssize_t n = y.shape[0], n_rows = grid.shape[0] * grid.shape[1], chunk, tile, t, _once
-    cdef Py_ssize_t n_tiles = tiles_along(&spec, 1) * tiles_along(&spec, 2)
-    cdef int color, n_colors = 4 if spec.dimensions == 3 else 2
-    cdef int32_t *numbers = &scratch[0, 0]
-    cdef int32_t *points = &scratch[1, 0]
-    cdef int32_t *tiles = &scratch[2, 0]
-    cdef int32_t *starts = tiles + n_tiles + 1
-    # One parallel region: to wake sleeping threads costs as much as to sort the points.
+    cdef Strips at = make_strips(origin, side, shape, starts, columns, order)
+    cdef float[::1] no_terms = np.zeros(N_SELF_FORCE_TERMS, np.float32)
+    cdef SplineGrid grid = make_grid(origin, cells, spacing, polynomials, no_terms)
+    cdef Py_ssize_t n_rows = cells.shape[0] * cells.shape[1], chunk, t
+    cdef int color, n_colors = 4 if at.d == 3 else 2
     with nogil, parallel(num_threads=n_threads):
         for chunk in prange(CHUNKS, schedule="static"):
             memset(
-                &grid[0, 0, 0] + chunk_start(chunk, n_rows) * spec.step[1], 0,
-                (chunk_start(chunk + 1, n_rows) - chunk_start(chunk, n_rows)) * spec.step[1]
+                &cells[0, 0, 0] + chunk * n_rows // CHUNKS * grid.step[1], 0,
+                ((chunk + 1) * n_rows // CHUNKS - chunk * n_rows // CHUNKS) * grid.step[1]
                 * sizeof(float),
             )
-            count_points(&spec, &y[0, 0], n, chunk, starts, n_tiles, numbers)
-        for _once in prange(1):
-            counts_to_starts(starts, n_tiles, tiles)
-        for chunk in prange(CHUNKS, schedule="static"):
-            place_points(n, chunk, starts, n_tiles, numbers, points)
         for color in range(n_colors):
-            for tile in prange(tiles_of_color(&spec, color), schedule="dynamic"):
-                t = tile_number(&spec, color, tile)
-                spread_tile(
-                    &spec, &y[0, 0], points + tiles[t], tiles[t + 1] - tiles[t], &grid[0, 0, 0]
+            for t in prange(bands_of_color(&at, width, color), schedule="dynamic"):
+                spread_band(&at, &grid, color, t, width, &cells[0, 0, 0])
+
+
+cdef inline int runs_ahead(
+    const Strips *at, int32_t layer, int32_t row, int32_t cell, int32_t *runs
+) noexcept nogil:
+    """Write first and last place of each run within reach of a cell, of strips behind its own."""
+    cdef const int32_t *other
+    cdef int32_t a, b, first = max(cell - REACH, 0), last = min(cell + REACH + 1, at.cells)
+    cdef int count = 0
+    for b in range(layer, min(layer + REACH + 1, at.layers)):
+        for a in range(
+            max(row - REACH, 0) if b > layer else row + 1, min(row + REACH + 1, at.rows)
+        ):
+            other = starts_of(at, b, a)
+            runs[2 * count], runs[2 * count + 1] = other[first], other[last]
+            count += other[last] > other[first]
+    return count
+
+
+cdef inline double pair_strip(
+    const Strips *at, int32_t layer, int32_t row, const NearKernel *kernel, float *forces, int d,
+    bint is_simple,
+) noexcept nogil:
+    """Add what the points of a strip do to each other and to those of strips behind it."""
+    cdef int32_t runs[2 * N_RUNS]
+    cdef const int32_t *own = starts_of(at, layer, row)
+    cdef int32_t cell
+    cdef Py_ssize_t i, end
+    cdef int n_runs, run, c
+    cdef f8 sums[3]
+    cdef f8 z
+    cdef double total = 0
+    for cell in range(at.cells):
+        if own[cell] == own[cell + 1]:
+            continue
+        n_runs = runs_ahead(at, layer, row, cell, runs)
+        end = own[min(cell + REACH + 1, at.cells)]
+        z = f8_set1(0)
+        for i in range(own[cell], own[cell + 1]):
+            for c in range(d):
+                sums[c] = f8_set1(0)
+            add_pairs(
+                at.columns, at.capacity, i, i + 1, end, kernel, d, is_simple, forces, sums, &z
+            )
+            for run in range(n_runs):
+                add_pairs(
+                    at.columns, at.capacity, i, runs[2 * run], runs[2 * run + 1], kernel, d,
+                    is_simple, forces, sums, &z,
                 )
+            for c in range(d):
+                forces[c * at.capacity + i] += f8_sum(sums[c])
+        total += f8_sum(z)
+    return total
+
+
+cdef double pair_band(
+    const Strips *at, const NearKernel *kernel, int color, Py_ssize_t number, int width,
+    float *forces,
+) noexcept nogil:
+    cdef Py_ssize_t in_row = bands_along(at.rows, width, color % 2)
+    cdef int32_t first_row = <int32_t> (color % 2 + number % in_row * 2) * width
+    cdef int32_t first_layer = <int32_t> (color // 2 + number // in_row * 2) * width
+    cdef int32_t layer, row
+    cdef double z = 0
+    for layer in range(first_layer, min(first_layer + width, at.layers)):
+        for row in range(first_row, min(first_row + width, at.rows)):
+            if at.d == 1:
+                z += pair_strip(at, layer, row, kernel, forces, 1, False)
+            elif at.d == 2:
+                if kernel.dof == 1:
+                    z += pair_strip(at, layer, row, kernel, forces, 2, True)
+                else:
+                    z += pair_strip(at, layer, row, kernel, forces, 2, False)
+            elif kernel.dof == 1:
+                z += pair_strip(at, layer, row, kernel, forces, 3, True)
+            else:
+                z += pair_strip(at, layer, row, kernel, forces, 3, False)
+    return z
+
+
+def sum_pairs(
+    const float[::1] origin, float side, const int32_t[::1] shape,  # IN as for `sort_points`
+    const int32_t[:, ::1] starts, const float[:, ::1] columns, const int32_t[::1] order,  # IN
+    float dof, float cutoff,
+    const float[::1] taylor,  # IN (4,), c b_k of `near_pairs.pxd`
+    float[:, ::1] forces,  # OUT (d, n + STRIP_PADDING * strips), near forces by places
+    int width,  # strips of a band, more than REACH
+    double[::1] z,  # SCRATCH (strips,)
+    int n_threads,
+):
+    """Write the near forces of all pairs; return the near part of Z."""
+    cdef Strips at = make_strips(origin, side, shape, starts, columns, order)
+    cdef NearKernel kernel
+    cdef Py_ssize_t t, chunk, size = forces.shape[0] * forces.shape[1]
+    cdef int k, color, n_colors = 4 if at.d == 3 else 2
+    cdef double total = 0
+    kernel.dof, kernel.s0 = dof, cutoff * cutoff
+    for k in range(4):
+        kernel.b[k] = taylor[k]
+    for chunk in prange(CHUNKS, schedule="static", nogil=True, num_threads=n_threads):
+        memset(
+            &forces[0, 0] + chunk * size // CHUNKS, 0,
+            ((chunk + 1) * size // CHUNKS - chunk * size // CHUNKS) * sizeof(float),
+        )
+    for color in range(n_colors):
+        for t in prange(
+            bands_of_color(&at, width, color), schedule="dynamic", nogil=True,
+            num_threads=n_threads,
+        ):
+            z[t] = pair_band(&at, &kernel, color, t, width, &forces[0, 0])
+        for t in range(bands_of_color(&at, width, color)):
+            total += z[t]
+    return 2 * total
+
+
+cdef inline void gather_strip(
+    const Strips *at, const SplineGrid *grid, const float *cells, const float *forces,
+    Py_ssize_t first, Py_ssize_t last, float *out, f8 *weights, f8 *slopes, int d, int p,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef float own[3]
+    cdef float force[3]
+    cdef int c
+    for i in range(first, last):
+        for c in range(d):
+            own[c] = at.columns[c * at.capacity + i]
+        gather_point(grid, own, cells, force, weights, slopes, d, p)
+        for c in range(d):
+            if forces != NULL:
+                force[c] += forces[c * at.capacity + i]
+            out[at.order[i] * <Py_ssize_t> d + c] = force[c]
+
+
+cdef void repel_strip(
+    const Strips *at, const SplineGrid *grid, const float *cells, const float *forces,
+    int32_t strip, float *out,
+) noexcept nogil:
+    cdef const int32_t *own = starts_of(at, strip // at.rows, strip % at.rows)
+    cdef Py_ssize_t first = own[0], last = own[at.cells]
+    cdef int p = grid.order
+    cdef f8 weights[3]
+    cdef f8 slopes[3]
+    if at.d == 1:
+        gather_strip(at, grid, cells, forces, first, last, out, weights, slopes, 1, p)
+    elif at.d == 2:
+        if p == 4:
+            gather_strip(at, grid, cells, forces, first, last, out, weights, slopes, 2, 4)
+        elif p == 5:
+            gather_strip(at, grid, cells, forces, first, last, out, weights, slopes, 2, 5)
+        else:
+            gather_strip(at, grid, cells, forces, first, last, out, weights, slopes, 2, p)
+    elif p == 4:
+        gather_strip(at, grid, cells, forces, first, last, out, weights, slopes, 3, 4)
+    else:
+        gather_strip(at, grid, cells, forces, first, last, out, weights, slopes, 3, p)
 
 
 def gather(
-    const float[:, ::1] y,  # IN (n, d), d <= 3
-    float[:, :, ::1] grid,  # IN (layers, rows, stride), the potential
-    const float[::1] origin, float spacing,  # IN as in `spread`
-    const float[:, :, ::1] polynomials,  # IN as in `spread`
+    const float[::1] origin, float side, const int32_t[::1] shape,  # IN as for `sort_points`
+    const int32_t[:, ::1] starts, const float[:, ::1] columns, const int32_t[::1] order,  # IN
+    float[:, :, ::1] cells, float spacing, const float[:, :, ::1] polynomials,  # IN, the potential
     const float[::1] self_terms,  # IN (SELF_FORCE_TERMS,), a point's force on itself: influence.py
     float[:, ::1] out,  # OUT (n, d)
     int n_threads,
-    float[::1] potential=None,  # OUT (n,), phi
+    const float[:, ::1] forces=None,  # IN from `sum_pairs`
 ):
-    """Write F = -1/2 grad phi at the points to ``out``. O(n p^d).
+    """Write F = -1/2 grad phi at the points, and what ``forces`` adds. O(n p^d)."""
+    cdef Strips at = make_strips(origin, side, shape, starts, columns, order)
+    cdef SplineGrid grid = make_grid(origin, cells, spacing, polynomials, self_terms)
+    cdef Py_ssize_t t
+    cdef const float *near = NULL
+    if forces is not None:
+        near = &forces[0, 0]
+    for t in prange(starts.shape[0], nogil=True, schedule="dynamic", num_threads=n_threads):
+        repel_strip(&at, &grid, &cells[0, 0, 0], near, <int32_t> t, &out[0, 0])
 
-    Points lie where those that were spread could have lain.
-    """
-    cdef GridSpec spec = grid_spec(y, grid, origin, spacing, polynomials)
-    cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK
-    cdef float *phi = NULL
-    if potential is not None and n > 0:
-        phi = &potential[0]
-    for b in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
+
+cdef inline void gather_points(
+    const SplineGrid *grid, const float *y, const float *cells, Py_ssize_t first, Py_ssize_t last,
+    float *out, float *potential, f8 *weights, f8 *slopes, int d, int p,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(first, last):
+        potential[i] = gather_point(
+            grid, y + i * d, cells, out + i * d, weights, slopes, d, p
+        )
+
+
+cdef void gather_block(
+    const SplineGrid *grid, const float *y, const float *cells, Py_ssize_t first, Py_ssize_t last,
+    float *out, float *potential,
+) noexcept nogil:
+    """One compiled loop for the default spline, one for all others, for each dimension."""
+    cdef int p = grid.order
+    cdef f8 weights[3]
+    cdef f8 slopes[3]
+    if grid.d == 1:
+        gather_points(grid, y, cells, first, last, out, potential, weights, slopes, 1, p)
+    elif grid.d == 2:
+        if p == 5:
+            gather_points(grid, y, cells, first, last, out, potential, weights, slopes, 2, 5)
+        else:
+            gather_points(grid, y, cells, first, last, out, potential, weights, slopes, 2, p)
+    else:
+        gather_points(grid, y, cells, first, last, out, potential, weights, slopes, 3, p)
+
+
+def gather_at(
+    const float[:, ::1] y,  # IN (m, d), places within the grid, in any order
+    float[:, :, ::1] cells,  # IN (layers, rows, stride), the potential
+    const float[::1] origin, float spacing, const float[:, :, ::1] polynomials,  # IN as in `gather`
+    const float[::1] self_terms,  # IN as in `gather`; zeros for places without a point
+    float[:, ::1] out,  # OUT (m, d)
+    float[::1] potential,  # OUT (m,), phi
+    int n_threads,
+):
+    """Write F = -1/2 grad phi, and phi, at any places. O(m p^d)."""
+    cdef SplineGrid grid = make_grid(origin, cells, spacing, polynomials, self_terms)
+    cdef Py_ssize_t m = y.shape[0], b
+    for b in prange(
+        (m + BLOCK - 1) // BLOCK, nogil=True, schedule="dynamic", num_threads=n_threads
+    ):
         gather_block(
-            &spec, &y[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), &grid[0, 0, 0], &self_terms[0],
-            &out[0, 0], phi,
+            &grid, &y[0, 0], &cells[0, 0, 0], b * BLOCK, min((b + 1) * BLOCK, m), &out[0, 0],
+            &potential[0],
         )
 
 
 cdef struct MeshTask:
     RowTask task
-    GridSpec spec
-    const float *y, *grid, *self_terms, *low, *high
+    SplineGrid grid
+    const float *y, *cells, *low, *high
     float *out
     double *z
     double mean
@@ -318,13 +438,13 @@ cdef struct MeshTask:
 
 cdef bint run_task(const void *task, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     cdef const MeshTask *t = <const MeshTask *> task
-    cdef Py_ssize_t i, e, d = t.spec.dimensions
+    cdef Py_ssize_t i, e, d = t.grid.d
     cdef float phi
     for i in range(first, last):
         for e in range(i * d, i * d + d):
             if t.y[e] < t.low[e - i * d] or t.y[e] > t.high[e - i * d]:
                 return True
-        gather_block(&t.spec, t.y + i * d, 0, 1, t.grid, t.self_terms, t.out + i * d, &phi)
+        gather_block(&t.grid, t.y + i * d, t.cells, 0, 1, t.out + i * d, &phi)
         t.z[i] = phi + t.mean
         if t.z[i] < t.min_z:
             return True
@@ -332,16 +452,16 @@ cdef bint run_task(const void *task, Py_ssize_t first, Py_ssize_t last) noexcept
 
 
 def row_task(
-    const float[:, ::1] y, float[:, :, ::1] grid, const float[::1] low, float spacing,  # IN, as of
-    const float[:, :, ::1] polynomials, const float[::1] self_terms, float[:, ::1] out,  # `gather`
+    const float[:, ::1] y, float[:, :, ::1] cells, const float[::1] low, float spacing,  # IN, as
+    const float[:, :, ::1] polynomials, const float[::1] self_terms, float[:, ::1] out,  # `gather_at`
     double[::1] z,  # OUT (n,), the potential plus `mean`
     const float[::1] high,  # IN (d,), the corner of the grid that is opposite to `low`
     double mean, double min_z,
 ):
-    """``gather`` as a task for rows inside whose z is not too small: see ``row_task.pxd``."""
+    """``gather_at`` as a task for rows inside whose z is not too small: see ``row_task.pxd``."""
     cdef MeshTask *task = <MeshTask *> new_task(sizeof(MeshTask), run_task)
-    task.spec = grid_spec(y, grid, low, spacing, polynomials)
-    task.y, task.grid, task.self_terms = &y[0, 0], &grid[0, 0, 0], &self_terms[0]
+    task.grid = make_grid(low, cells, spacing, polynomials, self_terms)
+    task.y, task.cells = &y[0, 0], &cells[0, 0, 0]
     task.out, task.z, task.low, task.high = &out[0, 0], &z[0], &low[0], &high[0]
     task.mean, task.min_z = mean, min_z
     return as_capsule(task)

@@ -3,43 +3,29 @@
 import bisect
 import logging
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 
-from fasttsne import _kernels
 from fasttsne.repulsion.barnes_hut import Box, TreeRepulsion, bounding_box
-from fasttsne.repulsion.mesh.grid import FFTWGrid, Grid, Shape
-from fasttsne.repulsion.mesh.influence import (
-    Influence,
-    polynomials,
-    quick_influence,
-    student_influence,
-)
+from fasttsne.repulsion.mesh.grid import Shape
+from fasttsne.repulsion.mesh.particle_mesh import ParticleMesh
+from fasttsne.repulsion.mesh.split import LINEAR_SPAN, Split, choose_split, finer, tree_cost
 from fasttsne.runtime.build_info import FFT_ENGINE
 from fasttsne.runtime.typing import Params
 
 log = logging.getLogger(__name__)
 
-GRIDS: dict[str, type[Grid] | type[FFTWGrid]] = {"builtin": Grid, "pyfftw": FFTWGrid}
-# Two smaller grids are cached, for maps that change between two sizes; of larger ones, one.
-MAX_CACHED_CELLS = 2**23
-
+# The error of forces that is accepted by default.
+ACCURACY = 4e-3
 # Distance of grid points in units of the map, in which the kernel's width is one, by
 # dimensions: see docs/math.rst for spacing, spline order and error.
 SPACING = {1: 0.4, 2: 0.4, 3: 0.6}
-# Below this span w differs from 1, and the forces from linear ones, by less than 1e-6.
-LINEAR_SPAN = 1e-3
 # Transforms up to this length cost less than preparing them.
 SMALL_SIZE = 512
 # In 3-D they do not, and plans made by estimate are fast for these lengths.
 SIZES_3D = (16, 32, 48, 64, 80, 108, 128, 144, 160, 192, 240, 320)
-
-# By dimensions: the mesh costs about as much for so many padded grid cells as the tree does
-# for one point, beyond what a call of it costs whatever its size, and its share of the new
-# grids that a growing map needs: measured over whole runs by benchmarks/crossover.py.
-FAST_CELLS_PER_POINT = {1: 30, 2: 17, 3: 75}
-CALL_OVERHEAD_IN_CELLS = {1: 45_000, 2: 160_000, 3: 1_000_000}
 
 # By dimensions: with more padded cells than this, the grid is not worth its memory; in 3-D
 # it is slower than the tree, and coarse for a map that is nearly empty.
@@ -89,15 +75,12 @@ class MeshRepulsion:
         n_threads: int = 1,
         engine: str = FFT_ENGINE,
     ):
-        self.dof, self.n_threads, self.engine = dof, n_threads, engine
+        self.dof, self.n_threads = dof, n_threads
         self.order = n_interpolation_points + 2
-        self.polynomials = polynomials(self.order)
         self.min_num_intervals, self.ints_in_interval = min_num_intervals, ints_in_interval
         self.last_method: str | None = None
-        self._grid = lru_cache(maxsize=2)(self._make_grid)
-        self._influence = lru_cache(maxsize=2)(self._make_influence)
+        self._mesh = ParticleMesh(dof, n_threads, engine)
         self._tree: TreeRepulsion | None = None
-        self._scratch = np.empty((3, 0), np.int32)
 
     @classmethod
     def from_params(cls, dof: float, n_threads: int, params: Params) -> "MeshRepulsion":
@@ -105,33 +88,21 @@ class MeshRepulsion:
         names = "n_interpolation_points", "min_num_intervals", "ints_in_interval"
         return cls(dof, n_threads=n_threads, **{name: params[name] for name in names})
 
-    def __call__(self, y: np.ndarray, out: np.ndarray, box: Box | None = None) -> float:
-        """Write the forces on the points y, (n, d) float32, to ``out``; return Z.
+    def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
+        """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
+        return with_wide_maps(self._repel, y, out)
 
-        ``box`` is the bounding box of the points, where the caller has it.
-        """
-        n = len(y)
+    def _repel(self, y: np.ndarray, out: np.ndarray, box: Box) -> float:
         self.last_method = "fft"
-        low, high = bounding_box(y) if box is None else box
-        span = float((high - low).max())
-        if span == 0:
-            out[:] = 0
-            return n * (n - 1.0)
-        if span < LINEAR_SPAN:
-            # Forces are proportional to distances here; float32 modes would underflow.
-            scale = np.float32(LINEAR_SPAN / span)
-            z = self(y * scale, out)
-            out /= scale
-            return z
-        spacing, shape = self.layout((low, high))
+        split, shape = self.layout(box)
         if math.prod(shape) > max_cells(*y.shape):
             return self._use_tree(y, out, shape)
         self._tree = None
-        return self._use_grid(y, out, low, spacing, shape)
+        return self._mesh(y, out, box[0], (box[1] - box[0]).tolist(), split, shape)
 
     def potential(
         self, y: np.ndarray, box: Box, is_quick: bool = False
-    ) -> tuple[np.ndarray, float, float]:
+    ) -> tuple[np.ndarray, Split, float]:
         """Return the potential of the points y on a grid that covers the box, which holds them.
 
         is_quick : by ``quick_influence``, for a box that is not small.
@@ -139,57 +110,23 @@ class MeshRepulsion:
         Returns
         -------
         cells : the grid, to gather from; its mean is missing.
-        spacing : of the grid.
+        split : the spacing and splines of the grid.
         constant : what each point adds to the mean of the potential.
         """
-        spacing, shape = self.layout(box)
-        grid = self._make_grid(shape)
-        if is_quick:
-            influence = quick_influence(shape, spacing, self.order, self.dof)
-        else:
-            influence = self._make_influence(shape, spacing)
-        grid.set_influence(influence)
-        self.spread(y, grid, box[0], spacing)
-        grid.convolve(self.n_threads)
-        return grid.cells, spacing, influence.constant
+        split, shape = self.layout(box)
+        cells, constant = self._mesh.potential(y, box, split, shape, is_quick)
+        return cells, split, constant
 
-    def layout(self, box: Box) -> tuple[float, Shape]:
-        """Return the grid's spacing and padded shape for points in this box."""
+    def layout(self, box: Box) -> tuple[Split, Shape]:
+        """Return the grid for points in this box, and its padded shape."""
         extent = (box[1] - box[0]).tolist()
         spacing = SPACING[len(extent)] * self.ints_in_interval
-        octaves = math.log2(spacing * self.min_num_intervals / max(*extent, LINEAR_SPAN))
-        if octaves > 0:
-            spacing *= 2 ** (-math.ceil(2 * octaves) / 2)  # half octaves, so that grids recur
-        ends = [2 * (int(side / spacing) + 1 + self.order) for side in extent]
-        columns, rows, layers = [*[padded_size(end, len(ends) == 3) for end in ends], 1, 1][:3]
-        return spacing, (layers, rows, columns)
+        split = Split(0.0, finer(spacing, extent, self.min_num_intervals), self.order)
+        return split, grid_shape(extent, split)
 
     def padded_cells(self, box: Box) -> int:
         """Return how many cells the grid for points in this box has, which is what it costs."""
         return math.prod(self.layout(box)[1])
-
-    def spread(self, y: np.ndarray, grid: Grid | FFTWGrid, low: np.ndarray, spacing: float) -> None:
-        """Fill a grid whose corner is ``low`` with the points y, (n, d) float32."""
-        size = max(len(y), 2 * math.prod(grid.cells.shape[:2])) + 64
-        if self._scratch.shape[1] < size:
-            self._scratch = np.empty((3, size), np.int32)
-        _kernels.particle_mesh.spread(
-            y, grid.cells, low, spacing, self.polynomials, self._scratch, self.n_threads
-        )
-
-    def _use_grid(
-        self, y: np.ndarray, out: np.ndarray, low: np.ndarray, spacing: float, shape: Shape
-    ) -> float:
-        n = len(y)
-        grid = self._grid(shape)
-        influence = self._influence(shape, spacing)
-        grid.set_influence(influence)
-        self.spread(y, grid, low, spacing)
-        energy = grid.convolve(self.n_threads)
-        _kernels.particle_mesh.gather(
-            y, grid.cells, low, spacing, self.polynomials, influence.self_force, out, self.n_threads
-        )
-        return energy + n * n * influence.constant - n * influence.self_term
 
     def _use_tree(self, y: np.ndarray, out: np.ndarray, shape: Shape) -> float:
         dimensions = y.shape[1]
@@ -207,19 +144,90 @@ class MeshRepulsion:
 
     def release(self) -> None:
         """Free memory until the next call."""
-        self._grid.cache_clear()
-        self._influence.cache_clear()
-        self._tree, self._scratch = None, np.empty((3, 0), np.int32)
+        self._mesh.release()
+        self._tree = None
 
-    def _make_grid(self, shape: Shape) -> Grid | FFTWGrid:
-        if math.prod(shape) > MAX_CACHED_CELLS:
-            self._grid.cache_clear()
-        return GRIDS[self.engine](shape, self.n_threads)
 
-    def _make_influence(self, shape: Shape, spacing: float) -> Influence:
-        if math.prod(shape) > MAX_CACHED_CELLS:
-            self._influence.cache_clear()
-        return student_influence(shape, spacing, self.order, self.dof)
+class SplitRepulsion:
+    """Repulsive forces with an error that is asked for: near pairs by sums, the rest by a grid.
+
+    How far pairs are near, and how fine the grid is, depends on the map alone
+    (``choose_split``).  A tree takes over where that costs less: the box is wide for few points
+    that lie very far out.
+
+    Parameters
+    ----------
+    dof : degrees of freedom of the kernel.
+    accuracy : the error of the forces that is accepted, as a share of their root mean square.
+    n_threads : how many threads share the work.  The result does not depend on it.
+    engine : as for ``MeshRepulsion``.
+
+    Attributes
+    ----------
+    last_method : "fft" or "bh", which the last call used; None before the first.  The errors of
+        the two differ, so a loss from before a switch does not compare with one from after it.
+    """
+
+    def __init__(
+        self,
+        dof: float = 1.0,
+        accuracy: float = ACCURACY,
+        n_threads: int = 1,
+        engine: str = FFT_ENGINE,
+    ):
+        self.dof, self.accuracy, self.n_threads = dof, accuracy, n_threads
+        self.last_method: str | None = None
+        self._mesh = ParticleMesh(dof, n_threads, engine)
+        self._tree: TreeRepulsion | None = None
+
+    def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
+        """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
+        return with_wide_maps(self._repel, y, out)
+
+    def _repel(self, y: np.ndarray, out: np.ndarray, box: Box) -> float:
+        n, d = y.shape
+        extent = (box[1] - box[0]).tolist()
+        split, cost = choose_split(y, box[0], extent, self.dof, self.accuracy)
+        shape = grid_shape(extent, split)
+        if cost > tree_cost(n, d) or math.prod(shape) > max_cells(n, d):
+            self.last_method = "bh"
+            if self._tree is None:
+                self._mesh.release()
+                self._tree = TreeRepulsion(self.dof, FALLBACK_THETA[d], self.n_threads)
+            return self._tree(y, out, box)
+        self.last_method, self._tree = "fft", None
+        return self._mesh(y, out, box[0], extent, split, shape)
+
+    def release(self) -> None:
+        """Free memory until the next call."""
+        self._mesh.release()
+        self._tree = None
+
+
+def with_wide_maps(
+    repel: Callable[[np.ndarray, np.ndarray, Box], float], y: np.ndarray, out: np.ndarray
+) -> float:
+    """Call ``repel`` with the map and its box, scaled up where float32 modes would underflow."""
+    low, high = bounding_box(y)
+    span = float((high - low).max())
+    if span == 0:
+        out[:] = 0
+        return len(y) * (len(y) - 1.0)
+    if span >= LINEAR_SPAN:
+        return repel(y, out, (low, high))
+    # Forces are proportional to distances here.
+    scale = np.float32(LINEAR_SPAN / span)
+    y = y * scale
+    z = repel(y, out, bounding_box(y))
+    out /= scale
+    return z
+
+
+def grid_shape(extent: list[float], split: Split) -> Shape:
+    """Return the padded shape of a grid for a box with these sides."""
+    ends = [2 * (int(side / split.spacing) + 1 + split.order) for side in extent]
+    columns, rows, layers = [*[padded_size(end, len(ends) == 3) for end in ends], 1, 1][:3]
+    return layers, rows, columns
 
 
 @lru_cache(maxsize=2)
@@ -247,11 +255,6 @@ def padded_size(min_size: int, is_3d: bool = False) -> int:
     sizes = transform_sizes(is_3d)
     at = bisect.bisect_left(sizes, min_size)
     return sizes[at] if at < len(sizes) else min_size
-
-
-def max_fast_cells(n_samples: int, n_components: int) -> int:
-    """Return up to how many padded cells a mesh costs less than the tree; below 1: none."""
-    return FAST_CELLS_PER_POINT[n_components] * n_samples - CALL_OVERHEAD_IN_CELLS[n_components]
 
 
 def max_cells(n_samples: int, n_components: int) -> int:

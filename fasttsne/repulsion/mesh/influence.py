@@ -96,7 +96,7 @@ def quick_influence(
     """
     frequency = [2 * np.pi * np.arange(m // 2 + 1) / m for m in shape]
     steps = [spacing / dof**0.5 * np.arange(m // 2 + 1) for m in shape]
-    modes = _squares([step.astype(np.float32) for step in steps])
+    modes = squares([step.astype(np.float32) for step in steps])
     modes += 1
     np.reciprocal(modes, out=modes)
     if dof != 1:
@@ -113,7 +113,7 @@ def quick_influence(
         ratios.append((k_m**2 * u).sum(1) / total)
     weighted = functools.reduce(np.add.outer, [ratio.astype(np.float32) for ratio in ratios])
     weighted[0, 0, 0] = 1  # 0 / 0: the constant mode is set apart
-    modes *= _squares([k.astype(np.float32) for k in frequency])
+    modes *= squares([k.astype(np.float32) for k in frequency])
     modes /= weighted
     for axis, factor in enumerate(factors):
         modes *= np.expand_dims(factor.astype(np.float32), [i for i in range(3) if i != axis])
@@ -122,12 +122,72 @@ def quick_influence(
     return Influence(modes, constant, 0.0, np.zeros(SELF_FORCE_TERMS, np.float32))
 
 
-def _outer(factors: Sequence[np.ndarray]) -> np.ndarray:
+@np.errstate(under="ignore")
+def far_influence(
+    shape: tuple[int, int, int], spacing: float, order: int, dof: float, cutoff: float
+) -> Influence:
+    """Return the influence function of the kernel's far part, zero of whose near part is left.
+
+    It has no scale shorter than the cutoff, so the aliases are known: samples at half the spacing
+    hold the transform of the only one that matters.
+
+    Parameters
+    ----------
+    cutoff : more than 0; the others are as for ``student_influence``.
+    """
+    size = math.prod(shape)
+    frequency = [2 * np.pi * np.arange(m // 2 + 1) / m for m in shape]
+    axes = [axis for axis, m in enumerate(shape) if m > 1]
+    samples = squares([spacing / 2 * np.arange(m + 1 if m > 1 else 1) for m in shape])
+    transform = dctn(far_kernel(samples, cutoff, dof), type=1, axes=axes, overwrite_x=True)
+    transform /= 2 ** len(axes)
+    window, gradient = _squared_windows(frequency, order)
+    gradient[0, 0, 0] = 1  # 0 / 0: the constant mode is set apart below
+    modes = np.zeros_like(window)
+    for shift in itertools.product(*[(0, -1) if m > 1 else (0,) for m in shape]):
+        aliases = [k + 2 * np.pi * m for k, m in zip(frequency, shift, strict=True)]
+        numbers = [np.abs(np.arange(len(k))) for k in frequency]
+        at = [np.abs(i + m * n) for i, m, n in zip(numbers, shift, shape, strict=True)]
+        windows = outer([np.sinc(k / (2 * np.pi)) ** (2 * order) for k in aliases])
+        modes += squares(aliases) * windows * transform[np.ix_(*at)]
+    modes /= window
+    modes /= gradient
+    constant = transform[0, 0, 0]
+    modes[0, 0, 0] = constant
+    weights = _multiplicity(shape) * modes / size
+    self_term = np.sum(weights * window)
+    self_force = _self_force(weights, frequency, order, spacing)
+    modes[0, 0, 0] = 0
+    return Influence((modes / size).astype(np.float32), constant / size, self_term, self_force)
+
+
+def far_kernel(r2: np.ndarray, cutoff: float, dof: float) -> np.ndarray:
+    """Return w where r^2 is at least the squared cutoff, and its Taylor polynomial there below."""
+    s0 = cutoff**2
+    u = np.maximum((s0 - r2) / (dof + s0), 0)
+    sums: np.ndarray = np.polyval(taylor_coefficients(cutoff, dof)[::-1].astype(float), u)
+    return np.where(r2 < s0, sums, np.exp(-dof * np.log1p(r2 / dof)))
+
+
+@functools.lru_cache(maxsize=64)
+def taylor_coefficients(cutoff: float, dof: float) -> np.ndarray:
+    """Return the coefficients, (4,) float32, of w's polynomial in u = (s0 - r^2) / (dof + s0).
+
+    s0 is the squared cutoff.  The lowest power comes first.
+    """
+    at_cutoff = (1 + cutoff**2 / dof) ** -dof
+    factors = np.cumprod([1.0, dof, (dof + 1) / 2, (dof + 2) / 3])
+    coefficients: np.ndarray = (at_cutoff * factors).astype(np.float32)
+    coefficients.flags.writeable = False  # all callers share it
+    return coefficients
+
+
+def outer(factors: Sequence[np.ndarray]) -> np.ndarray:
     """Return the product of a vector for each axis, an array of three axes."""
     return functools.reduce(np.multiply.outer, factors)
 
 
-def _squares(vectors: Sequence[np.ndarray]) -> np.ndarray:
+def squares(vectors: Sequence[np.ndarray]) -> np.ndarray:
     """Return the sum of squares of a vector for each axis, an array of three axes."""
     return functools.reduce(np.add.outer, [v**2 for v in vectors])
 
@@ -137,7 +197,7 @@ def _transform_of_samples(shape: Sequence[int], spacing: float, dof: float) -> n
 
     The 1 is left out because a small map's w differs from it by less than float64 holds.
     """
-    samples = _squares([spacing * np.arange(m // 2 + 1) for m in shape])
+    samples = squares([spacing * np.arange(m // 2 + 1) for m in shape])
     samples = np.expm1(-dof * np.log1p(samples / dof))
     axes = [axis for axis, m in enumerate(shape) if m > 1]
     transform: np.ndarray = dctn(samples, type=1, axes=axes, overwrite_x=True)
@@ -153,7 +213,7 @@ def _squared_windows(frequency: Sequence[np.ndarray], order: int) -> tuple[np.nd
         sums.append(u.sum(1))
         slopes.append((k_m**2 * u).sum(1))
     terms = [[*sums[:axis], slopes[axis], *sums[axis + 1 :]] for axis in range(len(frequency))]
-    return _outer(sums), functools.reduce(np.add, map(_outer, terms))
+    return outer(sums), functools.reduce(np.add, map(outer, terms))
 
 
 def _shared_by_aliases(
@@ -171,13 +231,13 @@ def _shared_by_aliases(
     shifts = [(0, -1) if len(k) > 1 else (0,) for k in frequency]
     for shift in itertools.product(*shifts):
         aliases = [k + np.float32(2 * np.pi * m) for k, m in zip(frequency, shift, strict=True)]
-        k2 = np.maximum(_squares(aliases), np.float32(1e-24))
+        k2 = np.maximum(squares(aliases), np.float32(1e-24))
         share = _log_matern(k2 * np.float32(dof / spacing**2), nu)
         if base is None:
             base = share.copy()
         share -= base
         np.exp(np.minimum(share, 0, out=share), out=share)
-        k2 *= _outer([np.sinc(k / (2 * np.pi)) ** (2 * order) for k in aliases])
+        k2 *= outer([np.sinc(k / (2 * np.pi)) ** (2 * order) for k in aliases])
         k2 *= share
         if sums:
             sums[0] += share
@@ -241,9 +301,10 @@ def _multiplicity(shape: Sequence[int]) -> np.ndarray:
     counts = [np.full(m // 2 + 1, 2.0) for m in shape]
     for count in counts:
         count[[0, -1]] = 1  # axes are even, or of length one
-    return _outer(counts)
+    return outer(counts)
 
 
+@functools.lru_cache(maxsize=8)
 def polynomials(order: int) -> np.ndarray:
     """Return weights and slopes of the B-spline of order p = ``order`` at its p nodes.
 
@@ -262,4 +323,5 @@ def polynomials(order: int) -> np.ndarray:
     weights = pieces.c[:, inside][:, ::-1]
     table[0, :, :order] = weights
     table[1, : order - 1, :order] = weights[:-1] * np.arange(order - 1, 0, -1)[:, None]
+    table.flags.writeable = False  # all callers share it
     return table

@@ -1,0 +1,206 @@
+"""Forces of a split kernel: points to a grid, convolved, gathered again, and near pairs by sums."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from fasttsne import _kernels
+from fasttsne.repulsion.barnes_hut import Box
+from fasttsne.repulsion.mesh.grid import FFTWGrid, Grid, Shape
+from fasttsne.repulsion.mesh.influence import (
+    Influence,
+    far_influence,
+    polynomials,
+    quick_influence,
+    student_influence,
+    taylor_coefficients,
+)
+from fasttsne.repulsion.mesh.split import Split
+
+GRIDS: dict[str, type[Grid] | type[FFTWGrid]] = {"builtin": Grid, "pyfftw": FFTWGrid}
+# Two smaller grids are cached, for maps that change between two sizes; of larger ones, one.
+MAX_CACHED_CELLS = 2**23
+# Without near pairs, points are sorted by strips of so many grid cells.
+STRIP_WIDTH = 8
+
+
+class SortedPoints(NamedTuple):
+    """Points by strips of cells (``_kernels/repulsion/strips.pxd``), as kernels take them."""
+
+    origin: np.ndarray
+    side: float
+    shape: np.ndarray
+    starts: np.ndarray
+    columns: np.ndarray
+    order: np.ndarray
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """What a sort of the points writes, and its scratch arrays, for one number of strips.
+
+    shape : number of points, dimensions, cells along a strip, strips.
+    near : (d, places) float32, near forces by places.
+    z : (strips,) near parts of Z.
+    """
+
+    shape: tuple[int, int, int, int]
+    numbers: np.ndarray
+    counts: np.ndarray
+    starts: np.ndarray
+    columns: np.ndarray
+    order: np.ndarray
+    near: np.ndarray
+    z: np.ndarray
+
+    @classmethod
+    def make(cls, n: int, d: int, n_cells: int, n_strips: int) -> "Arrays":
+        """Return arrays for so many points, cells along a strip, and strips."""
+        places = n + n_strips * _kernels.particle_mesh.STRIP_PADDING
+        return cls(
+            (n, d, n_cells, n_strips),
+            np.empty((3, n), np.int32),
+            np.empty((_kernels.particle_mesh.COUNTS, n_strips + 1), np.int32),
+            np.empty((n_strips, n_cells + 1), np.int32),
+            np.empty((d, places), np.float32),
+            np.empty(places, np.int32),
+            np.empty((d, places), np.float32),
+            np.empty(n_strips),
+        )
+
+
+class ParticleMesh:
+    """The grids, influence functions and arrays that calls for one map after another share.
+
+    Parameters
+    ----------
+    dof : degrees of freedom of the kernel.
+    n_threads : how many threads share the work.  The result does not depend on it.
+    engine : of the Fourier transforms, "builtin" or "pyfftw", with which bits do depend on
+        ``n_threads``.
+    """
+
+    def __init__(self, dof: float, n_threads: int, engine: str):
+        self.dof, self.n_threads, self.engine = dof, n_threads, engine
+        self._grid = lru_cache(maxsize=2)(self._make_grid)
+        self._influence = lru_cache(maxsize=2)(self._make_influence)
+        self._arrays: Arrays | None = None
+
+    def __call__(
+        self,
+        y: np.ndarray,
+        out: np.ndarray,
+        low: np.ndarray,
+        extent: list[float],
+        split: Split,
+        shape: Shape,
+    ) -> float:
+        """Write the forces on the points y, (n, d) float32, to ``out``; return Z.
+
+        Parameters
+        ----------
+        low, extent : the lowest corner and the sides of the points' box.
+        shape : padded, of a grid that covers the box (``grid_shape``).
+        """
+        n = len(y)
+        grid, influence = self._grid(shape), self._influence(shape, split)
+        grid.set_influence(influence)
+        points, arrays = self._sort(y, low, extent, split)
+        self._spread(points, grid, split)
+        z = grid.convolve(self.n_threads)
+        z += n * n * influence.constant - n * influence.self_term
+        near = None
+        if split.cutoff:
+            near = arrays.near
+            z += _kernels.particle_mesh.sum_pairs(
+                *points,
+                self.dof,
+                split.cutoff,
+                taylor_coefficients(split.cutoff, self.dof),
+                near,
+                strips_of_band(split, points.side),
+                arrays.z,
+                self.n_threads,
+            )
+        _kernels.particle_mesh.gather(
+            *points,
+            grid.cells,
+            split.spacing,
+            polynomials(split.order),
+            influence.self_force,
+            out,
+            self.n_threads,
+            near,
+        )
+        return z
+
+    def potential(
+        self, y: np.ndarray, box: Box, split: Split, shape: Shape, is_quick: bool
+    ) -> tuple[np.ndarray, float]:
+        """Return the far potential of the points y on a grid, and what a point adds to its mean.
+
+        is_quick : by ``quick_influence``, without a cutoff, for a box that is not small.
+        """
+        grid = self._make_grid(shape)
+        if is_quick:
+            influence = quick_influence(shape, split.spacing, split.order, self.dof)
+        else:
+            influence = self._make_influence(shape, split)
+        grid.set_influence(influence)
+        points, _ = self._sort(y, box[0], (box[1] - box[0]).tolist(), split)
+        self._spread(points, grid, split)
+        grid.convolve(self.n_threads)
+        return grid.cells, influence.constant
+
+    def release(self) -> None:
+        """Free memory until the next call."""
+        self._grid.cache_clear()
+        self._influence.cache_clear()
+        self._arrays = None
+
+    def _sort(
+        self, y: np.ndarray, low: np.ndarray, extent: list[float], split: Split
+    ) -> tuple[SortedPoints, Arrays]:
+        n, d = y.shape
+        side = split.cutoff / _kernels.particle_mesh.CELLS_PER_CUTOFF
+        side = side or STRIP_WIDTH * split.spacing
+        shape = (*[int(length / side) + 1 for length in extent], 1, 1)[:3]
+        n_strips = shape[1] * shape[2]
+        if self._arrays is None or self._arrays.shape != (n, d, shape[0], n_strips):
+            self._arrays = Arrays.make(n, d, shape[0], n_strips)
+        arrays = self._arrays
+        points = SortedPoints(
+            low, side, np.array(shape, np.int32), arrays.starts, arrays.columns, arrays.order
+        )
+        _kernels.particle_mesh.sort_points(
+            y, *points[:3], arrays.numbers, arrays.counts, *points[3:], self.n_threads
+        )
+        return points, arrays
+
+    def _spread(self, points: SortedPoints, grid: Grid | FFTWGrid, split: Split) -> None:
+        width = strips_of_band(split, points.side)
+        table = polynomials(split.order)
+        _kernels.particle_mesh.spread(
+            *points, grid.cells, split.spacing, table, width, self.n_threads
+        )
+
+    def _make_grid(self, shape: Shape) -> Grid | FFTWGrid:
+        if math.prod(shape) > MAX_CACHED_CELLS:
+            self._grid.cache_clear()
+        return GRIDS[self.engine](shape, self.n_threads)
+
+    def _make_influence(self, shape: Shape, split: Split) -> Influence:
+        if math.prod(shape) > MAX_CACHED_CELLS:
+            self._influence.cache_clear()
+        if split.cutoff:
+            return far_influence(shape, split.spacing, split.order, self.dof, split.cutoff)
+        return student_influence(shape, split.spacing, split.order, self.dof)
+
+
+def strips_of_band(split: Split, side: float) -> int:
+    """Return how many strips are wider than a spline, and than near pairs reach to both sides."""
+    width = math.ceil((split.order + 1) * split.spacing / side)
+    return max(width, 2 * _kernels.particle_mesh.CELLS_PER_CUTOFF if split.cutoff else 1)
