@@ -73,8 +73,8 @@ def fit(options):
     interrupted = False
     try:
         # The checkpoint becomes the embedding: the same command may be given again.
-        request = FitRequest.make(tsne.get_params(), X)
-        run_fit(request, LocalBackend(request, replaces_embedding=True), started.append)
+        request = FitRequest.make(tsne.get_params())
+        run_fit(X, request, LocalBackend(request, replaces_embedding=True), started.append)
     except KeyboardInterrupt:
         if not started:
             raise
