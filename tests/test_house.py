@@ -32,7 +32,7 @@ LATE_IMPORTS = {
     ("callbacks.live_plot", "plotting"),
     ("callbacks.live_plot", "drawing.scatter"),
     ("plotting", "drawing.scatter"),
-    ("cli.outputs", "drawing.scatter"),
+    ("cli.files", "drawing.scatter"),
     ("__init__", "__init__"),
     # Dask is not imported before it is used; workers may not have this package at all.
     ("scanpy", "dask.estimator"),
