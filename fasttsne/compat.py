@@ -19,6 +19,7 @@ MOVED: dict[str, str] = {
     "io.search_file": "io.codec",
     "linalg.row_hashes": "linalg.rows",
     "nearest_neighbors.builtin.packing": "nearest_neighbors.builtin.candidates",
+    "objective.functions": "objective.callable",
     "optimize.choices": "optimize.plan",
     "optimize.parameter": "optimize.parameters",
     "reports.comparison": "reports.result",

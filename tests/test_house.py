@@ -138,5 +138,5 @@ def test_classes_of_the_cluster_derive_from_roles():
                 if isinstance(node, ast.ClassDef):
                     own.add(node.name)
                     bases.update(ast.unparse(base) for base in node.bases)
-    roles = {"Affinities", "Blocks", "CellStore[RemoteRows]", "Estimator", "RowSource"}
+    roles = {"Affinities", "Blocks[Value]", "CellStore[RemoteRows]", "Estimator", "RowSource"}
     assert bases - own - roles <= {"NamedTuple", "RuntimeError"}

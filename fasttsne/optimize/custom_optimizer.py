@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fasttsne.objective.callable import ObjectiveFunction
-from fasttsne.objective.functions import NAMES
+from fasttsne.objective.callable import NAMES, ObjectiveFunction
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.plan import Phase, resolve_function_method
 

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from fasttsne.objective.base import Objective
-from fasttsne.objective.callable import FunctionObjective, ObjectiveFunction
+from fasttsne.objective.callable import FunctionObjective, ObjectiveFunction, check_no_reference
 from fasttsne.optimize import schedule
 from fasttsne.optimize.callback import Callbacks, as_callbacks, notify
 from fasttsne.optimize.loop import Loop, OptimizationInterrupt
@@ -222,10 +222,7 @@ class GradientDescent:
         NotImplementedError
             With a ``reference_embedding``.
         """
-        if reference_embedding is not None:
-            raise NotImplementedError(
-                "reference_embedding must be None; TSNEEmbedding.transform places new points"
-            )
+        check_no_reference(reference_embedding)
         if not isinstance(embedding, np.ndarray) or embedding.dtype != np.float64:
             raise TypeError(f"embedding must be a float64 array; got {type(embedding).__name__}")
         accuracy = {

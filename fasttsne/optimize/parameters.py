@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fasttsne.objective.select import check_method
+from fasttsne.objective import check_method
 from fasttsne.optimize.callback import as_callbacks
 from fasttsne.optimize.schedule import Stage
 from fasttsne.runtime.memory import check_memory_limit, check_temp_folder

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from fasttsne.anchors import Anchors
-from fasttsne.objective.callable import ObjectiveFunction
-from fasttsne.objective.functions import NAMES
+from fasttsne.objective.callable import NAMES, ObjectiveFunction
 from fasttsne.optimize import schedule
 from fasttsne.optimize.callback import CallbackFunction, as_callbacks
 from fasttsne.optimize.parameters import ACCURACY, TSNE, without_numpy

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from fasttsne._kernels import reference
 from fasttsne.objective import KLDivergence, Objective
-from fasttsne.objective.callable import FunctionObjective
-from fasttsne.objective.density import DensityObjective
-from fasttsne.objective.functions import kl_divergence_exact
+from fasttsne.objective.callable import FunctionObjective, kl_divergence_exact
+from fasttsne.objective.kl import DensityObjective
 from fasttsne.optimize import preconditioner
 from fasttsne.optimize.preconditioner import MIN_LARGEST, Preconditioner
 from fasttsne.repulsion import ExactRepulsion
