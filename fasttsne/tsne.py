@@ -11,7 +11,7 @@ from fasttsne.fit.backend import LocalBackend
 from fasttsne.fit.estimator import Estimator
 from fasttsne.fit.request import FitRequest
 from fasttsne.fit.run import prepare_fit, run_fit
-from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
+from fasttsne.objective.callable import kl_divergence_bh, kl_divergence_fft
 from fasttsne.optimize.descent import GradientDescent as gradient_descent
 from fasttsne.optimize.descent import OptimizationInterrupt
 from fasttsne.optimize.parameters import TSNE as PARAMETERS

@@ -52,9 +52,9 @@ class LocalBackend:
         self._memory = self._plan_memory(None)
 
     def _plan_memory(self, X: Rows | None) -> MemoryPlan:
-        names = "memory_limit", "temp_folder", "perplexity"
-        params = (self._request.params[name] for name in names)
-        return plan_memory(X, *params, self._request.start.n_components)
+        params, n_components = self._request.params, self._request.start.n_components
+        limit, folder = params["memory_limit"], params["temp_folder"]
+        return plan_memory(X, limit, folder, params["perplexity"], n_components)
 
     def read(self, X: Rows) -> Rows:
         self._memory = self._plan_memory(X)

@@ -14,7 +14,7 @@ from fasttsne.io.fit_checkpoint import StageStore
 from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.linalg.robust import warn_of_far_rows
 from fasttsne.nearest_neighbors.graph import KNNGraph
-from fasttsne.optimize.callback import as_callbacks, progress_listeners
+from fasttsne.optimize import as_callbacks, progress_listeners
 from fasttsne.optimize.descent import OptimizationInterrupt
 from fasttsne.optimize.parameters import OPTIMIZE
 from fasttsne.optimize.plan import Phase, RunPlan, resolve
