@@ -12,7 +12,7 @@ Source: Narayan, Berger & Cho 2021, Assessing single-cell transcriptomic variabi
 density-preserving data visualization (den-SNE).
 """
 
-from fasttsne.objective.density import (
+from fasttsne.objective.kl import (
     DensityObjective,
     correlation_and_gradient,
     standardize_log_radii,

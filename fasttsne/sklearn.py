@@ -31,7 +31,7 @@ from fasttsne.linalg.rows import RowHashIndex
 from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
-from fasttsne.optimize.callback import Callbacks
+from fasttsne.optimize import Callbacks
 from fasttsne.optimize.parameters import SKLEARN, check_params, documented
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, split_iterations

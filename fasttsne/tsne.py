@@ -11,7 +11,7 @@ from fasttsne.fit.backend import LocalBackend
 from fasttsne.fit.estimator import Estimator
 from fasttsne.fit.request import FitRequest
 from fasttsne.fit.run import prepare_fit, run_fit
-from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
+from fasttsne.objective.callable import kl_divergence_bh, kl_divergence_fft
 from fasttsne.optimize.descent import GradientDescent as gradient_descent
 from fasttsne.optimize.descent import OptimizationInterrupt
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
@@ -96,8 +96,8 @@ class TSNE(Estimator):
             On Ctrl-C.  As after an OverflowError, ``embedding_`` is the embedding so far.
         """
         vars(self).pop("embedding_", None)  # until there is a new one there is none
-        request = FitRequest.make(self._params(), X, affinities, initialization, anchors)
-        return run_fit(request, LocalBackend(request), self._keep)
+        request = FitRequest.make(self._params(), affinities, initialization, anchors)
+        return run_fit(X, request, LocalBackend(request), self._keep)
 
     def fit_transform(self, X: Rows, y: object = None) -> TSNEEmbedding:
         """Embed a data set, as :meth:`fit`: for the last step of a scikit-learn pipeline.
@@ -122,5 +122,5 @@ class TSNE(Estimator):
 
         Parameters and errors are those of :meth:`fit`.  It keeps no checkpoint.
         """
-        request = FitRequest.make(self._params(), X, affinities, initialization, anchors)
-        return prepare_fit(request, LocalBackend(request))
+        request = FitRequest.make(self._params(), affinities, initialization, anchors)
+        return prepare_fit(X, request, LocalBackend(request))

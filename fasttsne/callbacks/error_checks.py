@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.objective.kl import kl_divergence
-from fasttsne.optimize.callback import Callback
+from fasttsne.optimize import Callback
 from fasttsne.optimize.plan import Phase, resolve_fixed_method, resolve_phase
 from fasttsne.repulsion import make_repulsion
 from fasttsne.runtime.threads import resolve_n_jobs

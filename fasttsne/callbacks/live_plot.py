@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.optimize.callback import Callback
+from fasttsne.optimize import Callback
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import require
 

@@ -4,7 +4,7 @@ import sys
 import time
 from typing import Any
 
-from fasttsne.optimize.callback import Callback
+from fasttsne.optimize import Callback
 from fasttsne.optimize.plan import Phase
 from fasttsne.runtime.progress import (
     ITERATIONS,

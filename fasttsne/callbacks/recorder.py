@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne.io import embedding_file
 from fasttsne.io.atomic import atomic_write
-from fasttsne.optimize.callback import Callback
+from fasttsne.optimize import Callback
 from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import check_number, check_output_path, is_address
 

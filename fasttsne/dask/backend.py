@@ -30,7 +30,7 @@ from fasttsne.io.codec import check_neighbors
 from fasttsne.io.fit_checkpoint import FORMAT, TABLES, WHAT, FitCheckpoint, StageStore
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index
-from fasttsne.objective.functions import NAMES
+from fasttsne.objective.callable import NAMES
 from fasttsne.repulsion import METHODS
 from fasttsne.runtime.typing import FilePath, Rows
 from fasttsne.runtime.validation import is_address

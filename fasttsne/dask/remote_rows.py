@@ -12,7 +12,7 @@ import numpy.typing as npt
 from distributed import Future
 
 from fasttsne.dask.cluster import Cluster
-from fasttsne.linalg.rows import Blocks, RowSource
+from fasttsne.linalg.rows import Blocks, Result, RowSource, State, Value
 
 TABLE = "table of neighbours"
 # Neighbours of the rows of a block, at most, and rows at least.
@@ -63,12 +63,6 @@ class RemoteRows(RowSource):
         blocks = self.submit_blocks(name, function)
         return RemoteRows(self.cluster, blocks, self.edges, n_columns, dtype, self.name)
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        """Fetch rows by their numbers, or a slice of them."""
-        if isinstance(rows, slice):
-            rows = np.arange(*rows.indices(len(self)))
-        return self.take(np.asarray(rows))
-
     def take(self, ids: np.ndarray) -> np.ndarray:
         """See the base; the rows are fetched."""
         out = np.empty((len(ids), self.shape[1]), self.dtype)
@@ -84,16 +78,20 @@ class RemoteRows(RowSource):
             out[at] = part
         return out
 
-    def fold(self, size: int, function: Callable[..., Any], state: Any, *arguments: Any) -> Any:
+    def fold(
+        self, size: int, function: Callable[..., State], state: State, *arguments: object
+    ) -> State:
         """See the base; each worker resumes from the state of the one before."""
         step = max(size // self.shape[1], 1)
         regions = self._regions(step)
+        found: Any = state
         for region in regions:
             run = partial(_fold, function, arguments, step, region.first)
-            state = self.cluster.submit(self.name, run, state, *self._pieces(region))
-        return self.cluster.results(self.name, [state])[0]
+            found = self.cluster.submit(self.name, run, found, *self._pieces(region))
+        last: State = self.cluster.results(self.name, [found])[0]
+        return last
 
-    def map(self, size: int, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
+    def map(self, size: int, function: Callable[..., np.ndarray], *arguments: object) -> np.ndarray:
         """See the base; the arrays are fetched."""
         step = max(size // self.shape[1], 1)
         regions = self._regions(step)
@@ -108,7 +106,7 @@ class RemoteRows(RowSource):
         sizes = [region.stop - region.first for region in regions]
         return np.concatenate(self.cluster.results(self.name, parts, sizes))
 
-    def in_blocks(self, name: str) -> "RemoteBlocks":
+    def in_blocks(self, name: str) -> "RemoteBlocks[np.ndarray]":
         return RemoteBlocks(self, name, self.blocks)
 
     def _regions(self, step: int) -> list["Region"]:
@@ -140,7 +138,7 @@ class RemoteRows(RowSource):
         return pieces
 
 
-class RemoteBlocks(Blocks):
+class RemoteBlocks(Blocks[Value]):
     """A value for each block of rows, on the workers.
 
     rows_of : the rows, which say where blocks begin; name : of the stage.
@@ -149,17 +147,17 @@ class RemoteBlocks(Blocks):
     def __init__(self, rows_of: RemoteRows, name: str, values: Sequence[Future]):
         self._rows, self._name, self._values = rows_of, name, values
 
-    def apply(self, function: Callable[..., object], *arguments: object) -> "RemoteBlocks":
+    def apply(self, function: Callable[..., Result], *arguments: object) -> "RemoteBlocks[Result]":
         run, submit = partial(_apply, function, arguments), self._rows.cluster.submit
         firsts = self._rows.edges[:-1].tolist()
         pairs = zip(firsts, self._values, strict=True)
         values = [submit(self._name, run, first, value) for first, value in pairs]
         return RemoteBlocks(self._rows, self._name, values)
 
-    def results(self) -> list[Any]:
+    def results(self) -> list[Value]:
         return self._rows.cluster.results(self._name, self._values, self._rows.sizes)
 
-    def rows(self, n_columns: int, dtype: np.dtype) -> RemoteRows:
+    def rows(self: "RemoteBlocks[np.ndarray]", n_columns: int, dtype: np.dtype) -> RemoteRows:
         rows = self._rows
         return RemoteRows(rows.cluster, self._values, rows.edges, n_columns, dtype, self._name)
 

@@ -140,11 +140,10 @@ def pack_edges(
     near_indptr, far_indptr = np.zeros((2, n + 1), np.int64)
     for block, first, stop in _pieces("counting near edges", blocks):
         rows, last = (block.order, position, reach, first, stop), (n_threads, numbers, block.places)
-        _kernels.packed_edges.count_near(
-            *block.edges[:2], *rows, near_indptr[1:], far_indptr[1:], *last
-        )
-    for pointers in near_indptr, far_indptr:
-        np.cumsum(pointers, out=pointers)
+        pointers = near_indptr[1:], far_indptr[1:]
+        _kernels.packed_edges.count_near(*block.edges[:2], *rows, *pointers, *last)
+    for indptr in near_indptr, far_indptr:
+        np.cumsum(indptr, out=indptr)
     near, far = int(near_indptr[-1]), int(far_indptr[-1])
     sizes = [(near, np.int16), (near, np.uint16), (far, np.int32), (far, np.uint16)]
     offsets, near_values, columns, far_values = _arrays(sizes, spare or [])
@@ -173,10 +172,13 @@ def inverse_order(order: np.ndarray) -> np.ndarray:
     return position
 
 
+def _value_pieces(values: np.ndarray) -> Iterator[np.ndarray]:
+    return (values[start : start + PIECE] for start in range(0, len(values), PIECE))
+
+
 def largest_value(values: np.ndarray) -> float:
     """Return the largest of values that are not negative."""
-    pieces = (values[i : i + PIECE] for i in range(0, len(values), PIECE))
-    return max((float(piece.max()) for piece in pieces), default=0.0)
+    return max((float(piece.max()) for piece in _value_pieces(values)), default=0.0)
 
 
 def smallest_for(largest: float) -> float:
@@ -245,9 +247,7 @@ class LocalEdges:
 
     @cached_property
     def entropy(self) -> Entropy:
-        values = self._csr[2]
-        pieces = (values[start : start + PIECE] for start in range(0, len(values), PIECE))
-        return sum_entropies(map(entropy_of, pieces))
+        return sum_entropies(map(entropy_of, _value_pieces(self._csr[2])))
 
 
 @singledispatch

@@ -1,7 +1,6 @@
 """The repulsive half of the gradient, by methods that share one signature.
 
-Each is an object that owns what can be reused from one iteration to the next.  ``last_method`` is
-the name of what its last call used.
+Each is an object that owns what can be reused from one iteration to the next.
 """
 
 from typing import Protocol
@@ -25,7 +24,15 @@ __all__ = [
 
 
 class Repulsion(Protocol):
-    """A method; its attribute ``last_method`` is optional."""
+    """A method.
+
+    Attributes
+    ----------
+    last_method : name of what its last call used, None before the first one.
+    """
+
+    @property
+    def last_method(self) -> str | None: ...
 
     def __call__(self, y: np.ndarray, out: np.ndarray, /) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z.

@@ -7,7 +7,7 @@ import pytest
 
 from fasttsne import TSNE, AlignedTSNE, Anchors
 from fasttsne.initialization import near_anchors
-from fasttsne.objective.functions import kl_divergence_bh
+from fasttsne.objective.callable import kl_divergence_bh
 
 FAR = "double precision tells places"
 

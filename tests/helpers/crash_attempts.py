@@ -23,7 +23,7 @@ import scipy.sparse as sp
 from fasttsne import TSNE, TSNEEmbedding, affinity
 from fasttsne import nearest_neighbors as nn
 from fasttsne.callbacks import Checkpoint, EmbeddingRecorder, ErrorApproximations
-from fasttsne.objective.functions import kl_divergence_bh, kl_divergence_fft
+from fasttsne.objective.callable import kl_divergence_bh, kl_divergence_fft
 from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion import make_repulsion
 

@@ -11,10 +11,9 @@ import scipy.sparse as sp
 from fasttsne import TSNE, TSNEEmbedding
 from fasttsne.affinity import PrecomputedAffinities
 from fasttsne.callbacks import EarlyStopping, EmbeddingRecorder, ProgressBar
-from fasttsne.objective import KLDivergence, Objective, register_objective, select
-from fasttsne.objective.callable import FunctionObjective
-from fasttsne.objective.density import DensityObjective
-from fasttsne.objective.functions import kl_divergence_exact
+from fasttsne.objective import _REGISTERED, KLDivergence, Objective, register_objective
+from fasttsne.objective.callable import FunctionObjective, kl_divergence_exact
+from fasttsne.objective.kl import DensityObjective
 from fasttsne.objective.points import NewPointsDivergence
 from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
 from fasttsne.repulsion.fixed_reference import make_field
@@ -281,6 +280,6 @@ def test_an_objective_that_is_not_registered_here(monkeypatch):
     """As after unpickling in another process: another objective must not take its place."""
     register_objective("forgotten", Springs)
     embedding = TSNEEmbedding(np.ones((40, 2)), affinities(), negative_gradient_method="forgotten")
-    monkeypatch.delitem(select._REGISTERED, "forgotten")
+    monkeypatch.delitem(_REGISTERED, "forgotten")
     with pytest.raises(ValueError, match=r"negative_gradient_method must be one of .*'forgotten'"):
         embedding.optimize(3)

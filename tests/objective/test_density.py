@@ -9,7 +9,7 @@ from fasttsne import TSNE, TSNEEmbedding
 from fasttsne._kernels import reference
 from fasttsne.affinity import FixedSigmaNN, MultiscaleMixture, PerplexityBasedNN, Uniform
 from fasttsne.metrics import density_correlation
-from fasttsne.objective.density import (
+from fasttsne.objective.kl import (
     DensityObjective,
     correlation_and_gradient,
     standardize_log_radii,

@@ -15,7 +15,7 @@ from fasttsne.linalg import pca
 from fasttsne.metrics import trustworthiness
 from fasttsne.nearest_neighbors import PrecomputedNeighbors
 from fasttsne.objective import Objective, register_objective
-from fasttsne.objective.density import standardize_log_radii
+from fasttsne.objective.kl import standardize_log_radii
 
 # ---- numbers far too large: steps, gradients, starts, parameters; a finite map or an error
 
