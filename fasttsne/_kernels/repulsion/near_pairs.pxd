@@ -77,3 +77,26 @@ cdef inline void add_pairs(
             force[c] = f8_add(force[c], product)
             other = forces + c * capacity + s
             f8_store(other, f8_sub(f8_load(other), product))
+
+
+cdef inline void add_near(
+    const float *columns, Py_ssize_t capacity,  # IN (d, capacity)
+    const float *place, Py_ssize_t first, Py_ssize_t last,  # and those of a run
+    const NearKernel *kernel, int d, bint is_simple,
+    f8 *force,  # INOUT (d,)
+    f8 *z,  # INOUT
+) noexcept nogil:
+    """Add what the points of a run do to a point that may be anywhere."""
+    cdef Py_ssize_t s
+    cdef int c
+    cdef f8 difference[3]
+    cdef f8 r2, similarity, factor
+    for s in range(first, last, 8):
+        r2 = f8_set1(0)
+        for c in range(d):
+            difference[c] = f8_sub(f8_set1(place[c]), f8_load(columns + c * capacity + s))
+            r2 = f8_fma(difference[c], difference[c], r2)
+        near_factors(kernel, r2, is_simple, &similarity, &factor)
+        z[0] = f8_add(z[0], similarity)
+        for c in range(d):
+            force[c] = f8_fma(factor, difference[c], force[c])

@@ -19,13 +19,14 @@ Source: Hockney & Eastwood 1981 (P3M); Skeel, Tezcan & Hardy 2002 (splitting by 
 """
 
 from cython.parallel cimport parallel, prange
+from libc.math cimport floorf
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
 import numpy as np
 
 from fasttsne._kernels.optimize.row_task cimport RowTask, as_capsule, new_task
-from fasttsne._kernels.repulsion.near_pairs cimport NearKernel, add_pairs
+from fasttsne._kernels.repulsion.near_pairs cimport NearKernel, add_near, add_pairs
 from fasttsne._kernels.repulsion.spline_grid cimport (
     N_SELF_FORCE_TERMS, SPLINE_WIDTH, SplineGrid, gather_point, spread_point,
 )
@@ -278,6 +279,15 @@ cdef double pair_band(
     return z
 
 
+cdef NearKernel make_kernel(float dof, float cutoff, const float[::1] taylor) noexcept:
+    cdef NearKernel kernel
+    cdef int k
+    kernel.dof, kernel.s0 = dof, cutoff * cutoff
+    for k in range(4):
+        kernel.b[k] = taylor[k]
+    return kernel
+
+
 def sum_pairs(
     const float[::1] origin, float side, const int32_t[::1] shape,  # IN as for `sort_points`
     const int32_t[:, ::1] starts, const float[:, ::1] columns, const int32_t[::1] order,  # IN
@@ -290,13 +300,10 @@ def sum_pairs(
 ):
     """Write the near forces of all pairs; return the near part of Z."""
     cdef Strips at = make_strips(origin, side, shape, starts, columns, order)
-    cdef NearKernel kernel
+    cdef NearKernel kernel = make_kernel(dof, cutoff, taylor)
     cdef Py_ssize_t t, chunk, size = forces.shape[0] * forces.shape[1]
-    cdef int k, color, n_colors = 4 if at.d == 3 else 2
+    cdef int color, n_colors = 4 if at.d == 3 else 2
     cdef double total = 0
-    kernel.dof, kernel.s0 = dof, cutoff * cutoff
-    for k in range(4):
-        kernel.b[k] = taylor[k]
     for chunk in prange(CHUNKS, schedule="static", nogil=True, num_threads=n_threads):
         memset(
             &forces[0, 0] + chunk * size // CHUNKS, 0,
@@ -375,61 +382,107 @@ def gather(
         repel_strip(&at, &grid, &cells[0, 0, 0], near, <int32_t> t, &out[0, 0])
 
 
-cdef inline void gather_points(
-    const SplineGrid *grid, const float *y, const float *cells, Py_ssize_t first, Py_ssize_t last,
-    float *out, float *potential, f8 *weights, f8 *slopes, int d, int p,
+cdef struct Field:
+    Strips at
+    SplineGrid grid
+    NearKernel kernel
+    const float *cells
+
+
+cdef inline float near_field(
+    const Strips *at, const NearKernel *kernel, const float *y, float *force, int d, bint is_simple
 ) noexcept nogil:
+    """Add the near force on a place, which may be outside the box; return the near potential."""
+    cdef int32_t cell = <int32_t> floorf((y[0] - at.origin[0]) * at.inverse_side)
+    cdef int32_t row = 0, layer = 0, a, b
+    cdef int32_t first = max(cell - REACH, 0), last = min(cell + REACH + 1, at.cells)
+    cdef const int32_t *starts
+    cdef f8 sums[3]
+    cdef f8 z = f8_set1(0)
+    cdef int c
+    if d > 1:
+        row = <int32_t> floorf((y[1] - at.origin[1]) * at.inverse_side)
+    if d > 2:
+        layer = <int32_t> floorf((y[2] - at.origin[2]) * at.inverse_side)
+    if first >= last:
+        return 0
+    for c in range(d):
+        sums[c] = f8_set1(0)
+    for b in range(max(layer - REACH, 0), min(layer + REACH + 1, at.layers)):
+        for a in range(max(row - REACH, 0), min(row + REACH + 1, at.rows)):
+            starts = starts_of(at, b, a)
+            add_near(
+                at.columns, at.capacity, y, starts[first], starts[last], kernel, d, is_simple,
+                sums, &z,
+            )
+    for c in range(d):
+        force[c] += f8_sum(sums[c])
+    return f8_sum(z)
+
+
+cdef inline float field_at(
+    const Field *field, const float *y, float *out, f8 *weights, f8 *slopes, int d, int p
+) noexcept nogil:
+    """Write the force on a place; return the potential, up to the mean of the grid's."""
+    cdef float phi = gather_point(&field.grid, y, field.cells, out, weights, slopes, d, p)
+    if field.kernel.s0 == 0:
+        return phi
+    if field.kernel.dof == 1:
+        return phi + near_field(&field.at, &field.kernel, y, out, d, True)
+    return phi + near_field(&field.at, &field.kernel, y, out, d, False)
+
+
+cdef void field_of_block(
+    const Field *field, const float *y, Py_ssize_t first, Py_ssize_t last, float *out,
+    float *potential,
+) noexcept nogil:
+    """One compiled loop for each dimension."""
+    cdef int p = field.grid.order
     cdef Py_ssize_t i
-    for i in range(first, last):
-        potential[i] = gather_point(
-            grid, y + i * d, cells, out + i * d, weights, slopes, d, p
-        )
-
-
-cdef void gather_block(
-    const SplineGrid *grid, const float *y, const float *cells, Py_ssize_t first, Py_ssize_t last,
-    float *out, float *potential,
-) noexcept nogil:
-    """One compiled loop for the default spline, one for all others, for each dimension."""
-    cdef int p = grid.order
     cdef f8 weights[3]
     cdef f8 slopes[3]
-    if grid.d == 1:
-        gather_points(grid, y, cells, first, last, out, potential, weights, slopes, 1, p)
-    elif grid.d == 2:
-        if p == 5:
-            gather_points(grid, y, cells, first, last, out, potential, weights, slopes, 2, 5)
+    for i in range(first, last):
+        if field.grid.d == 1:
+            potential[i] = field_at(field, y + i, out + i, weights, slopes, 1, p)
+        elif field.grid.d == 2:
+            potential[i] = field_at(field, y + 2 * i, out + 2 * i, weights, slopes, 2, p)
         else:
-            gather_points(grid, y, cells, first, last, out, potential, weights, slopes, 2, p)
-    else:
-        gather_points(grid, y, cells, first, last, out, potential, weights, slopes, 3, p)
+            potential[i] = field_at(field, y + 3 * i, out + 3 * i, weights, slopes, 3, p)
 
 
 def gather_at(
-    const float[:, ::1] y,  # IN (m, d), places within the grid, in any order
-    float[:, :, ::1] cells,  # IN (layers, rows, stride), the potential
-    const float[::1] origin, float spacing, const float[:, :, ::1] polynomials,  # IN as in `gather`
-    const float[::1] self_terms,  # IN as in `gather`; zeros for places without a point
+    const float[:, ::1] y,  # IN (m, d), places on the grid, in any order
+    const float[::1] origin, float side, const int32_t[::1] shape,  # IN as for `sort_points`
+    const int32_t[:, ::1] starts, const float[:, ::1] columns, const int32_t[::1] order,  # IN
+    float[:, :, ::1] cells, float spacing, const float[:, :, ::1] polynomials,  # IN, the potential
+    float dof, float cutoff, const float[::1] taylor,  # IN as for `sum_pairs`; a cutoff may be 0
     float[:, ::1] out,  # OUT (m, d)
-    float[::1] potential,  # OUT (m,), phi
+    float[::1] potential,  # OUT (m,), up to the mean of the grid's
     int n_threads,
 ):
-    """Write F = -1/2 grad phi, and phi, at any places. O(m p^d)."""
-    cdef SplineGrid grid = make_grid(origin, cells, spacing, polynomials, self_terms)
+    """Write force and potential of the sorted points on others, or anywhere. O(m p^d)."""
+    cdef float[::1] no_terms = np.zeros(N_SELF_FORCE_TERMS, np.float32)
+    cdef Field field
     cdef Py_ssize_t m = y.shape[0], b
+    field.at = make_strips(origin, side, shape, starts, columns, order)
+    field.grid = make_grid(origin, cells, spacing, polynomials, no_terms)
+    field.kernel = make_kernel(dof, cutoff, taylor)
+    field.cells = &cells[0, 0, 0]
     for b in prange(
         (m + BLOCK - 1) // BLOCK, nogil=True, schedule="dynamic", num_threads=n_threads
     ):
-        gather_block(
-            &grid, &y[0, 0], &cells[0, 0, 0], b * BLOCK, min((b + 1) * BLOCK, m), &out[0, 0],
-            &potential[0],
+        field_of_block(
+            &field, &y[0, 0], b * BLOCK, min((b + 1) * BLOCK, m), &out[0, 0], &potential[0]
         )
 
 
-cdef struct MeshTask:
+cdef struct FieldTask:
     RowTask task
-    SplineGrid grid
-    const float *y, *cells, *low, *high
+    Field field
+    float no_terms[N_SELF_FORCE_TERMS]
+    const float *y
+    const float *low
+    const float *high
     float *out
     double *z
     double mean
@@ -437,14 +490,14 @@ cdef struct MeshTask:
 
 
 cdef bint run_task(const void *task, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    cdef const MeshTask *t = <const MeshTask *> task
-    cdef Py_ssize_t i, e, d = t.grid.d
+    cdef const FieldTask *t = <const FieldTask *> task
+    cdef Py_ssize_t i, e, d = t.field.grid.d
     cdef float phi
     for i in range(first, last):
         for e in range(i * d, i * d + d):
             if t.y[e] < t.low[e - i * d] or t.y[e] > t.high[e - i * d]:
                 return True
-        gather_block(&t.grid, t.y + i * d, t.cells, 0, 1, t.out + i * d, &phi)
+        field_of_block(&t.field, t.y + i * d, 0, 1, t.out + i * d, &phi)
         t.z[i] = phi + t.mean
         if t.z[i] < t.min_z:
             return True
@@ -452,16 +505,26 @@ cdef bint run_task(const void *task, Py_ssize_t first, Py_ssize_t last) noexcept
 
 
 def row_task(
-    const float[:, ::1] y, float[:, :, ::1] cells, const float[::1] low, float spacing,  # IN, as
-    const float[:, :, ::1] polynomials, const float[::1] self_terms, float[:, ::1] out,  # `gather_at`
-    double[::1] z,  # OUT (n,), the potential plus `mean`
-    const float[::1] high,  # IN (d,), the corner of the grid that is opposite to `low`
+    const float[:, ::1] y,  # IN as for `gather_at`, and kept, as all arrays are
+    const float[::1] origin, float side, const int32_t[::1] shape,
+    const int32_t[:, ::1] starts, const float[:, ::1] columns, const int32_t[::1] order,
+    float[:, :, ::1] cells, float spacing, const float[:, :, ::1] polynomials,
+    float dof, float cutoff, const float[::1] taylor,
+    float[:, ::1] out,  # OUT (m, d)
+    double[::1] z,  # OUT (m,), the potential plus `mean`
+    const float[::1] high,  # IN (d,), the corner of the grid that is opposite to `origin`
     double mean, double min_z,
 ):
     """``gather_at`` as a task for rows inside whose z is not too small: see ``row_task.pxd``."""
-    cdef MeshTask *task = <MeshTask *> new_task(sizeof(MeshTask), run_task)
-    task.grid = make_grid(low, cells, spacing, polynomials, self_terms)
-    task.y, task.cells = &y[0, 0], &cells[0, 0, 0]
-    task.out, task.z, task.low, task.high = &out[0, 0], &z[0], &low[0], &high[0]
+    cdef FieldTask *task = <FieldTask *> new_task(sizeof(FieldTask), run_task)
+    cdef float[::1] no_terms = np.zeros(N_SELF_FORCE_TERMS, np.float32)
+    task.field.at = make_strips(origin, side, shape, starts, columns, order)
+    task.field.grid = make_grid(origin, cells, spacing, polynomials, no_terms)
+    memset(task.no_terms, 0, sizeof(task.no_terms))
+    task.field.grid.self_terms = task.no_terms
+    task.field.kernel = make_kernel(dof, cutoff, taylor)
+    task.field.cells = &cells[0, 0, 0]
+    task.y, task.out, task.z = &y[0, 0], &out[0, 0], &z[0]
+    task.low, task.high = &origin[0], &high[0]
     task.mean, task.min_z = mean, min_z
     return as_capsule(task)

@@ -10,7 +10,7 @@ import numpy as np
 
 from fasttsne.repulsion.barnes_hut import Box, TreeRepulsion, bounding_box
 from fasttsne.repulsion.mesh.grid import Shape
-from fasttsne.repulsion.mesh.particle_mesh import ParticleMesh
+from fasttsne.repulsion.mesh.particle_mesh import ParticleMesh, Potential
 from fasttsne.repulsion.mesh.split import LINEAR_SPAN, Split, choose_split, finer, tree_cost
 from fasttsne.runtime.build_info import FFT_ENGINE
 from fasttsne.runtime.typing import Params
@@ -100,22 +100,12 @@ class MeshRepulsion:
         self._tree = None
         return self._mesh(y, out, box[0], (box[1] - box[0]).tolist(), split, shape)
 
-    def potential(
-        self, y: np.ndarray, box: Box, is_quick: bool = False
-    ) -> tuple[np.ndarray, Split, float]:
-        """Return the potential of the points y on a grid that covers the box, which holds them.
+    def potential(self, y: np.ndarray, box: Box, is_quick: bool = False) -> Potential:
+        """Return the potential of the points y in a box that holds them.
 
         is_quick : by ``quick_influence``, for a box that is not small.
-
-        Returns
-        -------
-        cells : the grid, to gather from; its mean is missing.
-        split : the spacing and splines of the grid.
-        constant : what each point adds to the mean of the potential.
         """
-        split, shape = self.layout(box)
-        cells, constant = self._mesh.potential(y, box, split, shape, is_quick)
-        return cells, split, constant
+        return self._mesh.potential(y, box, *self.layout(box), is_quick)
 
     def layout(self, box: Box) -> tuple[Split, Shape]:
         """Return the grid for points in this box, and its padded shape."""

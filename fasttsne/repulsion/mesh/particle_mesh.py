@@ -72,6 +72,51 @@ class Arrays:
         )
 
 
+@dataclass(frozen=True)
+class Potential:
+    """The potential of points that stay: the far part on a grid, and the points for the near one.
+
+    Attributes
+    ----------
+    points : sorted.
+    cells : the grid; its mean is missing.
+    split, dof : of the kernel.
+    constant : what each point adds to the mean of the grid.
+    """
+
+    points: SortedPoints
+    cells: np.ndarray
+    split: Split
+    dof: float
+    constant: float
+
+    def gather(
+        self, y: np.ndarray, out: np.ndarray, potential: np.ndarray, n_threads: int
+    ) -> None:
+        """Write forces and potentials, without the mean, of places y, (m, d) float32, in the box.
+
+        A point of the map does not push itself, and counts in its own potential.
+        """
+        _kernels.particle_mesh.gather_at(y, *self._arguments(), out, potential, n_threads)
+
+    def row_task(
+        self, y: np.ndarray, out: np.ndarray, z: np.ndarray, high: np.ndarray, mean: float,
+        min_z: float,
+    ) -> object:
+        """Return ``gather``, with the mean, as a task (``row_task.pxd``) while the arrays exist.
+
+        high : upper corner of the box.
+        min_z : a row with less is none that the task can serve.
+        """
+        limits = high, mean, min_z
+        return _kernels.particle_mesh.row_task(y, *self._arguments(), out, z, *limits)
+
+    def _arguments(self) -> tuple[object, ...]:
+        cutoff = self.split.cutoff
+        grid = self.cells, self.split.spacing, polynomials(self.split.order)
+        return *self.points, *grid, self.dof, cutoff, taylor_coefficients(cutoff, self.dof)
+
+
 class ParticleMesh:
     """The grids, influence functions and arrays that calls for one map after another share.
 
@@ -138,9 +183,9 @@ class ParticleMesh:
         return z
 
     def potential(
-        self, y: np.ndarray, box: Box, split: Split, shape: Shape, is_quick: bool
-    ) -> tuple[np.ndarray, float]:
-        """Return the far potential of the points y on a grid, and what a point adds to its mean.
+        self, y: np.ndarray, box: Box, split: Split, shape: Shape, is_quick: bool = False
+    ) -> "Potential":
+        """Return the potential of the points y, to be asked for anywhere in a box that holds them.
 
         is_quick : by ``quick_influence``, without a cutoff, for a box that is not small.
         """
@@ -153,7 +198,8 @@ class ParticleMesh:
         points, _ = self._sort(y, box[0], (box[1] - box[0]).tolist(), split)
         self._spread(points, grid, split)
         grid.convolve(self.n_threads)
-        return grid.cells, influence.constant
+        self._arrays = None  # the potential has them
+        return Potential(points, grid.cells, split, self.dof, influence.constant)
 
     def release(self) -> None:
         """Free memory until the next call."""
