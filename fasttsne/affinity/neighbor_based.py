@@ -13,12 +13,7 @@ from fasttsne.affinity.conditional import Dtype, row_normalized_csr
 from fasttsne.affinity.csr import csr_from_arrays, joint_affinities, neighbors_to_csr
 from fasttsne.nearest_neighbors import neighbor_lists
 from fasttsne.nearest_neighbors.changing import ChangingIndex
-from fasttsne.nearest_neighbors.graph import (
-    KNNGraph,
-    SearchSpec,
-    find_neighbors,
-    scaled_distances,
-)
+from fasttsne.nearest_neighbors.graph import KNNGraph, SearchSpec, find_neighbors, scaled_distances
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.runtime.stored_sparse import as_stored_sparse
 from fasttsne.runtime.threads import resolve_n_jobs

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fasttsne.io import embedding_file
+from fasttsne.io import codec
 from fasttsne.io.atomic import atomic_write
 from fasttsne.optimize.callback import Callback
 from fasttsne.runtime.typing import FilePath
@@ -190,4 +190,4 @@ class Checkpoint(Callback):
     def __call__(self, iteration: int, error: float, embedding: Any) -> None:
         self._n_calls += 1
         if self._n_calls % self.every == 0:
-            embedding_file.save(embedding, self.path, kl_divergence=error)
+            codec.save_embedding(embedding, self.path, kl_divergence=error)

@@ -34,7 +34,7 @@ from fasttsne.drawing.style import HTML_EXTENSIONS, IMAGE_EXTENSIONS
 from fasttsne.fit.backend import LocalBackend
 from fasttsne.fit.request import FitRequest
 from fasttsne.fit.run import run_fit
-from fasttsne.io import embedding_file
+from fasttsne.io import codec
 from fasttsne.io.formats import KEYED, has_keys
 from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.nearest_neighbors.select import perplexity_for
@@ -152,7 +152,7 @@ def update(options):
     files.check_output(options.output)
     if options.save:
         files.check_output(options.save, (".npz",))
-    columns = embedding_file.read_columns(options.map)
+    columns = codec.read_embedding_columns(options.map)
     data = read_data(options.data, options, columns).data if options.data else None
     old = TSNEEmbedding.load(options.map, X=data)
     new = read_new_data(options.new, options, columns)

@@ -13,7 +13,7 @@ from fasttsne.cli.options import WITH_FILES
 from fasttsne.cli.streams import print_error
 from fasttsne.drawing.frames import WRITERS, find_writer
 from fasttsne.drawing.style import HTML_EXTENSIONS, IMAGE_EXTENSIONS
-from fasttsne.io import embedding_file
+from fasttsne.io import codec
 from fasttsne.io.atomic import atomic_write
 from fasttsne.utils import require
 
@@ -160,7 +160,7 @@ def write_pictures(options, embedding, labels, frames):
 def save_embedding(options, embedding, columns):
     """Write the file of ``--save``, if it is requested; the names of columns are kept."""
     if options.save:
-        embedding_file.save(embedding, options.save, keep=options.keep, columns=columns)
+        codec.save_embedding(embedding, options.save, keep=options.keep, columns=columns)
         print(f"wrote {options.save}")
 
 

@@ -26,11 +26,7 @@ from fasttsne.runtime.progress import progress_shown, suppress_progress
 from fasttsne.runtime.stored_rows import is_storage
 from fasttsne.runtime.stored_sparse import is_elsewhere, load_sparse
 from fasttsne.runtime.typing import FilePath, Params, Rows
-from fasttsne.runtime.validation import (
-    check_choice,
-    check_number,
-    check_sparse_indices,
-)
+from fasttsne.runtime.validation import check_choice, check_number, check_sparse_indices
 from fasttsne.utils import Timer
 
 INITIALIZATIONS = ("median", "weighted", "weighted_mean", "random")
