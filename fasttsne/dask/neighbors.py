@@ -6,14 +6,15 @@ What all rows decide, origin and unit, is decided here; what is done to a row is
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.dask.cells import ClusterCells, Space
-from fasttsne.dask.limits import refusal
-from fasttsne.dask.remote_rows import TABLE, RemoteRows, Tables, as_tables
+from fasttsne.dask.cluster import refusal
+from fasttsne.dask.rows import TABLE, RemoteRows, Tables, as_tables
+from fasttsne.io.archive import Arrays, Header
 from fasttsne.linalg.pca import Projection
 from fasttsne.nearest_neighbors.approx import Approx, SearchResult, search
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseFrame, DensePoints, DenseRows
@@ -41,7 +42,7 @@ class ClusterIndex:
     k, settings : passed to the local index, which checks them.
     """
 
-    def __init__(self, method: str, data: RemoteRows, k: int, settings: Mapping[str, Any]):
+    def __init__(self, method: str, data: RemoteRows, k: int, settings: Params):
         self.data: RemoteRows | None = data
         self.n_samples, self.k = len(data), k
         self._shape = data.shape
@@ -78,11 +79,11 @@ class ClusterIndex:
         local.set_search_state(*own.search_state())
         return local
 
-    def search_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def search_state(self) -> tuple[Header, Arrays]:
         """Return what the search has built; see :meth:`KNNIndex.search_state`."""
         return self._local.search_state()
 
-    def set_search_state(self, state: Params, arrays: dict[str, np.ndarray], /) -> None:
+    def set_search_state(self, state: Header, arrays: Arrays, /) -> None:
         """Become as after ``build``, from what :meth:`search_state` returned."""
         local = self._local
         some = local.data, local.n_samples
@@ -244,11 +245,7 @@ def _nearest_in_block(
 
 
 def _pair_distances(
-    frame: DenseFrame,
-    queries: np.ndarray,
-    source: np.ndarray,
-    rows: np.ndarray,
-    others: np.ndarray,
+    frame: DenseFrame, queries: np.ndarray, source: np.ndarray, rows: np.ndarray, others: np.ndarray
 ) -> np.ndarray:
     points = frame.prepare(queries).exact_rows(), frame.prepare(source).exact_rows()
     out = np.empty(len(rows))
