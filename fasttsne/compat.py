@@ -19,6 +19,7 @@ MOVED: dict[str, str] = {
     "io.search_file": "io.codec",
     "linalg.row_hashes": "linalg.rows",
     "nearest_neighbors.builtin.packing": "nearest_neighbors.builtin.candidates",
+    "nearest_neighbors.builtin.probes": "nearest_neighbors.builtin.search_plan",
     "objective.functions": "objective.callable",
     "optimize.callback": "optimize",
     "optimize.choices": "optimize.plan",

@@ -139,4 +139,4 @@ def test_classes_of_the_cluster_derive_from_roles():
                     own.add(node.name)
                     bases.update(ast.unparse(base) for base in node.bases)
     roles = {"Affinities", "Blocks[Value]", "CellStore[RemoteRows]", "Estimator", "RowSource"}
-    assert bases - own - roles <= {"NamedTuple", "RuntimeError"}
+    assert bases - own - roles <= {"NamedTuple", "Protocol", "RuntimeError"}

@@ -41,8 +41,8 @@ from fasttsne.nearest_neighbors.builtin.cells import (
     train_centroids,
     training_rows,
 )
-from fasttsne.nearest_neighbors.builtin.dense_rows import DenseFrame, DenseRows
 from fasttsne.nearest_neighbors.builtin.prepared_rows import score_norms
+from fasttsne.nearest_neighbors.builtin.rows import DenseFrame, DenseRows
 from fasttsne.runtime.typing import RandomGenerator
 
 PARTITION, SEARCH = "partitioning into cells", "search"
