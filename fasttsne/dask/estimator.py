@@ -93,12 +93,13 @@ class TSNE(Estimator):
         ClusterError
             Where no worker is left: its message names the stage.
         """
-        request = FitRequest.make(self._params(), _as_rows(X), affinities, initialization, anchors)
-        with self._backend(request) as backend:
+        rows = None if X is None else as_dask_array(X)
+        request = FitRequest.make(self._params(), affinities, initialization, anchors)
+        with self._backend(rows, request) as backend:
             vars(self).pop("embedding_", None)  # which is of other rows than those from here on
-            self._rows = request.X  # which ``transform`` reads again
+            self._rows = rows  # which ``transform`` reads again
             try:
-                return run_fit(request, backend, self._keep)
+                return run_fit(rows, request, backend, self._keep)
             finally:
                 embedding = vars(self).get("embedding_")
                 if embedding is not None and isinstance(embedding.affinities, ClusterAffinities):
@@ -120,14 +121,17 @@ class TSNE(Estimator):
 
         See :meth:`fit` for parameters and errors.  It keeps no checkpoint.
         """
-        request = FitRequest.make(self._params(), _as_rows(X), affinities, initialization, anchors)
-        with self._backend(request, fetches_graph=True) as backend:
-            return prepare_fit(request, backend)
+        rows = None if X is None else as_dask_array(X)
+        request = FitRequest.make(self._params(), affinities, initialization, anchors)
+        with self._backend(rows, request, fetches_graph=True) as backend:
+            return prepare_fit(rows, request, backend)
 
     @contextmanager
-    def _backend(self, request: FitRequest, fetches_graph: bool = False) -> Iterator[Backend]:
+    def _backend(
+        self, rows: da.Array | None, request: FitRequest, fetches_graph: bool = False
+    ) -> Iterator[Backend]:
         """Yield the workers; without rows there is nothing for them to do."""
-        if request.X is None:
+        if rows is None:
             yield LocalBackend(request)
             return
         check_request(request)
@@ -184,10 +188,6 @@ class TSNE(Estimator):
         if self.client.status in ("closing", "closed"):
             raise ValueError(f"client must not be closed; got {self.client!r}")
         return self.client
-
-
-def _as_rows(X: object) -> da.Array | None:
-    return None if X is None else as_dask_array(X)
 
 
 def _transformed(
