@@ -16,6 +16,8 @@ MOVED: dict[str, str] = {
     "callbacks.checkpoint": "callbacks.recorder",
     "callbacks.early_stopping": "callbacks.error_checks",
     "callbacks.error_logger": "callbacks.progress",
+    "callbacks.live_plot": "callbacks.progress",
+    "callbacks.scores": "callbacks.recorder",
     "io.search_file": "io.codec",
     "linalg.row_hashes": "linalg.rows",
     "nearest_neighbors.builtin.packing": "nearest_neighbors.builtin.candidates",

@@ -29,8 +29,8 @@ LAYERS = (
 # Where an import waits until it is needed, for a fast start of the package.
 LATE_IMPORTS = {
     ("embedding.full", "plotting"),
-    ("callbacks.live_plot", "plotting"),
-    ("callbacks.live_plot", "drawing.scatter"),
+    ("callbacks.progress", "plotting"),
+    ("callbacks.progress", "drawing.scatter"),
     ("plotting", "drawing.scatter"),
     ("cli.files", "drawing.scatter"),
     ("__init__", "__init__"),
