@@ -13,7 +13,7 @@ from common import clusters, mnist_rows
 
 from fasttsne import TSNE
 from fasttsne.objective import KLDivergence
-from fasttsne.optimize.preconditioner import Preconditioner
+from fasttsne.optimize.steps import Preconditioner
 from fasttsne.repulsion import ExactRepulsion
 
 QUANTILES = 0.0, 0.01, 0.1, 0.5, 1.0

@@ -14,7 +14,7 @@ from convergence import Task
 
 from fasttsne import TSNE
 from fasttsne.metrics import neighbor_recall
-from fasttsne.optimize import preconditioner, schedule
+from fasttsne.optimize import schedule, steps
 
 DATA = (
     ("roll-2000", 30), ("roll-2000", 5), ("line-2000", 30), ("branches-2000", 30),
@@ -32,9 +32,9 @@ VARIANTS = {
     "tol 0.05": (schedule, "TOL", 0.05),
     "at most 1,000 converging": (schedule, "MAX_ITER", 1000),
     "20 settling iterations": (schedule, "SETTLING_ITER", 20),
-    "degrees without a floor": (preconditioner, "MIN_DEGREE", 0.0),
-    "hats of few points kept": (preconditioner, "MIN_POINTS_NEAR_NODE", 0),
-    "one first product": (preconditioner, "N_FIRST_PRODUCTS", 1),
+    "degrees without a floor": (steps, "MIN_DEGREE", 0.0),
+    "hats of few points kept": (steps, "MIN_POINTS_NEAR_NODE", 0),
+    "one first product": (steps, "N_FIRST_PRODUCTS", 1),
 }
 
 

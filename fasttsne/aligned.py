@@ -24,7 +24,7 @@ from fasttsne.embedding import TSNEEmbedding
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
 from fasttsne.fit.run import run_phases
 from fasttsne.objective.base import JointObjective
-from fasttsne.optimize.callback import as_callbacks, progress_listeners
+from fasttsne.optimize import as_callbacks, progress_listeners
 from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
 from fasttsne.optimize.plan import Phase, resolve_method
 from fasttsne.optimize.state import DescentState

@@ -24,14 +24,14 @@ except ImportError as error:
 
 from fasttsne import metrics, tsne
 from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
-from fasttsne.callbacks.scores import MEASURES
+from fasttsne.callbacks.recorder import MEASURES
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows, iter_new_rows
 from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.linalg.rows import RowHashIndex
 from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
-from fasttsne.optimize.callback import Callbacks
+from fasttsne.optimize import Callbacks
 from fasttsne.optimize.parameters import SKLEARN, check_params, documented
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import Phase, split_iterations
@@ -386,7 +386,7 @@ class MapScorer:
         """The score of the places that a fitted estimator gives to rows."""
         points = np.asarray(estimator.transform(X))
         if self.measure in MEASURES:
-            measure = getattr(metrics, self.measure)
+            measure = MEASURES[self.measure]
             return float(measure(X, points, **self._settings_for(measure, len(points))))
         if y is None:
             raise ValueError(f"{self.measure} takes classes as y; got None")

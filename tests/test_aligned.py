@@ -12,7 +12,7 @@ from fasttsne.callbacks import Checkpoint
 from fasttsne.datasets import load_digits
 from fasttsne.objective import make_objective
 from fasttsne.objective.base import JointObjective
-from fasttsne.optimize.preconditioner import JointPreconditioner, Preconditioner
+from fasttsne.optimize.steps import JointPreconditioner, Preconditioner
 from fasttsne.optimize.target_term import Ties, TieTerm
 
 SHARED = 150

@@ -29,10 +29,10 @@ LAYERS = (
 # Where an import waits until it is needed, for a fast start of the package.
 LATE_IMPORTS = {
     ("embedding.full", "plotting"),
-    ("callbacks.live_plot", "plotting"),
-    ("callbacks.live_plot", "drawing.scatter"),
+    ("callbacks.progress", "plotting"),
+    ("callbacks.progress", "drawing.scatter"),
     ("plotting", "drawing.scatter"),
-    ("cli.outputs", "drawing.scatter"),
+    ("cli.files", "drawing.scatter"),
     ("__init__", "__init__"),
     # Dask is not imported before it is used; workers may not have this package at all.
     ("scanpy", "dask.estimator"),
@@ -138,5 +138,5 @@ def test_classes_of_the_cluster_derive_from_roles():
                 if isinstance(node, ast.ClassDef):
                     own.add(node.name)
                     bases.update(ast.unparse(base) for base in node.bases)
-    roles = {"Affinities", "Blocks", "CellStore[RemoteRows]", "Estimator", "RowSource"}
-    assert bases - own - roles <= {"NamedTuple", "RuntimeError"}
+    roles = {"Affinities", "Blocks[Value]", "CellStore[RemoteRows]", "Estimator", "RowSource"}
+    assert bases - own - roles <= {"NamedTuple", "Protocol", "RuntimeError"}

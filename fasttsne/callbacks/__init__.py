@@ -11,11 +11,9 @@ from fasttsne.callbacks.error_checks import (
     ErrorApproximations,
     VerifyExaggerationError,
 )
-from fasttsne.callbacks.live_plot import LivePlot
-from fasttsne.callbacks.progress import ErrorLogger, ProgressBar
-from fasttsne.callbacks.recorder import Checkpoint, EmbeddingRecorder
-from fasttsne.callbacks.scores import ScoreRecorder
-from fasttsne.optimize.callback import Callback, as_callbacks
+from fasttsne.callbacks.progress import ErrorLogger, LivePlot, ProgressBar
+from fasttsne.callbacks.recorder import Checkpoint, EmbeddingRecorder, ScoreRecorder
+from fasttsne.optimize import Callback, as_callbacks
 
 __all__ = [
     "Callback",

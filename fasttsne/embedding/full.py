@@ -35,8 +35,7 @@ from fasttsne.io import codec
 from fasttsne.io.formats import RowTarget
 from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
-from fasttsne.optimize.custom_optimizer import is_custom, run_custom_optimizer
-from fasttsne.optimize.descent import GradientDescent
+from fasttsne.optimize.descent import GradientDescent, is_custom, run_custom_optimizer
 from fasttsne.optimize.parameters import (
     DEFAULTS,
     OPTIMIZE,
@@ -290,7 +289,9 @@ class TSNEEmbedding(ReferenceArray):
 
         def descend() -> float:
             if is_custom(self.optimizer):
-                return run_custom_optimizer(self, held, params or self.all_params())
+                P = self.affinities.P_float32.copy()
+                given = params or self.all_params()
+                return run_custom_optimizer(self.optimizer, self, P, held, given)
             return self.optimizer.run(self, self.objective(phase), held, saver, resume_from)
 
         self._optimize_by(descend, propagate_exception)

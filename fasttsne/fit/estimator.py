@@ -9,7 +9,7 @@ from fasttsne.embedding import TSNEEmbedding
 from fasttsne.fit.request import check_all
 from fasttsne.nearest_neighbors.index import Neighbors
 from fasttsne.objective.callable import ObjectiveFunction
-from fasttsne.optimize.callback import Callbacks
+from fasttsne.optimize import Callbacks
 from fasttsne.optimize.parameters import TSNE as PARAMETERS
 from fasttsne.optimize.plan import RunPlan, resolve
 from fasttsne.optimize.schedule import Iterations

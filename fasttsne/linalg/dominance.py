@@ -98,8 +98,9 @@ def _largest_correlation(X: np.ndarray, column: int) -> float:
     origin = X[0].astype(np.float64)
     largest = np.maximum(X.max(0), -X.min(0)).astype(np.float64)
     unit = np.where(largest > 0, largest, 1.0)
-    state = as_rows(X).fold(CHUNK_SIZE, _add_products, (0.0, 0.0, 0.0), origin, unit, column)
-    sums, squares, products = (each / len(X) for each in state)
+    zeros = np.zeros((3, X.shape[1]))
+    state = as_rows(X).fold(CHUNK_SIZE, _add_products, zeros, origin, unit, column)
+    sums, squares, products = state / len(X)
     variances = np.maximum(squares - sums**2, 0)  # rounding
     covariances = products - sums * sums[column]
     scale = np.sqrt(variances * variances[column])
@@ -108,14 +109,14 @@ def _largest_correlation(X: np.ndarray, column: int) -> float:
 
 
 def _add_products(
-    state: tuple[np.ndarray, ...],
+    state: np.ndarray,
     first: int,
     chunk: np.ndarray,
     origin: np.ndarray,
     unit: np.ndarray,
     column: int,
-) -> tuple[np.ndarray, ...]:
-    """Add the sums of the columns of a chunk, their squares and products with one of them."""
+) -> np.ndarray:
+    """Add sums of a chunk's columns, of squares and of products with one of them; return all."""
     rows = (chunk - origin) / unit
-    sums, squares, products = state
-    return (sums + rows.sum(0), squares + (rows**2).sum(0), products + rows.T @ rows[:, column])
+    state += np.stack([rows.sum(0), (rows**2).sum(0), rows.T @ rows[:, column]])
+    return state

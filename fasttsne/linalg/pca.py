@@ -4,7 +4,8 @@ Source: Halko, Martinsson & Tropp 2011.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
@@ -31,6 +32,7 @@ from fasttsne.linalg.rows import (
     RowSource,
     RowTable,
     as_rows,
+    is_sparse,
     iter_chunks,
 )
 from fasttsne.runtime.progress import stage
@@ -51,6 +53,8 @@ GRAM_MAX_COLUMNS = 1000
 CENTERED_SIZE = 2**20
 # Rows from which approximate components are computed.
 SAMPLE_SIZE = 10_000
+# Of rows in a block: scores, and squared lengths of rows or of what they lose.
+Reduced: TypeAlias = tuple[np.ndarray, np.ndarray]
 
 
 def estimate_bytes(n_columns: int) -> int:
@@ -142,7 +146,7 @@ def _as_floats(X: Matrix) -> Matrix:
 @np.errstate(under="ignore")
 def reduced_blocks(
     X: AnyRows, rank: int, random_state: RandomState, n_jobs: int | None = -1
-) -> tuple[Blocks, Projection]:
+) -> tuple[Blocks[Reduced], Projection]:
     """Return scores as ``approximate_components``, and what each row loses, where the rows are.
 
     Returns
@@ -164,10 +168,6 @@ def reduced_blocks(
     max_residual = float(np.sqrt(max(lost.apply(_largest_loss, far).results())))
     projection = data.projection(loadings, max_residual)
     return lost.apply(_residuals, max_residual), projection
-
-
-# Of rows in a block: scores, and squared lengths of rows or of what they lose.
-Reduced: TypeAlias = tuple[np.ndarray, np.ndarray]
 
 
 def _project(
@@ -260,16 +260,15 @@ class _CenteredData:
 
     def __init__(self, X: AnyRows, n_threads: int, purpose: str = "principal components"):
         self.X, self.n_threads, self.purpose = X, n_threads, purpose
-        self.is_sparse = scipy.sparse.issparse(X)
         self.mean, largest = mean_and_max_deviation(X)
         self.frame = robust_frame(X, reach=2 * largest)
         self.far = self.frame.far
         if len(self.far):
             self.mean, largest = mean_and_max_deviation(X, self.far)
-            if self.is_sparse:
+            if is_sparse(self.X):
                 self.X = self.frame.clip_sparse(X)
         self.scale = float32_scale(largest)
-        if self.is_sparse and self.scale != 1:
+        if is_sparse(self.X) and self.scale != 1:
             self.X = divide_sparse(self.X, self.scale)
             self.mean, self.scale = self.mean / self.scale, 1.0
 
@@ -281,15 +280,15 @@ class _CenteredData:
         n_iterations: int = N_POWER_ITERATIONS,
     ) -> np.ndarray:
         """Return orthonormal directions, (columns, rank); the largest entry of each is positive."""
-        if self.is_sparse and len(self.far):
+        if is_sparse(self.X) and len(self.far):
             ordinary = self.X[np.delete(np.arange(self.X.shape[0]), self.far)]
             data = _CenteredData(ordinary, self.n_threads)
             return data.loadings(rank, random_state, svd_solver, n_iterations)
         n, d = self.X.shape
         exact = min(n, d) <= EXACT_MAX_SIZE[svd_solver]
-        if exact and d <= (GRAM_MAX_COLUMNS if self.is_sparse else n):
+        if exact and d <= (GRAM_MAX_COLUMNS if is_sparse(self.X) else n):
             loadings = _leading_eigenvectors(self._gram_matrix(), rank)
-        elif exact and not self.is_sparse:
+        elif exact and not is_sparse(self.X):
             loadings = self._loadings_from_rows(rank)
         elif d <= GRAM_MAX_COLUMNS:
             multiply = partial(matmul, self._gram_matrix())
@@ -303,7 +302,7 @@ class _CenteredData:
     def scores(self, loadings: np.ndarray) -> np.ndarray:
         """Return the data in these directions, (n, directions)."""
         loadings = loadings.astype(self.X.dtype)
-        if self.is_sparse:
+        if is_sparse(self.X):
             out = self._sparse_product(loadings)
         else:
             how = self.centering, loadings, self.n_threads
@@ -313,21 +312,14 @@ class _CenteredData:
             out[self.far] = np.clip(out[self.far], ordinary.min(0), ordinary.max(0))
         return out
 
-    def scores_and_squares(self, loadings: np.ndarray) -> Blocks:
+    def scores_and_squares(self, loadings: np.ndarray) -> Blocks[Reduced]:
         """Return blocks of float32 scores, and of the centered rows' squared lengths."""
-        if self.is_sparse:
+        if is_sparse(self.X):
             scores = self._sparse_product(loadings).astype(np.float32, copy=False)
             return LocalBlocks((scores, squared_lengths(self.X, self.mean)))
         rows = self._rows
         n_threads = 1 if rows.is_spread else self.n_threads
         return rows.in_blocks(self.purpose).apply(_project, self.centering, loadings, n_threads)
-
-    def _centered_chunks(self) -> Iterator[np.ndarray]:
-        """Yield the rows in chunks, far ones as zeros, which add nothing to sums."""
-        with stage(self.purpose, len(self.X)) as progress:
-            for a, chunk in iter_chunks(self.X, CENTERED_SIZE):
-                yield self.centering(a, chunk)
-                progress.advance(len(chunk))
 
     def projection(self, loadings: np.ndarray, max_residual: float) -> Projection:
         """Return the projection of other rows to their scores."""
@@ -354,7 +346,7 @@ class _CenteredData:
     def _gram_matrix(self) -> np.ndarray:
         """Return Y^T Y for the centered data Y, (columns, columns)."""
         n, d = self.X.shape
-        if self.is_sparse:
+        if is_sparse(self.X):
             X = self.X.astype(np.float64)
             gram: np.ndarray = (X.T @ X).toarray() - n * np.outer(self.mean, self.mean)
             return gram
@@ -365,7 +357,7 @@ class _CenteredData:
 
     def _loadings_from_rows(self, rank: int) -> np.ndarray:
         """Return loadings from the eigenvectors of Y Y^T, for few rows of many columns."""
-        centered = np.concatenate(list(self._centered_chunks()))
+        centered = self._rows.map(CENTERED_SIZE, self.centering)
         gram = products.gram_matrix([centered.T], len(centered), self.n_threads)
         directions = matmul(centered.T, _leading_eigenvectors(gram, rank), self.n_threads)
         norms = np.linalg.norm(directions, axis=0)
@@ -373,7 +365,7 @@ class _CenteredData:
 
     def _multiply_gram(self, basis: np.ndarray) -> np.ndarray:
         """Return Y^T Y basis for the centered data Y."""
-        if self.is_sparse:
+        if is_sparse(self.X):
             scores = self._sparse_product(basis)
             mean = np.outer(self.mean.astype(self.X.dtype), scores.sum(0))
             return np.asarray(self.X.T @ scores - mean)
@@ -386,7 +378,8 @@ class _CenteredData:
         return np.asarray(self.X @ directions - matmul(mean[None], directions, self.n_threads))
 
 
-class Centering(NamedTuple):
+@dataclass(frozen=True)
+class Centering:
     """How rows are centered: see :class:`_CenteredData`, of which it has what all rows decide."""
 
     mean: np.ndarray

@@ -9,16 +9,18 @@ both 1e4 times farther out than three quarters of the rows, and behind a gap of 
 import math
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse
 
-from fasttsne.linalg.rows import CHUNK_SIZE, Matrix, as_rows
+from fasttsne.linalg.rows import CHUNK_SIZE, Matrix, RowSource, as_rows, is_sparse, to_dense
 from fasttsne.utils import warn_user
 
-# Rows of an array, a CSR matrix, whose type SciPy does not say, or on workers.
-AnyRows: TypeAlias = Any
+# Rows of an array, a CSR matrix, or on workers.
+AnyRows: TypeAlias = Matrix | RowSource
+# Smallest and largest number of each column, and their sums.
+Columns: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 # The squares of float32 numbers in this range neither overflow nor vanish.
 FLOAT32_SQUARE_RANGE = 1e-10, 1e10
 # Rows farther out than this, in units of the data, are clipped: they are far from all of the data.
@@ -141,14 +143,13 @@ def warn_of_far_new_rows(X: Matrix, data: Matrix, sample: RobustFrame) -> None:
 
 
 def _are_finite(rows: Matrix) -> bool:
-    return bool(np.isfinite(rows.data if scipy.sparse.issparse(rows) else rows).all())
+    return bool(np.isfinite(rows.data if is_sparse(rows) else rows).all())
 
 
 def _warn(X: Matrix, frame: RobustFrame, others: str, before: str) -> None:
     """Warn of the far rows of a frame."""
     origin, size, _, far = frame
-    rows = X[far[:N_DESCRIBED]]
-    rows = rows.toarray() if scipy.sparse.issparse(rows) else rows
+    rows = to_dense(X[far[:N_DESCRIBED]])
     with np.errstate(over="ignore"):
         is_far = np.abs(np.subtract(rows, origin, dtype=np.float64)) > FAR_DISTANCE * size
     row, column = np.argwhere(is_far)[0]
@@ -171,7 +172,7 @@ def _list(numbers: np.ndarray, noun: str) -> str:
 
 def _reach(X: AnyRows, origin: np.ndarray) -> float:
     """Return a bound of all rows' distances from the origin, much faster than the distances."""
-    if scipy.sparse.issparse(X):
+    if is_sparse(X):
         return float(np.abs(X.data).max(initial=0)) + float(np.abs(origin).max())
     bounds = origin.astype(np.float64), origin.astype(np.float64)
     low, high = as_rows(X).fold(CHUNK_SIZE, _widen, bounds)
@@ -188,7 +189,7 @@ def _widen(
 
 def row_distances(X: AnyRows, origin: np.ndarray) -> np.ndarray:
     """Return the largest |x - origin| of each row, (n,) float64; infinite where that overflows."""
-    if not scipy.sparse.issparse(X):
+    if not is_sparse(X):
         return as_rows(X).map(CHUNK_SIZE, _dense_distances, origin)
     with np.errstate(over="ignore"):
         return _sparse_distances(X, origin)
@@ -216,10 +217,10 @@ def _sparse_distances(X: scipy.sparse.csr_matrix, origin: np.ndarray) -> np.ndar
     return out
 
 
-def _medians(sample: AnyRows) -> np.ndarray:
+def _medians(sample: Matrix) -> np.ndarray:
     """Return the median of each column of an odd number of rows."""
     middle = sample.shape[0] // 2
-    if not scipy.sparse.issparse(sample):
+    if isinstance(sample, np.ndarray):
         origin: np.ndarray = sample.min(axis=0)
         # Images and counts are mostly zero: their columns need no order.
         others = np.flatnonzero((sample == origin).sum(axis=0) <= middle)
@@ -260,15 +261,15 @@ def mean_and_max_deviation(
 
     For a sparse matrix it is the largest absolute entry instead.  Rows ``without`` do not count.
     """
-    if scipy.sparse.issparse(X):
+    if is_sparse(X):
         X = X[np.delete(np.arange(X.shape[0]), without)] if len(without) else X
         largest = float(np.abs(X.data).max(initial=0))
         scale = float32_scale(largest)
         total = (X if scale == 1 else divide_sparse(X, scale)).sum(0, dtype=np.float64)
         return np.asarray(total).ravel() / X.shape[0] * scale, largest
-    low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
-    total = np.zeros(X.shape[1])
-    low, high, total = as_rows(X).fold(CHUNK_SIZE, _add_chunk, (low, high, total), without)
+    d = X.shape[1]
+    start: Columns = np.full(d, np.inf), np.full(d, -np.inf), np.zeros(d)
+    low, high, total = as_rows(X).fold(CHUNK_SIZE, _add_chunk, start, without)
     with np.errstate(over="ignore", invalid="ignore"):
         mean = total / (X.shape[0] - len(without))
         if not np.isfinite(mean).all():  # the sums overflow near the largest float
@@ -277,9 +278,7 @@ def mean_and_max_deviation(
     return mean, min(largest, float(np.finfo(np.float64).max))
 
 
-def _add_chunk(
-    state: tuple[np.ndarray, ...], first: int, chunk: np.ndarray, without: Sequence[int]
-) -> tuple[np.ndarray, ...]:
+def _add_chunk(state: Columns, first: int, chunk: np.ndarray, without: Sequence[int]) -> Columns:
     """Update the smallest and the largest number of each column, and their sums."""
     low, high, total = state
     if len(without):

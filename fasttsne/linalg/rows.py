@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,13 +15,18 @@ Matrix: TypeAlias = np.ndarray | sp.csr_matrix
 # Numbers in a chunk.
 CHUNK_SIZE = 2**18
 
+# What a pass over rows changes; the value of a block of rows, and what a function makes of it.
+State = TypeVar("State")
+Value = TypeVar("Value")
+Result = TypeVar("Result")
+
 
 class RowTable(Protocol):
     """Rows that are asked for by number: an array, or rows on workers."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
-    def __getitem__(self, rows: Any, /) -> np.ndarray: ...
+    def __getitem__(self, rows: slice | np.ndarray, /) -> np.ndarray: ...
 
 
 Table = TypeVar("Table", bound=RowTable)
@@ -34,43 +39,46 @@ def iter_chunks(X: np.ndarray, size: int = CHUNK_SIZE) -> Iterator[tuple[int, np
         yield a, X[a : a + step]
 
 
-def to_dense(rows: Any) -> np.ndarray:
+def to_dense(rows: Matrix) -> np.ndarray:
     """Return a matrix as an array."""
-    dense: np.ndarray = rows.toarray() if sp.issparse(rows) else rows
-    return dense
+    return rows if isinstance(rows, np.ndarray) else rows.toarray()
 
 
-class Blocks(ABC):
+def is_sparse(X: object) -> TypeGuard[sp.csr_matrix]:
+    """Return whether rows are a sparse matrix."""
+    return bool(sp.issparse(X))
+
+
+class Blocks(ABC, Generic[Value]):
     """A value for each block of rows, where the rows are."""
 
     @abstractmethod
-    def apply(self, function: Callable[..., object], *arguments: object) -> "Blocks":
+    def apply(self, function: Callable[..., Result], *arguments: object) -> "Blocks[Result]":
         """Return the values ``function(first row, value, *arguments)``."""
 
     @abstractmethod
-    def results(self) -> Sequence[Any]:
+    def results(self) -> Sequence[Value]:
         """Return all values."""
 
     @abstractmethod
-    def rows(self, n_columns: int, dtype: np.dtype) -> RowTable:
+    def rows(self: "Blocks[np.ndarray]", n_columns: int, dtype: np.dtype) -> RowTable:
         """Return values that are arrays of rows as rows, one block after the other."""
 
 
-class LocalBlocks(Blocks):
+class LocalBlocks(Blocks[Value]):
     """One block with all rows."""
 
-    def __init__(self, value: Any):
+    def __init__(self, value: Value):
         self._value = value
 
-    def apply(self, function: Callable[..., object], *arguments: object) -> "LocalBlocks":
+    def apply(self, function: Callable[..., Result], *arguments: object) -> "LocalBlocks[Result]":
         return LocalBlocks(function(0, self._value, *arguments))
 
-    def results(self) -> Sequence[Any]:
+    def results(self) -> Sequence[Value]:
         return [self._value]
 
-    def rows(self, n_columns: int, dtype: np.dtype) -> np.ndarray:
-        rows: np.ndarray = self._value
-        return rows
+    def rows(self: "LocalBlocks[np.ndarray]", n_columns: int, dtype: np.dtype) -> np.ndarray:
+        return self._value
 
 
 class RowSource(ABC):
@@ -93,22 +101,28 @@ class RowSource(ABC):
         return self.shape[0]
 
     @abstractmethod
-    def fold(self, size: int, function: Callable[..., Any], state: Any, *arguments: object) -> Any:
+    def fold(
+        self, size: int, function: Callable[..., State], state: State, *arguments: object
+    ) -> State:
         """Return the last state of ``state = function(state, first, chunk, *arguments)``.
 
         It is called for one chunk after the other, in their order.
         """
 
     @abstractmethod
-    def map(self, size: int, function: Callable[..., Any], *arguments: object) -> np.ndarray:
+    def map(self, size: int, function: Callable[..., np.ndarray], *arguments: object) -> np.ndarray:
         """Return the arrays ``function(first, chunk, *arguments)``, one after the other."""
 
     @abstractmethod
     def take(self, ids: np.ndarray) -> np.ndarray:
         """Return some rows by their numbers."""
 
+    def __getitem__(self, rows: slice | np.ndarray, /) -> np.ndarray:
+        """Return some rows by their numbers, or a slice of them."""
+        return self.take(np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows)
+
     @abstractmethod
-    def in_blocks(self, name: str) -> Blocks:
+    def in_blocks(self, name: str) -> Blocks[np.ndarray]:
         """Return the rows as blocks, for a stage of this name."""
 
 
@@ -127,12 +141,14 @@ class ArrayRows(RowSource):
         self._X, self._name = X, name
         self.shape, self.dtype = (X.shape[0], X.shape[1]), X.dtype
 
-    def fold(self, size: int, function: Callable[..., Any], state: Any, *arguments: object) -> Any:
+    def fold(
+        self, size: int, function: Callable[..., State], state: State, *arguments: object
+    ) -> State:
         for first, chunk in self._chunks(size):
             state = function(state, first, chunk, *arguments)
         return state
 
-    def map(self, size: int, function: Callable[..., Any], *arguments: object) -> np.ndarray:
+    def map(self, size: int, function: Callable[..., np.ndarray], *arguments: object) -> np.ndarray:
         out: np.ndarray | None = None
         for first, chunk in self._chunks(size):
             part = function(first, chunk, *arguments)
@@ -145,7 +161,7 @@ class ArrayRows(RowSource):
         rows: np.ndarray = self._X[ids]
         return rows
 
-    def in_blocks(self, name: str) -> LocalBlocks:
+    def in_blocks(self, name: str) -> LocalBlocks[np.ndarray]:
         return LocalBlocks(self._X)
 
     def _chunks(self, size: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fasttsne.objective import check_method
-from fasttsne.optimize.callback import as_callbacks
+from fasttsne.optimize import as_callbacks
 from fasttsne.optimize.schedule import Stage
 from fasttsne.runtime.memory import check_memory_limit, check_temp_folder
 from fasttsne.runtime.threads import resolve_n_jobs

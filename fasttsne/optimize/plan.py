@@ -16,8 +16,7 @@ import numpy as np
 
 from fasttsne.anchors import Anchors
 from fasttsne.objective.callable import NAMES, ObjectiveFunction
-from fasttsne.optimize import schedule
-from fasttsne.optimize.callback import CallbackFunction, as_callbacks
+from fasttsne.optimize import CallbackFunction, as_callbacks, schedule
 from fasttsne.optimize.parameters import ACCURACY, TSNE, without_numpy
 from fasttsne.optimize.schedule import Iterations, Stage
 from fasttsne.optimize.stopping import MUCH_LEFT

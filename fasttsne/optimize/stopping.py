@@ -1,7 +1,7 @@
 """When a stage of gradient descent ends before its last iteration, and when its steps shrink.
 
 A rule is pure: its ``decide`` maps the checks of a stage so far, which are numbers, to a decision.
-``fasttsne.optimize.loop`` makes the checks and carries the decision out.
+``fasttsne.optimize.descent`` makes the checks and carries the decision out.
 """
 
 from collections.abc import Sequence

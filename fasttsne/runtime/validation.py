@@ -23,7 +23,7 @@ from fasttsne.runtime.canonical import (
 )
 from fasttsne.runtime.stored_rows import is_storage
 from fasttsne.runtime.stored_sparse import as_stored_sparse, is_sparse_chunks, load_sparse
-from fasttsne.runtime.typing import FilePath, RandomGenerator, RandomState
+from fasttsne.runtime.typing import FilePath, RandomGenerator, RandomState, Rows
 
 # Largest absolute value of an embedding's coordinates.
 MAX_COORDINATE = _kernels.gradient_step.MAX_COORDINATE
@@ -481,6 +481,17 @@ def as_labels(labels: ArrayLike, n: int, name: str = "labels") -> np.ndarray:
     if array.shape != (n,):
         raise ValueError(f"{name} must have the shape ({n},), one a row; got {array.shape}")
     return array
+
+
+def n_rows_or_none(data: Rows | None) -> int | None:
+    """Return the number of rows; None where it is not known."""
+    if data is None:
+        return None
+    if isinstance(data, (list, tuple)):
+        return len(data)
+    stored = as_stored_sparse(data, "data")  # whose group has a length of its own
+    shape = np.shape(data) if stored is None else stored.shape
+    return shape[0] if shape else None
 
 
 def column_names(X: Any) -> list[str] | None:

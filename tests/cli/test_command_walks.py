@@ -34,7 +34,7 @@ from hypothesis.stateful import (
 
 from fasttsne import TSNEEmbedding
 from fasttsne.cli import main
-from fasttsne.cli.inputs import read_embedding
+from fasttsne.cli.files import read_embedding
 
 pandas = pytest.importorskip("pandas")
 for package in ("pyarrow", "anndata", "h5py", "matplotlib", "plotly", "jinja2"):

@@ -16,7 +16,7 @@ from helpers.quick import run_python
 
 from fasttsne import TSNE, TSNEEmbedding, __version__, files, metrics
 from fasttsne.cli import main
-from fasttsne.cli.outputs import write_each
+from fasttsne.cli.files import write_each
 from fasttsne.drawing.frames import WRITERS
 from fasttsne.optimize import parameters
 

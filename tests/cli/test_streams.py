@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from fasttsne.cli.streams import Stream
+from fasttsne.cli.files import Stream
 
 posix = pytest.mark.skipif(os.name != "posix", reason="descriptors are closed by a shell")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")

@@ -13,7 +13,7 @@ from fasttsne.datasets import load_digits
 from fasttsne.embedding.partial import make_fixed_repulsion
 from fasttsne.optimize.parameters import DEFAULTS
 from fasttsne.optimize.plan import resolve_new_points
-from fasttsne.optimize.step_rules import MAX_FEW_ROWS
+from fasttsne.optimize.steps import MAX_FEW_ROWS
 from fasttsne.repulsion import ExactRepulsion
 from fasttsne.repulsion.fixed_reference import MeshField, TreeField, make_field
 from fasttsne.repulsion.mesh import MAX_FIELD_CELLS, max_field_cells

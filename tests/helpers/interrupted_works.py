@@ -207,7 +207,7 @@ def tables(X):
 @work("drawing", "map.png", "map.html", "map.gif")
 def drawing(X):
     from fasttsne import animation
-    from fasttsne.cli.outputs import write_drawing
+    from fasttsne.cli.files import write_drawing
 
     def act(old, X, new):
         for name in ("map.png", "map.html"):

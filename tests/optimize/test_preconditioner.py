@@ -11,8 +11,8 @@ from fasttsne._kernels import reference
 from fasttsne.objective import KLDivergence, Objective
 from fasttsne.objective.callable import FunctionObjective, kl_divergence_exact
 from fasttsne.objective.kl import DensityObjective
-from fasttsne.optimize import preconditioner
-from fasttsne.optimize.preconditioner import MIN_LARGEST, Preconditioner
+from fasttsne.optimize import steps
+from fasttsne.optimize.steps import MIN_LARGEST, Preconditioner
 from fasttsne.repulsion import ExactRepulsion
 
 
@@ -64,19 +64,19 @@ def test_equals_the_dense_twin(points, rng, dof):
     y = points + rng.normal(0, 0.3, points.shape)
     M = rebuilt(P, y, dof=dof)
     degree, moments, _ = reference.edge_moments(P, y, y, dof)
-    assert M.shift == pytest.approx(preconditioner.SHIFT * degree.mean(), rel=1e-5)
-    diagonal = np.maximum(degree, preconditioner.MIN_DEGREE * degree.mean()) + M.shift
+    assert M.shift == pytest.approx(steps.SHIFT * degree.mean(), rel=1e-5)
+    diagonal = np.maximum(degree, steps.MIN_DEGREE * degree.mean()) + M.shift
     grid = M._grid
     expected = reference.preconditioner(
-        preconditioner.JACOBI / diagonal,
+        steps.JACOBI / diagonal,
         moments,
         M.shift,
         y,
         grid.low,
         grid.spacing,
         grid.shape,
-        preconditioner.MIN_POINTS_NEAR_NODE,
-        preconditioner.LEFT_OUT,
+        steps.MIN_POINTS_NEAR_NODE,
+        steps.LEFT_OUT,
     )
     r = rng.normal(0, 1, y.shape)
     direction, product = M.apply(r)

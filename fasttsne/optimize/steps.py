@@ -1,7 +1,8 @@
-"""A two-level preconditioner: nearly the inverse of the curvature of the attraction.
+"""How points move in an iteration: by momentum and gains, or by preconditioned steps.
 
-Let B = L + W + shift, with L the Laplacian of the graph whose edges weigh p_ij q_ij, and W the
-diagonal of what draws points to targets of their own, if anything does.  Then
+The preconditioner is nearly the inverse of the curvature of the attraction, on two levels.  Let
+B = L + W + shift, with L the Laplacian of the graph whose edges weigh p_ij q_ij, and W the diagonal
+of what draws points to targets of their own, if anything does.  Then
 
     M = 2 D^-1 + R (F^-1 + C G^-1 C^T) R^T
 
@@ -11,13 +12,23 @@ stiffness matrix of the hats there.  See "The preconditioner" in ``docs/math.rst
 """
 
 import math
+from abc import ABC, abstractmethod
 
 import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.objective.base import JointObjective, Objective
+from fasttsne.optimize.plan import Phase
+from fasttsne.optimize.schedule import Stage
+from fasttsne.optimize.state import RunState, WorkingPoints
 from fasttsne.optimize.target_term import TargetTerm, TieTerm
+from fasttsne.runtime.validation import MAX_COORDINATE
 
+# Iterations from one preconditioner to the next: in the first ones of a stage the map changes most.
+REBUILD_EVERY, REBUILD_EVERY_AT_FIRST, N_AT_FIRST = 10, 5, 20
+# Rows that go through all iterations in one call, in which Ctrl-C is not noticed: 250 iterations
+# of so many take a tenth of a second.
+MAX_FEW_ROWS = 100
 # The coarse grid has so many nodes, unless the map has fewer points to each than this.
 MAX_COARSE_NODES = 400
 MIN_POINTS_PER_NODE = 25
@@ -55,6 +66,253 @@ MIN_FOUND, MAX_FOUND = 0.8, 1.3
 MAX_TRIES = 10
 # Of the margin, where all points are in one place: as a share of its coordinates, and altogether.
 MIN_MARGIN_SHARE, MIN_MARGIN = 1e-9, 1e-30
+
+
+class StepRule(ABC):
+    """One kind of steps, in all stages of a run that have it.
+
+    Parameters
+    ----------
+    objective, phase, target : of the run; target is what draws points to targets, or None.
+    recenters : whether a step keeps the embedding centered.
+
+    Attributes
+    ----------
+    rate : learning rate of the stage, after its halvings.
+    is_preconditioned : whether gains are left alone, and targets are part of the direction.
+    """
+
+    is_preconditioned = False
+
+    def __init__(
+        self, objective: Objective, phase: Phase, target: TargetTerm | None, recenters: bool
+    ):
+        self.rate = 0.0
+        self._objective, self._phase, self._target = objective, phase, target
+        self._recenters = recenters
+        n, d = objective.shape
+        n_blocks = _kernels.gradient_step.count_blocks(n)
+        self._scratch = np.empty((n_blocks + 1, d)), np.empty(n_blocks, np.int64)
+
+    @abstractmethod
+    def start(self, stage: Stage) -> None:
+        """Begin a stage."""
+
+    def resume(self, state: RunState, order: np.ndarray) -> None:
+        """Continue in the middle of a run, with points in an order."""
+        self.rate = state.rate
+
+    def halve(self) -> None:
+        """Halve the steps of the stage."""
+        self.rate /= 2
+
+    @abstractmethod
+    def direction(
+        self, points: WorkingPoints, gradient: np.ndarray, number: int, stage: Stage
+    ) -> tuple[np.ndarray, float]:
+        """Return the direction of iteration ``number`` of a stage, and the length of its steps."""
+
+    def is_resumable(self, number: int) -> bool:
+        """Return whether a run can be resumed from iteration ``number`` of a stage."""
+        return True
+
+    def run_rows(self, points: WorkingPoints, stage: Stage, n_iter: int) -> bool:
+        """Run iterations of few independent rows in one kernel call; return whether they ran."""
+        return False
+
+    def take(self, points: WorkingPoints, gradient: np.ndarray, number: int, stage: Stage) -> None:
+        """Move points by iteration ``number`` of a stage.
+
+        Raises
+        ------
+        OverflowError
+            Where points would leave all bounds.
+        ValueError
+            Where the gradient has another shape, or is not finite.
+        """
+        if gradient.shape != points.y.shape:
+            raise ValueError(f"gradient must have the shape {points.y.shape}; got {gradient.shape}")
+        direction, rate = self.direction(points, gradient, number, stage)
+        target, phase = self._target, self._phase
+        weights = targets = None
+        if target is not None:
+            weights, targets = target.weights, target.targets
+            if self.is_preconditioned:
+                weights = target.pins
+        n_stuck = _kernels.gradient_step.gradient_step(
+            points.y,
+            points.update,
+            points.gains,
+            direction,
+            *self._scratch,
+            rate,
+            stage.momentum,
+            phase.max_grad_norm,
+            phase.max_step_norm,
+            self._objective.n_threads,
+            recenter=self._recenters,
+            adapt_gains=not self.is_preconditioned,
+            weights=weights,
+            targets=targets,
+        )
+        if n_stuck:
+            self._raise_stuck(n_stuck, direction, rate)
+
+    def _raise_stuck(self, n_stuck: int, direction: np.ndarray, rate: float) -> None:
+        n = len(direction)
+        n_wrong = np.count_nonzero(~np.isfinite(direction).all(axis=1))
+        if n_wrong:
+            raise ValueError(
+                f"the gradient of {self._objective.source} is not finite for {n_wrong} of "
+                f"{n} points; it must be"
+            )
+        raise OverflowError(
+            f"the optimization diverged: {n_stuck} of {n} points would move beyond "
+            f"{MAX_COORDINATE:g}.  Give a smaller learning_rate (it is {rate:g}), max_step_norm "
+            f"(it is {self._phase.max_step_norm}) or density_weight, or another "
+            "early_exaggeration or exaggeration"
+        )
+
+
+class MomentumSteps(StepRule):
+    """Plain steps against the gradient, with momentum and gains."""
+
+    def start(self, stage: Stage) -> None:
+        self.rate = stage.learning_rate
+
+    def direction(
+        self, points: WorkingPoints, gradient: np.ndarray, number: int, stage: Stage
+    ) -> tuple[np.ndarray, float]:
+        if self._target is not None and self._target.looks_ahead:
+            step = stage.momentum * points.update - self.rate * points.gains * gradient
+            self._target.look_ahead(points.y, step)
+        return gradient, self.rate
+
+    def run_rows(self, points: WorkingPoints, stage: Stage, n_iter: int) -> bool:
+        n, phase = len(points.y), self._phase
+        rows = self._objective.row_tasks() if n <= MAX_FEW_ROWS else None
+        if rows is None:
+            return False
+        before = [array.copy() for array in (points.y, points.update, points.gains)]
+        gradient = np.empty_like(points.y)  # which the task does not own
+        np.copyto(rows.points, points.y, casting="same_kind")
+        step = _kernels.gradient_step.row_task(
+            points.y,
+            points.update,
+            points.gains,
+            gradient,
+            *rows[1:],
+            stage.exaggeration,
+            self.rate,
+            stage.momentum,
+            phase.max_grad_norm,
+            phase.max_step_norm,
+        )
+        tasks = (*rows.tasks, step)
+        if _kernels.row_descent.descend(tasks, n, n_iter, self._objective.n_threads):
+            return True
+        points.y[...], points.update[...], points.gains[...] = before  # a row needs more than that
+        return False
+
+
+class PreconditionedSteps(StepRule):
+    """Steps along the preconditioned gradient; the preconditioner follows the embedding.
+
+    Attributes
+    ----------
+    shortening : product of all halvings: what was too long is so in later stages.
+    """
+
+    is_preconditioned = True
+
+    def __init__(
+        self, objective: Objective, phase: Phase, target: TargetTerm | None, recenters: bool
+    ):
+        super().__init__(objective, phase, target, recenters)
+        self.shortening = 1.0
+        self._preconditioner: Preconditioner | None = None
+        self._is_invalid = True
+
+    def start(self, stage: Stage) -> None:
+        """Begin a stage.
+
+        Raises
+        ------
+        ValueError
+            Where the curvature of the objective is not known.
+        """
+        self.rate = stage.learning_rate * self.shortening
+        self._make_preconditioner()
+
+    def resume(self, state: RunState, order: np.ndarray) -> None:
+        super().resume(state, order)
+        self.shortening = state.shortening
+        if state.spacing is not None:
+            vector = None if state.vector is None else state.vector[order]
+            self._make_preconditioner().resume(vector, state.spacing)
+
+    def vector_and_spacing(self, order: np.ndarray) -> tuple[np.ndarray | None, float | None]:
+        """Return what :meth:`resume` needs of the preconditioner, from points in an order."""
+        if self._preconditioner is None:
+            return None, None
+        vector, spacing = self._preconditioner.vector_and_spacing()
+        if vector is None:
+            return None, spacing
+        ordered = np.empty_like(vector)
+        ordered[order] = vector
+        return ordered, spacing
+
+    def halve(self) -> None:
+        super().halve()
+        self.shortening /= 2
+
+    def reorder(self) -> None:
+        """Take over another order of points."""
+        if self._preconditioner is not None:
+            self._preconditioner.reorder()
+        self.invalidate()
+
+    def invalidate(self) -> None:
+        """Rebuild the preconditioner in the next iteration: points have moved otherwise."""
+        self._is_invalid = True
+
+    def is_resumable(self, number: int) -> bool:
+        return rebuild_is_due(number)
+
+    def direction(
+        self, points: WorkingPoints, gradient: np.ndarray, number: int, stage: Stage
+    ) -> tuple[np.ndarray, float]:
+        preconditioner, pulls = self._make_preconditioner(), None
+        if self._target is not None:
+            self._target.pull(points.y, gradient)
+            pulls = self._target.curvature(stage.exaggeration)
+        if self._is_invalid or rebuild_is_due(number):
+            preconditioner.rebuild(points.y, pulls)
+            self._is_invalid = False
+        direction, _ = preconditioner.apply(gradient)
+        unit = 1 / preconditioner.largest
+        return direction, self.rate * unit / stage.exaggeration
+
+    def _make_preconditioner(self) -> "Preconditioner":
+        if self._preconditioner is None:
+            objective = self._objective
+            if not objective.has_curvature:
+                raise ValueError(
+                    "a preconditioned stage needs an objective whose curvature is known; "
+                    f"{type(objective).__name__} has none"
+                )
+            self._preconditioner = (
+                JointPreconditioner(objective, self._target)
+                if isinstance(objective, JointObjective)
+                else Preconditioner(objective)
+            )
+        return self._preconditioner
+
+
+def rebuild_is_due(number: int) -> bool:
+    """Return whether the preconditioner is rebuilt in iteration ``number`` of a stage."""
+    every = REBUILD_EVERY_AT_FIRST if number < N_AT_FIRST else REBUILD_EVERY
+    return number % every == 0
 
 
 class Preconditioner:
@@ -142,19 +400,10 @@ class Preconditioner:
         The next call overwrites the direction.
         """
         grid = self._grid
+        lattice = *grid.cells, grid.corners, grid.parents
+        factors = self._inverse_diagonal, self._band, self._local
         product: float = _kernels.hat_grid.apply(
-            grid.points,
-            grid.starts,
-            grid.fractions,
-            grid.corners,
-            grid.parents,
-            self._inverse_diagonal,
-            self._band,
-            self._local,
-            gradient,
-            *self._scratch,
-            self._direction,
-            self._n_threads,
+            *lattice, *factors, gradient, *self._scratch, self._direction, self._n_threads
         )
         return self._direction, product
 
@@ -169,23 +418,10 @@ class Preconditioner:
         band = np.empty((grid.n_coarse_nodes, grid.bandwidth + 1))
         diagonal = np.empty(len(grid.parents))
         n_near = np.empty(len(band), np.int32)
-        kernels.stiffness(
-            grid.points,
-            grid.starts,
-            grid.fractions,
-            grid.halves,
-            grid.corners,
-            grid.coarse_corners,
-            self._moments,
-            self.shift,
-            grid.spacing,
-            np.empty((n_cells, n_corners**2 + n_corners)),
-            band,
-            diagonal,
-            n_near,
-            self._n_threads,
-            self._pulls,
-        )
+        nodes = grid.halves, grid.corners, grid.coarse_corners
+        curvature = self._moments, self.shift, grid.spacing
+        results = np.empty((n_cells, n_corners**2 + n_corners)), band, diagonal, n_near
+        kernels.stiffness(*grid.cells, *nodes, *curvature, *results, self._n_threads, self._pulls)
         band[:, 0] += MIN_PIVOT * band[:, 0].mean()
         band[n_near < MIN_POINTS_NEAR_NODE, 0] *= LEFT_OUT
         kernels.factor(band)
@@ -281,8 +517,9 @@ class HatGrid:
 
     Attributes
     ----------
-    points, starts, fractions, halves, corners, coarse_corners, parents : which cell each point is
-        in and which nodes each cell has, as ``_kernels.hat_grid`` takes them.
+    cells : the points of each cell, where they start, and where in the cell each is.
+    halves, corners, coarse_corners, parents : which nodes each cell has; as ``cells`` as
+        ``_kernels.hat_grid`` takes them.
     relative_spacing : the width of its cells as a share of the map's, of the last :meth:`lay`.
     low, spacing, shape : the grid's first corner, the width of its cells, their number along each
         coordinate.
@@ -296,8 +533,8 @@ class HatGrid:
         # A share of the map's width: from one map to the next it hardly changes.
         self.relative_spacing = 0.5 * n_coarse ** (-1 / d)
         self._min_relative_spacing = 0.5 * MAX_CELLS ** (-1 / d)
-        self._cell_of, self.points = np.empty((2, n), np.int32)
-        self.fractions = np.empty(shape, np.float32)
+        self._cell_of, self._points = np.empty((2, n), np.int32)
+        self._fractions = np.empty(shape, np.float32)
 
     def set_relative_spacing(self, spacing: float) -> None:
         """Take over the spacing of another grid for as many points."""
@@ -329,25 +566,20 @@ class HatGrid:
         n_places, cells_along = math.prod(shape), np.array(shape, np.int64)
         ends = np.empty(n_places, np.int32)
         _kernels.hat_grid.sort_points(
-            y, self.low, spacing, cells_along, self._cell_of, ends, self.points, self.fractions
+            y, self.low, spacing, cells_along, self._cell_of, ends, self._points, self._fractions
         )
         n_node_places = math.prod(m + 1 for m in shape)
+        n_coarse_places = math.prod(m // 2 + 1 for m in shape)
         n_corners = 2 ** len(shape)
         starts, halves = np.empty(n_places + 1, np.int32), np.empty(n_places, np.uint8)
         corners, coarse_corners = np.empty((2, n_places, n_corners), np.int32)
         parents = np.empty((n_node_places, n_corners), np.int32)
+        scratch = np.empty(n_node_places, np.int32), np.empty(n_coarse_places, np.int32)
         n_cells, n_nodes, self.n_coarse_nodes, self.bandwidth = _kernels.hat_grid.number_nodes(
-            ends,
-            cells_along,
-            np.empty(n_node_places, np.int32),
-            np.empty(math.prod(m // 2 + 1 for m in shape), np.int32),
-            starts,
-            halves,
-            corners,
-            coarse_corners,
-            parents,
+            ends, cells_along, *scratch, starts, halves, corners, coarse_corners, parents
         )
-        self.starts, self.halves = starts[: n_cells + 1], halves[:n_cells]
+        self.cells = self._points, starts[: n_cells + 1], self._fractions
+        self.halves = halves[:n_cells]
         self.corners, self.coarse_corners = corners[:n_cells], coarse_corners[:n_cells]
         self.parents = parents[:n_nodes]
 
