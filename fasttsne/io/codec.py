@@ -26,8 +26,7 @@ from fasttsne.linalg.rows import RowSource
 from fasttsne.nearest_neighbors.changing import REMOVED, ChangingIndex, Part, stack_rows
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index, KNNIndex
-from fasttsne.nearest_neighbors.packages import BACKENDS
-from fasttsne.nearest_neighbors.select import make_index
+from fasttsne.nearest_neighbors.select import BACKENDS, make_index
 from fasttsne.optimize.state import DescentState, RunState
 from fasttsne.optimize.stopping import Check
 from fasttsne.runtime.canonical import check_finite
@@ -338,8 +337,7 @@ def parts_of(index: Index) -> list[Part]:
 
 def _part_to_arrays(part: Part, keep: str) -> tuple[Header, Arrays]:
     index = part.index
-    path = f"{type(index).__module__}.{type(index).__qualname__}"
-    names = [name for name in BACKENDS if path == f"fasttsne.nearest_neighbors.{BACKENDS[name]}"]
+    names = [name for name, backend in BACKENDS.items() if type(index) is backend]
     if not names or not isinstance(index.metric, str):
         metric = getattr(index, "metric", None)
         raise TypeError(
