@@ -11,8 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.linalg.rows import Matrix
-from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
+from fasttsne.nearest_neighbors.builtin.rows import DenseRows
 from fasttsne.nearest_neighbors.index import (
     BOOLEAN_METRICS,
     SIMILARITIES,

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.spatial.distance import cdist
 
+from fasttsne.linalg.rows import is_sparse
 from fasttsne.nearest_neighbors.backends import package_for
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin
@@ -151,7 +152,7 @@ class Exact(CachedRowsMixin, KNNIndex):
         self, rows: Any, step: int, metric: Metric, params: Mapping[str, Any]
     ) -> np.ndarray:
         """Return the distances of a block of rows to all of the data."""
-        if not sp.issparse(self.data):
+        if not is_sparse(self.data):
             return pairwise_distances(rows, self.data, metric, params)
         rows = rows.toarray()
         blocks = (self.data[a : a + step].toarray() for a in range(0, self.n_samples, step))
