@@ -20,7 +20,7 @@ from fasttsne.nearest_neighbors.graph import (
     scaled_distances,
 )
 from fasttsne.nearest_neighbors.index import Index, Neighbors
-from fasttsne.runtime.stored_sparse import as_stored_sparse
+from fasttsne.runtime.rows import as_stored_sparse
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from fasttsne import metrics
 from fasttsne.metrics.estimate import sample_rows
 from fasttsne.optimize import Callback
-from fasttsne.runtime.stored_sparse import load_sparse
+from fasttsne.runtime.rows import load_sparse
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import (
     check_choice,

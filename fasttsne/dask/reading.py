@@ -1,6 +1,6 @@
 """Rows of a Dask collection, read by the workers into blocks of their canonical form.
 
-It is that of the local fit (:mod:`fasttsne.runtime.canonical`): float32 where every number is
+It is that of the local fit (:mod:`fasttsne.runtime.rows`): float32 where every number is
 exactly a float32, else float64.
 """
 
@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from fasttsne.dask.cluster import Cluster
 from fasttsne.dask.limits import refusal
 from fasttsne.dask.remote_rows import RemoteRows
-from fasttsne.runtime.canonical import check_finite, to_canonical_floats
+from fasttsne.runtime.rows import check_finite, to_canonical_floats
 from fasttsne.runtime.validation import (
     MAX_DENSE_NUMBERS,
     check_shape,

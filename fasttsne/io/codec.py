@@ -30,8 +30,8 @@ from fasttsne.nearest_neighbors.packages import BACKENDS
 from fasttsne.nearest_neighbors.select import make_index
 from fasttsne.optimize.state import DescentState, RunState
 from fasttsne.optimize.stopping import Check
-from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.progress import iter_rows
+from fasttsne.runtime.rows import check_finite
 from fasttsne.runtime.typing import RandomGenerator, Rows
 from fasttsne.runtime.validation import check_data, check_sparse_indices
 

@@ -35,7 +35,7 @@ from fasttsne.nearest_neighbors.builtin.prepared_rows import (
 )
 from fasttsne.runtime import memory
 from fasttsne.runtime.progress import Progress, stage
-from fasttsne.runtime.stored_rows import is_memmapped
+from fasttsne.runtime.rows import is_memmapped
 
 # Up to so many rows and packed numbers, the product of each pair of rows updates both.
 # Beyond, and for files, batches of rows are compared with all others, some packed at a time.

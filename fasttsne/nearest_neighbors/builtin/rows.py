@@ -12,12 +12,12 @@ import numpy as np
 import scipy.sparse
 
 from fasttsne.linalg.pca import Projection, reduced_blocks
-from fasttsne.linalg.rows import Matrix, RowSource, RowTable, Table
+from fasttsne.linalg.rows import RowSource, RowTable, Table
 from fasttsne.nearest_neighbors.builtin.cells import CellStore
 from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.prepared_rows import RESIDUAL_COSINE, P, PreparedRows
 from fasttsne.nearest_neighbors.builtin.sparse_rows import SparseRows
-from fasttsne.runtime.typing import RandomGenerator
+from fasttsne.runtime.typing import Matrix, RandomGenerator
 
 # Rows of more than 3/2 as many columns are reduced to so many principal components.
 N_COMPONENTS = 96
