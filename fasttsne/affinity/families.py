@@ -15,7 +15,7 @@ from fasttsne.affinity.conditional import (
     from_sigma,
     from_uniform,
 )
-from fasttsne.affinity.neighbor_based import KNNAffinities, check_n_neighbors, n_rows_or_none
+from fasttsne.affinity.neighbor_based import KNNAffinities, check_n_neighbors
 from fasttsne.nearest_neighbors.graph import KNNGraph, SearchSpec
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.select import (
@@ -25,7 +25,7 @@ from fasttsne.nearest_neighbors.select import (
     resolve_k_neighbors,
 )
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
-from fasttsne.runtime.validation import check_number
+from fasttsne.runtime.validation import check_number, n_rows_or_none
 from fasttsne.utils import warn_user
 
 # A perplexity of more than this share of the neighbours leaves little difference among them.

@@ -154,9 +154,9 @@ def _run_fit(tsne: TSNE, X: Rows, line: ProgressLine | None) -> tuple[TSNEEmbedd
     started: list[TSNEEmbedding] = []
     try:
         # The checkpoint becomes the embedding: the same command may be given again.
-        request = FitRequest.make(tsne.get_params(), X)
+        request = FitRequest.make(tsne.get_params())
         backend = LocalBackend(request, replaces_embedding=True)
-        return run_fit(request, backend, started.append), False
+        return run_fit(X, request, backend, started.append), False
     except KeyboardInterrupt:
         if not started:
             raise

@@ -14,6 +14,7 @@ from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.nearest_neighbors.packages import PACKAGES_BY_METRIC, package_for
+from fasttsne.runtime.rows import is_sparse
 from fasttsne.runtime.typing import Metric, Settings
 from fasttsne.runtime.validation import check_data, check_number
 from fasttsne.utils import log, starting_threads, warn_user
@@ -152,7 +153,7 @@ class Exact(CachedRowsMixin, KNNIndex):
         self, rows: Any, step: int, metric: Metric, params: Mapping[str, Any]
     ) -> np.ndarray:
         """Return the distances of a block of rows to all of the data."""
-        if not sp.issparse(self.data):
+        if not is_sparse(self.data):
             return pairwise_distances(rows, self.data, metric, params)
         rows = rows.toarray()
         blocks = (self.data[a : a + step].toarray() for a in range(0, self.n_samples, step))

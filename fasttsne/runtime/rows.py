@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any, Protocol, TypeGuard, TypeVar
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import scipy.sparse as sp
@@ -45,9 +45,6 @@ ENCODINGS = {"csr_matrix": "csr", "csc_matrix": "csc"}
 # Of a block of a sparse matrix, about: rows, and bytes in memory.
 SPARSE_BLOCK_ROWS, SPARSE_BLOCK_BYTES = 2**16, 2**24
 ENTRY_BYTES = 8
-
-
-T = TypeVar("T")
 
 
 class UnusableRowsError(ValueError):
@@ -582,7 +579,7 @@ def is_elsewhere(X: object, name: str) -> bool:
     return is_storage(X, name) or is_sparse_chunks(X) or as_stored_sparse(X, name) is not None
 
 
-def load_sparse(X: T, name: str) -> T | sp.spmatrix:
+def load_sparse(X: object, name: str) -> Any:
     """Return a sparse matrix in memory for one in a file or in chunks, else X itself."""
     stored = as_stored_sparse(X, name)
     if stored is not None:

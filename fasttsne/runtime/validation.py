@@ -26,7 +26,7 @@ from fasttsne.runtime.rows import (
     read_canonical,
     to_canonical_floats,
 )
-from fasttsne.runtime.typing import FilePath, Matrix, RandomGenerator, RandomState
+from fasttsne.runtime.typing import FilePath, Matrix, RandomGenerator, RandomState, Rows
 
 # Largest absolute value of an embedding's coordinates.
 MAX_COORDINATE = _kernels.gradient_step.MAX_COORDINATE
@@ -507,6 +507,17 @@ def as_labels(labels: ArrayLike, n: int, name: str = "labels") -> np.ndarray:
     if array.shape != (n,):
         raise ValueError(f"{name} must have the shape ({n},), one a row; got {array.shape}")
     return array
+
+
+def n_rows_or_none(data: Rows | None) -> int | None:
+    """Return the number of rows; None where it is not known."""
+    if data is None:
+        return None
+    if isinstance(data, (list, tuple)):
+        return len(data)
+    stored = as_stored_sparse(data, "data")  # whose group has a length of its own
+    shape = np.shape(data) if stored is None else stored.shape
+    return shape[0] if shape else None
 
 
 def column_names(X: object) -> list[str] | None:

@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
+from fasttsne.nearest_neighbors.builtin.rows import DenseRows
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.utils import require
 

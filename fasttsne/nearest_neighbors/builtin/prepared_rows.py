@@ -5,9 +5,9 @@ float32; what the bounds of their errors leave open is decided by distances in f
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sized
-from functools import cached_property
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Sized
+from functools import cached_property, partial
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -129,6 +129,10 @@ class PreparedRows(ABC, Generic[P]):
         reach : in the unit of the source.
         """
         return self
+
+    def coordinates(self) -> np.ndarray:
+        """Return the coordinates of all rows as an array."""
+        return self.to_dense(self.points)
 
     def moved(self, points: P) -> P:
         """Return points of other rows as prepared by these."""
@@ -311,6 +315,16 @@ class PreparedRows(ABC, Generic[P]):
             n_threads,
         )
         return out.reshape(m, k)
+
+    def distances_from(
+        self, rows: np.ndarray, n_threads: int
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """Return ``distances_to`` of some rows, by their numbers: a function of (m, k) indices."""
+        return partial(self.distances_to, self.points[rows], n_threads=n_threads)
+
+
+# Of either kind: what they prepare, they take.
+AnyPrepared: TypeAlias = PreparedRows[Any]
 
 
 class LocalCells(CellStore[np.ndarray], Generic[P]):
