@@ -32,6 +32,7 @@ MOVED: dict[str, str] = {
     "optimize.choices": "optimize.plan",
     "optimize.parameter": "optimize.parameters",
     "reports.comparison": "reports.result",
+    "runtime.stored_sparse": "runtime.rows",
 }
 # Classes that have another name now.
 RENAMED = {"RowsLeftOut": "IndexWithoutRows"}

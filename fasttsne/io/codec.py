@@ -29,8 +29,8 @@ from fasttsne.nearest_neighbors.index import Index, KNNIndex
 from fasttsne.nearest_neighbors.select import BACKENDS, make_index
 from fasttsne.optimize.state import DescentState, RunState
 from fasttsne.optimize.stopping import Check
-from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.progress import iter_rows
+from fasttsne.runtime.rows import check_finite
 from fasttsne.runtime.typing import RandomGenerator, Rows
 from fasttsne.runtime.validation import check_data, check_sparse_indices
 

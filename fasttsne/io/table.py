@@ -29,7 +29,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from fasttsne.runtime.stored_rows import UnusableRowsError
+from fasttsne.runtime.rows import UnusableRowsError
 from fasttsne.utils import is_package_installed, require, warn_user
 
 if TYPE_CHECKING:
@@ -536,7 +536,7 @@ class ParquetColumns(Columns):
 
 
 class ParquetRows:
-    """Columns of numbers of a file as rows: a storage (:mod:`fasttsne.runtime.stored_rows`).
+    """Columns of numbers of a file as rows: a storage (:mod:`fasttsne.runtime.rows`).
 
     Rows that follow the ones read last are read once; others from the start of their row group on.
     """

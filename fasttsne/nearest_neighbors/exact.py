@@ -10,11 +10,11 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.spatial.distance import cdist
 
-from fasttsne.linalg.rows import is_sparse
 from fasttsne.nearest_neighbors.backends import package_for
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin
 from fasttsne.nearest_neighbors.index import BOOLEAN_METRICS, KNNIndex
+from fasttsne.runtime.rows import is_sparse
 from fasttsne.runtime.typing import Metric, Settings
 from fasttsne.runtime.validation import check_data, check_number
 from fasttsne.utils import log, starting_threads, warn_user

@@ -9,9 +9,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from fasttsne.linalg.rows import to_dense
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
-from fasttsne.runtime.canonical import rows_fit_float32
 from fasttsne.runtime.progress import progress_shown
+from fasttsne.runtime.rows import rows_fit_float32
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, Params, RandomState, Rows, Settings
 from fasttsne.runtime.validation import (
@@ -252,7 +253,7 @@ class KNNIndex:
             if is_sparse or not sp.issparse(X):
                 return self._query_each(sp.csr_matrix(X) if is_sparse else X, k)
             step = max(MAX_DENSE_NUMBERS // X.shape[1], 1)
-            batches = (X[a : a + step].toarray() for a in range(0, X.shape[0], step))
+            batches = (to_dense(X[a : a + step]) for a in range(0, X.shape[0], step))
             found = (self._query_each(batch, k) for batch in batches)
             indices, distances = zip(*found, strict=True)
             return np.concatenate(indices), np.concatenate(distances)
