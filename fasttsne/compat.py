@@ -22,6 +22,11 @@ MOVED: dict[str, str] = {
     "io.embedding_file": "io.codec",
     "io.search_file": "io.codec",
     "linalg.row_hashes": "linalg.rows",
+    "nearest_neighbors.backends.annoy": "nearest_neighbors.backends",
+    "nearest_neighbors.backends.faiss": "nearest_neighbors.backends",
+    "nearest_neighbors.backends.hnsw": "nearest_neighbors.backends",
+    "nearest_neighbors.backends.pynndescent": "nearest_neighbors.backends",
+    "nearest_neighbors.backends.scikit": "nearest_neighbors.backends",
     "nearest_neighbors.builtin.packing": "nearest_neighbors.builtin.candidates",
     "nearest_neighbors.builtin.probes": "nearest_neighbors.builtin.search_plan",
     "objective.functions": "objective.callable",
@@ -29,6 +34,7 @@ MOVED: dict[str, str] = {
     "optimize.choices": "optimize.plan",
     "optimize.parameter": "optimize.parameters",
     "reports.comparison": "reports.result",
+    "runtime.stored_sparse": "runtime.rows",
 }
 # Classes that have another name now.
 RENAMED = {"RowsLeftOut": "IndexWithoutRows"}

@@ -38,7 +38,7 @@ from fasttsne.optimize.plan import Phase, split_iterations
 from fasttsne.optimize.schedule import Iterations
 from fasttsne.repulsion import METHODS
 from fasttsne.runtime.progress import progress_shown, suppress_progress
-from fasttsne.runtime.stored_sparse import is_elsewhere
+from fasttsne.runtime.rows import is_elsewhere
 from fasttsne.runtime.typing import FilePath, Metric, Params, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_data, refuse_masked
 from fasttsne.utils import Timer

@@ -14,8 +14,7 @@ from fasttsne.io.atomic import atomic_write
 from fasttsne.metrics.estimate import sample_rows
 from fasttsne.optimize import Callback
 from fasttsne.optimize.descent import GradientDescent
-from fasttsne.runtime.stored_rows import is_storage
-from fasttsne.runtime.stored_sparse import load_sparse
+from fasttsne.runtime.rows import is_storage, load_sparse
 from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import (
     check_choice,

@@ -27,8 +27,7 @@ from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.optimize import parameters
 from fasttsne.optimize.plan import Phase, RunPlan
 from fasttsne.reports.catalogue import format_error
-from fasttsne.runtime import progress
-from fasttsne.runtime.build_info import show_config
+from fasttsne.runtime import progress, show_config
 from fasttsne.runtime.typing import Params, Rows
 from fasttsne.tsne import TSNE, TSNEEmbedding
 from fasttsne.utils import is_package_installed, require

@@ -25,7 +25,7 @@ from fasttsne.io import codec
 from fasttsne.io.atomic import atomic_write
 from fasttsne.io.formats import NO_ADDRESS, has_keys, is_coordinate, read_columns, to_array
 from fasttsne.io.table import Table, extension, list_names, no_such_column
-from fasttsne.runtime.stored_sparse import load_sparse
+from fasttsne.runtime.rows import is_sparse, load_sparse
 from fasttsne.runtime.typing import FilePath, Rows
 from fasttsne.runtime.validation import check_data, is_address
 from fasttsne.utils import require
@@ -161,7 +161,7 @@ def _read_rows(
     data: Rows = table.rows()
     if options.transpose:
         data = load_sparse(data, str(path))
-        data = (data if scipy.sparse.issparse(data) else np.asarray(data)).T
+        data = data.T if is_sparse(data) else np.asarray(data).T
     if table.names:
         print(f"{path}: {table.describe()}")
     return table, data

@@ -1,6 +1,6 @@
 """Rows on the workers, in blocks: read once, in canonical form; passes over them; tables of them.
 
-Canonical is the form of the local fit (:mod:`fasttsne.runtime.canonical`): float32 where every
+Canonical is the form of the local fit (:mod:`fasttsne.runtime.rows`): float32 where every
 number is exactly a float32, else float64.  Results do not depend on where blocks begin.
 """
 
@@ -20,9 +20,9 @@ from distributed import Future
 from numpy.typing import ArrayLike, DTypeLike
 
 from fasttsne.dask.cluster import Cluster, refusal
-from fasttsne.linalg.rows import Blocks, Result, RowSource, State, Value, is_sparse
-from fasttsne.runtime.canonical import check_finite, to_canonical_floats
-from fasttsne.runtime.stored_rows import Storage
+from fasttsne.linalg.rows import Blocks, Result, RowSource, State, Value
+from fasttsne.runtime.rows import check_finite, is_sparse, to_canonical_floats
+from fasttsne.runtime.typing import Storage
 from fasttsne.runtime.validation import (
     MAX_DENSE_NUMBERS,
     check_shape,

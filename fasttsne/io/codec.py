@@ -32,16 +32,26 @@ from fasttsne.linalg.rows import RowSource
 from fasttsne.nearest_neighbors.changing import REMOVED, ChangingIndex, Part, stack_rows
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index, KNNIndex
+<<<<<<< HEAD
 from fasttsne.nearest_neighbors.packages import BACKENDS
 from fasttsne.nearest_neighbors.select import make_index
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.state import DescentState, RunState, check_state
+=======
+from fasttsne.nearest_neighbors.select import BACKENDS, make_index
+from fasttsne.optimize.state import DescentState, RunState
+>>>>>>> road
 from fasttsne.optimize.stopping import Check
-from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.progress import iter_rows
+<<<<<<< HEAD
 from fasttsne.runtime.typing import FilePath, RandomGenerator, RandomState, Rows
 from fasttsne.runtime.validation import check_choice, check_data, check_sparse_indices
+=======
+from fasttsne.runtime.rows import check_finite
+from fasttsne.runtime.typing import RandomGenerator, Rows
+from fasttsne.runtime.validation import check_data, check_sparse_indices
+>>>>>>> road
 
 Matrix: TypeAlias = np.ndarray | sp.csr_matrix
 
@@ -351,8 +361,7 @@ def parts_of(index: Index) -> list[Part]:
 
 def _part_to_arrays(part: Part, keep: str) -> tuple[Header, Arrays]:
     index = part.index
-    path = f"{type(index).__module__}.{type(index).__qualname__}"
-    names = [name for name in BACKENDS if path == f"fasttsne.nearest_neighbors.{BACKENDS[name]}"]
+    names = [name for name, backend in BACKENDS.items() if type(index) is backend]
     if not names or not isinstance(index.metric, str):
         metric = getattr(index, "metric", None)
         raise TypeError(

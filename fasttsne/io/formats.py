@@ -46,9 +46,8 @@ from fasttsne.io.table import (
     import_compression,
     to_metadata,
 )
-from fasttsne.runtime.stored_rows import Storage
-from fasttsne.runtime.stored_sparse import StoredSparse, as_stored_sparse, load_sparse
-from fasttsne.runtime.typing import FilePath
+from fasttsne.runtime.rows import StoredSparse, as_stored_sparse, load_sparse
+from fasttsne.runtime.typing import FilePath, Storage
 from fasttsne.runtime.validation import as_labels, is_address, is_missing
 from fasttsne.utils import require, warn_user
 

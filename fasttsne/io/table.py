@@ -30,8 +30,12 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
+<<<<<<< HEAD
 from fasttsne.runtime.stored_rows import Storage, UnusableRowsError
 from fasttsne.runtime.stored_sparse import StoredSparse
+=======
+from fasttsne.runtime.rows import UnusableRowsError
+>>>>>>> road
 from fasttsne.utils import is_package_installed, require, warn_user
 
 if TYPE_CHECKING:
@@ -542,7 +546,7 @@ class ParquetColumns(Columns):
 
 
 class ParquetRows:
-    """Columns of numbers of a file as rows: a storage (:mod:`fasttsne.runtime.stored_rows`).
+    """Columns of numbers of a file as rows: a storage (:mod:`fasttsne.runtime.rows`).
 
     Rows that follow the ones read last are read once; others from the start of their row group on.
     """

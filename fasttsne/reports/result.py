@@ -34,7 +34,7 @@ from fasttsne.reports.inputs import (
 )
 from fasttsne.reports.measure import Scores, measure
 from fasttsne.reports.page import ReportContent, to_plane, write_comparison, write_report
-from fasttsne.runtime.build_info import build_info
+from fasttsne.runtime import build_info
 from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
 from fasttsne.utils import require
 

@@ -15,14 +15,14 @@ from fasttsne import _kernels
 from fasttsne.linalg.pca import Projection
 from fasttsne.linalg.products import preallocate_blas_buffers
 from fasttsne.linalg.robust import MAX_ROW_SIZE
-from fasttsne.linalg.rows import Matrix, RowTable
+from fasttsne.linalg.rows import RowTable
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates, PackedRows
 from fasttsne.nearest_neighbors.builtin.cells import Cells, CellStore, SearchPlan
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS, to_metric
 from fasttsne.runtime import memory
 from fasttsne.runtime.progress import Progress, stage
-from fasttsne.runtime.stored_rows import is_memmapped
-from fasttsne.runtime.typing import RandomGenerator
+from fasttsne.runtime.rows import is_memmapped
+from fasttsne.runtime.typing import Matrix, RandomGenerator
 from fasttsne.runtime.validation import check_choice
 
 # Rows farther out than this may have been moved nearer: see ``robust.clip_far_rows``.

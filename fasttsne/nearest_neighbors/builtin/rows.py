@@ -27,12 +27,10 @@ from fasttsne.linalg.robust import (
 )
 from fasttsne.linalg.rows import (
     CHUNK_SIZE,
-    Matrix,
     RowSource,
     RowTable,
     Table,
     as_rows,
-    is_sparse,
     iter_chunks,
 )
 from fasttsne.nearest_neighbors.builtin.candidates import (
@@ -58,8 +56,8 @@ from fasttsne.nearest_neighbors.builtin.prepared_rows import (
 )
 from fasttsne.runtime import memory
 from fasttsne.runtime.progress import Progress, stage
-from fasttsne.runtime.stored_rows import is_memmapped
-from fasttsne.runtime.typing import Metric, RandomGenerator
+from fasttsne.runtime.rows import is_memmapped, is_sparse
+from fasttsne.runtime.typing import Matrix, Metric, RandomGenerator
 
 # Up to so many rows and packed numbers, the product of each pair of rows updates both.
 # Beyond, and for files, batches of rows are compared with all others, some packed at a time.
