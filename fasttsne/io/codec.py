@@ -11,7 +11,7 @@ import hashlib
 import json
 import numbers
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, NoReturn, Protocol, TypeAlias, TypeVar
+from typing import NamedTuple, NoReturn, Protocol, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -32,28 +32,15 @@ from fasttsne.linalg.rows import RowSource
 from fasttsne.nearest_neighbors.changing import REMOVED, ChangingIndex, Part, stack_rows
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index, KNNIndex
-<<<<<<< HEAD
-from fasttsne.nearest_neighbors.packages import BACKENDS
-from fasttsne.nearest_neighbors.select import make_index
+from fasttsne.nearest_neighbors.select import BACKENDS, make_index
 from fasttsne.objective.callable import ObjectiveFunction
 from fasttsne.optimize.descent import GradientDescent
 from fasttsne.optimize.state import DescentState, RunState, check_state
-=======
-from fasttsne.nearest_neighbors.select import BACKENDS, make_index
-from fasttsne.optimize.state import DescentState, RunState
->>>>>>> road
 from fasttsne.optimize.stopping import Check
 from fasttsne.runtime.progress import iter_rows
-<<<<<<< HEAD
-from fasttsne.runtime.typing import FilePath, RandomGenerator, RandomState, Rows
-from fasttsne.runtime.validation import check_choice, check_data, check_sparse_indices
-=======
 from fasttsne.runtime.rows import check_finite
-from fasttsne.runtime.typing import RandomGenerator, Rows
-from fasttsne.runtime.validation import check_data, check_sparse_indices
->>>>>>> road
-
-Matrix: TypeAlias = np.ndarray | sp.csr_matrix
+from fasttsne.runtime.typing import FilePath, Matrix, RandomGenerator, RandomState, Rows
+from fasttsne.runtime.validation import check_choice, check_data, check_sparse_indices
 
 EMBEDDING, WHAT = "fasttsne embedding", "a saved embedding"
 # Files with what new rows need have format 2, others 1.

@@ -30,12 +30,8 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-<<<<<<< HEAD
-from fasttsne.runtime.stored_rows import Storage, UnusableRowsError
-from fasttsne.runtime.stored_sparse import StoredSparse
-=======
-from fasttsne.runtime.rows import UnusableRowsError
->>>>>>> road
+from fasttsne.runtime.rows import StoredSparse, UnusableRowsError
+from fasttsne.runtime.typing import Storage
 from fasttsne.utils import is_package_installed, require, warn_user
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.linalg.rows import Matrix
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.rows import DenseRows
 from fasttsne.nearest_neighbors.index import (
@@ -20,7 +19,7 @@ from fasttsne.nearest_neighbors.index import (
     Lists,
     drop_self,
 )
-from fasttsne.runtime.typing import Metric, Params
+from fasttsne.runtime.typing import Matrix, Metric, Params
 from fasttsne.runtime.validation import check_choice, check_number
 from fasttsne.utils import log, require
 
