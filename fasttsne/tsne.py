@@ -96,8 +96,8 @@ class TSNE(Estimator):
             On Ctrl-C.  As after an OverflowError, ``embedding_`` is the embedding so far.
         """
         vars(self).pop("embedding_", None)  # until there is a new one there is none
-        request = FitRequest.make(self._params(), X, affinities, initialization, anchors)
-        return run_fit(request, LocalBackend(request), self._keep)
+        request = FitRequest.make(self._params(), affinities, initialization, anchors)
+        return run_fit(X, request, LocalBackend(request), self._keep)
 
     def fit_transform(self, X: Rows, y: object = None) -> TSNEEmbedding:
         """Embed a data set, as :meth:`fit`: for the last step of a scikit-learn pipeline.
@@ -122,5 +122,5 @@ class TSNE(Estimator):
 
         Parameters and errors are those of :meth:`fit`.  It keeps no checkpoint.
         """
-        request = FitRequest.make(self._params(), X, affinities, initialization, anchors)
-        return prepare_fit(request, LocalBackend(request))
+        request = FitRequest.make(self._params(), affinities, initialization, anchors)
+        return prepare_fit(X, request, LocalBackend(request))

@@ -13,14 +13,8 @@ from fasttsne.affinity.conditional import Dtype, row_normalized_csr
 from fasttsne.affinity.csr import csr_from_arrays, joint_affinities, neighbors_to_csr
 from fasttsne.nearest_neighbors import neighbor_lists
 from fasttsne.nearest_neighbors.changing import ChangingIndex
-from fasttsne.nearest_neighbors.graph import (
-    KNNGraph,
-    SearchSpec,
-    find_neighbors,
-    scaled_distances,
-)
+from fasttsne.nearest_neighbors.graph import KNNGraph, SearchSpec, find_neighbors, scaled_distances
 from fasttsne.nearest_neighbors.index import Index, Neighbors
-from fasttsne.runtime.stored_sparse import as_stored_sparse
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number
@@ -291,17 +285,6 @@ class KNNAffinities(Affinities):
             rows, conditional(*scaled_distances(self.knn_index, distances)), self.n_samples
         )
         return (P, indices, distances) if return_distances else P
-
-
-def n_rows_or_none(data: Rows | None) -> int | None:
-    """Return the number of rows; None where it is not known."""
-    if data is None:
-        return None
-    if isinstance(data, (list, tuple)):
-        return len(data)
-    stored = as_stored_sparse(data, "data")  # whose group has a length of its own
-    shape = np.shape(data) if stored is None else stored.shape
-    return shape[0] if shape else None
 
 
 def check_n_neighbors(k: int, n_samples: int | None, name: str) -> int:

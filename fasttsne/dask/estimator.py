@@ -14,14 +14,15 @@ from fasttsne.affinity import Affinities
 from fasttsne.anchors import Anchors
 from fasttsne.dask.affinities import ClusterAffinities, Recipe
 from fasttsne.dask.backend import DaskBackend
-from fasttsne.dask.cluster import Cluster
-from fasttsne.dask.limits import check_request, refusal
-from fasttsne.dask.reading import as_dask_array, read_block
+from fasttsne.dask.cluster import Cluster, refusal
+from fasttsne.dask.neighbors import SEARCHES
+from fasttsne.dask.rows import as_dask_array, read_block
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.fit.backend import Backend, LocalBackend
 from fasttsne.fit.estimator import Estimator
 from fasttsne.fit.request import FitRequest
 from fasttsne.fit.run import prepare_fit, run_fit
+from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.optimize.parameters import TRANSFORM, check_params
 from fasttsne.optimize.plan import resolve_fixed_method
 from fasttsne.runtime.typing import Params
@@ -93,12 +94,13 @@ class TSNE(Estimator):
         ClusterError
             Where no worker is left: its message names the stage.
         """
-        request = FitRequest.make(self._params(), _as_rows(X), affinities, initialization, anchors)
-        with self._backend(request) as backend:
+        rows = None if X is None else as_dask_array(X)
+        request = FitRequest.make(self._params(), affinities, initialization, anchors)
+        with self._backend(rows, request) as backend:
             vars(self).pop("embedding_", None)  # which is of other rows than those from here on
-            self._rows = request.X  # which ``transform`` reads again
+            self._rows = rows  # which ``transform`` reads again
             try:
-                return run_fit(request, backend, self._keep)
+                return run_fit(rows, request, backend, self._keep)
             finally:
                 embedding = vars(self).get("embedding_")
                 if embedding is not None and isinstance(embedding.affinities, ClusterAffinities):
@@ -120,17 +122,20 @@ class TSNE(Estimator):
 
         See :meth:`fit` for parameters and errors.  It keeps no checkpoint.
         """
-        request = FitRequest.make(self._params(), _as_rows(X), affinities, initialization, anchors)
-        with self._backend(request, fetches_graph=True) as backend:
-            return prepare_fit(request, backend)
+        rows = None if X is None else as_dask_array(X)
+        request = FitRequest.make(self._params(), affinities, initialization, anchors)
+        with self._backend(rows, request, fetches_graph=True) as backend:
+            return prepare_fit(rows, request, backend)
 
     @contextmanager
-    def _backend(self, request: FitRequest, fetches_graph: bool = False) -> Iterator[Backend]:
+    def _backend(
+        self, rows: da.Array | None, request: FitRequest, fetches_graph: bool = False
+    ) -> Iterator[Backend]:
         """Yield the workers; without rows there is nothing for them to do."""
-        if request.X is None:
+        if rows is None:
             yield LocalBackend(request)
             return
-        check_request(request)
+        _check_request(request)
         with Cluster(self._client()).in_use() as cluster:
             cluster.wait_for_workers("planning")
             yield DaskBackend(request, cluster, fetches_graph)
@@ -186,8 +191,15 @@ class TSNE(Estimator):
         return self.client
 
 
-def _as_rows(X: object) -> da.Array | None:
-    return None if X is None else as_dask_array(X)
+def _check_request(request: FitRequest) -> None:
+    """Raise ValueError for a search that cannot run on workers."""
+    if request.affinities is not None:
+        return
+    neighbors, metric = request.params["neighbors"], request.params["metric"]
+    if not (isinstance(neighbors, str) and neighbors in SEARCHES):
+        raise refusal("neighbors", neighbors)
+    if not (isinstance(metric, str) and metric in METRICS):
+        raise refusal("metric", metric)
 
 
 def _transformed(

@@ -7,15 +7,14 @@ from numpy.typing import ArrayLike
 
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.families import affinities_of_graph, n_neighbors
-from fasttsne.affinity.neighbor_based import n_rows_or_none
 from fasttsne.fit.request import FitRequest
 from fasttsne.io.fit_checkpoint import FitCheckpoint, StageStore
-from fasttsne.memory import plan_memory
+from fasttsne.memory import MemoryPlan, plan_memory
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index
 from fasttsne.runtime.memory import memory_budget
 from fasttsne.runtime.typing import Rows
-from fasttsne.runtime.validation import check_data
+from fasttsne.runtime.validation import check_data, n_rows_or_none
 
 
 class Backend(Protocol):
@@ -50,16 +49,15 @@ class LocalBackend:
     def __init__(self, request: FitRequest, replaces_embedding: bool = False):
         self._request = request
         self._replaces_embedding = replaces_embedding
-        params = request.params
-        self._memory = plan_memory(
-            request.X if request.has_features else None,
-            params["memory_limit"],
-            params["temp_folder"],
-            params["perplexity"],
-            request.start.n_components,
-        )
+        self._memory = self._plan_memory(None)
+
+    def _plan_memory(self, X: Rows | None) -> MemoryPlan:
+        params, n_components = self._request.params, self._request.start.n_components
+        limit, folder = params["memory_limit"], params["temp_folder"]
+        return plan_memory(X, limit, folder, params["perplexity"], n_components)
 
     def read(self, X: Rows) -> Rows:
+        self._memory = self._plan_memory(X)
         rows: Rows = check_data(
             X,
             accept_sparse=True,

@@ -1,4 +1,4 @@
-"""What a fit is asked for: parameters and data, checked before anything is computed."""
+"""What is asked of a fit, besides its rows: checked before anything is computed."""
 
 from dataclasses import dataclass
 
@@ -23,33 +23,28 @@ MOMENTUM_SCHEDULE = "90 annealing, 50 inert, until the loss is left"
 
 @dataclass(frozen=True)
 class FitRequest:
-    """The parameters and the data of a fit.
+    """What is asked of a fit, besides its rows.
 
     Attributes
     ----------
     params : dict
         All parameters of :class:`fasttsne.TSNE`.
-    X, affinities
+    affinities
         As for :meth:`fasttsne.TSNE.fit`.
     start : StartSpec
         Initialization, anchors and reference.
-    has_features : bool
-        Whether X has rows of features: it is neither missing nor a matrix of distances.
     generator : numpy.random.RandomState or Generator
         The source of all random numbers.
     """
 
     params: Params
-    X: Rows | None
     affinities: Affinities | Rows | None
     start: StartSpec
-    has_features: bool
     generator: RandomGenerator
 
     @staticmethod
     def make(
         params: Params,
-        X: Rows | None = None,
         affinities: Affinities | Rows | None = None,
         initialization: str | ArrayLike | None = None,
         anchors: Anchors | None = None,
@@ -67,9 +62,6 @@ class FitRequest:
             initialization = params["initialization"]
         if isinstance(initialization, str):
             check_choice(initialization, "initialization", INITIALIZATIONS)
-        if X is None and affinities is None and isinstance(params["neighbors"], str):
-            raise ValueError("X is needed where no affinities or neighbours are given")
-        metric = params["metric"]
         start = StartSpec(
             initialization,
             anchors,
@@ -79,8 +71,13 @@ class FitRequest:
             params["n_jobs"],
             params["verbose"],
         )
-        has_features = X is not None and not (isinstance(metric, str) and metric == "precomputed")
-        return FitRequest(params, X, affinities, start, has_features, generator)
+        return FitRequest(params, affinities, start, generator)
+
+    @property
+    def is_precomputed(self) -> bool:
+        """Whether the rows are a matrix of distances."""
+        metric = self.params["metric"]
+        return isinstance(metric, str) and metric == "precomputed"
 
     @property
     def is_euclidean(self) -> bool:

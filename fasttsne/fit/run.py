@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from fasttsne.affinity import Affinities
 from fasttsne.affinity.families import as_affinities
-from fasttsne.affinity.neighbor_based import n_rows_or_none
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.fit.backend import Backend
 from fasttsne.fit.request import FitRequest
@@ -21,7 +20,7 @@ from fasttsne.optimize.parameters import OPTIMIZE
 from fasttsne.optimize.plan import Phase, RunPlan, resolve
 from fasttsne.runtime.progress import progress_shown, report_progress_to
 from fasttsne.runtime.typing import Rows
-from fasttsne.runtime.validation import column_names
+from fasttsne.runtime.validation import column_names, n_rows_or_none
 from fasttsne.utils import Timer
 
 log = logging.getLogger("fasttsne.tsne")
@@ -29,21 +28,23 @@ log = logging.getLogger("fasttsne.tsne")
 
 @dataclass(frozen=True)
 class FitRows:
-    """The data of a fit in canonical form, and the start that it is asked for, checked.
+    """The rows of a fit in canonical form, and the start that it is asked for, checked.
 
-    data : what the search takes, rows of features or a matrix of distances, or None.
-    features : the rows of features, for principal components, or None.
+    data : what the search takes: rows of features, a matrix of distances, or None.
+    n_samples : None where it is not known yet.
+    has_features : whether there are principal components of the rows.
     """
 
     data: Rows | None
-    features: Rows | None
+    n_samples: int | None
+    has_features: bool
     start: StartSpec
 
 
 def run_fit(
-    request: FitRequest, backend: Backend, on_start: Callable[[TSNEEmbedding], None]
+    X: Rows | None, request: FitRequest, backend: Backend, on_start: Callable[[TSNEEmbedding], None]
 ) -> TSNEEmbedding:
-    """Return the embedding of a request.
+    """Return the embedding of rows.
 
     on_start : function
         Called with the embedding before it moves: after Ctrl-C it is the embedding so far.
@@ -51,7 +52,7 @@ def run_fit(
     verbose = request.params["verbose"]
     listeners = progress_listeners(as_callbacks(request.params["callbacks"]))
     with report_progress_to(*listeners), progress_shown(verbose):
-        rows = read_rows(request, backend)
+        rows = read_rows(X, request, backend)
         store = backend.open_store(rows.data)
         embedding, plan = _begin(rows, request, backend, store)
         on_start(embedding)
@@ -60,10 +61,10 @@ def run_fit(
     return embedding
 
 
-def prepare_fit(request: FitRequest, backend: Backend) -> TSNEEmbedding:
-    """Return the embedding of a request before its optimization; nothing is kept to resume."""
+def prepare_fit(X: Rows | None, request: FitRequest, backend: Backend) -> TSNEEmbedding:
+    """Return the embedding of rows before its optimization; nothing is kept to resume."""
     with progress_shown(request.params["verbose"]):
-        return _begin(read_rows(request, backend), request, backend, StageStore())[0]
+        return _begin(read_rows(X, request, backend), request, backend, StageStore())[0]
 
 
 def _begin(
@@ -78,14 +79,20 @@ def _begin(
         return make_start(rows, graph, affinities, request, store), plan
 
 
-def read_rows(request: FitRequest, backend: Backend) -> FitRows:
-    """Return the data in canonical form, and warn of what disturbs a map."""
-    X, features = request.X, None
-    if X is not None and request.has_features:
-        X = features = backend.read(X)
+def read_rows(X: Rows | None, request: FitRequest, backend: Backend) -> FitRows:
+    """Return the rows in canonical form, and warn of what disturbs a map."""
+    if X is None and request.affinities is None and isinstance(request.params["neighbors"], str):
+        raise ValueError("X is needed where no affinities or neighbours are given")
+    has_features = X is not None and not request.is_precomputed
+    names = column_names(X)
+    if has_features:
+        X = backend.read(X)
+    n = n_rows_or_none(X)
+    start = request.start.checked(n, has_features)
+    if has_features:
         warn_of_far_rows(X)
-        warn_of_dominating_column(X, column_names(request.X), request.params["metric"])
-    return FitRows(X, features, request.start.checked(n_rows_or_none(X), request.has_features))
+        warn_of_dominating_column(X, names, request.params["metric"])
+    return FitRows(X, n, has_features, start)
 
 
 def find_neighbors(
@@ -104,7 +111,7 @@ def make_affinities(
     """Return the affinities of a neighbour graph, or the given ones."""
     if graph is None:
         assert request.affinities is not None
-        affinities = as_affinities(request.affinities, n_rows_or_none(rows.data))
+        affinities = as_affinities(request.affinities, rows.n_samples)
     else:
         affinities = backend.make_affinities(graph)
     if request.params["density_weight"]:
@@ -122,11 +129,12 @@ def make_start(
     """Return the embedding before its optimization; of a resumed fit its store has the points."""
     params, spec = request.params, rows.start
     components = graph.components if graph is not None and request.is_euclidean else None
-    if rows.data is None:  # only now it is known of how many rows
+    if rows.n_samples is None:  # only now it is known
         spec = spec.checked(affinities.n_samples, has_features=False)
     resumed = None if store.state is None else store.state.embedding
+    features = rows.data if rows.has_features else None
     positions, reference = spec.make(
-        rows.features, affinities.graph, request.generator, components, resumed
+        features, affinities.graph, request.generator, components, resumed
     )
     return TSNEEmbedding(
         positions,

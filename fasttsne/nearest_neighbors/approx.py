@@ -10,7 +10,7 @@ neighbours: the cheapest search that reaches the requested recall as a mean, and
 the rows.  The recall of the result is measured on the same sample, and the search widens until it
 suffices; if that would cost as much as the exact search, the exact search is used.
 
-Queries search the same cells, by ``builtin/probes.py``.
+Queries search the same cells.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,6 @@ from fasttsne.linalg.rows import Table
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, capacity
 from fasttsne.nearest_neighbors.builtin.cells import SEARCH_BATCH
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
-from fasttsne.nearest_neighbors.builtin.probes import Probes
 from fasttsne.nearest_neighbors.builtin.rows import (
     N_COMPONENTS,
     CachedRowsMixin,
@@ -38,6 +37,7 @@ from fasttsne.nearest_neighbors.builtin.search_plan import (
     QUANTILES,
     TAIL_RECALL,
     TAIL_SHARE,
+    Probes,
     RecallSample,
 )
 from fasttsne.nearest_neighbors.index import KNNIndex

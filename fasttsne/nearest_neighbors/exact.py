@@ -10,10 +10,11 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.spatial.distance import cdist
 
+from fasttsne.nearest_neighbors.backends import package_for
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin
-from fasttsne.nearest_neighbors.index import KNNIndex
-from fasttsne.nearest_neighbors.packages import PACKAGES_BY_METRIC, package_for
+from fasttsne.nearest_neighbors.index import BOOLEAN_METRICS, KNNIndex
+from fasttsne.runtime.rows import is_sparse
 from fasttsne.runtime.typing import Metric, Settings
 from fasttsne.runtime.validation import check_data, check_number
 from fasttsne.utils import log, starting_threads, warn_user
@@ -45,7 +46,6 @@ OTHER_METRICS = (
     "rogerstanimoto", "russellrao", "sokalsneath", "yule", "seuclidean", "mahalanobis",
     "jensenshannon", *METRIC_ALIASES,
 )  # fmt: skip
-BOOLEAN_METRICS = ("jaccard", "dice", "rogerstanimoto", "russellrao", "sokalsneath", "yule")
 
 
 class Exact(CachedRowsMixin, KNNIndex):
@@ -117,7 +117,7 @@ class Exact(CachedRowsMixin, KNNIndex):
             n,
             self.metric,
             seconds,
-            f"; neighbors='approx' searches by {PACKAGES_BY_METRIC[package]}" if package else "",
+            f"; neighbors='approx' searches by {package.LIBRARY}" if package else "",
         )
         with starting_threads(), ThreadPoolExecutor(n_threads) as pool:
             list(pool.map(search, range(step, n, step)))
@@ -152,7 +152,7 @@ class Exact(CachedRowsMixin, KNNIndex):
         self, rows: Any, step: int, metric: Metric, params: Mapping[str, Any]
     ) -> np.ndarray:
         """Return the distances of a block of rows to all of the data."""
-        if not sp.issparse(self.data):
+        if not is_sparse(self.data):
             return pairwise_distances(rows, self.data, metric, params)
         rows = rows.toarray()
         blocks = (self.data[a : a + step].toarray() for a in range(0, self.n_samples, step))

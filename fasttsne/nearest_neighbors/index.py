@@ -9,11 +9,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from fasttsne.linalg.rows import to_dense
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
-from fasttsne.runtime.canonical import rows_fit_float32
 from fasttsne.runtime.progress import progress_shown
+from fasttsne.runtime.rows import rows_fit_float32
 from fasttsne.runtime.threads import resolve_n_jobs
-from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
+from fasttsne.runtime.typing import Metric, Params, RandomState, Rows, Settings
 from fasttsne.runtime.validation import (
     MAX_DENSE_NUMBERS,
     check_choice,
@@ -40,10 +41,15 @@ class Index(Protocol):
 Neighbors: TypeAlias = str | tuple[ArrayLike, ArrayLike] | sp.spmatrix | sp.sparray | Index
 
 
+# Indices and distances, (rows, any), nearest first.
+Lists: TypeAlias = tuple[np.ndarray, np.ndarray]
+
 # Rows and columns, at most, of which an index keeps a checksum: some microseconds a query.
 MARKED_ROWS, MARKED_COLUMNS = 32, 128
 # Metrics of other packages that are no distances: only a search that is named may take them.
 SIMILARITIES = ("dot",)
+# Metrics that compare which numbers are not 0.
+BOOLEAN_METRICS = ("jaccard", "dice", "rogerstanimoto", "russellrao", "sokalsneath", "yule")
 # Searches of other packages, by the settings that programs for openTSNE give.
 OWNERS_OF_SETTINGS = {
     "n_trees": "annoy",
@@ -63,6 +69,26 @@ def check_k(k: int, n_samples: int) -> int:
     if k >= n_samples:
         raise ValueError(f"k must be less than the number of rows, {n_samples}; got {k}")
     return k
+
+
+def drop_self(indices: np.ndarray, distances: np.ndarray) -> Lists:
+    """Remove each row from its own neighbours, or the farthest neighbour if it is not there.
+
+    Among many equal rows a search may find k others before the row itself.
+
+    Parameters
+    ----------
+    indices, distances : (n, k) arrays, nearest first, no index twice in a row.
+
+    Returns
+    -------
+    indices, distances : (n, k - 1) arrays.
+    """
+    n, k = indices.shape
+    is_self = indices == np.arange(n)[:, None]
+    is_self[~is_self.any(1), -1] = True
+    keep = ~is_self
+    return indices[keep].reshape(n, k - 1), distances[keep].reshape(n, k - 1)
 
 
 class KNNIndex:
@@ -90,7 +116,7 @@ class KNNIndex:
     DENSE_IF_SMALL = False  # small sparse matrices give the results of the array, to the bit
     ACCEPTS_CALLABLE = False  # a function as the metric
     # Accepted knn_kwargs, names or integers, and their defaults; None: the backend checks them.
-    SETTINGS: ClassVar[dict[str, Any] | None] = None
+    SETTINGS: ClassVar[Settings] = None
 
     def __init__(
         self,
@@ -227,7 +253,7 @@ class KNNIndex:
             if is_sparse or not sp.issparse(X):
                 return self._query_each(sp.csr_matrix(X) if is_sparse else X, k)
             step = max(MAX_DENSE_NUMBERS // X.shape[1], 1)
-            batches = (X[a : a + step].toarray() for a in range(0, X.shape[0], step))
+            batches = (to_dense(X[a : a + step]) for a in range(0, X.shape[0], step))
             found = (self._query_each(batch, k) for batch in batches)
             indices, distances = zip(*found, strict=True)
             return np.concatenate(indices), np.concatenate(distances)
@@ -270,7 +296,7 @@ class KNNIndex:
         draw = generator.integers if hasattr(generator, "integers") else generator.randint
         return int(draw(2**31 - 1))
 
-    def _check_settings(self) -> dict[str, Any]:
+    def _check_settings(self) -> Params:
         if self.SETTINGS is None:
             return self.knn_kwargs
         unknown = set(self.knn_kwargs) - set(self.SETTINGS)

@@ -9,7 +9,7 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.stopping import Check
-from fasttsne.runtime.canonical import check_finite
+from fasttsne.runtime.rows import check_finite
 from fasttsne.runtime.validation import MAX_COORDINATE, check_coordinates, is_permutation
 
 # Iterations, counted over all calls, at which points are sorted along the space-filling curve of

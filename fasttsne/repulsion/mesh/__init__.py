@@ -16,7 +16,7 @@ from fasttsne.repulsion.mesh.influence import (
     quick_influence,
     student_influence,
 )
-from fasttsne.runtime.build_info import FFT_ENGINE
+from fasttsne.runtime import FFT_ENGINE
 from fasttsne.runtime.typing import Params
 
 log = logging.getLogger(__name__)
