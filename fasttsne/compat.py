@@ -29,6 +29,7 @@ MOVED: dict[str, str] = {
     "nearest_neighbors.backends.scikit": "nearest_neighbors.backends",
     "nearest_neighbors.builtin.packing": "nearest_neighbors.builtin.candidates",
     "nearest_neighbors.builtin.probes": "nearest_neighbors.builtin.search_plan",
+    "nearest_neighbors.changing": "nearest_neighbors.dynamic",
     "objective.functions": "objective.callable",
     "optimize.callback": "optimize",
     "optimize.choices": "optimize.plan",
@@ -37,7 +38,7 @@ MOVED: dict[str, str] = {
     "runtime.stored_sparse": "runtime.rows",
 }
 # Classes that have another name now.
-RENAMED = {"RowsLeftOut": "IndexWithoutRows"}
+RENAMED = {"ChangingIndex": "DynamicIndex", "RowsLeftOut": "IndexWithoutRows"}
 
 
 class _OldModule(ModuleType):

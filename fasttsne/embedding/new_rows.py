@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.linalg.robust import RobustFrame, sample_frame, warn_of_far_new_rows
-from fasttsne.nearest_neighbors.changing import ChangingIndex
+from fasttsne.nearest_neighbors.dynamic import DynamicIndex
 from fasttsne.nearest_neighbors.index import Index, KNNIndex
 from fasttsne.runtime.progress import stage
 from fasttsne.runtime.rows import (
@@ -73,7 +73,7 @@ def check_new_rows(rows: NewRows, name: str = "X") -> None:
 
 def warn_of_far_rows(X: Rows, index: Index | None) -> None:
     """Warn where new rows in memory lie beyond reason of the rows that a search of ours has."""
-    first = index.parts[0].index if isinstance(index, ChangingIndex) else index
+    first = index.parts[0].index if isinstance(index, DynamicIndex) else index
     if not isinstance(first, KNNIndex) or first.metric == "precomputed":
         return
     data = first.data

@@ -29,7 +29,7 @@ from fasttsne.affinity.neighbor_based import KNNAffinities
 from fasttsne.anchors import Anchors
 from fasttsne.io.archive import Arrays, Header, check_type, open_archive, write_archive
 from fasttsne.linalg.rows import RowSource
-from fasttsne.nearest_neighbors.changing import REMOVED, ChangingIndex, Part, stack_rows
+from fasttsne.nearest_neighbors.dynamic import REMOVED, DynamicIndex, Part, stack_rows
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.nearest_neighbors.index import Index, KNNIndex
 from fasttsne.nearest_neighbors.select import BACKENDS, make_index
@@ -224,7 +224,7 @@ class IndexWithoutRows:
         if len(made) == 1 and np.array_equal(made[0].numbers, np.arange(self.n_samples)):
             index: Index = made[0].index
             return index
-        return ChangingIndex(made, self.k)
+        return DynamicIndex(made, self.k)
 
     def build(self) -> tuple[np.ndarray, np.ndarray]:
         """Raise NotImplementedError, as new rows do: the map can be optimized only."""
@@ -323,7 +323,7 @@ def check_restorable(header: Header, arrays: Arrays, index: Index, n: int) -> No
 
 def check_rows(X: Rows, index: Index) -> None:
     """Raise ValueError if X has other rows than an index."""
-    rows = ChangingIndex.of(index, 1).rows(np.arange(index.n_samples))
+    rows = DynamicIndex.of(index, 1).rows(np.arange(index.n_samples))
     X = _check_number(X, index.n_samples)
     if X.shape == rows.shape:
         differ = rows != X
@@ -341,7 +341,7 @@ def _check_number(X: Rows, n: int) -> Matrix:
 
 def parts_of(index: Index) -> list[Part]:
     """Return the parts of an index, each with its rows."""
-    if isinstance(index, ChangingIndex):
+    if isinstance(index, DynamicIndex):
         return index.parts
     return [Part(index, np.arange(index.n_samples, dtype=np.int32))]
 

@@ -14,7 +14,7 @@ from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.runtime.progress import progress_shown
 from fasttsne.runtime.rows import rows_fit_float32
 from fasttsne.runtime.threads import resolve_n_jobs
-from fasttsne.runtime.typing import Metric, Params, RandomState, Rows, Settings
+from fasttsne.runtime.typing import Matrix, Metric, Params, RandomState, Rows, Settings
 from fasttsne.runtime.validation import (
     MAX_DENSE_NUMBERS,
     check_choice,
@@ -34,7 +34,7 @@ class Index(Protocol):
     @property
     def n_samples(self) -> int: ...
     def build(self) -> tuple[Any, Any]: ...
-    def query(self, X: Any, k: int, /) -> tuple[np.ndarray, np.ndarray]: ...
+    def query(self, X: Matrix, k: int, /) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 # A name, a graph (indices and distances, or a sparse matrix of distances), or an index.
@@ -129,7 +129,7 @@ class KNNIndex:
         verbose: bool = False,
         knn_kwargs: Settings = None,
     ):
-        self.data: Any = self._check_rows(data)
+        self.data: Matrix = self._check_rows(data)
         self._mark = _mark_of(self.data)
         self.n_samples = self.data.shape[0]
         self.k = check_k(k, self.n_samples)
@@ -150,7 +150,7 @@ class KNNIndex:
         self.knn_kwargs = dict(knn_kwargs or {})
         self.settings = self._check_settings()
 
-    def _check_rows(self, data: Rows) -> Any:
+    def _check_rows(self, data: Rows) -> Matrix:
         """Return rows in their canonical form."""
         return check_data(
             data, "data", accept_sparse=self.ACCEPTS_SPARSE, dense_if_small=self.DENSE_IF_SMALL
@@ -193,7 +193,7 @@ class KNNIndex:
             raise ValueError(f"data must have {self.n_samples} rows; got shape {data.shape}")
         check_k(self.k, self.n_samples)
 
-    def unchanged_data(self) -> Any:
+    def unchanged_data(self) -> Matrix:
         """Return the rows that the neighbours are of.
 
         Raises
@@ -210,7 +210,7 @@ class KNNIndex:
             )
         return self.data
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Params) -> None:
         vars(self).update(state)
         if state.get("_mark") is not None:  # of a copy: it has what the rows should be, too
             self._mark = id(self.data), state["_mark"][1]
@@ -258,14 +258,15 @@ class KNNIndex:
             indices, distances = zip(*found, strict=True)
             return np.concatenate(indices), np.concatenate(distances)
 
-    def _query_each(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _query_each(self, X: Matrix, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Query so that no row depends on the others, by the type that all of them need."""
         if X.dtype == np.float32 or self.data.dtype != np.float32:
             return self._query(X, k)
         is_exact = rows_fit_float32(X)
         if is_exact.all() or not is_exact.any():
             return self._query(X.astype(np.float32) if is_exact.all() else X, k)
-        found = np.empty((X.shape[0], k), np.int32), np.empty((X.shape[0], k), np.float64)
+        shape = X.shape[0], k
+        found: Lists = np.empty(shape, np.int32), np.empty(shape, np.float64)
         dtypes = []
         for rows, dtype in (is_exact, np.float32), (~is_exact, np.float64):
             part = self._query(X[rows].astype(dtype), k)
@@ -274,11 +275,11 @@ class KNNIndex:
             dtypes.append(part[1].dtype)
         return found[0], found[1].astype(np.result_type(*dtypes), copy=False)
 
-    def search_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def search_state(self) -> tuple[dict[str, object], dict[str, np.ndarray]]:
         """Return what queries need of ``build`` besides its neighbours: for JSON, and arrays."""
         return ({"seed": self.seed} if "seed" in vars(self) else {}), {}
 
-    def set_search_state(self, state: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    def set_search_state(self, state: Params, arrays: dict[str, np.ndarray]) -> None:
         """Become as after ``build``, from what :meth:`search_state` returned.
 
         Raises
@@ -323,11 +324,11 @@ class KNNIndex:
     def _build(self) -> tuple[np.ndarray, np.ndarray]:
         raise NotImplementedError(f"{type(self).__name__} has no method build")
 
-    def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _query(self, X: Matrix, k: int) -> tuple[np.ndarray, np.ndarray]:
         raise NotImplementedError(f"{type(self).__name__} has no method query")
 
 
-def _mark_of(data: Any) -> tuple[int, int] | None:
+def _mark_of(data: Matrix) -> tuple[int, int] | None:
     """Return which array it is, and a checksum of some of its numbers; None without an array."""
     values = data.data if sp.issparse(data) else data
     if not isinstance(values, np.ndarray) or not values.size:
