@@ -7,18 +7,13 @@ what is left anew would cost less; but each time that rows leave, lists would be
 perplexity fits them.
 """
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.runtime.typing import Matrix
-
-if TYPE_CHECKING:
-    from fasttsne.nearest_neighbors.dynamic import DynamicIndex
 
 # Indices and distances, (rows, any), nearest first.
 Lists: TypeAlias = tuple[np.ndarray, np.ndarray]
@@ -59,7 +54,7 @@ def nearest_of(parts: list[Lists], k: int) -> Lists:
     )
 
 
-def drop_rows(index: DynamicIndex, lists: Lists, numbers: np.ndarray) -> Change:
+def drop_rows(index: Any, lists: Lists, numbers: np.ndarray) -> Change:
     """Leave out rows of an index and its lists; the others are numbered anew, in their order."""
     n = len(lists[0])
     index, lists = _without(index, lists, numbers)
@@ -72,7 +67,7 @@ def drop_rows(index: DynamicIndex, lists: Lists, numbers: np.ndarray) -> Change:
     return Change(index.renumbered(new), lists, np.empty((0, 0), np.int32))
 
 
-def add_rows(index: DynamicIndex, lists: Lists, X: Matrix) -> Change:
+def add_rows(index: Any, lists: Lists, X: Matrix) -> Change:
     """Let rows join an index and its lists, after all others."""
     n = len(lists[0])
     numbers = np.arange(n, n + X.shape[0], dtype=np.int32)
@@ -81,25 +76,25 @@ def add_rows(index: DynamicIndex, lists: Lists, X: Matrix) -> Change:
     return _with(index, (indices, distances), X, numbers)
 
 
-def replace_rows(index: DynamicIndex, lists: Lists, X: Matrix, numbers: np.ndarray) -> Change:
+def replace_rows(index: Any, lists: Lists, X: Matrix, numbers: np.ndarray) -> Change:
     """Give rows of an index and its lists other values."""
     index, lists = _without(index, lists, numbers)
     return _with(index, lists, X, numbers.astype(np.int32))
 
 
-def can_search_all(index: DynamicIndex) -> bool:
+def can_search_all(index: Any) -> bool:
     """Return whether all parts of an index have their rows; one of a user's own need not."""
     return all(getattr(part.index, "data", None) is not None for part in index.parts)
 
 
-def search_all(index: DynamicIndex, k: int) -> Lists:
+def search_all(index: Any, k: int) -> Lists:
     """Return lists of the k nearest neighbours of all rows of an index, searched for anew."""
     rows = np.arange(index.n_samples)
     indices, distances = _others(index.query(index.rows(rows), k + 1), rows)
     return indices.astype(np.int32), distances
 
 
-def _with(index: DynamicIndex, lists: Lists, X: Matrix, numbers: np.ndarray) -> Change:
+def _with(index: Any, lists: Lists, X: Matrix, numbers: np.ndarray) -> Change:
     """Fill lists of new rows, whose numbers are given, and take them into those of others.
 
     The arrays of ``lists`` are changed.
@@ -138,7 +133,7 @@ def _take_in(lists: Lists, found: Lists, is_old: np.ndarray, numbers: np.ndarray
         )
 
 
-def _without(index: DynamicIndex, lists: Lists, numbers: np.ndarray) -> tuple[DynamicIndex, Lists]:
+def _without(index: Any, lists: Lists, numbers: np.ndarray) -> tuple[Any, Lists]:
     """Leave out rows; the others keep their numbers, and the lists of those left out are void.
 
     Lists of rows that have too few others end with -1, at an infinite distance.
@@ -155,7 +150,7 @@ def _without(index: DynamicIndex, lists: Lists, numbers: np.ndarray) -> tuple[Dy
     return index, lists
 
 
-def _complete(index: DynamicIndex, lists: Lists, rows: np.ndarray, n_asked: int) -> None:
+def _complete(index: Any, lists: Lists, rows: np.ndarray, n_asked: int) -> None:
     """Fill the lists of rows that have lost neighbours by a search, in place."""
     if len(rows):
         found = _others(index.query(index.rows(rows), n_asked), rows)
