@@ -97,15 +97,15 @@ class Parameters(SphinxDirective):
 
 def _accepted(parameter):
     """What a parameter's check accepts, in words; what the text says where it is no number."""
-    limits = parameter.limits
-    if limits is None:
+    numbers = parameter.accepts
+    if not isinstance(numbers, parameters.Numbers):
         return "see the text"
-    number = "an integer" if limits.get("integer") else "a number"
-    words = {"above": "above", "low": "at least", "high": "at most"}
-    bounds = [f"{word} {limits[name]:,g}" for name, word in words.items() if name in limits]
-    accepted = [" ".join([number, " and ".join(bounds)])]
-    accepted += [f'``"{word}"``' for word in parameter.words]
-    accepted += ["stages"] * parameter.stages + ["None"] * parameter.optional
+    kind = "an integer" if numbers.integer else "a number"
+    bounds = {"above": numbers.above, "at least": numbers.low, "at most": numbers.high}
+    given = [f"{word} {bound:,g}" for word, bound in bounds.items() if bound is not None]
+    accepted = [" ".join([kind, " and ".join(given)])]
+    accepted += [f'``"{word}"``' for word in numbers.words]
+    accepted += ["stages"] * numbers.stages + ["None"] * numbers.optional
     return ", ".join(accepted)
 
 

@@ -24,7 +24,7 @@ from fasttsne.embedding.full import TSNEEmbedding
 from fasttsne.embedding.partial import PartialTSNEEmbedding
 from fasttsne.memory import estimate_memory
 from fasttsne.optimize.descent import OptimizationInterrupt
-from fasttsne.runtime.build_info import show_config
+from fasttsne.runtime import show_config
 from fasttsne.tsne import TSNE
 
 if TYPE_CHECKING:

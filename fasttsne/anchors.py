@@ -14,8 +14,6 @@ at its target, to the bit.
 Where it was proposed: Rauber, Falcao & Telea 2016 (dynamic t-SNE), of maps of related data.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -122,7 +120,7 @@ def check_movable(anchors: Anchors | None) -> None:
         raise ValueError("all points are pinned by the anchors: there is nothing to optimize")
 
 
-def _floats(values: Any, name: str) -> np.ndarray:
+def _floats(values: ArrayLike, name: str) -> np.ndarray:
     refuse_masked(values, name)
     try:
         array = np.asarray(values)

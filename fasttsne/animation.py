@@ -33,7 +33,7 @@ from fasttsne.drawing.frames import (
 )
 from fasttsne.drawing.style import Color, Palette, color_points, parse_color
 from fasttsne.io.atomic import atomic_write
-from fasttsne.runtime.canonical import check_finite
+from fasttsne.runtime.rows import check_finite
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import FilePath
 from fasttsne.runtime.validation import check_number

@@ -11,22 +11,34 @@ MOVED: dict[str, str] = {
     "affinity.perplexity": "affinity.families",
     "affinity.precomputed": "affinity.base",
     "affinity.uniform": "affinity.families",
+    "aligned.estimator": "aligned",
     "callbacks.approximation_checks": "callbacks.error_checks",
     "callbacks.base": "optimize",
     "callbacks.checkpoint": "callbacks.recorder",
     "callbacks.early_stopping": "callbacks.error_checks",
     "callbacks.error_logger": "callbacks.progress",
+    "callbacks.live_plot": "callbacks.progress",
+    "callbacks.scores": "callbacks.recorder",
+    "io.embedding_file": "io.codec",
     "io.search_file": "io.codec",
     "linalg.row_hashes": "linalg.rows",
+    "nearest_neighbors.backends.annoy": "nearest_neighbors.backends",
+    "nearest_neighbors.backends.faiss": "nearest_neighbors.backends",
+    "nearest_neighbors.backends.hnsw": "nearest_neighbors.backends",
+    "nearest_neighbors.backends.pynndescent": "nearest_neighbors.backends",
+    "nearest_neighbors.backends.scikit": "nearest_neighbors.backends",
     "nearest_neighbors.builtin.packing": "nearest_neighbors.builtin.candidates",
+    "nearest_neighbors.builtin.probes": "nearest_neighbors.builtin.search_plan",
+    "nearest_neighbors.changing": "nearest_neighbors.dynamic",
     "objective.functions": "objective.callable",
     "optimize.callback": "optimize",
     "optimize.choices": "optimize.plan",
     "optimize.parameter": "optimize.parameters",
     "reports.comparison": "reports.result",
+    "runtime.stored_sparse": "runtime.rows",
 }
 # Classes that have another name now.
-RENAMED = {"RowsLeftOut": "IndexWithoutRows"}
+RENAMED = {"ChangingIndex": "DynamicIndex", "RowsLeftOut": "IndexWithoutRows"}
 
 
 class _OldModule(ModuleType):

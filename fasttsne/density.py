@@ -12,10 +12,6 @@ Source: Narayan, Berger & Cho 2021, Assessing single-cell transcriptomic variabi
 density-preserving data visualization (den-SNE).
 """
 
-from fasttsne.objective.kl import (
-    DensityObjective,
-    correlation_and_gradient,
-    standardize_log_radii,
-)
+from fasttsne.objective.kl import DensityObjective, correlation_and_gradient, standardize_log_radii
 
 __all__ = ["DensityObjective", "correlation_and_gradient", "standardize_log_radii"]

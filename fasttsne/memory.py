@@ -15,15 +15,19 @@ from fasttsne.linalg import pca
 from fasttsne.nearest_neighbors import approx
 from fasttsne.nearest_neighbors.select import resolve_k_neighbors
 from fasttsne.optimize import descent
-from fasttsne.runtime import canonical, stored_sparse
 from fasttsne.runtime.memory import (
     available_memory,
     check_free_space,
     check_memory_limit,
     format_bytes,
 )
-from fasttsne.runtime.stored_rows import is_storage
-from fasttsne.runtime.stored_sparse import StoredSparse, as_stored_sparse, is_sparse_chunks
+from fasttsne.runtime.rows import (
+    StoredSparse,
+    as_stored_sparse,
+    estimate_bytes,
+    is_sparse_chunks,
+    is_storage,
+)
 from fasttsne.runtime.typing import FilePath, Rows
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import log
@@ -62,9 +66,7 @@ class FitSize:
     @property
     def rows(self) -> int:
         """Bytes of rows beyond the data: sparse ones, or floats that are made of integers."""
-        if self.nnz is None:
-            return canonical.estimate_bytes(self.n, self.d, self.dtype)
-        return stored_sparse.estimate_bytes(self.n, self.nnz)
+        return estimate_bytes(self.n, self.d, self.dtype, self.nnz)
 
     @property
     def tables(self) -> int:
@@ -195,7 +197,7 @@ def plan_memory(
             format_bytes(needed),
         )
     plan = MemoryPlan(max(limit - peak, 0), max(limit - needed, 0))
-    rows = canonical.estimate_bytes(n, d, table.dtype) if nnz is None else 0
+    rows = estimate_bytes(n, d, table.dtype) if nnz is None else 0
     files = (rows if rows > plan.rows else 0) + max(fit.tables - plan.tables, 0)
     check_free_space(files, temp_folder)
     return plan

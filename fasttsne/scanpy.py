@@ -7,7 +7,7 @@ imported, but where principal components are missing.
 import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -256,7 +256,7 @@ def _as_h5ad(value: object) -> object:
 
 def _map_of(
     adata: "AnnData", key_added: str | None, given: Params
-) -> tuple[Rows, TSNEEmbedding, dict[str, Any]]:
+) -> tuple[Rows, TSNEEmbedding, Params]:
     """Return the rows that a map is of, the map with affinities made anew, and its parameters."""
     key, name = key_added or "tsne", key_added or "X_tsne"
     if name not in adata.obsm or not isinstance(adata.uns.get(key), Mapping):
@@ -479,11 +479,7 @@ def _warn_of_counts(X: Matrix) -> None:
 
 
 def _existing_neighbors(
-    adata: "AnnData",
-    X: Matrix,
-    key: str | None,
-    perplexity: float | Sequence[float],
-    asked: Params,
+    adata: "AnnData", X: Matrix, key: str | None, perplexity: float | Sequence[float], asked: Params
 ) -> sp.spmatrix | None:
     """Return the distances to neighbours that scanpy stored, or None if a search is needed.
 

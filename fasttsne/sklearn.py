@@ -24,7 +24,7 @@ except ImportError as error:
 
 from fasttsne import metrics, tsne
 from fasttsne.callbacks import Callback, EarlyStopping, as_callbacks
-from fasttsne.callbacks.scores import MEASURES
+from fasttsne.callbacks.recorder import MEASURES
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows, iter_new_rows
 from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.linalg.rows import RowHashIndex
@@ -38,7 +38,7 @@ from fasttsne.optimize.plan import Phase, split_iterations
 from fasttsne.optimize.schedule import Iterations
 from fasttsne.repulsion import METHODS
 from fasttsne.runtime.progress import progress_shown, suppress_progress
-from fasttsne.runtime.stored_sparse import is_elsewhere
+from fasttsne.runtime.rows import is_elsewhere
 from fasttsne.runtime.typing import FilePath, Metric, Params, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_choice, check_data, refuse_masked
 from fasttsne.utils import Timer
@@ -386,7 +386,7 @@ class MapScorer:
         """The score of the places that a fitted estimator gives to rows."""
         points = np.asarray(estimator.transform(X))
         if self.measure in MEASURES:
-            measure = getattr(metrics, self.measure)
+            measure = MEASURES[self.measure]
             return float(measure(X, points, **self._settings_for(measure, len(points))))
         if y is None:
             raise ValueError(f"{self.measure} takes classes as y; got None")

@@ -115,6 +115,14 @@ def test_maps_that_are_tied_are_centered_together(digits):
     assert np.abs(first.mean(axis=0)).max() > 1e-6
 
 
+def test_relations_of_different_lengths_have_weights_for_each_pair(parts):
+    X = [parts[0][0][:60], parts[0][0][:80], parts[0][0][:70]]
+    short = {**QUICK, "n_iter": 10, "early_exaggeration_iter": 5, "perplexity": 5}
+    each = AlignedTSNE(0.05, **short).fit(X, weights=[np.ones(60), np.ones(70)])
+    for found, expected in zip(each, AlignedTSNE(0.05, **short).fit(X), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.slow
 def test_weights_say_which_pairs_matter(parts):
     model = AlignedTSNE(0.05, random_state=0, n_jobs=2)

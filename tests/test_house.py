@@ -29,8 +29,8 @@ LAYERS = (
 # Where an import waits until it is needed, for a fast start of the package.
 LATE_IMPORTS = {
     ("embedding.full", "plotting"),
-    ("callbacks.live_plot", "plotting"),
-    ("callbacks.live_plot", "drawing.scatter"),
+    ("callbacks.progress", "plotting"),
+    ("callbacks.progress", "drawing.scatter"),
     ("plotting", "drawing.scatter"),
     ("cli.files", "drawing.scatter"),
     ("__init__", "__init__"),
@@ -139,4 +139,4 @@ def test_classes_of_the_cluster_derive_from_roles():
                     own.add(node.name)
                     bases.update(ast.unparse(base) for base in node.bases)
     roles = {"Affinities", "Blocks[Value]", "CellStore[RemoteRows]", "Estimator", "RowSource"}
-    assert bases - own - roles <= {"NamedTuple", "RuntimeError"}
+    assert bases - own - roles <= {"NamedTuple", "Protocol", "RuntimeError"}

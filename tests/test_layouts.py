@@ -11,7 +11,7 @@ from fasttsne import TSNE, affinity, initialization
 from fasttsne.linalg.rows import RowHashIndex
 from fasttsne.nearest_neighbors import Approx, Exact, PrecomputedDistanceMatrix
 from fasttsne.runtime import validation
-from fasttsne.runtime.stored_rows import is_memmapped
+from fasttsne.runtime.rows import is_memmapped
 from fasttsne.runtime.validation import check_data
 
 

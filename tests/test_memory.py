@@ -12,7 +12,7 @@ from helpers.quick import PEAK_MEMORY, QUICK, run_python
 from fasttsne import TSNE, estimate_memory
 from fasttsne.memory import plan_memory
 from fasttsne.runtime.memory import available_memory
-from fasttsne.runtime.stored_rows import is_memmapped
+from fasttsne.runtime.rows import is_memmapped
 
 
 def test_stages_have_the_names_of_the_log(digits, caplog):

@@ -15,9 +15,9 @@ from helpers.storages import Slices
 from fasttsne import TSNE, affinity, initialization, metrics
 from fasttsne.embedding import new_rows
 from fasttsne.nearest_neighbors import Approx, Exact
-from fasttsne.runtime import canonical, stored_rows
+from fasttsne.runtime import rows as stored_rows
 from fasttsne.runtime.memory import available_memory, check_memory_limit
-from fasttsne.runtime.stored_rows import is_memmapped
+from fasttsne.runtime.rows import is_memmapped
 from fasttsne.runtime.validation import check_data
 
 SHAPE = 3200, 100  # enough rows and columns for an approximate search of reduced rows
@@ -105,7 +105,7 @@ def hash_of(*arrays):
 def small_blocks(monkeypatch):
     """Several blocks of a few thousand rows."""
     monkeypatch.setattr(stored_rows, "BLOCK_BYTES", 2**16)
-    monkeypatch.setattr(canonical, "CHUNK_SIZE", 5000)
+    monkeypatch.setattr(stored_rows, "CHUNK_SIZE", 5000)
 
 
 @pytest.mark.thin(18)

@@ -13,8 +13,8 @@ from fasttsne import TSNE, affinity, estimate_memory, files, initialization
 from fasttsne.cli import main
 from fasttsne.memory import plan_memory
 from fasttsne.nearest_neighbors import Approx, Exact
-from fasttsne.runtime import stored_rows, stored_sparse
-from fasttsne.runtime.stored_sparse import as_stored_sparse
+from fasttsne.runtime import rows as stored_rows
+from fasttsne.runtime.rows import as_stored_sparse
 from fasttsne.runtime.validation import check_data
 
 SHAPE = 2500, 300
@@ -95,7 +95,7 @@ STORAGES = {
 @pytest.fixture
 def small_blocks(monkeypatch):
     monkeypatch.setattr(stored_rows, "BLOCK_BYTES", 2**12)
-    monkeypatch.setattr(stored_sparse, "BLOCK_BYTES", 2**13)
+    monkeypatch.setattr(stored_rows, "SPARSE_BLOCK_BYTES", 2**13)
 
 
 @pytest.mark.thin(6)
@@ -293,7 +293,7 @@ def test_the_command_line_leaves_them_in_the_file(rows, everything, ending, tmp_
     else:
         group("h5py" if ending == ".h5" else "zarr", "f4")(rows, tmp_path)
     table = files.read_table(path)
-    assert isinstance(table.data, stored_sparse.StoredSparse)
+    assert isinstance(table.data, stored_rows.StoredSparse)
     assert (table.data.to_memory() != rows).nnz == 0
     assert sp.issparse(files.read_rows(path))
     options = ["--early-exaggeration-iter", "10", "--n-iter", "10", "--seed", "0"]

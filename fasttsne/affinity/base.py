@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from fasttsne.affinity.csr import csr_from_arrays
 from fasttsne.nearest_neighbors.index import Index
-from fasttsne.runtime.canonical import check_finite
+from fasttsne.runtime.rows import check_finite
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_sparse_indices
 

@@ -1,7 +1,7 @@
 """The families of affinities between neighbours, and the choice of one for a fit."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -501,7 +501,7 @@ def make_affinities(
     X: Rows | None,
     given: Affinities | Rows | None,
     perplexity: float | Iterable[float],
-    **search: Any,
+    **search: object,
 ) -> Affinities:
     """Return the given affinities, or make them of the rows of X.
 
@@ -514,9 +514,9 @@ def make_affinities(
     """
     if given is not None:
         return as_affinities(given, n_rows_or_none(X))
-    if isinstance(perplexity, Iterable):
-        return MultiscaleMixture(X, perplexity, **search)
-    return PerplexityBasedNN(X, perplexity, **search)
+    is_one = not isinstance(perplexity, Iterable)
+    make: Callable[..., Affinities] = PerplexityBasedNN if is_one else MultiscaleMixture
+    return make(X, perplexity, **search)
 
 
 def as_affinities(given: Affinities | Rows, n_samples: int | None) -> Affinities:
@@ -528,10 +528,7 @@ def as_affinities(given: Affinities | Rows, n_samples: int | None) -> Affinities
 
 
 def affinities_of_graph(
-    graph: KNNGraph,
-    perplexity: float | Iterable[float],
-    n_jobs: int | None,
-    verbose: bool,
+    graph: KNNGraph, perplexity: float | Iterable[float], n_jobs: int | None, verbose: bool
 ) -> Affinities:
     """Return the affinities of a neighbour graph for one perplexity, or several."""
     common = {"n_jobs": n_jobs, "verbose": verbose}

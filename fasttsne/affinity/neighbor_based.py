@@ -12,13 +12,8 @@ from fasttsne.affinity.base import Affinities, NewAffinities, check_symmetrize
 from fasttsne.affinity.conditional import Dtype, row_normalized_csr
 from fasttsne.affinity.csr import csr_from_arrays, joint_affinities, neighbors_to_csr
 from fasttsne.nearest_neighbors import neighbor_lists
-from fasttsne.nearest_neighbors.changing import ChangingIndex
-from fasttsne.nearest_neighbors.graph import (
-    KNNGraph,
-    SearchSpec,
-    find_neighbors,
-    scaled_distances,
-)
+from fasttsne.nearest_neighbors.dynamic import DynamicIndex
+from fasttsne.nearest_neighbors.graph import KNNGraph, SearchSpec, find_neighbors, scaled_distances
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
@@ -149,7 +144,7 @@ class KNNAffinities(Affinities):
             raise ValueError(f"at least 2 of the {self.n_samples} rows must be left; got {n_left}")
         return self._changed(neighbor_lists.drop_rows(*self._changing(), rows))
 
-    def _changing(self) -> tuple[ChangingIndex, neighbor_lists.Lists]:
+    def _changing(self) -> tuple[DynamicIndex, neighbor_lists.Lists]:
         if not self._is_put_off:
             _ = self.P_float32  # follows changes in place
             if self._is_given:
@@ -160,7 +155,7 @@ class KNNAffinities(Affinities):
         distances = self._distances
         if (self._units != 1).any():
             distances = distances * self._units[:, None]
-        return ChangingIndex.of(self.knn_index, self._indices.shape[1]), (self._indices, distances)
+        return DynamicIndex.of(self.knn_index, self._indices.shape[1]), (self._indices, distances)
 
     def _changed(self, change: neighbor_lists.Change) -> "Self":
         result = copy.copy(self)

@@ -11,10 +11,8 @@ from fasttsne.callbacks.error_checks import (
     ErrorApproximations,
     VerifyExaggerationError,
 )
-from fasttsne.callbacks.live_plot import LivePlot
-from fasttsne.callbacks.progress import ErrorLogger, ProgressBar
-from fasttsne.callbacks.recorder import Checkpoint, EmbeddingRecorder
-from fasttsne.callbacks.scores import ScoreRecorder
+from fasttsne.callbacks.progress import ErrorLogger, LivePlot, ProgressBar
+from fasttsne.callbacks.recorder import Checkpoint, EmbeddingRecorder, ScoreRecorder
 from fasttsne.optimize import Callback, as_callbacks
 
 __all__ = [

@@ -2,19 +2,34 @@
 
 import logging
 import math
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sp
 
+from fasttsne.affinity import Affinities
 from fasttsne.objective.kl import kl_divergence
 from fasttsne.optimize import Callback
 from fasttsne.optimize.plan import Phase, resolve_fixed_method, resolve_phase
 from fasttsne.repulsion import make_repulsion
 from fasttsne.runtime.threads import resolve_n_jobs
+from fasttsne.runtime.typing import Params
 from fasttsne.runtime.validation import check_number
 
 log = logging.getLogger("fasttsne.callbacks")
+# Of the KL divergence: the accuracy parameters of a run may differ from the embedding's.
+TOLERANCE = 1e-2
+
+
+class WatchedEmbedding(Protocol):
+    """What the checks read of a :class:`fasttsne.TSNEEmbedding`."""
+
+    affinities: Affinities
+    dof: float
+
+    def all_params(self) -> Params: ...
+    def __len__(self) -> int: ...
+    def __array__(self) -> np.ndarray: ...
 
 
 class EarlyStopping(Callback):
@@ -51,7 +66,7 @@ class EarlyStopping(Callback):
         self._best = math.inf
         self._n_without_improvement = 0
 
-    def __call__(self, iteration: int, error: float, embedding: Any) -> bool:
+    def __call__(self, iteration: int, error: float, embedding: object) -> bool:
         if not self._is_active:
             return False
         if error < self._best - self.min_delta or self._best == math.inf:
@@ -72,12 +87,6 @@ class EarlyStopping(Callback):
         return True
 
 
-log = logging.getLogger("fasttsne.callbacks")
-
-# Of the KL divergence: the accuracy parameters of a run may differ from the embedding's.
-TOLERANCE = 1e-2
-
-
 class ErrorApproximations(Callback):
     """Compare the KL divergences by Barnes-Hut and FFT with the exact one: O(n^2) per call.
 
@@ -96,10 +105,17 @@ class ErrorApproximations(Callback):
         self.bh_errors: list[float] = []
         self.fft_errors: list[float] = []
 
-    def __call__(self, iteration: int, error: float, embedding: Any) -> None:
-        self.exact_errors.append(_divergence(self.P, embedding, "exact"))
-        self.bh_errors.append(_divergence(self.P, embedding, "bh"))
-        self.fft_errors.append(_divergence(self.P, embedding, "fft"))
+    def __call__(self, iteration: int, error: float, embedding: WatchedEmbedding) -> None:
+        params = embedding.all_params()
+        n_threads = resolve_n_jobs(params["n_jobs"])
+        for method, errors in (
+            ("exact", self.exact_errors),
+            ("bh", self.bh_errors),
+            ("fft", self.fft_errors),
+        ):
+            repulsion = make_repulsion(method, embedding.dof, n_threads, params)
+            points = np.asarray(embedding)
+            errors.append(kl_divergence(self.P, points, repulsion, embedding.dof, n_threads))
 
     def report(self) -> None:
         """Print the mean and the standard deviation of the errors of each approximation."""
@@ -126,7 +142,7 @@ class VerifyExaggerationError(Callback):
 
     _phase: Phase | None = None
 
-    def __init__(self, embedding: Any):
+    def __init__(self, embedding: WatchedEmbedding):
         self.embedding = embedding
         self.P = embedding.affinities.P_float32.copy()
 
@@ -135,24 +151,18 @@ class VerifyExaggerationError(Callback):
         if settings.exaggeration == 1:
             log.warning("VerifyExaggerationError: this run has no exaggeration to verify")
 
-    def __call__(self, iteration: int, error: float, embedding: Any) -> None:
+    def __call__(self, iteration: int, error: float, embedding: WatchedEmbedding) -> None:
         phase = self._phase
         if phase is None:  # called by something other than a run
             phase = resolve_phase("verification", 0, embedding.all_params(), len(embedding))
         method = resolve_fixed_method(phase.method, len(embedding))
         repulsion = make_repulsion(method, phase.dof, phase.n_threads, dict(phase.accuracy))
-        expected = kl_divergence(self.P, embedding, repulsion, phase.dof, phase.n_threads)
+        expected = kl_divergence(
+            self.P, np.asarray(embedding), repulsion, phase.dof, phase.n_threads
+        )
         if not abs(error - expected) <= TOLERANCE * max(1, abs(expected)):
             raise RuntimeError(
                 f"iteration {iteration} reported a KL divergence of {error:.6f}, but without "
                 f"exaggeration it is {expected:.6f}"
             )
         log.info("iteration %d: reported %.6f, is %.6f", iteration, error, expected)
-
-
-def _divergence(P: sp.csr_matrix, embedding: Any, method: str) -> float:
-    """The KL divergence by a method, with the accuracy parameters of the embedding."""
-    params = embedding.all_params()
-    n_threads = resolve_n_jobs(params["n_jobs"])
-    repulsion = make_repulsion(method, embedding.dof, n_threads, params)
-    return kl_divergence(P, embedding, repulsion, embedding.dof, n_threads)

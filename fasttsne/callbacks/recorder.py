@@ -1,19 +1,52 @@
-"""Save the embedding during an optimization: frames for an animation, or the last state."""
+"""What is kept of an optimization: frames for an animation, the last state, scores."""
 
 import os
+from collections.abc import Callable, Sequence
 from io import RawIOBase
-from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from fasttsne.io import embedding_file
+from fasttsne import metrics
+from fasttsne.io import codec
 from fasttsne.io.atomic import atomic_write
+from fasttsne.metrics.estimate import sample_rows
 from fasttsne.optimize import Callback
-from fasttsne.runtime.typing import FilePath
-from fasttsne.runtime.validation import check_number, check_output_path, is_address
+from fasttsne.optimize.descent import GradientDescent
+from fasttsne.runtime.rows import is_storage, load_sparse
+from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
+from fasttsne.runtime.validation import (
+    check_choice,
+    check_number,
+    check_output_path,
+    check_shape,
+    is_address,
+    refuse_containers,
+    refuse_masked,
+)
 
 HEADER_BYTES = 128
+# Measures that take rows and points alone, by name.
+MEASURES: dict[str, Callable[..., metrics.Estimate]] = {
+    "continuity": metrics.continuity,
+    "density_correlation": metrics.density_correlation,
+    "distance_correlation": metrics.distance_correlation,
+    "neighbor_recall": metrics.neighbor_recall,
+    "trustworthiness": metrics.trustworthiness,
+}
+
+
+def optimizer_of(embedding: object) -> GradientDescent | None:
+    """Return the optimizer of an embedding; any other array has None."""
+    found = getattr(embedding, "optimizer", None)
+    return found if isinstance(found, GradientDescent) else None
+
+
+def _count_iterations(embedding: object, iteration: int) -> int:
+    """Return the number of an iteration of this run, counted over all runs where that is known."""
+    optimizer = optimizer_of(embedding)
+    return iteration if optimizer is None else optimizer.iteration + 1
 
 
 class EmbeddingRecorder(Callback):
@@ -65,8 +98,7 @@ class EmbeddingRecorder(Callback):
     def __call__(self, iteration: int, error: float, embedding: ArrayLike) -> None:
         if self._n_calls % self.every == 0:
             self._store.append(np.asarray(embedding, np.float32))
-            optimizer = getattr(embedding, "optimizer", None)
-            self.iterations.append(iteration if optimizer is None else optimizer.iteration + 1)
+            self.iterations.append(_count_iterations(embedding, iteration))
             self.errors.append(error)
         self._n_calls += 1
 
@@ -187,7 +219,88 @@ class Checkpoint(Callback):
         self.path = check_output_path(path, "path")
         self.every = check_number(every, "every", low=1, integer=True)
 
-    def __call__(self, iteration: int, error: float, embedding: Any) -> None:
+    def __call__(self, iteration: int, error: float, embedding: codec.Embedding) -> None:
         self._n_calls += 1
         if self._n_calls % self.every == 0:
-            embedding_file.save(embedding, self.path, kl_divergence=error)
+            codec.save_embedding(embedding, self.path, kl_divergence=error)
+
+
+class ScoreRecorder(Callback):
+    """Record scores of a sample of the points at every call.
+
+    The rows of the sample are compared with one another, not with all: that takes milliseconds,
+    and the curves rise as those of all points do, but the numbers are not those of
+    :func:`fasttsne.report`.
+
+    Parameters
+    ----------
+    X : (n, columns) array or SciPy sparse matrix, the rows that are embedded; of it the sample is
+        kept.
+    measures : names of functions of :mod:`fasttsne.metrics`: "continuity", "density_correlation",
+        "distance_correlation", "neighbor_recall" or "trustworthiness".
+    sample_size : number of rows in the sample, chosen at random.
+    metric, metric_params : distance between rows, as for ``metrics.neighbor_recall``.
+    random_state : seeds the sample.
+
+    Attributes
+    ----------
+    iterations : of each call, counted over all runs.
+    scores : a list of floats by the name of the measure.
+
+    Examples
+    --------
+    >>> from fasttsne import TSNE
+    >>> from fasttsne.callbacks import ScoreRecorder
+    >>> from fasttsne.datasets import load_digits
+    >>> X, _ = load_digits()
+    >>> recorder = ScoreRecorder(X, ["neighbor_recall"])
+    >>> embedding = TSNE(random_state=0, callbacks=recorder, callbacks_every_iters=20).fit(X)
+    >>> len(recorder.iterations) == len(recorder.scores["neighbor_recall"]) > 3
+    True
+    """
+
+    def __init__(
+        self,
+        X: Rows,
+        measures: Sequence[str] = ("neighbor_recall", "trustworthiness"),
+        sample_size: int = 1000,
+        metric: Metric = "euclidean",
+        metric_params: Settings = None,
+        random_state: RandomState = 0,
+    ):
+        if isinstance(measures, str):
+            raise TypeError(f"measures must be a list of names; got {measures!r}")
+        self.measures = tuple(check_choice(name, "measures", MEASURES) for name in measures)
+        self.metric, self.metric_params = metric, metric_params
+        refuse_containers(X, "X")
+        refuse_masked(X, "X")
+        held = load_sparse(X, "X")
+        if sp.issparse(held):
+            held = held.tocsr()
+        elif not is_storage(held, "X"):
+            held = np.asarray(held)
+        check_shape(held.shape, "X", min_rows=2)
+        self._n_samples = int(held.shape[0])
+        size = check_number(sample_size, "sample_size", low=2, integer=True)
+        self.rows = sample_rows(self._n_samples, size, random_state)
+        self._X = held[self.rows]
+        if isinstance(metric, str) and metric == "precomputed":
+            self._X = self._X[:, self.rows]
+        self.clear()
+
+    def clear(self) -> None:
+        """Discard all scores."""
+        self.iterations: list[int] = []
+        self.scores: dict[str, list[float]] = {name: [] for name in self.measures}
+
+    def __call__(self, iteration: int, error: float, embedding: ArrayLike) -> None:
+        points = np.asarray(embedding)
+        if len(points) != self._n_samples:
+            raise ValueError(
+                f"ScoreRecorder has {self._n_samples} rows; the map has {len(points)} points"
+            )
+        settings = {"metric": self.metric, "metric_params": self.metric_params, "sample_size": None}
+        for name in self.measures:
+            score = MEASURES[name](self._X, points[self.rows], **settings)
+            self.scores[name].append(float(score))
+        self.iterations.append(_count_iterations(embedding, iteration))

@@ -20,15 +20,14 @@ from fasttsne.files import check_output, read_rows
 from fasttsne.fit.backend import LocalBackend
 from fasttsne.fit.request import FitRequest
 from fasttsne.fit.run import run_fit
-from fasttsne.io import embedding_file
+from fasttsne.io import codec
 from fasttsne.io.formats import KEYED, has_keys
 from fasttsne.linalg.dominance import warn_of_dominating_column
 from fasttsne.nearest_neighbors.select import perplexity_for
 from fasttsne.optimize import parameters
 from fasttsne.optimize.plan import Phase, RunPlan
 from fasttsne.reports.catalogue import format_error
-from fasttsne.runtime import progress
-from fasttsne.runtime.build_info import show_config
+from fasttsne.runtime import progress, show_config
 from fasttsne.runtime.typing import Params, Rows
 from fasttsne.tsne import TSNE, TSNEEmbedding
 from fasttsne.utils import is_package_installed, require
@@ -106,7 +105,7 @@ class ProgressLine(callbacks.Callback):
 def fit(options: Namespace) -> int:
     files.check_outputs(options)
     table = files.read_data(options.data, options, key=options.key)
-    X = table.data
+    X = table.rows()
     labels = files.read_labels(options.labels, table.columns, X.shape[0], options.data)
     ids = files.read_labels(options.id, table.columns, X.shape[0], options.data)
     frames = callbacks.EmbeddingRecorder() if options.animate else None
@@ -175,8 +174,8 @@ def transform(options: Namespace) -> None:
     if options.key and not (has_keys(options.new) or has_keys(options.data)):
         raise ValueError(f"{options.new}: only {' '.join(KEYED)} files have keys")
     table = files.read_data(options.data, options, known.get("columns"), key)
-    data, new = table.data, files.read_new_data(options.new, options, table.names or None)
-    ids = files.read_labels(options.id, new.columns, new.data.shape[0], options.new)
+    data, new = table.rows(), files.read_new_data(options.new, options, table.names or None)
+    ids = files.read_labels(options.id, new.columns, new.rows().shape[0], options.new)
     if len(points) != data.shape[0]:
         raise ValueError(
             f"{options.map} has {len(points)} points, {options.data} has {data.shape[0]} rows"
@@ -190,7 +189,7 @@ def transform(options: Namespace) -> None:
             f"warning: {options.map} does not say its metric, as .npz and .parquet files "
             f"do; using {DEFAULTS['metric']!r} (--metric)"
         )
-    n, is_array = new.data.shape[0], options.output.suffix.lower() == ".npy"
+    n, is_array = new.rows().shape[0], options.output.suffix.lower() == ".npy"
     out = options.output if is_array else np.empty((n, points.shape[1]))
     settings = given(options, parameters.TRANSFORM)
     with progress.report_progress_to(ProgressLine().receive_progress):
@@ -205,7 +204,7 @@ def update(options: Namespace) -> None:
     check_output(options.output)
     if options.save:
         check_output(options.save, (".npz",))
-    columns = embedding_file.read_columns(options.map)
+    columns = codec.read_embedding_columns(options.map)
     data = files.read_data(options.data, options, columns).data if options.data else None
     old = TSNEEmbedding.load(options.map, X=data)
     new = files.read_new_data(options.new, options, columns)
@@ -237,7 +236,7 @@ def plot(options: Namespace) -> None:
 def animate(options: Namespace) -> None:
     check_output(options.output, tuple(WRITERS))
     frames = read_rows(options.frames)
-    if frames.ndim != 3:
+    if len(frames.shape) != 3:
         raise ValueError(f"{options.frames} must be (frames, rows, 2); got shape {frames.shape}")
     labels = files.read_labels(options.labels, {}, frames.shape[1], options.frames).values
     path = options.output

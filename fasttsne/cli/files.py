@@ -21,11 +21,11 @@ from fasttsne.drawing.frames import WRITERS, find_writer
 from fasttsne.drawing.style import HTML_EXTENSIONS, IMAGE_EXTENSIONS
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.embedding.new_rows import as_new_rows, check_new_rows
-from fasttsne.io import embedding_file
+from fasttsne.io import codec
 from fasttsne.io.atomic import atomic_write
 from fasttsne.io.formats import NO_ADDRESS, has_keys, is_coordinate, read_columns, to_array
 from fasttsne.io.table import Table, extension, list_names, no_such_column
-from fasttsne.runtime.stored_sparse import load_sparse
+from fasttsne.runtime.rows import is_sparse, load_sparse
 from fasttsne.runtime.typing import FilePath, Rows
 from fasttsne.runtime.validation import check_data, is_address
 from fasttsne.utils import require
@@ -161,7 +161,7 @@ def _read_rows(
     data: Rows = table.rows()
     if options.transpose:
         data = load_sparse(data, str(path))
-        data = (data if scipy.sparse.issparse(data) else np.asarray(data)).T
+        data = data.T if is_sparse(data) else np.asarray(data).T
     if table.names:
         print(f"{path}: {table.describe()}")
     return table, data
@@ -178,7 +178,7 @@ def read_embedding(path: Path, labels: str | None = None) -> tuple[np.ndarray, T
         table = files.read_table(path)
     points = table.rows()
     is_sparse = scipy.sparse.issparse(points)
-    if is_sparse or points.ndim != 2:
+    if is_sparse or len(points.shape) != 2:
         found = "a sparse matrix" if is_sparse else f"shape {points.shape}"
         raise ValueError(f"{path} must have an embedding, (rows, components); got {found}")
     return to_array(points, path), table
@@ -353,7 +353,7 @@ def _keep_points(embedding: ArrayLike) -> str:
 def save_embedding(options: Namespace, embedding: TSNEEmbedding, columns: list[str] | None) -> None:
     """Write the file of ``--save``, if it is requested; the names of columns are kept."""
     if options.save:
-        embedding_file.save(embedding, options.save, keep=options.keep, columns=columns)
+        codec.save_embedding(embedding, options.save, keep=options.keep, columns=columns)
         print(f"wrote {options.save}")
 
 

@@ -9,9 +9,8 @@ import numpy as np
 from fasttsne.affinity import Affinities, MultiscaleMixture, PerplexityBasedNN
 from fasttsne.affinity.families import usable_perplexities
 from fasttsne.affinity.neighbor_based import KNNAffinities
-from fasttsne.dask.edges import ActorEdges
-from fasttsne.dask.graph import ClusterGraph, conditional_affinities, symmetric_graph
-from fasttsne.dask.limits import refusal
+from fasttsne.dask.cluster import refusal
+from fasttsne.dask.graph import ActorEdges, ClusterGraph, conditional_affinities, symmetric_graph
 from fasttsne.dask.neighbors import ClusterIndex
 from fasttsne.nearest_neighbors.graph import KNNGraph
 from fasttsne.objective.edges import edge_source

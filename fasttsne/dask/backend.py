@@ -13,8 +13,7 @@ from fasttsne.affinity.families import affinities_of_graph, n_neighbors
 from fasttsne.dask.affinities import ClusterAffinities
 from fasttsne.dask.cluster import Cluster, check_fits
 from fasttsne.dask.neighbors import ClusterIndex
-from fasttsne.dask.reading import read_rows
-from fasttsne.dask.remote_rows import RemoteRows, Tables, as_tables
+from fasttsne.dask.rows import RemoteRows, Tables, as_tables, read_rows
 from fasttsne.fit.request import FitRequest
 from fasttsne.io.archive import (
     Archive,

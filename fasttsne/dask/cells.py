@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from distributed import Future
 
-from fasttsne.dask.remote_rows import RemoteRows, Tables, by_rows
+from fasttsne.dask.rows import RemoteRows, Tables, by_rows
 from fasttsne.linalg.pca import Projection
 from fasttsne.linalg.products import preallocate_blas_buffers
 from fasttsne.nearest_neighbors.builtin.candidates import (
@@ -41,8 +41,8 @@ from fasttsne.nearest_neighbors.builtin.cells import (
     train_centroids,
     training_rows,
 )
-from fasttsne.nearest_neighbors.builtin.dense_rows import DenseFrame, DenseRows
 from fasttsne.nearest_neighbors.builtin.prepared_rows import score_norms
+from fasttsne.nearest_neighbors.builtin.rows import DenseFrame, DenseRows
 from fasttsne.runtime.typing import RandomGenerator
 
 PARTITION, SEARCH = "partitioning into cells", "search"
@@ -128,7 +128,8 @@ class ClusterCells(CellStore[RemoteRows]):
         training = points[training_rows(n, n_positions, generator)]
         centroids = train_centroids(training, n_positions, origin, n_threads, _ignore)
         positions = points.submit_blocks(PARTITION, partial(_assign, centroids, origin))
-        counts = [cluster.submit(PARTITION, _count, each, n_positions) for each in positions]
+        count = partial(np.bincount, minlength=n_positions)
+        counts = [cluster.submit(PARTITION, count, each) for each in positions]
         totals = np.sum(cluster.results(PARTITION, counts, points.sizes), axis=0)
         # The generator's next numbers, in the order in which the local fit draws them.
         samples = [
@@ -176,7 +177,7 @@ class ClusterCells(CellStore[RemoteRows]):
         cells, cluster, n = self.table, self._cluster, len(self.table.order)
         near = cells.near_cells(plan.n_near)
         plan = plan._replace(n_candidates=min(plan.n_candidates, n - 1))
-        table = cluster.submit(SEARCH, _identity, (cells.centroids, cells.radii, cells.origin))
+        table = cluster.submit(SEARCH, tuple, (cells.centroids, cells.radii, cells.origin))
         searched = []
         for a, b in itertools.pairwise(self._group_cells):
             run = partial(search_at_first, self._space, plan, k, a, near[a:b])
@@ -345,21 +346,12 @@ def _assign(
     return tour_positions(points, centroids, origin, 1, _ignore)
 
 
-def _count(positions: np.ndarray, n_positions: int) -> np.ndarray:
-    return np.bincount(positions, minlength=n_positions)
-
-
 # Rows of a block at some positions: ids, positions, rows, and reduced coordinates if there are.
 Piece: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
 
 
 def _piece(
-    a: int,
-    b: int,
-    first: int,
-    positions: np.ndarray,
-    source: np.ndarray,
-    points: np.ndarray | None,
+    a: int, b: int, first: int, positions: np.ndarray, source: np.ndarray, points: np.ndarray | None
 ) -> Piece:
     """Return the rows of a block at positions from a to b."""
     at = np.flatnonzero((positions >= a) & (positions < b))
@@ -407,10 +399,6 @@ def _in_order(parts: Sequence[np.ndarray], number: np.ndarray) -> np.ndarray:
         out[number[first : first + len(part)]] = part
         first += len(part)
     return out
-
-
-def _identity(value: CentroidTable) -> CentroidTable:
-    return value
 
 
 def _ignore(n_rows: int) -> None:

@@ -1,4 +1,4 @@
-"""The cluster as a fit sees it: tasks named after stages, their results, and who is there."""
+"""The cluster as a fit sees it: tasks, their results, who is there, and what is refused."""
 
 import contextlib
 import logging
@@ -17,6 +17,7 @@ from distributed.scheduler import KilledWorker
 
 from fasttsne import _kernels
 from fasttsne._version import __version__
+from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.runtime.memory import available_memory, format_bytes
 from fasttsne.runtime.progress import stage
 
@@ -37,8 +38,44 @@ LOOK_EVERY = 2.0
 SETTINGS = {"distributed.admin.large-graph-warning-threshold": "1GiB"}
 
 
+# What is refused, and why: by parameter, or method of an embedding.  docs/cluster.rst lists it.
+REASONS = {
+    "neighbors": (
+        "on a cluster, neighbors must be 'auto', 'approx' or 'exact': other searches and graphs "
+        "need all rows in one process; give affinities that were made of them"
+    ),
+    "metric": (
+        f"on a cluster, metric must be one of {', '.join(map(repr, METRICS))}: the search on "
+        "workers has no others; give affinities that were made with another"
+    ),
+    "X": (
+        "large sparse chunks would be made dense: reduce the columns first, for example by "
+        "dask_ml.decomposition.TruncatedSVD, or fit with fasttsne.TSNE"
+    ),
+    "optimize, save": (
+        "the graph of affinities was on the cluster, which has its memory back since the fit "
+        "ended: optimize and save need it; prepare_initial of fasttsne.dask.TSNE brings it to this "
+        "process, or fit with fasttsne.TSNE"
+    ),
+    "transform of an embedding": (
+        "the rows of the data are on the cluster: use transform of fasttsne.dask.TSNE, which reads "
+        "them there"
+    ),
+    "update, drop": (
+        "the rows of the data are on the cluster: update and drop need them in this process, as "
+        "after a fit with fasttsne.TSNE"
+    ),
+    "transform": ("the affinities of the last fit were given: use transform of the embedding"),
+}
+
+
 class ClusterError(RuntimeError):
     """A stage cannot be finished: no worker is left, its tasks or the client are gone."""
+
+
+def refusal(name: str, found: object = None) -> ValueError:
+    """Return the error for what is refused, with its value if there is one."""
+    return ValueError(REASONS[name] + ("" if found is None else f"; got {found!r}"))
 
 
 class Cluster:

@@ -14,14 +14,15 @@ from fasttsne.affinity import Affinities
 from fasttsne.anchors import Anchors
 from fasttsne.dask.affinities import ClusterAffinities, Recipe
 from fasttsne.dask.backend import DaskBackend
-from fasttsne.dask.cluster import Cluster
-from fasttsne.dask.limits import check_request, refusal
-from fasttsne.dask.reading import as_dask_array, read_block
+from fasttsne.dask.cluster import Cluster, refusal
+from fasttsne.dask.neighbors import SEARCHES
+from fasttsne.dask.rows import as_dask_array, read_block
 from fasttsne.embedding import TSNEEmbedding
 from fasttsne.fit.backend import Backend, LocalBackend
 from fasttsne.fit.estimator import Estimator
 from fasttsne.fit.request import FitRequest
 from fasttsne.fit.run import prepare_fit, run_fit
+from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.optimize.parameters import TRANSFORM, check_params
 from fasttsne.optimize.plan import resolve_fixed_method
 from fasttsne.runtime.typing import Params
@@ -134,7 +135,7 @@ class TSNE(Estimator):
         if rows is None:
             yield LocalBackend(request)
             return
-        check_request(request)
+        _check_request(request)
         with Cluster(self._client()).in_use() as cluster:
             cluster.wait_for_workers("planning")
             yield DaskBackend(request, cluster, fetches_graph)
@@ -188,6 +189,17 @@ class TSNE(Estimator):
         if self.client.status in ("closing", "closed"):
             raise ValueError(f"client must not be closed; got {self.client!r}")
         return self.client
+
+
+def _check_request(request: FitRequest) -> None:
+    """Raise ValueError for a search that cannot run on workers."""
+    if request.affinities is not None:
+        return
+    neighbors, metric = request.params["neighbors"], request.params["metric"]
+    if not (isinstance(neighbors, str) and neighbors in SEARCHES):
+        raise refusal("neighbors", neighbors)
+    if not (isinstance(metric, str) and metric in METRICS):
+        raise refusal("metric", metric)
 
 
 def _transformed(

@@ -6,18 +6,19 @@ What all rows decide, origin and unit, is decided here; what is done to a row is
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
 from fasttsne import _kernels
 from fasttsne.dask.cells import ClusterCells, Space
-from fasttsne.dask.limits import refusal
-from fasttsne.dask.remote_rows import TABLE, RemoteRows, Tables, as_tables
+from fasttsne.dask.cluster import refusal
+from fasttsne.dask.rows import TABLE, RemoteRows, Tables, as_tables
+from fasttsne.io.archive import Arrays, Header
 from fasttsne.linalg.pca import Projection
 from fasttsne.nearest_neighbors.approx import Approx, SearchResult, search
-from fasttsne.nearest_neighbors.builtin.dense_rows import DenseFrame, DensePoints, DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import to_metric
+from fasttsne.nearest_neighbors.builtin.rows import DenseFrame, DenseRows
 from fasttsne.nearest_neighbors.exact import Exact
 from fasttsne.nearest_neighbors.index import KNNIndex
 from fasttsne.runtime.typing import Params, RandomGenerator
@@ -41,7 +42,7 @@ class ClusterIndex:
     k, settings : passed to the local index, which checks them.
     """
 
-    def __init__(self, method: str, data: RemoteRows, k: int, settings: Mapping[str, Any]):
+    def __init__(self, method: str, data: RemoteRows, k: int, settings: Params):
         self.data: RemoteRows | None = data
         self.n_samples, self.k = len(data), k
         self._shape = data.shape
@@ -78,11 +79,11 @@ class ClusterIndex:
         local.set_search_state(*own.search_state())
         return local
 
-    def search_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def search_state(self) -> tuple[Header, Arrays]:
         """Return what the search has built; see :meth:`KNNIndex.search_state`."""
         return self._local.search_state()
 
-    def set_search_state(self, state: Params, arrays: dict[str, np.ndarray], /) -> None:
+    def set_search_state(self, state: Header, arrays: Arrays, /) -> None:
         """Become as after ``build``, from what :meth:`search_state` returned."""
         local = self._local
         some = local.data, local.n_samples
@@ -111,16 +112,6 @@ class ClusterIndex:
 ClusterApprox = ClusterExact = ClusterIndex
 
 
-class RemotePoints:
-    """Prepared rows on the workers, whose coordinates these are; some are fetched by number."""
-
-    def __init__(self, frame: DenseFrame, source: RemoteRows, values: RemoteRows):
-        self._frame, self._source, self.values = frame, source, values
-
-    def __getitem__(self, numbers: np.ndarray) -> DensePoints:
-        return self._frame.prepare(self._source[numbers])
-
-
 class ClusterRows:
     """Prepared rows on the workers, as a search needs them (``RowsToSearch``).
 
@@ -143,14 +134,13 @@ class ClusterRows:
             is_on_grid=not frame.is_copied and self._is_true_of_all(frame, _is_on_grid),
             may_be_bytes=not frame.is_copied and self._is_true_of_all(frame, _are_bytes),
         )
-        self.points = RemotePoints(self.frame, data, self.values)
 
     def _is_true_of_all(self, frame: DenseFrame, function: Callable[..., bool]) -> bool:
         found = self.source.submit_blocks(READING, partial(function, frame))
         return all(self.source.cluster.results(READING, found))
 
-    def to_dense(self, points: RemotePoints) -> RemoteRows:
-        return points.values
+    def coordinates(self) -> RemoteRows:
+        return self.values
 
     def search_costs(self) -> tuple[float, float]:
         return self.n_columns, self.n / 2 * self.n_columns
@@ -179,11 +169,16 @@ class ClusterRows:
         order = np.lexsort((indices, distances), axis=1)[:, :k]
         return np.take_along_axis(indices, order, 1), np.take_along_axis(distances, order, 1)
 
-    def distances_to(self, queries: DensePoints, others: np.ndarray, n_threads: int) -> np.ndarray:
-        """Return distances as the local rows; each block computes the ones of its own rows."""
+    def distances_from(
+        self, rows: np.ndarray, n_threads: int
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """Return a function as the local rows do; each block computes distances to its rows."""
+        return partial(self._distances_to, self.source[rows])
+
+    def _distances_to(self, queries: np.ndarray, others: np.ndarray) -> np.ndarray:
         edges, flat, cluster = self.source.edges, others.ravel(), self.source.cluster
         block = np.searchsorted(edges, flat, "right") - 1
-        run, parts = partial(_pair_distances, self.frame, queries.source), []
+        run, parts = partial(_pair_distances, self.frame, queries), []
         blocks = np.unique(block)
         for b in blocks:
             at = np.flatnonzero(block == b)
@@ -244,11 +239,7 @@ def _nearest_in_block(
 
 
 def _pair_distances(
-    frame: DenseFrame,
-    queries: np.ndarray,
-    source: np.ndarray,
-    rows: np.ndarray,
-    others: np.ndarray,
+    frame: DenseFrame, queries: np.ndarray, source: np.ndarray, rows: np.ndarray, others: np.ndarray
 ) -> np.ndarray:
     points = frame.prepare(queries).exact_rows(), frame.prepare(source).exact_rows()
     out = np.empty(len(rows))

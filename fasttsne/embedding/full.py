@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
@@ -31,7 +31,7 @@ from fasttsne.embedding.update import (
     settle,
 )
 from fasttsne.initialization import MIN_SIZE, check_positions, spread
-from fasttsne.io import embedding_file
+from fasttsne.io import codec
 from fasttsne.io.formats import RowTarget
 from fasttsne.objective import Objective, check_method, make_objective
 from fasttsne.objective.callable import ObjectiveFunction
@@ -191,7 +191,7 @@ class TSNEEmbedding(ReferenceArray):
             With another ``keep`` than "map", where affinities were given, or the search or its
             metric is of a user's own.
         """
-        embedding_file.save(self, path, keep=keep)
+        codec.save_embedding(self, path, keep=keep)
 
     @classmethod
     def load(cls, path: FilePath, X: Rows | None = None) -> "TSNEEmbedding":
@@ -211,7 +211,7 @@ class TSNEEmbedding(ReferenceArray):
         ValueError
             Where it is no such file, damaged, or written by a later version, or X has other rows.
         """
-        return embedding_file.load(cls, path, X)
+        return codec.load_embedding(cls, path, X)
 
     @documented(parameters=OPTIMIZE.values())
     def optimize(
@@ -656,7 +656,7 @@ class TSNEEmbedding(ReferenceArray):
             )
 
     def plot(
-        self, labels: ArrayLike | None = None, ax: "Axes | None" = None, **params: Any
+        self, labels: ArrayLike | None = None, ax: "Axes | None" = None, **params: object
     ) -> "Axes":
         """Draw the map.
 
@@ -672,7 +672,8 @@ class TSNEEmbedding(ReferenceArray):
         """
         from fasttsne import plotting
 
-        return plotting.scatter(self, labels, ax, **params)
+        options: Params = params
+        return plotting.scatter(self, labels, ax, **options)
 
     def fixed_repulsion(self, points: np.ndarray, phase: Phase) -> FixedRepulsion:
         """The repulsion of this map on other points, cached while the map is the same.

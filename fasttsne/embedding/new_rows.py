@@ -11,13 +11,21 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.linalg.robust import RobustFrame, sample_frame, warn_of_far_new_rows
-from fasttsne.nearest_neighbors.changing import ChangingIndex
+from fasttsne.nearest_neighbors.dynamic import DynamicIndex
 from fasttsne.nearest_neighbors.index import Index, KNNIndex
-from fasttsne.runtime.canonical import check_finite, check_stored
 from fasttsne.runtime.progress import stage
-from fasttsne.runtime.stored_rows import Storage, is_memmapped, is_storage, iter_blocks
-from fasttsne.runtime.stored_sparse import StoredSparse, as_stored_sparse, load_sparse
-from fasttsne.runtime.typing import Rows
+from fasttsne.runtime.rows import (
+    StoredSparse,
+    as_stored_sparse,
+    check_finite,
+    check_stored,
+    is_memmapped,
+    is_sparse,
+    is_storage,
+    iter_blocks,
+    load_sparse,
+)
+from fasttsne.runtime.typing import Rows, Storage
 from fasttsne.runtime.validation import (
     check_data,
     check_shape,
@@ -42,13 +50,15 @@ def as_new_rows(X: Rows, name: str = "X") -> NewRows:
         check_shape(stored.shape, name, min_rows=1)
         return stored
     rows = load_sparse(X if stored is None else stored, name)
-    if sp.issparse(rows):
+    if is_sparse(rows):
         rows = rows.tocsr()
-    is_array = isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype.kind in "fiub"
-    if sp.issparse(rows) or is_storage(rows, name) or (is_array and not np.ma.is_masked(rows)):
-        check_shape(rows.shape, name, min_rows=1)
-        return rows
-    return check_data(rows, name, min_rows=1)
+    elif isinstance(rows, np.ndarray):
+        is_numeric = rows.ndim == 2 and rows.dtype.kind in "fiub" and not np.ma.is_masked(rows)
+        rows = rows if is_numeric else check_data(rows, name, min_rows=1)
+    elif not is_storage(rows, name):
+        rows = check_data(rows, name, min_rows=1)
+    check_shape(rows.shape, name, min_rows=1)
+    return rows
 
 
 def check_new_rows(rows: NewRows, name: str = "X") -> None:
@@ -63,7 +73,7 @@ def check_new_rows(rows: NewRows, name: str = "X") -> None:
 
 def warn_of_far_rows(X: Rows, index: Index | None) -> None:
     """Warn where new rows in memory lie beyond reason of the rows that a search of ours has."""
-    first = index.parts[0].index if isinstance(index, ChangingIndex) else index
+    first = index.parts[0].index if isinstance(index, DynamicIndex) else index
     if not isinstance(first, KNNIndex) or first.metric == "precomputed":
         return
     data = first.data

@@ -20,17 +20,11 @@ from fasttsne.optimize.descent import GradientDescent, OptimizationInterrupt
 from fasttsne.optimize.parameters import DEFAULTS, check_params, without_numpy
 from fasttsne.optimize.plan import Phase, resolve_new_points
 from fasttsne.repulsion.fixed_reference import FixedRepulsion, make_field
-from fasttsne.runtime.canonical import check_finite
 from fasttsne.runtime.memory import available_memory, format_bytes
 from fasttsne.runtime.progress import progress_shown, suppress_progress
-from fasttsne.runtime.stored_rows import is_storage
-from fasttsne.runtime.stored_sparse import is_elsewhere, load_sparse
+from fasttsne.runtime.rows import check_finite, is_elsewhere, is_storage, load_sparse
 from fasttsne.runtime.typing import FilePath, Params, Rows
-from fasttsne.runtime.validation import (
-    check_choice,
-    check_number,
-    check_sparse_indices,
-)
+from fasttsne.runtime.validation import check_choice, check_number, check_sparse_indices
 from fasttsne.utils import Timer
 
 INITIALIZATIONS = ("median", "weighted", "weighted_mean", "random")

@@ -42,10 +42,7 @@ class FitRows:
 
 
 def run_fit(
-    X: Rows | None,
-    request: FitRequest,
-    backend: Backend,
-    on_start: Callable[[TSNEEmbedding], None],
+    X: Rows | None, request: FitRequest, backend: Backend, on_start: Callable[[TSNEEmbedding], None]
 ) -> TSNEEmbedding:
     """Return the embedding of rows.
 

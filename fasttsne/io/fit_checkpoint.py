@@ -12,7 +12,6 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from fasttsne._version import __version__
-from fasttsne.io import embedding_file
 from fasttsne.io.archive import (
     Archive,
     Arrays,
@@ -26,6 +25,7 @@ from fasttsne.io.archive import (
     write_archive,
 )
 from fasttsne.io.codec import (
+    EMBEDDING,
     check_neighbors,
     generator_state,
     run_from_arrays,
@@ -178,7 +178,7 @@ class FitCheckpoint(StageStore):
             self._check_fingerprint(self.graph_path, GRAPH)
 
     def _is_embedding(self) -> bool:
-        return exists(self.path) and read_kind(self.path) == embedding_file.KIND
+        return exists(self.path) and read_kind(self.path) == EMBEDDING
 
     def _check_fingerprint(self, path: FilePath, kind: str) -> None:
         with open_archive(path, kind, FORMAT, WHAT) as archive:

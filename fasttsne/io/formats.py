@@ -23,7 +23,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import IO, TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import scipy.io
@@ -35,6 +35,7 @@ from fasttsne.io.atomic import atomic_write, check_regular
 from fasttsne.io.table import (
     DELIMITERS,
     Columns,
+    Data,
     ParquetColumns,
     Table,
     TextColumns,
@@ -45,9 +46,8 @@ from fasttsne.io.table import (
     import_compression,
     to_metadata,
 )
-from fasttsne.runtime.stored_rows import Storage
-from fasttsne.runtime.stored_sparse import StoredSparse, as_stored_sparse, load_sparse
-from fasttsne.runtime.typing import FilePath
+from fasttsne.runtime.rows import StoredSparse, as_stored_sparse, load_sparse
+from fasttsne.runtime.typing import FilePath, Storage
 from fasttsne.runtime.validation import as_labels, is_address, is_missing
 from fasttsne.utils import require, warn_user
 
@@ -109,7 +109,7 @@ def read_table(
             table = choose_columns(_TABLES[kind](path, left_out), left_out, columns)
         else:
             table = _ARRAYS[kind](path, key)
-        if table.data is not None and table.data.ndim == 0:
+        if table.data is not None and len(table.data.shape) == 0:
             raise ValueError("it has one value, not rows")
         table.path = path
         return table
@@ -149,7 +149,7 @@ def has_keys(path: FilePath) -> bool:
     return extension(Path(path)) in KEYED
 
 
-def read_rows(path: FilePath, key: str | None = None) -> Any:
+def read_rows(path: FilePath, key: str | None = None) -> Data:
     """Return the numeric columns of a data set, (n, columns); a warning names the other columns.
 
     Parameters

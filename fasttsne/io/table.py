@@ -25,11 +25,13 @@ from fnmatch import filter as match
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import scipy.sparse as sp
 
-from fasttsne.runtime.stored_rows import UnusableRowsError
+from fasttsne.runtime.rows import StoredSparse, UnusableRowsError
+from fasttsne.runtime.typing import Storage
 from fasttsne.utils import is_package_installed, require, warn_user
 
 if TYPE_CHECKING:
@@ -55,6 +57,10 @@ MOSTLY = 0.5
 BUFFER_BYTES = 2**16
 # Rows of a column that are read at a time to count what is missing.
 ROWS = 2**16
+
+
+# What the rows of a file are: in memory, or where they stay in it.
+Data: TypeAlias = np.ndarray | sp.csr_matrix | Storage | StoredSparse
 
 
 class ColumnsError(ValueError):
@@ -108,7 +114,7 @@ class Table:
     ids : the column that names the rows, if there is one, where the file is an embedding.
     """
 
-    data: Any
+    data: Data | None
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     unused: dict[str, str] = field(default_factory=dict)
@@ -116,7 +122,7 @@ class Table:
     path: Path | None = None
     ids: str = ""
 
-    def rows(self) -> Any:
+    def rows(self) -> Data:
         """Return the numeric columns; a ValueError if there are none."""
         if self.data is None:
             columns = list_names(self.columns)
@@ -536,7 +542,7 @@ class ParquetColumns(Columns):
 
 
 class ParquetRows:
-    """Columns of numbers of a file as rows: a storage (:mod:`fasttsne.runtime.stored_rows`).
+    """Columns of numbers of a file as rows: a storage (:mod:`fasttsne.runtime.rows`).
 
     Rows that follow the ones read last are read once; others from the start of their row group on.
     """

@@ -28,16 +28,15 @@ from fasttsne.linalg.rows import (
     CHUNK_SIZE,
     Blocks,
     LocalBlocks,
-    Matrix,
     RowSource,
     RowTable,
     as_rows,
-    is_sparse,
     iter_chunks,
 )
 from fasttsne.runtime.progress import stage
+from fasttsne.runtime.rows import is_sparse
 from fasttsne.runtime.threads import resolve_n_jobs
-from fasttsne.runtime.typing import RandomState
+from fasttsne.runtime.typing import Matrix, RandomState
 from fasttsne.runtime.validation import check_random_state
 
 # Power iterations and extra directions of the randomized solver (Halko et al. 2011).

@@ -14,7 +14,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import scipy.sparse
 
-from fasttsne.linalg.rows import CHUNK_SIZE, Matrix, RowSource, as_rows, is_sparse, to_dense
+from fasttsne.linalg.rows import CHUNK_SIZE, RowSource, as_rows, to_dense
+from fasttsne.runtime.rows import is_sparse
+from fasttsne.runtime.typing import Matrix
 from fasttsne.utils import warn_user
 
 # Rows of an array, a CSR matrix, or on workers.

@@ -3,15 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Generic, Protocol, TypeAlias, TypeGuard, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
 
 from fasttsne.runtime.progress import stage
+from fasttsne.runtime.typing import Matrix
 
-# Rows in memory.
-Matrix: TypeAlias = np.ndarray | sp.csr_matrix
 # Numbers in a chunk.
 CHUNK_SIZE = 2**18
 
@@ -42,11 +41,6 @@ def iter_chunks(X: np.ndarray, size: int = CHUNK_SIZE) -> Iterator[tuple[int, np
 def to_dense(rows: Matrix) -> np.ndarray:
     """Return a matrix as an array."""
     return rows if isinstance(rows, np.ndarray) else rows.toarray()
-
-
-def is_sparse(X: object) -> TypeGuard[sp.csr_matrix]:
-    """Return whether rows are a sparse matrix."""
-    return bool(sp.issparse(X))
 
 
 class Blocks(ABC, Generic[Value]):

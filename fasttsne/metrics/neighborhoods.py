@@ -16,13 +16,13 @@ from fasttsne.metrics.estimate import (
     sample_rows,
     standard_error_of_mean,
 )
-from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.ranks import (
     make_distances,
     nearest_distances,
     nearest_of,
     ranks_of,
 )
+from fasttsne.nearest_neighbors.builtin.rows import DenseRows
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 from fasttsne.runtime.validation import check_number

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fasttsne.metrics.estimate import check_points
 from fasttsne.metrics.label_agreement import encoded_labels
-from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
+from fasttsne.nearest_neighbors.builtin.rows import DenseRows
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.validation import check_number
 

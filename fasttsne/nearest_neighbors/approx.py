@@ -10,10 +10,9 @@ neighbours: the cheapest search that reaches the requested recall as a mean, and
 the rows.  The recall of the result is measured on the same sample, and the search widens until it
 suffices; if that would cost as much as the exact search, the exact search is used.
 
-Queries search the same cells, by ``builtin/probes.py``.
+Queries search the same cells.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic
 
@@ -25,7 +24,6 @@ from fasttsne.linalg.rows import Table
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, capacity
 from fasttsne.nearest_neighbors.builtin.cells import SEARCH_BATCH
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
-from fasttsne.nearest_neighbors.builtin.probes import Probes
 from fasttsne.nearest_neighbors.builtin.rows import (
     N_COMPONENTS,
     CachedRowsMixin,
@@ -38,10 +36,11 @@ from fasttsne.nearest_neighbors.builtin.search_plan import (
     QUANTILES,
     TAIL_RECALL,
     TAIL_SHARE,
+    Probes,
     RecallSample,
 )
 from fasttsne.nearest_neighbors.index import KNNIndex
-from fasttsne.runtime.typing import RandomState
+from fasttsne.runtime.typing import Matrix, Params, RandomState
 from fasttsne.runtime.validation import check_number, check_random_state
 from fasttsne.utils import log
 
@@ -99,7 +98,7 @@ class Approx(CachedRowsMixin, KNNIndex):
         self.components_, self._probes = found.components, found.probes
         return found.indices, found.distances
 
-    def search_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def search_state(self) -> tuple[dict[str, object], dict[str, np.ndarray]]:
         state, arrays = super().search_state()
         state["recall_"], state["recall_quantiles_"] = self.recall_, self.recall_quantiles_
         if self._probes is not None:
@@ -108,7 +107,7 @@ class Approx(CachedRowsMixin, KNNIndex):
             arrays = {**arrays, "components": self.components_}
         return state, arrays
 
-    def set_search_state(self, state: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    def set_search_state(self, state: Params, arrays: dict[str, np.ndarray]) -> None:
         super().set_search_state(state, arrays)
         self.recall_ = self.recall_quantiles_ = None
         if state["recall_"] is not None:  # an index of one row answers queries, and is never built
@@ -129,7 +128,7 @@ class Approx(CachedRowsMixin, KNNIndex):
             raise ValueError(f"components must be finite float32 of shape {shape}")
         return components
 
-    def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _query(self, X: Matrix, k: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self.rows
         queries = rows.prepare(X)
         if self._probes is None:

@@ -2,19 +2,19 @@
 
 import logging
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.spatial.distance import cdist
 
+from fasttsne.nearest_neighbors.backends import package_for
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.rows import CachedRowsMixin
-from fasttsne.nearest_neighbors.index import KNNIndex
-from fasttsne.nearest_neighbors.packages import PACKAGES_BY_METRIC, package_for
-from fasttsne.runtime.typing import Metric, Settings
+from fasttsne.nearest_neighbors.index import BOOLEAN_METRICS, KNNIndex
+from fasttsne.runtime.rows import is_sparse
+from fasttsne.runtime.typing import Matrix, Metric, Params, Settings
 from fasttsne.runtime.validation import check_data, check_number
 from fasttsne.utils import log, starting_threads, warn_user
 
@@ -45,7 +45,6 @@ OTHER_METRICS = (
     "rogerstanimoto", "russellrao", "sokalsneath", "yule", "seuclidean", "mahalanobis",
     "jensenshannon", *METRIC_ALIASES,
 )  # fmt: skip
-BOOLEAN_METRICS = ("jaccard", "dice", "rogerstanimoto", "russellrao", "sokalsneath", "yule")
 
 
 class Exact(CachedRowsMixin, KNNIndex):
@@ -78,7 +77,7 @@ class Exact(CachedRowsMixin, KNNIndex):
         indices, distances = rows.self_kneighbors(self.k, self.n_threads)
         return indices, rows.to_metric(distances)
 
-    def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _query(self, X: Matrix, k: int) -> tuple[np.ndarray, np.ndarray]:
         if self.metric not in METRICS:
             return self._blocked_cdist(X, k, self_join=False)
         rows = self.rows
@@ -89,7 +88,7 @@ class Exact(CachedRowsMixin, KNNIndex):
         """Return ``metric_params`` with what the metric takes from the data."""
         return self.metric_params if self.metric in METRICS else self._scipy_metric()[1] or None
 
-    def _blocked_cdist(self, X: Any, k: int, self_join: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _blocked_cdist(self, X: Matrix, k: int, self_join: bool) -> tuple[np.ndarray, np.ndarray]:
         """Search by distances of a block of rows to all others, from SciPy or a callable."""
         metric, params = self._scipy_metric()
         n = X.shape[0]
@@ -117,7 +116,7 @@ class Exact(CachedRowsMixin, KNNIndex):
             n,
             self.metric,
             seconds,
-            f"; neighbors='approx' searches by {PACKAGES_BY_METRIC[package]}" if package else "",
+            f"; neighbors='approx' searches by {package.LIBRARY}" if package else "",
         )
         with starting_threads(), ThreadPoolExecutor(n_threads) as pool:
             list(pool.map(search, range(step, n, step)))
@@ -129,7 +128,7 @@ class Exact(CachedRowsMixin, KNNIndex):
             )
         return indices, distances
 
-    def _scipy_metric(self) -> tuple[Metric, dict[str, Any]]:
+    def _scipy_metric(self) -> tuple[Metric, dict[str, object]]:
         """Return SciPy's name of the metric, or the callable, and its parameters.
 
         Without them, SciPy would use variances and covariances of the blocks, not of the data.
@@ -148,20 +147,19 @@ class Exact(CachedRowsMixin, KNNIndex):
             _warn_of_degrees(self.data)
         return metric, params
 
-    def _distances(
-        self, rows: Any, step: int, metric: Metric, params: Mapping[str, Any]
-    ) -> np.ndarray:
+    def _distances(self, rows: Matrix, step: int, metric: Metric, params: Params) -> np.ndarray:
         """Return the distances of a block of rows to all of the data."""
-        if not sp.issparse(self.data):
+        if is_sparse(rows):
+            rows = rows.toarray()
+        if not is_sparse(self.data):
             return pairwise_distances(rows, self.data, metric, params)
-        rows = rows.toarray()
         blocks = (self.data[a : a + step].toarray() for a in range(0, self.n_samples, step))
         distances = [pairwise_distances(rows, block, metric, params) for block in blocks]
         return np.concatenate(distances, axis=1)
 
 
 def pairwise_distances(
-    rows: np.ndarray, data: np.ndarray, metric: Metric, params: Mapping[str, Any]
+    rows: np.ndarray, data: np.ndarray, metric: Metric, params: Params
 ) -> np.ndarray:
     """Return the distances of all rows to all of the data, (rows, data), none of which is NaN.
 
@@ -209,7 +207,7 @@ def _refuse_nan(distances: np.ndarray, rows: np.ndarray, data: np.ndarray) -> No
         )
 
 
-def _check_params(metric: Metric, params: dict[str, Any], n_columns: int) -> None:
+def _check_params(metric: Metric, params: dict[str, np.ndarray], n_columns: int) -> None:
     """Raise ValueError for parameters that the metric does not accept."""
     if "p" in params:
         check_number(params["p"], "metric_params['p']", above=0)
@@ -235,7 +233,7 @@ def _check_params(metric: Metric, params: dict[str, Any], n_columns: int) -> Non
         ) from error
 
 
-def _warn_of_degrees(data: Any) -> None:
+def _warn_of_degrees(data: Matrix) -> None:
     """Warn if latitudes are beyond the poles, as those in degrees are."""
     latitude = np.abs(np.asarray(data)[:, 0]).max()
     if latitude > MAX_LATITUDE:
@@ -245,11 +243,11 @@ def _warn_of_degrees(data: Any) -> None:
         )
 
 
-def _variances(data: Any) -> np.ndarray:
+def _variances(data: Matrix) -> np.ndarray:
     """Return the columns' variances, 1 for constant columns, which make no difference."""
     n = data.shape[0]
     with np.errstate(over="ignore", invalid="ignore"):
-        if sp.issparse(data):
+        if is_sparse(data):
             mean = np.asarray(data.mean(0, dtype=np.float64)).ravel()
             square = np.asarray(data.multiply(data).mean(0, dtype=np.float64)).ravel()
             variances = (square - mean**2) * n / (n - 1)
@@ -260,7 +258,7 @@ def _variances(data: Any) -> np.ndarray:
     return np.where(variances > 0, variances, 1)
 
 
-def _precision(data: Any) -> np.ndarray:
+def _precision(data: Matrix) -> np.ndarray:
     """Return the (pseudo-)inverse of the covariance."""
     if sp.issparse(data):
         raise ValueError("metric='mahalanobis' of sparse data needs metric_params['VI']")
@@ -272,7 +270,7 @@ def _precision(data: Any) -> np.ndarray:
     return np.linalg.pinv(covariance, rounding, hermitian=True)
 
 
-def _inverse(covariance: Any) -> np.ndarray:
+def _inverse(covariance: np.ndarray) -> np.ndarray:
     try:
         return np.linalg.inv(covariance)
     except (np.linalg.LinAlgError, TypeError, ValueError) as error:

@@ -10,7 +10,7 @@ from fasttsne.linalg.robust import SIZE_QUANTILE
 from fasttsne.nearest_neighbors.index import Index, Neighbors
 from fasttsne.nearest_neighbors.precomputed import PrecomputedNeighbors
 from fasttsne.nearest_neighbors.select import make_index
-from fasttsne.runtime.canonical import to_canonical_floats
+from fasttsne.runtime.rows import to_canonical_floats
 from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
 
 # Distances above FAR_RATIO times the upper quartile of their row are shortened to

@@ -9,11 +9,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from fasttsne.linalg.rows import to_dense
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
-from fasttsne.runtime.canonical import rows_fit_float32
 from fasttsne.runtime.progress import progress_shown
+from fasttsne.runtime.rows import rows_fit_float32
 from fasttsne.runtime.threads import resolve_n_jobs
-from fasttsne.runtime.typing import Metric, RandomState, Rows, Settings
+from fasttsne.runtime.typing import Matrix, Metric, Params, RandomState, Rows, Settings
 from fasttsne.runtime.validation import (
     MAX_DENSE_NUMBERS,
     check_choice,
@@ -33,17 +34,22 @@ class Index(Protocol):
     @property
     def n_samples(self) -> int: ...
     def build(self) -> tuple[Any, Any]: ...
-    def query(self, X: Any, k: int, /) -> tuple[np.ndarray, np.ndarray]: ...
+    def query(self, X: Matrix, k: int, /) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 # A name, a graph (indices and distances, or a sparse matrix of distances), or an index.
 Neighbors: TypeAlias = str | tuple[ArrayLike, ArrayLike] | sp.spmatrix | sp.sparray | Index
 
 
+# Indices and distances, (rows, any), nearest first.
+Lists: TypeAlias = tuple[np.ndarray, np.ndarray]
+
 # Rows and columns, at most, of which an index keeps a checksum: some microseconds a query.
 MARKED_ROWS, MARKED_COLUMNS = 32, 128
 # Metrics of other packages that are no distances: only a search that is named may take them.
 SIMILARITIES = ("dot",)
+# Metrics that compare which numbers are not 0.
+BOOLEAN_METRICS = ("jaccard", "dice", "rogerstanimoto", "russellrao", "sokalsneath", "yule")
 # Searches of other packages, by the settings that programs for openTSNE give.
 OWNERS_OF_SETTINGS = {
     "n_trees": "annoy",
@@ -63,6 +69,26 @@ def check_k(k: int, n_samples: int) -> int:
     if k >= n_samples:
         raise ValueError(f"k must be less than the number of rows, {n_samples}; got {k}")
     return k
+
+
+def drop_self(indices: np.ndarray, distances: np.ndarray) -> Lists:
+    """Remove each row from its own neighbours, or the farthest neighbour if it is not there.
+
+    Among many equal rows a search may find k others before the row itself.
+
+    Parameters
+    ----------
+    indices, distances : (n, k) arrays, nearest first, no index twice in a row.
+
+    Returns
+    -------
+    indices, distances : (n, k - 1) arrays.
+    """
+    n, k = indices.shape
+    is_self = indices == np.arange(n)[:, None]
+    is_self[~is_self.any(1), -1] = True
+    keep = ~is_self
+    return indices[keep].reshape(n, k - 1), distances[keep].reshape(n, k - 1)
 
 
 class KNNIndex:
@@ -90,7 +116,7 @@ class KNNIndex:
     DENSE_IF_SMALL = False  # small sparse matrices give the results of the array, to the bit
     ACCEPTS_CALLABLE = False  # a function as the metric
     # Accepted knn_kwargs, names or integers, and their defaults; None: the backend checks them.
-    SETTINGS: ClassVar[dict[str, Any] | None] = None
+    SETTINGS: ClassVar[Settings] = None
 
     def __init__(
         self,
@@ -103,7 +129,7 @@ class KNNIndex:
         verbose: bool = False,
         knn_kwargs: Settings = None,
     ):
-        self.data: Any = self._check_rows(data)
+        self.data: Matrix = self._check_rows(data)
         self._mark = _mark_of(self.data)
         self.n_samples = self.data.shape[0]
         self.k = check_k(k, self.n_samples)
@@ -124,7 +150,7 @@ class KNNIndex:
         self.knn_kwargs = dict(knn_kwargs or {})
         self.settings = self._check_settings()
 
-    def _check_rows(self, data: Rows) -> Any:
+    def _check_rows(self, data: Rows) -> Matrix:
         """Return rows in their canonical form."""
         return check_data(
             data, "data", accept_sparse=self.ACCEPTS_SPARSE, dense_if_small=self.DENSE_IF_SMALL
@@ -167,7 +193,7 @@ class KNNIndex:
             raise ValueError(f"data must have {self.n_samples} rows; got shape {data.shape}")
         check_k(self.k, self.n_samples)
 
-    def unchanged_data(self) -> Any:
+    def unchanged_data(self) -> Matrix:
         """Return the rows that the neighbours are of.
 
         Raises
@@ -184,7 +210,7 @@ class KNNIndex:
             )
         return self.data
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Params) -> None:
         vars(self).update(state)
         if state.get("_mark") is not None:  # of a copy: it has what the rows should be, too
             self._mark = id(self.data), state["_mark"][1]
@@ -227,19 +253,20 @@ class KNNIndex:
             if is_sparse or not sp.issparse(X):
                 return self._query_each(sp.csr_matrix(X) if is_sparse else X, k)
             step = max(MAX_DENSE_NUMBERS // X.shape[1], 1)
-            batches = (X[a : a + step].toarray() for a in range(0, X.shape[0], step))
+            batches = (to_dense(X[a : a + step]) for a in range(0, X.shape[0], step))
             found = (self._query_each(batch, k) for batch in batches)
             indices, distances = zip(*found, strict=True)
             return np.concatenate(indices), np.concatenate(distances)
 
-    def _query_each(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _query_each(self, X: Matrix, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Query so that no row depends on the others, by the type that all of them need."""
         if X.dtype == np.float32 or self.data.dtype != np.float32:
             return self._query(X, k)
         is_exact = rows_fit_float32(X)
         if is_exact.all() or not is_exact.any():
             return self._query(X.astype(np.float32) if is_exact.all() else X, k)
-        found = np.empty((X.shape[0], k), np.int32), np.empty((X.shape[0], k), np.float64)
+        shape = X.shape[0], k
+        found: Lists = np.empty(shape, np.int32), np.empty(shape, np.float64)
         dtypes = []
         for rows, dtype in (is_exact, np.float32), (~is_exact, np.float64):
             part = self._query(X[rows].astype(dtype), k)
@@ -248,11 +275,11 @@ class KNNIndex:
             dtypes.append(part[1].dtype)
         return found[0], found[1].astype(np.result_type(*dtypes), copy=False)
 
-    def search_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def search_state(self) -> tuple[dict[str, object], dict[str, np.ndarray]]:
         """Return what queries need of ``build`` besides its neighbours: for JSON, and arrays."""
         return ({"seed": self.seed} if "seed" in vars(self) else {}), {}
 
-    def set_search_state(self, state: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    def set_search_state(self, state: Params, arrays: dict[str, np.ndarray]) -> None:
         """Become as after ``build``, from what :meth:`search_state` returned.
 
         Raises
@@ -270,7 +297,7 @@ class KNNIndex:
         draw = generator.integers if hasattr(generator, "integers") else generator.randint
         return int(draw(2**31 - 1))
 
-    def _check_settings(self) -> dict[str, Any]:
+    def _check_settings(self) -> Params:
         if self.SETTINGS is None:
             return self.knn_kwargs
         unknown = set(self.knn_kwargs) - set(self.SETTINGS)
@@ -297,11 +324,11 @@ class KNNIndex:
     def _build(self) -> tuple[np.ndarray, np.ndarray]:
         raise NotImplementedError(f"{type(self).__name__} has no method build")
 
-    def _query(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _query(self, X: Matrix, k: int) -> tuple[np.ndarray, np.ndarray]:
         raise NotImplementedError(f"{type(self).__name__} has no method query")
 
 
-def _mark_of(data: Any) -> tuple[int, int] | None:
+def _mark_of(data: Matrix) -> tuple[int, int] | None:
     """Return which array it is, and a checksum of some of its numbers; None without an array."""
     values = data.data if sp.issparse(data) else data
     if not isinstance(values, np.ndarray) or not values.size:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from fasttsne import _kernels
+from fasttsne.runtime.typing import Matrix
 
 # Indices and distances, (rows, any), nearest first.
 Lists: TypeAlias = tuple[np.ndarray, np.ndarray]
@@ -28,7 +29,7 @@ class Change(NamedTuple):
 
     Attributes
     ----------
-    index : :class:`fasttsne.nearest_neighbors.changing.ChangingIndex`.
+    index : :class:`fasttsne.nearest_neighbors.dynamic.DynamicIndex`.
     lists : of all rows.
     near : (new rows, any) int32, rows that are not new, nearest first, ``-1`` after the last.
     """
@@ -66,7 +67,7 @@ def drop_rows(index: Any, lists: Lists, numbers: np.ndarray) -> Change:
     return Change(index.renumbered(new), lists, np.empty((0, 0), np.int32))
 
 
-def add_rows(index: Any, lists: Lists, X: Any) -> Change:
+def add_rows(index: Any, lists: Lists, X: Matrix) -> Change:
     """Let rows join an index and its lists, after all others."""
     n = len(lists[0])
     numbers = np.arange(n, n + X.shape[0], dtype=np.int32)
@@ -75,7 +76,7 @@ def add_rows(index: Any, lists: Lists, X: Any) -> Change:
     return _with(index, (indices, distances), X, numbers)
 
 
-def replace_rows(index: Any, lists: Lists, X: Any, numbers: np.ndarray) -> Change:
+def replace_rows(index: Any, lists: Lists, X: Matrix, numbers: np.ndarray) -> Change:
     """Give rows of an index and its lists other values."""
     index, lists = _without(index, lists, numbers)
     return _with(index, lists, X, numbers.astype(np.int32))
@@ -93,7 +94,7 @@ def search_all(index: Any, k: int) -> Lists:
     return indices.astype(np.int32), distances
 
 
-def _with(index: Any, lists: Lists, X: Any, numbers: np.ndarray) -> Change:
+def _with(index: Any, lists: Lists, X: Matrix, numbers: np.ndarray) -> Change:
     """Fill lists of new rows, whose numbers are given, and take them into those of others.
 
     The arrays of ``lists`` are changed.

@@ -6,9 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from fasttsne.nearest_neighbors.backends.base import drop_self
 from fasttsne.nearest_neighbors.exact import smallest_columns
-from fasttsne.nearest_neighbors.index import KNNIndex, check_k
+from fasttsne.nearest_neighbors.index import KNNIndex, check_k, drop_self
 from fasttsne.runtime.typing import Rows
 from fasttsne.runtime.validation import check_number, check_sparse
 from fasttsne.utils import warn_user

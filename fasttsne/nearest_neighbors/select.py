@@ -1,24 +1,34 @@
 """Choice of a neighbour search: what "auto" means, and how many neighbours a perplexity takes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from fasttsne.nearest_neighbors.builtin.metrics import METRICS
-from fasttsne.nearest_neighbors.exact import Exact
-from fasttsne.nearest_neighbors.index import Index, Neighbors
-from fasttsne.nearest_neighbors.packages import (
-    BACKENDS,
-    PACKAGES_BY_METRIC,
-    backend_class,
+from fasttsne.nearest_neighbors.approx import Approx
+from fasttsne.nearest_neighbors.backends import (
+    HNSW,
+    Annoy,
+    Faiss,
+    NNDescent,
+    Sklearn,
     package_for,
 )
+from fasttsne.nearest_neighbors.builtin.metrics import METRICS
+from fasttsne.nearest_neighbors.exact import Exact
+from fasttsne.nearest_neighbors.index import Index, KNNIndex, Neighbors
 from fasttsne.nearest_neighbors.precomputed import PrecomputedDistanceMatrix, PrecomputedNeighbors
 from fasttsne.runtime.typing import Metric, Rows
 from fasttsne.runtime.validation import check_number
 from fasttsne.utils import is_package_installed
 
+# Searches by the names that ``neighbors`` takes.
+BACKENDS: Mapping[str, type[KNNIndex]] = {
+    "exact": Exact,
+    "approx": Approx,
+    **{backend.EXTRA: backend for backend in (Annoy, HNSW, NNDescent, Faiss, Sklearn)},
+}
 # Neighbours of each row per unit of perplexity (van der Maaten 2014).
 NEIGHBORS_PER_PERPLEXITY = 3
 # Numbers of rows are 32-bit integers.
@@ -74,13 +84,13 @@ def resolve_search(neighbors: str, metric: Metric, is_sparse: bool = False) -> s
         )
     if package is None:
         return "exact"
-    if not is_package_installed(package):
+    if not is_package_installed(package.EXTRA):
         exact = "; neighbors='exact' needs no package" if is_exact else ""
         raise ImportError(
-            f"metric={metric!r} with neighbors={neighbors!r} needs {PACKAGES_BY_METRIC[package]}: "
-            f"pip install 'fasttsne[{package}]'{exact}"
+            f"metric={metric!r} with neighbors={neighbors!r} needs {package.LIBRARY}: "
+            f"pip install 'fasttsne[{package.EXTRA}]'{exact}"
         )
-    return package
+    return package.EXTRA
 
 
 def make_index(neighbors: Neighbors, data: Rows | None, k: int, **kwargs: Any) -> Index:
@@ -115,7 +125,7 @@ def make_index(neighbors: Neighbors, data: Rows | None, k: int, **kwargs: Any) -
             raise ValueError(
                 f"neighbors must be one of {names}, a graph, or an index; got {neighbors!r}"
             )
-        return backend_class(neighbors)(data, k, **kwargs)
+        return BACKENDS[neighbors](data, k, **kwargs)
     index = _wrap_graph(neighbors, k)
     if data is not None and np.shape(data)[0] != index.n_samples:
         raise ValueError(

@@ -144,7 +144,7 @@ class Objective(ABC):
         return error
 
     def exaggerated_loss(self, error: float, exaggeration: float) -> float:
-        """Return :meth:`loss` with exaggeration."""
+        """Return the loss with exaggerated attraction for an error of :meth:`gradient`."""
         return exaggeration * self.loss(error)
 
     def gradient_norm(self) -> float:

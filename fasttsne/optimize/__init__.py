@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 
 from fasttsne.runtime.progress import Listener, Progress
 
-# The embedding is a TSNEEmbedding, or for new points a PartialTSNEEmbedding.
-CallbackFunction: TypeAlias = Callable[[int, float, Any], object]
+# Called with iteration, error and embedding: a TSNEEmbedding, or for new points a
+# PartialTSNEEmbedding.
+CallbackFunction: TypeAlias = Callable[..., object]
 Callbacks: TypeAlias = CallbackFunction | Iterable[CallbackFunction] | None
 
 
@@ -55,29 +56,18 @@ class Callback:
 
 
 def as_callbacks(callbacks: Callbacks) -> tuple[CallbackFunction, ...]:
-    """One callable, several, or None, as a tuple.
-
-    Parameters
-    ----------
-    callbacks : as :class:`fasttsne.TSNE` takes them.
-
-    Raises
-    ------
-    TypeError
-        Where one of them cannot be called.
-    """
+    """Return one callable, several, or None, as a tuple; raise TypeError for anything else."""
     if callbacks is None:
         return ()
     if callable(callbacks):
         return (callbacks,)
+    refusal = TypeError(f"callbacks must be callable, or a list of callables; got {callbacks!r}")
     if isinstance(callbacks, Iterator):  # it could be read only once, and every phase reads it
-        raise TypeError(f"callbacks must be callable, or a list of callables; got {callbacks!r}")
+        raise refusal
     try:
         callbacks = tuple(callbacks)
     except TypeError:  # an array without dimensions says that it is iterable
-        raise TypeError(
-            f"callbacks must be callable, or a list of callables; got {callbacks!r}"
-        ) from None
+        raise refusal from None
     for callback in callbacks:
         if not callable(callback):
             raise TypeError(f"callbacks must be callable; got {callback!r}")
@@ -85,26 +75,23 @@ def as_callbacks(callbacks: Callbacks) -> tuple[CallbackFunction, ...]:
 
 
 def notify(callbacks: Iterable[CallbackFunction], method: str, *arguments: object) -> None:
-    """Call a method of those callbacks that have it."""
+    """Call a method of each callback that has it."""
     for callback in callbacks:
         if hasattr(callback, method):
             getattr(callback, method)(*arguments)
 
 
 def progress_listeners(callbacks: Iterable[CallbackFunction]) -> tuple[Listener, ...]:
-    """Those of the callbacks' methods that hear of progress."""
+    """Return the methods of callbacks that hear of progress."""
     own = (getattr(callback, "receive_progress", None) for callback in callbacks)
     return tuple(method for method in own if method is not None)
 
 
 def is_stop(answer: object) -> bool:
-    """Whether a callback's answer stops the run: its truth value, as Python has it.
+    """Return whether a callback's answer stops the run: its truth value.
 
-    Raises
-    ------
-    TypeError
-        For what is no answer: a generator (of a callback with ``yield``), NotImplemented, NaN, or
-        an array of several entries.
+    Raise TypeError for what is no answer: a generator (of a callback with ``yield``),
+    NotImplemented, NaN, or an array of several entries.
     """
     is_nan = isinstance(answer, float) and answer != answer
     several = getattr(answer, "size", 1) != 1

@@ -1,16 +1,14 @@
 """What a run will do, decided before it starts: the one place where "auto" becomes a number.
 
 ``resolve`` turns the parameters of :class:`fasttsne.TSNE`, and ``resolve_phase`` those of one
-``optimize`` call, into a frozen plan.  The loop, the callbacks, the progress display, files
-and the command line read it.
+``optimize`` call, into a frozen plan, which all others read.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +21,7 @@ from fasttsne.optimize.stopping import MUCH_LEFT
 from fasttsne.optimize.target_term import Ties
 from fasttsne.repulsion import METHODS
 from fasttsne.runtime.threads import resolve_n_jobs, usable_cores
+from fasttsne.runtime.typing import Params
 
 __all__ = [
     "Choice",
@@ -52,17 +51,8 @@ OVERSUBSCRIBED_MIN_POINTS = 10_000
 EXACT_MAX_POINTS = 700
 # From so many points on an optimizer that is called gets the FFT function for "auto".
 FFT_MIN_POINTS = 10_000
-# Parameters, as a plan lists them.
-LISTED = (
-    "early_exaggeration",
-    "early_exaggeration_iter",
-    "n_iter",
-    "optimizer",
-    "tol",
-    "learning_rate",
-    "initial_momentum",
-    "final_momentum",
-    "negative_gradient_method",
+# Parameters that a plan lists after those of which "auto" has a rule.
+NEVER_AUTO = (
     "exaggeration",
     "dof",
     "max_grad_norm",
@@ -178,18 +168,11 @@ class RunPlan:
         at_most = "at most " if self.may_stop_early else ""
         n_more = sum(phase.n_reserve_iter for phase in self.phases)
         more = f", and {n_more:,} in reserve" if n_more else ""
+        columns = "phase", "stage", "iterations", "exaggeration", "learning rate", "momentum"
         lines = [
             f"{self.n_samples:,} samples, {at_most}{self.n_iter:,} iterations{more}",
             "",
-            STAGE_LINE.format(
-                "phase",
-                "stage",
-                "iterations",
-                "exaggeration",
-                "learning rate",
-                "momentum",
-                "stops early where",
-            ),
+            STAGE_LINE.format(*columns, "stops early where"),
         ]
         for phase in self.phases:
             for _, stages in groupby(phase.stages, key=attrgetter("name", "momentum", "stopping")):
@@ -206,35 +189,23 @@ def _stage_lines(phase: str, stages: Sequence[Stage]) -> list[str]:
     if not n_iter:
         return []
     first, last = stages[0], stages[-1]
-    condition = f"(only where more than {100 * MUCH_LEFT:.3g} % of the loss is left)"
+    exaggeration = _range(f"{first.exaggeration:.4g}", f"{last.exaggeration:.4g}")
+    rate = _range(f"{first.learning_rate:.5g}", f"{last.learning_rate:.5g}")
     rule = "" if first.stopping is None else str(first.stopping)
-    return [
-        STAGE_LINE.format(
-            phase,
-            first.name,
-            n_iter,
-            _range(f"{first.exaggeration:.4g}", f"{last.exaggeration:.4g}"),
-            "by curvature"
-            if first.is_preconditioned
-            else _range(f"{first.learning_rate:.5g}", f"{last.learning_rate:.5g}"),
-            f"{first.momentum:.3g}",
-            condition if first.is_reserve else rule,
-        ).rstrip()
-    ]
+    if first.is_preconditioned:
+        rate = "by curvature"
+    if first.is_reserve:
+        rule = f"(only where more than {100 * MUCH_LEFT:.3g} % of the loss is left)"
+    numbers = n_iter, exaggeration, rate, f"{first.momentum:.3g}"
+    return [STAGE_LINE.format(phase, first.name, *numbers, rule).rstrip()]
 
 
 def _range(first: str, last: str) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
-    """Return the plan of a fit.
-
-    Parameters
-    ----------
-    parameters : those of :class:`fasttsne.TSNE`, checked.
-    n_samples : number of rows of the data.
-    """
+def resolve(parameters: Params, n_samples: int) -> RunPlan:
+    """Return the plan of a fit of so many rows, from the checked parameters of a ``TSNE``."""
     wanted = without_numpy(parameters)
     early = number_or_none(wanted["early_exaggeration"]) or schedule.EARLY_EXAGGERATION
     final = exaggeration_of(wanted)
@@ -242,20 +213,9 @@ def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
 
     early_iter = wanted["early_exaggeration_iter"]
     if is_auto(early_iter):
-        early_iter = schedule.automatic_early_exaggeration(
-            n_samples,
-            early,
-            final,
-            number_or_none(wanted["learning_rate"]),
-            number_or_none(wanted["initial_momentum"]),
-            _is_preconditioned(wanted),
-        )
-    first = {
-        **wanted,
-        "momentum": wanted["initial_momentum"],
-        "exaggeration": early,
-        "density_weight": 0,
-    }
+        early_iter = _annealing(n_samples, early, wanted, wanted["initial_momentum"])
+    first = {**wanted, "momentum": wanted["initial_momentum"], "exaggeration": early}
+    first["density_weight"] = 0
     main = {**wanted, "momentum": wanted["final_momentum"], "exaggeration": final}
     phases = [phase("early exaggeration", early_iter, first)]
     n_iter = wanted["n_iter"]
@@ -267,10 +227,21 @@ def resolve(parameters: Mapping[str, Any], n_samples: int) -> RunPlan:
         phases.append(phase("main phase, density", after, main))
     else:
         phases.append(phase("main phase", n_iter, main))
-    return RunPlan(
+    found = tuple(phase for phase in phases if phase.n_iter)
+    return RunPlan(n_samples, found, tuple(_choices(wanted, n_samples)))
+
+
+def _annealing(
+    n_samples: int, exaggeration: float, params: Params, momentum: float | str
+) -> tuple[Stage, ...]:
+    """Return the automatic stages from an exaggeration to the one of the parameters."""
+    return schedule.automatic_early_exaggeration(
         n_samples,
-        tuple(phase for phase in phases if phase.n_iter),
-        tuple(_choices(wanted, n_samples)),
+        exaggeration,
+        exaggeration_of(params),
+        number_or_none(params["learning_rate"]),
+        number_or_none(momentum),
+        _is_preconditioned(params),
     )
 
 
@@ -283,17 +254,8 @@ def split_iterations(max_iter: int, early_exaggeration_iter: Iterations) -> tupl
     return min(early, max_iter), max(max_iter - early, 0)
 
 
-def resolve_phase(
-    name: str, n_iter: Iterations, params: Mapping[str, Any], n_samples: int
-) -> Phase:
-    """Return the plan of one ``optimize`` call.
-
-    Parameters
-    ----------
-    n_iter : a number, "auto", or stages.
-    params : those of ``optimize``, checked, all of them.
-    n_samples : number of points.
-    """
+def resolve_phase(name: str, n_iter: Iterations, params: Params, n_samples: int) -> Phase:
+    """Return the plan of one ``optimize`` call, from all of its parameters, checked."""
     exaggeration = exaggeration_of(params)
     rate, momentum = number_or_none(params["learning_rate"]), number_or_none(params["momentum"])
     if isinstance(n_iter, tuple):
@@ -305,35 +267,21 @@ def resolve_phase(
         )
     else:
         stages = schedule.classical(n_iter, n_samples, exaggeration, rate, momentum)
-    return _phase(name, stages, params, n_samples)
+    method = resolve_method(params["negative_gradient_method"], n_samples)
+    return _phase(name, stages, params, n_samples, method)
 
 
-def resolve_new_points(
-    n_iter: int, params: Mapping[str, Any], n_samples: int, n_fixed: int
-) -> Phase:
-    """Return the plan of ``optimize`` for new points in a fixed embedding.
-
-    Parameters
-    ----------
-    n_iter : number of iterations.
-    params : those of ``optimize``, checked, all of them.
-    n_samples, n_fixed : number of new points, and of fixed ones.
-    """
-    rate = number_or_none(params["learning_rate"])
-    stages = schedule.classical(
-        n_iter,
-        n_samples,
-        exaggeration_of(params),
-        NEW_POINTS_LEARNING_RATE if rate is None else rate,
-        number_or_none(params["momentum"]),
-    )
-    phase = _phase("new points", stages, params, n_samples)
+def resolve_new_points(n_iter: int, params: Params, n_samples: int, n_fixed: int) -> Phase:
+    """Return the plan of ``optimize`` for new points among ``n_fixed`` that do not move."""
+    rate, momentum = number_or_none(params["learning_rate"]), number_or_none(params["momentum"])
+    rate = NEW_POINTS_LEARNING_RATE if rate is None else rate
+    stages = schedule.classical(n_iter, n_samples, exaggeration_of(params), rate, momentum)
     method = resolve_fixed_method(params["negative_gradient_method"], n_fixed)
-    return replace(phase, method=method)
+    return _phase("new points", stages, params, n_samples, method)
 
 
 def resolve_joining(
-    n_iter: int | str, params: Mapping[str, Any], n_samples: int, n_free: int, is_held: bool
+    n_iter: int | str, params: Params, n_samples: int, n_free: int, is_held: bool
 ) -> tuple[Phase, Phase]:
     """Return the plans for ``n_free`` of ``n_samples`` points, new ones among fixed ones.
 
@@ -353,8 +301,7 @@ def resolve_joining(
 
     def phase(name: str, n_iter: int, exaggeration: float) -> Phase:
         stages = schedule.classical(n_iter, n_samples, exaggeration)
-        found = _phase(name, stages, {**params, "density_weight": 0}, n_free)
-        return replace(found, method=method)
+        return _phase(name, stages, {**params, "density_weight": 0}, n_free, method)
 
     return (
         phase("new rows gather", gathering_iter, GATHERING_EXAGGERATION * final),
@@ -362,7 +309,7 @@ def resolve_joining(
     )
 
 
-def resolve_held(n_iter: int | str, params: Mapping[str, Any], n_samples: int) -> tuple[Phase, ...]:
+def resolve_held(n_iter: int | str, params: Params, n_samples: int) -> tuple[Phase, ...]:
     """Return the plans for all points of an embedding: new ones, and old ones that are held.
 
     "auto" anneals the exaggeration once more before the main phase: what new points are stuck
@@ -371,28 +318,29 @@ def resolve_held(n_iter: int | str, params: Mapping[str, Any], n_samples: int) -
     phase = resolve_phase("held", n_iter, params, n_samples)
     if not is_auto(n_iter) or params["density_weight"]:
         return (phase,)
-    final = exaggeration_of(params)
-    rate, momentum = number_or_none(params["learning_rate"]), number_or_none(params["momentum"])
-    stages = schedule.automatic_early_exaggeration(
-        n_samples, HELD_EXAGGERATION * final, final, rate, momentum, _is_preconditioned(params)
-    )
+    exaggeration = HELD_EXAGGERATION * exaggeration_of(params)
+    stages = _annealing(n_samples, exaggeration, params, params["momentum"])
     annealing = tuple(stage for stage in stages if not stage.is_preconditioned)
     return replace(phase, name="held, annealing", stages=annealing), phase
 
 
-def exaggeration_of(params: Mapping[str, Any]) -> float:
+def exaggeration_of(params: Params) -> float:
     """Return the exaggeration as a number: 1 where it is None."""
     return 1.0 if params["exaggeration"] is None else float(params["exaggeration"])
 
 
 def _phase(
-    name: str, stages: tuple[Stage, ...], params: Mapping[str, Any], n_samples: int
+    name: str,
+    stages: tuple[Stage, ...],
+    params: Params,
+    n_samples: int,
+    method: str | ObjectiveFunction,
 ) -> Phase:
     return Phase(
         name,
         stages,
         dof=float(params["dof"]),
-        method=resolve_method(params["negative_gradient_method"], n_samples),
+        method=method,
         accuracy=tuple((name, params[name]) for name in ACCURACY),
         density_weight=params["density_weight"],
         max_grad_norm=params["max_grad_norm"],
@@ -410,12 +358,12 @@ def _threads_for(n_jobs: int | None, n_samples: int) -> int:
     return min(n_threads, usable_cores()) if n_samples <= OVERSUBSCRIBED_MIN_POINTS else n_threads
 
 
-def number_or_none(value: Any) -> float | None:
+def number_or_none(value: float | str | None) -> float | None:
     """Return a number, or None for "auto"."""
-    return None if is_auto(value) else value
+    return None if value is None or is_auto(value) else float(value)
 
 
-def _choices(wanted: Mapping[str, Any], n_samples: int) -> Iterator[Choice]:
+def _choices(wanted: Params, n_samples: int) -> Iterator[Choice]:
     """Yield who decided each parameter of a fit; the numbers are in the stages."""
     is_automatic, has_stages = is_auto(wanted["n_iter"]), isinstance(wanted["n_iter"], tuple)
     optimizer = resolve_optimizer(wanted)
@@ -450,7 +398,7 @@ def _choices(wanted: Mapping[str, Any], n_samples: int) -> Iterator[Choice]:
             rules["optimizer"] = "momentum: numbers of iterations are given"
     if has_stages:
         unused["final_momentum"] = "not used: the stages have their own"
-    for name in LISTED:
+    for name in (*rules, *NEVER_AUTO):
         value = wanted[name]
         if name in unused:
             yield Choice(name, value, unused[name])
@@ -467,10 +415,9 @@ def _shown(value: object) -> str:
 
 
 def resolve_method(method: str | ObjectiveFunction, n_samples: int) -> str | ObjectiveFunction:
-    """Return the method of repulsion for a name: "exact", "bh", "fft", or "auto".
+    """Return "exact", "bh", "fft", or "auto", which is the faster of these two in each iteration.
 
-    "auto" is "bh" or "fft", whichever is faster in each iteration.  Functions and names of
-    registered objectives are returned unchanged.
+    Functions and names of registered objectives are returned unchanged.
     """
     if callable(method) or method not in METHODS:
         return method
@@ -493,7 +440,7 @@ def _fastest(method: str, n_samples: int) -> str:
     return "exact" if is_auto(method) and n_samples <= EXACT_MAX_POINTS else method
 
 
-def resolve_optimizer(params: Mapping[str, Any]) -> str:
+def resolve_optimizer(params: Params) -> str:
     """Return the optimizer of phases without a number of iterations.
 
     "auto" is "momentum" where the curvature is not known, which only that of the KL divergence is,
@@ -518,7 +465,7 @@ def resolve_optimizer(params: Mapping[str, Any]) -> str:
     return str(optimizer)
 
 
-def _is_preconditioned(params: Mapping[str, Any]) -> bool:
+def _is_preconditioned(params: Params) -> bool:
     return resolve_optimizer(params) == "preconditioned"
 
 

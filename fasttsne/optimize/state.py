@@ -9,7 +9,7 @@ import numpy as np
 from fasttsne import _kernels
 from fasttsne.optimize.plan import Phase
 from fasttsne.optimize.stopping import Check
-from fasttsne.runtime.canonical import check_finite
+from fasttsne.runtime.rows import check_finite
 from fasttsne.runtime.validation import MAX_COORDINATE, check_coordinates, is_permutation
 
 # Iterations, counted over all calls, at which points are sorted along the space-filling curve of
@@ -78,13 +78,12 @@ class RunState:
     stage, number, step : of the stage in the phase, the iteration in the stage, and the iteration
         in the phase, each from 0.
     checks : of the stage so far.
-    rate : learning rate of the stage, after its halvings.
-    shortening : product of all halvings of preconditioned steps.
+    rate, shortening : learning rate of the stage, after its halvings; product of all halvings of
+        preconditioned steps.
     is_preconditioned : whether the iteration before was.
     loss_left : of the optimizer.
     kept : (n, d) float64, the embedding to which the loop may go back, or None.
-    vector : (n, d) float32, of the preconditioner, or None.
-    spacing : of its grid, or None.
+    vector, spacing : (n, d) float32, of the preconditioner, and of its grid, or None.
     """
 
     embedding: np.ndarray

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -148,11 +148,18 @@ POINT_TITLES = {
 OVER_MAGNITUDES = ("perturbation", "singularity", "area", "anisotropy")
 
 
+class UsualScores(TypedDict):
+    """The table of benchmarks/usual_scores.py: its data sets, and quantiles by score."""
+
+    data: list[object]
+    ranges: dict[str, tuple[float, float, float]]
+
+
 @cache
-def usual_scores() -> dict[str, Any]:
+def usual_scores() -> UsualScores:
     """Return benchmarks/usual_scores.py's table: its command, data sets and quantiles by score."""
     text = (files("fasttsne") / "data" / "usual_scores.json").read_text(encoding="utf-8")
-    found: dict[str, Any] = json.loads(text)
+    found: UsualScores = json.loads(text)
     return found
 
 

@@ -5,7 +5,7 @@ import numbers
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import Protocol, TypeAlias, TypedDict
 
 import numpy as np
 import scipy.sparse as sp
@@ -56,6 +56,15 @@ SEARCH_STAGES = "computing affinities", "finding the nearest neighbours"
 RANKED_ROW_BYTES = 8500
 
 
+class Fitted(Protocol):
+    """A fitted estimator, of this package or of another."""
+
+    embedding_: ArrayLike
+
+
+Map: TypeAlias = ArrayLike | Fitted
+
+
 @dataclass(frozen=True)
 class ReportInput:
     """Rows, an embedding and labels, checked.
@@ -75,11 +84,11 @@ class ReportInput:
     column_names : of X, or None.
     """
 
-    X: Any
+    X: np.ndarray | sp.csr_matrix
     distances: Distances
     points: np.ndarray
     embedding: TSNEEmbedding | None
-    estimator: Any
+    estimator: object
     made_by: str
     graph_is_own: bool
     labels: np.ndarray | None
@@ -138,7 +147,7 @@ class Drawn(TypedDict):
 
 def check_input(
     X: Rows,
-    embedding: Any,
+    embedding: Map | None,
     labels: ArrayLike | None,
     metric: Metric | None,
     metric_params: Settings,
@@ -152,11 +161,12 @@ def check_input(
         Where they do not fit together, or are not what they should be.
     """
     _refuse_containers(X, embedding)
-    found, estimator = embedding, None
-    if hasattr(embedding, "embedding_") and not isinstance(embedding, np.ndarray):
-        found, estimator = embedding.embedding_, embedding
-    own = found if isinstance(found, TSNEEmbedding) else None
-    points = np.asarray(check_points(found, MIN_ROWS), np.float64)
+    assert embedding is not None
+    estimator = None
+    if not isinstance(embedding, np.ndarray) and hasattr(embedding, "embedding_"):
+        embedding, estimator = embedding.embedding_, embedding
+    own = embedding if isinstance(embedding, TSNEEmbedding) else None
+    points = np.asarray(check_points(embedding, MIN_ROWS), np.float64)
     if not np.ptp(points, axis=0).any():
         raise ValueError("embedding must have points that are not all equal")
     if metric is None:
@@ -175,7 +185,7 @@ def check_input(
     distances = make_distances(rows, metric, metric_params)
     array = None if labels is None else as_labels(labels, n)
     colors = color_points(labels, n)  # raises for labels that do not fit
-    program = "fasttsne" if own is not None else type(found).__module__.partition(".")[0]
+    program = "fasttsne" if own is not None else type(embedding).__module__.partition(".")[0]
     return ReportInput(
         X=rows,
         distances=distances,
@@ -225,10 +235,7 @@ def _between(least: int, size: float, most: int) -> int:
 
 
 def with_graph(
-    given: ReportInput,
-    spec: SampleSpec,
-    perplexity: float | None,
-    graph: Affinities | None = None,
+    given: ReportInput, spec: SampleSpec, perplexity: float | None, graph: Affinities | None = None
 ) -> ReportInput:
     """Return the input with affinities: the map's own, the graph given, or one made here.
 
@@ -244,7 +251,7 @@ def with_graph(
     ranked = n if spec.ranks is None else min(spec.ranks, n)
     needed, free = CONSTANT_BYTES + ROW_BYTES * n + RANKED_ROW_BYTES * ranked, available_memory()
     if not (needs_none or given.is_precomputed or graph is not None):
-        nnz = given.X.nnz if sp.issparse(given.X) else None
+        nnz = None if isinstance(given.X, np.ndarray) else given.X.nnz
         stages = estimate_memory(n, d, perplexity or USUAL_PERPLEXITY, given.X.dtype, nnz=nnz)
         needed = max(needed, *(stages[name] for name in SEARCH_STAGES))
     if needed > free:
@@ -276,7 +283,7 @@ def make_graph(
         )
 
 
-def _refuse_containers(X: Any, embedding: Any) -> None:
+def _refuse_containers(X: object, embedding: object) -> None:
     """Raise TypeError for what has rows and maps, or names them, but is neither."""
     if hasattr(X, "obsm"):
         keys = ", ".join(map(repr, X.obsm)) or "nothing"
@@ -304,7 +311,7 @@ def _are_values(labels: np.ndarray | None, colors: PointColors) -> bool:
 
 
 def _known_metric(
-    embedding: TSNEEmbedding | None, estimator: Any, metric_params: Settings
+    embedding: TSNEEmbedding | None, estimator: object, metric_params: Settings
 ) -> tuple[Metric, Settings]:
     """Return the distance that the map was made with, where it is known; else the Euclidean one."""
     index = getattr(getattr(embedding, "affinities", None), "knn_index", None)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,6 +24,7 @@ from fasttsne.reports.catalogue import (
 )
 from fasttsne.reports.findings import Finding, find_all
 from fasttsne.reports.inputs import (
+    Map,
     ReportInput,
     SampleSpec,
     check_input,
@@ -33,7 +34,7 @@ from fasttsne.reports.inputs import (
 )
 from fasttsne.reports.measure import Scores, measure
 from fasttsne.reports.page import ReportContent, to_plane, write_comparison, write_report
-from fasttsne.runtime.build_info import build_info
+from fasttsne.runtime import build_info
 from fasttsne.runtime.typing import FilePath, Metric, RandomState, Rows, Settings
 from fasttsne.utils import require
 
@@ -87,7 +88,7 @@ class Report(ReportContent):
             f"; usual is {usual}." if usual else "."
         )
 
-    def to_dict(self, points: bool = False) -> dict[str, Any]:
+    def to_dict(self, points: bool = False) -> dict[str, object]:
         """Return all of it as JSON can express it; NaN, as an unknown standard error, is None.
 
         Parameters
@@ -200,7 +201,7 @@ class Comparison(ShownAsTable):
             if any(name in r.scores for r in self.reports.values())
         }
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the reports, as JSON can express them, by the name of the map."""
         return {name: each.to_dict() for name, each in self.reports.items()}
 
@@ -265,7 +266,7 @@ class Comparison(ShownAsTable):
 
 def report(
     X: Rows,
-    embedding: Any = None,
+    embedding: Map | None = None,
     labels: ArrayLike | None = None,
     sample: int | str | None = "auto",
     random_state: RandomState = 0,
@@ -318,7 +319,7 @@ def report(
 
 
 def compare(
-    maps: Mapping[str, Any],
+    maps: Mapping[str, Map],
     X: Rows,
     labels: ArrayLike | None = None,
     sample: int | str | None = "auto",
@@ -455,7 +456,7 @@ def _fact(value: object) -> str:
     return str(value)
 
 
-def _hash(value: Any) -> str:
+def _hash(value: object) -> str:
     return fingerprint(value, "data").rpartition(" ")[2]
 
 

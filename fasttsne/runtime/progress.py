@@ -299,7 +299,7 @@ class _NotebookLine:
             self.write("")
 
 
-def _is_notebook() -> bool:
+def is_notebook() -> bool:
     """Whether this is a kernel of Jupyter, whose output a line can be updated in."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return shell is not None and hasattr(shell, "kernel")
@@ -312,7 +312,7 @@ def is_terminal() -> bool:
 
 def make_sink() -> Listener:
     """Return the sink that suits where standard error goes."""
-    if _is_notebook():
+    if is_notebook():
         return LineSink(_NotebookLine())
     return LineSink() if is_terminal() else LogSink()
 

@@ -5,25 +5,28 @@ import numbers
 import os
 import re
 import sys
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Sequence, Sized
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NoReturn, overload
+from typing import Literal, NoReturn, overload
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from fasttsne import _kernels
-from fasttsne.runtime.canonical import (
+from fasttsne.runtime.rows import (
+    as_stored_sparse,
     check_finite,
     fits_float32,
+    is_sparse,
+    is_sparse_chunks,
+    is_storage,
+    load_sparse,
     read_canonical,
     to_canonical_floats,
 )
-from fasttsne.runtime.stored_rows import is_storage
-from fasttsne.runtime.stored_sparse import as_stored_sparse, is_sparse_chunks, load_sparse
-from fasttsne.runtime.typing import FilePath, RandomGenerator, RandomState, Rows
+from fasttsne.runtime.typing import FilePath, Matrix, RandomGenerator, RandomState, Rows
 
 # Largest absolute value of an embedding's coordinates.
 MAX_COORDINATE = _kernels.gradient_step.MAX_COORDINATE
@@ -31,20 +34,42 @@ MAX_COORDINATE = _kernels.gradient_step.MAX_COORDINATE
 MAX_DENSE_NUMBERS = 2**22
 
 
+@overload
 def check_data(
-    X: Any,
+    X: object,
+    name: str = "X",
+    min_rows: int = 2,
+    accept_sparse: Literal[False] = False,
+    *,
+    memory_limit: float | str = "auto",
+    temp_folder: FilePath | None = None,
+) -> np.ndarray: ...
+@overload
+def check_data(
+    X: object,
     name: str = "X",
     min_rows: int = 2,
     accept_sparse: bool = False,
     dense_if_small: bool = False,
     memory_limit: float | str = "auto",
     temp_folder: FilePath | None = None,
-) -> Any:  # an array, or a CSR matrix where X is sparse
+) -> Matrix: ...
+
+
+def check_data(
+    X: object,
+    name: str = "X",
+    min_rows: int = 2,
+    accept_sparse: bool = False,
+    dense_if_small: bool = False,
+    memory_limit: float | str = "auto",
+    temp_folder: FilePath | None = None,
+) -> Matrix:
     """Return rows of finite numbers in their canonical form, which depends on the values only.
 
     An array becomes C-contiguous, float32 if every number is exactly a float32, else float64;
     one that is so already is returned as it is, never copied.  Rows that are stored elsewhere
-    (:mod:`fasttsne.runtime.stored_rows`) are read once, in blocks.  Where sparse matrices are
+    (:mod:`fasttsne.runtime.rows`) are read once, in blocks.  Where sparse matrices are
     accepted they become CSR, of the same types: rows sorted, duplicates summed, zeros removed.
 
     Parameters
@@ -56,16 +81,18 @@ def check_data(
     temp_folder : where that file is; None is the system's.
     """
     refuse_containers(X, name)
-    stored = as_stored_sparse(X, name)
-    is_stored = stored is not None or is_sparse_chunks(X)
-    if is_stored or sp.issparse(X):
+    sparse = as_stored_sparse(X, name) or (X if is_sparse_chunks(X) or is_sparse(X) else None)
+    if sparse is not None:
         if not accept_sparse:
             raise TypeError(
                 f"{name} is a sparse matrix; pass a dense array (for example X.toarray())"
             )
-        check_shape(X.shape if stored is None else stored.shape, name, min_rows)
-        X = load_sparse(X if stored is None else stored, name)
-        rows = _without_zeros(check_sparse(X, name, min_rows, may_change=is_stored))
+        check_shape(sparse.shape, name, min_rows)
+        may_change = not is_sparse(sparse)
+        rows = check_sparse(load_sparse(sparse, name), name, min_rows, may_change)
+        if not rows.data.all():
+            rows = rows.copy()
+            rows.eliminate_zeros()
         is_small = rows.shape[0] * rows.shape[1] <= MAX_DENSE_NUMBERS
         return rows.toarray() if dense_if_small and is_small else rows
     refuse_masked(X, name)
@@ -77,7 +104,7 @@ def check_data(
     return read_canonical(array, name, memory_limit, temp_folder)
 
 
-def to_numbers(X: Any, name: str) -> np.ndarray:
+def to_numbers(X: object, name: str) -> np.ndarray:
     """Return an array of real numbers, objects as float64.
 
     Raises
@@ -101,13 +128,15 @@ def to_numbers(X: Any, name: str) -> np.ndarray:
     return array
 
 
-def refuse_masked(X: Any, name: str) -> None:
+def refuse_masked(X: object, name: str) -> None:
     """Raise ValueError for masked entries, whose values ``np.asarray`` would take."""
     if np.ma.is_masked(X):
         raise ValueError(f"{name} is a masked array with masked entries; fill or remove them first")
 
 
-def check_sparse(X: Any, name: str, min_rows: int, may_change: bool = False) -> sp.csr_matrix:
+def check_sparse(
+    X: sp.spmatrix, name: str, min_rows: int, may_change: bool = False
+) -> sp.csr_matrix:
     """Return a sparse matrix of finite numbers as CSR, sorted, with the zeros that it stores.
 
     may_change : whether the arrays of X may be sorted in place.
@@ -132,13 +161,6 @@ def check_sparse(X: Any, name: str, min_rows: int, may_change: bool = False) -> 
         raise ValueError(
             f"{name} must be finite; {name}[{row}, {rows.indices[entry]}] is {rows.data[entry]}"
         )
-    return rows
-
-
-def _without_zeros(rows: sp.csr_matrix) -> sp.csr_matrix:
-    if not rows.data.all():
-        rows = rows.copy()
-        rows.eliminate_zeros()
     return rows
 
 
@@ -233,7 +255,7 @@ def check_number(
 
 
 def check_number(
-    value: Any,
+    value: object,
     name: str,
     *,
     low: float | None = None,
@@ -241,21 +263,24 @@ def check_number(
     above: float | None = None,
     integer: bool = False,
     finite: bool = False,
-) -> Any:
+) -> float:
     """Return a number, an int if ``integer``, within [low, high] or above a bound."""
-    kind: Any = numbers.Integral if integer else numbers.Real
-    if isinstance(value, bool) or not isinstance(value, kind):
+    number: float
+    if integer and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        number = int(value)
+    elif not integer and isinstance(value, numbers.Real) and not isinstance(value, bool):
+        number = float(value)
+    else:
         raise TypeError(f"{name} must be {'an integer' if integer else 'a number'}; got {value!r}")
-    value = int(value) if integer else float(value)
-    if value != value or (finite and value in (math.inf, -math.inf)):
-        raise ValueError(f"{name} must be a {'finite ' * finite}number; got {value}")
-    if low is not None and value < low:
-        raise ValueError(f"{name} must be at least {low}; got {value}")
-    if above is not None and value <= above:
-        raise ValueError(f"{name} must be greater than {above}; got {value}")
-    if high is not None and value > high:
-        raise ValueError(f"{name} must be at most {high}; got {value}")
-    return value
+    if number != number or (finite and number in (math.inf, -math.inf)):
+        raise ValueError(f"{name} must be a {'finite ' * finite}number; got {number}")
+    if low is not None and number < low:
+        raise ValueError(f"{name} must be at least {low}; got {number}")
+    if above is not None and number <= above:
+        raise ValueError(f"{name} must be greater than {above}; got {number}")
+    if high is not None and number > high:
+        raise ValueError(f"{name} must be at most {high}; got {number}")
+    return number
 
 
 def check_file_path(path: object, name: str) -> None:
@@ -330,7 +355,7 @@ def check_random_state(random_state: RandomState) -> RandomGenerator:
     )
 
 
-def refuse_containers(X: Any, name: str) -> None:
+def refuse_containers(X: object, name: str) -> None:
     """Raise TypeError for what holds the rows but is not the rows, ValueError for ragged lists."""
     if isinstance(X, (str, bytes, PathLike)):
         raise TypeError(
@@ -354,16 +379,17 @@ def refuse_containers(X: Any, name: str) -> None:
             )
 
 
-def _refuse_texts(X: Any, name: str) -> None:
+def _refuse_texts(X: Sequence[object] | np.ndarray, name: str) -> None:
     """Raise TypeError for texts in one dimension."""
-    if len(X) and isinstance(X[0], (str, bytes)):
+    first = X[0] if len(X) else None
+    if isinstance(first, (str, bytes)):
         raise TypeError(
-            f"{name} has texts, the first {X[0][:40]!r}; make vectors of them first, as "
+            f"{name} has texts, the first {first[:40]!r}; make vectors of them first, as "
             f"scikit-learn's TfidfVectorizer().fit_transform({name}) or sentence embeddings"
         )
 
 
-def refuse_not_numbers(X: Any, array: np.ndarray, name: str) -> NoReturn:
+def refuse_not_numbers(X: object, array: np.ndarray, name: str) -> NoReturn:
     """Raise for data that are not real numbers: what is wrong, and what to pass instead.
 
     Parameters
@@ -402,7 +428,7 @@ def refuse_not_numbers(X: Any, array: np.ndarray, name: str) -> NoReturn:
     raise TypeError(message) from None
 
 
-def refuse_missing(array: np.ndarray, name: str, columns: Any) -> None:
+def refuse_missing(array: np.ndarray, name: str, columns: Sequence[object] | None) -> None:
     """Raise ValueError where numbers are missing: in which row, and in which columns.
 
     columns : their names, or None.
@@ -453,9 +479,9 @@ def is_missing(values: np.ndarray) -> np.ndarray:
     return found
 
 
-def _is_single(value: Any) -> bool:
+def _is_single(value: object) -> bool:
     """Whether a value is no array: SciPy compares matrices without a look at their indices."""
-    return getattr(value, "shape", ()) == ()
+    return bool(getattr(value, "shape", ()) == ())
 
 
 def as_labels(labels: ArrayLike, n: int, name: str = "labels") -> np.ndarray:
@@ -494,7 +520,7 @@ def n_rows_or_none(data: Rows | None) -> int | None:
     return shape[0] if shape else None
 
 
-def column_names(X: Any) -> list[str] | None:
+def column_names(X: object) -> list[str] | None:
     """Return the names of the columns of pandas, polars and PyArrow tables, None of other rows.
 
     Numbers, which pandas gives to columns without a name, are no names.
@@ -502,10 +528,12 @@ def column_names(X: Any) -> list[str] | None:
     columns = _columns_of(X)
     if columns is None or callable(columns):
         return None
-    names = list(columns)
-    return names if names and all(isinstance(name, str) for name in names) else None
+    listed = list(columns)
+    names = [name for name in listed if isinstance(name, str)]
+    return names if names and len(names) == len(listed) else None
 
 
-def _columns_of(X: Any) -> Any:
+def _columns_of(X: object) -> Sequence[object] | None:
     """Return what a data frame or table calls its columns, None of anything else."""
-    return getattr(X, "column_names", getattr(X, "columns", None))  # PyArrow's, or all others'
+    found: Sequence[object] | None = getattr(X, "column_names", getattr(X, "columns", None))
+    return found  # PyArrow's, or all others'

@@ -14,7 +14,7 @@ from fasttsne.dask.cells import (
     take_cells,
 )
 from fasttsne.nearest_neighbors.builtin.cells import Bound, Cells, SearchPlan
-from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
+from fasttsne.nearest_neighbors.builtin.rows import DenseRows
 
 N, K, N_NEAR, N_FAR = 6000, 10, 2, 40
 

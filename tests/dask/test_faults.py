@@ -21,8 +21,7 @@ from helpers.clusters import processes
 import fasttsne
 import fasttsne.dask
 from fasttsne.dask import cluster as cluster_module
-from fasttsne.dask.cluster import ClusterError
-from fasttsne.dask.limits import REASONS
+from fasttsne.dask.cluster import REASONS, ClusterError
 from fasttsne.runtime.progress import report_progress_to
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]  # processes that are killed, and times

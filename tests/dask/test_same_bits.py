@@ -22,7 +22,7 @@ from helpers.clusters import processes
 import fasttsne
 import fasttsne.dask
 import fasttsne.scanpy
-from fasttsne.dask.limits import REASONS
+from fasttsne.dask.cluster import REASONS
 from fasttsne.objective import KLDivergence, register_objective
 from fasttsne.repulsion import TreeRepulsion
 from fasttsne.runtime.progress import report_progress_to

@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 
 from fasttsne import TSNE, affinity
 from fasttsne.embedding import new_rows
-from fasttsne.runtime import stored_rows
+from fasttsne.runtime import rows as stored_rows
 from fasttsne.runtime.memory import available_memory
 from fasttsne.runtime.progress import report_progress_to
 

@@ -11,7 +11,7 @@ from fasttsne import TSNE, Anchors, TSNEEmbedding, affinity
 from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.callbacks import Checkpoint, EmbeddingRecorder
 from fasttsne.nearest_neighbors import Exact
-from fasttsne.nearest_neighbors.changing import ChangingIndex
+from fasttsne.nearest_neighbors.dynamic import DynamicIndex
 from fasttsne.nearest_neighbors.neighbor_lists import add_rows, drop_rows, replace_rows
 from fasttsne.objective import make_objective
 from fasttsne.objective.points import FreePointsDivergence
@@ -29,7 +29,7 @@ def old(digits):
 def changed(X, k=15):
     """An index that can change, and its lists."""
     index = Exact(X, k, n_jobs=2)
-    return ChangingIndex.of(index, k), index.build()
+    return DynamicIndex.of(index, k), index.build()
 
 
 def check_lists(X, lists, of_all=slice(0)):
@@ -272,7 +272,7 @@ def test_the_search_of_a_distance_of_the_data(digits):
     """Variances are those of the first rows, in all parts of the index."""
     X = digits[:300].astype(np.float64) + np.random.default_rng(0).normal(size=(300, 64))
     index = Exact(X[:250], 10, metric="seuclidean")
-    index, lists, _ = add_rows(ChangingIndex.of(index, 10), index.build(), X[250:])
+    index, lists, _ = add_rows(DynamicIndex.of(index, 10), index.build(), X[250:])
     far = cdist(X, X, "seuclidean", V=np.var(X[:250], axis=0, ddof=1))
     indices, distances = lists
     np.testing.assert_allclose(distances, np.take_along_axis(far, indices, 1), rtol=1e-6)

@@ -29,7 +29,7 @@ from hypothesis.stateful import (
 )
 
 from fasttsne import TSNE, Anchors, TSNEEmbedding, affinity
-from fasttsne.nearest_neighbors.changing import ChangingIndex
+from fasttsne.nearest_neighbors.dynamic import DynamicIndex
 
 NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
 N_STEPS = 7
@@ -250,7 +250,7 @@ class MapWalk(RuleBasedStateMachine):
         embedding = self.map
         assert embedding.shape[0] == len(self.rows)
         assert np.isfinite(embedding).all()
-        index = ChangingIndex.of(embedding.affinities.knn_index, 1)
+        index = DynamicIndex.of(embedding.affinities.knn_index, 1)
         rows = index.rows(np.arange(len(self.rows)))
         np.testing.assert_array_equal(rows.toarray() if sp.issparse(rows) else rows, self.rows)
 

@@ -23,7 +23,7 @@ import scipy.sparse as sp
 from fasttsne import TSNE, TSNEEmbedding, files
 from fasttsne.datasets import load_digits
 from fasttsne.io.formats import write_map
-from fasttsne.runtime import stored_rows
+from fasttsne.runtime import rows as stored_rows
 from fasttsne.runtime.validation import check_data
 from helpers.damage import damaged
 

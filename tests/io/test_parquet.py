@@ -9,7 +9,7 @@ import pytest
 from helpers.quick import PEAK_MEMORY, QUICK, run_python
 
 from fasttsne import TSNE, files
-from fasttsne.runtime import stored_rows
+from fasttsne.runtime import rows as stored_rows
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -250,7 +250,7 @@ def test_a_file_is_not_read_whole(tmp_path):
         f"{PEAK_MEMORY}\n"
         "import sys, pyarrow.parquet\n"
         "from fasttsne import files\n"
-        "from fasttsne.runtime.stored_rows import iter_blocks\n"
+        "from fasttsne.runtime.rows import iter_blocks\n"
         "before = peak()\n"
         "n = sum(len(block) for _, block in iter_blocks(files.read_table(sys.argv[1]).data, 'X'))\n"
         "print(n, (peak() - before) / 400e6)\n"

@@ -12,7 +12,8 @@ import fasttsne
 from fasttsne import _kernels, metrics, nearest_neighbors
 from fasttsne._kernels import reference
 from fasttsne.nearest_neighbors import Annoy, Approx, Exact, exact, make_index
-from fasttsne.nearest_neighbors.builtin import cells, dense_rows, prepared_rows
+from fasttsne.nearest_neighbors.builtin import cells, prepared_rows
+from fasttsne.nearest_neighbors.builtin import rows as builtin_rows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
 from fasttsne.nearest_neighbors.builtin.ranks import make_distances
 
@@ -32,9 +33,9 @@ def test_exact_equals_twin(digits):
 def test_exact_one_way_equals_both_ways(monkeypatch, rng):
     X = rng.normal(0, 1, (3000, 8)).astype(np.float32)
     both_ways = Exact(X, 10).build()
-    monkeypatch.setattr(dense_rows, "SELF_JOIN_MAX_SAMPLES", 100)
+    monkeypatch.setattr(builtin_rows, "SELF_JOIN_MAX_SAMPLES", 100)
     monkeypatch.setattr(prepared_rows, "QUERY_BATCH_SIZE", 700)
-    monkeypatch.setattr(dense_rows, "MAX_PACKED_NUMBERS", 10_000)
+    monkeypatch.setattr(builtin_rows, "MAX_PACKED_NUMBERS", 10_000)
     for got, want in zip(Exact(X, 10).build(), both_ways, strict=True):
         np.testing.assert_array_equal(got, want)
 
@@ -260,7 +261,7 @@ def test_approx_on_a_file_larger_than_the_memory_allowed(rng, tmp_path):
 
 def test_float32_data_is_not_copied(rng):
     X = rng.normal(0, 1, (100, 4)).astype(np.float32)
-    assert dense_rows.DenseRows(X, "euclidean").points.values is X
+    assert builtin_rows.DenseRows(X, "euclidean").points.values is X
 
 
 def test_covariance_of_mahalanobis_by_either_name(rng):
@@ -426,9 +427,9 @@ def images(rng, last=0.0):
 
 def test_bytes_find_what_floats_find(monkeypatch, rng):
     X = images(rng)
-    assert dense_rows.DenseRows(X, "euclidean").as_bytes.dtype == np.uint8
+    assert builtin_rows.DenseRows(X, "euclidean").as_bytes.dtype == np.uint8
     in_bytes = Approx(X, 15, random_state=0).build()
-    monkeypatch.setattr(dense_rows, "BYTE_COLUMNS", (10**6, 10**6))
+    monkeypatch.setattr(builtin_rows, "BYTE_COLUMNS", (10**6, 10**6))
     indices, distances = Approx(X, 15, random_state=0).build()
     np.testing.assert_array_equal(in_bytes[0], indices)
     np.testing.assert_allclose(in_bytes[1], distances, rtol=3e-7)
@@ -448,7 +449,7 @@ def test_distances_do_not_depend_on_the_batch(monkeypatch, rng):
     """Rows that float32 cannot tell apart are searched in groups: of a batch, or of all."""
     X = two_scales(rng, 2000).astype(np.float32)
     expected = Exact(X, 30).build()
-    monkeypatch.setattr(dense_rows, "SELF_JOIN_MAX_SAMPLES", 0)
+    monkeypatch.setattr(builtin_rows, "SELF_JOIN_MAX_SAMPLES", 0)
     monkeypatch.setattr(prepared_rows, "QUERY_BATCH_SIZE", 300)
     for own, other in zip(expected, Exact(X, 30).build(), strict=True):
         np.testing.assert_array_equal(own, other)
@@ -456,7 +457,7 @@ def test_distances_do_not_depend_on_the_batch(monkeypatch, rng):
 
 @pytest.mark.parametrize("last", [-1, 256, 7.5])
 def test_other_numbers_stay_floats(rng, last):
-    assert dense_rows.DenseRows(images(rng, last), "euclidean").as_bytes is None
+    assert builtin_rows.DenseRows(images(rng, last), "euclidean").as_bytes is None
 
 
 @pytest.mark.parametrize("n_columns", [1, 31, 130, 33_000])

@@ -9,14 +9,12 @@ from fasttsne.nearest_neighbors import (
     Approx,
     Exact,
     Faiss,
+    backends,
     exact,
     make_index,
-    packages,
     select,
 )
 from fasttsne.nearest_neighbors.approx import EXACT_MAX_SAMPLES
-from fasttsne.nearest_neighbors.backends import faiss as faiss_backend
-from fasttsne.nearest_neighbors.backends.scikit import UNSUPPORTED_METRICS
 from fasttsne.nearest_neighbors.index import OWNERS_OF_SETTINGS
 
 
@@ -38,7 +36,7 @@ def test_auto_is_approx_for_built_in_metrics(rng, metric, kind):
 
 
 def test_names_of_all_backends(rng):
-    with pytest.raises(ValueError, match="'auto', " + ", ".join(map(repr, packages.BACKENDS))):
+    with pytest.raises(ValueError, match="'auto', " + ", ".join(map(repr, select.BACKENDS))):
         make_index("nonsense", rng.normal(size=(9, 2)), 3)
 
 
@@ -196,13 +194,13 @@ def test_approx_takes_the_settings_of_the_package(rng):
 
 def test_owners_of_settings_have_them():
     for name, owner in OWNERS_OF_SETTINGS.items():
-        settings = packages.backend_class(owner).SETTINGS
+        settings = select.BACKENDS[owner].SETTINGS
         assert settings is None or name in settings
 
 
 def test_scikit_learn_has_no_metric_that_is_not_built_in():
     names = pytest.importorskip("sklearn.neighbors").VALID_METRICS.values()
-    assert set().union(*names) - UNSUPPORTED_METRICS <= set(Exact.VALID_METRICS)
+    assert set().union(*names) - backends.UNSUPPORTED_METRICS <= set(Exact.VALID_METRICS)
 
 
 def test_angles_on_a_sphere(rng):
@@ -324,9 +322,9 @@ def test_quality_on_both_sides_of_the_reduction(clusters, columns):
     assert recall(index.query(new, 10)[0], Exact(X, 10, n_jobs=2).query(new, 10)[0]) > 0.9
 
 
-@pytest.mark.parametrize("n", [faiss_backend.FLAT_MAX_SAMPLES, faiss_backend.FLAT_MAX_SAMPLES + 1])
+@pytest.mark.parametrize("n", [backends.FLAT_MAX_SAMPLES, backends.FLAT_MAX_SAMPLES + 1])
 def test_which_index_of_faiss_is_automatic(rng, n):
     X = rng.normal(size=(n, 2)).astype(np.float32)
-    assert Faiss(X, 3)._by_lists == (n > faiss_backend.FLAT_MAX_SAMPLES)
+    assert Faiss(X, 3)._by_lists == (n > backends.FLAT_MAX_SAMPLES)
     assert not Faiss(X, 3, metric="manhattan")._by_lists
     assert Faiss(X, 3, knn_kwargs={"index": "ivf"})._by_lists

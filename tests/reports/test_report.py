@@ -13,7 +13,7 @@ from fasttsne import metrics
 from fasttsne.datasets import load_digits
 from fasttsne.reports import Comparison, Report
 from fasttsne.reports.catalogue import MEANINGS, usual_range, usual_scores
-from fasttsne.reports.islands import BLOCK_ROWS, nearest_points
+from fasttsne.reports.measure import BLOCK_ROWS, nearest_points
 
 X, y = load_digits()
 X, y = X[:600], y[:600]

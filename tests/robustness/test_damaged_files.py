@@ -23,7 +23,7 @@ from helpers.quick import QUICK, run_helper, run_python
 
 from fasttsne import TSNE, TSNEEmbedding, files
 from fasttsne.io.archive import read_kind
-from fasttsne.io.embedding_file import read_columns
+from fasttsne.io.codec import read_embedding_columns
 from fasttsne.io.formats import read_table
 
 NIGHTLY = os.environ.get("FASTTSNE_HYPOTHESIS") == "nightly"
@@ -289,7 +289,7 @@ def test_nothing_is_executed_by_numpy(folder):
             files.read_table(name)
         with pytest.raises(ValueError, match=name):
             files.read_vector(name)
-    for read in TSNEEmbedding.load, read_columns:
+    for read in TSNEEmbedding.load, read_embedding_columns:
         with pytest.raises(ValueError, match=r"rows\.npz"):
             read("rows.npz")
     assert read_kind("rows.npz") is None

@@ -8,7 +8,7 @@ from helpers.quick import run_python
 
 from fasttsne.runtime import memory
 from fasttsne.runtime.memory import AppendedArray, check_free_space, memory_budget
-from fasttsne.runtime.stored_rows import is_memmapped
+from fasttsne.runtime.rows import is_memmapped
 
 
 def test_without_a_budget_all_is_in_memory():

@@ -5,9 +5,9 @@ float32; what the bounds of their errors leave open is decided by distances in f
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sized
-from functools import cached_property
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Sized
+from functools import cached_property, partial
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -15,14 +15,14 @@ from fasttsne import _kernels
 from fasttsne.linalg.pca import Projection
 from fasttsne.linalg.products import preallocate_blas_buffers
 from fasttsne.linalg.robust import MAX_ROW_SIZE
-from fasttsne.linalg.rows import Matrix, RowTable
+from fasttsne.linalg.rows import RowTable
 from fasttsne.nearest_neighbors.builtin.candidates import N_EXTRA_CANDIDATES, Candidates, PackedRows
 from fasttsne.nearest_neighbors.builtin.cells import Cells, CellStore, SearchPlan
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS, to_metric
 from fasttsne.runtime import memory
 from fasttsne.runtime.progress import Progress, stage
-from fasttsne.runtime.stored_rows import is_memmapped
-from fasttsne.runtime.typing import RandomGenerator
+from fasttsne.runtime.rows import is_memmapped
+from fasttsne.runtime.typing import Matrix, RandomGenerator
 from fasttsne.runtime.validation import check_choice
 
 # Rows farther out than this may have been moved nearer: see ``robust.clip_far_rows``.
@@ -129,6 +129,10 @@ class PreparedRows(ABC, Generic[P]):
         reach : in the unit of the source.
         """
         return self
+
+    def coordinates(self) -> np.ndarray:
+        """Return the coordinates of all rows as an array."""
+        return self.to_dense(self.points)
 
     def moved(self, points: P) -> P:
         """Return points of other rows as prepared by these."""
@@ -311,6 +315,16 @@ class PreparedRows(ABC, Generic[P]):
             n_threads,
         )
         return out.reshape(m, k)
+
+    def distances_from(
+        self, rows: np.ndarray, n_threads: int
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """Return ``distances_to`` of some rows, by their numbers: a function of (m, k) indices."""
+        return partial(self.distances_to, self.points[rows], n_threads=n_threads)
+
+
+# Of either kind: what they prepare, they take.
+AnyPrepared: TypeAlias = PreparedRows[Any]
 
 
 class LocalCells(CellStore[np.ndarray], Generic[P]):

@@ -9,10 +9,13 @@ from scipy.spatial.distance import cdist
 
 from fasttsne import _kernels
 from fasttsne.linalg.rows import to_dense
-from fasttsne.nearest_neighbors.builtin.dense_rows import DenseRows
 from fasttsne.nearest_neighbors.builtin.metrics import METRICS
-from fasttsne.nearest_neighbors.builtin.rows import prepare_rows
-from fasttsne.nearest_neighbors.builtin.sparse_rows import SparseRows, squared_norms
+from fasttsne.nearest_neighbors.builtin.rows import (
+    DenseRows,
+    SparseRows,
+    prepare_rows,
+    squared_norms,
+)
 from fasttsne.nearest_neighbors.exact import Exact, pairwise_distances
 from fasttsne.nearest_neighbors.precomputed import check_distance_matrix, check_distances
 from fasttsne.runtime.typing import Metric, Rows, Settings

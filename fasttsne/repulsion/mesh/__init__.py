@@ -12,7 +12,7 @@ from fasttsne.repulsion.barnes_hut import Box, TreeRepulsion, bounding_box
 from fasttsne.repulsion.mesh.grid import Shape
 from fasttsne.repulsion.mesh.particle_mesh import ParticleMesh, Potential
 from fasttsne.repulsion.mesh.split import LINEAR_SPAN, Split, choose_split, finer, tree_cost
-from fasttsne.runtime.build_info import FFT_ENGINE
+from fasttsne.runtime import FFT_ENGINE
 from fasttsne.runtime.typing import Params
 
 log = logging.getLogger(__name__)

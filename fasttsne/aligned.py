@@ -1,10 +1,18 @@
-"""The estimator: starts that are alike, one descent of all maps, and maps that join later."""
+"""Maps of related data sets, side by side: what they share is at the same place in each.
+
+>>> from fasttsne import AlignedTSNE
+>>> from fasttsne.datasets import load_digits
+>>> X, y = load_digits()
+>>> first, second = AlignedTSNE(random_state=0).fit([X[:300], X[:400]])
+>>> first.shape, second.shape
+((300, 2), (400, 2))
+"""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -22,9 +30,11 @@ from fasttsne.optimize.plan import Phase, resolve_method
 from fasttsne.optimize.state import DescentState
 from fasttsne.optimize.target_term import Links, Ties
 from fasttsne.runtime.progress import progress_shown, report_progress_to
-from fasttsne.runtime.typing import Rows
+from fasttsne.runtime.typing import Params, Rows
 from fasttsne.runtime.validation import check_choice, check_number
 from fasttsne.tsne import TSNE
+
+__all__ = ["AlignedTSNE"]
 
 log = logging.getLogger("fasttsne.aligned")
 
@@ -75,11 +85,11 @@ class AlignedTSNE:
 
     embeddings_: list[TSNEEmbedding]
 
-    def __init__(self, alignment: float = ALIGNMENT, tied_to: str = "mean", **parameters: Any):
+    def __init__(self, alignment: float = ALIGNMENT, tied_to: str = "mean", **parameters: object):
         self.alignment = alignment
         self.tied_to = tied_to
-        self.parameters = parameters
-        TSNE(**parameters)  # raises for names that it does not know
+        self.parameters: Params = {**parameters}
+        TSNE(**self.parameters)  # raises for names that it does not know
 
     def __repr__(self) -> str:
         given = {"alignment": self.alignment, "tied_to": self.tied_to, **self.parameters}
@@ -209,7 +219,9 @@ class AlignedTSNE:
 
 
 def check_relations(
-    relations: Sequence[Relation] | None, weights: Any, sizes: Sequence[int]
+    relations: Sequence[Relation] | None,
+    weights: ArrayLike | Sequence[ArrayLike],
+    sizes: Sequence[int],
 ) -> list[Links]:
     """Return partners of rows of each two consecutive data sets, with weights above 0."""
     n = len(sizes) - 1
@@ -225,7 +237,9 @@ def check_relations(
             f"relations must have {n} entries, one for each two consecutive of {n + 1} data sets; "
             f"got {len(relations)}"
         )
-    if np.ndim(weights) == 0 and not isinstance(weights, Mapping):
+    if isinstance(weights, np.ndarray):
+        weights = weights.tolist()
+    if not isinstance(weights, Sized) or isinstance(weights, str):
         weights = [weights] * n
     if len(weights) != n:
         raise ValueError(f"weights must be a number or have {n} entries; got {len(weights)}")

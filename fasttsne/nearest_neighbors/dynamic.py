@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from fasttsne.nearest_neighbors.index import Index, KNNIndex
 from fasttsne.nearest_neighbors.neighbor_lists import Lists, nearest_of
 from fasttsne.nearest_neighbors.select import make_index
+from fasttsne.runtime.typing import Matrix, Metric
 
 # Of a row that has left.
 REMOVED = -1
@@ -31,7 +32,7 @@ class Part(NamedTuple):
         return int(np.count_nonzero(self.numbers != REMOVED))
 
 
-class ChangingIndex:
+class DynamicIndex:
     """An index of rows some of which joined later, while others have left.
 
     Parameters
@@ -47,12 +48,12 @@ class ChangingIndex:
     def __init__(self, parts: list[Part], k: int):
         self.parts, self.k = parts, k
         self.n_samples = sum(part.n_left for part in parts)
-        self.metric: Any = getattr(parts[0].index, "metric", "euclidean")
+        self.metric: Metric = getattr(parts[0].index, "metric", "euclidean")
 
     @classmethod
-    def of(cls, index: Index, k: int) -> "ChangingIndex":
+    def of(cls, index: Index, k: int) -> "DynamicIndex":
         """Return an index that can change; the given one does not."""
-        if isinstance(index, ChangingIndex):
+        if isinstance(index, DynamicIndex):
             return cls(index.parts, k)
         if getattr(index, "metric", None) == "precomputed":
             raise NotImplementedError(
@@ -65,12 +66,12 @@ class ChangingIndex:
         """Raise NotImplementedError: the lists of neighbours are changed beside the index."""
         raise NotImplementedError("an index that has changed is not built anew")
 
-    def query(self, X: Any, k: int) -> Lists:
+    def query(self, X: Matrix, k: int) -> Lists:
         """Return the k rows nearest to each row of X, nearest first, and their distances."""
         parts = [_query(part, X, k) for part in self.parts if part.n_left]
         return parts[0] if len(parts) == 1 else nearest_of(parts, k)
 
-    def rows(self, numbers: np.ndarray) -> Any:
+    def rows(self, numbers: np.ndarray) -> Matrix:
         """Return rows by their numbers, as the parts have them: an array, or a CSR matrix."""
         found, order = [], []
         for part in self.parts:
@@ -83,25 +84,25 @@ class ChangingIndex:
                 order.append(wanted)
         return stack_rows(found)[np.argsort(np.concatenate(order))]
 
-    def without(self, numbers: np.ndarray) -> "ChangingIndex":
+    def without(self, numbers: np.ndarray) -> "DynamicIndex":
         """Return the index without some rows; the others keep their numbers."""
         changed = [
             Part(index, np.where(np.isin(old, numbers), REMOVED, old).astype(np.int32))
             for index, old in self.parts
         ]
-        return ChangingIndex(changed, self.k)
+        return DynamicIndex(changed, self.k)
 
-    def renumbered(self, new: np.ndarray) -> "ChangingIndex":
+    def renumbered(self, new: np.ndarray) -> "DynamicIndex":
         """Return the index with ``new[i]`` as the number of row i."""
         changed = [
             Part(index, np.where(old == REMOVED, REMOVED, new[old]).astype(np.int32))
             for index, old in self.parts
         ]
-        return ChangingIndex(changed, self.k)
+        return DynamicIndex(changed, self.k)
 
     def joined_by(
-        self, X: Any, numbers: np.ndarray, n_looked_at: int
-    ) -> tuple["ChangingIndex", Lists]:
+        self, X: Matrix, numbers: np.ndarray, n_looked_at: int
+    ) -> tuple["DynamicIndex", Lists]:
         """Return the index with rows that join it, and the rows that are near to each of them.
 
         Parameters
@@ -127,7 +128,7 @@ class ChangingIndex:
             indices, distances = new.index.build()
             first = new.n_left - len(numbers)
             found.append((new.numbers[indices[first:]], distances[first:]))
-        result = ChangingIndex([*kept, new], self.k)
+        result = DynamicIndex([*kept, new], self.k)
         width = sum(indices.shape[1] for indices, _ in found)
         return result, nearest_of(found, width)
 
@@ -142,7 +143,7 @@ class ChangingIndex:
             size += self.parts[first].n_left
         return self.parts[:first], self.parts[first:]
 
-    def _new_part(self, X: Any, numbers: np.ndarray) -> Part:
+    def _new_part(self, X: Matrix, numbers: np.ndarray) -> Part:
         first = self.parts[0].index
         settings: dict[str, Any] = {
             name: getattr(first, name) for name in SETTINGS if hasattr(first, name)
@@ -155,7 +156,7 @@ class ChangingIndex:
         return Part(make_index("auto", X, k, random_state=0, **settings), numbers.astype(np.int32))
 
 
-def _query(part: Part, X: Any, k: int) -> Lists:
+def _query(part: Part, X: Matrix, k: int) -> Lists:
     """Return the rows of a part nearest to each row of X that have not left, k or all of them.
 
     Where too many of those found have left, more are asked for: for each row by itself, so that
@@ -183,7 +184,7 @@ def _query(part: Part, X: Any, k: int) -> Lists:
         indices, distances = part.index.query(X[rows], n_asked)
 
 
-def _data_of(index: Any) -> Any:
+def _data_of(index: Index) -> Matrix:
     data = getattr(index, "data", None)
     if data is None:
         raise NotImplementedError(
@@ -193,7 +194,7 @@ def _data_of(index: Any) -> Any:
     return index.unchanged_data() if isinstance(index, KNNIndex) else data
 
 
-def stack_rows(parts: list[Any]) -> Any:
+def stack_rows(parts: list[Matrix]) -> Matrix:
     """Return rows below each other: an array, or a CSR matrix where any of them is sparse."""
     if len(parts) == 1:
         return parts[0]

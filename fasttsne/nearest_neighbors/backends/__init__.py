@@ -1,1 +1,0 @@
-"""Neighbour searches of other packages; each is an optional extra."""
