@@ -122,6 +122,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         checkpoint: FilePath | None = None,
         global_structure: float = 0,
         global_reference: str | ArrayLike = "pca",
+        accuracy: float | str = "auto",
         max_iter: int | None = None,
         init: str | ArrayLike | None = None,
         method: str | None = None,
@@ -164,6 +165,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.checkpoint = checkpoint
         self.global_structure = global_structure
         self.global_reference = global_reference
+        self.accuracy = accuracy
         self.max_iter = max_iter
         self.init = init
         self.method = method

@@ -5,6 +5,7 @@ what a kernel computes.  Nothing else uses them.
 """
 
 from collections.abc import Sequence
+from math import factorial
 from typing import TypeAlias
 
 import numpy as np
@@ -48,6 +49,31 @@ def repulsion_at(y: Array, sources: Array, dof: float = 1.0) -> Pair:
     q = 1 / (1 + r2 / dof)
     w = q**dof
     return ((w * q)[:, :, None] * d).sum(1), w.sum(1)
+
+
+def near_part(r2: Array, cutoff: float, dof: float) -> tuple[Array, Array, Array]:
+    """The near part of w by its definition, and its first two derivatives by the squared distance.
+
+    Zero from the cutoff on, and within it w less its Taylor polynomial there, of degree 3.
+    """
+    s0 = cutoff**2
+    derivatives = [
+        lambda s, k=k: (-1) ** k * np.prod((dof + np.arange(k)) / dof) * (1 + s / dof) ** (-dof - k)
+        for k in range(4)
+    ]
+    parts = []
+    for k in range(3):
+        terms = [derivatives[m](s0) * (r2 - s0) ** (m - k) / factorial(m - k) for m in range(k, 4)]
+        parts.append(np.where(r2 < s0, derivatives[k](r2) - sum(terms), 0))
+    near, slope, bend = parts
+    return near, slope, bend
+
+
+def near_repulsion(y: Array, sources: Array, cutoff: float, dof: float) -> Pair:
+    """sum_j -near'(r_ij^2) (y_i - y_j) and sum_j near(r_ij^2) over other points."""
+    d, r2 = differences(y, sources)
+    near, slope, _ = near_part(r2, cutoff, dof)
+    return (-slope[:, :, None] * d).sum(1), near.sum(1)
 
 
 def kl_divergence(P: Array, y: Array, dof: float = 1.0) -> float:

@@ -76,6 +76,7 @@ class Estimator:
         checkpoint: FilePath | None = None,
         global_structure: float = 0,
         global_reference: str | ArrayLike = "pca",
+        accuracy: float | str = "auto",
     ):
         self.n_components = n_components
         self.perplexity = perplexity
@@ -112,6 +113,7 @@ class Estimator:
         self.checkpoint = checkpoint
         self.global_structure = global_structure
         self.global_reference = global_reference
+        self.accuracy = accuracy
 
     def __repr__(self) -> str:
         changed = (

@@ -10,15 +10,12 @@ from fasttsne import _kernels
 from fasttsne.affinity import Affinities
 from fasttsne.metrics.estimate import check_points, sample_rows
 from fasttsne.objective.edges import edges_of
-from fasttsne.repulsion import ExactRepulsion, padded_columns
+from fasttsne.repulsion import AutoRepulsion, ExactRepulsion
 from fasttsne.repulsion.barnes_hut import TreeRepulsion, bounding_box
-from fasttsne.repulsion.mesh import (
-    FALLBACK_THETA,
-    LINEAR_SPAN,
-    MAX_LINE_CELLS,
-    MeshRepulsion,
-    max_cells,
-)
+from fasttsne.repulsion.exact import padded_columns
+from fasttsne.repulsion.mesh import FALLBACK_THETA, LINEAR_SPAN
+from fasttsne.repulsion.mesh.influence import polynomials, taylor_coefficients
+from fasttsne.repulsion.mesh.particle_mesh import Potential
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import RandomState
 from fasttsne.runtime.validation import check_number
@@ -35,18 +32,10 @@ SINGULARITY_LIMIT = 10.0
 EXACT_MAX_POINTS = 1000
 # The field reaches so much of the map's extent beyond it.
 MARGIN = 0.05
-# The second derivative needs splines of a higher order than the forces of a descent.
-MESH_PARAMS = {"n_interpolation_points": 4, "min_num_intervals": 50, "ints_in_interval": 1}
-# A grid beyond the limits of a descent's is finer, where there is room: errors of curvatures are
-# then a quarter of the others, 0.003 for 0.011 in the median of MNIST's map.
-FINE_PARAMS = {**MESH_PARAMS, "ints_in_interval": 0.7}
-# Padded cells of the largest grid.  It takes 14 bytes a cell while it is made: less than 1 GB.
-# A grid for one evaluation of forces has to be smaller (``repulsion.mesh``); this one is
-# made once, and each row reads it some fifty times.
-MAX_FIELD_CELLS = 2**26
-# A row's sums over all points cost as much as so many cells for each point.
-CELLS_PER_PAIR = 0.2
-NO_SELF_FORCE = np.zeros(_kernels.particle_mesh.SELF_FORCE_TERMS, np.float32)
+# Error of the forces of the field: curvatures have a larger one.
+ACCURACY = 1e-3
+# How often a row asks for its place, about.
+PLACES_PER_ROW = 50
 
 
 @dataclass(frozen=True)
@@ -162,17 +151,13 @@ class PointField(NamedTuple):
 
     z : sum of the similarities of all pairs.
     sources : (d, capacity) float32 points, transposed and padded, for sums over all; or None.
-    cells, origin, spacing, mean, table : the potential on a grid, where there are no sources.
+    potential : of near points and a grid, where there are no sources.
     box : (2, d), where it is known.
     """
 
     z: float
     sources: np.ndarray | None
-    cells: np.ndarray | None
-    origin: np.ndarray | None
-    spacing: float
-    mean: float
-    table: np.ndarray | None
+    potential: Potential | None
     box: np.ndarray
 
 
@@ -188,53 +173,29 @@ def make_point_field(
     Parameters
     ----------
     is_exact : by sums over all points in any case.
-    n_rows : how many points will be left out, for which a larger grid may pay; None is all.
+    n_rows : how many points will be left out; None is all.
     """
     low, high = bounding_box(points)
+    n = len(points)
     margin = np.float32(MARGIN) * (high - low).max()
     box = low - margin, high + margin
     limits = np.stack(box).astype(np.float64)
-    is_small = len(points) <= EXACT_MAX_POINTS or float((high - low).max()) < LINEAR_SPAN
-    mesh = None if is_exact or is_small else _mesh(points, box, dof, n_threads, n_rows)
+    is_small = n <= EXACT_MAX_POINTS or float((high - low).max()) < LINEAR_SPAN
     scratch = np.empty_like(points)
-    if mesh is None:
+    potential = None
+    if not is_exact and not is_small:
+        repulsion = AutoRepulsion(dof, ACCURACY, n_threads)
+        n_places = PLACES_PER_ROW * (n if n_rows is None else n_rows)
+        potential = repulsion.potential(points, box, n_places)
+    if potential is None:
         tree = TreeRepulsion(dof, FALLBACK_THETA[points.shape[1]], n_threads)
         z = (ExactRepulsion(dof, n_threads) if is_small else tree)(points, scratch)
-        return PointField(z, padded_columns(points), None, None, 1.0, 0.0, None, limits)
-    cells, spacing, constant = mesh.potential(points, box)
-    mean = len(points) * constant
-    own = np.empty(len(points), np.float32)
-    _kernels.particle_mesh.gather(
-        points, cells, box[0], spacing, mesh.polynomials, NO_SELF_FORCE, scratch, n_threads, own
-    )
+        return PointField(z, padded_columns(points), None, limits)
+    own = np.empty(n, np.float32)
+    potential.gather(points, scratch, own, n_threads)
     # What a grid says that a point contributes to its own potential is 1 but for its errors.
-    z = float(own.sum(dtype=np.float64)) + len(points) * (mean - 1)
-    table = with_curvatures(mesh.polynomials)
-    return PointField(z, None, cells, box[0], spacing, mean, table, limits)
-
-
-def _mesh(
-    points: np.ndarray,
-    box: tuple[np.ndarray, np.ndarray],
-    dof: float,
-    n_threads: int,
-    n_rows: int | None,
-) -> MeshRepulsion | None:
-    """Return the mesh for so many rows; None where sums over all points cost less."""
-    n, d = points.shape
-    n_pairs = n * (n if n_rows is None else n_rows)
-    possible = MAX_LINE_CELLS if d == 1 else MAX_FIELD_CELLS
-    worthwhile = min(CELLS_PER_PAIR * n_pairs, possible)
-    attempts = (
-        (MESH_PARAMS, max_cells(n, d)),
-        (FINE_PARAMS, worthwhile),
-        (MESH_PARAMS, worthwhile),
-    )
-    for params, limit in attempts:
-        mesh = MeshRepulsion.from_params(dof, n_threads, params)
-        if mesh.padded_cells(box) <= limit:
-            return mesh
-    return None
+    z = float(own.sum(dtype=np.float64)) + n * (n * potential.constant - 1)
+    return PointField(z, None, potential, limits)
 
 
 def with_curvatures(polynomials: np.ndarray) -> np.ndarray:
@@ -263,9 +224,27 @@ def leave_one_out(
     """
     m, d = len(rows), points.shape[1]
     found = np.empty(m), np.empty(m), np.empty((m, d)), np.empty(m, np.int32)
-    z, *potential = field
-    setting = exaggeration, SHARE, N_NEAREST, n_directions, dof
+    setting = field.z, exaggeration, SHARE, N_NEAREST, n_directions, dof
+    potential: tuple[object, ...] = (None, 1.0, *[None] * 5, 1.0, None, 0.0, None, 0.0)
+    if field.potential is not None:
+        potential = _arguments(field.potential, len(points))
     _kernels.leave_one_out.leave_one_out(
-        *graph, points, rows.astype(np.int32), z, *setting, *potential, *found, n_threads
+        *graph,
+        points,
+        rows.astype(np.int32),
+        *setting,
+        field.sources,
+        *potential,
+        field.box,
+        *found,
+        n_threads,
     )
     return found
+
+
+def _arguments(potential: Potential, n: int) -> tuple[object, ...]:
+    """Return the potential of n points as the kernel takes it."""
+    split, dof = potential.split, potential.dof
+    table = with_curvatures(polynomials(split.order))
+    near = split.cutoff, taylor_coefficients(split.cutoff, dof)
+    return *potential.points, potential.cells, split.spacing, table, *near, n * potential.constant

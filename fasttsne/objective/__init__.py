@@ -1,13 +1,14 @@
 """What gradient descent makes smaller: objectives, the protocol for your own, and their names."""
 
 import builtins
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from fasttsne.affinity import Affinities
 from fasttsne.objective.base import Objective
 from fasttsne.objective.callable import NAMES, FunctionObjective, ObjectiveFunction
 from fasttsne.objective.kl import DensityObjective, KLDivergence, kl_divergence
 from fasttsne.repulsion import METHODS, make_repulsion
+from fasttsne.runtime.typing import Params
 from fasttsne.runtime.validation import check_choice
 
 __all__ = [
@@ -59,7 +60,7 @@ def make_objective(
     n_components: int,
     dof: float,
     n_threads: int,
-    accuracy: Mapping[str, float],
+    accuracy: Params,
     density_weight: float = 0,
 ) -> Objective:
     """Return the objective of a map.
@@ -67,7 +68,7 @@ def make_objective(
     Parameters
     ----------
     method : a resolved method of repulsion, the name of a registered objective, or a function.
-    accuracy : theta, n_interpolation_points, min_num_intervals, ints_in_interval.
+    accuracy : values of ``parameters.ACCURACY``.
     density_weight : weight of the density term.
     """
     method = check_method(method)

@@ -58,7 +58,7 @@ class FunctionObjective(Objective):
         P: sp.csr_matrix,
         n_components: int,
         dof: float,
-        accuracy: Mapping[str, float],
+        accuracy: Params,
         n_threads: int,
     ):
         super().__init__((P.shape[0], n_components), n_threads)

@@ -113,7 +113,13 @@ def _table(*parameters: Parameter) -> dict[str, Parameter]:
 # Beyond, cells are so coarse that the map explodes, at a negative KL divergence.
 MAX_THETA = 1.2
 OPTIMIZERS = ("auto", "preconditioned", "momentum")
-ACCURACY = ("theta", "n_interpolation_points", "min_num_intervals", "ints_in_interval")
+ACCURACY = (
+    "accuracy",
+    "theta",
+    "n_interpolation_points",
+    "min_num_intervals",
+    "ints_in_interval",
+)
 # Parameters of TSNE on which the embedding does not depend.
 WITHOUT_EFFECT = (
     "n_jobs",
@@ -159,14 +165,15 @@ TSNE = _table(
         "degrees of freedom of the kernel (1 + r^2 / dof)^-dof; below 1 its tails are heavier "
         "and clusters split up (Kobak et al. 2020)."),
     Parameter("theta", 0.5, THETA,
-        "accuracy of the Barnes-Hut tree: the largest ratio of a cell's size to its distance; "
-        "smaller is more accurate and slower."),
+        'accuracy of the Barnes-Hut tree of the method "bh": the largest ratio of the size of a '
+        "cell to its distance; smaller is more accurate and slower."),
     Parameter("n_interpolation_points", 3, Numbers(low=1, high=6, integer=True),
-        "accuracy of the FFT grid: order of its splines less two."),
+        'accuracy of the grid of the method "fft": order of its splines less two.'),
     Parameter("min_num_intervals", 50, Numbers(low=1, high=10**6, integer=True),
-        "minimum number of grid cells across the map."),
+        'minimum number of cells of the grid of "fft" across the map.'),
     Parameter("ints_in_interval", 1, Numbers(above=0.001, high=1000),
-        "factor of the grid's spacing; for 1 it is 0.4 units of the map, in 3-D 0.6."),
+        'factor of the spacing of the grid of "fft"; for 1 it is 0.4 units of the map, in 3-D '
+        "0.6."),
     Parameter("initialization", "pca", None,
         '"pca", "spectral" (of the affinities), "random", or an (n_samples, n_components) '
         'array.  Where X is not given, "pca" falls back to "spectral".'),
@@ -241,6 +248,9 @@ TSNE = _table(
     Parameter("global_reference", "pca", None,
         'what ``global_structure`` draws the map to: "pca", or an (n_samples, n_components) '
         "array of any scale, from which the map then also starts, unless it is given a start."),
+    Parameter("accuracy", "auto", Numbers(low=1e-4, high=0.1, words=("auto",)),
+        "largest error of the repulsive forces, as a share of their root mean square, for points "
+        'at random; "auto" is 0.004.  The methods "fft" and "bh" have settings of their own.'),
 )  # fmt: skip
 
 # What scikit-learn's estimator takes besides, None where it is not used.
@@ -274,7 +284,7 @@ OPTIMIZE = _table(
     *_of_tsne(
         "tol", "optimizer", "max_grad_norm", "max_step_norm", "theta", "n_interpolation_points",
         "min_num_intervals", "ints_in_interval", "n_jobs", "callbacks", "callbacks_every_iters",
-        "verbose",
+        "verbose", "accuracy",
     ),
 )  # fmt: skip
 

@@ -74,8 +74,7 @@ class Phase:
     dof : degrees of freedom of the kernel.
     method : of the repulsive forces: "exact", "bh", "fft", "auto" (either of the last two, by the
         size of the map in each iteration), the name of a registered objective, or a function.
-    accuracy : pairs of a name and a value: theta, n_interpolation_points, min_num_intervals,
-        ints_in_interval.
+    accuracy : pairs of a name and a value, for each of ``parameters.ACCURACY``.
     density_weight : weight of the density term.
     max_grad_norm, max_step_norm : bounds on a point's gradient and step, or None.
     n_threads : how many threads share the work.
@@ -89,7 +88,7 @@ class Phase:
     stages: tuple[Stage, ...]
     dof: float = 1.0
     method: str | ObjectiveFunction = "auto"
-    accuracy: tuple[tuple[str, float], ...] = ()
+    accuracy: tuple[tuple[str, float | str], ...] = ()
     density_weight: float = 0.0
     max_grad_norm: float | None = None
     max_step_norm: float | None = 5.0

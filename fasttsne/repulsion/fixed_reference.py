@@ -11,19 +11,15 @@ from typing import Protocol
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.repulsion import METHODS, padded_columns
+from fasttsne.repulsion import AutoRepulsion, make_repulsion
 from fasttsne.repulsion.barnes_hut import Box, TreeRepulsion, bounding_box
-from fasttsne.repulsion.mesh import (
-    FALLBACK_THETA,
-    LINEAR_SPAN,
-    MeshRepulsion,
-    max_cells,
-    max_field_cells,
-)
+from fasttsne.repulsion.exact import padded_columns
+from fasttsne.repulsion.mesh import FALLBACK_THETA, LINEAR_SPAN, MeshRepulsion
+from fasttsne.repulsion.mesh.particle_mesh import Potential
 from fasttsne.runtime.typing import Params
 
 # The grid reaches so much of the map's extent beyond it: new points may land outside.
-MARGIN, MARGIN_OF_LARGE = 0.1, 0.02
+MARGIN = 0.1
 # A potential below this share of the largest drowns in the grid's errors.
 MIN_SHARE = 1e-5
 
@@ -50,33 +46,29 @@ def make_field(
     Parameters
     ----------
     points : (n, d) float32 array.
-    method : as for ``make_repulsion``; "auto" is the mesh unless its grid would be too large.
+    method : as for ``make_repulsion``.  The tree stands in where a grid would cost more.
     params : accuracy, as for ``make_repulsion``.
     n_evaluations : at how many places the field will be asked for, over all calls, if that is
-        known: a 2-D grid may have more cells where it will be used more.  Up to
-        ``MAX_FIELD_CELLS`` it takes 1 GB while it is made, and a quarter of that later.
+        known: near pairs pay where they are few.
     """
     if method == "exact":
         return ExactField(points, dof, n_threads)
     if method == "bh":
         return TreeField(points, dof, params["theta"], n_threads)
-    if method not in METHODS.values():
-        raise ValueError(f"no repulsion of a fixed map is called {method!r}")
-    mesh = MeshRepulsion.from_params(dof, n_threads, params)
-    box = _box(points, MARGIN)
+    mesh = make_repulsion(method, dof, n_threads, params)
+    assert isinstance(mesh, MeshRepulsion | AutoRepulsion)
+    box = _box(points)
     is_tiny = float(np.max(box[1] - box[0])) < LINEAR_SPAN
-    if not is_tiny and mesh.padded_cells(box) <= max_cells(*points.shape):
-        return MeshField(points, mesh, box)
-    box = _box(points, MARGIN_OF_LARGE)
-    if not is_tiny and mesh.padded_cells(box) <= max_field_cells(n_evaluations, points.shape[1]):
-        return MeshField(points, mesh, box, is_quick=True)
-    return TreeField(points, dof, _fallback_theta(dof, points.shape[1]), n_threads)
+    potential = None if is_tiny else mesh.potential(points, box, n_evaluations)
+    if potential is None:
+        return TreeField(points, dof, _fallback_theta(dof, points.shape[1]), n_threads)
+    return MeshField(points, potential, box, n_threads)
 
 
-def _box(points: np.ndarray, margin: float) -> Box:
-    """Return the points' bounding box, and so much of its extent around it."""
+def _box(points: np.ndarray) -> Box:
+    """Return the points' bounding box, and MARGIN of its extent around it."""
     low, high = bounding_box(points)
-    more = np.float32(margin) * (high - low).max()
+    more = np.float32(MARGIN) * (high - low).max()
     return low - more, high + more
 
 
@@ -111,29 +103,25 @@ class TreeField:
 
 
 class MeshField:
-    """The potential of the map on a grid; the tree serves points that are off it.
+    """The potential of the map, of near points and on a grid; a tree serves places that are off it.
 
     The tree serves also where the potential is so small that the grid's errors would matter: in
     the empty parts of a map whose kernel has light tails.  Calls share no scratch arrays, so
-    threads may use one field at once.  With ``is_quick`` the grid is made in a third of the time,
-    for maps that are not small (``quick_influence``).
+    threads may use one field at once.
     """
 
-    def __init__(self, points: np.ndarray, mesh: MeshRepulsion, box: Box, is_quick: bool = False):
-        self._points, self._mesh = points, mesh
+    def __init__(self, points: np.ndarray, potential: Potential, box: Box, n_threads: int):
+        self._points, self._potential, self._n_threads = points, potential, n_threads
         self._low, self._high = box
-        self._cells, self._spacing, constant = mesh.potential(points, box, is_quick)
-        self._mean = len(points) * constant
-        self._min_potential = MIN_SHARE * (float(self._cells.max()) + self._mean)
-        # A new point was not spread: it does not push itself.
-        self._no_self_force = np.zeros(_kernels.particle_mesh.SELF_FORCE_TERMS, np.float32)
+        self._mean = len(points) * potential.constant
+        self._min_potential = MIN_SHARE * (float(potential.cells.max()) + self._mean)
         self._tree: TreeField | None = None
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
         outside = (y < self._low) | (y > self._high)
         inside = np.clip(y, self._low, self._high) if outside.any() else y
         potential = np.empty(len(y), np.float32)
-        _kernels.particle_mesh.gather(inside, *self._grid(), out, self._mesh.n_threads, potential)
+        self._potential.gather(inside, out, potential, self._n_threads)
         np.add(potential, self._mean, out=z)
         lost = z < self._min_potential
         if inside is not y:
@@ -143,18 +131,13 @@ class MeshField:
 
     def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> object:
         limits = self._high, self._mean, self._min_potential
-        return _kernels.particle_mesh.row_task(y, *self._grid(), out, z, *limits)
-
-    def _grid(self) -> tuple[np.ndarray, np.ndarray, float, np.ndarray, np.ndarray]:
-        """Return what kernels gather from."""
-        polynomials = self._mesh.polynomials
-        return self._cells, self._low, self._spacing, polynomials, self._no_self_force
+        return self._potential.row_task(y, out, z, *limits)
 
     def _by_tree(self, y: np.ndarray, lost: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
         if self._tree is None:
-            dof, n_threads = self._mesh.dof, self._mesh.n_threads
+            dof = self._potential.dof
             theta = _fallback_theta(dof, y.shape[1])
-            self._tree = TreeField(self._points, dof, theta, n_threads)
+            self._tree = TreeField(self._points, dof, theta, self._n_threads)
         forces, shares = np.empty((len(lost), y.shape[1]), np.float32), np.empty(len(lost))
         self._tree(y[lost], forces, shares)
         out[lost], z[lost] = forces, shares

@@ -14,6 +14,7 @@ NOT_HOT = {
     "load_level",
     "neighbor_lists",
     "packed_edges",
+    "pair_counts",
     "raster",
     "row_descent",
     "simd",

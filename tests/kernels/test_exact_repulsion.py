@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fasttsne._kernels import reference
-from fasttsne.repulsion import ExactRepulsion, padded_columns
+from fasttsne.repulsion.exact import ExactRepulsion, padded_columns
 
 
 def exact_repulsion(kernel, y, out, dof, n_threads):

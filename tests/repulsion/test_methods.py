@@ -19,13 +19,10 @@ from fasttsne.repulsion import (
 )
 from fasttsne.repulsion.fixed_reference import make_field
 from fasttsne.repulsion.mesh import (
-    CALL_OVERHEAD_IN_CELLS,
-    FAST_CELLS_PER_POINT,
     MAX_CELLS_PER_POINT,
     MAX_LINE_CELLS,
     MIN_CELL_LIMIT,
     max_cells,
-    max_fast_cells,
     padded_size,
     transform_sizes,
 )
@@ -33,6 +30,8 @@ from fasttsne.repulsion.mesh import (
 ROWS = 3000
 # Bounds of the error in 1-D and 2-D, and in 3-D, where the default spacing is wider.
 METHODS = {
+    "auto": (AutoRepulsion(n_threads=2), 6e-3, 6e-3),
+    "auto, finer": (AutoRepulsion(accuracy=5e-4), 1e-3, 1e-3),
     "fft": (MeshRepulsion(n_threads=2), 1.5e-2, 3e-2),
     "fft, finer": (MeshRepulsion(1, 4, min_num_intervals=100, ints_in_interval=0.8), 5e-3, 3e-2),
     "bh 0.5": (TreeRepulsion(theta=0.5, n_threads=2), 3e-2, 3e-2),
@@ -97,11 +96,12 @@ def test_finer_meshes_converge(d, span):
 
 @pytest.mark.parametrize("d", [2, 3])
 @pytest.mark.parametrize("span", [0, 1e-30, 1e-12, 1e-5])
-def test_tiny_maps_have_linear_forces(span, d):
+@pytest.mark.parametrize("method", [MeshRepulsion, AutoRepulsion])
+def test_tiny_maps_have_linear_forces(method, span, d):
     """All w are 1: the force on a point is n times its distance from the mean."""
     y = make_map("uniform", 1, d) * np.float32(span)
     force = np.empty_like(y)
-    z = MeshRepulsion()(y, force)
+    z = method()(y, force)
     expected = ROWS * (y - y.mean(0, dtype=float))
     assert z == pytest.approx(ROWS * (ROWS - 1))
     np.testing.assert_allclose(force, expected, atol=2e-3 * abs(expected).max())
@@ -128,7 +128,7 @@ def test_a_grid_that_would_be_too_large_falls_back_and_says_so(caplog, d):
 
 
 @pytest.mark.parametrize("d", [2, 3])
-@pytest.mark.parametrize("method", [MeshRepulsion, TreeRepulsion, ExactRepulsion])
+@pytest.mark.parametrize("method", [AutoRepulsion, MeshRepulsion, TreeRepulsion, ExactRepulsion])
 def test_threads_do_not_change_bits(method, d):
     y = make_map("clustered", 30, d)
     results = set()
@@ -149,33 +149,6 @@ def test_padded_sizes_are_good_and_close():
         assert size == 1
 
 
-@pytest.mark.parametrize(("d", "copies"), [(1, 1), (2, 4), (3, 15)])
-def test_auto_takes_the_mesh_for_dense_maps_and_the_tree_for_wide_ones(d, copies):
-    mesh, tree = MeshRepulsion(), TreeRepulsion()
-    auto = AutoRepulsion(mesh, tree)
-    for span, expected in ((1e-4, mesh), (5, mesh), (5e4 if d == 1 else 500, tree)):
-        y = np.repeat(make_map("uniform", span, d), copies, axis=0)
-        y.T[...] *= 0.6 ** np.arange(d)[:, None]
-        forces = [np.empty_like(y) for _ in range(2)]
-        assert auto(y, forces[0]) == expected(y, forces[1])
-        np.testing.assert_array_equal(*forces)
-
-
-@pytest.mark.parametrize("d", [1, 2, 3])
-def test_auto_changes_exactly_at_its_limit(d, monkeypatch):
-    """The mesh for so many cells as the limit says, the tree for one more."""
-    y = make_map("uniform", 5, d)
-    auto = AutoRepulsion(MeshRepulsion(), TreeRepulsion())
-    n_cells = auto.mesh.padded_cells((y.min(0), y.max(0)))
-    assert n_cells <= max_fast_cells(10**6, d)
-    monkeypatch.setitem(MIN_CELL_LIMIT, d, n_cells)
-    for limit, expected in ((n_cells, "fft"), (n_cells - 1, "bh")):
-        monkeypatch.setitem(FAST_CELLS_PER_POINT, d, 0)
-        monkeypatch.setitem(CALL_OVERHEAD_IN_CELLS, d, -limit)
-        auto(y, np.empty_like(y))
-        assert auto.last_method == expected
-
-
 @pytest.mark.parametrize("d", [2, 3])
 def test_the_grid_is_given_up_exactly_at_its_limit(d, monkeypatch):
     y = make_map("uniform", 5, d)
@@ -189,32 +162,11 @@ def test_the_grid_is_given_up_exactly_at_its_limit(d, monkeypatch):
         assert mesh.last_method == expected
 
 
-def test_auto_says_which_method_it_used():
-    auto = AutoRepulsion(MeshRepulsion(), TreeRepulsion())
-    assert auto.last_method is None
-    seen = []
-    for span in (5, 5, 500, 500, 1e-4, 5):
-        y = make_map("uniform", span, 2)
-        auto(np.repeat(y, 5, axis=0), np.empty((5 * len(y), 2), np.float32))
-        seen.append(auto.last_method)
-    assert seen == ["fft", "fft", "bh", "bh", "fft", "fft"]
-
-
-def test_auto_sees_when_its_mesh_hands_on_to_a_tree(monkeypatch):
-    y = make_map("uniform", 5, 2)
-    auto = AutoRepulsion(MeshRepulsion(), TreeRepulsion())
-    auto(np.repeat(y, 5, axis=0), np.empty((5 * len(y), 2), np.float32))
-    monkeypatch.setitem(MAX_CELLS_PER_POINT, 2, 0)
-    monkeypatch.setitem(MIN_CELL_LIMIT, 2, 0)
-    auto(np.repeat(y, 5, axis=0), np.empty((5 * len(y), 2), np.float32))
-    assert auto.last_method == "bh"
-
-
 def test_methods_name_themselves():
     assert (ExactRepulsion().last_method, TreeRepulsion().last_method) == ("exact", "bh")
 
 
-@pytest.mark.parametrize("method", [ExactRepulsion, MeshRepulsion, TreeRepulsion])
+@pytest.mark.parametrize("method", [ExactRepulsion, MeshRepulsion, AutoRepulsion, TreeRepulsion])
 def test_iterations_allocate_no_arrays(method):
     """After the first, for a map of the same size: the objects own what kernels work in."""
     y = make_map("clustered", 30, 2)
@@ -238,14 +190,12 @@ def test_resolve_method():
     assert resolve_method("barnes-hut", 100) == "bh"
 
 
+@pytest.mark.parametrize("mesh", [MeshRepulsion, AutoRepulsion])
 @pytest.mark.parametrize("d", [1, 2, 3])
-def test_a_map_wider_than_any_grid_goes_to_the_tree(rng, d):
+def test_a_map_wider_than_any_grid_goes_to_the_tree(rng, d, mesh):
     y = (rng.normal(size=(50, d)) * 1e9).astype(np.float32)
     forces = [np.empty_like(y) for _ in range(2)]
-    z = [
-        method(y, out)
-        for method, out in zip((MeshRepulsion(), ExactRepulsion()), forces, strict=True)
-    ]
+    z = [method(y, out) for method, out in zip((mesh(), ExactRepulsion()), forces, strict=True)]
     assert z[0] == pytest.approx(z[1], abs=1e-6)
     found, expected = (out.astype(float) for out in forces)  # squares would underflow
     assert np.linalg.norm(found - expected) < 3e-2 * np.linalg.norm(expected)
@@ -253,7 +203,7 @@ def test_a_map_wider_than_any_grid_goes_to_the_tree(rng, d):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("dof", [0.5, 1.0, 2.0, 10.0])
-@pytest.mark.parametrize("method", [TreeRepulsion, MeshRepulsion])
+@pytest.mark.parametrize("method", [TreeRepulsion, MeshRepulsion, AutoRepulsion])
 def test_forces_of_dense_maps_for_all_tails(rng, d, dof, method):
     """As wide as maps of a few thousand rows are: light tails see a cell's inside."""
     y = rng.normal(0, 20 / dof**0.9, (3000, d)).astype(np.float32)
@@ -265,6 +215,7 @@ def test_forces_of_dense_maps_for_all_tails(rng, d, dof, method):
 
 def test_each_name_is_made_and_no_other():
     accuracy = {
+        "accuracy": "auto",
         "theta": 0.5,
         "n_interpolation_points": 3,
         "min_num_intervals": 50,
@@ -283,7 +234,7 @@ def test_each_name_is_made_and_no_other():
     }
     with pytest.raises(ValueError, match="no repulsion is called 'pairs'"):
         make_repulsion("pairs", 1, 1, accuracy)
-    with pytest.raises(ValueError, match="no repulsion of a fixed map is called 'pairs'"):
+    with pytest.raises(ValueError, match="no repulsion is called 'pairs'"):
         make_field(points, "pairs", 1, 1, accuracy)
 
 

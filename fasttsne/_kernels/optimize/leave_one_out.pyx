@@ -17,7 +17,9 @@ from libc.stdlib cimport free, malloc
 from fasttsne._kernels.optimize.one_point_loss cimport Landscape, Valley, descend, look
 from fasttsne._kernels.optimize.small_matrix cimport smallest_eigenvalue
 from fasttsne._kernels.pieces cimport PyErr_CheckSignals
+from fasttsne._kernels.repulsion.near_pairs cimport make_kernel
 from fasttsne._kernels.repulsion.point_field cimport Field, Similarity, similarity_without
+from fasttsne._kernels.repulsion.strips cimport make_strips
 
 cdef enum:
     MAX_NEAREST = 32  # strongest neighbours among which directions are chosen
@@ -130,8 +132,12 @@ def leave_one_out(
     int n_directions,
     float dof,
     const float[:, ::1] sources,  # IN (d, capacity), y transposed and padded, or None
-    const float[:, :, ::1] cells,  # IN the grid, where there are no sources
-    const float[::1] origin, float spacing, double mean, const float[:, :, ::1] table,
+    # IN the potential, where there are no sources: points as from `sort_points`, the grid with its
+    # mean, and the cutoff with `taylor` as for `gather_at`
+    const float[::1] origin, float side, const int32_t[::1] shape,
+    const int32_t[:, ::1] starts, const float[:, ::1] places, const int32_t[::1] order,
+    const float[:, :, ::1] cells, float spacing, const float[:, :, ::1] table,
+    float cutoff, const float[::1] taylor, double mean,
     const double[:, ::1] box,  # IN (2, d), where the field is known
     double[::1] curvature,  # OUT (m,), the smallest of each point's loss
     double[::1] perturbation,  # OUT (m,), how far each moves at most
@@ -155,6 +161,8 @@ def leave_one_out(
         field.origin = [0, 0, 0]
         for c in range(d):
             field.origin[c] = origin[c]
+        field.at = make_strips(origin, side, shape, starts, places, order)
+        field.kernel = make_kernel(dof, cutoff, taylor)
     for i in range(n):
         longest = max(longest, <Py_ssize_t> (indptr[i + 1] - indptr[i]))
     capacity = (2 * longest + 8) // 8 * 8

@@ -9,7 +9,7 @@ cancels.  Source: Hardy et al. 2015, multilevel summation with one level.
 """
 
 from fasttsne._kernels.simd.simd8 cimport (
-    f8, f8_add, f8_fma, f8_load, f8_max, f8_mul, f8_set1, f8_store, f8_sub,
+    f8, f8_add, f8_fma, f8_load, f8_max, f8_min, f8_mul, f8_set1, f8_store, f8_sub,
 )
 from fasttsne._kernels.simd.student cimport student_q, student_w
 
@@ -20,6 +20,15 @@ cdef struct NearKernel:
     float b[4]  # c b_k
 
 
+cdef inline NearKernel make_kernel(float dof, float cutoff, const float[::1] taylor) noexcept:
+    cdef NearKernel kernel
+    cdef int k
+    kernel.dof, kernel.s0 = dof, cutoff * cutoff
+    for k in range(4):
+        kernel.b[k] = taylor[k]
+    return kernel
+
+
 cdef inline void near_factors(
     const NearKernel *kernel, f8 r2, bint is_simple, f8 *similarity, f8 *factor
 ) noexcept nogil:
@@ -27,22 +36,44 @@ cdef inline void near_factors(
     cdef float inverse = 1 / (kernel.dof + kernel.s0)
     cdef f8 scale = f8_set1(inverse), shift = f8_set1(kernel.s0 * inverse)
     cdef f8 u = f8_max(f8_sub(shift, f8_mul(r2, scale)), f8_set1(0))
-    cdef f8 q, w, u3, rest
+    cdef f8 q, w, u3, rest, inside
     if is_simple:
         q = student_q(r2, 1)
         u3 = f8_mul(f8_mul(f8_mul(u, u), u), q)
         similarity[0] = f8_mul(u3, u)
         factor[0] = f8_mul(u3, f8_fma(q, u, f8_set1(4 * inverse)))
     else:
-        # Beyond the cutoff everything is as at it, where near and its slope vanish.
+        # Beyond the cutoff everything is as at it, and what rounding leaves there is not counted:
+        # padding is so far away that it would matter.
+        inside = f8_min(f8_mul(u, f8_set1(1e30)), f8_set1(1))
         r2 = f8_mul(f8_sub(shift, u), f8_set1(kernel.dof + kernel.s0))
         q = student_q(r2, 1 / kernel.dof)
         w = student_w(r2, q, kernel.dof)
         rest = f8_fma(f8_set1(-3 * kernel.b[3]), u, f8_set1(-2 * kernel.b[2]))
         factor[0] = f8_fma(f8_fma(rest, u, f8_set1(-kernel.b[1])), scale, f8_mul(w, q))
+        factor[0] = f8_mul(factor[0], inside)
         rest = f8_fma(f8_set1(-kernel.b[3]), u, f8_set1(-kernel.b[2]))
         rest = f8_fma(f8_fma(rest, u, f8_set1(-kernel.b[1])), u, f8_set1(-kernel.b[0]))
-        similarity[0] = f8_add(w, rest)
+        similarity[0] = f8_mul(f8_add(w, rest), inside)
+
+
+cdef inline f8 near_bend(const NearKernel *kernel, f8 r2) noexcept nogil:
+    """near''(s)"""
+    cdef float inverse = 1 / (kernel.dof + kernel.s0)
+    cdef f8 scale = f8_set1(inverse)
+    cdef f8 u = f8_max(f8_sub(f8_set1(kernel.s0 * inverse), f8_mul(r2, scale)), f8_set1(0))
+    cdef f8 q, qu, w, rest, inside
+    if kernel.dof == 1:
+        q = student_q(r2, 1)
+        qu = f8_mul(q, u)
+        rest = f8_fma(qu, f8_fma(f8_set1(2), qu, f8_set1(8 * inverse)), f8_set1(12 * inverse * inverse))
+        return f8_mul(f8_mul(qu, u), rest)
+    inside = f8_min(f8_mul(u, f8_set1(1e30)), f8_set1(1))
+    r2 = f8_mul(f8_sub(f8_set1(kernel.s0 * inverse), u), f8_set1(kernel.dof + kernel.s0))
+    q = student_q(r2, 1 / kernel.dof)
+    w = f8_mul(f8_set1(1 + 1 / kernel.dof), student_w(r2, q, kernel.dof))
+    rest = f8_fma(f8_set1(-6 * kernel.b[3]), u, f8_set1(-2 * kernel.b[2]))
+    return f8_mul(inside, f8_fma(f8_mul(rest, scale), scale, f8_mul(f8_mul(w, q), q)))
 
 
 cdef inline void add_pairs(

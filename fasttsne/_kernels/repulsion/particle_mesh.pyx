@@ -19,25 +19,25 @@ Source: Hockney & Eastwood 1981 (P3M); Skeel, Tezcan & Hardy 2002 (splitting by 
 """
 
 from cython.parallel cimport parallel, prange
-from libc.math cimport floorf
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
 import numpy as np
 
 from fasttsne._kernels.optimize.row_task cimport RowTask, as_capsule, new_task
-from fasttsne._kernels.repulsion.near_pairs cimport NearKernel, add_near, add_pairs
+from fasttsne._kernels.repulsion.near_pairs cimport (
+    NearKernel, add_near, add_pairs, make_kernel,
+)
 from fasttsne._kernels.repulsion.spline_grid cimport (
     N_SELF_FORCE_TERMS, SPLINE_WIDTH, SplineGrid, gather_point, spread_point,
 )
 from fasttsne._kernels.repulsion.strips cimport (
-    CHUNKS, PADDING, Strips, count_strips, counts_to_starts, sort_strip, starts_of,
+    CHUNKS, N_RUNS, PADDING, REACH, Strips, count_strips, counts_to_starts, make_strips,
+    runs_around, sort_strip, starts_of,
 )
 from fasttsne._kernels.simd.simd8 cimport f8, f8_set1, f8_sum
 
 cdef enum:
-    REACH = 2  # cells, and strips, that the cutoff spans
-    N_RUNS = (2 * REACH + 1) * (2 * REACH + 1)
     BLOCK = 512  # points gathered by one task
 
 MAX_ORDER = SPLINE_WIDTH
@@ -45,23 +45,6 @@ SELF_FORCE_TERMS = N_SELF_FORCE_TERMS
 CELLS_PER_CUTOFF = REACH
 STRIP_PADDING = PADDING
 COUNTS = CHUNKS + 1
-
-
-cdef Strips make_strips(
-    const float[::1] origin, float side, const int32_t[::1] shape, const int32_t[:, ::1] starts,
-    const float[:, ::1] columns, const int32_t[::1] order,
-) noexcept:
-    cdef Strips at
-    cdef int c
-    at.d = <int> columns.shape[0]
-    at.origin = [0, 0, 0]
-    for c in range(at.d):
-        at.origin[c] = origin[c]
-    at.inverse_side = 1 / side
-    at.cells, at.rows, at.layers = shape[0], shape[1], shape[2]
-    at.capacity = columns.shape[1]
-    at.starts, at.columns, at.order = &starts[0, 0], &columns[0, 0], &order[0]
-    return at
 
 
 def sort_points(
@@ -279,15 +262,6 @@ cdef double pair_band(
     return z
 
 
-cdef NearKernel make_kernel(float dof, float cutoff, const float[::1] taylor) noexcept:
-    cdef NearKernel kernel
-    cdef int k
-    kernel.dof, kernel.s0 = dof, cutoff * cutoff
-    for k in range(4):
-        kernel.b[k] = taylor[k]
-    return kernel
-
-
 def sum_pairs(
     const float[::1] origin, float side, const int32_t[::1] shape,  # IN as for `sort_points`
     const int32_t[:, ::1] starts, const float[:, ::1] columns, const int32_t[::1] order,  # IN
@@ -393,28 +367,17 @@ cdef inline float near_field(
     const Strips *at, const NearKernel *kernel, const float *y, float *force, int d, bint is_simple
 ) noexcept nogil:
     """Add the near force on a place, which may be outside the box; return the near potential."""
-    cdef int32_t cell = <int32_t> floorf((y[0] - at.origin[0]) * at.inverse_side)
-    cdef int32_t row = 0, layer = 0, a, b
-    cdef int32_t first = max(cell - REACH, 0), last = min(cell + REACH + 1, at.cells)
-    cdef const int32_t *starts
+    cdef int32_t runs[2 * N_RUNS]
+    cdef int run, c, n_runs = runs_around(at, y, runs)
     cdef f8 sums[3]
     cdef f8 z = f8_set1(0)
-    cdef int c
-    if d > 1:
-        row = <int32_t> floorf((y[1] - at.origin[1]) * at.inverse_side)
-    if d > 2:
-        layer = <int32_t> floorf((y[2] - at.origin[2]) * at.inverse_side)
-    if first >= last:
-        return 0
     for c in range(d):
         sums[c] = f8_set1(0)
-    for b in range(max(layer - REACH, 0), min(layer + REACH + 1, at.layers)):
-        for a in range(max(row - REACH, 0), min(row + REACH + 1, at.rows)):
-            starts = starts_of(at, b, a)
-            add_near(
-                at.columns, at.capacity, y, starts[first], starts[last], kernel, d, is_simple,
-                sums, &z,
-            )
+    for run in range(n_runs):
+        add_near(
+            at.columns, at.capacity, y, runs[2 * run], runs[2 * run + 1], kernel, d, is_simple,
+            sums, &z,
+        )
     for c in range(d):
         force[c] += f8_sum(sums[c])
     return f8_sum(z)

@@ -5,12 +5,15 @@
     grad z = -2 sum_j w q (y - y_j),    q = 1 / (1 + r^2 / dof)
     hess z = -2 sum_j w q I + 4 (1 + 1 / dof) sum_j w q^2 (y - y_j) (y - y_j)^T
 
-Exactly, by the sum over all points, or from the grid that ``particle_mesh.pyx`` spreads and
-convolves: the potential is a spline, so it has two derivatives.
+Exactly, by the sum over all points, or from the split kernel of ``particle_mesh.pyx``: the
+potential of the grid is a spline, so it has two derivatives, and near points are summed.
 """
 
 from libc.math cimport floorf, pow
+from libc.stdint cimport int32_t
 
+from fasttsne._kernels.repulsion.near_pairs cimport NearKernel, near_bend, near_factors
+from fasttsne._kernels.repulsion.strips cimport N_RUNS, Strips, runs_around
 from fasttsne._kernels.simd.simd8 cimport (
     f8, f8_add, f8_fma, f8_load, f8_mul, f8_set1, f8_store, f8_sub, f8_sum,
 )
@@ -35,6 +38,9 @@ cdef struct Field:
     double mean  # of the potential, which the cells lack
     const float *table  # (3, p, LANES): weights, slopes, curvatures; highest power first
     int order  # p
+    # The points that are near, where the squared cutoff of the kernel is not 0.
+    Strips at
+    NearKernel kernel
 
 
 cdef struct Similarity:
@@ -181,6 +187,50 @@ cdef inline void add_from_grid(const Field *field, const float *y, Similarity *o
         out.hess[5] += h * h * f8_sum(f8_mul(columns[0], sums[5]))
 
 
+cdef inline void add_near_points(
+    const Field *field, const float *y, Similarity *out
+) noexcept nogil:
+    cdef const Strips *at = &field.at
+    cdef int32_t runs[2 * N_RUNS]
+    cdef int run, a, b, k, d = field.d, n_runs = runs_around(at, y, runs)
+    cdef Py_ssize_t s
+    cdef f8 difference[3]
+    cdef f8 slope[3]
+    cdef f8 bend[6]
+    cdef f8 r2, near, factor, curvature, total = f8_set1(0), linear = f8_set1(0)
+    for k in range(6):
+        slope[k // 2] = bend[k] = f8_set1(0)
+    for run in range(n_runs):
+        for s in range(runs[2 * run], runs[2 * run + 1], 8):
+            r2 = f8_set1(0)
+            for a in range(d):
+                difference[a] = f8_sub(
+                    f8_set1(y[a]), f8_load(at.columns + a * at.capacity + s)
+                )
+                r2 = f8_fma(difference[a], difference[a], r2)
+            near_factors(&field.kernel, r2, field.kernel.dof == 1, &near, &factor)
+            curvature = near_bend(&field.kernel, r2)
+            total = f8_add(total, near)
+            linear = f8_add(linear, factor)
+            k = 0
+            for a in range(d):
+                slope[a] = f8_fma(factor, difference[a], slope[a])
+                for b in range(a, d):
+                    bend[k] = f8_fma(
+                        f8_mul(curvature, difference[a]), difference[b], bend[k]
+                    )
+                    k = k + 1
+    out.z += f8_sum(total)
+    k = 0
+    for a in range(d):
+        out.grad[a] -= 2 * f8_sum(slope[a])
+        for b in range(a, d):
+            out.hess[k] += 4 * f8_sum(bend[k])
+            if a == b:
+                out.hess[k] -= 2 * f8_sum(linear)
+            k = k + 1
+
+
 cdef inline void add_one(
     const double *y, const float *source, double sign, int d, double dof, Similarity *out
 ) noexcept nogil:
@@ -220,4 +270,6 @@ cdef inline void similarity_without(
         add_all_points(field, rounded, out)
     else:
         add_from_grid(field, rounded, out)
+        if field.kernel.s0:
+            add_near_points(field, rounded, out)
     add_one(y, left_out, -1, field.d, field.dof, out)

@@ -13,6 +13,8 @@ from libc.string cimport memset
 cdef enum:
     CHUNKS = 16  # parts of the points that are counted side by side
     PADDING = 8  # places behind each strip: a vector may begin at its last point
+    REACH = 2  # cells, and strips, that the cutoff of near pairs spans
+    N_RUNS = (2 * REACH + 1) * (2 * REACH + 1)
 
 
 cdef struct Strips:
@@ -26,6 +28,23 @@ cdef struct Strips:
     const int32_t *starts  # (strips, cells + 1), places in the columns
     const float *columns  # (d, capacity)
     const int32_t *order  # (capacity,), number of the point at each place
+
+
+cdef inline Strips make_strips(
+    const float[::1] origin, float side, const int32_t[::1] shape, const int32_t[:, ::1] starts,
+    const float[:, ::1] columns, const int32_t[::1] order,
+) noexcept:
+    cdef Strips at
+    cdef int c
+    at.d = <int> columns.shape[0]
+    at.origin = [0, 0, 0]
+    for c in range(at.d):
+        at.origin[c] = origin[c]
+    at.inverse_side = 1 / side
+    at.cells, at.rows, at.layers = shape[0], shape[1], shape[2]
+    at.capacity = columns.shape[1]
+    at.starts, at.columns, at.order = &starts[0, 0], &columns[0, 0], &order[0]
+    return at
 
 
 cdef inline int32_t cell_along(const Strips *at, float y, int axis, int32_t size) noexcept nogil:
@@ -45,6 +64,27 @@ cdef inline const int32_t *starts_of(
     const Strips *at, int32_t layer, int32_t row
 ) noexcept nogil:
     return at.starts + (layer * <Py_ssize_t> at.rows + row) * (at.cells + 1)
+
+
+cdef inline int runs_around(const Strips *at, const float *y, int32_t *runs) noexcept nogil:
+    """Write first and last place of each run within reach of a place that may be outside."""
+    cdef int32_t cell = <int32_t> floorf((y[0] - at.origin[0]) * at.inverse_side)
+    cdef int32_t first = max(cell - REACH, 0), last = min(cell + REACH + 1, at.cells)
+    cdef int32_t row = 0, layer = 0, a, b
+    cdef const int32_t *starts
+    cdef int count = 0
+    if at.d > 1:
+        row = <int32_t> floorf((y[1] - at.origin[1]) * at.inverse_side)
+    if at.d > 2:
+        layer = <int32_t> floorf((y[2] - at.origin[2]) * at.inverse_side)
+    if first >= last:
+        return 0
+    for b in range(max(layer - REACH, 0), min(layer + REACH + 1, at.layers)):
+        for a in range(max(row - REACH, 0), min(row + REACH + 1, at.rows)):
+            starts = starts_of(at, b, a)
+            runs[2 * count], runs[2 * count + 1] = starts[first], starts[last]
+            count += starts[last] > starts[first]
+    return count
 
 
 cdef inline void count_strips(

@@ -11,20 +11,16 @@ import numpy as np
 from fasttsne.repulsion.barnes_hut import Box, TreeRepulsion, bounding_box
 from fasttsne.repulsion.mesh.grid import Shape
 from fasttsne.repulsion.mesh.particle_mesh import ParticleMesh, Potential
-from fasttsne.repulsion.mesh.split import LINEAR_SPAN, Split, choose_split, finer, tree_cost
+from fasttsne.repulsion.mesh.split import LINEAR_SPAN, Split, finer
 from fasttsne.runtime import FFT_ENGINE
 from fasttsne.runtime.typing import Params
 
 log = logging.getLogger(__name__)
 
-# The error of forces that is accepted by default.
-ACCURACY = 4e-3
 # Distance of grid points in units of the map, in which the kernel's width is one, by
 # dimensions: see docs/math.rst for spacing, spline order and error.
 SPACING = {1: 0.4, 2: 0.4, 3: 0.6}
-# Transforms up to this length cost less than preparing them.
-SMALL_SIZE = 512
-# In 3-D they do not, and plans made by estimate are fast for these lengths.
+# Lengths in 3-D for which plans made by estimate are fast.
 SIZES_3D = (16, 32, 48, 64, 80, 108, 128, 144, 160, 192, 240, 320)
 
 # By dimensions: with more padded cells than this, the grid is not worth its memory; in 3-D
@@ -36,12 +32,6 @@ MAX_LINE_CELLS = 15_728_640
 # For few points not even so many, in 1-D and 2-D: the tree is ten times faster than a grid of
 # 2048 x 2048 for 600 points.
 FEW_POINTS_CELLS = 1500
-
-# In 2-D, a grid that is made once and asked many times: for MNIST, 63,000 points, a cell costs 6 ns
-# to make, and a place 1.9 us by the tree, .07 us by the grid (n_evaluations of ``make_field``).
-FIELD_CELLS_PER_EVALUATION = 250
-# Making a cell takes up to 20 bytes, of which 4 stay.
-MAX_FIELD_CELLS = 48 * 2**20
 
 # theta at which the tree is as accurate as the mesh that it stands in for, by dimensions.
 FALLBACK_THETA = {1: 0.3, 2: 0.3, 3: 0.5}
@@ -100,12 +90,15 @@ class MeshRepulsion:
         self._tree = None
         return self._mesh(y, out, box[0], (box[1] - box[0]).tolist(), split, shape)
 
-    def potential(self, y: np.ndarray, box: Box, is_quick: bool = False) -> Potential:
-        """Return the potential of the points y in a box that holds them.
+    def potential(self, y: np.ndarray, box: Box, n_places: int | None = None) -> Potential | None:
+        """Return the potential of the points y in a box that holds them; None if it is too wide.
 
-        is_quick : by ``quick_influence``, for a box that is not small.
+        n_places : as for ``AutoRepulsion.potential``; not used.
         """
-        return self._mesh.potential(y, box, *self.layout(box), is_quick)
+        split, shape = self.layout(box)
+        if math.prod(shape) > max_cells(*y.shape):
+            return None
+        return self._mesh.potential(y, box, split, shape)
 
     def layout(self, box: Box) -> tuple[Split, Shape]:
         """Return the grid for points in this box, and its padded shape."""
@@ -113,10 +106,6 @@ class MeshRepulsion:
         spacing = SPACING[len(extent)] * self.ints_in_interval
         split = Split(0.0, finer(spacing, extent, self.min_num_intervals), self.order)
         return split, grid_shape(extent, split)
-
-    def padded_cells(self, box: Box) -> int:
-        """Return how many cells the grid for points in this box has, which is what it costs."""
-        return math.prod(self.layout(box)[1])
 
     def _use_tree(self, y: np.ndarray, out: np.ndarray, shape: Shape) -> float:
         dimensions = y.shape[1]
@@ -131,62 +120,6 @@ class MeshRepulsion:
             )
             self._tree = TreeRepulsion(self.dof, FALLBACK_THETA[dimensions], self.n_threads)
         return self._tree(y, out)
-
-    def release(self) -> None:
-        """Free memory until the next call."""
-        self._mesh.release()
-        self._tree = None
-
-
-class SplitRepulsion:
-    """Repulsive forces with an error that is asked for: near pairs by sums, the rest by a grid.
-
-    How far pairs are near, and how fine the grid is, depends on the map alone
-    (``choose_split``).  A tree takes over where that costs less: the box is wide for few points
-    that lie very far out.
-
-    Parameters
-    ----------
-    dof : degrees of freedom of the kernel.
-    accuracy : the error of the forces that is accepted, as a share of their root mean square.
-    n_threads : how many threads share the work.  The result does not depend on it.
-    engine : as for ``MeshRepulsion``.
-
-    Attributes
-    ----------
-    last_method : "fft" or "bh", which the last call used; None before the first.  The errors of
-        the two differ, so a loss from before a switch does not compare with one from after it.
-    """
-
-    def __init__(
-        self,
-        dof: float = 1.0,
-        accuracy: float = ACCURACY,
-        n_threads: int = 1,
-        engine: str = FFT_ENGINE,
-    ):
-        self.dof, self.accuracy, self.n_threads = dof, accuracy, n_threads
-        self.last_method: str | None = None
-        self._mesh = ParticleMesh(dof, n_threads, engine)
-        self._tree: TreeRepulsion | None = None
-
-    def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
-        """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
-        return with_wide_maps(self._repel, y, out)
-
-    def _repel(self, y: np.ndarray, out: np.ndarray, box: Box) -> float:
-        n, d = y.shape
-        extent = (box[1] - box[0]).tolist()
-        split, cost = choose_split(y, box[0], extent, self.dof, self.accuracy)
-        shape = grid_shape(extent, split)
-        if cost > tree_cost(n, d) or math.prod(shape) > max_cells(n, d):
-            self.last_method = "bh"
-            if self._tree is None:
-                self._mesh.release()
-                self._tree = TreeRepulsion(self.dof, FALLBACK_THETA[d], self.n_threads)
-            return self._tree(y, out, box)
-        self.last_method, self._tree = "fft", None
-        return self._mesh(y, out, box[0], extent, split, shape)
 
     def release(self) -> None:
         """Free memory until the next call."""
@@ -224,13 +157,13 @@ def grid_shape(extent: list[float], split: Split) -> Shape:
 def transform_sizes(is_3d: bool) -> list[int]:
     """Return even lengths with the factors 2, 3, 5 that FFTs like.
 
-    Each is at least 4 % above the last, and small ones 12 %: a growing map then needs
-    fewer of them, whose arrays and influence functions cost more than the cells do.
+    Each is at least 12 % above the last: a growing map then needs fewer of them, whose arrays
+    and influence functions cost more than the cells do.
     """
     smooth = {2**a * 3**b * 5**c for a in range(2, 24) for b in range(4) for c in range(3)}
     sizes = list(SIZES_3D) if is_3d else [16]
     for size in sorted(size for size in smooth if size < 2**24):
-        if size >= (1.12 if size <= SMALL_SIZE else 1.04) * sizes[-1]:
+        if size >= 1.12 * sizes[-1]:
             sizes.append(size)
     return sizes
 
@@ -254,10 +187,3 @@ def max_cells(n_samples: int, n_components: int) -> int:
         least = min(least, FEW_POINTS_CELLS * n_samples)
     limit = MAX_CELLS_PER_POINT[n_components] * n_samples + least
     return min(limit, MAX_LINE_CELLS) if n_components == 1 else limit
-
-
-def max_field_cells(n_evaluations: int, n_components: int) -> int:
-    """Return how many padded cells the grid of a fixed map may have, asked for so many places."""
-    if n_components != 2:
-        return 0
-    return min(FIELD_CELLS_PER_EVALUATION * n_evaluations, MAX_FIELD_CELLS)

@@ -8,10 +8,13 @@ Ballenegger, Cerda & Holm 2012) is, with U = W^2 the squared window,
     G(k) = sum_m |k_m|^2 U(k_m) w^(k_m) / (sum_m U(k_m) * sum_m |k_m|^2 U(k_m)),
 
 where k_m = k + 2 pi m are the aliases of a mode.  The transform of the kernel
-sampled on the grid is the sum of w^ over the aliases; the share of each is
-taken from the transform of Student's kernel, x^nu K_nu(x) with nu = dof - d / 2 and
-x = sqrt(dof) |k|, by an asymptotic form: aliases matter only near the edge of the
-band, where that is accurate.
+sampled on the grid is the sum of w^ over the aliases, of which each has a share:
+what G is to that transform does not depend on the size of the grid, and is kept.
+
+All of the kernel has the transform x^nu K_nu(x) with nu = dof - d / 2 and
+x = sqrt(dof) |k|, of which an asymptotic form is used: aliases matter only near the
+edge of the band, where that is accurate.  The far part of a split kernel has no scale
+shorter than the cutoff: samples at half the spacing hold the only alias that matters.
 
 Arrays have three axes, layers, rows and columns; those that the map does not
 have are of length one.
@@ -25,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.fft import dctn
-from scipy.interpolate import BSpline, PPoly
+from scipy.interpolate import BSpline, CubicSpline, PPoly
 
 from fasttsne import _kernels
 from fasttsne.linalg.products import preallocate_blas_buffers
@@ -33,6 +36,8 @@ from fasttsne.linalg.products import preallocate_blas_buffers
 # Aliases whose squared spline windows are summed; the next would add less than 1e-6.
 ALIASES = np.arange(-3, 4)
 SELF_FORCE_TERMS = _kernels.particle_mesh.SELF_FORCE_TERMS
+# Intervals of the table of a factor, from the lowest frequency of a grid to the highest.
+INTERVALS = {1: 128, 2: 64, 3: 32}
 
 
 class Influence(NamedTuple):
@@ -54,11 +59,11 @@ class Influence(NamedTuple):
     self_force: np.ndarray
 
 
-@np.errstate(under="ignore")  # the kernel's transform vanishes at high frequencies
-def student_influence(
-    shape: tuple[int, int, int], spacing: float, order: int, dof: float
+@np.errstate(under="ignore")
+def make_influence(
+    shape: tuple[int, int, int], spacing: float, order: int, dof: float, cutoff: float = 0.0
 ) -> Influence:
-    """Return the influence function of w = (1 + r^2 / dof)^-dof on a periodic grid.
+    """Return the influence function of the far part of the kernel on a periodic grid.
 
     Parameters
     ----------
@@ -67,106 +72,105 @@ def student_influence(
     spacing : distance of neighbouring grid points, in units of the map.
     order : order p of the B-splines.
     dof : degrees of freedom of the kernel.
-    """
-    size = np.prod(shape)
-    frequency = [2 * np.pi * np.arange(m // 2 + 1) / m for m in shape]
-    sampled = _transform_of_samples(shape, spacing, dof)
-    window, gradient = _squared_windows(frequency, order)
-    gradient[0, 0, 0] = 1  # 0 / 0: the constant mode is set apart below
-    modes = sampled * _shared_by_aliases(frequency, spacing, order, dof)
-    modes /= window
-    modes /= gradient
-    # The constant that the samples left out is the same at all grid points.
-    constant = sampled[0, 0, 0] + size
-    modes[0, 0, 0] = constant
-    weights = _multiplicity(shape) * modes / size
-    self_term = np.sum(weights * window)
-    self_force = _self_force(weights, frequency, order, spacing)
-    modes[0, 0, 0] = 0
-    return Influence((modes / size).astype(np.float32), constant / size, self_term, self_force)
-
-
-def quick_influence(
-    shape: tuple[int, int, int], spacing: float, order: int, dof: float
-) -> Influence:
-    """Return the same in single precision, in a sixth of the time, for places without a point.
-
-    Aliases take no share of the kernel's transform, which they have only near the edge of the band.
-    The box must not be so small that the kernel is almost 1 in all of it.
-    """
-    frequency = [2 * np.pi * np.arange(m // 2 + 1) / m for m in shape]
-    steps = [spacing / dof**0.5 * np.arange(m // 2 + 1) for m in shape]
-    modes = squares([step.astype(np.float32) for step in steps])
-    modes += 1
-    np.reciprocal(modes, out=modes)
-    if dof != 1:
-        np.power(modes, np.float32(dof), out=modes)
-    axes = [axis for axis, m in enumerate(shape) if m > 1]
-    modes = dctn(modes, type=1, axes=axes, overwrite_x=True)
-    constant = float(modes[0, 0, 0]) / math.prod(shape)
-    factors, ratios = [], []
-    for k in frequency:
-        k_m = k[:, None] + 2 * np.pi * ALIASES
-        u = _window(k, order) ** 2
-        total = u.sum(1)
-        factors.append(_window(k, order)[:, len(ALIASES) // 2] ** 2 / total**2)
-        ratios.append((k_m**2 * u).sum(1) / total)
-    weighted = functools.reduce(np.add.outer, [ratio.astype(np.float32) for ratio in ratios])
-    weighted[0, 0, 0] = 1  # 0 / 0: the constant mode is set apart
-    modes *= squares([k.astype(np.float32) for k in frequency])
-    modes /= weighted
-    for axis, factor in enumerate(factors):
-        modes *= np.expand_dims(factor.astype(np.float32), [i for i in range(3) if i != axis])
-    modes /= np.float32(math.prod(shape))
-    modes[0, 0, 0] = 0
-    return Influence(modes, constant, 0.0, np.zeros(SELF_FORCE_TERMS, np.float32))
-
-
-@np.errstate(under="ignore")
-def far_influence(
-    shape: tuple[int, int, int], spacing: float, order: int, dof: float, cutoff: float
-) -> Influence:
-    """Return the influence function of the kernel's far part, zero of whose near part is left.
-
-    It has no scale shorter than the cutoff, so the aliases are known: samples at half the spacing
-    hold the transform of the only one that matters.
-
-    Parameters
-    ----------
-    cutoff : more than 0; the others are as for ``student_influence``.
+    cutoff : the near part, zero of which is left, ends here; 0 where there is none.
     """
     size = math.prod(shape)
-    frequency = [2 * np.pi * np.arange(m // 2 + 1) / m for m in shape]
     axes = [axis for axis, m in enumerate(shape) if m > 1]
-    samples = squares([spacing / 2 * np.arange(m + 1 if m > 1 else 1) for m in shape])
-    transform = dctn(far_kernel(samples, cutoff, dof), type=1, axes=axes, overwrite_x=True)
-    transform /= 2 ** len(axes)
-    window, gradient = _squared_windows(frequency, order)
-    gradient[0, 0, 0] = 1  # 0 / 0: the constant mode is set apart below
-    modes = np.zeros_like(window)
-    for shift in itertools.product(*[(0, -1) if m > 1 else (0,) for m in shape]):
-        aliases = [k + 2 * np.pi * m for k, m in zip(frequency, shift, strict=True)]
-        numbers = [np.abs(np.arange(len(k))) for k in frequency]
-        at = [np.abs(i + m * n) for i, m, n in zip(numbers, shift, shape, strict=True)]
-        windows = outer([np.sinc(k / (2 * np.pi)) ** (2 * order) for k in aliases])
-        modes += squares(aliases) * windows * transform[np.ix_(*at)]
-    modes /= window
-    modes /= gradient
-    constant = transform[0, 0, 0]
+    frequency = [2 * np.pi * np.arange(m // 2 + 1) / m for m in shape]
+    samples = squares([spacing * np.arange(m // 2 + 1) for m in shape])
+    # Without a cutoff less 1: w of a small map differs from 1 by less than float64 holds.
+    samples = far_kernel(samples, cutoff, dof) if cutoff else kernel_less_1(samples, dof)
+    modes = dctn(samples, type=1, axes=axes, overwrite_x=True)
+    # The constant that the samples left out is the same at all grid points.
+    constant = modes[0, 0, 0] + (0 if cutoff else size)
+    factor, aliased = optimal_factor(len(axes), spacing, order, dof, cutoff)
+    modes *= _at_frequencies(factor, frequency)
+    if cutoff:
+        modes += _at_frequencies(aliased, frequency)
     modes[0, 0, 0] = constant
     weights = _multiplicity(shape) * modes / size
+    window = outer([(_window(k, order) ** 2).sum(1) for k in frequency])
     self_term = np.sum(weights * window)
     self_force = _self_force(weights, frequency, order, spacing)
     modes[0, 0, 0] = 0
     return Influence((modes / size).astype(np.float32), constant / size, self_term, self_force)
+
+
+def _at_frequencies(table: np.ndarray, frequency: Sequence[np.ndarray]) -> np.ndarray:
+    """Return a table for frequencies from 0 to pi at others."""
+    for axis, k in enumerate(frequency):
+        if len(k) > 1:
+            nodes = np.linspace(0, np.pi, table.shape[axis])
+            # Even about both ends: k and -k are alike, and so are aliases of pi + k and pi - k.
+            table = CubicSpline(nodes, table, axis, "clamped")(k)
+    return table
+
+
+@functools.lru_cache(maxsize=64)
+@np.errstate(under="ignore")  # transforms vanish at high frequencies
+def optimal_factor(
+    d: int, spacing: float, order: int, dof: float, cutoff: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a and b of G = a s + b, with s the transform of the samples.
+
+    Tables for frequencies from 0 to pi along d axes; b is 0 without a cutoff.
+    """
+    k = np.linspace(0, np.pi, INTERVALS[d] + 1)
+    frequency = [k if axis >= 3 - d else np.zeros(1) for axis in range(3)]
+    window, gradient = _squared_windows(frequency, order)
+    gradient[0, 0, 0] = 1  # 0 / 0, of which 1 is the limit
+    if cutoff:
+        shared, aliased = _aliases_of_far(frequency, spacing, order, dof, cutoff)
+    else:
+        shared = _shared_by_aliases(frequency, spacing, order, dof)
+        aliased = np.zeros_like(window)
+    tables = shared / (window * gradient), aliased / (window * gradient)
+    tables[0][0, 0, 0] = 1
+    for table in tables:
+        table.flags.writeable = False  # all callers share it
+    return tables
+
+
+def _aliases_of_far(
+    frequency: Sequence[np.ndarray], spacing: float, order: int, dof: float, cutoff: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return c_0 and sum_m (c_m - c_0) w^(k_m) with c_m = |k_m|^2 U(k_m), of the far part."""
+    steps = [spacing / 2 * np.arange(2 * len(k) - 1) for k in frequency]
+    samples = far_kernel(squares(steps), cutoff, dof)
+    # A period of the kernel would have an edge.
+    samples *= outer([np.exp(-((3 * x / max(x[-1], spacing)) ** 2)) for x in steps])
+    axes = [axis for axis, k in enumerate(frequency) if len(k) > 1]
+    transform = dctn(samples, type=1, axes=axes, overwrite_x=True)
+    transform /= 2 ** len(axes)
+    own, total = np.zeros(()), np.zeros(())
+    for shift in itertools.product(*[(0, -1) if len(k) > 1 else (0,) for k in frequency]):
+        aliases = [k + 2 * np.pi * m for k, m in zip(frequency, shift, strict=True)]
+        windows = outer([np.sinc(k / (2 * np.pi)) ** (2 * order) for k in aliases])
+        weight = squares(aliases) * windows
+        if not any(shift):
+            own = weight
+            continue
+        places = [np.arange(len(k)) for k in frequency]
+        at = [i if m == 0 else i[::-1] + len(i) - 1 for i, m in zip(places, shift, strict=True)]
+        total = total + (weight - own) * transform[np.ix_(*at)]
+    return own, total
+
+
+def kernel_less_1(r2: np.ndarray, dof: float) -> np.ndarray:
+    """Return w - 1 for squared distances."""
+    if dof == 1:
+        return -r2 / (1 + r2)
+    return np.asarray(np.expm1(-dof * np.log1p(r2 / dof)))
 
 
 def far_kernel(r2: np.ndarray, cutoff: float, dof: float) -> np.ndarray:
     """Return w where r^2 is at least the squared cutoff, and its Taylor polynomial there below."""
     s0 = cutoff**2
-    u = np.maximum((s0 - r2) / (dof + s0), 0)
-    sums: np.ndarray = np.polyval(taylor_coefficients(cutoff, dof)[::-1].astype(float), u)
-    return np.where(r2 < s0, sums, np.exp(-dof * np.log1p(r2 / dof)))
+    kernel: np.ndarray = 1 / (1 + r2) if dof == 1 else np.exp(-dof * np.log1p(r2 / dof))
+    near = r2 < s0
+    u = (s0 - r2[near]) / (dof + s0)
+    kernel[near] = np.polyval(taylor_coefficients(cutoff, dof)[::-1].astype(float), u)
+    return kernel
 
 
 @functools.lru_cache(maxsize=64)
@@ -190,18 +194,6 @@ def outer(factors: Sequence[np.ndarray]) -> np.ndarray:
 def squares(vectors: Sequence[np.ndarray]) -> np.ndarray:
     """Return the sum of squares of a vector for each axis, an array of three axes."""
     return functools.reduce(np.add.outer, [v**2 for v in vectors])
-
-
-def _transform_of_samples(shape: Sequence[int], spacing: float, dof: float) -> np.ndarray:
-    """Return the DFT of w - 1 on the grid: a cosine transform of a part, as it is even.
-
-    The 1 is left out because a small map's w differs from it by less than float64 holds.
-    """
-    samples = squares([spacing * np.arange(m // 2 + 1) for m in shape])
-    samples = np.expm1(-dof * np.log1p(samples / dof))
-    axes = [axis for axis, m in enumerate(shape) if m > 1]
-    transform: np.ndarray = dctn(samples, type=1, axes=axes, overwrite_x=True)
-    return transform
 
 
 def _squared_windows(frequency: Sequence[np.ndarray], order: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,10 +12,8 @@ from fasttsne.repulsion.barnes_hut import Box
 from fasttsne.repulsion.mesh.grid import FFTWGrid, Grid, Shape
 from fasttsne.repulsion.mesh.influence import (
     Influence,
-    far_influence,
+    make_influence,
     polynomials,
-    quick_influence,
-    student_influence,
     taylor_coefficients,
 )
 from fasttsne.repulsion.mesh.split import Split
@@ -90,9 +88,7 @@ class Potential:
     dof: float
     constant: float
 
-    def gather(
-        self, y: np.ndarray, out: np.ndarray, potential: np.ndarray, n_threads: int
-    ) -> None:
+    def gather(self, y: np.ndarray, out: np.ndarray, potential: np.ndarray, n_threads: int) -> None:
         """Write forces and potentials, without the mean, of places y, (m, d) float32, in the box.
 
         A point of the map does not push itself, and counts in its own potential.
@@ -100,7 +96,12 @@ class Potential:
         _kernels.particle_mesh.gather_at(y, *self._arguments(), out, potential, n_threads)
 
     def row_task(
-        self, y: np.ndarray, out: np.ndarray, z: np.ndarray, high: np.ndarray, mean: float,
+        self,
+        y: np.ndarray,
+        out: np.ndarray,
+        z: np.ndarray,
+        high: np.ndarray,
+        mean: float,
         min_z: float,
     ) -> object:
         """Return ``gather``, with the mean, as a task (``row_task.pxd``) while the arrays exist.
@@ -182,18 +183,9 @@ class ParticleMesh:
         )
         return z
 
-    def potential(
-        self, y: np.ndarray, box: Box, split: Split, shape: Shape, is_quick: bool = False
-    ) -> "Potential":
-        """Return the potential of the points y, to be asked for anywhere in a box that holds them.
-
-        is_quick : by ``quick_influence``, without a cutoff, for a box that is not small.
-        """
-        grid = self._make_grid(shape)
-        if is_quick:
-            influence = quick_influence(shape, split.spacing, split.order, self.dof)
-        else:
-            influence = self._make_influence(shape, split)
+    def potential(self, y: np.ndarray, box: Box, split: Split, shape: Shape) -> Potential:
+        """Return the potential of the points y anywhere in a box that holds them."""
+        grid, influence = self._make_grid(shape), self._make_influence(shape, split)
         grid.set_influence(influence)
         points, _ = self._sort(y, box[0], (box[1] - box[0]).tolist(), split)
         self._spread(points, grid, split)
@@ -241,9 +233,7 @@ class ParticleMesh:
     def _make_influence(self, shape: Shape, split: Split) -> Influence:
         if math.prod(shape) > MAX_CACHED_CELLS:
             self._influence.cache_clear()
-        if split.cutoff:
-            return far_influence(shape, split.spacing, split.order, self.dof, split.cutoff)
-        return student_influence(shape, split.spacing, split.order, self.dof)
+        return make_influence(shape, split.spacing, split.order, self.dof, split.cutoff)
 
 
 def strips_of_band(split: Split, side: float) -> int:

@@ -45,12 +45,19 @@ SMALLEST_SAMPLE, LARGEST_SAMPLE, SAMPLED_SHARE = 1024, 4096, 32
 # for a point and each octave.
 POINT_COST, ROW_COST, PAIRS_COST = 110, 6, 32
 CELL_COST = {1: 0.5, 2: 0.5, 3: 1.3}
-TREE_COST = {1: 90, 2: 180, 3: 400}
+TREE_COST = {1: 25, 2: 100, 3: 400}
+# theta of a tree, the worst error on the maps of benchmarks/forces.py, and its power of theta.
+TREE_ERROR = {1: (0.3, 6e-3, 2.5), 2: (0.3, 4.6e-3, 2.6), 3: (0.3, 4.5e-3, 2.6)}
 # Lanes of vectors that the runs of near points leave empty, and the volume of the cells that are
 # looked through for a point's pairs, each counted once, in cutoffs.
 EMPTY_LANES = {1: 4, 2: 14, 3: 60}
 SEARCHED = {1: 1.25, 2: 3.125, 3: 7.8125}
 
+# Up to so many pairs are no scale of a map: its forces are of points farther away.
+FEW_PAIRS = 10
+LARGEST_THETA = 0.7
+# Of a pair, summed without approximation.
+EXACT_PAIR_COST = {1: 0.7, 2: 1.0, 3: 1.9}
 # Dense maps have forces of many points in one direction, and errors in all directions: the error
 # that may be expected for points at random falls, but not where they cluster more narrowly than
 # the kernel.
@@ -100,14 +107,25 @@ class Density:
     def gain(self, d: int) -> float:
         """Return by what the grid's error is smaller than for points at random, at least 1."""
         fine, coarse = self.others[0] / SIDES[0] ** d, self.others[1] / SIDES[1] ** d
-        if fine > EVEN_RATIO * coarse:
+        if d == 1 or fine > EVEN_RATIO * coarse:
             return 1.0
         gain = min(math.sqrt(1 + coarse / DENSE), LARGEST_GAIN)
         return 2 ** (math.floor(2 * math.log2(gain)) / 2)  # half octaves, so that grids recur
 
+    def closest(self, n: int, d: int) -> float:
+        """Return a distance, one of the CUTOFFS, within which hardly a pair of n points lies."""
+        few = FEW_PAIRS / n
+        closer = [cutoff for cutoff in CUTOFFS if cutoff and self.within(cutoff, d) < few]
+        return closer[-1] if closer else 0.0
+
 
 def choose_split(
-    y: np.ndarray, low: np.ndarray, extent: list[float], dof: float, accuracy: float
+    y: np.ndarray,
+    low: np.ndarray,
+    extent: list[float],
+    dof: float,
+    accuracy: float,
+    n_places: int | None = None,
 ) -> tuple[Split, float]:
     """Return the cheapest split for the points y, and its cost in vector instructions.
 
@@ -116,29 +134,53 @@ def choose_split(
     y : (n, d) float32 array.
     low, extent : the lowest corner and the sides of the points' box.
     accuracy : the error of the forces that is accepted, as a share of their root mean square.
+    n_places : how many other places will ask for forces; None for the points themselves.
     """
-    n, d = y.shape
+    d = y.shape[1]
     density = Density.of(y, low)
     gain = density.gain(d)
+    accuracy *= share_of_force(density.closest(len(y), d), d, dof)
+    n_pairs, n_gathers = (len(y), len(y)) if n_places is None else (2 * n_places, n_places)
     best, least = (0.0, 0.0, 0), math.inf
-    for cutoff in CUTOFFS:
-        pairs = n * _pairs_cost(density, cutoff, d)
+    for cutoff, order, spacing in candidates(dof, accuracy, gain, d):
+        pairs = n_pairs * _pairs_cost(density, cutoff, d)
         if pairs >= least:
             break
-        error = accuracy * (gain if cutoff <= DENSE_CUTOFF else 1)
-        for order in ORDERS[cutoff > 0]:
-            spacing = coarsest_spacing(cutoff, order, d, dof, error)
-            # Until the map is wide its grid is small, and finer than it has to be.
-            spacing = spacing if cutoff else finer(spacing, extent, MIN_INTERVALS)
-            cost = pairs + _grid_cost(spacing, order, n, extent)
-            if cost < least:
-                best, least = (cutoff, spacing, order), cost
+        # Until the map is wide its grid is small, and finer than it has to be.
+        spacing = spacing if cutoff else finer(spacing, extent, MIN_INTERVALS)
+        cost = pairs + _grid_cost(spacing, order, (len(y), n_gathers), extent)
+        if cost < least:
+            best, least = (cutoff, spacing, order), cost
     return Split(*best), least
 
 
-def tree_cost(n: int, d: int) -> float:
-    """Return what the tree costs for n points, in vector instructions."""
-    return TREE_COST[d] * n * math.log2(n + 1)
+@functools.lru_cache(maxsize=64)
+def candidates(dof: float, accuracy: float, gain: float, d: int) -> list[tuple[float, int, float]]:
+    """Return cutoffs, smallest first, and for each some orders and their coarsest spacings."""
+    return [
+        (cutoff, order, coarsest_spacing(cutoff, order, d, dof, error))
+        for cutoff in CUTOFFS
+        for error in [accuracy * (gain if cutoff <= DENSE_CUTOFF else 1)]
+        for order in ORDERS[cutoff > 0]
+    ]
+
+
+def exact_cost(n: int, d: int) -> float:
+    """Return what the sum over all pairs of n points costs, in vector instructions."""
+    return EXACT_PAIR_COST[d] * n * n
+
+
+def theta_of(accuracy: float, d: int) -> float:
+    """Return theta of a tree with this error."""
+    theta, error, power = TREE_ERROR[d]
+    return min(theta * (accuracy / error) ** (1 / power), LARGEST_THETA)
+
+
+def tree_cost(n: int, d: int, accuracy: float, n_places: int | None = None) -> float:
+    """Return what the tree of n points costs for so many places, in vector instructions."""
+    finer = (TREE_ERROR[d][0] / theta_of(accuracy, d)) ** (d / 2)
+    place = min(TREE_COST[d] * finer * math.log2(n + 1), EXACT_PAIR_COST[d] * n)
+    return place * (n if n_places is None else n_places)
 
 
 def _pairs_cost(density: Density, cutoff: float, d: int) -> float:
@@ -150,14 +192,14 @@ def _pairs_cost(density: Density, cutoff: float, d: int) -> float:
     return PAIRS_COST * (candidates + empty) / 8
 
 
-def _grid_cost(spacing: float, order: int, n: int, extent: list[float]) -> float:
-    """Return the instructions of spreading, transforms and gathering."""
+def _grid_cost(spacing: float, order: int, points: tuple[int, int], extent: list[float]) -> float:
+    """Return the instructions of spreading and gathering so many points, and of transforms."""
     d = len(extent)
     cells = 2.0**d
     for side in extent:
         cells *= side / spacing + 1 + order
     point = POINT_COST + ROW_COST * order ** (d - 1) + 4 * d * order
-    return n * point + CELL_COST[d] * cells * math.log2(cells)
+    return sum(points) / 2 * point + CELL_COST[d] * cells * math.log2(cells)
 
 
 def finer(spacing: float, extent: list[float], min_num_intervals: int) -> float:
@@ -166,7 +208,6 @@ def finer(spacing: float, extent: list[float], min_num_intervals: int) -> float:
     return spacing * 2 ** (-math.ceil(2 * octaves) / 2) if octaves > 0 else spacing
 
 
-@functools.lru_cache(maxsize=1024)
 def coarsest_spacing(cutoff: float, order: int, d: int, dof: float, error: float) -> float:
     """Return the largest spacing of a grid whose expected error is no more than ``error``."""
     scale = 1.0
@@ -179,8 +220,8 @@ def coarsest_spacing(cutoff: float, order: int, d: int, dof: float, error: float
     def spacing(step: int) -> float:
         return width * 2.0 ** (step / STEPS)
 
-    # A grid as wide as the cutoff is too coarse; one finer than a quarter is no good split.
-    fine, coarse = -2 * STEPS, 0
+    # A grid as wide as the cutoff is too coarse; one much finer is no good split.
+    fine, coarse = -4 * STEPS if d < 3 else -3 * STEPS, 0
     while coarse - fine > 1:
         step = (fine + coarse) // 2
         if expected_error(cutoff, spacing(step), order, d, dof) <= error:
@@ -197,7 +238,10 @@ def expected_error(cutoff: float, spacing: float, order: int, d: int, dof: float
     size = 2 * math.ceil(reach / spacing)
     # Twice as fine a grid has the transform of the alias that matters, one band below.
     distances = spacing / 2 * np.arange(size + 1)
-    transform = dctn(far_kernel(squares([distances] * d), cutoff, dof), type=1, overwrite_x=True)
+    samples = far_kernel(squares([distances] * d), cutoff, dof)
+    # A period of the kernel would have an edge, which counts for more than what is asked for.
+    samples *= outer([np.exp(-((3 / reach * distances) ** 2))] * d)
+    transform = dctn(samples, type=1, overwrite_x=True)
     transform *= (spacing / 2) ** d
     k = 2 * np.pi * np.arange(size // 2 + 1) / size
     total = window = slope = product = np.zeros(())
@@ -216,11 +260,19 @@ def expected_error(cutoff: float, spacing: float, order: int, d: int, dof: float
     return math.sqrt(max(error, 0) / (4 * (size * spacing) ** d * _squared_force(d, dof)))
 
 
-@functools.lru_cache(maxsize=32)
-def _squared_force(d: int, dof: float) -> float:
-    """Return the integral of the squared force of a point."""
+@functools.lru_cache(maxsize=256)
+def share_of_force(closest: float, d: int, dof: float) -> float:
+    """Return the root mean square of forces of points that are not closer, as a share of all."""
+    return math.sqrt(_squared_force(d, dof, closest) / _squared_force(d, dof))
+
+
+@functools.lru_cache(maxsize=256)
+def _squared_force(d: int, dof: float, closest: float = 0.0) -> float:
+    """Return the integral of the squared force of a point, but for what is closer."""
     # In r = sqrt(dof) tan(a) the integrand has no tail.
-    angle = (np.arange(2000) + 0.5) * (np.pi / 2 / 2000)
-    r, step = np.sqrt(dof) * np.tan(angle), np.sqrt(dof) * np.pi / 4000 / np.cos(angle) ** 2
+    start = math.atan(closest / dof**0.5)
+    width = (np.pi / 2 - start) / 2000
+    angle = start + (np.arange(2000) + 0.5) * width
+    r, step = np.sqrt(dof) * np.tan(angle), np.sqrt(dof) * width / np.cos(angle) ** 2
     area = {1: 2.0, 2: 2 * np.pi * r, 3: 4 * np.pi * r**2}[d]
     return float((area * r**2 * (1 + r**2 / dof) ** (-2 * dof - 2) * step).sum())

@@ -1,0 +1,102 @@
+"""Repulsion with an error that is asked for, by whatever costs least for the map as it is."""
+
+import math
+
+import numpy as np
+
+from fasttsne.repulsion.barnes_hut import Box, TreeRepulsion
+from fasttsne.repulsion.exact import ExactRepulsion
+from fasttsne.repulsion.mesh import grid_shape, max_cells, with_wide_maps
+from fasttsne.repulsion.mesh.particle_mesh import ParticleMesh, Potential
+from fasttsne.repulsion.mesh.split import choose_split, exact_cost, theta_of, tree_cost
+from fasttsne.runtime import FFT_ENGINE
+from fasttsne.runtime.typing import Params
+
+# The error of forces that is accepted by default.
+ACCURACY = 4e-3
+# A grid that is made once and asked many times: making a cell takes up to 20 bytes, 4 stay.
+MAX_FIELD_CELLS = 5_000_000
+
+
+class AutoRepulsion:
+    """Repulsive forces with an error that is asked for.
+
+    Near pairs are summed and the rest comes from a grid: how far pairs are near, and how fine the
+    grid is, depends on the map alone (``choose_split``).  All pairs are summed where there are few
+    points, and a tree serves where the box is wide for few points that lie very far out.
+
+    Parameters
+    ----------
+    dof : degrees of freedom of the kernel.
+    accuracy : the error of the forces that is accepted, as a share of their root mean square.
+    n_threads : how many threads share the work.  The result does not depend on it.
+    engine : as for ``MeshRepulsion``.
+
+    Attributes
+    ----------
+    last_method : "fft", "bh" or "exact", which the last call used; None before the first.  Their
+        errors differ, so a loss from before a switch does not compare with one from after it.
+    """
+
+    def __init__(
+        self,
+        dof: float = 1.0,
+        accuracy: float = ACCURACY,
+        n_threads: int = 1,
+        engine: str = FFT_ENGINE,
+    ):
+        self.dof, self.accuracy, self.n_threads = dof, accuracy, n_threads
+        self.last_method: str | None = None
+        self._mesh = ParticleMesh(dof, n_threads, engine)
+        self._others: TreeRepulsion | ExactRepulsion | None = None
+
+    @classmethod
+    def from_params(cls, dof: float, n_threads: int, params: Params) -> "AutoRepulsion":
+        """Return the repulsion with the accuracy that the parameters of ``optimize`` ask for."""
+        accuracy = params["accuracy"]
+        return cls(dof, ACCURACY if accuracy == "auto" else accuracy, n_threads)
+
+    def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
+        """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
+        return with_wide_maps(self._repel, y, out)
+
+    def _repel(self, y: np.ndarray, out: np.ndarray, box: Box) -> float:
+        n, d = y.shape
+        extent = (box[1] - box[0]).tolist()
+        split, cost = choose_split(y, box[0], extent, self.dof, self.accuracy)
+        shape = grid_shape(extent, split)
+        others = min(exact_cost(n, d), tree_cost(n, d, self.accuracy))
+        if cost > others or math.prod(shape) > max_cells(n, d):
+            return self._without_grid(y, out)
+        self.last_method, self._others = "fft", None
+        return self._mesh(y, out, box[0], extent, split, shape)
+
+    def _without_grid(self, y: np.ndarray, out: np.ndarray) -> float:
+        n, d = y.shape
+        is_exact = exact_cost(n, d) <= tree_cost(n, d, self.accuracy)
+        self.last_method = "exact" if is_exact else "bh"
+        if self._others is None or self._others.last_method != self.last_method:
+            self._mesh.release()
+            tree = TreeRepulsion(self.dof, theta_of(self.accuracy, d), self.n_threads)
+            self._others = ExactRepulsion(self.dof, self.n_threads) if is_exact else tree
+        return self._others(y, out)
+
+    def potential(self, y: np.ndarray, box: Box, n_places: int | None = None) -> Potential | None:
+        """Return the potential of the points y in a box that holds them; None if a tree is cheaper.
+
+        n_places : how often it will be asked for forces, over all calls; as often as there are
+            points if that is not known.
+        """
+        n, d = y.shape
+        n_places = n_places or n
+        extent = (box[1] - box[0]).tolist()
+        split, cost = choose_split(y, box[0], extent, self.dof, self.accuracy, n_places)
+        shape = grid_shape(extent, split)
+        if cost > tree_cost(n, d, self.accuracy, n_places) or math.prod(shape) > MAX_FIELD_CELLS:
+            return None
+        return self._mesh.potential(y, box, split, shape)
+
+    def release(self) -> None:
+        """Free memory until the next call."""
+        self._mesh.release()
+        self._others = None
