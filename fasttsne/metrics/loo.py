@@ -10,10 +10,10 @@ from fasttsne import _kernels
 from fasttsne.affinity import Affinities
 from fasttsne.metrics.estimate import check_points, sample_rows
 from fasttsne.objective.edges import edges_of
-from fasttsne.repulsion import AutoRepulsion, ExactRepulsion
-from fasttsne.repulsion.barnes_hut import TreeRepulsion, bounding_box
+from fasttsne.repulsion import AutoRepulsion
+from fasttsne.repulsion.barnes_hut import bounding_box
 from fasttsne.repulsion.exact import padded_columns
-from fasttsne.repulsion.mesh import FALLBACK_THETA, LINEAR_SPAN
+from fasttsne.repulsion.mesh import LINEAR_SPAN
 from fasttsne.repulsion.mesh.influence import polynomials, taylor_coefficients
 from fasttsne.repulsion.mesh.particle_mesh import Potential
 from fasttsne.runtime.threads import resolve_n_jobs
@@ -114,7 +114,7 @@ def loo_scores(
     exaggeration = check_number(exaggeration, "exaggeration", low=0)
     rows = sample_rows(len(points), sample_size, random_state)
     n_threads = resolve_n_jobs(n_jobs)
-    field = make_point_field(points, dof, n_threads, n_rows=len(rows))
+    field = make_point_field(points, dof, n_threads)
     curvature, perturbation, target, toward = leave_one_out(
         edges_of(P, "affinities.P"), points, rows, field, exaggeration, dof, n_threads
     )
@@ -162,18 +162,11 @@ class PointField(NamedTuple):
 
 
 def make_point_field(
-    points: np.ndarray,
-    dof: float,
-    n_threads: int,
-    is_exact: bool = False,
-    n_rows: int | None = None,
+    points: np.ndarray, dof: float, n_threads: int, is_exact: bool = False
 ) -> PointField:
     """Return the field of a map, (n, d) float32, from a grid unless that would be too large.
 
-    Parameters
-    ----------
     is_exact : by sums over all points in any case.
-    n_rows : how many points will be left out; None is all.
     """
     low, high = bounding_box(points)
     n = len(points)
@@ -181,21 +174,13 @@ def make_point_field(
     box = low - margin, high + margin
     limits = np.stack(box).astype(np.float64)
     is_small = n <= EXACT_MAX_POINTS or float((high - low).max()) < LINEAR_SPAN
-    scratch = np.empty_like(points)
+    repulsion = AutoRepulsion(dof, ACCURACY, n_threads)
+    z = repulsion(points, np.empty_like(points))
     potential = None
     if not is_exact and not is_small:
-        repulsion = AutoRepulsion(dof, ACCURACY, n_threads)
-        n_places = PLACES_PER_ROW * (n if n_rows is None else n_rows)
-        potential = repulsion.potential(points, box, n_places)
-    if potential is None:
-        tree = TreeRepulsion(dof, FALLBACK_THETA[points.shape[1]], n_threads)
-        z = (ExactRepulsion(dof, n_threads) if is_small else tree)(points, scratch)
-        return PointField(z, padded_columns(points), None, limits)
-    own = np.empty(n, np.float32)
-    potential.gather(points, scratch, own, n_threads)
-    # What a grid says that a point contributes to its own potential is 1 but for its errors.
-    z = float(own.sum(dtype=np.float64)) + n * (n * potential.constant - 1)
-    return PointField(z, None, potential, limits)
+        potential = repulsion.potential(points, box, PLACES_PER_ROW * n)
+    sources = padded_columns(points) if potential is None else None
+    return PointField(z, sources, potential, limits)
 
 
 def with_curvatures(polynomials: np.ndarray) -> np.ndarray:

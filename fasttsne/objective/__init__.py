@@ -68,7 +68,7 @@ def make_objective(
     Parameters
     ----------
     method : a resolved method of repulsion, the name of a registered objective, or a function.
-    accuracy : values of ``parameters.ACCURACY``.
+    accuracy : values of "accuracy" and ``parameters.ACCURACY``.
     density_weight : weight of the density term.
     """
     method = check_method(method)

@@ -113,13 +113,7 @@ def _table(*parameters: Parameter) -> dict[str, Parameter]:
 # Beyond, cells are so coarse that the map explodes, at a negative KL divergence.
 MAX_THETA = 1.2
 OPTIMIZERS = ("auto", "preconditioned", "momentum")
-ACCURACY = (
-    "accuracy",
-    "theta",
-    "n_interpolation_points",
-    "min_num_intervals",
-    "ints_in_interval",
-)
+ACCURACY = ("theta", "n_interpolation_points", "min_num_intervals", "ints_in_interval")
 # Parameters of TSNE on which the embedding does not depend.
 WITHOUT_EFFECT = (
     "n_jobs",

@@ -19,7 +19,7 @@ from fasttsne.optimize.parameters import ACCURACY, TSNE, without_numpy
 from fasttsne.optimize.schedule import Iterations, Stage
 from fasttsne.optimize.stopping import MUCH_LEFT
 from fasttsne.optimize.target_term import Ties
-from fasttsne.repulsion import METHODS
+from fasttsne.repulsion import FORCE_ERROR, METHODS
 from fasttsne.runtime.threads import resolve_n_jobs, usable_cores
 from fasttsne.runtime.typing import Params
 
@@ -74,7 +74,7 @@ class Phase:
     dof : degrees of freedom of the kernel.
     method : of the repulsive forces: "exact", "bh", "fft", "auto" (either of the last two, by the
         size of the map in each iteration), the name of a registered objective, or a function.
-    accuracy : pairs of a name and a value, for each of ``parameters.ACCURACY``.
+    accuracy : pairs of a name and a value, for "accuracy" and each of ``parameters.ACCURACY``.
     density_weight : weight of the density term.
     max_grad_norm, max_step_norm : bounds on a point's gradient and step, or None.
     n_threads : how many threads share the work.
@@ -88,7 +88,7 @@ class Phase:
     stages: tuple[Stage, ...]
     dof: float = 1.0
     method: str | ObjectiveFunction = "auto"
-    accuracy: tuple[tuple[str, float | str], ...] = ()
+    accuracy: tuple[tuple[str, float], ...] = ()
     density_weight: float = 0.0
     max_grad_norm: float | None = None
     max_step_norm: float | None = 5.0
@@ -340,7 +340,7 @@ def _phase(
         stages,
         dof=float(params["dof"]),
         method=method,
-        accuracy=tuple((name, params[name]) for name in ACCURACY),
+        accuracy=_accuracy(params),
         density_weight=params["density_weight"],
         max_grad_norm=params["max_grad_norm"],
         max_step_norm=params["max_step_norm"],
@@ -349,6 +349,12 @@ def _phase(
         callbacks_every_iters=params["callbacks_every_iters"],
         global_structure=params["global_structure"],
     )
+
+
+def _accuracy(params: Params) -> tuple[tuple[str, float], ...]:
+    """Return the parameters of the accuracy of forces, with numbers."""
+    of_forces = number_or_none(params["accuracy"]) or FORCE_ERROR
+    return (*tuple((name, params[name]) for name in ACCURACY), ("accuracy", of_forces))
 
 
 def _threads_for(n_jobs: int | None, n_samples: int) -> int:

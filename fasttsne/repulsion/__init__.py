@@ -7,13 +7,14 @@ from typing import Protocol
 
 import numpy as np
 
-from fasttsne.repulsion.auto import AutoRepulsion
+from fasttsne.repulsion.auto import FORCE_ERROR, AutoRepulsion
 from fasttsne.repulsion.barnes_hut import TreeRepulsion
 from fasttsne.repulsion.exact import ExactRepulsion
 from fasttsne.repulsion.mesh import MeshRepulsion
 from fasttsne.runtime.typing import Params
 
 __all__ = [
+    "FORCE_ERROR",
     "METHODS",
     "AutoRepulsion",
     "ExactRepulsion",

@@ -1,19 +1,23 @@
 """Repulsion with an error that is asked for, by whatever costs least for the map as it is."""
 
-import math
-
 import numpy as np
 
 from fasttsne.repulsion.barnes_hut import Box, TreeRepulsion
 from fasttsne.repulsion.exact import ExactRepulsion
-from fasttsne.repulsion.mesh import grid_shape, max_cells, with_wide_maps
+from fasttsne.repulsion.mesh import max_cells, with_wide_maps
 from fasttsne.repulsion.mesh.particle_mesh import ParticleMesh, Potential
-from fasttsne.repulsion.mesh.split import choose_split, exact_cost, theta_of, tree_cost
+from fasttsne.repulsion.mesh.split import (
+    SplitChooser,
+    exact_cost,
+    grid_shape,
+    theta_of,
+    tree_cost,
+)
 from fasttsne.runtime import FFT_ENGINE
 from fasttsne.runtime.typing import Params
 
 # The error of forces that is accepted by default.
-ACCURACY = 4e-3
+FORCE_ERROR = 4e-3
 # A grid that is made once and asked many times: making a cell takes up to 20 bytes, 4 stay.
 MAX_FIELD_CELLS = 5_000_000
 
@@ -22,7 +26,7 @@ class AutoRepulsion:
     """Repulsive forces with an error that is asked for.
 
     Near pairs are summed and the rest comes from a grid: how far pairs are near, and how fine the
-    grid is, depends on the map alone (``choose_split``).  All pairs are summed where there are few
+    grid is, depends on the map alone (``SplitChooser``).  All pairs are summed where there are few
     points, and a tree serves where the box is wide for few points that lie very far out.
 
     Parameters
@@ -41,20 +45,20 @@ class AutoRepulsion:
     def __init__(
         self,
         dof: float = 1.0,
-        accuracy: float = ACCURACY,
+        accuracy: float = FORCE_ERROR,
         n_threads: int = 1,
         engine: str = FFT_ENGINE,
     ):
         self.dof, self.accuracy, self.n_threads = dof, accuracy, n_threads
         self.last_method: str | None = None
+        self._chooser = SplitChooser(dof, accuracy)
         self._mesh = ParticleMesh(dof, n_threads, engine)
         self._others: TreeRepulsion | ExactRepulsion | None = None
 
     @classmethod
     def from_params(cls, dof: float, n_threads: int, params: Params) -> "AutoRepulsion":
         """Return the repulsion with the accuracy that the parameters of ``optimize`` ask for."""
-        accuracy = params["accuracy"]
-        return cls(dof, ACCURACY if accuracy == "auto" else accuracy, n_threads)
+        return cls(dof, params["accuracy"], n_threads)
 
     def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
@@ -63,13 +67,11 @@ class AutoRepulsion:
     def _repel(self, y: np.ndarray, out: np.ndarray, box: Box) -> float:
         n, d = y.shape
         extent = (box[1] - box[0]).tolist()
-        split, cost = choose_split(y, box[0], extent, self.dof, self.accuracy)
-        shape = grid_shape(extent, split)
-        others = min(exact_cost(n, d), tree_cost(n, d, self.accuracy))
-        if cost > others or math.prod(shape) > max_cells(n, d):
+        split, cost = self._chooser.choose(y, box[0], extent, max_cells(n, d))
+        if cost > min(exact_cost(n, d), tree_cost(n, d, self.accuracy)):
             return self._without_grid(y, out)
         self.last_method, self._others = "fft", None
-        return self._mesh(y, out, box[0], extent, split, shape)
+        return self._mesh(y, out, box[0], extent, split, grid_shape(extent, split))
 
     def _without_grid(self, y: np.ndarray, out: np.ndarray) -> float:
         n, d = y.shape
@@ -90,11 +92,10 @@ class AutoRepulsion:
         n, d = y.shape
         n_places = n_places or n
         extent = (box[1] - box[0]).tolist()
-        split, cost = choose_split(y, box[0], extent, self.dof, self.accuracy, n_places)
-        shape = grid_shape(extent, split)
-        if cost > tree_cost(n, d, self.accuracy, n_places) or math.prod(shape) > MAX_FIELD_CELLS:
+        split, cost = self._chooser.choose(y, box[0], extent, MAX_FIELD_CELLS, n_places)
+        if cost > tree_cost(n, d, self.accuracy, n_places):
             return None
-        return self._mesh.potential(y, box, split, shape)
+        return self._mesh.potential(y, box, split, grid_shape(extent, split))
 
     def release(self) -> None:
         """Free memory until the next call."""

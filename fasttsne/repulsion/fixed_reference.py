@@ -20,8 +20,10 @@ from fasttsne.runtime.typing import Params
 
 # The grid reaches so much of the map's extent beyond it: new points may land outside.
 MARGIN = 0.1
-# A potential below this share of the largest drowns in the grid's errors.
-MIN_SHARE = 1e-5
+# A potential of less than so many times the grid's error, about, comes from the tree.
+MIN_ERRORS = 50
+# Points of the map whose forces say how large the grid's error is.
+N_SAMPLED = 512
 
 
 class FixedRepulsion(Protocol):
@@ -62,7 +64,7 @@ def make_field(
     potential = None if is_tiny else mesh.potential(points, box, n_evaluations)
     if potential is None:
         return TreeField(points, dof, _fallback_theta(dof, points.shape[1]), n_threads)
-    return MeshField(points, potential, box, n_threads)
+    return MeshField(points, potential, box, params["accuracy"], n_threads)
 
 
 def _box(points: np.ndarray) -> Box:
@@ -110,18 +112,22 @@ class MeshField:
     threads may use one field at once.
     """
 
-    def __init__(self, points: np.ndarray, potential: Potential, box: Box, n_threads: int):
-        self._points, self._potential, self._n_threads = points, potential, n_threads
+    def __init__(
+        self, points: np.ndarray, potential: Potential, box: Box, accuracy: float, n_threads: int
+    ):
+        self._points, self.potential, self._n_threads = points, potential, n_threads
         self._low, self._high = box
         self._mean = len(points) * potential.constant
-        self._min_potential = MIN_SHARE * (float(potential.cells.max()) + self._mean)
+        # An error of the potential is one of the force, over a distance between grid points.
+        error = accuracy * self._usual_force() * potential.split.spacing
+        self._min_potential = MIN_ERRORS * error
         self._tree: TreeField | None = None
 
     def __call__(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
         outside = (y < self._low) | (y > self._high)
         inside = np.clip(y, self._low, self._high) if outside.any() else y
         potential = np.empty(len(y), np.float32)
-        self._potential.gather(inside, out, potential, self._n_threads)
+        self.potential.gather(inside, out, potential, self._n_threads)
         np.add(potential, self._mean, out=z)
         lost = z < self._min_potential
         if inside is not y:
@@ -131,11 +137,18 @@ class MeshField:
 
     def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> object:
         limits = self._high, self._mean, self._min_potential
-        return self._potential.row_task(y, out, z, *limits)
+        return self.potential.row_task(y, out, z, *limits)
+
+    def _usual_force(self) -> float:
+        """Return the root mean square of the forces on points of the map."""
+        sample = np.ascontiguousarray(self._points[:: max(len(self._points) // N_SAMPLED, 1)])
+        forces = np.empty_like(sample)
+        self.potential.gather(sample, forces, np.empty(len(sample), np.float32), self._n_threads)
+        return float(np.sqrt(np.mean((forces.astype(float) ** 2).sum(1))))
 
     def _by_tree(self, y: np.ndarray, lost: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
         if self._tree is None:
-            dof = self._potential.dof
+            dof = self.potential.dof
             theta = _fallback_theta(dof, y.shape[1])
             self._tree = TreeField(self._points, dof, theta, self._n_threads)
         forces, shares = np.empty((len(lost), y.shape[1]), np.float32), np.empty(len(lost))

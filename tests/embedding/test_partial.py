@@ -15,10 +15,16 @@ from fasttsne.optimize.parameters import DEFAULTS
 from fasttsne.optimize.plan import resolve_new_points
 from fasttsne.optimize.steps import MAX_FEW_ROWS
 from fasttsne.repulsion import ExactRepulsion
+from fasttsne.repulsion.auto import MAX_FIELD_CELLS
 from fasttsne.repulsion.fixed_reference import MeshField, TreeField, make_field
-from fasttsne.repulsion.mesh import MAX_FIELD_CELLS, max_field_cells
 
-PARAMS = {"theta": 0.2, "n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 1}
+PARAMS = {
+    "accuracy": 4e-3,
+    "theta": 0.2,
+    "n_interpolation_points": 3,
+    "min_num_intervals": 50,
+    "ints_in_interval": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +87,7 @@ def test_threads_do_not_change_bits(embedding, data):
     assert len(results) == 1
 
 
-@pytest.mark.parametrize("method", ["exact", "bh", "fft"])
+@pytest.mark.parametrize("method", ["exact", "bh", "fft", "auto"])
 @pytest.mark.parametrize("dof", [0.5, 1.0, 2.0])
 def test_fields_equal_the_exact_sum(rng, method, dof):
     points = rng.normal(0, 20, (600, 2)).astype(np.float32)
@@ -98,34 +104,37 @@ def test_fields_equal_the_exact_sum(rng, method, dof):
     assert error < 2e-2
 
 
-@pytest.mark.thin(1)
 @pytest.mark.parametrize("dof", [0.5, 1.0, 2.0])
-def test_a_field_that_is_used_often_has_a_large_grid(rng, dof):
-    points = rng.normal(0, 150, (600, 2)).astype(np.float32)
-    y = np.concatenate([rng.normal(0, 150, (300, 2)), [[900.0, -1200.0]]]).astype(np.float32)
-    fields = [make_field(points, "fft", dof, 2, PARAMS, often) for often in (0, 10**6)]
-    assert [type(field) for field in fields] == [TreeField, MeshField]
+@pytest.mark.parametrize("often", [0, 10**6])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_wide_maps_have_a_field_of_near_points_and_a_small_grid(rng, d, often, dof):
+    """Near pairs pay where the field is used little, a finer grid where it is used much."""
+    points = rng.normal(0, {1: 1000, 2: 150, 3: 40}[d], (3000, d)).astype(np.float32)
+    outside = np.full((1, d), 6000, np.float32)
+    y = np.concatenate([points[:50] + 0.3, 0.9 * points[50:350], outside])
+    field = make_field(points, "auto", dof, 2, PARAMS, often)
+    assert isinstance(field, MeshField)
     force, expected = np.empty((2, *y.shape), np.float32)
     z, expected_z = np.empty((2, len(y)))
-    fields[1](y, force, z)
+    field(y, force, z)
     make_field(points, "exact", dof, 2, PARAMS)(y, expected, expected_z)
-    np.testing.assert_allclose(z, expected_z, rtol=1e-2)
-    assert np.linalg.norm(force - expected) / np.linalg.norm(expected) < 2e-2
+    np.testing.assert_allclose(z, expected_z, rtol=2e-2)
+    assert np.linalg.norm(force - expected) / np.linalg.norm(expected) < 1e-2
 
 
-def test_a_wide_map_has_a_grid_for_new_rows(rng):
-    """However many there are: the tree, which is cheaper for one row, is slow for thousands."""
-    points = rng.normal(0, 55, (20_000, 2)).astype(np.float32)
+def test_the_grid_of_a_field_is_small(rng):
+    points = rng.normal(0, 300, (20_000, 2)).astype(np.float32)
     params = {**DEFAULTS, "dof": 1.0, "negative_gradient_method": "auto"}
     phase = resolve_new_points(1, params, 1, len(points))
-    assert isinstance(make_field(points, "auto", 1.0, 1, PARAMS), TreeField)
-    assert isinstance(make_fixed_repulsion(points, phase), MeshField)
+    field = make_fixed_repulsion(points, phase)
+    assert isinstance(field, MeshField)
+    assert field.potential.cells.size <= MAX_FIELD_CELLS
 
 
-def test_the_largest_grid_is_bounded(rng):
-    points = rng.normal(0, 1000, (600, 2)).astype(np.float32)
-    assert max_field_cells(10**9, 2) == MAX_FIELD_CELLS
-    assert max_field_cells(10**9, 3) == 0
+def test_a_map_with_far_outliers_has_a_tree(rng):
+    points = rng.normal(0, 1, (600, 2)).astype(np.float32)
+    points[0] = 1e9
+    assert isinstance(make_field(points, "auto", 1.0, 1, PARAMS, 10**9), TreeField)
     assert isinstance(make_field(points, "fft", 1.0, 1, PARAMS, 10**9), TreeField)
 
 

@@ -8,7 +8,7 @@ from fasttsne import _kernels
 from fasttsne.metrics.loo import leave_one_out, make_point_field
 from fasttsne.nearest_neighbors import Exact
 from fasttsne.objective.edges import RowBlock, edges_of, pack_edges
-from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
+from fasttsne.repulsion import AutoRepulsion, ExactRepulsion, TreeRepulsion
 from fasttsne.repulsion.barnes_hut import bounding_box, curve_order
 
 
@@ -140,7 +140,7 @@ CASES = {
     "local_radii": local_radii,
     "morton": morton,
     "neighbor_ranks": neighbor_ranks,
-    "particle_mesh, row_fft, fft_convolve": repulsion(MeshRepulsion),
+    "particle_mesh, row_fft, fft_convolve": repulsion(AutoRepulsion),
     "perplexity": perplexity,
     "rank_counts": rank_counts,
 }

@@ -7,8 +7,8 @@ from fasttsne import _kernels
 from fasttsne._kernels import reference
 from fasttsne.repulsion.mesh.grid import Grid
 from fasttsne.repulsion.mesh.influence import (
+    make_influence,
     polynomials,
-    student_influence,
     taylor_coefficients,
 )
 from fasttsne.repulsion.mesh.particle_mesh import Arrays, SortedPoints
@@ -161,7 +161,7 @@ def test_gather_equals_reference(kernel, rng, d, order):
 
 @pytest.mark.parametrize("shape", [(1, 1, 96), (1, 48, 96), (1, 160, 144), (48, 60, 64)])
 def test_convolve_equals_reference(rng, shape):
-    influence = student_influence(shape, SPACING, 5, 1.0)
+    influence = make_influence(shape, SPACING, 5, 1.0)
     grid = Grid(shape, 2)
     grid.set_influence(influence)
     used = tuple(slice(max(m // 2, 1)) for m in shape)
@@ -180,7 +180,7 @@ def test_convolve_equals_reference(rng, shape):
 def test_a_lone_point_does_not_push_itself(kernel, rng, order, d):
     """What is left of the force on itself is far below the error of a pair."""
     shape = padded(d)
-    influence = student_influence(shape, SPACING, order, 1.0)
+    influence = make_influence(shape, SPACING, order, 1.0)
     left, before = [], []
     grid = Grid(shape, 1)
     grid.set_influence(influence)

@@ -13,7 +13,7 @@ ACCURACY = {
     "n_interpolation_points": 3,
     "min_num_intervals": 50,
     "ints_in_interval": 1,
-    "accuracy": "auto",
+    "accuracy": 4e-3,
 }
 
 

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from fasttsne import _kernels
-from fasttsne.repulsion.mesh import padded_size, transform_sizes
-from fasttsne.repulsion.mesh.grid import fft_plan
+from fasttsne.repulsion.mesh.grid import fft_plan, padded_size, transform_sizes
 
 # Each radix alone after the first, and together; 1,080 has all of them.
 LENGTHS = (4, 8, 12, 16, 20, 36, 48, 100, 128, 180, 1024, 1080)

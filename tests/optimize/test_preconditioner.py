@@ -199,7 +199,7 @@ def test_which_objectives_have_a_curvature(rng):
         "n_interpolation_points": 3,
         "min_num_intervals": 50,
         "ints_in_interval": 1,
-        "accuracy": "auto",
+        "accuracy": 4e-3,
     }
     other: Objective = FunctionObjective(kl_divergence_exact, P, 2, 1.0, accuracy, 1)
     assert KLDivergence.has_curvature

@@ -1,17 +1,15 @@
 """Repulsion by a particle mesh: O(n) for the points, O(M log M) for the M grid cells."""
 
-import bisect
 import logging
 import math
 from collections.abc import Callable
-from functools import lru_cache
 
 import numpy as np
 
 from fasttsne.repulsion.barnes_hut import Box, TreeRepulsion, bounding_box
 from fasttsne.repulsion.mesh.grid import Shape
 from fasttsne.repulsion.mesh.particle_mesh import ParticleMesh, Potential
-from fasttsne.repulsion.mesh.split import LINEAR_SPAN, Split, finer
+from fasttsne.repulsion.mesh.split import LINEAR_SPAN, Split, finer, grid_shape
 from fasttsne.runtime import FFT_ENGINE
 from fasttsne.runtime.typing import Params
 
@@ -20,15 +18,12 @@ log = logging.getLogger(__name__)
 # Distance of grid points in units of the map, in which the kernel's width is one, by
 # dimensions: see docs/math.rst for spacing, spline order and error.
 SPACING = {1: 0.4, 2: 0.4, 3: 0.6}
-# Lengths in 3-D for which plans made by estimate are fast.
-SIZES_3D = (16, 32, 48, 64, 80, 108, 128, 144, 160, 192, 240, 320)
-
 # By dimensions: with more padded cells than this, the grid is not worth its memory; in 3-D
 # it is slower than the tree, and coarse for a map that is nearly empty.
 MAX_CELLS_PER_POINT = {1: 32, 2: 32, 3: 60}
 MIN_CELL_LIMIT = {1: 2048**2, 2: 2048**2, 3: 128**3}
 # The longest transform that there is; a grid in 1-D is one.
-MAX_LINE_CELLS = 15_728_640
+MAX_LINE_CELLS = 14_155_776
 # For few points not even so many, in 1-D and 2-D: the tree is ten times faster than a grid of
 # 2048 x 2048 for 600 points.
 FEW_POINTS_CELLS = 1500
@@ -130,54 +125,15 @@ class MeshRepulsion:
 def with_wide_maps(
     repel: Callable[[np.ndarray, np.ndarray, Box], float], y: np.ndarray, out: np.ndarray
 ) -> float:
-    """Call ``repel`` with the map and its box, scaled up where float32 modes would underflow."""
+    """Call ``repel`` with the map and its box, unless forces are proportional to distances."""
     low, high = bounding_box(y)
-    span = float((high - low).max())
-    if span == 0:
-        out[:] = 0
-        return len(y) * (len(y) - 1.0)
-    if span >= LINEAR_SPAN:
+    if float((high - low).max()) >= LINEAR_SPAN:
         return repel(y, out, (low, high))
-    # Forces are proportional to distances here.
-    scale = np.float32(LINEAR_SPAN / span)
-    y = y * scale
-    z = repel(y, out, bounding_box(y))
-    out /= scale
-    return z
-
-
-def grid_shape(extent: list[float], split: Split) -> Shape:
-    """Return the padded shape of a grid for a box with these sides."""
-    ends = [2 * (int(side / split.spacing) + 1 + split.order) for side in extent]
-    columns, rows, layers = [*[padded_size(end, len(ends) == 3) for end in ends], 1, 1][:3]
-    return layers, rows, columns
-
-
-@lru_cache(maxsize=2)
-def transform_sizes(is_3d: bool) -> list[int]:
-    """Return even lengths with the factors 2, 3, 5 that FFTs like.
-
-    Each is at least 12 % above the last: a growing map then needs fewer of them, whose arrays
-    and influence functions cost more than the cells do.
-    """
-    smooth = {2**a * 3**b * 5**c for a in range(2, 24) for b in range(4) for c in range(3)}
-    sizes = list(SIZES_3D) if is_3d else [16]
-    for size in sorted(size for size in smooth if size < 2**24):
-        if size >= 1.12 * sizes[-1]:
-            sizes.append(size)
-    return sizes
-
-
-def padded_size(min_size: int, is_3d: bool = False) -> int:
-    """Return the smallest good transform length that is not below ``min_size``.
-
-    Beyond the largest that is ``min_size`` itself: no grid is made so large.
-    """
-    # Not by a generator that is left half-way, as every iteration comes here: Ctrl-C while it is
-    # closed would be lost.
-    sizes = transform_sizes(is_3d)
-    at = bisect.bisect_left(sizes, min_size)
-    return sizes[at] if at < len(sizes) else min_size
+    n = len(y)
+    from_mean = y - y.mean(0, dtype=np.float64)
+    np.multiply(from_mean, n, out=out, casting="same_kind")
+    # Of w = 1 - r^2, the sum over all pairs.
+    return n * (n - 1.0) - 2 * n * float((from_mean**2).sum())
 
 
 def max_cells(n_samples: int, n_components: int) -> int:

@@ -1,5 +1,6 @@
 """The grids of a particle mesh, with their Fourier transforms: built in, or by FFTW."""
 
+import bisect
 import math
 from functools import lru_cache, partial
 from typing import NamedTuple, TypeAlias
@@ -12,6 +13,38 @@ from fasttsne.utils import require
 
 # Layers, rows and columns of a padded grid.
 Shape: TypeAlias = tuple[int, int, int]
+# Lengths of transforms: short ones cost less than changing from one to the next does; in 3-D those
+# for which FFTW's plans made by estimate are fast.
+SMALL_SIZES = (16, 24, 48, 80, 160, 216, 300, 432, 576)
+SIZES_3D = (16, 32, 48, 64, 80, 108, 128, 144, 160, 192, 240, 320)
+RATIO = 1.12
+
+
+@lru_cache(maxsize=2)
+def transform_sizes(is_3d: bool) -> list[int]:
+    """Return even lengths with the factors 2, 3, 5 that FFTs like.
+
+    A growing map needs fewer of them where they are not close to each other: arrays and influence
+    functions cost more than small grids do.
+    """
+    smooth = {2**a * 3**b * 5**c for a in range(2, 24) for b in range(4) for c in range(3)}
+    sizes = list(SIZES_3D if is_3d else SMALL_SIZES)
+    for size in sorted(size for size in smooth if size < 2**24):
+        if size >= RATIO * sizes[-1]:
+            sizes.append(size)
+    return sizes
+
+
+def padded_size(min_size: int, is_3d: bool = False) -> int:
+    """Return the smallest good transform length that is not below ``min_size``.
+
+    Beyond the largest that is ``min_size`` itself: no grid is made so large.
+    """
+    # Not by a generator that is left half-way, as every iteration comes here: Ctrl-C while it is
+    # closed would be lost.
+    sizes = transform_sizes(is_3d)
+    at = bisect.bisect_left(sizes, min_size)
+    return sizes[at] if at < len(sizes) else min_size
 
 
 class FFTPlan(NamedTuple):

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.fft import dctn
-from scipy.interpolate import BSpline, CubicSpline, PPoly
+from scipy.interpolate import BSpline, PPoly
 
 from fasttsne import _kernels
 from fasttsne.linalg.products import preallocate_blas_buffers
@@ -97,13 +97,30 @@ def make_influence(
 
 
 def _at_frequencies(table: np.ndarray, frequency: Sequence[np.ndarray]) -> np.ndarray:
-    """Return a table for frequencies from 0 to pi at others."""
+    """Return a table for frequencies from 0 to pi at others, by cubic polynomials."""
     for axis, k in enumerate(frequency):
         if len(k) > 1:
-            nodes = np.linspace(0, np.pi, table.shape[axis])
-            # Even about both ends: k and -k are alike, and so are aliases of pi + k and pi - k.
-            table = CubicSpline(nodes, table, axis, "clamped")(k)
+            table = np.moveaxis(_between(np.moveaxis(table, axis, 0), k), 0, axis)
     return table
+
+
+def _between(table: np.ndarray, k: np.ndarray) -> np.ndarray:
+    last = len(table) - 1
+    x = k * (last / np.pi)
+    cell = np.minimum(x.astype(int), last - 1)
+    t = (x - cell).reshape(-1, *[1] * (table.ndim - 1))
+    # Even about both ends: k and -k are alike, and so are aliases of pi + k and pi - k.
+    nodes = [np.abs(cell - 1), cell, cell + 1, last - np.abs(last - cell - 2)]
+    weights = [
+        -t * (t - 1) * (t - 2) / 6,
+        (t + 1) * (t - 1) * (t - 2) / 2,
+        -(t + 1) * t * (t - 2) / 2,
+        (t + 1) * t * (t - 1) / 6,
+    ]
+    result: np.ndarray = weights[0] * table[nodes[0]]
+    for node, weight in zip(nodes[1:], weights[1:], strict=True):
+        result += weight * table[node]
+    return result
 
 
 @functools.lru_cache(maxsize=64)
@@ -264,20 +281,28 @@ def _self_force(
     b_q = (-1)^(p q) pi q / spacing * sum_k G(k) sum_m W(k_m) W(k_(m - q)).
     The second harmonic is a tenth of the first, the others do not matter.
     """
-    preallocate_blas_buffers()
+    # Not by BLAS, whose threads wait in a loop for more, and take the time of ours.
     for k in frequency[:-1]:
-        weights = np.tensordot((_window(k, order) ** 2).sum(1), weights, 1)
-    t = np.linspace(0, 1, 101)
-    force = np.zeros_like(t)
+        window = (_window(k, order) ** 2).sum(1)
+        weights = (weights * window.reshape(-1, *[1] * (weights.ndim - 1))).sum(0)
     w = _window(frequency[-1], order)
-    for q in (1, 2):
+    coefficients = np.zeros(SELF_FORCE_TERMS)
+    for q, harmonic in enumerate(_harmonics(), start=1):
         overlap = (w[:, q:] * w[:, :-q]).sum(1)
-        strength = (-1) ** (order * q) * np.pi * q / spacing * (weights @ overlap)
-        force += strength * np.sin(2 * np.pi * q * t)
-    powers = 2 * np.arange(SELF_FORCE_TERMS)[::-1] + 1
-    basis = (t[:, None] - 0.5) ** powers
-    coefficients: np.ndarray = np.linalg.lstsq(basis, force, rcond=None)[0]
+        strength = (-1) ** (order * q) * np.pi * q / spacing * (weights * overlap).sum()
+        coefficients += strength * harmonic
     return coefficients.astype(np.float32)
+
+
+@functools.cache
+def _harmonics() -> np.ndarray:
+    """Return polynomials of sin(2 pi q t) in t - 1/2 for q = 1 and 2."""
+    preallocate_blas_buffers()
+    t = np.linspace(0, 1, 101)
+    powers = 2 * np.arange(SELF_FORCE_TERMS)[::-1] + 1
+    waves = np.sin(2 * np.pi * t[:, None] * (1, 2))
+    harmonics: np.ndarray = np.linalg.lstsq((t[:, None] - 0.5) ** powers, waves, rcond=None)[0].T
+    return harmonics
 
 
 def _window(k: np.ndarray, order: int) -> np.ndarray:

@@ -15,26 +15,28 @@ grid and N the integral of the squared force.  Source: Hockney & Eastwood 1981, 
 import functools
 import itertools
 import math
+import operator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.fft import dctn
 
 from fasttsne import _kernels
+from fasttsne.repulsion.mesh.grid import Shape, padded_size
 from fasttsne.repulsion.mesh.influence import far_kernel, outer, squares
 
 # In units of the map, in which the kernel's width is one.
 CUTOFFS = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 20.0, 24.0, 32.0, 48.0)
-# Of splines, with and without a cutoff.
-ORDERS = {True: (4, 5), False: (5, 6)}
+# Of splines.
+ORDER = 5
 # Spacings are tried in steps of an eighth of an octave.
 STEPS = 8
 # From here on the kernel is a power of the distance, and the error another one.
 POWER_LAW = 8.0
-# Below this span w differs from 1, and the forces from linear ones, by less than 1e-6.
-LINEAR_SPAN = 1e-3
-# Grids without a cutoff have so many intervals across the map.
-MIN_INTERVALS = 50
+# Below this span the forces differ from linear ones by 3e-4, and w from 1 by less.
+LINEAR_SPAN = 0.02
+# Grids without a cutoff have at least so many intervals across the map.
+MIN_INTERVALS = 36
 
 # Sides of the cells in which pairs are counted, and how many points are drawn for it.
 SIDES = (0.5, 2.0, 8.0, 32.0)
@@ -44,6 +46,8 @@ SMALLEST_SAMPLE, LARGEST_SAMPLE, SAMPLED_SHARE = 1024, 4096, 32
 # of eight pairs, by dimensions for a cell and each octave of their number, and what the tree takes
 # for a point and each octave.
 POINT_COST, ROW_COST, PAIRS_COST = 110, 6, 32
+# Of a change of the grid, on average over the iterations of a growing map.
+GRID_COST = 4e6
 CELL_COST = {1: 0.5, 2: 0.5, 3: 1.3}
 TREE_COST = {1: 25, 2: 100, 3: 400}
 # theta of a tree, the worst error on the maps of benchmarks/forces.py, and its power of theta.
@@ -53,8 +57,6 @@ TREE_ERROR = {1: (0.3, 6e-3, 2.5), 2: (0.3, 4.6e-3, 2.6), 3: (0.3, 4.5e-3, 2.6)}
 EMPTY_LANES = {1: 4, 2: 14, 3: 60}
 SEARCHED = {1: 1.25, 2: 3.125, 3: 7.8125}
 
-# Up to so many pairs are no scale of a map: its forces are of points farther away.
-FEW_PAIRS = 10
 LARGEST_THETA = 0.7
 # Of a pair, summed without approximation.
 EXACT_PAIR_COST = {1: 0.7, 2: 1.0, 3: 1.9}
@@ -81,20 +83,6 @@ class Density:
 
     others: list[float]
 
-    @classmethod
-    def of(cls, y: np.ndarray, low: np.ndarray) -> "Density":
-        """Return the density of the points y, (n, d) float32, whose box has the corner ``low``."""
-        n, d = y.shape
-        m = max(SMALLEST_SAMPLE, min(n // SAMPLED_SHARE, LARGEST_SAMPLE))
-        m = m if m < n else n
-        drawn, counts = np.empty((m, d), np.float32), np.empty(len(SIDES))
-        table = np.empty((2 << m.bit_length()) * _kernels.pair_counts.SLOT_BYTES, np.uint8)
-        _kernels.pair_counts.count_pairs(y, low, _SIDES, drawn, table, counts)
-        # Of points that are drawn with repetition some are drawn twice, and are no pairs.
-        share = 1 / n if m == n else n / (m * (m - 1.0))
-        repeated = 0 if m == n else m
-        return cls([max((count - repeated) * share - 1, 1e-3) for count in counts.tolist()])
-
     def within(self, side: float, d: int) -> float:
         """Return the number for a cell of any side, by a power law between two that are known."""
         others = self.others
@@ -109,60 +97,102 @@ class Density:
         fine, coarse = self.others[0] / SIDES[0] ** d, self.others[1] / SIDES[1] ** d
         if d == 1 or fine > EVEN_RATIO * coarse:
             return 1.0
-        gain = min(math.sqrt(1 + coarse / DENSE), LARGEST_GAIN)
-        return 2 ** (math.floor(2 * math.log2(gain)) / 2)  # half octaves, so that grids recur
+        return min(math.sqrt(1 + coarse / DENSE), LARGEST_GAIN)
 
-    def closest(self, n: int, d: int) -> float:
-        """Return a distance, one of the CUTOFFS, within which hardly a pair of n points lies."""
-        few = FEW_PAIRS / n
-        closer = [cutoff for cutoff in CUTOFFS if cutoff and self.within(cutoff, d) < few]
-        return closer[-1] if closer else 0.0
+    def squared_force(self, d: int, dof: float) -> float:
+        """Return the mean squared force, for directions at random, over the integral of a point's.
+
+        That is what the density would be for points at random.
+        """
+        shells, before, volume = [], 0.0, 0.0
+        for side, others in zip(SIDES, self.others, strict=True):
+            shells.append(max(others - before, 0.0) / (side**d - volume))
+            before, volume = others, side**d
+        # Of pairs that are closer there may be no forces at all.
+        shells[0] = min(shells[:2])
+        parts = _squared_forces(d, dof)
+        return sum(map(operator.mul, [*shells, shells[-1]], parts)) / sum(parts)
+
+    def densest(self, scale: float, d: int) -> float:
+        """Return the largest density in cells up to ``scale``, from SIDES[1] on."""
+        sides = [side for side in SIDES[1:] if side < scale] + [max(scale, SIDES[1])]
+        return max(self.within(side, d) / side**d for side in sides)
 
 
-def choose_split(
-    y: np.ndarray,
-    low: np.ndarray,
-    extent: list[float],
-    dof: float,
-    accuracy: float,
-    n_places: int | None = None,
-) -> tuple[Split, float]:
-    """Return the cheapest split for the points y, and its cost in vector instructions.
+class SplitChooser:
+    """Chooses the split for a map, from a sample of its points.
 
     Parameters
     ----------
-    y : (n, d) float32 array.
-    low, extent : the lowest corner and the sides of the points' box.
+    dof : degrees of freedom of the kernel.
     accuracy : the error of the forces that is accepted, as a share of their root mean square.
-    n_places : how many other places will ask for forces; None for the points themselves.
     """
-    d = y.shape[1]
-    density = Density.of(y, low)
-    gain = density.gain(d)
-    accuracy *= share_of_force(density.closest(len(y), d), d, dof)
-    n_pairs, n_gathers = (len(y), len(y)) if n_places is None else (2 * n_places, n_places)
-    best, least = (0.0, 0.0, 0), math.inf
-    for cutoff, order, spacing in candidates(dof, accuracy, gain, d):
-        pairs = n_pairs * _pairs_cost(density, cutoff, d)
-        if pairs >= least:
-            break
-        # Until the map is wide its grid is small, and finer than it has to be.
-        spacing = spacing if cutoff else finer(spacing, extent, MIN_INTERVALS)
-        cost = pairs + _grid_cost(spacing, order, (len(y), n_gathers), extent)
-        if cost < least:
-            best, least = (cutoff, spacing, order), cost
-    return Split(*best), least
+
+    def __init__(self, dof: float, accuracy: float):
+        self.dof, self.accuracy = dof, accuracy
+        self._drawn, self._table = np.empty((0, 1), np.float32), np.empty(0, np.uint8)
+
+    def choose(
+        self,
+        y: np.ndarray,
+        low: np.ndarray,
+        extent: list[float],
+        max_cells: float,
+        n_places: int | None = None,
+    ) -> tuple[Split, float]:
+        """Return the cheapest split for the points y, and its cost in vector instructions.
+
+        The cost is infinite, and the split none that can be used, if all take too many cells.
+
+        Parameters
+        ----------
+        y : (n, d) float32 array.
+        low, extent : the lowest corner and the sides of the points' box.
+        max_cells : of a padded grid.
+        n_places : how many other places will ask for forces; None for the points themselves.
+        """
+        n, d = y.shape
+        density = self.density(y, low)
+        gain, squared_force = density.gain(d), density.squared_force(d, self.dof)
+        n_pairs, n_gathers = (n, n) if n_places is None else (2 * n_places, n_places)
+        best, least = (0.0, 1.0), math.inf
+        for cutoff in CUTOFFS:
+            pairs = n_pairs * _pairs_cost(density, cutoff, d)
+            if pairs >= least:
+                break
+            # Where points keep a distance, or lie in one place, forces of the closest are missing,
+            # but the errors of a grid are not.
+            share = min(math.sqrt(squared_force / density.densest(cutoff, d)), 1.0)
+            accuracy = self.accuracy * quantized(share * (gain if cutoff <= DENSE_CUTOFF else 1.0))
+            spacing = coarsest_spacing(cutoff, ORDER, d, self.dof, accuracy)
+            # Until the map is wide its grid is small, and finer than it has to be.
+            spacing = spacing if cutoff else finer(spacing, extent, MIN_INTERVALS)
+            cost = pairs + _grid_cost(spacing, (n, n_gathers), extent)
+            if cost < least and padded_cells(extent, spacing) <= max_cells:
+                best, least = (cutoff, spacing), cost
+        return Split(*best, ORDER), least
+
+    def density(self, y: np.ndarray, low: np.ndarray) -> Density:
+        """Return the density of the points y, whose box has the corner ``low``."""
+        n, d = y.shape
+        m = max(SMALLEST_SAMPLE, min(n // SAMPLED_SHARE, LARGEST_SAMPLE))
+        m = m if m < n else n
+        if self._drawn.shape != (m, d):
+            self._drawn = np.empty((m, d), np.float32)
+            self._table = np.empty(
+                (2 << m.bit_length()) * _kernels.pair_counts.SLOT_BYTES, np.uint8
+            )
+        counts = np.empty(len(SIDES))
+        _kernels.pair_counts.count_pairs(y, low, _SIDES, self._drawn, self._table, counts)
+        # Of points that are drawn with repetition some are drawn twice, and are no pairs.
+        share = 1 / n if m == n else n / (m * (m - 1.0))
+        repeated = 0 if m == n else m
+        return Density([max((count - repeated) * share - 1, 1e-9) for count in counts.tolist()])
 
 
-@functools.lru_cache(maxsize=64)
-def candidates(dof: float, accuracy: float, gain: float, d: int) -> list[tuple[float, int, float]]:
-    """Return cutoffs, smallest first, and for each some orders and their coarsest spacings."""
-    return [
-        (cutoff, order, coarsest_spacing(cutoff, order, d, dof, error))
-        for cutoff in CUTOFFS
-        for error in [accuracy * (gain if cutoff <= DENSE_CUTOFF else 1)]
-        for order in ORDERS[cutoff > 0]
-    ]
+def quantized(factor: float) -> float:
+    """Return a factor rounded down to quarters of octaves, so that grids recur."""
+    return 2 ** (math.floor(4 * math.log2(max(factor, 1e-6))) / 4)
 
 
 def exact_cost(n: int, d: int) -> float:
@@ -192,22 +222,39 @@ def _pairs_cost(density: Density, cutoff: float, d: int) -> float:
     return PAIRS_COST * (candidates + empty) / 8
 
 
-def _grid_cost(spacing: float, order: int, points: tuple[int, int], extent: list[float]) -> float:
+def _grid_cost(spacing: float, points: tuple[int, int], extent: list[float]) -> float:
     """Return the instructions of spreading and gathering so many points, and of transforms."""
     d = len(extent)
     cells = 2.0**d
     for side in extent:
-        cells *= side / spacing + 1 + order
-    point = POINT_COST + ROW_COST * order ** (d - 1) + 4 * d * order
-    return sum(points) / 2 * point + CELL_COST[d] * cells * math.log2(cells)
+        cells *= side / spacing + 1 + ORDER
+    point = POINT_COST + ROW_COST * ORDER ** (d - 1) + 4 * d * ORDER
+    return sum(points) / 2 * point + CELL_COST[d] * cells * math.log2(cells) + GRID_COST
+
+
+def grid_shape(extent: list[float], split: Split) -> Shape:
+    """Return the padded shape of a grid for a box with these sides."""
+    columns, rows, layers = [*_padded_sides(extent, split.spacing, split.order), 1, 1][:3]
+    return layers, rows, columns
+
+
+def padded_cells(extent: list[float], spacing: float) -> int:
+    """Return how many cells the padded grid has."""
+    return math.prod(_padded_sides(extent, spacing, ORDER))
+
+
+def _padded_sides(extent: list[float], spacing: float, order: int) -> list[int]:
+    ends = [2 * (int(side / spacing) + 1 + order) for side in extent]
+    return [padded_size(end, len(ends) == 3) for end in ends]
 
 
 def finer(spacing: float, extent: list[float], min_num_intervals: int) -> float:
-    """Return the spacing, less if the box would have fewer intervals, in steps of half octaves."""
+    """Return the spacing, less if the box would have fewer intervals, in steps of octaves."""
     octaves = math.log2(spacing * min_num_intervals / max(*extent, LINEAR_SPAN))
-    return spacing * 2 ** (-math.ceil(2 * octaves) / 2) if octaves > 0 else spacing
+    return spacing * 2.0 ** -math.ceil(octaves) if octaves > 0 else spacing
 
 
+@functools.lru_cache(maxsize=1024)
 def coarsest_spacing(cutoff: float, order: int, d: int, dof: float, error: float) -> float:
     """Return the largest spacing of a grid whose expected error is no more than ``error``."""
     scale = 1.0
@@ -260,19 +307,23 @@ def expected_error(cutoff: float, spacing: float, order: int, d: int, dof: float
     return math.sqrt(max(error, 0) / (4 * (size * spacing) ** d * _squared_force(d, dof)))
 
 
-@functools.lru_cache(maxsize=256)
-def share_of_force(closest: float, d: int, dof: float) -> float:
-    """Return the root mean square of forces of points that are not closer, as a share of all."""
-    return math.sqrt(_squared_force(d, dof, closest) / _squared_force(d, dof))
+@functools.lru_cache(maxsize=32)
+def _squared_force(d: int, dof: float) -> float:
+    """Return the integral of the squared force of a point."""
+    return sum(_squared_forces(d, dof))
 
 
-@functools.lru_cache(maxsize=256)
-def _squared_force(d: int, dof: float, closest: float = 0.0) -> float:
-    """Return the integral of the squared force of a point, but for what is closer."""
+@functools.lru_cache(maxsize=32)
+def _squared_forces(d: int, dof: float) -> tuple[float, ...]:
+    """Return that integral over the shells between balls as large as cells of the SIDES."""
+    ball = {1: 2.0, 2: np.pi, 3: 4 / 3 * np.pi}[d]
     # In r = sqrt(dof) tan(a) the integrand has no tail.
-    start = math.atan(closest / dof**0.5)
-    width = (np.pi / 2 - start) / 2000
-    angle = start + (np.arange(2000) + 0.5) * width
-    r, step = np.sqrt(dof) * np.tan(angle), np.sqrt(dof) * width / np.cos(angle) ** 2
-    area = {1: 2.0, 2: 2 * np.pi * r, 3: 4 * np.pi * r**2}[d]
-    return float((area * r**2 * (1 + r**2 / dof) ** (-2 * dof - 2) * step).sum())
+    radii = np.array([0.0, *SIDES, np.inf]) / ball ** (1 / d)
+    parts = []
+    for first, last in itertools.pairwise(np.arctan(radii / dof**0.5).tolist()):
+        angle = first + (np.arange(500) + 0.5) * ((last - first) / 500)
+        r = dof**0.5 * np.tan(angle)
+        step = dof**0.5 * (last - first) / 500 / np.cos(angle) ** 2
+        squared = r**2 * (1 + r**2 / dof) ** (-2 * dof - 2)
+        parts.append(float((d * ball * r ** (d - 1) * squared * step).sum()))
+    return tuple(parts)
