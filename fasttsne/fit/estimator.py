@@ -169,6 +169,11 @@ class Estimator:
     def _keep(self, embedding: TSNEEmbedding) -> None:
         self.embedding_ = embedding
 
+    def __setstate__(self, state: Params) -> None:
+        """Restore a pickle, with defaults of parameters that its version did not have."""
+        own = {name: parameter.default for name, parameter in PARAMETERS.items()}
+        self.__dict__.update({**own, **state})
+
     if not TYPE_CHECKING:  # it would have every attribute
 
         def __getattr__(self, name):

@@ -13,9 +13,9 @@ from fasttsne.objective.edges import edges_of
 from fasttsne.repulsion import AutoRepulsion
 from fasttsne.repulsion.barnes_hut import bounding_box
 from fasttsne.repulsion.exact import padded_columns
-from fasttsne.repulsion.mesh import LINEAR_SPAN
 from fasttsne.repulsion.mesh.influence import polynomials, taylor_coefficients
 from fasttsne.repulsion.mesh.particle_mesh import Potential
+from fasttsne.repulsion.mesh.split import LINEAR_SPAN, exact_cost
 from fasttsne.runtime.threads import resolve_n_jobs
 from fasttsne.runtime.typing import RandomState
 from fasttsne.runtime.validation import check_number
@@ -169,7 +169,7 @@ def make_point_field(
     is_exact : by sums over all points in any case.
     """
     low, high = bounding_box(points)
-    n = len(points)
+    n, d = points.shape
     margin = np.float32(MARGIN) * (high - low).max()
     box = low - margin, high + margin
     limits = np.stack(box).astype(np.float64)
@@ -178,7 +178,8 @@ def make_point_field(
     z = repulsion(points, np.empty_like(points))
     potential = None
     if not is_exact and not is_small:
-        potential = repulsion.potential(points, box, PLACES_PER_ROW * n)
+        n_places = PLACES_PER_ROW * n
+        potential = repulsion.potential(points, box, n_places, exact_cost(n, d) / n * n_places)
     sources = padded_columns(points) if potential is None else None
     return PointField(z, sources, potential, limits)
 

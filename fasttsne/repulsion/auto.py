@@ -83,17 +83,17 @@ class AutoRepulsion:
             self._others = ExactRepulsion(self.dof, self.n_threads) if is_exact else tree
         return self._others(y, out)
 
-    def potential(self, y: np.ndarray, box: Box, n_places: int | None = None) -> Potential | None:
-        """Return the potential of the points y in a box that holds them; None if a tree is cheaper.
+    def potential(
+        self, y: np.ndarray, box: Box, n_places: int, alternative: float
+    ) -> Potential | None:
+        """Return the potential of the points y in a box that holds them.
 
-        n_places : how often it will be asked for forces, over all calls; as often as there are
-            points if that is not known.
+        None where its cost for ``n_places`` places, over all calls, is more than that of an
+        alternative (``mesh.split``), or its grid would be too large.
         """
-        n, d = y.shape
-        n_places = n_places or n
         extent = (box[1] - box[0]).tolist()
         split, cost = self._chooser.choose(y, box[0], extent, MAX_FIELD_CELLS, n_places)
-        if cost > tree_cost(n, d, self.accuracy, n_places):
+        if cost > alternative:
             return None
         return self._mesh.potential(y, box, split, grid_shape(extent, split))
 

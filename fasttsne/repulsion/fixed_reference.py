@@ -11,11 +11,12 @@ from typing import Protocol
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.repulsion import AutoRepulsion, make_repulsion
+from fasttsne.repulsion import METHODS, AutoRepulsion
 from fasttsne.repulsion.barnes_hut import Box, TreeRepulsion, bounding_box
 from fasttsne.repulsion.exact import padded_columns
-from fasttsne.repulsion.mesh import FALLBACK_THETA, LINEAR_SPAN, MeshRepulsion
+from fasttsne.repulsion.mesh import FALLBACK_THETA, MeshRepulsion
 from fasttsne.repulsion.mesh.particle_mesh import Potential
+from fasttsne.repulsion.mesh.split import LINEAR_SPAN, tree_cost
 from fasttsne.runtime.typing import Params
 
 # The grid reaches so much of the map's extent beyond it: new points may land outside.
@@ -57,13 +58,22 @@ def make_field(
         return ExactField(points, dof, n_threads)
     if method == "bh":
         return TreeField(points, dof, params["theta"], n_threads)
-    mesh = make_repulsion(method, dof, n_threads, params)
-    assert isinstance(mesh, MeshRepulsion | AutoRepulsion)
+    if method not in METHODS.values():
+        raise ValueError(f"no repulsion of a fixed map is called {method!r}")
+    n, d = points.shape
     box = _box(points)
-    is_tiny = float(np.max(box[1] - box[0])) < LINEAR_SPAN
-    potential = None if is_tiny else mesh.potential(points, box, n_evaluations)
+    potential = None
+    if float(np.max(box[1] - box[0])) < LINEAR_SPAN:
+        pass
+    elif method == "fft":
+        potential = MeshRepulsion.from_params(dof, n_threads, params).potential(points, box)
+    else:
+        n_places = n_evaluations or n
+        tree = tree_cost(n, d, params["accuracy"], n_places)
+        repulsion = AutoRepulsion.from_params(dof, n_threads, params)
+        potential = repulsion.potential(points, box, n_places, tree)
     if potential is None:
-        return TreeField(points, dof, _fallback_theta(dof, points.shape[1]), n_threads)
+        return TreeField(points, dof, _fallback_theta(dof, d), n_threads)
     return MeshField(points, potential, box, params["accuracy"], n_threads)
 
 

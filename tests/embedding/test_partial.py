@@ -108,18 +108,18 @@ def test_fields_equal_the_exact_sum(rng, method, dof):
 @pytest.mark.parametrize("often", [0, 10**6])
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_wide_maps_have_a_field_of_near_points_and_a_small_grid(rng, d, often, dof):
-    """Near pairs pay where the field is used little, a finer grid where it is used much."""
+    """Near pairs pay where the field is used much; a tree where it is used little."""
     points = rng.normal(0, {1: 1000, 2: 150, 3: 40}[d], (3000, d)).astype(np.float32)
     outside = np.full((1, d), 6000, np.float32)
     y = np.concatenate([points[:50] + 0.3, 0.9 * points[50:350], outside])
     field = make_field(points, "auto", dof, 2, PARAMS, often)
-    assert isinstance(field, MeshField)
+    assert isinstance(field, MeshField) or not often
     force, expected = np.empty((2, *y.shape), np.float32)
     z, expected_z = np.empty((2, len(y)))
     field(y, force, z)
     make_field(points, "exact", dof, 2, PARAMS)(y, expected, expected_z)
     np.testing.assert_allclose(z, expected_z, rtol=2e-2)
-    assert np.linalg.norm(force - expected) / np.linalg.norm(expected) < 1e-2
+    assert np.linalg.norm(force - expected) / np.linalg.norm(expected) < 2e-2
 
 
 def test_the_grid_of_a_field_is_small(rng):

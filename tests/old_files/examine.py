@@ -1,8 +1,6 @@
 """What an object that was read from an old file says and does, as arrays by name."""
 
 import pickle
-import shutil
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import numpy as np
 from golden.cases import one_thread
 from golden.data import QUICK, digits, new_digits, of_affinities, of_map, of_partial, places
 
-from fasttsne import TSNE, PartialTSNEEmbedding, TSNEEmbedding, affinity
+from fasttsne import PartialTSNEEmbedding, TSNEEmbedding, affinity
 from fasttsne.callbacks import Callback, EarlyStopping
 from fasttsne.functions import gradient_descent
 from fasttsne.nearest_neighbors import KNNIndex, PrecomputedDistanceMatrix
@@ -22,7 +20,6 @@ from fasttsne.optimize.state import DescentState
 FOLDER = Path(__file__).parent
 SHORT = {**QUICK, "perplexity": 5}
 # Of the fit whose checkpoint is here.
-CHECKPOINT = {"perplexity": 5, "random_state": 0, "n_jobs": 1, "callbacks_every_iters": 1}
 
 
 def rows(n: int = 60):
@@ -43,21 +40,11 @@ def start():
 def read(name: str):
     """The object in a file of this folder."""
     path = FOLDER / name
-    if name == "run.npz":
-        return _resumed()
     if path.suffix == ".npz":
         return TSNEEmbedding.load(path, rows() if name == "index.npz" else None)
     if path.suffix == ".npy":
         return np.load(path)
     return pickle.loads(path.read_bytes())
-
-
-def _resumed() -> TSNEEmbedding:
-    """The fit that the checkpoint resumes."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("run.npz", "run.graph.npz"):
-            shutil.copy(FOLDER / name, folder)
-        return TSNE(**CHECKPOINT, checkpoint=Path(folder, "run.npz")).fit(rows())
 
 
 def examined(value) -> dict:

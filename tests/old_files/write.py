@@ -7,7 +7,6 @@ The first writes the files, and what comes of them to ``avx2.json`` and ``avx2.n
 only what comes of the same files at the other SIMD level.
 """
 
-import contextlib
 import pickle
 import sys
 import warnings
@@ -15,7 +14,7 @@ import warnings
 import numpy as np
 import scipy.sparse as sp
 from golden import store
-from old_files.examine import CHECKPOINT, FOLDER, SHORT, examined, new_rows, read, rows, start
+from old_files.examine import FOLDER, SHORT, examined, new_rows, read, rows, start
 
 import fasttsne
 from fasttsne import TSNE, Anchors, _kernels, affinity, callbacks, functions
@@ -139,17 +138,6 @@ def write_maps():
     fit(callbacks=recorder, callbacks_every_iters=10)
 
 
-def write_checkpoint():
-    """What a fit with ``checkpoint`` leaves that is killed in its main phase."""
-
-    def kill(iteration, error, embedding):
-        if embedding.optimizer.iteration > 150:
-            raise KeyboardInterrupt
-
-    with contextlib.suppress(KeyboardInterrupt):
-        TSNE(**CHECKPOINT, checkpoint=FOLDER / "run.npz", callbacks=kill).fit(rows())
-
-
 def write_pickles():
     """One file for each object."""
     for objects in (embeddings(), parts(), watchers()):
@@ -160,7 +148,7 @@ def write_pickles():
 def write_expected():
     """What comes of the files at this SIMD level."""
     paths = [path for kind in ("npz", "npy", "pickle") for path in sorted(FOLDER.glob(f"*.{kind}"))]
-    names = [path.name for path in paths if path.stem not in (*_kernels.SIMD_LEVELS, "run.graph")]
+    names = [path.name for path in paths if path.stem not in _kernels.SIMD_LEVELS]
     cases = {name: store.golden(examined(read(name))) for name in names}
     store.write(_kernels.simd, cases, FOLDER)
 
@@ -171,5 +159,4 @@ if __name__ == "__main__":
     if "expected" not in sys.argv:
         write_maps()
         write_pickles()
-        write_checkpoint()
-    write_expected()
+        write_expected()

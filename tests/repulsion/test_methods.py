@@ -234,7 +234,7 @@ def test_each_name_is_made_and_no_other():
     }
     with pytest.raises(ValueError, match="no repulsion is called 'pairs'"):
         make_repulsion("pairs", 1, 1, accuracy)
-    with pytest.raises(ValueError, match="no repulsion is called 'pairs'"):
+    with pytest.raises(ValueError, match="no repulsion of a fixed map is called 'pairs'"):
         make_field(points, "pairs", 1, 1, accuracy)
 
 

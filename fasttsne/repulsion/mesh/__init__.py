@@ -85,11 +85,8 @@ class MeshRepulsion:
         self._tree = None
         return self._mesh(y, out, box[0], (box[1] - box[0]).tolist(), split, shape)
 
-    def potential(self, y: np.ndarray, box: Box, n_places: int | None = None) -> Potential | None:
-        """Return the potential of the points y in a box that holds them; None if it is too wide.
-
-        n_places : as for ``AutoRepulsion.potential``; not used.
-        """
+    def potential(self, y: np.ndarray, box: Box) -> Potential | None:
+        """Return the potential of the points y in a box that holds them; None if it is too wide."""
         split, shape = self.layout(box)
         if math.prod(shape) > max_cells(*y.shape):
             return None
@@ -99,7 +96,7 @@ class MeshRepulsion:
         """Return the grid for points in this box, and its padded shape."""
         extent = (box[1] - box[0]).tolist()
         spacing = SPACING[len(extent)] * self.ints_in_interval
-        split = Split(0.0, finer(spacing, extent, self.min_num_intervals), self.order)
+        split = Split(0.0, finer(spacing, extent, self.min_num_intervals, 2), self.order)
         return split, grid_shape(extent, split)
 
     def _use_tree(self, y: np.ndarray, out: np.ndarray, shape: Shape) -> float:

@@ -176,7 +176,7 @@ def _aliases_of_far(
 def kernel_less_1(r2: np.ndarray, dof: float) -> np.ndarray:
     """Return w - 1 for squared distances."""
     if dof == 1:
-        return -r2 / (1 + r2)
+        return np.asarray(-r2 / (1 + r2))
     return np.asarray(np.expm1(-dof * np.log1p(r2 / dof)))
 
 

@@ -37,6 +37,8 @@ POWER_LAW = 8.0
 LINEAR_SPAN = 0.02
 # Grids without a cutoff have at least so many intervals across the map.
 MIN_INTERVALS = 36
+# And get finer by these steps of an octave, by dimensions.
+STEPS_OF_FINER = {1: 1, 2: 1, 3: 2}
 
 # Sides of the cells in which pairs are counted, and how many points are drawn for it.
 SIDES = (0.5, 2.0, 8.0, 32.0)
@@ -90,7 +92,7 @@ class Density:
             return others[0] * (side / SIDES[0]) ** d
         at = 1 if side <= SIDES[1] else 2 if side <= SIDES[2] else 3
         slope = math.log(others[at] / others[at - 1]) / math.log(SIDES[at] / SIDES[at - 1])
-        return others[at] * (side / SIDES[at]) ** slope
+        return others[at] * math.pow(side / SIDES[at], slope)
 
     def gain(self, d: int) -> float:
         """Return by what the grid's error is smaller than for points at random, at least 1."""
@@ -111,7 +113,8 @@ class Density:
         # Of pairs that are closer there may be no forces at all.
         shells[0] = min(shells[:2])
         parts = _squared_forces(d, dof)
-        return sum(map(operator.mul, [*shells, shells[-1]], parts)) / sum(parts)
+        squares = map(operator.mul, [*shells, shells[-1]], parts)
+        return float(sum(squares) / sum(parts))
 
     def densest(self, scale: float, d: int) -> float:
         """Return the largest density in cells up to ``scale``, from SIDES[1] on."""
@@ -166,7 +169,9 @@ class SplitChooser:
             accuracy = self.accuracy * quantized(share * (gain if cutoff <= DENSE_CUTOFF else 1.0))
             spacing = coarsest_spacing(cutoff, ORDER, d, self.dof, accuracy)
             # Until the map is wide its grid is small, and finer than it has to be.
-            spacing = spacing if cutoff else finer(spacing, extent, MIN_INTERVALS)
+            spacing = (
+                spacing if cutoff else finer(spacing, extent, MIN_INTERVALS, 1 if d < 3 else 2)
+            )
             cost = pairs + _grid_cost(spacing, (n, n_gathers), extent)
             if cost < least and padded_cells(extent, spacing) <= max_cells:
                 best, least = (cutoff, spacing), cost
@@ -203,12 +208,12 @@ def exact_cost(n: int, d: int) -> float:
 def theta_of(accuracy: float, d: int) -> float:
     """Return theta of a tree with this error."""
     theta, error, power = TREE_ERROR[d]
-    return min(theta * (accuracy / error) ** (1 / power), LARGEST_THETA)
+    return min(theta * math.pow(accuracy / error, 1 / power), LARGEST_THETA)
 
 
 def tree_cost(n: int, d: int, accuracy: float, n_places: int | None = None) -> float:
     """Return what the tree of n points costs for so many places, in vector instructions."""
-    finer = (TREE_ERROR[d][0] / theta_of(accuracy, d)) ** (d / 2)
+    finer = math.pow(TREE_ERROR[d][0] / theta_of(accuracy, d), d / 2)
     place = min(TREE_COST[d] * finer * math.log2(n + 1), EXACT_PAIR_COST[d] * n)
     return place * (n if n_places is None else n_places)
 
@@ -228,8 +233,8 @@ def _grid_cost(spacing: float, points: tuple[int, int], extent: list[float]) -> 
     cells = 2.0**d
     for side in extent:
         cells *= side / spacing + 1 + ORDER
-    point = POINT_COST + ROW_COST * ORDER ** (d - 1) + 4 * d * ORDER
-    return sum(points) / 2 * point + CELL_COST[d] * cells * math.log2(cells) + GRID_COST
+    point = POINT_COST + ROW_COST * float(ORDER) ** (d - 1) + 4 * d * ORDER
+    return float(sum(points) / 2 * point + CELL_COST[d] * cells * math.log2(cells) + GRID_COST)
 
 
 def grid_shape(extent: list[float], split: Split) -> Shape:
@@ -248,10 +253,10 @@ def _padded_sides(extent: list[float], spacing: float, order: int) -> list[int]:
     return [padded_size(end, len(ends) == 3) for end in ends]
 
 
-def finer(spacing: float, extent: list[float], min_num_intervals: int) -> float:
-    """Return the spacing, less if the box would have fewer intervals, in steps of octaves."""
+def finer(spacing: float, extent: list[float], min_num_intervals: int, steps: int) -> float:
+    """Return the spacing, less if the box would have fewer intervals, by steps of an octave."""
     octaves = math.log2(spacing * min_num_intervals / max(*extent, LINEAR_SPAN))
-    return spacing * 2.0 ** -math.ceil(octaves) if octaves > 0 else spacing
+    return spacing * 2.0 ** (-math.ceil(steps * octaves) / steps) if octaves > 0 else spacing
 
 
 @functools.lru_cache(maxsize=1024)
@@ -265,7 +270,7 @@ def coarsest_spacing(cutoff: float, order: int, d: int, dof: float, error: float
     width = cutoff or dof**0.5
 
     def spacing(step: int) -> float:
-        return width * 2.0 ** (step / STEPS)
+        return width * math.pow(2.0, step / STEPS)
 
     # A grid as wide as the cutoff is too coarse; one much finer is no good split.
     fine, coarse = -4 * STEPS if d < 3 else -3 * STEPS, 0
