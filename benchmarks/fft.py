@@ -16,8 +16,8 @@ import numpy as np
 import scipy.fft
 from common import median_seconds
 
-from fasttsne.repulsion.mesh import GRIDS
-from fasttsne.repulsion.mesh.influence import student_influence
+from fasttsne.repulsion.mesh.influence import make_influence
+from fasttsne.repulsion.mesh.particle_mesh import GRIDS
 from fasttsne.utils import is_package_installed
 
 
@@ -53,7 +53,7 @@ def make_grid(make, shape, influence, n_threads):
 
 def compare(shape, n_threads, turns):
     """Print the median time of a convolution by each engine, and how results differ."""
-    influence = student_influence(shape, 0.4, 5, 1.0)
+    influence = make_influence(shape, 0.4, 5, 1.0)
     engines = {**GRIDS, "scipy": SciPyGrid}
     if not is_package_installed("pyfftw"):
         del engines["pyfftw"]

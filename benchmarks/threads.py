@@ -3,7 +3,7 @@
 Each stage runs with each number of threads in turn; medians, and whether the results are the same
 to the bit.  What follows "early iterations" are parts of an iteration on the final map of
 the default fit, which is wide, and on that of optimizer="momentum", which is half as wide.
-"repulsion" is what the default method calls there, mesh or tree; the steps are those of the mesh.
+Below "repulsion" are its steps, where it is by near pairs and a grid.
 """
 
 import argparse
@@ -13,14 +13,16 @@ from functools import partial
 import numpy as np
 from common import Built, mnist_rows
 
-from fasttsne import TSNE, _kernels
+from fasttsne import TSNE
 from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.initialization import pca
 from fasttsne.nearest_neighbors import Approx
 from fasttsne.objective.kl import KLDivergence
-from fasttsne.repulsion import AutoRepulsion
-from fasttsne.repulsion.barnes_hut import TreeRepulsion, bounding_box, curve_order
-from fasttsne.repulsion.mesh import MeshRepulsion
+from fasttsne.repulsion import FORCE_ERROR, AutoRepulsion
+from fasttsne.repulsion.barnes_hut import bounding_box, curve_order
+from fasttsne.repulsion.mesh import max_cells
+from fasttsne.repulsion.mesh.particle_mesh import ParticleMesh
+from fasttsne.repulsion.mesh.split import SplitChooser, grid_shape
 
 
 def compare(name, functions, turns):
@@ -69,9 +71,7 @@ def parts_of_an_iteration(embedding, threads, turns):
     """Attraction, and the steps of the repulsion, on the final map."""
     order = curve_order(embedding)
     y = np.ascontiguousarray(np.asarray(embedding)[order], np.float32)
-    box = bounding_box(y)
-    meshes = {n: MeshRepulsion(n_threads=n) for n in threads}
-    chosen = {n: AutoRepulsion(meshes[n], TreeRepulsion(n_threads=n)) for n in threads}
+    chosen = {n: AutoRepulsion(n_threads=n) for n in threads}
     out = np.empty_like(y)
 
     def attract(n, objective):
@@ -97,32 +97,45 @@ def parts_of_an_iteration(embedding, threads, turns):
     repel(chosen[threads[0]])
     method = chosen[threads[0]].last_method
     compare(f"repulsion ({method})", {n: partial(repel, chosen[n]) for n in threads}, turns)
-    spacing, shape = meshes[threads[0]].layout(box)
-    grids = {n: meshes[n]._grid(shape) for n in threads}
-    influence = meshes[threads[0]]._influence(shape, spacing)
+    if method == "fft":
+        steps_of_the_mesh(y, threads, turns)
+
+
+def steps_of_the_mesh(y, threads, turns):
+    """Sorting, spreading, convolution, near pairs and gathering."""
+    low, high = bounding_box(y)
+    extent, cells = (high - low).tolist(), max_cells(*y.shape)
+    split, _ = SplitChooser(1.0, FORCE_ERROR).choose(y, low, extent, cells)
+    shape = grid_shape(extent, split)
+    meshes = {n: ParticleMesh(1.0, n, "builtin") for n in threads}
+    out = np.empty_like(y)
+    print(f"{split}, grid {' x '.join(map(str, shape[1:]))}")
+    influence = meshes[threads[0]].influence(shape, split)
+    points = {n: mesh.sort(y, low, extent, split) for n, mesh in meshes.items()}
+    for mesh in meshes.values():
+        mesh.grid(shape).set_influence(influence)
+
+    def sort(n):
+        return meshes[n].sort(y, low, extent, split)[0].starts
 
     def spread(n):
-        meshes[n].spread(y, grids[n], box[0], spacing)
-        return grids[n].cells
+        meshes[n].spread(points[n][0], meshes[n].grid(shape), split)
+        return meshes[n].grid(shape).cells
 
     def convolve(n):
-        return grids[n].convolve(n)
+        return meshes[n].grid(shape).convolve(n)
+
+    def pairs(n):
+        return meshes[n].sum_pairs(*points[n], split)
 
     def gather(n):
-        _kernels.particle_mesh.gather(
-            y, grids[n].cells, box[0], spacing, meshes[n].polynomials, influence.self_force, out, n
-        )
+        meshes[n].gather(points[n][0], meshes[n].grid(shape), split, influence, out, None)
         return out
 
-    for grid in grids.values():
-        grid.set_influence(influence)
-    size = " x ".join(str(length) for length in shape[1:])
-    compare("  spreading", {n: partial(spread, n) for n in threads}, turns)
-    compare(f"  convolution {size}", {n: partial(convolve, n) for n in threads}, turns)
-    for n in threads:
-        spread(n)
-        convolve(n)
-    compare("  gathering", {n: partial(gather, n) for n in threads}, turns)
+    steps = {"sorting": sort, "spreading": spread, "convolution": convolve, "near pairs": pairs}
+    for name, step in {**steps, "gathering": gather}.items():
+        if name != "near pairs" or split.cutoff:
+            compare(f"  {name}", {n: partial(step, n) for n in threads}, turns)
 
 
 def main():

@@ -11,7 +11,7 @@ import pytest
 
 from fasttsne.affinity import PerplexityBasedNN
 from fasttsne.nearest_neighbors import Approx, Exact
-from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion
+from fasttsne.repulsion import ExactRepulsion, MeshRepulsion, TreeRepulsion, make_repulsion
 
 
 def find(*paths):
@@ -26,8 +26,6 @@ def find(*paths):
 
 
 Objective = find("objective.kl.KLDivergence")
-bounding_box = find("repulsion.barnes_hut.bounding_box", "repulsion.morton.bounding_box")
-particle_mesh = find("_kernels.particle_mesh")
 gradient_step = find("_kernels.gradient_step")
 perplexity = find("_kernels.perplexity")
 symmetrize = find("affinity.csr.symmetrize")
@@ -45,42 +43,11 @@ def test_attraction(benchmark, X, points, with_error):
     benchmark(objective.compute_forces, points[: len(X)].astype(float), with_error)
 
 
-def test_mesh_spread(benchmark, points):
-    mesh, grid, low, spacing, _ = on_mesh(points)
-    benchmark(mesh.spread, points, grid, low, spacing)
-
-
-def test_mesh_convolution(benchmark, points):
-    grid = on_mesh(points)[1]
-    benchmark(grid.convolve, 1)
-
-
-def test_mesh_gather(benchmark, points, forces):
-    mesh, grid, low, spacing, influence = on_mesh(points)
-    benchmark(
-        particle_mesh.gather,
-        points,
-        grid.cells,
-        low,
-        spacing,
-        mesh.polynomials,
-        influence.self_force,
-        forces,
-        1,
-    )
-
-
-def on_mesh(points):
-    """A mesh and its grid, onto which the points are spread."""
-    mesh = MeshRepulsion()
-    low, high = bounding_box(points)
-    spacing, shape = (
-        mesh.layout((low, high)) if hasattr(mesh, "layout") else mesh._layout(low, high)
-    )
-    grid, influence = mesh._make_grid(shape), mesh._make_influence(shape, spacing)
-    grid.set_influence(influence)
-    mesh.spread(points, grid, low, spacing)
-    return mesh, grid, low, spacing, influence
+@pytest.mark.parametrize("method", ["auto", "fft"])
+def test_repulsion(benchmark, points, forces, method):
+    accuracy = {"accuracy": 4e-3, "theta": 0.5, "n_interpolation_points": 3}
+    accuracy |= {"min_num_intervals": 50, "ints_in_interval": 1}
+    benchmark(make_repulsion(method, 1, 1, accuracy), points, forces)
 
 
 def test_mesh_in_three_dimensions(benchmark, points):

@@ -477,9 +477,7 @@ class TSNEEmbedding(ReferenceArray):
             :class:`fasttsne.Anchors`: infinity pins them, so that the cost is that of the new
             rows; 0 lets them go.  Held points, too, may leave for the places of neighbours, where
             that lowers the loss.  It holds in this call only: the map that is returned has the
-            anchors that this one has.  Where many rows are placed in a wide map of two dimensions,
-            the field of the old points takes up to 1 GB while it is made, whatever the
-            ``memory_limit`` of the fit was.
+            anchors that this one has.
         n_iter : iterations; "auto" is 40 of the new points, after they have looked for places,
             and where ``hold`` is finite an annealing of the exaggeration and the main phase of the
             whole map after them.

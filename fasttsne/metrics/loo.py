@@ -89,7 +89,7 @@ def loo_scores(
     that lie farthest from it in the embedding; descents start at the point and at the neighbour.
 
     The repulsion comes from a grid where that costs less than sums over all points for these rows.
-    It takes up to 1 GB, whatever the ``memory_limit`` of the fit was.  All 70,000 points of MNIST
+    It takes up to 100 MB, whatever the ``memory_limit`` of the fit was.  All 70,000 points of MNIST
     take four seconds of the processor; by sums a row takes a millisecond there.
 
     Parameters

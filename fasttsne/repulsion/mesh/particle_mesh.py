@@ -131,8 +131,8 @@ class ParticleMesh:
 
     def __init__(self, dof: float, n_threads: int, engine: str):
         self.dof, self.n_threads, self.engine = dof, n_threads, engine
-        self._grid = lru_cache(maxsize=2)(self._make_grid)
-        self._influence = lru_cache(maxsize=2)(self._make_influence)
+        self.grid = lru_cache(maxsize=2)(self._make_grid)
+        self.influence = lru_cache(maxsize=2)(self._make_influence)
         self._arrays: Arrays | None = None
 
     def __call__(
@@ -152,56 +152,39 @@ class ParticleMesh:
         shape : padded, of a grid that covers the box (``grid_shape``).
         """
         n = len(y)
-        grid, influence = self._grid(shape), self._influence(shape, split)
+        grid, influence = self.grid(shape), self.influence(shape, split)
         grid.set_influence(influence)
-        points, arrays = self._sort(y, low, extent, split)
-        self._spread(points, grid, split)
+        points, arrays = self.sort(y, low, extent, split)
+        self.spread(points, grid, split)
         z = grid.convolve(self.n_threads)
         z += n * n * influence.constant - n * influence.self_term
         near = None
         if split.cutoff:
+            z += self.sum_pairs(points, arrays, split)
             near = arrays.near
-            z += _kernels.particle_mesh.sum_pairs(
-                *points,
-                self.dof,
-                split.cutoff,
-                taylor_coefficients(split.cutoff, self.dof),
-                near,
-                strips_of_band(split, points.side),
-                arrays.z,
-                self.n_threads,
-            )
-        _kernels.particle_mesh.gather(
-            *points,
-            grid.cells,
-            split.spacing,
-            polynomials(split.order),
-            influence.self_force,
-            out,
-            self.n_threads,
-            near,
-        )
+        self.gather(points, grid, split, influence, out, near)
         return z
 
     def potential(self, y: np.ndarray, box: Box, split: Split, shape: Shape) -> Potential:
         """Return the potential of the points y anywhere in a box that holds them."""
         grid, influence = self._make_grid(shape), self._make_influence(shape, split)
         grid.set_influence(influence)
-        points, _ = self._sort(y, box[0], (box[1] - box[0]).tolist(), split)
-        self._spread(points, grid, split)
+        points, _ = self.sort(y, box[0], (box[1] - box[0]).tolist(), split)
+        self.spread(points, grid, split)
         grid.convolve(self.n_threads)
         self._arrays = None  # the potential has them
         return Potential(points, grid.cells, split, self.dof, influence.constant)
 
     def release(self) -> None:
         """Free memory until the next call."""
-        self._grid.cache_clear()
-        self._influence.cache_clear()
+        self.grid.cache_clear()
+        self.influence.cache_clear()
         self._arrays = None
 
-    def _sort(
+    def sort(
         self, y: np.ndarray, low: np.ndarray, extent: list[float], split: Split
     ) -> tuple[SortedPoints, Arrays]:
+        """Return the points by strips of cells, and the arrays that hold them."""
         n, d = y.shape
         side = split.cutoff / _kernels.particle_mesh.CELLS_PER_CUTOFF
         side = side or STRIP_WIDTH * split.spacing
@@ -218,21 +201,42 @@ class ParticleMesh:
         )
         return points, arrays
 
-    def _spread(self, points: SortedPoints, grid: Grid | FFTWGrid, split: Split) -> None:
-        width = strips_of_band(split, points.side)
-        table = polynomials(split.order)
-        _kernels.particle_mesh.spread(
-            *points, grid.cells, split.spacing, table, width, self.n_threads
+    def spread(self, points: SortedPoints, grid: Grid | FFTWGrid, split: Split) -> None:
+        """Fill the grid with the spline weights of the points."""
+        band, table = strips_of_band(split, points.side), polynomials(split.order)
+        spacing = split.spacing
+        _kernels.particle_mesh.spread(*points, grid.cells, spacing, table, band, self.n_threads)
+
+    def sum_pairs(self, points: SortedPoints, arrays: Arrays, split: Split) -> float:
+        """Write near forces to ``arrays.near``; return the near part of Z."""
+        kernel = self.dof, split.cutoff, taylor_coefficients(split.cutoff, self.dof)
+        band = strips_of_band(split, points.side)
+        z: float = _kernels.particle_mesh.sum_pairs(
+            *points, *kernel, arrays.near, band, arrays.z, self.n_threads
         )
+        return z
+
+    def gather(
+        self,
+        points: SortedPoints,
+        grid: Grid | FFTWGrid,
+        split: Split,
+        influence: Influence,
+        out: np.ndarray,
+        near: np.ndarray | None,
+    ) -> None:
+        """Write the forces from the grid, and near ones, to ``out``."""
+        potential = grid.cells, split.spacing, polynomials(split.order), influence.self_force
+        _kernels.particle_mesh.gather(*points, *potential, out, self.n_threads, near)
 
     def _make_grid(self, shape: Shape) -> Grid | FFTWGrid:
         if math.prod(shape) > MAX_CACHED_CELLS:
-            self._grid.cache_clear()
+            self.grid.cache_clear()
         return GRIDS[self.engine](shape, self.n_threads)
 
     def _make_influence(self, shape: Shape, split: Split) -> Influence:
         if math.prod(shape) > MAX_CACHED_CELLS:
-            self._influence.cache_clear()
+            self.influence.cache_clear()
         return make_influence(shape, split.spacing, split.order, self.dof, split.cutoff)
 
 
