@@ -66,7 +66,8 @@ cdef inline f8 near_bend(const NearKernel *kernel, f8 r2) noexcept nogil:
     if kernel.dof == 1:
         q = student_q(r2, 1)
         qu = f8_mul(q, u)
-        rest = f8_fma(qu, f8_fma(f8_set1(2), qu, f8_set1(8 * inverse)), f8_set1(12 * inverse * inverse))
+        rest = f8_fma(f8_set1(2), qu, f8_set1(8 * inverse))
+        rest = f8_fma(qu, rest, f8_set1(12 * inverse * inverse))
         return f8_mul(f8_mul(qu, u), rest)
     inside = f8_min(f8_mul(u, f8_set1(1e30)), f8_set1(1))
     r2 = f8_mul(f8_sub(f8_set1(kernel.s0 * inverse), u), f8_set1(kernel.dof + kernel.s0))

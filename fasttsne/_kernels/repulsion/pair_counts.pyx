@@ -5,7 +5,7 @@ the points along a curve, which would hide the near pairs from a regular sample.
 """
 
 from libc.math cimport floorf
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memset
 
 cdef struct Slot:

@@ -66,7 +66,6 @@ def sort_points(
     cdef int32_t *points = &scratch[1, 0]
     cdef int32_t *cells = &scratch[2, 0]
     cdef int32_t *cursor
-    cdef int32_t *strips = &counts[CHUNKS, 0]
     with nogil, parallel(num_threads=n_threads):
         for chunk in prange(CHUNKS, schedule="static"):
             count_strips(

@@ -31,6 +31,8 @@ CUTOFFS = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 20.0, 
 ORDER = 5
 # Spacings are tried in steps of an eighth of an octave.
 STEPS = 8
+# No grid is as wide as the cutoff, or narrower by so many octaves: that is no good split.
+FINEST = {1: 4, 2: 4, 3: 3}
 # From here on the kernel is a power of the distance, and the error another one.
 POWER_LAW = 8.0
 # Below this span the forces differ from linear ones by 3e-4, and w from 1 by less.
@@ -168,10 +170,11 @@ class SplitChooser:
             share = min(math.sqrt(squared_force / density.densest(cutoff, d)), 1.0)
             accuracy = self.accuracy * quantized(share * (gain if cutoff <= DENSE_CUTOFF else 1.0))
             spacing = coarsest_spacing(cutoff, ORDER, d, self.dof, accuracy)
+            if not spacing:
+                continue
             # Until the map is wide its grid is small, and finer than it has to be.
-            spacing = (
-                spacing if cutoff else finer(spacing, extent, MIN_INTERVALS, 1 if d < 3 else 2)
-            )
+            if not cutoff:
+                spacing = finer(spacing, extent, MIN_INTERVALS, STEPS_OF_FINER[d])
             cost = pairs + _grid_cost(spacing, (n, n_gathers), extent)
             if cost < least and padded_cells(extent, spacing) <= max_cells:
                 best, least = (cutoff, spacing), cost
@@ -197,7 +200,7 @@ class SplitChooser:
 
 def quantized(factor: float) -> float:
     """Return a factor rounded down to quarters of octaves, so that grids recur."""
-    return 2 ** (math.floor(4 * math.log2(max(factor, 1e-6))) / 4)
+    return math.pow(2.0, math.floor(4 * math.log2(max(factor, 1e-6))) / 4)
 
 
 def exact_cost(n: int, d: int) -> float:
@@ -261,32 +264,34 @@ def finer(spacing: float, extent: list[float], min_num_intervals: int, steps: in
 
 @functools.lru_cache(maxsize=1024)
 def coarsest_spacing(cutoff: float, order: int, d: int, dof: float, error: float) -> float:
-    """Return the largest spacing of a grid whose expected error is no more than ``error``."""
+    """Return the largest spacing of a grid whose expected error is no more than ``error``.
+
+    Or 0 where it would have to be finer than FINEST.
+    """
     scale = 1.0
     if cutoff > POWER_LAW * dof**0.5:
         scale = cutoff / (POWER_LAW * dof**0.5)
         error *= scale ** (2 * dof + 1 - d / 2)
         cutoff /= scale
-    width = cutoff or dof**0.5
+    width = cutoff or min(dof, 1.0) ** 0.5
 
     def spacing(step: int) -> float:
         return width * math.pow(2.0, step / STEPS)
 
-    # A grid as wide as the cutoff is too coarse; one much finer is no good split.
-    fine, coarse = -4 * STEPS if d < 3 else -3 * STEPS, 0
+    fine, coarse = -FINEST[d] * STEPS, 0
     while coarse - fine > 1:
         step = (fine + coarse) // 2
         if expected_error(cutoff, spacing(step), order, d, dof) <= error:
             fine = step
         else:
             coarse = step
-    return spacing(fine) * scale
+    return spacing(fine) * scale if fine > -FINEST[d] * STEPS else 0.0
 
 
 @functools.lru_cache(maxsize=4096)
 def expected_error(cutoff: float, spacing: float, order: int, d: int, dof: float) -> float:
     """Return E of this module's formula, the error of the grid's forces on points at random."""
-    reach = max(4 * cutoff, 10 * dof**0.5)
+    reach = max(4 * cutoff, 10 * min(dof, 1.0) ** 0.5)
     size = 2 * math.ceil(reach / spacing)
     # Twice as fine a grid has the transform of the alias that matters, one band below.
     distances = spacing / 2 * np.arange(size + 1)
