@@ -39,8 +39,8 @@ VARIABLES = (
 )
 COMPILER = re.compile(rb"GCC: \([^)]*\) [\d.]+|clang version [\d.]+")
 # On another machine, of the largest entry: most entries are as near as this, since rounding may
-# send a few points elsewhere; and the KL divergence.
-NEAR, MOST, NEAR_KL = 0.03, 0.8, 0.03
+# send a few points elsewhere; and the KL divergence, whose descent may end at another iteration.
+NEAR, MOST, NEAR_KL = 0.03, 0.8, 0.05
 # How goldens were compared where not bit by bit; shown at the end of the run.
 NOTES: set[str] = set()
 
