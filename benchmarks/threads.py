@@ -105,7 +105,7 @@ def steps_of_the_mesh(y, threads, turns):
     """Sorting, spreading, convolution, near pairs and gathering."""
     low, high = bounding_box(y)
     extent, cells = (high - low).tolist(), max_cells(*y.shape)
-    split, _ = SplitChooser(1.0, FORCE_ERROR).choose(y, low, extent, cells)
+    split = SplitChooser(1.0, FORCE_ERROR).choose(y, low, extent, cells)
     shape = grid_shape(extent, split)
     meshes = {n: ParticleMesh(1.0, n, "builtin") for n in threads}
     out = np.empty_like(y)

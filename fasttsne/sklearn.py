@@ -344,7 +344,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if "embedding_object_" in state:  # with the points beside it
             state = {**state, "embedding_": state["embedding_object_"]}
             del state["embedding_object_"]
-        super().__setstate__(state)
+        # With defaults of parameters that the version that wrote it did not have.
+        super().__setstate__({**type(self)().get_params(), **state})
 
     def __sklearn_tags__(self) -> object:
         tags = super().__sklearn_tags__()

@@ -401,3 +401,14 @@ def test_scores_of_few_rows(pictures, measure):
         error_score="raise",
     )
     assert np.isfinite(found).all()
+
+
+def test_pickles_without_a_later_parameter_have_its_default(digits):
+    """A pickle of a version that did not have it."""
+    estimator = TSNE(n_iter=20, early_exaggeration_iter=20, random_state=0).fit(digits[:100])
+    state = {**estimator.__getstate__()}
+    del state["accuracy"]
+    old = TSNE.__new__(TSNE)
+    old.__setstate__(state)
+    assert clone(old).get_params() == estimator.get_params()
+    np.testing.assert_array_equal(old.transform(digits[:3]), estimator.transform(digits[:3]))

@@ -89,8 +89,8 @@ def loo_scores(
     that lie farthest from it in the embedding; descents start at the point and at the neighbour.
 
     The repulsion comes from a grid where that costs less than sums over all points for these rows.
-    It takes up to 100 MB, whatever the ``memory_limit`` of the fit was.  All 70,000 points of MNIST
-    take four seconds of the processor; by sums a row takes a millisecond there.
+    Its grid takes up to 100 MB, whatever the ``memory_limit`` of the fit was.  All 70,000 points of
+    MNIST take four seconds of the processor; by sums a row takes a millisecond there.
 
     Parameters
     ----------

@@ -197,9 +197,9 @@ TSNE = _table(
         'a dictionary of settings of the search; ``{"recall": 0.99}`` asks the built-in one for '
         "more than 0.95 of the true neighbours, ``dict(n_trees=100)`` is one of Annoy."),
     Parameter("negative_gradient_method", "auto", check_method,
-        '"fft" ("interpolation"), "bh" ("barnes-hut"), "exact", or "auto": the fastest for this '
-        "number of rows; or an objective function (:mod:`fasttsne.objective.callable`), or the "
-        "name of a registered objective."),
+        '"fft" ("interpolation"), "bh" ("barnes-hut"), "exact", or "auto": what costs least '
+        "for the map as it is, with the error of ``accuracy``; or an objective function "
+        "(:mod:`fasttsne.objective.callable`), or the name of a registered objective."),
     Parameter("callbacks", None, as_callbacks,
         "a callable, or several: ``callback(iteration, error, embedding)``; a true answer stops "
         "the run.  See :mod:`fasttsne.callbacks`."),

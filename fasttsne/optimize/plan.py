@@ -72,8 +72,8 @@ class Phase:
     name : "early exaggeration", "main phase", ...
     stages : what is done, one after the other.
     dof : degrees of freedom of the kernel.
-    method : of the repulsive forces: "exact", "bh", "fft", "auto" (either of the last two, by the
-        size of the map in each iteration), the name of a registered objective, or a function.
+    method : of the repulsive forces: "exact", "bh", "fft", "auto" (any of these, by the
+        map as it is in each iteration), the name of a registered objective, or a function.
     accuracy : pairs of a name and a value, for "accuracy" and each of ``parameters.ACCURACY``.
     density_weight : weight of the density term.
     max_grad_norm, max_step_norm : bounds on a point's gradient and step, or None.

@@ -1,5 +1,7 @@
 """Repulsion with an error that is asked for, by whatever costs least for the map as it is."""
 
+import math
+
 import numpy as np
 
 from fasttsne.repulsion.barnes_hut import Box, TreeRepulsion
@@ -10,6 +12,7 @@ from fasttsne.repulsion.mesh.split import (
     SplitChooser,
     exact_cost,
     grid_shape,
+    linear_span,
     theta_of,
     tree_cost,
 )
@@ -62,15 +65,20 @@ class AutoRepulsion:
 
     def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
-        return with_wide_maps(self._repel, y, out)
+        self.last_method = "fft"
+        span = linear_span(self.dof, self.accuracy)
+        return with_wide_maps(self._repel, y, out, span)
 
     def _repel(self, y: np.ndarray, out: np.ndarray, box: Box) -> float:
         n, d = y.shape
         extent = (box[1] - box[0]).tolist()
-        split, cost = self._chooser.choose(y, box[0], extent, max_cells(n, d))
-        if cost > min(exact_cost(n, d), tree_cost(n, d, self.accuracy)):
+        split = None
+        if all(map(math.isfinite, extent)):
+            limit = min(exact_cost(n, d), tree_cost(n, d, self.accuracy))
+            split = self._chooser.choose(y, box[0], extent, max_cells(n, d), limit)
+        if split is None:
             return self._without_grid(y, out)
-        self.last_method, self._others = "fft", None
+        self._others = None
         return self._mesh(y, out, box[0], extent, split, grid_shape(extent, split))
 
     def _without_grid(self, y: np.ndarray, out: np.ndarray) -> float:
@@ -92,8 +100,9 @@ class AutoRepulsion:
         alternative (``mesh.split``), or its grid would be too large.
         """
         extent = (box[1] - box[0]).tolist()
-        split, cost = self._chooser.choose(y, box[0], extent, MAX_FIELD_CELLS, n_places)
-        if cost > alternative:
+        limits = MAX_FIELD_CELLS, alternative
+        split = self._chooser.choose(y, box[0], extent, *limits, n_places)
+        if split is None:
             return None
         return self._mesh.potential(y, box, split, grid_shape(extent, split))
 

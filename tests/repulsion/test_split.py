@@ -68,7 +68,7 @@ def test_what_is_chosen_depends_on_the_map():
     for width in (20, 400, 2000):
         y = width * even
         low, extent = y.min(0), np.ptp(y, axis=0).tolist()
-        chosen, _ = splits.SplitChooser(1.0, 4e-3).choose(y, low, extent, 1e9)
+        chosen = splits.SplitChooser(1.0, 4e-3).choose(y, low, extent, 1e9)
         cutoffs.append(chosen.cutoff)
     assert cutoffs[0] == 0 < cutoffs[1] < cutoffs[2]
 
@@ -132,3 +132,50 @@ def test_spacings_are_as_fine_as_the_kernel(dof):
         assert spacings == sorted(spacings, reverse=True)
         if not cutoff:
             assert 0.03 * min(dof, 1) ** 0.5 < spacings[-1] < spacings[0] < min(dof, 1) ** 0.5
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_small_maps_have_a_grid(rng, d):
+    """From where forces are linear to where the kernel bends, the tree would be slow."""
+    for span in (0.01, 0.03, 0.3, 1.0):
+        y = (span * rng.uniform(0, 1, (100_000, d))).astype(np.float32)
+        repulsion = AutoRepulsion(n_threads=2)
+        repulsion(y, np.empty_like(y))
+        assert repulsion.last_method == "fft"
+
+
+@pytest.mark.parametrize("dof", [0.001, 0.1, 1.0])
+@pytest.mark.parametrize("accuracy", [1e-4, 4e-3])
+def test_linear_forces_are_as_accurate(rng, dof, accuracy):
+    """Below a span that depends on both, forces are n times the distance from the mean."""
+    for share in (0.99, 1.01):
+        span = share * splits.linear_span(dof, accuracy)
+        y = (span * rng.uniform(0, 1, (1000, 2))).astype(np.float32)
+        assert error_of(AutoRepulsion(dof, accuracy), y) < accuracy
+
+
+def test_what_is_chosen_does_not_depend_on_earlier_maps(rng):
+    """The name of the method, too, by which a descent knows whether losses compare."""
+    wide, tiny = rng.uniform(0, 1, (2, 800, 2)).astype(np.float32) * [[[900]], [[1e-4]]]
+    wide, tiny = wide.astype(np.float32), tiny.astype(np.float32)
+    used, fresh = AutoRepulsion(), AutoRepulsion()
+    used(wide, np.empty_like(wide))
+    for repulsion in (used, fresh):
+        repulsion(tiny, np.empty_like(tiny))
+    assert used.last_method == fresh.last_method == "fft"
+
+
+@np.errstate(all="raise")
+def test_underflow_is_no_error_of_the_choice(rng):
+    for function in (splits.expected_error, splits.coarsest_spacing, splits._squared_forces):
+        function.cache_clear()
+    y = rng.uniform(0, 600, (40_000, 2)).astype(np.float32)
+    for dof in (0.3, 1.0, 50.0):
+        AutoRepulsion(dof)(y, np.empty_like(y))
+
+
+def test_coordinates_that_are_infinite_are_no_error_of_the_choice():
+    y = np.array([[0, 0], [1, np.inf], [2, 2]], np.float32)
+    forces = np.empty_like(y)
+    AutoRepulsion()(y, forces)
+    assert not np.isfinite(forces).all()

@@ -46,7 +46,7 @@ cdef inline void near_factors(
         # Beyond the cutoff everything is as at it, and what rounding leaves there is not counted:
         # padding is so far away that it would matter.
         inside = f8_min(f8_mul(u, f8_set1(1e30)), f8_set1(1))
-        r2 = f8_mul(f8_sub(shift, u), f8_set1(kernel.dof + kernel.s0))
+        r2 = f8_min(r2, f8_set1(kernel.s0))
         q = student_q(r2, 1 / kernel.dof)
         w = student_w(r2, q, kernel.dof)
         rest = f8_fma(f8_set1(-3 * kernel.b[3]), u, f8_set1(-2 * kernel.b[2]))
@@ -70,7 +70,7 @@ cdef inline f8 near_bend(const NearKernel *kernel, f8 r2) noexcept nogil:
         rest = f8_fma(qu, rest, f8_set1(12 * inverse * inverse))
         return f8_mul(f8_mul(qu, u), rest)
     inside = f8_min(f8_mul(u, f8_set1(1e30)), f8_set1(1))
-    r2 = f8_mul(f8_sub(f8_set1(kernel.s0 * inverse), u), f8_set1(kernel.dof + kernel.s0))
+    r2 = f8_min(r2, f8_set1(kernel.s0))
     q = student_q(r2, 1 / kernel.dof)
     w = f8_mul(f8_set1(1 + 1 / kernel.dof), student_w(r2, q, kernel.dof))
     rest = f8_fma(f8_set1(-6 * kernel.b[3]), u, f8_set1(-2 * kernel.b[2]))

@@ -457,7 +457,7 @@ cdef bint run_task(const void *task, Py_ssize_t first, Py_ssize_t last) noexcept
     cdef float phi
     for i in range(first, last):
         for e in range(i * d, i * d + d):
-            if t.y[e] < t.low[e - i * d] or t.y[e] > t.high[e - i * d]:
+            if not t.low[e - i * d] <= t.y[e] <= t.high[e - i * d]:
                 return True
         field_of_block(&t.field, t.y + i * d, 0, 1, t.out + i * d, &phi)
         t.z[i] = phi + t.mean

@@ -9,7 +9,7 @@ import numpy as np
 from fasttsne.repulsion.barnes_hut import Box, TreeRepulsion, bounding_box
 from fasttsne.repulsion.mesh.grid import Shape
 from fasttsne.repulsion.mesh.particle_mesh import ParticleMesh, Potential
-from fasttsne.repulsion.mesh.split import LINEAR_SPAN, Split, finer, grid_shape
+from fasttsne.repulsion.mesh.split import Split, finer, grid_shape, linear_span
 from fasttsne.runtime import FFT_ENGINE
 from fasttsne.runtime.typing import Params
 
@@ -27,6 +27,9 @@ MAX_LINE_CELLS = 14_155_776
 # For few points not even so many, in 1-D and 2-D: the tree is ten times faster than a grid of
 # 2048 x 2048 for 600 points.
 FEW_POINTS_CELLS = 1500
+
+# Of forces in maps so small that they are taken as linear.
+LINEAR_ERROR = 4e-3
 
 # theta at which the tree is as accurate as the mesh that it stands in for, by dimensions.
 FALLBACK_THETA = {1: 0.3, 2: 0.3, 3: 0.5}
@@ -75,10 +78,10 @@ class MeshRepulsion:
 
     def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
-        return with_wide_maps(self._repel, y, out)
+        self.last_method = "fft"
+        return with_wide_maps(self._repel, y, out, linear_span(self.dof, LINEAR_ERROR))
 
     def _repel(self, y: np.ndarray, out: np.ndarray, box: Box) -> float:
-        self.last_method = "fft"
         split, shape = self.layout(box)
         if math.prod(shape) > max_cells(*y.shape):
             return self._use_tree(y, out, shape)
@@ -120,11 +123,14 @@ class MeshRepulsion:
 
 
 def with_wide_maps(
-    repel: Callable[[np.ndarray, np.ndarray, Box], float], y: np.ndarray, out: np.ndarray
+    repel: Callable[[np.ndarray, np.ndarray, Box], float],
+    y: np.ndarray,
+    out: np.ndarray,
+    span: float,
 ) -> float:
-    """Call ``repel`` with the map and its box, unless forces are proportional to distances."""
+    """Call ``repel`` with the map and its box; below ``span`` forces are linear."""
     low, high = bounding_box(y)
-    if float((high - low).max()) >= LINEAR_SPAN:
+    if not float((high - low).max()) < span:
         return repel(y, out, (low, high))
     n = len(y)
     from_mean = y - y.mean(0, dtype=np.float64)

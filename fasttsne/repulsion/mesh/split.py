@@ -35,7 +35,7 @@ STEPS = 8
 FINEST = {1: 4, 2: 4, 3: 3}
 # From here on the kernel is a power of the distance, and the error another one.
 POWER_LAW = 8.0
-# Below this span the forces differ from linear ones by 3e-4, and w from 1 by less.
+# In maps up to this span forces are linear, if that keeps the accuracy.
 LINEAR_SPAN = 0.02
 # Grids without a cutoff have at least so many intervals across the map.
 MIN_INTERVALS = 36
@@ -143,31 +143,34 @@ class SplitChooser:
         low: np.ndarray,
         extent: list[float],
         max_cells: float,
+        limit: float = math.inf,
         n_places: int | None = None,
-    ) -> tuple[Split, float]:
-        """Return the cheapest split for the points y, and its cost in vector instructions.
-
-        The cost is infinite, and the split none that can be used, if all take too many cells.
+    ) -> Split | None:
+        """Return the cheapest split for the points y, or None where all cost more than a limit.
 
         Parameters
         ----------
         y : (n, d) float32 array.
         low, extent : the lowest corner and the sides of the points' box.
         max_cells : of a padded grid.
+        limit : vector instructions.
         n_places : how many other places will ask for forces; None for the points themselves.
         """
         n, d = y.shape
+        if limit <= GRID_COST:
+            return None
         density = self.density(y, low)
         gain, squared_force = density.gain(d), density.squared_force(d, self.dof)
         n_pairs, n_gathers = (n, n) if n_places is None else (2 * n_places, n_places)
-        best, least = (0.0, 1.0), math.inf
+        best, least = None, limit
         for cutoff in CUTOFFS:
             pairs = n_pairs * _pairs_cost(density, cutoff, d)
-            if pairs >= least:
+            if pairs + GRID_COST >= least:
                 break
-            # Where points keep a distance, or lie in one place, forces of the closest are missing,
-            # but the errors of a grid are not.
+            # Where points keep a distance from each other, forces of the closest are missing, but
+            # the errors of a grid are not.  Copies of points are like that, if they are few.
             share = min(math.sqrt(squared_force / density.densest(cutoff, d)), 1.0)
+            share = share if max(extent) > SIDES[1] else 1.0  # one cell says nothing of distances
             accuracy = self.accuracy * quantized(share * (gain if cutoff <= DENSE_CUTOFF else 1.0))
             spacing = coarsest_spacing(cutoff, ORDER, d, self.dof, accuracy)
             if not spacing:
@@ -177,8 +180,8 @@ class SplitChooser:
                 spacing = finer(spacing, extent, MIN_INTERVALS, STEPS_OF_FINER[d])
             cost = pairs + _grid_cost(spacing, (n, n_gathers), extent)
             if cost < least and padded_cells(extent, spacing) <= max_cells:
-                best, least = (cutoff, spacing), cost
-        return Split(*best, ORDER), least
+                best, least = Split(cutoff, spacing, ORDER), cost
+        return best
 
     def density(self, y: np.ndarray, low: np.ndarray) -> Density:
         """Return the density of the points y, whose box has the corner ``low``."""
@@ -201,6 +204,14 @@ class SplitChooser:
 def quantized(factor: float) -> float:
     """Return a factor rounded down to quarters of octaves, so that grids recur."""
     return math.pow(2.0, math.floor(4 * math.log2(max(factor, 1e-6))) / 4)
+
+
+def linear_span(dof: float, accuracy: float) -> float:
+    """Return the span below which forces are proportional to distances, with this error.
+
+    Those that differ by r differ by a share of r^2 (1 + 1 / dof) from linear ones.
+    """
+    return min(LINEAR_SPAN, math.sqrt(0.3 * accuracy / (1 + 1 / dof)))
 
 
 def exact_cost(n: int, d: int) -> float:
@@ -289,6 +300,7 @@ def coarsest_spacing(cutoff: float, order: int, d: int, dof: float, error: float
 
 
 @functools.lru_cache(maxsize=4096)
+@np.errstate(under="ignore")
 def expected_error(cutoff: float, spacing: float, order: int, d: int, dof: float) -> float:
     """Return E of this module's formula, the error of the grid's forces on points at random."""
     reach = max(4 * cutoff, 10 * min(dof, 1.0) ** 0.5)
@@ -324,6 +336,7 @@ def _squared_force(d: int, dof: float) -> float:
 
 
 @functools.lru_cache(maxsize=32)
+@np.errstate(under="ignore")
 def _squared_forces(d: int, dof: float) -> tuple[float, ...]:
     """Return that integral over the shells between balls as large as cells of the SIDES."""
     ball = {1: 2.0, 2: np.pi, 3: 4 / 3 * np.pi}[d]
