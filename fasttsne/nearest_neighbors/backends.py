@@ -284,8 +284,8 @@ class Faiss(BackendIndex):
     (manhattan, chebyshev, canberra, braycurtis).  ``nlist`` (square root of the rows) lists,
     of which ``nprobe`` (an eighth, at least 8) are searched for a row.
 
-    Distances of the Euclidean family come from products in float32: those of
-    equal rows may be a little above 0.  The same seed and ``n_jobs`` give the
+    Distances of the Euclidean family come from products in float32: between
+    equal rows they may be a little above 0.  The same seed and ``n_jobs`` give the
     same neighbours.
 
     Raises

@@ -82,7 +82,7 @@ def notify(callbacks: Iterable[CallbackFunction], method: str, *arguments: objec
 
 
 def progress_listeners(callbacks: Iterable[CallbackFunction]) -> tuple[Listener, ...]:
-    """Return the methods of callbacks that hear of progress."""
+    """Return the methods of callbacks that are called with progress."""
     own = (getattr(callback, "receive_progress", None) for callback in callbacks)
     return tuple(method for method in own if method is not None)
 

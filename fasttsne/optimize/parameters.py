@@ -28,7 +28,7 @@ class Numbers:
 
     Attributes
     ----------
-    low, high, above, finite, integer : as of ``check_number``.
+    low, high, above, finite, integer : see ``check_number``.
     words : texts.
     optional : whether None is accepted.
     stages : whether a tuple of stages is accepted.

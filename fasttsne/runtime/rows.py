@@ -236,7 +236,7 @@ def _block_edges(storage: Storage, n_bytes: int) -> list[int]:
     """Return the first row of each block of about so many bytes, and the number of rows."""
     n, *columns = storage.shape
     max_rows = max(n_bytes // max(math.prod(columns) * storage.dtype.itemsize, 1), 1)
-    # Those of zarr's shards, which are read as a whole, are smaller chunks.
+    # A shard of zarr's is read as a whole; its chunks are smaller.
     chunks = getattr(storage, "shards", None) or getattr(storage, "chunks", None)
     size: object = chunks[0] if isinstance(chunks, tuple) and chunks else 1
     if isinstance(size, tuple):  # of each chunk, as dask has them
@@ -456,7 +456,7 @@ class StoredSparse:
 
     Attributes
     ----------
-    shape, dtype, format : as of SciPy's matrices; "csr" or "csc".
+    shape, dtype, format : as for SciPy's matrices; "csr" or "csc".
     nnz : the number of stored entries.
     """
 

@@ -72,7 +72,7 @@ def make_influence(
     spacing : distance of neighbouring grid points, in units of the map.
     order : order p of the B-splines.
     dof : degrees of freedom of the kernel.
-    cutoff : the near part, zero of which is left, ends here; 0 where there is none.
+    cutoff : distance at which the near part, which the grid leaves out, ends; 0 without one.
     """
     size = math.prod(shape)
     axes = [axis for axis, m in enumerate(shape) if m > 1]

@@ -50,7 +50,8 @@ SMALLEST_SAMPLE, LARGEST_SAMPLE, SAMPLED_SHARE = 1024, 4096, 32
 # of eight pairs, by dimensions for a cell and each octave of their number, and what the tree takes
 # for a point and each octave.
 POINT_COST, ROW_COST, PAIRS_COST = 110, 6, 32
-# Of a change of the grid, on average over the iterations of a growing map.
+# By timings on one processor, as the costs of the tree and of exact pairs are: of a change of the
+# grid, on average over the iterations of a growing map.
 GRID_COST = 4e6
 CELL_COST = {1: 0.5, 2: 0.5, 3: 1.3}
 TREE_COST = {1: 25, 2: 100, 3: 400}
