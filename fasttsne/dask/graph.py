@@ -8,6 +8,7 @@ forces on their points back, while the repulsion is computed in the client's pro
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from operator import methodcaller
 from typing import NamedTuple, TypeAlias
@@ -285,6 +286,7 @@ class ActorEdges:
         self._cluster = graph.cluster
         self._actors: list[PlacedActor] = []
         self._order = np.empty(0, np.int32)
+        self.cross = 0.0
         # The scheduler would have to pass every map on.
         self._cluster.client.direct_to_workers = True
 
@@ -299,19 +301,17 @@ class ActorEdges:
             self._place(workers)
         self._pack()
 
-    def start_attraction(
+    @contextmanager
+    def attraction(
         self, y: np.ndarray, forces: np.ndarray, with_cross: bool
-    ) -> Callable[[], float]:
+    ) -> Iterator[int | None]:
         answers = self._start(methodcaller("attract", y, with_cross))
-
-        def wait() -> float:
-            cross = np.empty(len(y), np.float32)
-            for numbers, answer in answers:
-                for whole, part in zip((forces, cross), answer, strict=False):
-                    whole[numbers] = part
-            return _sum_in_blocks(cross, self._dof) if with_cross else 0.0
-
-        return wait
+        yield None
+        cross = np.empty(len(y), np.float32)
+        for numbers, answer in answers:
+            for whole, part in zip((forces, cross), answer, strict=False):
+                whole[numbers] = part
+        self.cross = _sum_in_blocks(cross, self._dof) if with_cross else 0.0
 
     def moments(self, y: np.ndarray, v: np.ndarray, out: Moments) -> None:
         for numbers, parts in self._start(methodcaller("moments", y, v)):

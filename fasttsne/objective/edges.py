@@ -5,7 +5,8 @@ where it is farther: along the curve that sorts the points of a map most neighbo
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property, singledispatch
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -13,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne import _kernels
+from fasttsne.runtime.beside import Beside
 from fasttsne.runtime.progress import iter_rows
 from fasttsne.runtime.validation import check_sparse_indices
 
@@ -53,17 +55,26 @@ def sum_entropies(pieces: Iterable[Entropy]) -> Entropy:
 
 
 class EdgeSource(Protocol):
-    """The edges of an affinity graph, local or remote, for points in the order of ``reorder``."""
+    """The edges of an affinity graph, local or remote, for points in the order of ``reorder``.
+
+    Attributes
+    ----------
+    cross : ``sum p (-log w)`` of the last ``attraction``, or 0 where that was not wanted.
+    """
+
+    cross: float
 
     def reorder(self, order: np.ndarray) -> None:
         """Serve points in another order: row r of what follows is the point ``order[r]``."""
 
-    def start_attraction(
+    def attraction(
         self, y: np.ndarray, forces: np.ndarray, with_cross: bool
-    ) -> Callable[[], float]:
-        """Begin to write the attractive forces at ``y``; return a function that waits for them.
+    ) -> AbstractContextManager[int | None]:
+        """Write the attractive forces at ``y``, while the body of a ``with`` does something else.
 
-        y, forces : (n, d) float32.  The function returns ``sum p (-log w)``, or 0 without it.
+        The context's value is how many threads are free for that, None for all.
+
+        y, forces : (n, d) float32.
         """
 
     def moments(self, y: np.ndarray, v: np.ndarray, out: Moments) -> None:
@@ -145,7 +156,11 @@ def pack_edges(
     for indptr in near_indptr, far_indptr:
         np.cumsum(indptr, out=indptr)
     near, far = int(near_indptr[-1]), int(far_indptr[-1])
-    sizes = [(near, np.int16), (near, np.uint16), (far, np.int32), (far, np.uint16)]
+    # Near edges become more from order to order: there is room for all edges, of which the system
+    # has memory only for what is written.
+    room = max(near, sum(len(block.edges[1]) for block in blocks) + 8 * n)
+    sizes = [(near, room, np.int16), (near, room, np.uint16)]
+    sizes += [(far, far, np.int32), (far, far, np.uint16)]
     offsets, near_values, columns, far_values = _arrays(sizes, spare or [])
     packed = PackedEdges(
         near_indptr, offsets, near_values, far_indptr, columns, far_values, smallest_for(largest)
@@ -186,13 +201,16 @@ def smallest_for(largest: float) -> float:
     return math.ldexp(1.0, max(math.frexp(largest)[1] - VALUE_RANGE, MIN_EXPONENT))
 
 
-def _arrays(sizes: Sequence[tuple[int, type]], spare: list[object]) -> list[np.ndarray]:
-    """Return arrays, in the memory of spare ones where those are neither small nor wasted."""
-    found = [_take(size, dtype, spare) for size, dtype in sizes]
+def _arrays(sizes: Sequence[tuple[int, int, type]], spare: list[object]) -> list[np.ndarray]:
+    """Return arrays, in the memory of spare ones where those are neither small nor wasted.
+
+    sizes : of each array its size, the room of one that is made, and the kind of its numbers.
+    """
+    found = [_take(size, dtype, spare) for size, _, dtype in sizes]
     spare.clear()
     return [
-        np.empty(size, dtype) if array is None else array
-        for array, (size, dtype) in zip(found, sizes, strict=True)
+        np.empty(room, dtype)[:size] if array is None else array
+        for array, (size, room, dtype) in zip(found, sizes, strict=True)
     ]
 
 
@@ -207,6 +225,33 @@ def _take(size: int, dtype: type, spare: list[object]) -> np.ndarray | None:
     return None
 
 
+class SharedAttraction:
+    """Attractive forces, written by all threads that call this, until none are left.
+
+    sums : (blocks,) parts of the cross term; the others as for ``attraction.pyx``.
+    """
+
+    def __init__(
+        self,
+        edges: PackedEdges,
+        y: np.ndarray,
+        out: np.ndarray,
+        dof: float,
+        with_cross: bool,
+        sums: np.ndarray,
+    ):
+        self._arguments = *edges, y, out, dof, with_cross
+        self._sums, self._next_block = sums, np.zeros(1, np.int64)
+
+    def __call__(self, n_threads: int) -> None:
+        shared = self._sums, self._next_block
+        _kernels.attraction.attraction(*self._arguments, n_threads, *shared)
+
+    def cancel(self) -> None:
+        """Leave the rest undone."""
+        self._next_block[0] = len(self._sums)
+
+
 class LocalEdges:
     """The edges of a CSR matrix in this process; an :class:`EdgeSource`.
 
@@ -219,7 +264,9 @@ class LocalEdges:
         self._csr = edges_of(P, "affinities.P")
         self._largest = largest_value(self._csr[2])
         self._dof, self._n_threads = dof, n_threads
-        self._partial_sums = np.empty(_kernels.attraction.count_blocks(P.shape[0]))
+        self._partial_sums = np.zeros(_kernels.attraction.count_blocks(P.shape[0]))
+        self._beside = Beside(n_threads, len(self._partial_sums) > n_threads)
+        self.cross = 0.0
         self.packed: PackedEdges | None = None
 
     def reorder(self, order: np.ndarray) -> None:
@@ -232,14 +279,16 @@ class LocalEdges:
         blocks, position = [RowBlock(self._csr, order)], inverse_order(order)
         self.packed = pack_edges(blocks, position, self._largest, self._n_threads, spare=spare)
 
-    def start_attraction(
+    @contextmanager
+    def attraction(
         self, y: np.ndarray, forces: np.ndarray, with_cross: bool
-    ) -> Callable[[], float]:
+    ) -> Iterator[int | None]:
         assert self.packed is not None
-        cross: float = _kernels.attraction.attraction(
-            *self.packed, y, forces, self._dof, with_cross, self._n_threads, self._partial_sums
-        )
-        return lambda: cross
+        sums = self._partial_sums
+        work = SharedAttraction(self.packed, y, forces, self._dof, with_cross, sums)
+        with self._beside.start(work) as running:
+            yield running.free_threads
+        self.cross = float(np.sum(sums)) if with_cross else 0.0
 
     def moments(self, y: np.ndarray, v: np.ndarray, out: Moments) -> None:
         assert self.packed is not None

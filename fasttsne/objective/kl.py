@@ -46,8 +46,8 @@ class KLDivergence(Objective):
     Parameters
     ----------
     P : (n, n) CSR matrix of affinities, or a graph that ``edge_source`` knows.
-    repulsion : one of ``fasttsne.repulsion``: called with points, (n, d) float32, and an array of
-        that shape for the forces, it returns Z.
+    repulsion : one of ``fasttsne.repulsion``: called with points, (n, d) float32, an array of that
+        shape for the forces, and how many threads it may use, it returns Z.
     n_components : dimensions of the map, at most 3.
     dof : degrees of freedom of the kernel.
     n_threads : how many threads share the work.  Results do not depend on it.
@@ -102,14 +102,13 @@ class KLDivergence(Objective):
             if array.shape != y.shape:
                 raise ValueError(f"y and forces must have the shape {self.shape}; got {y.shape}")
         self.round(y, self._points)
-        attraction = self._edges.start_attraction(self._points, self.attractive, with_error)
-        z = self.repulsion(self._points, self.repulsive)
-        cross = attraction()
+        with self._edges.attraction(self._points, self.attractive, with_error) as n_threads:
+            z = self.repulsion(self._points, self.repulsive, n_threads)
         self.z = max(z, MIN_Z_PER_POINT * len(y))
         if not with_error:
             return None
         entropy = self._edges.entropy
-        return entropy.negative_entropy + cross + float(np.log(self.z)) * entropy.total
+        return entropy.negative_entropy + self._edges.cross + float(np.log(self.z)) * entropy.total
 
     def edge_moments(
         self,

@@ -489,10 +489,12 @@ class Loop:
         )
 
     def _sort_if_due(self) -> None:
-        if self._objective.gains_by_order and reordering_is_due(self.iteration):
-            self.points = self.points.reordered(self._objective.sorting(self.points.y))
+        n = len(self.points.y)
+        if self._objective.gains_by_order and reordering_is_due(self.iteration, n):
+            change = self._objective.sorting(self.points.y)
+            self.points = self.points.reordered(change)
             self._take_over_order()
-            self._preconditioned.reorder()
+            self._preconditioned.reorder(change)
 
     def _take_over_order(self) -> None:
         self._objective.reorder(self.points.order)

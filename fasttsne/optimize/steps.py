@@ -266,10 +266,10 @@ class PreconditionedSteps(StepRule):
         super().halve()
         self.shortening /= 2
 
-    def reorder(self) -> None:
-        """Take over another order of points."""
+    def reorder(self, change: np.ndarray) -> None:
+        """Take over another order of points: row r is what row ``change[r]`` was."""
         if self._preconditioner is not None:
-            self._preconditioner.reorder()
+            self._preconditioner.reorder(change)
         self.invalidate()
 
     def invalidate(self) -> None:
@@ -346,9 +346,9 @@ class Preconditioner:
         self._pulls: np.ndarray | None = None
         self._has_vector = False
 
-    def reorder(self) -> None:
-        """Forget what depends on the order of points, which has changed."""
-        self._has_vector = False
+    def reorder(self, change: np.ndarray) -> None:
+        """Take over another order of points: row r is what row ``change[r]`` was."""
+        self._vector = self._vector[change]
 
     def vector_and_spacing(self) -> tuple[np.ndarray | None, float]:
         """Return what :meth:`resume` takes.
@@ -478,10 +478,10 @@ class JointPreconditioner(Preconditioner):
         self._target = target
         self._blocks = [(part, Preconditioner(part.objective)) for part in objective.parts]
 
-    def reorder(self) -> None:
-        super().reorder()
-        for _, block in self._blocks:
-            block.reorder()
+    def reorder(self, change: np.ndarray) -> None:
+        super().reorder(change)
+        for part, block in self._blocks:
+            block.reorder(change[part.rows] - np.int32(part.rows.start))
 
     def rebuild(self, y: np.ndarray, pulls: np.ndarray | None = None) -> None:
         for part, block in self._blocks:

@@ -36,10 +36,12 @@ class Repulsion(Protocol):
     @property
     def last_method(self) -> str | None: ...
 
-    def __call__(self, y: np.ndarray, out: np.ndarray, /) -> float:
+    def __call__(self, y: np.ndarray, out: np.ndarray, n_threads: int | None = None, /) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z.
 
         Z is the sum of the similarities of all pairs.
+
+        n_threads : how many threads share this call; None: as many as share any.
         """
 
 

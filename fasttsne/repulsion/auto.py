@@ -1,6 +1,7 @@
 """Repulsion with an error that is asked for, by whatever costs least for the map as it is."""
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -63,13 +64,13 @@ class AutoRepulsion:
         """Return the repulsion with the accuracy that the parameters of ``optimize`` ask for."""
         return cls(dof, params["accuracy"], n_threads)
 
-    def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
+    def __call__(self, y: np.ndarray, out: np.ndarray, n_threads: int | None = None) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
         self.last_method = "fft"
-        span = linear_span(self.dof, self.accuracy)
-        return with_wide_maps(self._repel, y, out, span)
+        repel = partial(self._repel, n_threads=n_threads or self.n_threads)
+        return with_wide_maps(repel, y, out, linear_span(self.dof, self.accuracy))
 
-    def _repel(self, y: np.ndarray, out: np.ndarray, box: Box) -> float:
+    def _repel(self, y: np.ndarray, out: np.ndarray, box: Box, n_threads: int) -> float:
         n, d = y.shape
         extent = (box[1] - box[0]).tolist()
         split = None
@@ -77,11 +78,12 @@ class AutoRepulsion:
             limit = min(exact_cost(n, d), tree_cost(n, d, self.accuracy))
             split = self._chooser.choose(y, box[0], extent, max_cells(n, d), limit)
         if split is None:
-            return self._without_grid(y, out)
+            return self._without_grid(y, out, n_threads)
         self._others = None
-        return self._mesh(y, out, box[0], extent, split, grid_shape(extent, split))
+        shape = grid_shape(extent, split)
+        return self._mesh(y, out, box[0], extent, split, shape, n_threads)
 
-    def _without_grid(self, y: np.ndarray, out: np.ndarray) -> float:
+    def _without_grid(self, y: np.ndarray, out: np.ndarray, n_threads: int) -> float:
         n, d = y.shape
         is_exact = exact_cost(n, d) <= tree_cost(n, d, self.accuracy)
         self.last_method = "exact" if is_exact else "bh"
@@ -89,7 +91,7 @@ class AutoRepulsion:
             self._mesh.release()
             tree = TreeRepulsion(self.dof, theta_of(self.accuracy, d), self.n_threads)
             self._others = ExactRepulsion(self.dof, self.n_threads) if is_exact else tree
-        return self._others(y, out)
+        return self._others(y, out, n_threads)
 
     def potential(
         self, y: np.ndarray, box: Box, n_places: int, alternative: float

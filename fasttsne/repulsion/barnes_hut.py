@@ -59,7 +59,13 @@ class TreeRepulsion:
         self.dof, self.theta, self.n_threads = dof, theta, n_threads
         self._shape: tuple[int, ...] | None = None
 
-    def __call__(self, y: np.ndarray, out: np.ndarray, box: Box | None = None) -> float:
+    def __call__(
+        self,
+        y: np.ndarray,
+        out: np.ndarray,
+        n_threads: int | None = None,
+        box: Box | None = None,
+    ) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z.
 
         ``box`` is the bounding box of the points, where the caller has it.
@@ -69,7 +75,7 @@ class TreeRepulsion:
         scratch = self._prefix.reshape(-1)
         tree = self._sorted, self._order, self._nodes, self._n_nodes
         z: float = _kernels.barnes_hut.tree_repulsion(
-            *tree, out, self.dof, self.theta, scratch, self.n_threads
+            *tree, out, self.dof, self.theta, scratch, n_threads or self.n_threads
         )
         return z
 

@@ -20,14 +20,14 @@ class ExactRepulsion:
         self.dof, self.n_threads = dof, n_threads
         self._shape: tuple[int, ...] | None = None
 
-    def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
+    def __call__(self, y: np.ndarray, out: np.ndarray, n_threads: int | None = None) -> float:
         if self._shape != y.shape:
             self._shape = y.shape
             self._columns = padded_columns(y)
             self._z_sums = np.empty(_kernels.exact_repulsion.count_blocks(len(y)))
         self._columns[:, : len(y)] = y.T
         z: float = _kernels.exact_repulsion.exact_repulsion(
-            y, self._columns, out, self.dof, self._z_sums, self.n_threads
+            y, self._columns, out, self.dof, self._z_sums, n_threads or self.n_threads
         )
         return z
 

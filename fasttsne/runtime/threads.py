@@ -53,7 +53,8 @@ if hasattr(os, "register_at_fork") and _kernels.cpu.has_openmp():
 class _Startable:
     """How many threads the system starts, of a process or container whose number is limited.
 
-    OpenMP ends the process where it cannot start one, so Python's threads try it first.
+    OpenMP ends the process where it cannot start one, so Python's threads try it first.  Parts of
+    an iteration side by side (``beside.py``) start half as many more.
     """
 
     n_started = 1  # so many ran at once
@@ -74,7 +75,7 @@ class _Startable:
     def _try(n_threads: int) -> int:
         release, threads = threading.Event(), []
         try:
-            for _ in range(n_threads - 1):
+            for _ in range(n_threads + n_threads // 2 - 1):
                 thread = threading.Thread(target=release.wait, daemon=True)
                 thread.start()
                 threads.append(thread)
@@ -84,8 +85,9 @@ class _Startable:
             release.set()
             for thread in threads:
                 thread.join()
-        # Where not all of them start, nor may OpenMP's, which come later: half of those.
-        return len(threads) + 1 if len(threads) == n_threads - 1 else max(len(threads) // 2, 1)
+        # Where not all of them start, nor may OpenMP's, which come later: half of those that did.
+        wanted = n_threads + n_threads // 2 - 1
+        return n_threads if len(threads) == wanted else max(min(len(threads) // 3, n_threads), 1)
 
 
 def resolve_n_jobs(n_jobs: int | None) -> int:

@@ -63,6 +63,32 @@ def test_each_point_is_in_its_cell(kernel, rng, n, d):
     assert sorted(seen) == list(range(n))
 
 
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("order", [3, 5, 6])
+@pytest.mark.parametrize("n", [1, 5, 700])
+def test_points_need_not_be_sorted(kernel, rng, n, order, d):
+    """Spread in parts, and gathered in their own order, for any number of threads."""
+    mesh, tables = kernel("particle_mesh"), polynomials(order)
+    y, low = points(rng, n, d)
+    expected = reference.spread(y.astype(float), SHAPES[d], low, SPACING, order)
+    found = []
+    for n_threads in (1, 2, 3):
+        cells = np.full(SHAPES[d], np.nan, np.float32)
+        parts = np.full((mesh.PARTS, *SHAPES[d]), np.nan, np.float32)
+        mesh.spread_in_parts(y, low, parts, cells, SPACING, tables, n_threads)
+        found.append(cells)
+        np.testing.assert_array_equal(cells, found[0])
+    np.testing.assert_allclose(found[0], expected, atol=1e-4)
+    layer, row, column = np.indices(SHAPES[d])
+    potential = np.sin(row / 5) + np.cos(column / 7) + np.sin(layer / 6 + column / 9)
+    grid = potential.astype(np.float32), SPACING, tables
+    forces, sorted_forces = np.full((2, n, d), np.nan, np.float32)
+    mesh.gather_unsorted(y, low, *grid, NO_SELF_FORCE, forces, 2)
+    sorted_points, _ = sort(mesh, y, low)
+    mesh.gather(*sorted_points, *grid, NO_SELF_FORCE, sorted_forces, 2)
+    np.testing.assert_allclose(forces, sorted_forces, atol=1e-6)
+
+
 def close_points(rng, n, d):
     """Points with some 40 others within a distance of 4, and pairs in one place."""
     y = rng.uniform(0, 3 * (n / 40) ** (1 / d) * 2, (n, d)).astype(np.float32)

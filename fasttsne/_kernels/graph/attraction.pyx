@@ -19,7 +19,7 @@ along a space-filling curve so that the gathered coordinates are in the cache.
 Float32 sums over one row, float64 over blocks.
 """
 
-from cython.parallel cimport prange
+from cython.parallel cimport parallel, prange
 from libc.stdint cimport int16_t, int32_t, int64_t, uint16_t
 
 import numpy as np
@@ -31,6 +31,9 @@ from fasttsne._kernels.simd.simd8 cimport (
     f8, f8_add, f8_decode, f8_fma, f8_gather, f8_gather_near, f8_mul, f8_set1, f8_sub, f8_sum,
 )
 from fasttsne._kernels.simd.student cimport student_log, student_q
+
+cdef extern from "threads.h" nogil:
+    int64_t take_one(int64_t *counter)
 
 cdef Py_ssize_t BLOCK = 256  # rows a task
 
@@ -111,6 +114,21 @@ cdef double attract_block(
     return attract_rows(edges, y, others, out, first, last, 3, dof, False, rows, row_cross)
 
 
+cdef void attract_blocks(
+    const Edges *edges, const float *y, const float *others, float *out, Py_ssize_t n, int d,
+    float dof, bint with_cross, double *partial_sums, int64_t *next_block, Py_ssize_t at_most,
+) noexcept nogil:
+    """Take blocks from a counter until there are no more, or so many are done."""
+    cdef Py_ssize_t first, _
+    for _ in range(at_most):
+        first = take_one(next_block) * BLOCK
+        if first >= n:
+            return
+        partial_sums[first // BLOCK] = attract_block(
+            edges, y, others, out, first, min(first + BLOCK, n), d, dof, with_cross
+        )
+
+
 cdef struct AttractionTask:
     RowTask task
     Edges edges
@@ -142,6 +160,7 @@ def attraction(
     bint with_cross,
     int n_threads,
     double[::1] partial_sums=None,  # SCRATCH (count_blocks(n),), allocated here if not given
+    int64_t[::1] next_block=None,  # INOUT (1,), as for `attraction_to`
 ):
     """Write the attractive forces to ``out``; return the cross term, or 0.0 if not wanted.
 
@@ -149,7 +168,7 @@ def attraction(
     """
     return attraction_to(
         near_indptr, offsets, near_values, far_indptr, columns, far_values, smallest, y, y, out,
-        dof, with_cross, n_threads, partial_sums
+        dof, with_cross, n_threads, partial_sums, next_block
     )
 
 
@@ -163,10 +182,15 @@ def attraction_to(
     float[:, ::1] out,  # OUT (n, d)
     float dof, bint with_cross, int n_threads,
     double[::1] partial_sums=None,  # SCRATCH as for `attraction`
+    int64_t[::1] next_block=None,  # INOUT (1,), the first block that nobody has taken; None: 0
 ):
-    """As ``attraction``, for edges from the points y to others."""
-    cdef Py_ssize_t n = y.shape[0], b, n_blocks = (n + BLOCK - 1) // BLOCK
-    cdef Py_ssize_t piece, stop, size = 4 * PIECE_ROWS // BLOCK
+    """As ``attraction``, for edges from the points y to others.
+
+    Several calls, each in a thread of its own, share the work if they are given one counter and the
+    same arrays.  The cross term is the sum of ``partial_sums`` after the last of them.
+    """
+    cdef Py_ssize_t n = y.shape[0], n_blocks = (n + BLOCK - 1) // BLOCK
+    cdef Py_ssize_t at_most = 4 * PIECE_ROWS // BLOCK // n_threads
     cdef int d = <int> y.shape[1]
     cdef Edges edges
     if n == 0 or columns.shape[0] + offsets.shape[0] == 0:
@@ -174,15 +198,16 @@ def attraction_to(
         return 0.0
     if partial_sums is None:
         partial_sums = np.empty(n_blocks)
+    if next_block is None:
+        next_block = np.zeros(1, np.int64)
     edges = edges_of(
         near_indptr, offsets, near_values, far_indptr, columns, far_values, smallest
     )
-    for piece in range(0, n_blocks, size):
-        stop = min(piece + size, n_blocks)
-        for b in prange(piece, stop, nogil=True, schedule="dynamic", num_threads=n_threads):
-            partial_sums[b] = attract_block(
-                &edges, &y[0, 0], &others[0, 0], &out[0, 0],
-                b * BLOCK, min((b + 1) * BLOCK, n), d, dof, with_cross,
+    while next_block[0] < n_blocks:
+        with nogil, parallel(num_threads=n_threads):
+            attract_blocks(
+                &edges, &y[0, 0], &others[0, 0], &out[0, 0], n, d, dof, with_cross,
+                &partial_sums[0], &next_block[0], at_most,
             )
         PyErr_CheckSignals()
     return float(np.sum(partial_sums[:n_blocks]))

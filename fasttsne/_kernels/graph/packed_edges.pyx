@@ -89,6 +89,35 @@ def count_near(
         near_counts[place], far_counts[place] = padded(near), padded(count - near)
 
 
+cdef inline void encode_values(
+    const float *values, int64_t count, float smallest, uint16_t *out
+) noexcept nogil:
+    """An edge stays one, however small its value is."""
+    cdef int64_t e
+    for e in range(count):
+        out[e] = max(encode(values[e], smallest), <uint16_t> (values[e] > 0))
+
+
+cdef inline int64_t pack_near_row(
+    const int32_t *columns, const float *values, int64_t count, const int32_t *position,
+    int32_t n_columns, int32_t own, int reach, float smallest, int16_t *offsets,
+    uint16_t *near_values,
+) noexcept nogil:
+    """Write the edges of a row without far ones, in loops without branches; return how many."""
+    cdef int64_t e, piece, start, size
+    cdef int32_t offset
+    cdef int32_t found[PIECE]
+    for piece in range((count + PIECE - 1) // PIECE):
+        start = piece * PIECE
+        size = min(count - start, <int64_t> PIECE)
+        renumber(columns + start, size, position, n_columns, own, found)
+        for e in range(size):
+            offset = found[e] - own
+            offsets[start + e] = <int16_t> (offset if -reach <= offset <= reach else 0)
+    encode_values(values, count, smallest, near_values)
+    return count
+
+
 cdef void pack_row(
     const int32_t *columns, const float *values, int64_t count, const int32_t *position,
     int32_t n_columns, int32_t own, int reach, float smallest,
@@ -97,23 +126,28 @@ cdef void pack_row(
 ) noexcept nogil:
     cdef int64_t e, piece, start, size, near = 0, far = 0, n_near, n_far
     cdef bint is_near
-    cdef uint16_t code
     cdef int32_t found[PIECE]
+    cdef uint16_t codes[PIECE]
     cdef int16_t near_found[PIECE]
     cdef int32_t far_found[PIECE]
     cdef uint16_t near_codes[PIECE]
     cdef uint16_t far_codes[PIECE]
+    if far_count == 0 and count <= near_count:
+        near = pack_near_row(
+            columns, values, count, position, n_columns, own, reach, smallest, offsets,
+            near_values,
+        )
+        count = 0
     for piece in range((count + PIECE - 1) // PIECE):
         start = piece * PIECE
         size = min(count - start, <int64_t> PIECE)
         renumber(columns + start, size, position, n_columns, own, found)
+        encode_values(values + start, size, smallest, codes)
         n_near = n_far = 0
         for e in range(size):
-            # An edge stays one, however small its value is.
-            code = max(encode(values[start + e], smallest), <uint16_t> (values[start + e] > 0))
             is_near = abs(found[e] - own) <= reach
-            near_found[n_near], near_codes[n_near] = <int16_t> (found[e] - own), code
-            far_found[n_far], far_codes[n_far] = found[e], code
+            near_found[n_near], near_codes[n_near] = <int16_t> (found[e] - own), codes[e]
+            far_found[n_far], far_codes[n_far] = found[e], codes[e]
             n_near += is_near
             n_far += not is_near
         n_near, n_far = min(n_near, near_count - near), min(n_far, far_count - far)

@@ -41,6 +41,35 @@ cdef inline void hats_at(const float *fraction, int d, double *out) noexcept nog
     multiply_sides(lower, upper, d, out)
 
 
+cdef inline void monomials_at(const float *fraction, int d, double *out) noexcept nogil:
+    """For each corner the product of the fractions whose bit is set: sums of hats cost less so."""
+    cdef int c, k
+    out[0] = 1
+    for c in range(d):
+        for k in range(1 << c):
+            out[k + (1 << c)] = out[k] * fraction[c]
+
+
+cdef inline void to_hats(double *sums, int d) noexcept nogil:
+    """Sums of d numbers times each monomial become sums times each hat, in place."""
+    cdef int axis, k, c
+    for axis in range(d):
+        for k in range(1 << d):
+            if (k >> axis) & 1 == 0:
+                for c in range(d):
+                    sums[k * d + c] -= sums[(k + (1 << axis)) * d + c]
+
+
+cdef inline void from_hats(double *values, int d) noexcept nogil:
+    """The d values at each corner become factors of the monomials, in place."""
+    cdef int axis, k, c
+    for axis in range(d):
+        for k in range(1 << d):
+            if (k >> axis) & 1 == 0:
+                for c in range(d):
+                    values[(k + (1 << axis)) * d + c] -= values[k * d + c]
+
+
 cdef inline void slopes_at(
     const float *fraction, int axis, double steepness, int d, double *out
 ) noexcept nogil:
@@ -120,17 +149,18 @@ cdef inline void stiffness_of_points(
 cdef inline void restrict_points(
     const int32_t *points, const float *fractions, Py_ssize_t n, const double *r, double *out, int d
 ) noexcept nogil:
-    cdef double hats[CORNERS]
+    cdef double monomials[CORNERS]
     cdef double sums[3 * CORNERS]
     cdef Py_ssize_t i
     cdef int c, k
     for k in range(d << d):
         sums[k] = 0
     for i in range(n):
-        hats_at(fractions + i * d, d, hats)
+        monomials_at(fractions + i * d, d, monomials)
         for k in range(1 << d):
             for c in range(d):
-                sums[k * d + c] += hats[k] * r[<Py_ssize_t> points[i] * d + c]
+                sums[k * d + c] += monomials[k] * r[<Py_ssize_t> points[i] * d + c]
+    to_hats(sums, d)
     for k in range(d << d):
         out[k] = sums[k]
 
@@ -140,21 +170,22 @@ cdef inline double prolong_points(
     const double *u, const double *r, const float *local, double *out, int d,
 ) noexcept nogil:
     """Write the points of a cell; return the sum of out * r over them."""
-    cdef double hats[CORNERS]
-    cdef double values[3 * CORNERS]
+    cdef double monomials[CORNERS]
+    cdef double factors[3 * CORNERS]
     cdef double z, total = 0
     cdef Py_ssize_t i, e
     cdef int c, k
     for k in range(1 << d):
         for c in range(d):
-            values[k * d + c] = u[corners[k] * d + c]
+            factors[k * d + c] = u[corners[k] * d + c]
+    from_hats(factors, d)
     for i in range(n):
-        hats_at(fractions + i * d, d, hats)
+        monomials_at(fractions + i * d, d, monomials)
         for c in range(d):
             e = <Py_ssize_t> points[i] * d + c
             z = local[points[i]] * r[e]
             for k in range(1 << d):
-                z += hats[k] * values[k * d + c]
+                z += monomials[k] * factors[k * d + c]
             out[e] = z
             total += z * r[e]
     return total

@@ -10,7 +10,9 @@ the grid has all of w: right for dense maps, whose near pairs are too many.
 Points are sorted by strips of cells first (``strips.pxd``), for both parts.  Threads never add to
 the same node of the grid: some strips together are a band, wider than a spline; bands go by two
 colors (in three dimensions four), of each of which no two are neighbours.  A band's points are
-always added in the same order, so the result does not depend on the threads.
+always added in the same order, so the result does not depend on the threads.  Where the grid is
+small and has all of the kernel, points need not be sorted: each of some parts of them has a grid of
+its own, and the grids are added.
 
 ``repulsion/mesh/influence.py`` says what the grid is multiplied by in between.  A grid in one or
 two dimensions has a single layer, in one a single row.
@@ -39,12 +41,14 @@ from fasttsne._kernels.simd.simd8 cimport f8, f8_set1, f8_sum
 
 cdef enum:
     BLOCK = 512  # points gathered by one task
+    N_PARTS = 16  # of the points, each with a grid of its own
 
 MAX_ORDER = SPLINE_WIDTH
 SELF_FORCE_TERMS = N_SELF_FORCE_TERMS
 CELLS_PER_CUTOFF = REACH
 STRIP_PADDING = PADDING
 COUNTS = CHUNKS + 1
+PARTS = N_PARTS
 
 
 def sort_points(
@@ -181,6 +185,58 @@ def spread(
         for color in range(n_colors):
             for t in prange(bands_of_color(&at, width, color), schedule="dynamic"):
                 spread_band(&at, &grid, color, t, width, &cells[0, 0, 0])
+
+
+cdef inline void spread_rows(
+    const SplineGrid *grid, const float *y, Py_ssize_t first, Py_ssize_t last, float *cells,
+    int d, int p,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(first, last):
+        spread_point(grid, y + i * d, cells, d, p)
+
+
+cdef void spread_part(
+    const SplineGrid *grid, const float *y, Py_ssize_t first, Py_ssize_t last, float *cells
+) noexcept nogil:
+    """One compiled loop for the default's splines, one for all others, for each dimension."""
+    if grid.d == 1:
+        spread_rows(grid, y, first, last, cells, 1, grid.order)
+    elif grid.d == 3:
+        spread_rows(grid, y, first, last, cells, 3, grid.order)
+    elif grid.order == 5:
+        spread_rows(grid, y, first, last, cells, 2, 5)
+    else:
+        spread_rows(grid, y, first, last, cells, 2, grid.order)
+
+
+def spread_in_parts(
+    const float[:, ::1] y,  # IN (n, d), points on the grid, in any order
+    const float[::1] origin,  # IN (d,)
+    float[:, :, :, ::1] parts,  # SCRATCH (PARTS, layers, rows, stride)
+    float[:, :, ::1] cells, float spacing, const float[:, :, ::1] polynomials,  # as for `spread`
+    int n_threads,
+):
+    """Fill the grid with the points' spline weights. O(n p^d + PARTS cells)."""
+    cdef float[::1] no_terms = np.zeros(N_SELF_FORCE_TERMS, np.float32)
+    cdef SplineGrid grid = make_grid(origin, cells, spacing, polynomials, no_terms)
+    cdef Py_ssize_t n = y.shape[0], n_rows = cells.shape[0] * cells.shape[1]
+    cdef Py_ssize_t stride = cells.shape[2], size = n_rows * stride, row, k
+    cdef int part
+    cdef float *first
+    cdef float *other
+    with nogil, parallel(num_threads=n_threads):
+        for part in prange(N_PARTS, schedule="static"):
+            first = &parts[0, 0, 0, 0] + part * size
+            memset(first, 0, size * sizeof(float))
+            spread_part(&grid, &y[0, 0], part * n // N_PARTS, (part + 1) * n // N_PARTS, first)
+        for row in prange(n_rows, schedule="static"):
+            first = &cells[0, 0, 0] + row * stride
+            memset(first, 0, stride * sizeof(float))
+            for part in range(N_PARTS):
+                other = &parts[0, 0, 0, 0] + part * size + row * stride
+                for k in range(stride):
+                    first[k] += other[k]
 
 
 cdef inline int runs_ahead(
@@ -353,6 +409,51 @@ def gather(
         near = &forces[0, 0]
     for t in prange(starts.shape[0], nogil=True, schedule="dynamic", num_threads=n_threads):
         repel_strip(&at, &grid, &cells[0, 0, 0], near, <int32_t> t, &out[0, 0])
+
+
+cdef inline void gather_rows(
+    const SplineGrid *grid, const float *cells, const float *y, Py_ssize_t first, Py_ssize_t last,
+    float *out, f8 *weights, f8 *slopes, int d, int p,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(first, last):
+        gather_point(grid, y + i * d, cells, out + i * d, weights, slopes, d, p)
+
+
+cdef void gather_block(
+    const SplineGrid *grid, const float *cells, const float *y, Py_ssize_t first, Py_ssize_t last,
+    float *out,
+) noexcept nogil:
+    """One compiled loop for the default's splines, one for all others, for each dimension."""
+    cdef f8 weights[3]
+    cdef f8 slopes[3]
+    cdef int p = grid.order
+    if grid.d == 1:
+        gather_rows(grid, cells, y, first, last, out, weights, slopes, 1, p)
+    elif grid.d == 3:
+        gather_rows(grid, cells, y, first, last, out, weights, slopes, 3, p)
+    elif p == 5:
+        gather_rows(grid, cells, y, first, last, out, weights, slopes, 2, 5)
+    else:
+        gather_rows(grid, cells, y, first, last, out, weights, slopes, 2, p)
+
+
+def gather_unsorted(
+    const float[:, ::1] y, const float[::1] origin,  # IN as for `spread_in_parts`
+    float[:, :, ::1] cells, float spacing, const float[:, :, ::1] polynomials,  # IN, the potential
+    const float[::1] self_terms,  # IN as for `gather`
+    float[:, ::1] out,  # OUT (n, d)
+    int n_threads,
+):
+    """Write F = -1/2 grad phi at points in any order. O(n p^d)."""
+    cdef SplineGrid grid = make_grid(origin, cells, spacing, polynomials, self_terms)
+    cdef Py_ssize_t n = y.shape[0], b
+    for b in prange(
+        (n + BLOCK - 1) // BLOCK, nogil=True, schedule="dynamic", num_threads=n_threads
+    ):
+        gather_block(
+            &grid, &cells[0, 0, 0], &y[0, 0], b * BLOCK, min((b + 1) * BLOCK, n), &out[0, 0]
+        )
 
 
 cdef struct Field:

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -76,17 +77,19 @@ class MeshRepulsion:
         names = "n_interpolation_points", "min_num_intervals", "ints_in_interval"
         return cls(dof, n_threads=n_threads, **{name: params[name] for name in names})
 
-    def __call__(self, y: np.ndarray, out: np.ndarray) -> float:
+    def __call__(self, y: np.ndarray, out: np.ndarray, n_threads: int | None = None) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z."""
         self.last_method = "fft"
-        return with_wide_maps(self._repel, y, out, linear_span(self.dof, LINEAR_ERROR))
+        repel = partial(self._repel, n_threads=n_threads or self.n_threads)
+        return with_wide_maps(repel, y, out, linear_span(self.dof, LINEAR_ERROR))
 
-    def _repel(self, y: np.ndarray, out: np.ndarray, box: Box) -> float:
+    def _repel(self, y: np.ndarray, out: np.ndarray, box: Box, n_threads: int) -> float:
         split, shape = self.layout(box)
         if math.prod(shape) > max_cells(*y.shape):
-            return self._use_tree(y, out, shape)
+            return self._use_tree(y, out, shape, n_threads)
         self._tree = None
-        return self._mesh(y, out, box[0], (box[1] - box[0]).tolist(), split, shape)
+        extent = (box[1] - box[0]).tolist()
+        return self._mesh(y, out, box[0], extent, split, shape, n_threads)
 
     def potential(self, y: np.ndarray, box: Box) -> Potential | None:
         """Return the potential of the points y in a box that holds them; None if it is too wide."""
@@ -102,7 +105,7 @@ class MeshRepulsion:
         split = Split(0.0, finer(spacing, extent, self.min_num_intervals, 2), self.order)
         return split, grid_shape(extent, split)
 
-    def _use_tree(self, y: np.ndarray, out: np.ndarray, shape: Shape) -> float:
+    def _use_tree(self, y: np.ndarray, out: np.ndarray, shape: Shape, n_threads: int) -> float:
         dimensions = y.shape[1]
         self.last_method = "bh"
         if self._tree is None:
@@ -114,7 +117,7 @@ class MeshRepulsion:
                 len(y),
             )
             self._tree = TreeRepulsion(self.dof, FALLBACK_THETA[dimensions], self.n_threads)
-        return self._tree(y, out)
+        return self._tree(y, out, n_threads)
 
     def release(self) -> None:
         """Free memory until the next call."""

@@ -23,7 +23,7 @@ have are of length one.
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +38,8 @@ ALIASES = np.arange(-3, 4)
 SELF_FORCE_TERMS = _kernels.particle_mesh.SELF_FORCE_TERMS
 # Intervals of the table of a factor, from the lowest frequency of a grid to the highest.
 INTERVALS = {1: 128, 2: 64, 3: 32}
+# Numbers that are computed together.
+PIECE = 1 << 16
 
 
 class Influence(NamedTuple):
@@ -77,50 +79,101 @@ def make_influence(
     size = math.prod(shape)
     axes = [axis for axis, m in enumerate(shape) if m > 1]
     frequency = [2 * np.pi * np.arange(m // 2 + 1) / m for m in shape]
-    samples = squares([spacing * np.arange(m // 2 + 1) for m in shape])
-    # Without a cutoff less 1: w of a small map differs from 1 by less than float64 holds.
-    samples = far_kernel(samples, cutoff, dof) if cutoff else kernel_less_1(samples, dof)
-    modes = dctn(samples, type=1, axes=axes, overwrite_x=True)
+    modes = _sampled_kernel([spacing * np.arange(m // 2 + 1) for m in shape], cutoff, dof)
+    modes = dctn(modes, type=1, axes=axes, overwrite_x=True)
     # The constant that the samples left out is the same at all grid points.
     constant = modes[0, 0, 0] + (0 if cutoff else size)
-    factor, aliased = optimal_factor(len(axes), spacing, order, dof, cutoff)
-    modes *= _at_frequencies(factor, frequency)
-    if cutoff:
-        modes += _at_frequencies(aliased, frequency)
-    modes[0, 0, 0] = constant
-    weights = _multiplicity(shape) * modes / size
-    window = outer([(_window(k, order) ** 2).sum(1) for k in frequency])
-    self_term = np.sum(weights * window)
-    self_force = _self_force(weights, frequency, order, spacing)
-    modes[0, 0, 0] = 0
-    return Influence((modes / size).astype(np.float32), constant / size, self_term, self_force)
+    tables = [
+        _at_frequencies(table, frequency[:-1]).reshape(-1, table.shape[2])
+        for table in optimal_factor(len(axes), spacing, order, dof, cutoff)
+    ]
+    # Lines along the columns, in pieces that the cache holds: what each is multiplied by, and the
+    # sum over all of them that the self-terms are made of.
+    lines = modes.reshape(-1, modes.shape[2])
+    result = np.empty(modes.shape, np.float32)
+    counts = [_multiplicity(m) for m in shape]
+    windows = [(_window(k, order) ** 2).sum(1) for k in frequency]
+    shares = np.multiply.outer(counts[0] * windows[0], counts[1] * windows[1]).ravel() / size
+    sums = np.zeros(modes.shape[2])
+    between = Interpolation(frequency[2], tables[0].shape[1])
+    for piece in _pieces(len(lines), modes.shape[2]):
+        line = lines[piece]
+        line *= between.along_rows(tables[0][piece])
+        if cutoff:
+            line += between.along_rows(tables[1][piece])
+        if piece.start == 0:
+            line[0, 0] = constant
+        sums += np.einsum("i,ij->j", shares[piece], line)  # not by BLAS, as below
+        np.divide(line, size, out=result.reshape(lines.shape)[piece], casting="same_kind")
+    result[0, 0, 0] = 0
+    sums *= counts[2]
+    self_force = _self_force(sums, frequency[2], order, spacing)
+    return Influence(result, constant / size, float((sums * windows[2]).sum()), self_force)
+
+
+def _pieces(n_lines: int, length: int) -> Iterator[slice]:
+    """Yield slices of lines, of about PIECE numbers each."""
+    step = max(PIECE // length, 1)
+    return (slice(first, min(first + step, n_lines)) for first in range(0, n_lines, step))
+
+
+def _sampled_kernel(places: Sequence[np.ndarray], cutoff: float, dof: float) -> np.ndarray:
+    """Return the far part of the kernel at distances along three axes, or the kernel less 1.
+
+    Without a cutoff w of a small map differs from 1 by less than float64 holds.
+    """
+    samples = np.empty([len(x) for x in places])
+    columns, lines = places[2] ** 2, samples.reshape(-1, len(places[2]))
+    others = squares([*places[:2], np.zeros(1)]).ravel()
+    for piece in _pieces(*lines.shape):
+        r2 = np.add.outer(others[piece], columns)
+        lines[piece] = far_kernel(r2, cutoff, dof) if cutoff else kernel_less_1(r2, dof)
+    return samples
 
 
 def _at_frequencies(table: np.ndarray, frequency: Sequence[np.ndarray]) -> np.ndarray:
-    """Return a table for frequencies from 0 to pi at others, by cubic polynomials."""
+    """Return a table for frequencies from 0 to pi at others, along the first axes."""
     for axis, k in enumerate(frequency):
         if len(k) > 1:
-            table = np.moveaxis(_between(np.moveaxis(table, axis, 0), k), 0, axis)
+            between = Interpolation(k, table.shape[axis])
+            lines = np.moveaxis(table, axis, -1)
+            found = between.along_rows(lines.reshape(-1, lines.shape[-1]))
+            table = np.moveaxis(found.reshape(*lines.shape[:-1], len(k)), -1, axis)
     return table
 
 
-def _between(table: np.ndarray, k: np.ndarray) -> np.ndarray:
-    last = len(table) - 1
-    x = k * (last / np.pi)
-    cell = np.minimum(x.astype(int), last - 1)
-    t = (x - cell).reshape(-1, *[1] * (table.ndim - 1))
-    # Even about both ends: k and -k are alike, and so are aliases of pi + k and pi - k.
-    nodes = [np.abs(cell - 1), cell, cell + 1, last - np.abs(last - cell - 2)]
-    weights = [
-        -t * (t - 1) * (t - 2) / 6,
-        (t + 1) * (t - 1) * (t - 2) / 2,
-        -(t + 1) * t * (t - 2) / 2,
-        (t + 1) * t * (t - 1) / 6,
-    ]
-    result: np.ndarray = weights[0] * table[nodes[0]]
-    for node, weight in zip(nodes[1:], weights[1:], strict=True):
-        result += weight * table[node]
-    return result
+class Interpolation:
+    """Cubic polynomials between the entries of a table for frequencies from 0 to pi.
+
+    Parameters
+    ----------
+    k : (m,) frequencies.
+    size : of the table.
+    """
+
+    def __init__(self, k: np.ndarray, size: int):
+        last = size - 1
+        x = k * (last / np.pi)
+        cell = np.minimum(x.astype(int), last - 1)
+        t = x - cell
+        # Even about both ends: k and -k are alike, and so are aliases of pi + k and pi - k.
+        self._nodes = [np.abs(cell - 1), cell, cell + 1, last - np.abs(last - cell - 2)]
+        self._weights = [
+            -t * (t - 1) * (t - 2) / 6,
+            (t + 1) * (t - 1) * (t - 2) / 2,
+            -(t + 1) * t * (t - 2) / 2,
+            (t + 1) * t * (t - 1) / 6,
+        ]
+
+    def along_rows(self, tables: np.ndarray) -> np.ndarray:
+        """Return what tables, (any, size), have at the frequencies, (any, m)."""
+        result = np.take(tables, self._nodes[0], axis=1)
+        result *= self._weights[0]
+        for node, weight in zip(self._nodes[1:], self._weights[1:], strict=True):
+            term = np.take(tables, node, axis=1)
+            term *= weight
+            result += term
+        return result
 
 
 @functools.lru_cache(maxsize=64)
@@ -272,24 +325,21 @@ def _log_matern(x2: np.ndarray, nu: float) -> np.ndarray:
     return log
 
 
-def _self_force(
-    weights: np.ndarray, frequency: Sequence[np.ndarray], order: int, spacing: float
-) -> np.ndarray:
+def _self_force(sums: np.ndarray, frequency: np.ndarray, order: int, spacing: float) -> np.ndarray:
     """Return the force of a point on itself along the columns, as a polynomial in t - 1/2.
+
+    sums : G(k) sum_m W(k_m)^2 along the other axes, for each frequency of the columns.
 
     It has the period of the grid: b_q sin(2 pi q t) with
     b_q = (-1)^(p q) pi q / spacing * sum_k G(k) sum_m W(k_m) W(k_(m - q)).
     The second harmonic is a tenth of the first, the others do not matter.
     """
     # Not by BLAS, whose threads wait in a loop for more, and take the time of ours.
-    for k in frequency[:-1]:
-        window = (_window(k, order) ** 2).sum(1)
-        weights = (weights * window.reshape(-1, *[1] * (weights.ndim - 1))).sum(0)
-    w = _window(frequency[-1], order)
+    w = _window(frequency, order)
     coefficients = np.zeros(SELF_FORCE_TERMS)
     for q, harmonic in enumerate(_harmonics(), start=1):
         overlap = (w[:, q:] * w[:, :-q]).sum(1)
-        strength = (-1) ** (order * q) * np.pi * q / spacing * (weights * overlap).sum()
+        strength = (-1) ** (order * q) * np.pi * q / spacing * (sums * overlap).sum()
         coefficients += strength * harmonic
     return coefficients.astype(np.float32)
 
@@ -313,12 +363,11 @@ def _window(k: np.ndarray, order: int) -> np.ndarray:
     return window
 
 
-def _multiplicity(shape: Sequence[int]) -> np.ndarray:
-    """Return how many modes of the whole spectrum each entry of the stored part stands for."""
-    counts = [np.full(m // 2 + 1, 2.0) for m in shape]
-    for count in counts:
-        count[[0, -1]] = 1  # axes are even, or of length one
-    return outer(counts)
+def _multiplicity(size: int) -> np.ndarray:
+    """Return how many frequencies of an axis each entry of the stored part stands for."""
+    counts = np.full(size // 2 + 1, 2.0)
+    counts[[0, -1]] = 1  # axes are even, or of length one
+    return counts
 
 
 @functools.lru_cache(maxsize=8)

@@ -23,6 +23,9 @@ GRIDS: dict[str, type[Grid] | type[FFTWGrid]] = {"builtin": Grid, "pyfftw": FFTW
 MAX_CACHED_CELLS = 2**23
 # Without near pairs, points are sorted by strips of so many grid cells.
 STRIP_WIDTH = 8
+# Or not at all, where grids of parts of them have so few floats together: to add them is less work
+# than to sort, and takes no more than 64 MB.
+FLOATS_PER_POINT, FEW_FLOATS, MOST_FLOATS = 16, 2**16, 2**24
 
 
 class SortedPoints(NamedTuple):
@@ -124,7 +127,7 @@ class ParticleMesh:
     Parameters
     ----------
     dof : degrees of freedom of the kernel.
-    n_threads : how many threads share the work.  The result does not depend on it.
+    n_threads : how many threads share a call at most.  The result does not depend on it.
     engine : of the Fourier transforms, "builtin" or "pyfftw", with which bits do depend on
         ``n_threads``.
     """
@@ -134,6 +137,7 @@ class ParticleMesh:
         self.grid = lru_cache(maxsize=2)(self._make_grid)
         self.influence = lru_cache(maxsize=2)(self._make_influence)
         self._arrays: Arrays | None = None
+        self._parts = np.empty((0, 0, 0, 0), np.float32)
 
     def __call__(
         self,
@@ -143,6 +147,7 @@ class ParticleMesh:
         extent: list[float],
         split: Split,
         shape: Shape,
+        n_threads: int,
     ) -> float:
         """Write the forces on the points y, (n, d) float32, to ``out``; return Z.
 
@@ -150,27 +155,32 @@ class ParticleMesh:
         ----------
         low, extent : the lowest corner and the sides of the points' box.
         shape : padded, of a grid that covers the box (``grid_shape``).
+        n_threads : how many threads share this call.
         """
         n = len(y)
         grid, influence = self.grid(shape), self.influence(shape, split)
         grid.set_influence(influence)
-        points, arrays = self.sort(y, low, extent, split)
-        self.spread(points, grid, split)
-        z = grid.convolve(self.n_threads)
-        z += n * n * influence.constant - n * influence.self_term
+        constant = n * n * influence.constant - n * influence.self_term
+        if not split.cutoff and _is_small(grid.cells, n):
+            return constant + self._unsorted(y, out, low, grid, split, influence, n_threads)
+        points, arrays = self.sort(y, low, extent, split, n_threads)
+        self.spread(points, grid, split, n_threads)
+        z = grid.convolve(n_threads)
+        z += constant
         near = None
         if split.cutoff:
-            z += self.sum_pairs(points, arrays, split)
+            z += self.sum_pairs(points, arrays, split, n_threads)
             near = arrays.near
-        self.gather(points, grid, split, influence, out, near)
+        self.gather(points, grid, split, influence, out, near, n_threads)
         return z
 
     def potential(self, y: np.ndarray, box: Box, split: Split, shape: Shape) -> Potential:
         """Return the potential of the points y anywhere in a box that holds them."""
         grid, influence = self._make_grid(shape), self._make_influence(shape, split)
         grid.set_influence(influence)
-        points, _ = self.sort(y, box[0], (box[1] - box[0]).tolist(), split)
-        self.spread(points, grid, split)
+        extent = (box[1] - box[0]).tolist()
+        points, _ = self.sort(y, box[0], extent, split, self.n_threads)
+        self.spread(points, grid, split, self.n_threads)
         grid.convolve(self.n_threads)
         self._arrays = None  # the potential has them
         return Potential(points, grid.cells, split, self.dof, influence.constant)
@@ -180,9 +190,30 @@ class ParticleMesh:
         self.grid.cache_clear()
         self.influence.cache_clear()
         self._arrays = None
+        self._parts = np.empty((0, 0, 0, 0), np.float32)
+
+    def _unsorted(
+        self,
+        y: np.ndarray,
+        out: np.ndarray,
+        low: np.ndarray,
+        grid: Grid | FFTWGrid,
+        split: Split,
+        influence: Influence,
+        n_threads: int,
+    ) -> float:
+        """Write the forces on points that need not be sorted; return Z without its constant."""
+        mesh, cells = _kernels.particle_mesh, grid.cells
+        if self._parts.shape[1:] != cells.shape:
+            self._parts = np.empty((mesh.PARTS, *cells.shape), np.float32)
+        splines = cells, split.spacing, polynomials(split.order)
+        mesh.spread_in_parts(y, low, self._parts, *splines, n_threads)
+        z = grid.convolve(n_threads)
+        mesh.gather_unsorted(y, low, *splines, influence.self_force, out, n_threads)
+        return z
 
     def sort(
-        self, y: np.ndarray, low: np.ndarray, extent: list[float], split: Split
+        self, y: np.ndarray, low: np.ndarray, extent: list[float], split: Split, n_threads: int
     ) -> tuple[SortedPoints, Arrays]:
         """Return the points by strips of cells, and the arrays that hold them."""
         n, d = y.shape
@@ -197,22 +228,26 @@ class ParticleMesh:
             low, side, np.array(shape, np.int32), arrays.starts, arrays.columns, arrays.order
         )
         _kernels.particle_mesh.sort_points(
-            y, *points[:3], arrays.numbers, arrays.counts, *points[3:], self.n_threads
+            y, *points[:3], arrays.numbers, arrays.counts, *points[3:], n_threads
         )
         return points, arrays
 
-    def spread(self, points: SortedPoints, grid: Grid | FFTWGrid, split: Split) -> None:
+    def spread(
+        self, points: SortedPoints, grid: Grid | FFTWGrid, split: Split, n_threads: int
+    ) -> None:
         """Fill the grid with the spline weights of the points."""
         band, table = strips_of_band(split, points.side), polynomials(split.order)
         spacing = split.spacing
-        _kernels.particle_mesh.spread(*points, grid.cells, spacing, table, band, self.n_threads)
+        _kernels.particle_mesh.spread(*points, grid.cells, spacing, table, band, n_threads)
 
-    def sum_pairs(self, points: SortedPoints, arrays: Arrays, split: Split) -> float:
+    def sum_pairs(
+        self, points: SortedPoints, arrays: Arrays, split: Split, n_threads: int
+    ) -> float:
         """Write near forces to ``arrays.near``; return the near part of Z."""
         kernel = self.dof, split.cutoff, taylor_coefficients(split.cutoff, self.dof)
         band = strips_of_band(split, points.side)
         z: float = _kernels.particle_mesh.sum_pairs(
-            *points, *kernel, arrays.near, band, arrays.z, self.n_threads
+            *points, *kernel, arrays.near, band, arrays.z, n_threads
         )
         return z
 
@@ -224,10 +259,11 @@ class ParticleMesh:
         influence: Influence,
         out: np.ndarray,
         near: np.ndarray | None,
+        n_threads: int,
     ) -> None:
         """Write the forces from the grid, and near ones, to ``out``."""
         potential = grid.cells, split.spacing, polynomials(split.order), influence.self_force
-        _kernels.particle_mesh.gather(*points, *potential, out, self.n_threads, near)
+        _kernels.particle_mesh.gather(*points, *potential, out, n_threads, near)
 
     def _make_grid(self, shape: Shape) -> Grid | FFTWGrid:
         if math.prod(shape) > MAX_CACHED_CELLS:
@@ -238,6 +274,12 @@ class ParticleMesh:
         if math.prod(shape) > MAX_CACHED_CELLS:
             self.influence.cache_clear()
         return make_influence(shape, split.spacing, split.order, self.dof, split.cutoff)
+
+
+def _is_small(cells: np.ndarray, n: int) -> bool:
+    """Return whether parts of n points may have such a grid each."""
+    most = max(min(FLOATS_PER_POINT * n, MOST_FLOATS), FEW_FLOATS)
+    return cells.size * _kernels.particle_mesh.PARTS <= most
 
 
 def strips_of_band(split: Split, side: float) -> int:
