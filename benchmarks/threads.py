@@ -111,25 +111,25 @@ def steps_of_the_mesh(y, threads, turns):
     out = np.empty_like(y)
     print(f"{split}, grid {' x '.join(map(str, shape[1:]))}")
     influence = meshes[threads[0]].influence(shape, split)
-    points = {n: mesh.sort(y, low, extent, split) for n, mesh in meshes.items()}
+    points = {n: mesh.sort(y, low, extent, split, n) for n, mesh in meshes.items()}
     for mesh in meshes.values():
         mesh.grid(shape).set_influence(influence)
 
     def sort(n):
-        return meshes[n].sort(y, low, extent, split)[0].starts
+        return meshes[n].sort(y, low, extent, split, n)[0].starts
 
     def spread(n):
-        meshes[n].spread(points[n][0], meshes[n].grid(shape), split)
+        meshes[n].spread(points[n][0], meshes[n].grid(shape), split, n)
         return meshes[n].grid(shape).cells
 
     def convolve(n):
         return meshes[n].grid(shape).convolve(n)
 
     def pairs(n):
-        return meshes[n].sum_pairs(*points[n], split)
+        return meshes[n].sum_pairs(*points[n], split, n)
 
     def gather(n):
-        meshes[n].gather(points[n][0], meshes[n].grid(shape), split, influence, out, None)
+        meshes[n].gather(points[n][0], meshes[n].grid(shape), split, influence, out, None, n)
         return out
 
     steps = {"sorting": sort, "spreading": spread, "convolution": convolve, "near pairs": pairs}

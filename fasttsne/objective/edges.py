@@ -29,6 +29,9 @@ NEAR, BETWEEN = 2**15 - 1, -1
 VALUE_RANGE, MIN_EXPONENT = 32, -115
 # Edges that are packed in one call, after which Ctrl-C is noticed.
 PIECE_EDGES = 2**23
+# Of fewer blocks of rows a thread, attraction is no work that others can share: it takes less time
+# than to wake them.
+BLOCKS_PER_THREAD = 16
 # Values that are looked at together.
 PIECE = 1 << 20
 
@@ -265,7 +268,8 @@ class LocalEdges:
         self._largest = largest_value(self._csr[2])
         self._dof, self._n_threads = dof, n_threads
         self._partial_sums = np.zeros(_kernels.attraction.count_blocks(P.shape[0]))
-        self._beside = Beside(n_threads, len(self._partial_sums) > n_threads)
+        enough = len(self._partial_sums) >= BLOCKS_PER_THREAD * n_threads
+        self._beside = Beside(n_threads, enough)
         self.cross = 0.0
         self.packed: PackedEdges | None = None
 

@@ -489,8 +489,7 @@ class Loop:
         )
 
     def _sort_if_due(self) -> None:
-        n = len(self.points.y)
-        if self._objective.gains_by_order and reordering_is_due(self.iteration, n):
+        if self._objective.gains_by_order and reordering_is_due(self.iteration):
             change = self._objective.sorting(self.points.y)
             self.points = self.points.reordered(change)
             self._take_over_order()

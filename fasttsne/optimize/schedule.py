@@ -175,7 +175,7 @@ def automatic_main_phase(
         exaggeration,
         float(UNTANGLING_LEARNING_RATE * usual if learning_rate is None else learning_rate),
         UNTANGLING_MOMENTUM if momentum is None else momentum,
-        LossLeft(tol, UNTANGLING_MIN_ITER),
+        LossLeft(tol, UNTANGLING_MIN_ITER, is_trial=is_preconditioned),
         "untangling",
         starts_anew=True,
         is_reserve=True,

@@ -13,9 +13,8 @@ from fasttsne.runtime.rows import check_finite
 from fasttsne.runtime.validation import MAX_COORDINATE, check_coordinates, is_permutation
 
 # Iterations, counted over all calls, at which points are sorted along the space-filling curve of
-# the map, and from how many points on: often while the map is made, seldom later.  Where the
-# coordinates of all points are few bytes, any order does, but edges are packed anew for each.
-REORDER_AT = {20: 2**17, 100: 2**15, 300: 0}
+# the map: often while the map is made, seldom later.
+REORDER_AT = (20, 100, 300)
 REORDER_EVERY = 1000
 
 
@@ -133,11 +132,9 @@ class StateSaver(Protocol):
         """Save a state, whose arrays nobody else changes."""
 
 
-def reordering_is_due(iteration: int, n_samples: int) -> bool:
+def reordering_is_due(iteration: int) -> bool:
     """Return whether points are sorted before the iteration of this number, from 0."""
-    if iteration in REORDER_AT:
-        return n_samples > REORDER_AT[iteration]
-    return iteration > 0 and iteration % REORDER_EVERY == 0
+    return iteration in REORDER_AT or (iteration > 0 and iteration % REORDER_EVERY == 0)
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,13 @@ MAX_HALVINGS = 4
 RISE, RISE_BETWEEN_METHODS = 1e-3, 0.05
 # Losses nearer to 0 are counted as this.
 MIN_LOSS = 1e-6
-# A share of the loss that is worth a stage in reserve.  Estimates at the end: 2 to 13 % for rows
-# that are there five times, perplexity 5, which gain 25 to 40 % by it; digits, perplexity 5,
-# 1.1 %; MNIST 0.7 %; 100,000 folded rows (benchmarks/large.py) 1.2 %.
+# A share of the loss that is worth a stage in reserve.  Estimates at the end: 2 to 28 % for rows
+# that are there three to ten times, perplexity 5, which gain 4 to 45 % by it; 4 % and more for
+# points along a line, which gain up to 7 %; digits, perplexity 5, 1.1 %; but branches
+# (benchmarks/made.py) 1 to 4 %, which gain 0.1 %, so such a stage has to prove its worth: rows and
+# lines gain 0.15 to 3.7 % in the first 40 iterations, branches 0.07 % at most.
 MUCH_LEFT = 0.015
+TRIAL_ITER, MIN_GAIN = 40, 1e-3
 # A run that ends with more than this share left was stopped early: a report and the log say so.
 LOSS_LEFT = 0.05
 
@@ -113,11 +116,13 @@ class LossLeft:
     min_iter : iterations before the stage may end: the first ones unfold what is folded, and
         the loss falls unevenly.
     check_every : iterations between two checks.
+    is_trial : whether the stage ends at iteration 40 unless the loss has fallen by 0.1 %.
     """
 
     tol: float
     min_iter: int = 40
     check_every: int = 10
+    is_trial: bool = False
     goes_back: ClassVar[bool] = True
 
     def share_left(self, checks: Sequence[Check]) -> float | None:
@@ -146,11 +151,18 @@ class LossLeft:
     def decide(self, checks: Sequence[Check]) -> Decision:
         if len(checks) > 1 and self._rises(*checks[-2:]):
             return Decision.GO_BACK
+        if self.is_trial and checks[-1].iteration == TRIAL_ITER and not self._gains(checks):
+            return Decision.STOP
         share = self.share_left(checks)
         if share is None:
             return Decision.CONTINUE
         ends = share < self.tol and checks[-1].iteration >= self.min_iter
         return Decision.STOP if ends else Decision.CONTINUE
+
+    @staticmethod
+    def _gains(checks: Sequence[Check]) -> bool:
+        first, now = checks[0].exaggerated_loss, checks[-1].exaggerated_loss
+        return first - now > MIN_GAIN * max(abs(checks[-1].loss), MIN_LOSS)
 
     @staticmethod
     def _rises(last: Check, now: Check) -> bool:
@@ -159,7 +171,8 @@ class LossLeft:
         return rise > limit * max(abs(last.loss), MIN_LOSS)
 
     def __str__(self) -> str:
-        return f"less than {100 * self.tol:.3g} % of the loss is left"
+        trial = f", or {TRIAL_ITER} iterations gain less than {100 * MIN_GAIN:.3g} %"
+        return f"less than {100 * self.tol:.3g} % of the loss is left{trial * self.is_trial}"
 
 
 @dataclass(frozen=True)

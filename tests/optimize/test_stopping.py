@@ -79,6 +79,21 @@ def test_what_is_left_follows_from_the_last_decrease():
     assert rule.share_left(checks[:2]) is None
 
 
+def test_a_stage_on_trial_ends_where_it_gains_nothing():
+    slow = [1 - 1e-5 * i for i in range(20)]
+    fast = [1 - 1e-3 * i for i in range(20)]
+    rule = LossLeft(tol=1e-6, min_iter=150, is_trial=True)
+    for exaggeration in (1, 4):
+        checks = course(slow, every=10, exaggeration=exaggeration)
+        assert decisions(rule, checks)[:5] == [GO, GO, GO, GO, STOP]
+        checks = course(fast, every=10, exaggeration=exaggeration)
+        assert STOP not in decisions(rule, checks)
+    usual = LossLeft(tol=1e-6, min_iter=150)
+    assert STOP not in decisions(usual, course(slow, every=10, exaggeration=1))
+    assert "40 iterations gain less than 0.1 %" in str(rule)
+    assert "gain" not in str(usual)
+
+
 def test_a_loss_that_falls_evenly_leaves_much():
     """By the law of c / t^2 it leaves little, and by that of a series several times as much."""
     rule = LossLeft(tol=0.01)

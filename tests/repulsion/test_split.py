@@ -86,7 +86,7 @@ def test_expected_errors_are_found(d, width, cutoff, spacing, dof):
     mesh = ParticleMesh(dof, 2, "builtin")
 
     def repulsion(y, out):
-        return mesh(y, out, low, extent, split, splits.grid_shape(extent, split))
+        return mesh(y, out, low, extent, split, splits.grid_shape(extent, split), 2)
 
     repulsion.dof = dof
     density = splits.SplitChooser(dof, 1.0).density(y, low)
