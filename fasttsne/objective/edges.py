@@ -162,8 +162,8 @@ def pack_edges(
     # Near edges become more from order to order: there is room for all edges, of which the system
     # has memory only for what is written.
     room = max(near, sum(len(block.edges[1]) for block in blocks) + 8 * n)
-    sizes = [(near, room, np.int16), (near, room, np.uint16)]
-    sizes += [(far, far, np.int32), (far, far, np.uint16)]
+    near_sizes = (near, room, np.int16), (near, room, np.uint16)
+    sizes = [*near_sizes, (far, far, np.int32), (far, far, np.uint16)]
     offsets, near_values, columns, far_values = _arrays(sizes, spare or [])
     packed = PackedEdges(
         near_indptr, offsets, near_values, far_indptr, columns, far_values, smallest_for(largest)

@@ -70,9 +70,10 @@ class Beside:
         return is_faster != (self._count % TRY_EVERY == 0)
 
     def _submit(self, work: Work, n_threads: int) -> "Future[object] | None":
-        """Start a work in the other thread; None where the system, or a process that ends, has none.
+        """Start a work in the other thread; return None if there can be none.
 
-        A fork does not copy threads: a child has a pool of its own.
+        So it is where the system starts no thread, or the process ends.  A fork does not copy
+        threads: a child has a pool of its own.
         """
         if self._pool is None or self._process != os.getpid():
             self._pool, self._process = ThreadPoolExecutor(1, "fasttsne"), os.getpid()

@@ -167,7 +167,7 @@ class Interpolation:
 
     def along_rows(self, tables: np.ndarray) -> np.ndarray:
         """Return what tables, (any, size), have at the frequencies, (any, m)."""
-        result = np.take(tables, self._nodes[0], axis=1)
+        result: np.ndarray = np.take(tables, self._nodes[0], axis=1)
         result *= self._weights[0]
         for node, weight in zip(self._nodes[1:], self._weights[1:], strict=True):
             term = np.take(tables, node, axis=1)

@@ -278,8 +278,8 @@ class ParticleMesh:
 
 def _is_small(cells: np.ndarray, n: int) -> bool:
     """Return whether parts of n points may have such a grid each."""
-    most = max(min(FLOATS_PER_POINT * n, MOST_FLOATS), FEW_FLOATS)
-    return cells.size * _kernels.particle_mesh.PARTS <= most
+    n_floats: int = cells.size * _kernels.particle_mesh.PARTS
+    return n_floats <= max(min(FLOATS_PER_POINT * n, MOST_FLOATS), FEW_FLOATS)
 
 
 def strips_of_band(split: Split, side: float) -> int:
