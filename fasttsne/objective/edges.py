@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fasttsne import _kernels
-from fasttsne.runtime.beside import Beside
+from fasttsne.runtime.overlap import OverlapScheduler
 from fasttsne.runtime.progress import iter_rows
 from fasttsne.runtime.validation import check_sparse_indices
 
@@ -269,7 +269,7 @@ class LocalEdges:
         self._dof, self._n_threads = dof, n_threads
         self._partial_sums = np.zeros(_kernels.attraction.count_blocks(P.shape[0]))
         enough = len(self._partial_sums) >= BLOCKS_PER_THREAD * n_threads
-        self._beside = Beside(n_threads, enough)
+        self._scheduler = OverlapScheduler(n_threads, enough)
         self.cross = 0.0
         self.packed: PackedEdges | None = None
 
@@ -290,7 +290,7 @@ class LocalEdges:
         assert self.packed is not None
         sums = self._partial_sums
         work = SharedAttraction(self.packed, y, forces, self._dof, with_cross, sums)
-        with self._beside.start(work) as running:
+        with self._scheduler.start(work) as running:
             yield running.free_threads
         self.cross = float(np.sum(sums)) if with_cross else 0.0
 

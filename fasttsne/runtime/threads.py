@@ -54,7 +54,7 @@ class _Startable:
     """How many threads the system starts, of a process or container whose number is limited.
 
     OpenMP ends the process where it cannot start one, so Python's threads try it first.  Parts of
-    an iteration side by side (``beside.py``) start half as many more.
+    an iteration side by side (``overlap.py``) start half as many more.
     """
 
     n_started = 1  # so many ran at once

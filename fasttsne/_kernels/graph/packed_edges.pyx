@@ -98,12 +98,12 @@ cdef inline void encode_values(
         out[e] = max(encode(values[e], smallest), <uint16_t> (values[e] > 0))
 
 
-cdef inline int64_t pack_near_row(
+cdef inline void pack_near_row(
     const int32_t *columns, const float *values, int64_t count, const int32_t *position,
     int32_t n_columns, int32_t own, int reach, float smallest, int16_t *offsets,
     uint16_t *near_values,
 ) noexcept nogil:
-    """Write the edges of a row without far ones, in loops without branches; return how many."""
+    """Write the edges of a row without far ones, in loops without branches."""
     cdef int64_t e, piece, start, size
     cdef int32_t offset
     cdef int32_t found[PIECE]
@@ -115,7 +115,6 @@ cdef inline int64_t pack_near_row(
             offset = found[e] - own
             offsets[start + e] = <int16_t> (offset if -reach <= offset <= reach else 0)
     encode_values(values, count, smallest, near_values)
-    return count
 
 
 cdef void pack_row(
@@ -133,11 +132,11 @@ cdef void pack_row(
     cdef uint16_t near_codes[PIECE]
     cdef uint16_t far_codes[PIECE]
     if far_count == 0 and count <= near_count:
-        near = pack_near_row(
+        pack_near_row(
             columns, values, count, position, n_columns, own, reach, smallest, offsets,
             near_values,
         )
-        count = 0
+        near, count = count, 0
     for piece in range((count + PIECE - 1) // PIECE):
         start = piece * PIECE
         size = min(count - start, <int64_t> PIECE)

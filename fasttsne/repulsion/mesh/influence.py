@@ -83,32 +83,51 @@ def make_influence(
     modes = dctn(modes, type=1, axes=axes, overwrite_x=True)
     # The constant that the samples left out is the same at all grid points.
     constant = modes[0, 0, 0] + (0 if cutoff else size)
-    tables = [
-        _at_frequencies(table, frequency[:-1]).reshape(-1, table.shape[2])
-        for table in optimal_factor(len(axes), spacing, order, dof, cutoff)
-    ]
-    # Lines along the columns, in pieces that the cache holds: what each is multiplied by, and the
-    # sum over all of them that the self-terms are made of.
-    lines = modes.reshape(-1, modes.shape[2])
-    result = np.empty(modes.shape, np.float32)
-    counts = [_multiplicity(m) for m in shape]
+    factors = optimal_factor(len(axes), spacing, order, dof, cutoff)
     windows = [(_window(k, order) ** 2).sum(1) for k in frequency]
-    shares = np.multiply.outer(counts[0] * windows[0], counts[1] * windows[1]).ravel() / size
-    sums = np.zeros(modes.shape[2])
+    layers, rows, columns = [_multiplicity(m) for m in shape]
+    shares = np.multiply.outer(layers * windows[0], rows * windows[1]).ravel() / size
+    used = factors if cutoff else factors[:1]
+    scaled, sums = _scale_modes(modes, used, constant, frequency, shares)
+    scaled[0, 0, 0] = 0
+    sums *= columns
+    self_term = float((sums * windows[2]).sum())
+    self_force = _self_force(sums, frequency[2], order, spacing)
+    return Influence(scaled, constant / size, self_term, self_force)
+
+
+def _scale_modes(
+    modes: np.ndarray,
+    factors: Sequence[np.ndarray],
+    constant: float,
+    frequency: Sequence[np.ndarray],
+    shares: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return G over the grid's size, float32, and sums of G over all lines along the columns.
+
+    Parameters
+    ----------
+    modes : (layers, rows, columns), the transform s of the samples, which is overwritten.
+    factors : tables of a and, with a cutoff, b of G = a s + b.
+    constant : of G, the constant mode.
+    shares : (layers * rows,) weights of the lines in the sums.
+    """
+    tables = [_at_frequencies(table, frequency[:-1]) for table in factors]
+    tables = [table.reshape(-1, table.shape[2]) for table in tables]
     between = Interpolation(frequency[2], tables[0].shape[1])
-    for piece in _pieces(len(lines), modes.shape[2]):
+    lines = modes.reshape(-1, modes.shape[2])
+    scaled, sums = np.empty(lines.shape, np.float32), np.zeros(modes.shape[2])
+    size = math.prod(max(2 * (m - 1), 1) for m in modes.shape)
+    for piece in _pieces(*lines.shape):
         line = lines[piece]
         line *= between.along_rows(tables[0][piece])
-        if cutoff:
-            line += between.along_rows(tables[1][piece])
+        for table in tables[1:]:
+            line += between.along_rows(table[piece])
         if piece.start == 0:
             line[0, 0] = constant
         sums += np.einsum("i,ij->j", shares[piece], line)  # not by BLAS, as below
-        np.divide(line, size, out=result.reshape(lines.shape)[piece], casting="same_kind")
-    result[0, 0, 0] = 0
-    sums *= counts[2]
-    self_force = _self_force(sums, frequency[2], order, spacing)
-    return Influence(result, constant / size, float((sums * windows[2]).sum()), self_force)
+        np.divide(line, size, out=scaled[piece], casting="same_kind")
+    return scaled.reshape(modes.shape), sums
 
 
 def _pieces(n_lines: int, length: int) -> Iterator[slice]:

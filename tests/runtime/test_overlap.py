@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from fasttsne.objective.edges import LocalEdges
 from fasttsne.objective.kl import KLDivergence
 from fasttsne.repulsion import AutoRepulsion
-from fasttsne.runtime.beside import N_REMEMBERED, TRY_EVERY, Beside
+from fasttsne.runtime.overlap import N_REMEMBERED, TRY_EVERY, OverlapScheduler
 
 N_TRIED = 2 * N_REMEMBERED
 
@@ -75,36 +75,36 @@ class Count:
         pass
 
 
-def ways(beside, n_iter, seconds):
+def ways(scheduler, n_iter, seconds):
     """Which ways are gone, where each takes so many seconds."""
     found = []
     for _ in range(n_iter):
-        found.append(beside.is_next_beside())
-        beside.record(found[-1], seconds[found[-1]])
+        found.append(scheduler.is_next_overlapped())
+        scheduler.record(found[-1], seconds[found[-1]])
     return found
 
 
 @pytest.mark.parametrize("faster", [False, True])
 def test_the_faster_way_is_taken_and_the_other_tried_again(faster):
-    beside = Beside(3)
-    found = ways(beside, N_TRIED + 5 * TRY_EVERY, {faster: 1.0, not faster: 2.0})
+    scheduler = OverlapScheduler(3)
+    found = ways(scheduler, N_TRIED + 5 * TRY_EVERY, {faster: 1.0, not faster: 2.0})
     assert found[:N_TRIED] == [False, True] * N_REMEMBERED
     later = found[N_TRIED:]
     assert later.count(not faster) == 5
     # And where the other way has become the faster one, it is taken soon.
-    found = ways(beside, 4 * TRY_EVERY, {faster: 2.0, not faster: 1.0})
+    found = ways(scheduler, 4 * TRY_EVERY, {faster: 2.0, not faster: 1.0})
     assert found[-1] is not faster
 
 
 def test_threads_are_shared():
-    beside, work = Beside(5), Count()
+    scheduler, work = OverlapScheduler(5), Count()
     for expected in [5], [2, 3]:
         work.threads.clear()
-        with beside.start(work) as running:
+        with scheduler.start(work) as running:
             free = running.free_threads
         assert sorted(work.threads) == expected
         assert free == expected[-1]
-    alone = Beside(2, is_possible=False)
+    alone = OverlapScheduler(2, is_possible=False)
     assert not any(ways(alone, 20, {False: 1.0}))
     with alone.start(work) as running:
         assert running.free_threads == 2

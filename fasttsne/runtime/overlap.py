@@ -29,7 +29,7 @@ class Work(Protocol):
         """Leave the rest undone: who works on it stops soon."""
 
 
-class Beside:
+class OverlapScheduler:
     """Chooses how to do a work and something else, iteration by iteration.
 
     Parameters
@@ -49,18 +49,18 @@ class Beside:
     def start(self, work: Work) -> "Running":
         """Begin a work; the caller does the other part in the context that is returned."""
         start, n_others = time.perf_counter(), self._n_threads // 2
-        other = self._submit(work, n_others) if self.is_next_beside() else None
+        other = self._submit(work, n_others) if self.is_next_overlapped() else None
         if other is None:
             work(self._n_threads)
             n_others = 0
         return Running(self, work, start, other, self._n_threads - n_others)
 
-    def record(self, is_beside: bool, seconds: float) -> None:
+    def record(self, is_overlapped: bool, seconds: float) -> None:
         """Remember how long both parts took in one way."""
         self._count += 1
-        self._seconds[is_beside].append(seconds)
+        self._seconds[is_overlapped].append(seconds)
 
-    def is_next_beside(self) -> bool:
+    def is_next_overlapped(self) -> bool:
         """Return whether the parts of the next iteration are done side by side."""
         if not self._has_other:
             return False
@@ -95,7 +95,12 @@ class Running:
     """
 
     def __init__(
-        self, owner: Beside, work: Work, start: float, other: "Future[object] | None", free: int
+        self,
+        owner: OverlapScheduler,
+        work: Work,
+        start: float,
+        other: "Future[object] | None",
+        free: int,
     ):
         self.free_threads = free
         self._owner, self._work, self._start, self._other = owner, work, start, other
