@@ -18,11 +18,13 @@ class RowTasks(NamedTuple):
     Attributes
     ----------
     tasks : in their order.
+    spares : for each, the task that serves rows which it cannot serve, or None.
     points, attractive, repulsive : (n, d) float32 arrays.
     z : (n,) float64, of each row by itself; it is taken to be ``min_z`` at least.
     """
 
     tasks: tuple[object, ...]
+    spares: tuple[object, ...]
     points: np.ndarray
     attractive: np.ndarray
     repulsive: np.ndarray
@@ -101,10 +103,12 @@ class Objective(ABC):
         else:
             np.subtract(y, self._origin, out=out, casting="same_kind")
 
-    def row_tasks(self) -> RowTasks | None:
+    def row_tasks(self, with_spares: bool) -> RowTasks | None:
         """Return what :meth:`gradient` does to rows that do not depend on each other, as tasks.
 
         None where they do, or it is not known how.
+
+        with_spares : whether some rows need spare tasks, which may take long to make.
         """
         return None
 

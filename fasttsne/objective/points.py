@@ -102,16 +102,17 @@ class NewPointsDivergence(_MovingPoints):
         )
         return self._gradient, self._mean_divergence(cross) if with_error else None
 
-    def row_tasks(self) -> RowTasks | None:
-        field = self._repulsion.row_task(self._points, self._repulsive, self._z)
+    def row_tasks(self, with_spares: bool) -> RowTasks | None:
+        arrays = self._points, self._repulsive, self._z
+        field = self._repulsion.row_task(*arrays)
         if field is None:
             return None
+        spare = self._repulsion.spare_task(*arrays) if with_spares else None
         attraction = _kernels.attraction.row_task(
             *self._edges, self._points, self._fixed, self._attractive, self.dof
         )
-        return RowTasks(
-            (attraction, field), self._points, self._attractive, self._repulsive, self._z, MIN_Z
-        )
+        forces = self._attractive, self._repulsive, self._z
+        return RowTasks((attraction, field), (None, spare), self._points, *forces, MIN_Z)
 
     def _mean_divergence(self, cross: float) -> float:
         p = self._P.data[self._P.data > 0]

@@ -429,13 +429,16 @@ class Loop:
         self._optimizer.loss_left = state.loss_left
 
     def _run_rows(self, stage: Stage, first: int) -> int:
-        """Run the iterations that are left in one call, where that is possible; return how many."""
+        """Run the iterations that are left row by row, where that is possible; return how many."""
         n_iter = stage.n_iter - first
         is_watched = stage.stopping or self._phase.callbacks or self._saver or self._target
-        if is_watched or n_iter <= 0 or not self._steps.run_rows(self.points, stage, n_iter):
+        if is_watched or n_iter <= 0:
+            return 0
+        rows = self._steps.row_descent(self.points, stage, n_iter)
+        if rows is None or not rows.run(self._progress.advance):
             return 0
         self._step += n_iter
-        self._advance(n_iter)
+        self.iteration += n_iter
         return n_iter
 
     def _callbacks_are_due(self, step: int) -> bool:

@@ -17,8 +17,9 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from fasttsne import _kernels
-from fasttsne.objective.base import JointObjective, Objective
+from fasttsne.objective.base import JointObjective, Objective, RowTasks
 from fasttsne.optimize.plan import Phase
+from fasttsne.optimize.row_descent import RowDescent
 from fasttsne.optimize.schedule import Stage
 from fasttsne.optimize.state import RunState, WorkingPoints
 from fasttsne.optimize.target_term import TargetTerm, TieTerm
@@ -26,9 +27,6 @@ from fasttsne.runtime.validation import MAX_COORDINATE
 
 # Iterations from one preconditioner to the next: in the first ones of a stage the map changes most.
 REBUILD_EVERY, REBUILD_EVERY_AT_FIRST, N_AT_FIRST = 10, 5, 20
-# Rows that go through all iterations in one call, in which Ctrl-C is not noticed: 250 iterations
-# of so many take a tenth of a second.
-MAX_FEW_ROWS = 100
 # The coarse grid has so many nodes, unless the map has fewer points to each than this.
 MAX_COARSE_NODES = 400
 MIN_POINTS_PER_NODE = 25
@@ -116,9 +114,9 @@ class StepRule(ABC):
         """Return whether a run can be resumed from iteration ``number`` of a stage."""
         return True
 
-    def run_rows(self, points: WorkingPoints, stage: Stage, n_iter: int) -> bool:
-        """Run iterations of few independent rows in one kernel call; return whether they ran."""
-        return False
+    def row_descent(self, points: WorkingPoints, stage: Stage, n_iter: int) -> RowDescent | None:
+        """Return iterations of independent rows that need not wait for each other, or None."""
+        return None
 
     def take(self, points: WorkingPoints, gradient: np.ndarray, number: int, stage: Stage) -> None:
         """Move points by iteration ``number`` of a stage.
@@ -188,31 +186,24 @@ class MomentumSteps(StepRule):
             self._target.look_ahead(points.y, step)
         return gradient, self.rate
 
-    def run_rows(self, points: WorkingPoints, stage: Stage, n_iter: int) -> bool:
-        n, phase = len(points.y), self._phase
-        rows = self._objective.row_tasks() if n <= MAX_FEW_ROWS else None
-        if rows is None:
-            return False
-        before = [array.copy() for array in (points.y, points.update, points.gains)]
-        gradient = np.empty_like(points.y)  # which the task does not own
-        np.copyto(rows.points, points.y, casting="same_kind")
-        step = _kernels.gradient_step.row_task(
-            points.y,
-            points.update,
-            points.gains,
-            gradient,
-            *rows[1:],
-            stage.exaggeration,
-            self.rate,
-            stage.momentum,
-            phase.max_grad_norm,
-            phase.max_step_norm,
-        )
-        tasks = (*rows.tasks, step)
-        if _kernels.row_descent.descend(tasks, n, n_iter, self._objective.n_threads):
-            return True
-        points.y[...], points.update[...], points.gains[...] = before  # a row needs more than that
-        return False
+    def row_descent(self, points: WorkingPoints, stage: Stage, n_iter: int) -> RowDescent | None:
+        rate, phase = self.rate, self._phase
+
+        def step(gradient: np.ndarray, rows: RowTasks) -> object:
+            return _kernels.gradient_step.row_task(
+                points.y,
+                points.update,
+                points.gains,
+                gradient,
+                *rows[2:],
+                stage.exaggeration,
+                rate,
+                stage.momentum,
+                phase.max_grad_norm,
+                phase.max_step_norm,
+            )
+
+        return RowDescent(points, self._objective, step, n_iter)
 
 
 class PreconditionedSteps(StepRule):

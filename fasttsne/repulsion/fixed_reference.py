@@ -35,6 +35,9 @@ class FixedRepulsion(Protocol):
     def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray, /) -> object:
         """Return the same as a task (``row_task.pxd``), while the arrays exist; or None."""
 
+    def spare_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray, /) -> object:
+        """Return a task for the points that :meth:`row_task` cannot serve; or None."""
+
 
 def make_field(
     points: np.ndarray,
@@ -99,6 +102,9 @@ class ExactField:
     def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
         return None
 
+    def spare_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
+        return None
+
 
 class TreeField:
     """The Barnes-Hut tree of the map, which each point traverses by itself."""
@@ -112,6 +118,9 @@ class TreeField:
 
     def row_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> object:
         return self._tree.field_task(y, out, z)
+
+    def spare_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
+        return None
 
 
 class MeshField:
@@ -149,6 +158,9 @@ class MeshField:
         limits = self._high, self._mean, self._min_potential
         return self.potential.row_task(y, out, z, *limits)
 
+    def spare_task(self, y: np.ndarray, out: np.ndarray, z: np.ndarray) -> object:
+        return self._tree_field(y.shape[1]).row_task(y, out, z)
+
     def _usual_force(self) -> float:
         """Return the root mean square of the forces on points of the map."""
         sample = np.ascontiguousarray(self._points[:: max(len(self._points) // N_SAMPLED, 1)])
@@ -157,13 +169,15 @@ class MeshField:
         return float(np.sqrt(np.mean((forces.astype(float) ** 2).sum(1))))
 
     def _by_tree(self, y: np.ndarray, lost: np.ndarray, out: np.ndarray, z: np.ndarray) -> None:
-        if self._tree is None:
-            dof = self.potential.dof
-            theta = _fallback_theta(dof, y.shape[1])
-            self._tree = TreeField(self._points, dof, theta, self._n_threads)
         forces, shares = np.empty((len(lost), y.shape[1]), np.float32), np.empty(len(lost))
-        self._tree(y[lost], forces, shares)
+        self._tree_field(y.shape[1])(y[lost], forces, shares)
         out[lost], z[lost] = forces, shares
+
+    def _tree_field(self, d: int) -> TreeField:
+        if self._tree is None:
+            theta = _fallback_theta(self.potential.dof, d)
+            self._tree = TreeField(self._points, self.potential.dof, theta, self._n_threads)
+        return self._tree
 
 
 def _fallback_theta(dof: float, dimensions: int) -> float:

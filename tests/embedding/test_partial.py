@@ -13,7 +13,7 @@ from fasttsne.datasets import load_digits
 from fasttsne.embedding.partial import make_fixed_repulsion
 from fasttsne.optimize.parameters import DEFAULTS
 from fasttsne.optimize.plan import resolve_new_points
-from fasttsne.optimize.steps import MAX_FEW_ROWS
+from fasttsne.optimize.row_descent import MIN_ROWS
 from fasttsne.repulsion import ExactRepulsion
 from fasttsne.repulsion.auto import MAX_FIELD_CELLS
 from fasttsne.repulsion.fixed_reference import MeshField, TreeField, make_field
@@ -181,7 +181,7 @@ def watched(partial, **params):
 def test_all_iterations_in_one_call_give_the_same_bits(data, method, d, dof):
     settings = {"negative_gradient_method": method, "n_components": d, "dof": dof}
     embedding = TSNE(**QUICK, **settings).fit(data[0][:400])
-    for n, n_jobs in (1, 1), (30, 2), (MAX_FEW_ROWS, 2):
+    for n, n_jobs in (1, 1), (30, 2), (MIN_ROWS + 1, 1):
         partial = embedding.prepare_partial(data[2][:n], perplexity=5)
         for params in {"max_grad_norm": 0.25}, {"max_step_norm": 0.1, "exaggeration": 4}:
             got = partial.optimize(60, n_jobs=n_jobs, **params)
@@ -199,14 +199,33 @@ def test_all_iterations_in_one_call_give_the_same_bits(data, method, d, dof):
     assert field.row_task(y, np.empty_like(y), np.empty(len(y))) is not None
 
 
-def test_rows_off_the_grid_go_one_by_one(data):
-    """The grid does not reach them: the call gives up, and nothing of it is left."""
+@pytest.mark.filterwarnings("ignore:the map has not settled")
+@pytest.mark.parametrize("far", [0.9, 3, 1e4])
+def test_rows_off_the_grid_have_the_bits_of_single_iterations(data, far):
+    """The grid does not reach some of them: the tree serves these, and only these."""
     embedding = TSNE(**QUICK, negative_gradient_method="fft").fit(data[0][:400])
-    far = np.tile(np.asarray(embedding).max() * 3, (4, 2))
-    partial = embedding.prepare_partial(data[2][:4], initialization=far)
-    np.testing.assert_array_equal(partial.optimize(60), watched(partial))
+    n = 3 * MIN_ROWS
+    start = np.asarray(embedding)[:n].copy()
+    start[MIN_ROWS + 3 :: 7] += np.abs(start).max() * far
+    partial = embedding.prepare_partial(data[2][:n], initialization=start, perplexity=5)
+    settings = {"n_jobs": 1, "max_step_norm": 0.1}
+    got = partial.optimize(1000, **settings)
+    expected = partial.optimize(1000, callbacks=lambda *_: 0, callbacks_every_iters=1000, **settings)
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(got.optimizer.gains, expected.optimizer.gains)
+    assert np.isfinite(got).all()
+
+
+def test_a_run_that_diverges_moves_no_row(data):
+    """Not even the rows of earlier groups, which could have been moved."""
+    embedding = TSNE(**QUICK, negative_gradient_method="fft").fit(data[0][:400])
+    start = np.asarray(embedding)[: 3 * MIN_ROWS].copy()
+    start[-1] = 1e6
+    partial = embedding.prepare_partial(data[2][: len(start)], initialization=start)
+    settings = {"n_jobs": 1, "learning_rate": 1e30, "max_step_norm": None}
     with pytest.raises(OverflowError, match="diverged"):
-        partial.optimize(60, learning_rate=1e30, max_step_norm=None)
+        partial.optimize(1000, inplace=True, **settings)
+    np.testing.assert_array_equal(partial, start)
 
 
 def test_callbacks_and_interrupt(embedding, data):

@@ -38,10 +38,12 @@ def test_the_bits_are_those_of_single_iterations(rng, method, d):
     expected = y, update, gains
 
     y, update, gains = start.copy(), np.zeros((m, d), "f4"), np.ones((m, d), "f4")
-    rows, gradient = objective.row_tasks(), np.empty((m, d))
+    rows, gradient = objective.row_tasks(with_spares=False), np.empty((m, d))
     rows.points[...] = y
-    step = _kernels.gradient_step.row_task(y, update, gains, gradient, *rows[1:], 1.5, *settings)
-    assert _kernels.row_descent.descend((*rows.tasks, step), m, 30, 2)
+    step = _kernels.gradient_step.row_task(y, update, gains, gradient, *rows[2:], 1.5, *settings)
+    for first, last in (0, 16), (16, m):
+        tasks = (*rows.tasks, step), (*rows.spares, None)
+        assert _kernels.row_descent.descend(*tasks, first, last, 30, 2)
     assert np.abs(y - start).max() > 0.1
     for got, want in zip((y, update, gains), expected, strict=True):
         np.testing.assert_array_equal(got, want)
@@ -52,9 +54,10 @@ def test_a_point_that_would_leave_all_bounds_ends_it(rng):
     P = sp.csr_matrix(np.full((3, 400), 1 / 400))
     objective = NewPointsDivergence(P, reference, make_field(reference, "bh", 1.0, 1, ACCURACY))
     y, update, gains = rng.normal(0, 3, (3, 2)), np.zeros((3, 2), "f4"), np.ones((3, 2), "f4")
-    rows, gradient = objective.row_tasks(), np.empty((3, 2))
+    rows, gradient = objective.row_tasks(with_spares=True), np.empty((3, 2))
     rows.points[...] = y
     step = _kernels.gradient_step.row_task(
-        y, update, gains, gradient, *rows[1:], 1.5, 1e30, 0.8, None, None
+        y, update, gains, gradient, *rows[2:], 1.5, 1e30, 0.8, None, None
     )
-    assert not _kernels.row_descent.descend((*rows.tasks, step), 3, 5, 1)
+    tasks = (*rows.tasks, step), (*rows.spares, None)
+    assert not _kernels.row_descent.descend(*tasks, 0, 3, 5, 1)
