@@ -229,8 +229,8 @@ class ScoreRecorder(Callback):
     """Record scores of a sample of the points at every call.
 
     The rows of the sample are compared with one another, not with all: that takes milliseconds,
-    and the curves rise as those of all points do, but the numbers are not those of
-    :func:`fasttsne.report`.
+    and the curves rise as the scores of all points do, but the numbers differ from those that
+    :func:`fasttsne.report` gives.
 
     Parameters
     ----------

@@ -90,9 +90,9 @@ class PartialTSNEEmbedding(ArrayWithState):
     ) -> "PartialTSNEEmbedding":
         """Run gradient descent from where the points are.
 
-        Parameters, errors and the result are those of
-        :meth:`fasttsne.TSNEEmbedding.optimize`, except that learning_rate="auto" is 0.1
-        for any number of points.
+        It takes, raises and returns what :meth:`fasttsne.TSNEEmbedding.optimize` does, except
+        that learning_rate="auto" is 0.1 for any number of points.  Without callbacks, each row
+        goes through all iterations by itself: an interrupt leaves all of them where they were.
         """
         n_iter = check_number(n_iter, "n_iter", low=0, integer=True)
         check_params(gradient_descent_params)

@@ -103,7 +103,7 @@ class Objective(ABC):
         else:
             np.subtract(y, self._origin, out=out, casting="same_kind")
 
-    def row_tasks(self, with_spares: bool) -> RowTasks | None:
+    def row_tasks(self, with_spares: bool = False) -> RowTasks | None:
         """Return what :meth:`gradient` does to rows that do not depend on each other, as tasks.
 
         None where they do, or it is not known how.

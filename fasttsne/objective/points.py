@@ -102,7 +102,7 @@ class NewPointsDivergence(_MovingPoints):
         )
         return self._gradient, self._mean_divergence(cross) if with_error else None
 
-    def row_tasks(self, with_spares: bool) -> RowTasks | None:
+    def row_tasks(self, with_spares: bool = False) -> RowTasks | None:
         arrays = self._points, self._repulsive, self._z
         field = self._repulsion.row_task(*arrays)
         if field is None:

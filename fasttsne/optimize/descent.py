@@ -182,7 +182,7 @@ class GradientDescent:
         """
         if objective.shape != embedding.shape:
             raise ValueError(
-                f"the embedding must have the shape {objective.shape}, that of its affinities; "
+                f"the embedding must have the shape of its affinities, {objective.shape}; "
                 f"got {embedding.shape}"
             )
         check_coordinates(embedding, "embedding")
@@ -251,7 +251,7 @@ class GradientDescent:
         objective_function : see :mod:`fasttsne.objective.callable`; ``kl_divergence_bh`` and
             ``kl_divergence_fft`` are two of this package.
 
-        The others are those of ``TSNEEmbedding.optimize``.
+        See ``TSNEEmbedding.optimize`` for the others.
 
         Returns
         -------

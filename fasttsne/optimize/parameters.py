@@ -316,8 +316,8 @@ DEFAULTS = {name: parameter.default for name, parameter in OPTIMIZE.items()}
 def check_params(params: Params, table: Mapping[str, Parameter] = OPTIMIZE) -> None:
     """Check the parameters that are there.
 
-    Besides those of the table, ``optimize`` takes ``dof`` and ``negative_gradient_method`` in
-    place of the embedding's own.
+    Besides the parameters of the table, ``optimize`` takes ``dof`` and
+    ``negative_gradient_method`` in place of the embedding's own.
 
     Raises
     ------

@@ -210,7 +210,8 @@ def test_rows_off_the_grid_have_the_bits_of_single_iterations(data, far):
     partial = embedding.prepare_partial(data[2][:n], initialization=start, perplexity=5)
     settings = {"n_jobs": 1, "max_step_norm": 0.1}
     got = partial.optimize(1000, **settings)
-    expected = partial.optimize(1000, callbacks=lambda *_: 0, callbacks_every_iters=1000, **settings)
+    watch = {"callbacks": lambda *_: 0, "callbacks_every_iters": 1000}
+    expected = partial.optimize(1000, **watch, **settings)
     np.testing.assert_array_equal(got, expected)
     np.testing.assert_array_equal(got.optimizer.gains, expected.optimizer.gains)
     assert np.isfinite(got).all()
