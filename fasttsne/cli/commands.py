@@ -132,6 +132,8 @@ def fit(options: Namespace) -> int:
         files.write_map(options.output, embedding, labels, error, ids, remembered(tsne, table))
         quality = "" if error is None else f", KL divergence {error:.4f}"
         print(f"wrote {options.output}: {X.shape[0]:,} points in {seconds:.1f} s{quality}")
+        if options.verbose:
+            print(f"fingerprint {embedding.fingerprint()}")
 
     def write_checkpoint() -> None:
         if checkpoint and not is_interrupted:  # of an interrupted fit it is what goes on

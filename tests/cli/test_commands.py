@@ -101,6 +101,14 @@ def test_fit(data, expected, tmp_path):
     )
 
 
+def test_verbose_prints_the_fingerprint(data, tmp_path, capsys):
+    output = tmp_path / "map.npz"
+    assert main(["fit", str(data), "-o", str(output), "-v", *QUICK]) == 0
+    shown = re.search("^fingerprint ([0-9a-f]{8})$", capsys.readouterr().out, re.MULTILINE)
+    embedding = TSNE(perplexity=5, n_iter=20, early_exaggeration_iter=10, random_state=0)
+    assert shown[1] == embedding.fit(np.load(data)).fingerprint()
+
+
 def test_fit_quietly(data, tmp_path, capsys):
     assert main(["fit", str(data), "-o", str(tmp_path / "map.npy"), "-q", *QUICK]) == 0
     assert capsys.readouterr().err == ""

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -20,6 +21,21 @@ def affinities():
 @pytest.fixture
 def embedding(affinities):
     return TSNEEmbedding(initialization.random(300, random_state=0), affinities, n_jobs=2)
+
+
+def test_a_fingerprint_changes_with_any_bit(embedding):
+    fingerprint = embedding.fingerprint()
+    assert re.fullmatch("[0-9a-f]{8}", fingerprint)
+    assert embedding.copy().fingerprint() == fingerprint
+    assert pickle.loads(pickle.dumps(embedding)).fingerprint() == fingerprint
+    moved = embedding.copy()
+    moved[3, 1] = np.nextafter(moved[3, 1], np.inf)
+    reshaped = moved.reshape(-1, 1)
+    moved[5] = -0.0, 0.0
+    other = moved.copy()
+    other[5] = 0.0, -0.0
+    assert moved.fingerprint() == other.fingerprint()
+    assert len({fingerprint, moved.fingerprint(), reshaped.fingerprint()}) == 3
 
 
 def test_optimize_returns_a_copy_unless_in_place(embedding):
